@@ -1,0 +1,85 @@
+/**
+ * The errors that a client caused, and the table of their codes.
+ *
+ * The handler answers an `UploadError` as `application/problem+json` (RFC 9457). Every other error
+ * is the server's own and goes to Express's `next(error)` untouched.
+ */
+
+/** Code → status and title. The README shows this table, and a test holds the two together. */
+export const ERRORS = {
+  ERR_KEY: [400, 'The URL does not name a resource'],
+  ERR_FIELD: [400, 'A request field is malformed'],
+  ERR_SYNTAX: [400, 'The patch document is malformed'],
+  ERR_RANGE: [400, 'The byte range is malformed'],
+  ERR_LENGTH: [400, 'The data does not have the length of its range'],
+  ERR_PATCH_LIMIT: [400, 'The patch document exceeds a limit'],
+  ERR_SIZE_LIMIT: [400, 'The resource would be larger than the server allows'],
+  ERR_CONTENT_DIGEST: [400, 'The content does not match its Content-Digest'],
+  ERR_NOT_FOUND: [404, 'There is no resource to apply this to'],
+  ERR_METHOD: [405, 'The resource does not support this method'],
+  ERR_IDLE: [408, 'No data arrived for too long'],
+  ERR_GAP: [409, 'The range begins beyond the end of the resource'],
+  ERR_COMPLETE_LENGTH: [409, 'The range contradicts the length of the resource'],
+  ERR_KEY_CONFLICT: [409, 'The name clashes with another resource'],
+  ERR_LOCKED: [409, 'Another request is writing to the resource'],
+  ERR_INTERRUPTED: [409, 'Another request has taken over'],
+  ERR_REPR_DIGEST: [409, 'The resource does not match its Repr-Digest'],
+  ERR_PRECONDITION: [412, 'A precondition of the request is false'],
+  ERR_CONTENT_LIMIT: [413, 'The request is larger than the server allows'],
+  ERR_MEDIA_TYPE: [415, 'The media type is not supported'],
+  ERR_CONTENT_CODING: [415, 'The content coding is not supported'],
+  ERR_UNSATISFIABLE: [416, 'No requested range overlaps the resource'],
+  ERR_REFUSED: [422, 'The application refused the upload'],
+  ERR_RANGE_UNIT: [422, 'The range unit is not supported'],
+  ERR_PART_CODING: [422, 'The part has a content coding'],
+  ERR_PRECONDITION_REQUIRED: [428, 'The request needs a precondition'],
+  ERR_TRANSFER_CODING: [501, 'The transfer coding is not supported'],
+  ERR_STORAGE_FULL: [507, 'The storage is full'],
+} as const satisfies Record<string, readonly [status: number, title: string]>
+
+/** A stable name of what went wrong, sent as the problem's `code`. */
+export type ErrorCode = keyof typeof ERRORS
+
+/** What an `UploadError` carries besides its code. */
+export interface UploadErrorOptions {
+  /** What was found and what was expected. Sent to the client: no paths, no raw header bytes. */
+  readonly detail: string
+  /**
+   * Status instead of the one of the code's row, for a code whose status is an option.
+   *
+   * @default the status in `ERRORS`
+   */
+  readonly status?: number
+  /** Fields of the response, for example `Retry-After`. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** Further members of the problem document, for example `expected-offset`. */
+  readonly members?: Readonly<Record<string, string | number | boolean | null>>
+  /** The error that led to this one; never sent. */
+  readonly cause?: unknown
+}
+
+/** An error that the client is told of. */
+export class UploadError extends Error {
+  override readonly name = 'UploadError'
+  /** The row of `ERRORS`. */
+  readonly code: ErrorCode
+  /** HTTP status of the answer, 400 to 507. */
+  readonly status: number
+  /** Fields of the answer. */
+  readonly headers: Readonly<Record<string, string>>
+  /** Members of the problem document beyond those of RFC 9457. */
+  readonly members: Readonly<Record<string, string | number | boolean | null>>
+
+  constructor(code: ErrorCode, options: UploadErrorOptions) {
+    super(options.detail, options.cause === undefined ? undefined : { cause: options.cause })
+    this.code = code
+    this.status = options.status ?? ERRORS[code][0]
+    this.headers = options.headers ?? {}
+    this.members = options.members ?? {}
+  }
+
+  /** What the answer tells under `title` (RFC 9457 §3.1.3). */
+  get title(): string {
+    return ERRORS[this.code][1]
+  }
+}

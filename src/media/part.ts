@@ -1,0 +1,72 @@
+/** What the parsers of all patch formats produce, and what the rules and the writer consume. */
+
+/** Where a part goes. Positions are bytes from the start of the resource; `end` is exclusive. */
+export type PartTarget =
+  | {
+      /** `Content-Range: bytes 5-9/20`: data for a range of known length. */
+      readonly kind: 'range'
+      /** First position written, ≥ 0. */
+      readonly start: number
+      /** One past the last position written, > `start`. */
+      readonly end: number
+      /** Length that the finished resource will have; null for `*`. Never less than `end`. */
+      readonly completeLength: number | null
+    }
+  | {
+      /** `Content-Range: bytes *\/20`: no data, only the length of the finished resource. */
+      readonly kind: 'size'
+      /** Length that the finished resource will have, ≥ 0. */
+      readonly completeLength: number
+    }
+
+/** The header of one part, validated. */
+export interface Part {
+  /** Number of the part in its patch, from 0. */
+  readonly index: number
+  /** Where the data goes. */
+  readonly target: PartTarget
+  /** The part's `Content-Type`, normalised; null if it has none. It describes the whole resource. */
+  readonly contentType: string | null
+  /** The part's `Repr-Digest` (RFC 9530), verbatim; null if it has none. */
+  readonly reprDigest: string | null
+}
+
+/**
+ * One step of a patch document. Each `part` is followed by its `data` (none for an empty part), which
+ * the parser has held to the length of the range by the time the next `part` or the end comes.
+ */
+export type PartEvent =
+  | { readonly type: 'part'; readonly part: Part }
+  | { readonly type: 'data'; readonly bytes: Uint8Array }
+
+/** What a parser may accept. All sizes in bytes. */
+export interface PartLimits {
+  /** Parts in one patch. Beyond it: 400 `ERR_PATCH_LIMIT`. */
+  readonly maxParts: number
+  /** Header block of one part, without its blank line. Beyond it: 400 `ERR_PATCH_LIMIT`. */
+  readonly maxPartHeaderSize: number
+  /** Length of the resource. A range or complete-length beyond it: 400 `ERR_SIZE_LIMIT`. */
+  readonly maxSize: number
+}
+
+/**
+ * A state machine without I/O that turns the bytes of a patch document into events.
+ *
+ * The result does not depend on how the document is cut into chunks. The `data` events are views of
+ * the chunks that were given (or of a small buffer for bytes held back at a chunk's end).
+ */
+export interface PartParser {
+  /**
+   * Takes the next chunk and returns what it completes.
+   *
+   * @throws UploadError for a malformed document: the same one under any cut. The parser can't be
+   * used after it.
+   */
+  write(chunk: Uint8Array): readonly PartEvent[]
+  /**
+   * Tells that the content has ended properly.
+   *
+   * @throws UploadError if the document is not finished.
+   */
+  end(): readonly PartEvent[]
+}

@@ -1,0 +1,134 @@
+/**
+ * The interface between the protocol and a storage, and the one thing an app developer implements.
+ *
+ * `storageContract` (`partial-upload/storage/contract`) holds an implementation to what is said here.
+ */
+
+/**
+ * What survives when a write does not reach `commit` (the draft's `Prefer: transaction`): every byte
+ * that was written (`persist`), or nothing (`atomic`).
+ */
+export type Transaction = 'atomic' | 'persist'
+
+/** What the protocol knows of a resource. An adapter stores it as it is and never interprets it. */
+export interface ResourceState {
+  /** All bytes have arrived, and the resource is published. */
+  readonly complete: boolean
+  /** It is complete or was so before: what completes it again modifies it and creates nothing. */
+  readonly everComplete: boolean
+  /** Length in bytes that the finished resource will have; null until a client has announced it. */
+  readonly completeLength: number | null
+  /** Media type of the finished resource; null if no client named one. */
+  readonly contentType: string | null
+  /** The `Repr-Digest` field (RFC 9530) that the finished resource must match; null if none. */
+  readonly reprDigest: string | null
+}
+
+/** One version of a stored resource. */
+export interface ResourceInfo extends ResourceState {
+  /** Bytes stored from the start without a gap: what a GET returns, and where an upload resumes. */
+  readonly size: number
+  /**
+   * Strong entity tag with its quotes (RFC 9110 §8.8.3). No two versions of a key ever share one, not
+   * even after the resource was removed and created again; it changes with any byte, with `size` and
+   * with any member of `ResourceState`.
+   */
+  readonly etag: string
+  /** When the version came to be. */
+  readonly lastModified: Date
+}
+
+/** How a writer is opened. */
+export interface OpenWriterOptions {
+  /**
+   * What the caller asks for. `persist` is honoured only for a resource that is absent or incomplete,
+   * and only without `replace`; the writer's own `transaction` tells what holds.
+   */
+  readonly transaction: Transaction
+  /** The resource starts over, empty: the bytes of `base` go when the write is committed. */
+  readonly replace: boolean
+  /** What a resource that this write creates has, should it not reach `commit`. */
+  readonly initial: ResourceState
+  /** Aborts when nobody waits for the outcome any more. The writer is ended by its owner all the same. */
+  readonly signal?: AbortSignal
+}
+
+/**
+ * One change of one resource. The caller holds the key's lock, calls one method at a time, and ends
+ * the writer with `commit`, `keep` or `rollback`. Opening one changes nothing: an absent resource
+ * comes to be with the first `write` (persist) or with `commit`.
+ */
+export interface Writer {
+  /** The version that the write starts from, for preconditions; null if the resource is absent. */
+  readonly base: ResourceInfo | null
+  /** What holds for this write. */
+  readonly transaction: Transaction
+  /**
+   * Writes all of `chunks`, one after the other, from `position` on. The chunks are borrowed until the
+   * promise settles.
+   *
+   * persist: `position` is at most the current size; readers see the bytes once the promise resolves.
+   * atomic: readers see nothing before `commit`; bytes between the current size and a `position` beyond
+   * it read as zeros.
+   *
+   * @throws UploadError `ERR_STORAGE_FULL` when there is no room. A persist writer keeps what it wrote
+   * before; of the failed write an unbroken prefix may stay.
+   */
+  write(position: number, chunks: readonly Uint8Array[]): Promise<void>
+  /**
+   * Cuts the resource to `size` bytes, which is at most its current size.
+   *
+   * persist: not below the size of `base`.
+   */
+  truncate(size: number): Promise<void>
+  /** Reads bytes `start` to `end` (exclusive) as this write has left them so far. */
+  read(start: number, end: number): AsyncIterable<Uint8Array>
+  /**
+   * Makes the write the current version, durably and at once for every reader, with `state`.
+   *
+   * A rejected commit changes nothing that a reader sees, and leaves the writer to be ended by `keep`
+   * or `rollback`.
+   *
+   * @throws UploadError `ERR_KEY_CONFLICT` when the key can't be published beside the other keys.
+   * @throws Error when `base` is no longer the current version.
+   */
+  commit(state: ResourceState): Promise<ResourceInfo>
+  /**
+   * Ends a persist write that was cut: what was written stays, and the rest is as in `base`, or as in
+   * `initial` if the write created the resource. For an atomic writer the same as `rollback`. Does
+   * nothing on a writer that has ended.
+   */
+  keep(): Promise<void>
+  /**
+   * Ends the write and takes it back: the resource has the size it had, or is absent as before. Only
+   * bytes below the size of `base` that a persist writer overwrote stay overwritten. Does nothing on a
+   * writer that has ended.
+   */
+  rollback(): Promise<void>
+}
+
+/** One version of a resource, held for reading: later writes do not show in it. */
+export interface Reader {
+  /** The version that is read. */
+  readonly info: ResourceInfo
+  /** Reads bytes `start` to `end` (exclusive), 0 ≤ `start` ≤ `end` ≤ `info.size`. */
+  read(start: number, end: number): AsyncIterable<Uint8Array>
+  /** Lets go of the version. */
+  close(): Promise<void>
+}
+
+/** A place where resources are stored, each under a key: a path such as `reports/2026.pdf`. */
+export interface StorageAdapter {
+  /**
+   * Tells the current version without a lock and without disturbing a writer; null if there is none.
+   *
+   * @throws UploadError `ERR_KEY` for a key that the storage can't name.
+   */
+  head(key: string): Promise<ResourceInfo | null>
+  /** Opens the current version for reading; null if there is none. Throws as `head`. */
+  openReader(key: string): Promise<Reader | null>
+  /** Begins a change. The caller holds the key's lock. Throws as `head`, and `ERR_KEY_CONFLICT`. */
+  openWriter(key: string, options: OpenWriterOptions): Promise<Writer>
+  /** Removes the resource; false if there was none. The caller holds the key's lock. Throws as `head`. */
+  remove(key: string): Promise<boolean>
+}

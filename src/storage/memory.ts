@@ -1,0 +1,205 @@
+/**
+ * Resources in the memory of the process, for tests and small files. Everything is lost with the
+ * process, and every key is a name: nothing is refused.
+ */
+
+import { UploadError } from '../errors.ts'
+import type {
+  OpenWriterOptions,
+  Reader,
+  ResourceInfo,
+  ResourceState,
+  StorageAdapter,
+  Transaction,
+  Writer,
+} from './adapter.ts'
+
+const READ_SIZE = 65_536
+
+/** Keeps all resources in a `Map`, which is freed with the returned storage. */
+export function memoryStorage(): StorageAdapter {
+  const versions: Versions = new Map()
+  return {
+    async head(key) {
+      return versions.get(key)?.info ?? null
+    },
+    async openReader(key) {
+      const version = versions.get(key)
+      return version === undefined ? null : pin(version)
+    },
+    async openWriter(key, options) {
+      return new MemoryWriter(versions, key, options)
+    },
+    async remove(key) {
+      return versions.delete(key)
+    },
+  }
+}
+
+type Versions = Map<string, Version>
+
+interface Version {
+  readonly info: ResourceInfo
+  readonly content: Content
+}
+
+/** Bytes that grow by doubling. Below `pinned` they are another's too, and must be copied first. */
+interface Content {
+  data: Uint8Array
+  pinned: number
+}
+
+function pin({ info, content }: Version): Reader {
+  content.pinned = Math.max(content.pinned, info.size)
+  const data = content.data
+  return {
+    info,
+    read: (start, end) => pieces(data, start, end),
+    async close() {},
+  }
+}
+
+class MemoryWriter implements Writer {
+  readonly base: ResourceInfo | null
+  readonly transaction: Transaction
+  readonly #versions: Versions
+  readonly #key: string
+  readonly #initial: ResourceState
+  readonly #content: Content
+  #current: Version | undefined
+  #size: number
+  #ended = false
+
+  constructor(versions: Versions, key: string, options: OpenWriterOptions) {
+    const current = versions.get(key)
+    const mayPersist = options.transaction === 'persist' && !options.replace
+    this.#versions = versions
+    this.#key = key
+    this.#initial = options.initial
+    this.#current = current
+    this.base = current?.info ?? null
+    this.transaction = mayPersist && this.base?.complete !== true ? 'persist' : 'atomic'
+    const start = options.replace ? undefined : current
+    this.#size = start?.info.size ?? 0
+    this.#content =
+      start !== undefined && this.transaction === 'persist' ? start.content : share(start?.content)
+  }
+
+  async write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
+    this.#assertOpen()
+    const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
+    if (length === 0) return
+    if (this.transaction === 'persist') {
+      if (position > this.#size) throw new RangeError(`position ${position} is beyond the end`)
+      this.#assertCurrent()
+    }
+    const data = this.#room(position, position + length)
+    if (position > this.#size) data.fill(0, this.#size, position)
+    let at = position
+    for (const chunk of chunks) {
+      data.set(chunk, at)
+      at += chunk.length
+    }
+    this.#resized(Math.max(this.#size, at))
+  }
+
+  async truncate(size: number): Promise<void> {
+    this.#assertOpen()
+    const least = this.transaction === 'persist' ? (this.base?.size ?? 0) : 0
+    if (size < least || size > this.#size) throw new RangeError(`size ${size} is out of range`)
+    if (size === this.#size) return
+    if (this.transaction === 'persist') this.#assertCurrent()
+    this.#resized(size)
+  }
+
+  read(start: number, end: number): AsyncIterable<Uint8Array> {
+    return pieces(this.#content.data, start, end)
+  }
+
+  async commit(state: ResourceState): Promise<ResourceInfo> {
+    this.#assertOpen()
+    this.#assertCurrent()
+    this.#ended = true
+    return this.#publish(state)
+  }
+
+  async keep(): Promise<void> {
+    this.#ended = true
+  }
+
+  async rollback(): Promise<void> {
+    if (this.#ended) return
+    this.#ended = true
+    if (this.transaction === 'atomic' || this.#versions.get(this.#key) !== this.#current) return
+    if (this.base === null) this.#versions.delete(this.#key)
+    else if (this.#size > this.base.size) {
+      this.#size = this.base.size
+      this.#publish(this.base)
+    }
+  }
+
+  /** Makes a persist writer's bytes visible; what it wrote is another version from here on. */
+  #resized(size: number): void {
+    this.#size = size
+    if (this.transaction === 'persist') this.#publish(this.base ?? this.#initial)
+  }
+
+  #publish(state: ResourceState): ResourceInfo {
+    const info = {
+      complete: state.complete,
+      everComplete: state.everComplete,
+      completeLength: state.completeLength,
+      contentType: state.contentType,
+      reprDigest: state.reprDigest,
+      size: this.#size,
+      etag: `"${crypto.randomUUID()}"`,
+      lastModified: new Date(),
+    }
+    this.#current = { info, content: this.#content }
+    this.#versions.set(this.#key, this.#current)
+    return info
+  }
+
+  /** Bytes that can be written from `start` to `end` without anybody else seeing it. */
+  #room(start: number, end: number): Uint8Array {
+    const content = this.#content
+    const capacity = content.data.length
+    if (start >= content.pinned && end <= capacity) return content.data
+    const data = allocate(end > capacity ? Math.max(end, 2 * capacity) : capacity)
+    data.set(content.data.subarray(0, this.#size))
+    content.data = data
+    content.pinned = 0
+    return data
+  }
+
+  #assertOpen(): void {
+    if (this.#ended) throw new Error('the writer has ended')
+  }
+
+  #assertCurrent(): void {
+    if (this.#versions.get(this.#key) !== this.#current) {
+      throw new Error('the resource was changed by another writer')
+    }
+  }
+}
+
+/** An atomic writer's view of `content`: copied before the first write, wherever that begins. */
+function share(content: Content | undefined): Content {
+  const data = content?.data ?? new Uint8Array(0)
+  return { data, pinned: data.length }
+}
+
+function allocate(length: number): Uint8Array {
+  try {
+    return new Uint8Array(length)
+  } catch (cause) {
+    throw new UploadError('ERR_STORAGE_FULL', { detail: 'the memory is full', cause })
+  }
+}
+
+/** Copies, so that nobody holds bytes which a later write changes. */
+async function* pieces(data: Uint8Array, start: number, end: number): AsyncIterable<Uint8Array> {
+  for (let at = start; at < end; at += READ_SIZE) {
+    yield data.slice(at, Math.min(at + READ_SIZE, end))
+  }
+}

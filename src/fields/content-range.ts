@@ -1,0 +1,94 @@
+/** `Content-Range` (RFC 9110 §14.4) as a patch uses it, and the seed's `Range` in its place. */
+import { UploadError } from '../errors.ts'
+import type { PartTarget } from '../media/part.ts'
+import { parseSafeInteger, TOKEN, trimWhitespace } from './syntax.ts'
+
+const UNIT = new RegExp(`^(?![0-9*])(${TOKEN})[ \\t]+`)
+const RANGE = /^([0-9]+)-([0-9]+)\/(?:([0-9]+)|\*)$/
+const SIZE = /^\*\/([0-9]+)$/
+const REQUEST_UNIT = new RegExp(`^(${TOKEN})=`)
+const REQUEST_RANGE = /^([0-9]+)-([0-9]+)$/
+
+/**
+ * Reads a `Content-Range`: `bytes 5-9/20`, `bytes 5-9/*` or `bytes *\/20`. The unit may be missing, as
+ * the clients of the draft's author leave it out.
+ *
+ * @throws UploadError `ERR_RANGE` for a malformed one, `ERR_RANGE_UNIT` for another unit than bytes.
+ */
+export function parseContentRange(value: string): PartTarget {
+  const field = trimWhitespace(value)
+  const unit = UNIT.exec(field)
+  if (unit) checkUnit(unit[1])
+  const rest = field.slice(unit?.[0].length ?? 0)
+  const size = SIZE.exec(rest)
+  if (size) return { kind: 'size', completeLength: toNumber(size[1]) }
+  const range = RANGE.exec(rest)
+  if (!range) throw malformed('the Content-Range does not read "bytes first-last/complete-length"')
+  return toTarget(range[1], range[2], range[3])
+}
+
+/**
+ * Reads the `Range` that the seed puts inside the message: in the grammar of `Content-Range`, or as
+ * one closed range, `bytes=0-199`, which leaves the complete length open.
+ *
+ * @throws UploadError as `parseContentRange`, and `ERR_RANGE` for suffix and open ranges and lists.
+ */
+export function parseRangeAlias(value: string): PartTarget {
+  const field = trimWhitespace(value)
+  const unit = REQUEST_UNIT.exec(field)
+  if (!unit) return parseContentRange(field)
+  checkUnit(unit[1])
+  // Not range-parser's place: it clips to a size, which here is what the range is to change.
+  const range = REQUEST_RANGE.exec(field.slice(unit[0].length))
+  if (!range) throw malformed('the Range in the message is not a single "bytes=first-last"')
+  return toTarget(range[1], range[2], undefined)
+}
+
+/** Writes a range, half-open, as a `Content-Range`; a null length becomes `*`. */
+export function formatContentRange(
+  start: number,
+  end: number,
+  completeLength: number | null,
+): string {
+  return `bytes ${start}-${end - 1}/${completeLength ?? '*'}`
+}
+
+/** Writes the `Content-Range` without a range, which tells only a length in bytes. */
+export function formatUnsatisfiedRange(completeLength: number): string {
+  return `bytes */${completeLength}`
+}
+
+function checkUnit(unit: string | undefined): void {
+  if (unit?.toLowerCase() === 'bytes') return
+  throw new UploadError('ERR_RANGE_UNIT', { detail: 'the range unit is not "bytes"' })
+}
+
+function toTarget(
+  firstDigits: string | undefined,
+  lastDigits: string | undefined,
+  lengthDigits: string | undefined,
+): PartTarget {
+  const start = toNumber(firstDigits)
+  const last = toNumber(lastDigits)
+  const completeLength = lengthDigits === undefined ? null : toNumber(lengthDigits)
+  if (last < start) throw malformed(`the range ends at ${last}, before its start at ${start}`)
+  if (last === Number.MAX_SAFE_INTEGER) throw tooLarge()
+  if (completeLength !== null && completeLength <= last) {
+    throw malformed(`bytes ${start}-${last} do not fit in a complete length of ${completeLength}`)
+  }
+  return { kind: 'range', start, end: last + 1, completeLength }
+}
+
+function toNumber(digits: string | undefined): number {
+  const value = parseSafeInteger(digits ?? '')
+  if (value === null) throw tooLarge()
+  return value
+}
+
+function tooLarge(): UploadError {
+  return malformed('a number of the range is larger than 2^53 - 1')
+}
+
+function malformed(detail: string): UploadError {
+  return new UploadError('ERR_RANGE', { detail })
+}

@@ -1,0 +1,40 @@
+/** Media types: RFC 9110 §8.3.1. */
+import { QUOTED_STRING, quote, TOKEN, unquote } from './syntax.ts'
+
+/** A media type with its parameters. */
+export interface MediaType {
+  /** Type and subtype in lower case: `multipart/byteranges`. */
+  readonly type: string
+  /** Values by name in lower case; quoted-strings are unescaped. */
+  readonly parameters: ReadonlyMap<string, string>
+}
+
+const TYPE = new RegExp(`^[ \\t]*(${TOKEN}/${TOKEN})`)
+const PARAMETER = new RegExp(`[ \\t]*;[ \\t]*(?:(${TOKEN})=(${TOKEN}|${QUOTED_STRING}))?`, 'y')
+const REST = /[ \t]*$/y
+
+/** Reads a media type; null if it is malformed or has two parameters of the same name. */
+export function parseMediaType(value: string): MediaType | null {
+  const type = TYPE.exec(value)
+  if (!type) return null
+  const parameters = new Map<string, string>()
+  let at = type[0].length
+  for (;;) {
+    PARAMETER.lastIndex = at
+    const match = PARAMETER.exec(value)
+    if (!match) break
+    at = PARAMETER.lastIndex
+    if (match[1] === undefined || match[2] === undefined) continue
+    const name = match[1].toLowerCase()
+    if (parameters.has(name)) return null
+    parameters.set(name, unquote(match[2]))
+  }
+  REST.lastIndex = at
+  if (!REST.test(value)) return null
+  return { type: (type[1] ?? '').toLowerCase(), parameters }
+}
+
+/** Writes a media type in its usual spelling: `text/plain; charset=utf-8`. */
+export function formatMediaType({ type, parameters }: MediaType): string {
+  return [type, ...[...parameters].map(([name, value]) => `${name}=${quote(value)}`)].join('; ')
+}

@@ -1,0 +1,84 @@
+/** `Content-Digest` and `Repr-Digest` (RFC 9530), without the hashing. */
+import { UploadError } from '../errors.ts'
+import { trimWhitespace } from './syntax.ts'
+
+/** One digest of an algorithm that RFC 9530 calls active. */
+export interface Digest {
+  /** Name of the algorithm. */
+  readonly algorithm: 'sha-256' | 'sha-512'
+  /** The digest: 32 or 64 bytes. */
+  readonly value: Uint8Array
+}
+
+const DIGEST_SIZES: Readonly<Record<Digest['algorithm'], number>> = { 'sha-256': 32, 'sha-512': 64 }
+
+// A dictionary of byte sequences with parameters: RFC 8941 §3.2, §3.3.5, §3.1.2.
+const KEY = '[a-z*][a-z0-9_.*-]*'
+const BYTES = ':([A-Za-z0-9+/]*={0,2}):'
+const BARE_ITEM = [
+  '-?[0-9]{1,15}(?:\\.[0-9]{1,3})?',
+  '"(?:[ !#-\\[\\]-~]|\\\\["\\\\])*"',
+  "[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*",
+  ':[A-Za-z0-9+/=]*:',
+  '\\?[01]',
+].join('|')
+const MEMBER = new RegExp(`(${KEY})=${BYTES}(?:; *${KEY}(?:=(?:${BARE_ITEM}))?)*`, 'y')
+const SEPARATOR = /[ \t]*,[ \t]*(?!$)/y
+
+/**
+ * Reads the digests of the known algorithms; the others are left out.
+ *
+ * @throws UploadError `ERR_FIELD` for a malformed field or a digest of the wrong length.
+ */
+export function parseDigest(field: string): readonly Digest[] {
+  const text = trimWhitespace(field)
+  const members = new Map<string, string>()
+  let at = 0
+  while (at < text.length) {
+    at = at === 0 ? 0 : advance(SEPARATOR, text, at)
+    const [, key = '', base64 = ''] = match(MEMBER, text, at)
+    // Of several members of the same name the last counts (RFC 8941 §4.2.2).
+    members.set(key, base64)
+    at = MEMBER.lastIndex
+  }
+  return [...members].flatMap(([key, base64]) => toDigest(key, base64))
+}
+
+/** Writes a digest as a member of the field: `sha-256=:…:`. */
+export function formatDigest({ algorithm, value }: Digest): string {
+  return `${algorithm}=:${btoa(String.fromCharCode(...value))}:`
+}
+
+function advance(pattern: RegExp, text: string, at: number): number {
+  match(pattern, text, at)
+  return pattern.lastIndex
+}
+
+function match(pattern: RegExp, text: string, at: number): RegExpExecArray {
+  pattern.lastIndex = at
+  const found = pattern.exec(text)
+  if (!found) throw malformed('the digest field is not a dictionary of byte sequences')
+  return found
+}
+
+function toDigest(algorithm: string, base64: string): readonly Digest[] {
+  const value = decode(base64)
+  if (algorithm !== 'sha-256' && algorithm !== 'sha-512') return []
+  const size = DIGEST_SIZES[algorithm]
+  if (value.length !== size) {
+    throw malformed(`the ${algorithm} digest has ${value.length} bytes instead of ${size}`)
+  }
+  return [{ algorithm, value }]
+}
+
+function decode(base64: string): Uint8Array {
+  try {
+    return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0))
+  } catch (cause) {
+    throw malformed('a byte sequence of the digest field is not base64', cause)
+  }
+}
+
+function malformed(detail: string, cause?: unknown): UploadError {
+  return new UploadError('ERR_FIELD', { detail, cause })
+}

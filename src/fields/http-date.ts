@@ -1,0 +1,68 @@
+/** HTTP dates: RFC 9110 §5.6.7. */
+
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
+const MONTH = `(?<month>${MONTHS.join('|')})`
+const TIME = '(?<hour>[0-9]{2}):(?<minute>[0-9]{2}):(?<second>[0-9]{2})'
+const SHORT_DAY = '(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)'
+const LONG_DAY = '(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day'
+
+const FORMATS = [
+  // Sun, 06 Nov 1994 08:49:37 GMT
+  new RegExp(`^${SHORT_DAY}, (?<day>[0-9]{2}) ${MONTH} (?<year>[0-9]{4}) ${TIME} GMT$`),
+  // Sunday, 06-Nov-94 08:49:37 GMT
+  new RegExp(`^${LONG_DAY}, (?<day>[0-9]{2})-${MONTH}-(?<year>[0-9]{2}) ${TIME} GMT$`),
+  // Sun Nov  6 08:49:37 1994
+  new RegExp(`^${SHORT_DAY} ${MONTH} (?<day>[0-9]{2}| [0-9]) ${TIME} (?<year>[0-9]{4})$`),
+]
+
+/**
+ * Reads a date in one of the three formats; null for anything else. The day of the week is not held
+ * against the date: to ignore a precondition for it would be the greater harm.
+ *
+ * @param now Places a year of two digits: at most 50 years ahead of it.
+ */
+export function parseHttpDate(value: string, now: Date = new Date()): Date | null {
+  for (const format of FORMATS) {
+    const groups = format.exec(value)?.groups
+    if (groups) return toDate(groups, now)
+  }
+  return null
+}
+
+/** Writes a date as an IMF-fixdate, in whole seconds. */
+export function formatHttpDate(date: Date): string {
+  return date.toUTCString()
+}
+
+function toDate(groups: Record<string, string>, now: Date): Date | null {
+  const { year = '', month = '', day = '', hour = '', minute = '', second = '' } = groups
+  const clock = [Number(hour), Number(minute), Number(second)] as const
+  // A second of 60 is a leap second.
+  if (clock[0] > 23 || clock[1] > 59 || clock[2] > 60) return null
+  const digits = [Number(day), MONTHS.indexOf(month), Number(year)] as const
+  if (year.length === 4) return dateOf(digits, clock)
+  const century = Math.floor(now.getUTCFullYear() / 100) * 100
+  for (const base of [century + 100, century, century - 100]) {
+    const date = dateOf([digits[0], digits[1], base + digits[2]], clock)
+    if (date && date <= yearsAfter(now, 50)) return date
+  }
+  return null
+}
+
+function dateOf(
+  [day, month, year]: readonly [day: number, month: number, year: number],
+  [hour, minute, second]: readonly [hour: number, minute: number, second: number],
+): Date | null {
+  const date = new Date(0)
+  // Date.UTC takes the years 0 to 99 for 1900 to 1999.
+  date.setUTCFullYear(year, month, day)
+  if (date.getUTCMonth() !== month || date.getUTCDate() !== day) return null
+  date.setUTCHours(hour, minute, second)
+  return date
+}
+
+function yearsAfter(date: Date, years: number): Date {
+  const later = new Date(date)
+  later.setUTCFullYear(later.getUTCFullYear() + years)
+  return later
+}

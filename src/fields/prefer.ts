@@ -1,0 +1,42 @@
+/** `Prefer` (RFC 7240) with the preference `transaction` of the draft. */
+import type { Transaction } from '../storage/adapter.ts'
+import { QUOTED_STRING, TOKEN, unquote } from './syntax.ts'
+
+const WORD = `${TOKEN}|${QUOTED_STRING}`
+const ASSIGNED = `(?:[ \\t]*=(?:[ \\t]*(${WORD}))?)?`
+const PREFERENCE = new RegExp(`[ \\t]*(${TOKEN})${ASSIGNED}`, 'y')
+const PARAMETER = new RegExp(`[ \\t]*;(?:[ \\t]*${TOKEN}${ASSIGNED})?`, 'y')
+const SEPARATOR = /[ \t]*(?:,|$)/y
+
+/**
+ * Tells what the client asks for. Of several `transaction` preferences the first counts; one without
+ * a known value, and whatever follows a malformed element, asks for nothing.
+ */
+export function preferredTransaction(prefer: string | null): Transaction | null {
+  const field = prefer ?? ''
+  let at = 0
+  while (at < field.length) {
+    const preference = matchAt(PREFERENCE, field, at)
+    if (preference) at = skipParameters(field, PREFERENCE.lastIndex)
+    if (!matchAt(SEPARATOR, field, at)) return null
+    at = SEPARATOR.lastIndex
+    if (preference?.[1]?.toLowerCase() === 'transaction') return toTransaction(preference[2])
+  }
+  return null
+}
+
+function skipParameters(field: string, start: number): number {
+  let at = start
+  while (matchAt(PARAMETER, field, at)) at = PARAMETER.lastIndex
+  return at
+}
+
+function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | null {
+  pattern.lastIndex = at
+  return pattern.exec(text)
+}
+
+function toTransaction(word: string | undefined): Transaction | null {
+  const value = unquote(word ?? '')
+  return value === 'atomic' || value === 'persist' ? value : null
+}

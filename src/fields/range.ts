@@ -1,0 +1,56 @@
+/** The `Range` of a GET: RFC 9110 §14.2. */
+import parseRange from 'range-parser'
+import { trimWhitespace } from './syntax.ts'
+
+/** What a `Range` asks of a representation. */
+export type RangeSelection =
+  /** The field is to be ignored. */
+  | { readonly kind: 'whole' }
+  /** No range overlaps the representation: 416. */
+  | { readonly kind: 'unsatisfiable' }
+  | {
+      readonly kind: 'ranges'
+      /** At least one, half-open, within the size; none overlaps or touches another. */
+      readonly ranges: readonly { readonly start: number; readonly end: number }[]
+    }
+
+const WHOLE: RangeSelection = { kind: 'whole' }
+const UNIT = /^bytes=/i
+const RANGE = /^([0-9]*)-([0-9]*)$/
+
+/**
+ * Selects from a representation of `size` bytes. A malformed field, another unit, more than
+ * `maxRanges` ranges and an empty representation select all of it.
+ */
+export function selectRanges(range: string, size: number, maxRanges: number): RangeSelection {
+  const unit = UNIT.exec(range)
+  if (!unit || size === 0) return WHOLE
+  const specs = range
+    .slice(unit[0].length)
+    .split(',')
+    .map(trimWhitespace)
+    .filter((spec) => spec !== '')
+  if (specs.length === 0 || specs.length > maxRanges) return WHOLE
+  const clipped: string[] = []
+  for (const spec of specs) {
+    const clippedSpec = clip(spec, size)
+    if (clippedSpec === null) return WHOLE
+    clipped.push(clippedSpec)
+  }
+  const ranges = parseRange(size, `bytes=${clipped.join(',')}`, { combine: true })
+  if (ranges === -1 || ranges === -2) return { kind: 'unsatisfiable' }
+  return { kind: 'ranges', ranges: ranges.map(({ start, end }) => ({ start, end: end + 1 })) }
+}
+
+/**
+ * Returns the spec as range-parser reads it rightly; null if it is malformed. On its own that package
+ * takes `1x-2` for `1-2`, and a suffix longer than the representation for unsatisfiable.
+ */
+function clip(spec: string, size: number): string | null {
+  const [, first = '', last = ''] = RANGE.exec(spec) ?? []
+  if (first === '') return last === '' ? null : `-${Math.min(Number(last), size)}`
+  if (last === '') return `${Math.min(Number(first), size)}-`
+  // BigInt: two numbers above 2^53 may differ only in digits that a double loses.
+  if (BigInt(last) < BigInt(first)) return null
+  return `${Math.min(Number(first), size)}-${Math.min(Number(last), size)}`
+}

@@ -1,0 +1,45 @@
+/** The grammar that fields share: RFC 9110 §5.6. All patterns are sticky or anchored, and linear. */
+
+/** A token (RFC 9110 §5.6.2), as the source of a pattern. */
+export const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+
+/** A quoted-string (RFC 9110 §5.6.4), as the source of a pattern. */
+export const QUOTED_STRING =
+  '"(?:[\\t \\x21\\x23-\\x5b\\x5d-\\x7e\\x80-\\xff]|\\\\[\\t \\x21-\\x7e\\x80-\\xff])*"'
+
+const WHOLE_TOKEN = new RegExp(`^${TOKEN}$`)
+
+/** Tells whether the whole text is one token. */
+export function isToken(text: string): boolean {
+  return WHOLE_TOKEN.test(text)
+}
+
+/** Takes optional whitespace (SP and HTAB only, RFC 9110 §5.6.3) off both ends. */
+export function trimWhitespace(text: string): string {
+  let start = 0
+  let end = text.length
+  while (start < end && isWhitespace(text.charCodeAt(start))) start++
+  while (end > start && isWhitespace(text.charCodeAt(end - 1))) end--
+  return text.slice(start, end)
+}
+
+/** Returns the value of a token or quoted-string: the latter without quotes and escapes. */
+export function unquote(text: string): string {
+  return text.startsWith('"') ? text.slice(1, -1).replace(/\\(.)/g, '$1') : text
+}
+
+/** Returns a value as a token where it can be one, else as a quoted-string. */
+export function quote(value: string): string {
+  return isToken(value) ? value : `"${value.replace(/["\\]/g, '\\$&')}"`
+}
+
+/** Returns the number that decimal digits stand for; null if it is not a safe integer. */
+export function parseSafeInteger(digits: string): number | null {
+  const value = Number(digits)
+  // Rounding keeps the order, so no number above 2^53 - 1 turns into a safe one.
+  return Number.isSafeInteger(value) ? value : null
+}
+
+function isWhitespace(code: number): boolean {
+  return code === 0x20 || code === 0x09
+}

@@ -1,0 +1,71 @@
+/** The boundary of a multipart (RFC 2046 §5.1.1): from the field, or from the content's first line. */
+import { UploadError } from '../errors.ts'
+import { MultipartByterangesParser } from './multipart-byteranges.ts'
+import type { PartEvent, PartLimits, PartParser } from './part.ts'
+
+const BOUNDARY = /^[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]$/
+/** Longest first line: two dashes and a boundary, then CRLF. */
+const MAX_FIRST_LINE = 2 + 70 + 2
+const LF = 0x0a
+const CR = 0x0d
+const LATIN1 = new TextDecoder('latin1')
+
+/** Tells whether the text may be a boundary. */
+export function isBoundary(text: string): boolean {
+  return BOUNDARY.test(text)
+}
+
+/**
+ * Parser of a multipart whose media type lacks the boundary, as the browser demo of the draft's author
+ * sends it. The content then has to begin with a delimiter; CRLFs before it are skipped.
+ */
+export class UnnamedBoundaryParser implements PartParser {
+  readonly #limits: PartLimits
+  readonly #line = new Uint8Array(MAX_FIRST_LINE)
+  #length = 0
+  #parser: PartParser | null = null
+
+  constructor(limits: PartLimits) {
+    this.#limits = limits
+  }
+
+  write(chunk: Uint8Array): readonly PartEvent[] {
+    if (this.#parser) return this.#parser.write(chunk)
+    for (let at = 0; at < chunk.length; at++) {
+      if (!this.#take(chunk[at]!)) continue
+      const line = this.#line.subarray(0, this.#length)
+      this.#parser = new MultipartByterangesParser(toBoundary(line), this.#limits)
+      return [...this.#parser.write(line), ...this.#parser.write(chunk.subarray(at + 1))]
+    }
+    return []
+  }
+
+  end(): readonly PartEvent[] {
+    if (!this.#parser) throw notFound()
+    return this.#parser.end()
+  }
+
+  /** Adds a byte to the line; true if it ends the line that must be the delimiter. */
+  #take(byte: number): boolean {
+    if (this.#length === MAX_FIRST_LINE) throw notFound()
+    this.#line[this.#length++] = byte
+    const afterCr = this.#line[this.#length - 2] === CR
+    if (byte !== LF || !afterCr) return false
+    if (this.#length > 2) return true
+    this.#length = 0
+    return false
+  }
+}
+
+function toBoundary(line: Uint8Array): string {
+  const text = LATIN1.decode(line)
+  const boundary = text.slice(2, -2).replace(/ +$/, '')
+  if (!text.startsWith('--') || !isBoundary(boundary)) throw notFound()
+  return boundary
+}
+
+function notFound(): UploadError {
+  return new UploadError('ERR_SYNTAX', {
+    detail: 'the media type has no boundary parameter, and the content begins with no delimiter',
+  })
+}

@@ -1,0 +1,164 @@
+/** Finds the delimiter lines of a multipart (RFC 2046 §5.1.1) among its octets. */
+import { UploadError } from '../errors.ts'
+import { createNeedle, indexOf, matchLength, type Needle, partialLength } from './search.ts'
+
+/** What a scanner found. */
+export interface Finding {
+  /** Octets that are in no such line, or the line that begins a part or ends the last one. */
+  readonly kind: 'octets' | 'delimiter' | 'close-delimiter'
+  /** The octets: a view of the chunk or of bytes held back before; may be empty. */
+  readonly bytes: Uint8Array
+  /** Where in the chunk to scan on. */
+  readonly end: number
+}
+
+/**
+ * Bytes that are held back after a boundary until the line ends: the dashes of the close-delimiter,
+ * transport padding, CR. Beyond it: 400 `ERR_PATCH_LIMIT`.
+ */
+export const MAX_LINE_REST = 256
+
+const HTAB = 0x09
+const LF = 0x0a
+const CR = 0x0d
+const SP = 0x20
+const DASH = 0x2d
+const EMPTY = new Uint8Array(0)
+
+/** How much of what follows the boundary in its line has been seen. */
+type LineState = 'boundary' | 'padding' | 'cr' | 'dash' | 'close' | 'close-padding' | 'close-cr'
+
+/**
+ * Cuts chunks into octets and delimiter lines.
+ *
+ * A line that begins with the boundary but goes on with other text is octets: RFC 2046 would have a
+ * delimiter there, but senders choose boundaries that their data lacks only as whole lines.
+ */
+export class DelimiterScanner {
+  readonly #needle: Needle
+  /** Bytes of `CRLF--boundary` that have just been seen. */
+  #matched = 0
+  /** How many of these are no octets: the CRLF before the run of octets, which a delimiter may share. */
+  #borrowed = 0
+  #line: LineState = 'boundary'
+  readonly #rest = new Uint8Array(MAX_LINE_REST)
+  #restLength = 0
+
+  constructor(boundary: string) {
+    this.#needle = createNeedle(boundary)
+    this.begin()
+  }
+
+  /** Begins a run of octets: after the CRLF of a blank line, or at the start of the content. */
+  begin(): void {
+    this.#reset(2, 2)
+  }
+
+  /**
+   * Scans the chunk from `start` on, up to a finding.
+   *
+   * @throws UploadError `ERR_PATCH_LIMIT` for too much padding.
+   */
+  next(chunk: Uint8Array, start: number): Finding {
+    if (this.#matched === 0) return this.#search(chunk, start)
+    const length = matchLength(chunk, this.#needle, start, this.#matched)
+    const end = start + length
+    this.#matched += length
+    if (this.#matched === this.#needle.bytes.length) return this.#readLine(chunk, end)
+    return end === chunk.length ? octets(EMPTY, end) : this.#release(end)
+  }
+
+  /** Tells whether content that ends here ends in a close-delimiter. */
+  endsClosed(): boolean {
+    return this.#line === 'close' || this.#line === 'close-padding'
+  }
+
+  #search(chunk: Uint8Array, start: number): Finding {
+    const found = indexOf(chunk, this.#needle, start)
+    if (found !== -1) {
+      this.#matched = this.#needle.bytes.length
+      return octets(chunk.subarray(start, found), found + this.#matched)
+    }
+    this.#matched = partialLength(chunk, this.#needle, start)
+    const whole = start === 0 && this.#matched === 0
+    return octets(whole ? chunk : chunk.subarray(start, chunk.length - this.#matched), chunk.length)
+  }
+
+  #readLine(chunk: Uint8Array, start: number): Finding {
+    for (let at = start; at < chunk.length; at++) {
+      const byte = chunk[at]!
+      const next = advance(this.#line, byte)
+      if (next === null) return this.#release(at)
+      if (next === 'end') return this.#endLine(at + 1)
+      this.#hold(byte)
+      this.#line = next
+    }
+    return octets(EMPTY, chunk.length)
+  }
+
+  #endLine(end: number): Finding {
+    const kind = this.#line === 'close-cr' ? 'close-delimiter' : 'delimiter'
+    this.#reset(0, 0)
+    return { kind, bytes: EMPTY, end }
+  }
+
+  #hold(byte: number): void {
+    if (this.#restLength === MAX_LINE_REST) {
+      const detail = `more than ${MAX_LINE_REST} bytes of padding follow a boundary`
+      throw new UploadError('ERR_PATCH_LIMIT', { detail })
+    }
+    this.#rest[this.#restLength++] = byte
+  }
+
+  /** Gives back what was held as octets, but for a CR at its end, which may begin a delimiter. */
+  #release(end: number): Finding {
+    const kept = this.#line === 'cr' || this.#line === 'close-cr' ? 1 : 0
+    const bytes = concat(
+      this.#needle.bytes.subarray(this.#borrowed, this.#matched),
+      this.#rest.subarray(0, this.#restLength - kept),
+    )
+    this.#reset(kept, 0)
+    return octets(bytes, end)
+  }
+
+  #reset(matched: number, borrowed: number): void {
+    this.#matched = matched
+    this.#borrowed = borrowed
+    this.#line = 'boundary'
+    this.#restLength = 0
+  }
+}
+
+function advance(state: LineState, byte: number): LineState | 'end' | null {
+  switch (state) {
+    case 'boundary':
+      return byte === DASH ? 'dash' : afterPadding(byte, 'padding', 'cr')
+    case 'padding':
+      return afterPadding(byte, 'padding', 'cr')
+    case 'dash':
+      return byte === DASH ? 'close' : null
+    case 'close':
+    case 'close-padding':
+      return afterPadding(byte, 'close-padding', 'close-cr')
+    case 'cr':
+    case 'close-cr':
+      return byte === LF ? 'end' : null
+  }
+}
+
+function afterPadding(byte: number, padding: LineState, cr: LineState): LineState | null {
+  if (byte === SP || byte === HTAB) return padding
+  return byte === CR ? cr : null
+}
+
+function concat(first: Uint8Array, second: Uint8Array): Uint8Array {
+  if (second.length === 0) return first
+  const bytes = new Uint8Array(first.length + second.length)
+  bytes.set(first)
+  bytes.set(second, first.length)
+  return bytes
+}
+
+function octets(bytes: Uint8Array, end: number): Finding {
+  return { kind: 'octets', bytes, end }
+}

@@ -1,0 +1,60 @@
+/** Field lines of a header block inside a message: RFC 9112 §5, with obs-fold. */
+import { UploadError } from '../errors.ts'
+import { isToken, trimWhitespace } from '../fields/syntax.ts'
+
+/** Values of a block by field name in lower case: one for each line, in order. */
+export type FieldLines = ReadonlyMap<string, readonly string[]>
+
+/** Most field lines of one part. Beyond it: 400 `ERR_PATCH_LIMIT`. */
+export const MAX_FIELDS = 64
+
+const START_LINE = /^(?:HTTP\/[0-9]|[^ ]+ [^ ]+ HTTP\/[0-9])/
+
+/**
+ * Splits a header block, without its blank line, into fields.
+ *
+ * @throws UploadError `ERR_SYNTAX` for a malformed line, `ERR_PATCH_LIMIT` for too many.
+ */
+export function parseFieldLines(block: string): FieldLines {
+  const fields = new Map<string, string[]>()
+  let count = 0
+  for (const line of unfold(block)) {
+    if (++count > MAX_FIELDS) throw tooMany()
+    const [name, value] = parseLine(line, count)
+    const values = fields.get(name)
+    if (values) values.push(value)
+    else fields.set(name, [value])
+  }
+  return fields
+}
+
+/** Splits at line ends and replaces each obs-fold by SP (RFC 9112 §5.2). */
+function unfold(block: string): readonly string[] {
+  if (block === '') return []
+  if (/^[ \t]/.test(block)) throw malformed('the first line begins with white space')
+  return block
+    .slice(0, -2)
+    .replace(/\r\n[ \t]+/g, ' ')
+    .split('\r\n')
+}
+
+function parseLine(line: string, number: number): readonly [name: string, value: string] {
+  if (number === 1 && START_LINE.test(line)) {
+    throw malformed('it begins with a start-line instead of its fields')
+  }
+  const colon = line.indexOf(':')
+  if (colon === -1) throw malformed(`line ${number} has no colon`)
+  const name = line.slice(0, colon)
+  if (/[ \t]$/.test(name)) throw malformed(`line ${number} has white space before its colon`)
+  if (!isToken(name)) throw malformed(`the field name of line ${number} is not a token`)
+  return [name.toLowerCase(), trimWhitespace(line.slice(colon + 1))]
+}
+
+function malformed(detail: string): UploadError {
+  return new UploadError('ERR_SYNTAX', { detail: `the header block is malformed: ${detail}` })
+}
+
+function tooMany(): UploadError {
+  const detail = `the header block has more than ${MAX_FIELDS} fields`
+  return new UploadError('ERR_PATCH_LIMIT', { detail })
+}

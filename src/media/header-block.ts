@@ -1,0 +1,89 @@
+/** Collects the header block of a part: everything up to its blank line. */
+import { UploadError } from '../errors.ts'
+
+const NUL = 0x00
+const LF = 0x0a
+const CR = 0x0d
+/** Room for most header blocks, in bytes. */
+const MIN_HELD = 512
+const EMPTY = new Uint8Array(0)
+const LATIN1 = new TextDecoder('latin1')
+
+/** One header block, gathered from chunks. */
+export class HeaderBlock {
+  readonly #maxSize: number
+  /** What earlier chunks held of it; grows by doubling. */
+  #held = EMPTY
+  /** Bytes seen so far. */
+  #size = 0
+  /** Length of the current line so far; 0 at its start. */
+  #lineLength = 0
+  #afterCr = false
+
+  /** @param maxSize Largest block without its blank line, in bytes. */
+  constructor(maxSize: number) {
+    this.#maxSize = maxSize
+  }
+
+  /** Bytes seen of the block so far; in the end with its blank line. */
+  get size(): number {
+    return this.#size
+  }
+
+  /**
+   * Takes the chunk's bytes from `start` on. Returns the block as text, of which the blank line is cut
+   * off, and where it ended in the chunk; null if it goes on.
+   *
+   * @throws UploadError `ERR_SYNTAX` for a bare CR or LF or a NUL, `ERR_PATCH_LIMIT` beyond the limit.
+   */
+  read(chunk: Uint8Array, start: number): { readonly text: string; readonly end: number } | null {
+    for (let at = start; at < chunk.length; at++) {
+      if (this.#take(chunk[at]!)) return { text: this.#finish(chunk, start, at + 1), end: at + 1 }
+    }
+    this.#hold(chunk.subarray(start))
+    return null
+  }
+
+  /** Looks at the next byte; true if it ends the blank line. */
+  #take(byte: number): boolean {
+    if (byte === NUL) throw malformed('a NUL')
+    if (this.#afterCr !== (byte === LF)) throw malformed(byte === LF ? 'a bare LF' : 'a bare CR')
+    this.#size++
+    this.#afterCr = byte === CR
+    if (byte === LF && this.#lineLength === 0) return true
+    const blank = this.#afterCr && this.#lineLength === 0
+    if (this.#size > this.#maxSize && !blank) throw this.#tooLarge()
+    if (byte === LF) this.#lineLength = 0
+    else if (!this.#afterCr) this.#lineLength++
+    return false
+  }
+
+  #finish(chunk: Uint8Array, start: number, end: number): string {
+    const earlier = this.#size - (end - start)
+    if (earlier === 0) return LATIN1.decode(chunk.subarray(start, end - 2))
+    this.#append(chunk.subarray(start, end), earlier)
+    return LATIN1.decode(this.#held.subarray(0, this.#size - 2))
+  }
+
+  #hold(bytes: Uint8Array): void {
+    this.#append(bytes, this.#size - bytes.length)
+  }
+
+  #append(bytes: Uint8Array, at: number): void {
+    if (at + bytes.length > this.#held.length) {
+      const grown = new Uint8Array(Math.max(MIN_HELD, 2 * (at + bytes.length)))
+      grown.set(this.#held.subarray(0, at))
+      this.#held = grown
+    }
+    this.#held.set(bytes, at)
+  }
+
+  #tooLarge(): UploadError {
+    const detail = `the header block is larger than ${this.#maxSize} bytes`
+    return new UploadError('ERR_PATCH_LIMIT', { detail })
+  }
+}
+
+function malformed(what: string): UploadError {
+  return new UploadError('ERR_SYNTAX', { detail: `${what} in the header block; lines end in CRLF` })
+}

@@ -1,0 +1,124 @@
+/** `multipart/byteranges` (RFC 9110 §14.6) as a patch: one or more ranges between delimiters. */
+import { UploadError } from '../errors.ts'
+import { DelimiterScanner } from './delimiter.ts'
+import { HeaderBlock } from './header-block.ts'
+import type { Part, PartEvent, PartLimits, PartParser } from './part.ts'
+import { readPart } from './part-fields.ts'
+import { dataLength, excessError, shortError } from './part-length.ts'
+
+/** Parser of a multipart whose boundary is known. */
+export class MultipartByterangesParser implements PartParser {
+  readonly #limits: PartLimits
+  readonly #scanner: DelimiterScanner
+  #state: 'preamble' | 'header' | 'data' | 'epilogue' = 'preamble'
+  /** Parts begun. */
+  #count = 0
+  #header: HeaderBlock
+  #part: Part | null = null
+  /** Bytes of data of the current part. */
+  #received = 0
+  #contentType: string | null = null
+  #completeLength: number | null = null
+  #empty = true
+
+  /** @param boundary A valid boundary (RFC 2046 §5.1.1). */
+  constructor(boundary: string, limits: PartLimits) {
+    this.#limits = limits
+    this.#scanner = new DelimiterScanner(boundary)
+    this.#header = new HeaderBlock(limits.maxPartHeaderSize)
+  }
+
+  write(chunk: Uint8Array): readonly PartEvent[] {
+    const events: PartEvent[] = []
+    if (chunk.length > 0) this.#empty = false
+    let at = 0
+    while (at < chunk.length && this.#state !== 'epilogue') {
+      at =
+        this.#state === 'header'
+          ? this.#readHeader(chunk, at, events)
+          : this.#scan(chunk, at, events)
+    }
+    return events
+  }
+
+  end(): readonly PartEvent[] {
+    if (this.#state !== 'epilogue' && this.#scanner.endsClosed()) this.#close()
+    if (this.#state !== 'epilogue') throw malformed(this.#unfinished())
+    return []
+  }
+
+  #readHeader(chunk: Uint8Array, start: number, events: PartEvent[]): number {
+    const header = readPart(this.#header, chunk, start, this.#count - 1, this.#limits)
+    if (!header) return chunk.length
+    this.#checkAgreement(header.part)
+    this.#part = header.part
+    this.#received = 0
+    this.#state = 'data'
+    this.#scanner.begin()
+    events.push({ type: 'part', part: header.part })
+    return header.end
+  }
+
+  #scan(chunk: Uint8Array, start: number, events: PartEvent[]): number {
+    const { kind, bytes, end } = this.#scanner.next(chunk, start)
+    if (kind === 'delimiter') this.#beginPart()
+    else if (kind === 'close-delimiter') this.#close()
+    else if (this.#part && bytes.length > 0) {
+      this.#received += bytes.length
+      if (this.#received > dataLength(this.#part.target)) throw excessError(this.#part)
+      events.push({ type: 'data', bytes })
+    }
+    return end
+  }
+
+  #beginPart(): void {
+    this.#endPart()
+    if (this.#count === this.#limits.maxParts) {
+      const detail = `there are more than ${this.#limits.maxParts} parts`
+      throw new UploadError('ERR_PATCH_LIMIT', { detail })
+    }
+    this.#count++
+    this.#header = new HeaderBlock(this.#limits.maxPartHeaderSize)
+    this.#state = 'header'
+  }
+
+  #close(): void {
+    if (!this.#part) throw malformed('there are no parts before the close-delimiter')
+    this.#endPart()
+    this.#state = 'epilogue'
+  }
+
+  #endPart(): void {
+    if (this.#part && this.#received < dataLength(this.#part.target)) {
+      throw shortError(this.#part, this.#received)
+    }
+  }
+
+  /** Type and complete length are the whole resource's, so no two parts may give different ones. */
+  #checkAgreement({ index, target, contentType }: Part): void {
+    if (contentType !== null && contentType !== (this.#contentType ?? contentType)) {
+      throw malformed(`part ${index + 1}: the Content-Type is not that of the parts before`)
+    }
+    const { completeLength } = target
+    if (completeLength !== null && completeLength !== (this.#completeLength ?? completeLength)) {
+      const detail = `part ${index + 1}: the complete length ${completeLength} is ${this.#completeLength} in the parts before`
+      throw new UploadError('ERR_RANGE', { detail })
+    }
+    this.#contentType ??= contentType
+    this.#completeLength ??= completeLength
+  }
+
+  #unfinished(): string {
+    if (this.#empty) return 'the content is empty'
+    if (this.#state === 'preamble') return 'there is no delimiter of the boundary'
+    const where =
+      this.#state === 'header'
+        ? 'before the blank line after the header'
+        : 'without a close-delimiter'
+    return `part ${this.#count}: the content ends ${where}`
+  }
+}
+
+function malformed(detail: string): UploadError {
+  return new UploadError('ERR_SYNTAX', { detail })
+}

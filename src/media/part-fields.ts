@@ -1,0 +1,136 @@
+/** The header of a part, which both formats share: header block → `Part`. */
+import { UploadError } from '../errors.ts'
+import { parseContentRange, parseRangeAlias } from '../fields/content-range.ts'
+import { formatMediaType, parseMediaType } from '../fields/content-type.ts'
+import { parseDigest } from '../fields/digest.ts'
+import { parseSafeInteger } from '../fields/syntax.ts'
+import { type FieldLines, parseFieldLines } from './field-lines.ts'
+import type { HeaderBlock } from './header-block.ts'
+import type { Part, PartLimits, PartTarget } from './part.ts'
+import { dataLength, describeTarget } from './part-length.ts'
+
+const MAX_CONTENT_TYPE_LENGTH = 255
+
+/**
+ * Reads on in a part's header. Returns the part and where in the chunk its data begins; null if the
+ * header goes on.
+ *
+ * @throws UploadError for a malformed header; its detail names the part.
+ */
+export function readPart(
+  block: HeaderBlock,
+  chunk: Uint8Array,
+  start: number,
+  index: number,
+  limits: PartLimits,
+): { readonly part: Part; readonly end: number } | null {
+  try {
+    const header = block.read(chunk, start)
+    return header && { part: toPart(parseFieldLines(header.text), index, limits), end: header.end }
+  } catch (error) {
+    throw error instanceof UploadError ? locate(error, index) : error
+  }
+}
+
+function toPart(fields: FieldLines, index: number, limits: PartLimits): Part {
+  checkCodings(fields)
+  const target = parseTarget(fields)
+  checkContentLength(fields, target)
+  const contentType = parseContentType(fields)
+  const reprDigest = fields.get('repr-digest')?.join(', ') ?? null
+  // A malformed one would else come to light only when the resource is complete.
+  if (reprDigest !== null) parseDigest(reprDigest)
+  checkSize(target, limits.maxSize)
+  return { index, target, contentType, reprDigest }
+}
+
+function checkCodings(fields: FieldLines): void {
+  if (fields.has('transfer-encoding')) throw malformed('Transfer-Encoding is not allowed here')
+  const codings = fields.get('content-encoding')?.join(',').toLowerCase() ?? ''
+  if (/^(?:[ \t,]|identity(?=[ \t,]|$))*$/.test(codings)) return
+  throw new UploadError('ERR_PART_CODING', {
+    detail: 'the Content-Encoding is not identity, and the data would be stored encoded',
+  })
+}
+
+function parseTarget(fields: FieldLines): PartTarget {
+  const contentRange = parseSingle(fields, 'Content-Range', parseContentRange)
+  const range = parseSingle(fields, 'Range', parseRangeAlias)
+  const target = contentRange ?? range
+  if (!target) throw badRange('there is no Content-Range')
+  return contentRange && range ? agree(contentRange, range) : target
+}
+
+function parseSingle(
+  fields: FieldLines,
+  name: string,
+  parse: (value: string) => PartTarget,
+): PartTarget | null {
+  const [value, ...others] = fields.get(name.toLowerCase()) ?? []
+  if (others.length > 0) throw badRange(`there are several ${name} fields`)
+  return value === undefined ? null : parse(value)
+}
+
+/** Joins what the seed's two names for the range say; only one need give the complete length. */
+function agree(contentRange: PartTarget, range: PartTarget): PartTarget {
+  const completeLength = contentRange.completeLength ?? range.completeLength
+  const same =
+    describeTarget(contentRange) === describeTarget(range) &&
+    completeLength === (range.completeLength ?? completeLength)
+  if (same && completeLength !== null) return { ...contentRange, completeLength }
+  if (same) return contentRange
+  throw badRange('Content-Range and Range contradict each other')
+}
+
+function checkContentLength(fields: FieldLines, target: PartTarget): void {
+  const expected = dataLength(target)
+  for (const value of fields.get('content-length') ?? []) {
+    if (!/^[0-9]+$/.test(value)) throw malformed('the Content-Length is not a number')
+    if (parseSafeInteger(value) === expected) continue
+    throw new UploadError('ERR_LENGTH', {
+      detail: `the Content-Length is not the ${expected} bytes of ${describeTarget(target)}`,
+    })
+  }
+}
+
+function parseContentType(fields: FieldLines): string | null {
+  const values = new Set(fields.get('content-type')?.map(normaliseContentType))
+  if (values.size > 1) throw malformed('there are two different Content-Type fields')
+  return values.values().next().value ?? null
+}
+
+function normaliseContentType(value: string): string {
+  const mediaType = parseMediaType(value)
+  const normalised = mediaType && formatMediaType(mediaType)
+  // It is sent back as a response field: nothing but visible ASCII, SP and HTAB may pass.
+  if (normalised === null || !/^[\t -~]*$/.test(normalised)) {
+    throw malformed('the Content-Type is not a media type')
+  }
+  if (normalised.length <= MAX_CONTENT_TYPE_LENGTH) return normalised
+  throw malformed(`the Content-Type is longer than ${MAX_CONTENT_TYPE_LENGTH} bytes`)
+}
+
+function checkSize(target: PartTarget, limit: number): void {
+  const size =
+    target.kind === 'size' ? target.completeLength : (target.completeLength ?? target.end)
+  if (size <= limit) return
+  throw new UploadError('ERR_SIZE_LIMIT', {
+    detail: `the resource would have at least ${size} bytes, and at most ${limit} are accepted`,
+    members: { limit },
+  })
+}
+
+function badRange(detail: string): UploadError {
+  return new UploadError('ERR_RANGE', { detail })
+}
+
+function malformed(detail: string): UploadError {
+  return new UploadError('ERR_SYNTAX', { detail })
+}
+
+/** Tells the client in which part the error is. */
+function locate(error: UploadError, index: number): UploadError {
+  const { code, status, headers, members } = error
+  const detail = `part ${index + 1}: ${error.message}`
+  return new UploadError(code, { detail, status, headers, members, cause: error })
+}

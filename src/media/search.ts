@@ -1,0 +1,64 @@
+/** Search for a multipart delimiter in bytes: Horspool's algorithm with a bound on its worst case. */
+
+/** A delimiter, prepared for searching: CR first, and no CR after it. */
+export interface Needle {
+  /** What is searched for: at most 255 bytes. */
+  readonly bytes: Uint8Array
+  /** For each byte value, how far a window that ends in it may move on; 0 if the needle ends in it. */
+  readonly skips: Uint8Array
+  /** How far a window that ends as the needle does may move on when it is no match. */
+  readonly lastSkip: number
+}
+
+const CR = 0x0d
+
+/** Prepares the delimiter of a boundary, `CRLF "--" boundary` (RFC 2046 §5.1.1). */
+export function createNeedle(boundary: string): Needle {
+  const bytes = new TextEncoder().encode(`\r\n--${boundary}`)
+  const last = bytes.length - 1
+  const skips = new Uint8Array(256).fill(bytes.length)
+  for (let index = 0; index < last; index++) skips[bytes[index]!] = last - index
+  const lastSkip = skips[bytes[last]!]!
+  skips[bytes[last]!] = 0
+  return { bytes, skips, lastSkip }
+}
+
+/**
+ * Returns where the needle first lies wholly in the chunk, from `start` on; -1 if nowhere.
+ *
+ * A window is compared from its front, where only a CR begins a match. So compared stretches never
+ * overlap, and the time stays linear for any input; from the back, as Horspool has it, it would not.
+ */
+export function indexOf(chunk: Uint8Array, needle: Needle, start: number): number {
+  const { bytes, skips, lastSkip } = needle
+  const last = bytes.length - 1
+  let end = start + last
+  while (end < chunk.length) {
+    const skip = skips[chunk[end]!]!
+    if (skip !== 0) {
+      end += skip
+      continue
+    }
+    if (matchLength(chunk, needle, end - last) === bytes.length) return end - last
+    end += lastSkip
+  }
+  return -1
+}
+
+/** Returns how many bytes at the chunk's end, from `start` on, may begin the needle. */
+export function partialLength(chunk: Uint8Array, needle: Needle, start: number): number {
+  const stop = Math.max(start, chunk.length - needle.bytes.length + 1)
+  let first = chunk.length - 1
+  while (first >= stop && chunk[first] !== CR) first--
+  const length = chunk.length - first
+  return first >= stop && matchLength(chunk, needle, first) === length ? length : 0
+}
+
+/** Returns how many bytes of the needle, from its byte `from` on, stand in the chunk at `at`. */
+export function matchLength(chunk: Uint8Array, needle: Needle, at: number, from = 0): number {
+  const { bytes } = needle
+  const limit = Math.min(bytes.length - from, chunk.length - at)
+  let length = 0
+  while (length < limit && chunk[at + length] === bytes[from + length]) length++
+  return length
+}

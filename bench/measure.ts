@@ -1,0 +1,70 @@
+import { spawnSync, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises'
+import path from 'node:path'
+
+import type { Job } from './client.ts'
+import { DISCARD, type Contestant } from './contestants.ts'
+import { ask, nextMessage, numberOf, start } from './ipc.ts'
+
+/** The work of one measurement. */
+export type Work = Pick<Job, 'kind' | 'count' | 'size'>
+
+/** What one measurement found. */
+export interface Sample {
+  /** Time that the work took, in seconds. */
+  readonly seconds: number
+  /** CPU time of the server's process, user and system, in seconds. */
+  readonly cpu: number
+  /** The largest resident memory of the server's process, in bytes. */
+  readonly peak: number
+}
+
+/**
+ * Starts the contestant's server on a new folder of `parent`, lets the client do `warmUp` and then
+ * `work`, and removes the folder.
+ *
+ * @throws Error when fewer bytes are stored than were sent.
+ */
+export async function measure(
+  client: ChildProcess,
+  contestant: Contestant,
+  { parent, warmUp, work }: { parent: string; warmUp: Work | null; work: Work },
+): Promise<Sample> {
+  const directory = await mkdtemp(path.join(parent, 'partial-upload-bench-'))
+  const server = start(`servers/${contestant.server}`, [directory, ...contestant.args])
+  try {
+    const port = numberOf(await nextMessage(server), 'port')
+    const { protocol } = contestant
+    if (warmUp !== null) await ask(client, { ...warmUp, protocol, port, name: 'warm-up' })
+    const before = await ask(server, 'usage')
+    const done = await ask(client, { ...work, protocol, port, name: 'measured' })
+    const after = await ask(server, 'usage')
+    if (contestant.label !== DISCARD) await checkStored(directory, work.size * work.count)
+    return {
+      seconds: numberOf(done, 'seconds'),
+      cpu: numberOf(after, 'cpu') - numberOf(before, 'cpu'),
+      peak: numberOf(after, 'peak'),
+    }
+  } finally {
+    await stop(server)
+    await rm(directory, { recursive: true })
+    // What one contestant leaves to be written back must not burden the next.
+    spawnSync('sync')
+  }
+}
+
+async function checkStored(directory: string, size: number): Promise<void> {
+  let stored = 0
+  for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
+    if (entry.isFile()) stored += (await stat(path.join(entry.parentPath, entry.name))).size
+  }
+  if (stored < size) throw new Error(`${stored} bytes stored of ${size}`)
+}
+
+async function stop(server: ChildProcess): Promise<void> {
+  if (server.exitCode !== null || server.signalCode !== null) return
+  const exit = once(server, 'exit')
+  server.kill('SIGKILL')
+  await exit
+}

@@ -1,0 +1,18 @@
+import { createServer } from 'node:http'
+
+import express from 'express'
+import { partialUpload, prepareServer } from 'partial-upload'
+import { fsStorage } from 'partial-upload/storage/fs'
+
+import { serve, storageDirectory } from './serve.ts'
+
+const DURABILITIES = ['complete', 'segment', 'never'] as const
+
+/** This package under Express 5, by default as an app has it; the second argument sets `fsync`. */
+const fsync = DURABILITIES.find((name) => name === process.argv[3]) ?? 'complete'
+const storage = fsStorage({ directory: storageDirectory(), fsync })
+const app = express()
+// The multipart case sends one part per MiB.
+app.use('/files', partialUpload({ storage, maxParts: 2 ** 20 }))
+
+serve(prepareServer(createServer(app)))

@@ -1,0 +1,48 @@
+/**
+ * An Express server that keeps uploads in a folder: `npm start -- --directory DIR --port N`.
+ *
+ * Uploads live under `/files/`. It prints its address once it accepts connections, and SIGTERM or
+ * SIGINT end it.
+ */
+
+import { createServer, type Server } from 'node:http'
+import { parseArgs } from 'node:util'
+
+import express from 'express'
+import { partialUpload, prepareServer } from 'partial-upload'
+import { fsStorage } from 'partial-upload/storage/fs'
+
+/** How long requests under way may go on after a signal, in milliseconds. */
+const GRACE = 3_000
+
+const { values } = parseArgs({
+  options: {
+    directory: { type: 'string', default: './uploads' },
+    port: { type: 'string', default: '3000' },
+  },
+})
+
+const app = express()
+app.disable('x-powered-by')
+app.use('/files', partialUpload({ storage: fsStorage({ directory: values.directory }) }))
+
+const server = prepareServer(createServer(app))
+server.listen({ host: '127.0.0.1', port: Number(values.port) }, () => {
+  const address = server.address()
+  if (typeof address === 'object' && address !== null) {
+    console.log(`http://127.0.0.1:${address.port}/`)
+  }
+})
+process.once('SIGTERM', () => stop(server))
+process.once('SIGINT', () => stop(server))
+
+/**
+ * Takes no new connection and ends those that wait. Requests under way get `GRACE`; then they are cut,
+ * and what arrived of their uploads is kept. The process ends when nothing is left to do.
+ */
+function stop(running: Server): void {
+  running.close()
+  running.closeIdleConnections()
+  setTimeout(() => running.closeAllConnections(), GRACE).unref()
+  setTimeout(() => process.exit(), 2 * GRACE).unref()
+}

@@ -1,4 +1,5 @@
 /** A request and its response as plain values, between the server that is used and the protocol. */
+import type { Hooks } from './hooks.ts'
 
 /** Request content. Each step gives all chunks that arrived since the last one, at least one. */
 export type Body = AsyncIterable<readonly Uint8Array[]>
@@ -11,10 +12,20 @@ export interface HandlerRequest {
   readonly key: string
   /** The request's fields. */
   readonly headers: RequestHeaders
-  /** The content, read once at most. The server says 100 Continue when reading begins. */
+  /**
+   * The content; either it or `readAll` is used, once. The server says 100 Continue when reading
+   * begins. Chunks that arrived are given out before an error is thrown.
+   *
+   * @throws ConnectionLostError when the client goes away before the content has ended.
+   * @throws UploadError `ERR_IDLE` when the client falls silent.
+   */
   readonly body: Body
-  /** Reads the content whole: for small content that is useless in part. */
+  /** Reads content of a known, small length whole. Throws as `body`. */
   readAll(): Promise<Uint8Array>
+  /** Ends `body`: the step that is waited for, and every later one, throws `reason`. */
+  stop(reason: Error): void
+  /** The app's say in this request. */
+  readonly hooks: Hooks
 }
 
 /** Field access without regard to case. */
@@ -33,4 +44,9 @@ export interface HandlerResponse {
   readonly headers: Readonly<Record<string, string>>
   /** Content; absent for none. An iterable is read to its end or returned early, exactly once. */
   readonly body?: Uint8Array | AsyncIterable<Uint8Array>
+}
+
+/** The client went away before its request had ended: there is nobody to answer. */
+export class ConnectionLostError extends Error {
+  override readonly name = 'ConnectionLostError'
 }

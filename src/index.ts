@@ -1,4 +1,23 @@
 export { ERRORS, UploadError, type ErrorCode, type UploadErrorOptions } from './errors.ts'
+export { partialUpload, type Middleware } from './express.ts'
+export {
+  RefusedError,
+  type FinalResponse,
+  type FinishedResource,
+  type NewResource,
+  type RefuseOptions,
+} from './hooks.ts'
+export { memoryLocker, type AcquireOptions, type Lock, type Locker } from './lock.ts'
+export {
+  DEFAULTS,
+  PRESETS,
+  type Limits,
+  type PartialUploadOptions,
+  type Preset,
+  type Rules,
+  type Statuses,
+} from './options.ts'
+export { prepareServer } from './server.ts'
 export type {
   OpenWriterOptions,
   Reader,

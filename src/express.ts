@@ -1,0 +1,118 @@
+/** The Express middleware: turns `req` into a plain request, and a plain response into `res`. */
+import { createHash } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { UploadError } from './errors.ts'
+import { createHandler } from './handler.ts'
+import type { Hooks } from './hooks.ts'
+import { ConnectionLostError, type HandlerResponse, type RequestHeaders } from './http.ts'
+import { IncomingBody } from './incoming.ts'
+import { memoryLocker } from './lock.ts'
+import { resolveSettings, type PartialUploadOptions } from './options.ts'
+import { sendResponse } from './outgoing.ts'
+import { problemResponse } from './problem.ts'
+
+/** A Connect or Express middleware, for `app.use('/files', …)`. */
+export type Middleware<Request> = (req: Request, res: ServerResponse, next: Next) => void
+
+type Next = (error?: unknown) => void
+
+/**
+ * Creates the middleware that answers every request below its mount.
+ *
+ * What is the client's fault is answered as `application/problem+json`; any other error goes to
+ * `next(error)`. A request for the mount itself and a CORS preflight are passed on.
+ *
+ * @throws TypeError for a wrong option, naming it and its value.
+ */
+export function partialUpload<Request extends IncomingMessage = IncomingMessage>(
+  options: PartialUploadOptions<Request>,
+): Middleware<Request> {
+  const settings = resolveSettings(options)
+  const { storage, locker = memoryLocker(), key: keyOf = defaultKey } = options
+  const handle = createHandler({
+    storage,
+    locker,
+    settings,
+    createHash: (algorithm) => createHash(algorithm.replace('-', '')),
+  })
+
+  async function answer(req: Request): Promise<HandlerResponse | null> {
+    const key = keyOf(req)
+    if (key === null) return null
+    const body = new IncomingBody(req, settings.idleTimeout)
+    return handle({
+      method: req.method ?? '',
+      key,
+      headers: requestHeaders(req),
+      body,
+      readAll: () => body.readAll(),
+      stop: (reason) => body.stop(reason),
+      hooks: bindHooks(req, options),
+    })
+  }
+
+  async function respond(req: Request, res: ServerResponse, next: Next): Promise<void> {
+    const response = isPreflight(req) ? null : await answer(req).catch(toProblem)
+    if (response === null) next()
+    else await sendResponse(req, res, response)
+  }
+
+  return (req, res, next) => {
+    respond(req, res, next).catch((error: unknown) => fail(error, res, next))
+  }
+}
+
+/** A CORS preflight is for the `cors` middleware, which may come later. */
+function isPreflight(req: IncomingMessage): boolean {
+  return req.method === 'OPTIONS' && 'access-control-request-method' in req.headers
+}
+
+/**
+ * The path below the mount, each segment decoded; null for the mount itself.
+ *
+ * @throws UploadError `ERR_KEY` for bad percent-encoding, or for an encoded slash: `a%2Fb` must not be
+ * another name of `a/b`.
+ */
+function defaultKey(req: IncomingMessage): string | null {
+  const [path = ''] = (req.url ?? '').split('?', 1)
+  if (path === '/' || path === '') return null
+  return path.replace(/^\//, '').split('/').map(decodeSegment).join('/')
+}
+
+function decodeSegment(segment: string): string {
+  let decoded: string
+  try {
+    decoded = decodeURIComponent(segment)
+  } catch (cause) {
+    throw new UploadError('ERR_KEY', { detail: 'the path is not percent-encoded UTF-8', cause })
+  }
+  if (!decoded.includes('/')) return decoded
+  throw new UploadError('ERR_KEY', { detail: 'a path segment contains an encoded slash' })
+}
+
+function requestHeaders(req: IncomingMessage): RequestHeaders {
+  // `req.headers` joins or drops repeated fields in ways that depend on the field.
+  const all = (name: string): readonly string[] => req.headersDistinct[name] ?? []
+  return { all, get: (name) => (name in req.headersDistinct ? all(name).join(', ') : null) }
+}
+
+function bindHooks<Request extends IncomingMessage>(
+  req: Request,
+  { onCreate, onComplete }: PartialUploadOptions<Request>,
+): Hooks {
+  return {
+    onCreate: async (resource) => onCreate?.(req, resource),
+    onComplete: async (resource) => (await onComplete?.(req, resource)) ?? null,
+  }
+}
+
+function toProblem(error: unknown): HandlerResponse {
+  if (error instanceof UploadError) return problemResponse(error)
+  throw error
+}
+
+/** Nobody is there to be told of a lost connection, and a response that has begun can only be cut. */
+function fail(error: unknown, res: ServerResponse, next: Next): void {
+  if (error instanceof ConnectionLostError || res.headersSent || res.destroyed) res.destroy()
+  else next(error)
+}

@@ -1,0 +1,98 @@
+/** Where the app has a say: before a resource comes to be, and before a finished one is published. */
+import { UploadError } from './errors.ts'
+import type { ResourceInfo } from './storage/adapter.ts'
+
+/** A resource that is about to be created. */
+export interface NewResource {
+  /** The storage key. */
+  readonly key: string
+  /** Length in bytes that the client announced; null if it did not. */
+  readonly length: number | null
+  /** Media type that the client named; null if it did not. Unchecked: the bytes may be anything. */
+  readonly contentType: string | null
+}
+
+/** A resource whose bytes have all arrived, and which nobody can see yet. */
+export interface FinishedResource {
+  /** The storage key. */
+  readonly key: string
+  /** Length in bytes. */
+  readonly size: number
+  /** Media type that the client named; null if it did not. Unchecked: the bytes may be anything. */
+  readonly contentType: string | null
+  /** The version that this one replaces; null if the resource was never complete before. */
+  readonly previous: ResourceInfo | null
+  /** Reads bytes `start` (default 0) to `end` (exclusive, default `size`). */
+  read(start?: number, end?: number): AsyncIterable<Uint8Array>
+}
+
+/** What `onComplete` may set of the final response. */
+export interface FinalResponse {
+  /**
+   * A 2xx status.
+   *
+   * @default `createdStatus` for a new resource, `modifiedStatus` for a changed one
+   */
+  readonly status?: number
+  /** Further fields, for example `Location`. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** Content; an object is sent as JSON. Makes a default status of 204 a 200. */
+  readonly body?: string | Uint8Array | object
+}
+
+/** The hooks of one request, bound to it. */
+export interface Hooks {
+  /** Called under the lock before anything of a new resource is stored. */
+  onCreate(resource: NewResource): Promise<void>
+  /** Called under the lock when all bytes are there, before the version is published. */
+  onComplete(resource: FinishedResource): Promise<FinalResponse | null>
+}
+
+/** How a hook refuses. */
+export interface RefuseOptions {
+  /**
+   * Keep the bytes of a refused upload as an incomplete resource, so that a later request can finish it.
+   *
+   * @default false: they are removed; a finished resource stays as it was
+   */
+  readonly keep?: boolean
+}
+
+/** What a hook throws to refuse: the client gets `status` and `detail` as a problem document. */
+export class RefusedError extends UploadError {
+  /** Whether the bytes stay. */
+  readonly keep: boolean
+
+  /**
+   * @throws TypeError for a status that is not 400 to 599.
+   */
+  constructor(status: number, detail: string, options: RefuseOptions = {}) {
+    if (!Number.isInteger(status) || status < 400 || status > 599) {
+      throw new TypeError(`status of a refusal must be 400 to 599, not ${status}`)
+    }
+    super('ERR_REFUSED', { status, detail })
+    this.keep = options.keep ?? false
+  }
+}
+
+/**
+ * Runs a hook. An error with a `status` of 4xx whose message may be shown (`expose`, the manners of
+ * http-errors) is a refusal too; every other error is the server's own.
+ *
+ * @throws RefusedError
+ */
+export async function callHook<T>(hook: () => Promise<T>): Promise<T> {
+  try {
+    return await hook()
+  } catch (error) {
+    throw toRefusal(error)
+  }
+}
+
+function toRefusal(error: unknown): unknown {
+  if (error instanceof UploadError || !(error instanceof Error)) return error
+  if (!('status' in error) || !('expose' in error) || error.expose !== true) return error
+  const { status } = error
+  if (typeof status !== 'number' || !Number.isInteger(status)) return error
+  return status >= 400 && status < 600 ? new RefusedError(status, error.message) : error
+}

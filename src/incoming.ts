@@ -1,0 +1,167 @@
+/** The content of a Node request: in batches, with a bound on memory and on the client's silence. */
+import type { IncomingMessage } from 'node:http'
+import getRawBody from 'raw-body'
+import { UploadError } from './errors.ts'
+import { ConnectionLostError, type Body } from './http.ts'
+
+/** Bytes that may wait for the storage, give or take one chunk; also the size of a large write. */
+const HIGH_WATER_MARK = 1024 * 1024
+
+/**
+ * Reads a request once. Nothing is read before the first step, so that a client that expects 100
+ * Continue is not told to send what nobody wants. While one batch is written the next one gathers.
+ */
+export class IncomingBody implements Body {
+  readonly #req: IncomingMessage
+  readonly #silence: SilenceTimer
+  #chunks: Uint8Array[] = []
+  #size = 0
+  #isEnded = false
+  #failure: Error | null = null
+  #wake = (): void => undefined
+
+  constructor(req: IncomingMessage, idleTimeout: number) {
+    this.#req = req
+    this.#silence = new SilenceTimer(idleTimeout, () => this.stop(idleError(idleTimeout)))
+  }
+
+  /** Makes the pending and every later step throw `reason`, once what has arrived is given out. */
+  stop(reason: Error): void {
+    this.#failure ??= reason
+    this.#wake()
+  }
+
+  /** Reads content of a known length whole. */
+  async readAll(): Promise<Uint8Array> {
+    const length = Number(this.#req.headers['content-length'] ?? 0)
+    const parsed = parsedEarlier(this.#req)
+    if (parsed !== null) return parsed
+    const stopped = new Promise<never>((_resolve, reject) => {
+      this.#wake = () => reject(this.#failure)
+    })
+    const heard = (): void => this.#silence.start()
+    this.#req.on('data', heard)
+    this.#silence.start()
+    try {
+      return await Promise.race([getRawBody(this.#req, { length, limit: length }), stopped])
+    } catch (error) {
+      throw error === this.#failure ? error : connectionLost(error)
+    } finally {
+      this.#silence.stop()
+      this.#req.off('data', heard)
+    }
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<readonly Uint8Array[], void, undefined> {
+    const parsed = parsedEarlier(this.#req)
+    if (parsed !== null) {
+      yield [parsed]
+      return
+    }
+    this.#listen()
+    try {
+      while (true) {
+        if (this.#chunks.length === 0 && !this.#isEnded && this.#failure === null) {
+          await this.#arrival()
+        }
+        if (this.#chunks.length > 0) yield this.#take()
+        else if (this.#failure !== null) throw this.#failure
+        else if (this.#isEnded) return
+      }
+    } finally {
+      this.#silence.stop()
+      this.#req.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClose)
+    }
+  }
+
+  #listen(): void {
+    const req = this.#req
+    if (req.readableEnded) this.#isEnded = true
+    else if (req.destroyed) this.#onClose()
+    req.on('data', this.#onData).on('end', this.#onEnd).on('close', this.#onClose)
+  }
+
+  /** Waits for the client: only then does its silence count. */
+  #arrival(): Promise<void> {
+    this.#silence.start()
+    return new Promise((resolve) => {
+      this.#wake = () => {
+        this.#silence.stop()
+        resolve()
+      }
+    })
+  }
+
+  #take(): readonly Uint8Array[] {
+    const chunks = this.#chunks
+    this.#chunks = []
+    this.#size = 0
+    if (this.#req.isPaused()) this.#req.resume()
+    return chunks
+  }
+
+  readonly #onData = (chunk: Uint8Array): void => {
+    this.#chunks.push(chunk)
+    this.#size += chunk.byteLength
+    if (this.#size >= HIGH_WATER_MARK) this.#req.pause()
+    this.#wake()
+  }
+
+  readonly #onEnd = (): void => {
+    this.#isEnded = true
+    this.#wake()
+  }
+
+  readonly #onClose = (): void => {
+    if (!this.#isEnded) this.stop(connectionLost(undefined))
+  }
+}
+
+/** Calls back after so many milliseconds without a restart; 0: never. */
+class SilenceTimer {
+  readonly #milliseconds: number
+  readonly #expire: () => void
+  #timer: NodeJS.Timeout | null = null
+
+  constructor(milliseconds: number, expire: () => void) {
+    this.#milliseconds = milliseconds
+    this.#expire = expire
+  }
+
+  /** Starts, or starts over. */
+  start(): void {
+    if (this.#milliseconds === 0) return
+    if (this.#timer === null) this.#timer = setTimeout(this.#expire, this.#milliseconds).unref()
+    else this.#timer.refresh()
+  }
+
+  /** Stops until the next start. */
+  stop(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+  }
+}
+
+/**
+ * The content as a body parser that ran earlier has left it; null if the stream is untouched.
+ *
+ * @throws Error when the content is gone.
+ */
+function parsedEarlier(req: IncomingMessage & { readonly body?: unknown }): Uint8Array | null {
+  if (!req.readableDidRead || req.headers['content-length'] === '0') return null
+  if (req.body instanceof Uint8Array) return req.body
+  throw new Error(
+    'The request body was read before partialUpload() could read it: mount it before body parsers',
+  )
+}
+
+function idleError(idleTimeout: number): UploadError {
+  return new UploadError('ERR_IDLE', {
+    detail: `nothing arrived for ${idleTimeout} ms`,
+    headers: { Connection: 'close' },
+  })
+}
+
+function connectionLost(cause: unknown): ConnectionLostError {
+  return new ConnectionLostError('the client closed the connection', { cause })
+}

@@ -1,0 +1,147 @@
+/**
+ * One writer per resource. A newcomer waits for a while, and takes over from a writer whose client has
+ * fallen silent.
+ */
+import { UploadError } from './errors.ts'
+
+/** How long a newcomer waits, and when it takes over. */
+export interface AcquireOptions {
+  /** Longest wait for a writer that is alive, in milliseconds. Beyond it: 409 `ERR_LOCKED`. */
+  readonly wait: number
+  /** A holder that has waited this many milliseconds for its client is revoked; 0: any holder is. */
+  readonly stall: number
+}
+
+/** The right to write to one resource; the object itself is the proof of it. */
+export interface Lock {
+  /** Aborts when a newcomer takes over: the holder stops reading its client, keeps or rolls back, and releases. */
+  readonly revoked: AbortSignal
+  /** Tells that the holder waits for its client from now on; only then can it count as stalled. */
+  idle(): void
+  /** Tells that the client has delivered, or that the holder is at work on its own. */
+  busy(): void
+  /** Gives the right back and wakes the first in line. Does nothing the second time. */
+  release(): void
+}
+
+/** Gives locks. Implement it over a shared service where several processes write to one storage. */
+export interface Locker {
+  /**
+   * Waits for the lock of `key`.
+   *
+   * @throws UploadError `ERR_LOCKED` (409 with `Retry-After`) when the wait is over.
+   */
+  acquire(key: string, options: AcquireOptions): Promise<Lock>
+}
+
+interface Holder {
+  readonly revocation: AbortController
+  idleSince: number | null
+}
+
+interface Queue {
+  holder: Holder
+  readonly waiters: ((holder: Holder) => void)[]
+}
+
+/** Locks that hold within this process. */
+export function memoryLocker(): Locker {
+  const queues = new Map<string, Queue>()
+
+  async function acquire(key: string, options: AcquireOptions): Promise<Lock> {
+    const queue = queues.get(key)
+    if (queue !== undefined) return lockOf(key, await waitInLine(queue, options))
+    const holder = createHolder()
+    queues.set(key, { holder, waiters: [] })
+    return lockOf(key, holder)
+  }
+
+  function lockOf(key: string, holder: Holder): Lock {
+    return {
+      revoked: holder.revocation.signal,
+      idle: () => {
+        holder.idleSince = performance.now()
+      },
+      busy: () => {
+        holder.idleSince = null
+      },
+      release: () => release(key, holder),
+    }
+  }
+
+  function release(key: string, holder: Holder): void {
+    const queue = queues.get(key)
+    if (queue?.holder !== holder) return
+    const next = queue.waiters.shift()
+    if (next === undefined) {
+      queues.delete(key)
+      return
+    }
+    queue.holder = createHolder()
+    next(queue.holder)
+  }
+
+  return { acquire }
+}
+
+function createHolder(): Holder {
+  return { revocation: new AbortController(), idleSince: null }
+}
+
+/** Resolves when the line has come to this waiter. One timer sleeps until something can change. */
+async function waitInLine(queue: Queue, { wait, stall }: AcquireOptions): Promise<Holder> {
+  const { promise, resolve, reject } = withResolvers<Holder>()
+  let deadline = performance.now() + wait
+  let timer: ReturnType<typeof setTimeout> | undefined
+
+  function look(): void {
+    const now = performance.now()
+    const { idleSince, revocation } = queue.holder
+    const due = stall === 0 ? now : (idleSince ?? now) + stall
+    if (due <= now && !revocation.signal.aborted) {
+      revocation.abort()
+      // The holder still has to store what arrived before it can let go.
+      deadline = Math.max(deadline, now + wait)
+    }
+    if (now >= deadline) {
+      giveUp()
+      return
+    }
+    timer = setTimeout(look, Math.ceil(Math.min(deadline, due > now ? due : deadline) - now))
+  }
+
+  function giveUp(): void {
+    queue.waiters.splice(queue.waiters.indexOf(resolve), 1)
+    reject(
+      new UploadError('ERR_LOCKED', {
+        detail: `another request is writing; waited ${wait} ms`,
+        headers: { 'Retry-After': '1' },
+      }),
+    )
+  }
+
+  queue.waiters.push(resolve)
+  look()
+  try {
+    return await promise
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+interface Resolvers<T> {
+  readonly promise: Promise<T>
+  readonly resolve: (value: T) => void
+  readonly reject: (reason: Error) => void
+}
+
+/** `Promise.withResolvers`, which Node 20 lacks. */
+function withResolvers<T>(): Resolvers<T> {
+  let resolve: Resolvers<T>['resolve'] = () => undefined
+  let reject: Resolvers<T>['reject'] = () => undefined
+  const promise = new Promise<T>((onResolve, onReject) => {
+    resolve = onResolve
+    reject = onReject
+  })
+  return { promise, resolve, reject }
+}

@@ -1,0 +1,88 @@
+/** What every method works with, and the lock around every change. */
+import { UploadError } from '../errors.ts'
+import type { CreateHash } from '../finish.ts'
+import type { HandlerRequest, HandlerResponse, RequestHeaders } from '../http.ts'
+import type { Lock, Locker } from '../lock.ts'
+import type { Settings } from '../options.ts'
+import { checkWriteConditions, hasWriteCondition } from '../preconditions.ts'
+import type { ResourceInfo, StorageAdapter } from '../storage/adapter.ts'
+
+/** The parts that a handler is put together from. */
+export interface MethodContext {
+  readonly storage: StorageAdapter
+  readonly locker: Locker
+  readonly settings: Settings
+  readonly createHash: CreateHash
+}
+
+/** Answers the requests of one HTTP method. */
+export type Method = (request: HandlerRequest, context: MethodContext) => Promise<HandlerResponse>
+
+/**
+ * A first look without a lock, so that a request that can't succeed is refused before its content is
+ * asked for (RFC 9110 §10.1.1) and before it disturbs a writer.
+ *
+ * @throws UploadError `ERR_PRECONDITION` or `ERR_PRECONDITION_REQUIRED`.
+ */
+export async function checkEarly(
+  { headers, key }: HandlerRequest,
+  context: MethodContext,
+  fieldsFor: (info: ResourceInfo | null) => RequestHeaders = () => headers,
+): Promise<void> {
+  if (hasWriteCondition(headers)) {
+    const info = await context.storage.head(key)
+    checkWriteConditions(fieldsFor(info), info)
+    return
+  }
+  if (!context.settings.requirePreconditions) return
+  throw new UploadError('ERR_PRECONDITION_REQUIRED', {
+    detail: 'expected If-Match, If-None-Match or If-Unmodified-Since',
+  })
+}
+
+/**
+ * Does `work` as the only writer of the resource. When a newcomer takes over, the body of the request
+ * ends with `ERR_INTERRUPTED`.
+ *
+ * @throws UploadError `ERR_LOCKED`
+ */
+export async function asOnlyWriter<T>(
+  request: HandlerRequest,
+  { locker, settings }: MethodContext,
+  stall: number,
+  work: (lock: Lock) => Promise<T>,
+): Promise<T> {
+  const lock = await locker.acquire(request.key, { wait: settings.lockWait, stall })
+  const makeWay = (): void => {
+    request.stop(
+      new UploadError('ERR_INTERRUPTED', {
+        detail: 'the client sent nothing for too long, and another request writes now',
+        headers: { 'Retry-After': '1', Connection: 'close' },
+      }),
+    )
+  }
+  lock.revoked.addEventListener('abort', makeWay, { once: true })
+  try {
+    return await work(lock)
+  } finally {
+    lock.revoked.removeEventListener('abort', makeWay)
+    lock.release()
+  }
+}
+
+/** Steps through what the client sends, telling the lock whenever it is the client's turn. */
+export async function* takeTurns<T>(
+  steps: AsyncIterator<T>,
+  lock: Lock,
+): AsyncGenerator<T, void, undefined> {
+  try {
+    while (true) {
+      lock.idle()
+      const step = await steps.next().finally(() => lock.busy())
+      if (step.done === true) return
+      yield step.value
+    }
+  } finally {
+    await steps.return?.()
+  }
+}

@@ -1,0 +1,233 @@
+/** PATCH (RFC 5789) with a byte range patch: from the header checks to the commit, in this order. */
+import { UploadError } from '../errors.ts'
+import { preferredTransaction } from '../fields/prefer.ts'
+import { finishWrite, verifiableDigest, type Outcome } from '../finish.ts'
+import { callHook } from '../hooks.ts'
+import {
+  ConnectionLostError,
+  type HandlerRequest,
+  type HandlerResponse,
+  type RequestHeaders,
+} from '../http.ts'
+import type { Lock } from '../lock.ts'
+import { createPartParser, type PatchFormat } from '../media/parse.ts'
+import type { Part, PartEvent } from '../media/part.ts'
+import { checkWriteConditions } from '../preconditions.ts'
+import type { ResourceInfo, ResourceState, Transaction, Writer } from '../storage/adapter.ts'
+import { PatchSession } from '../write.ts'
+import {
+  checkContentCoding,
+  checkContentLength,
+  contentDigests,
+  contentLength,
+  readContent,
+  type Content,
+} from './content.ts'
+import { asOnlyWriter, checkEarly, takeTurns, type MethodContext } from './context.ts'
+import { appliedTransaction, writeResponse } from './respond.ts'
+
+/** A patch whose first part is known, and whatever of the rest has arrived. */
+interface IncomingPatch {
+  readonly multipart: boolean
+  readonly first: Part
+  /** The events of the batch that brought the first part. */
+  readonly head: readonly PartEvent[]
+  /** The events of later batches. */
+  readonly rest: AsyncIterator<readonly PartEvent[]>
+  /** Tells the parser that the content has ended. */
+  readonly end: () => void
+  readonly transaction: Transaction
+  readonly reprDigest: string | null
+}
+
+/** Answers a PATCH. */
+export async function patch(
+  request: HandlerRequest,
+  context: MethodContext,
+): Promise<HandlerResponse> {
+  const { headers, key } = request
+  const { settings } = context
+
+  const length = contentLength(headers)
+  const format = createPartParser(headers.all('content-type'), {
+    ...settings,
+    contentLength: length,
+  })
+  checkContentCoding(headers)
+  checkContentLength(length, settings.maxContentLength)
+  const reprDigest = verifiableDigest(headers.get('repr-digest'))
+  const digests = contentDigests(headers)
+  await checkEarly(request, context, (info) => relax(headers, context, info?.complete === false))
+
+  const preferred = preferredTransaction(headers.get('prefer'))
+  const isAtomic = format.multipart || digests.length > 0 || preferred === 'atomic'
+  const transaction = isAtomic ? 'atomic' : 'persist'
+  const content = await readContent(request, {
+    length,
+    limit: settings.maxContentLength,
+    bufferSize: isAtomic ? settings.bufferSize : 0,
+    digests,
+    createHash: context.createHash,
+  })
+  const incoming = await readFirstPart(content, format, { transaction, reprDigest })
+
+  try {
+    return await asOnlyWriter(request, context, settings.stallTimeout, async (lock) => {
+      const writer = await context.storage.openWriter(key, {
+        transaction,
+        replace: false,
+        initial: initialState(incoming),
+      })
+      const outcome = await apply(incoming, writer, lock, request, context)
+      const applied = appliedTransaction(preferred, writer.transaction)
+      return writeResponse(outcome, settings, applied)
+    })
+  } finally {
+    await incoming.rest.return?.()
+  }
+}
+
+/** Reads up to the first part; content that is there whole is parsed, and so checked, to its end. */
+async function readFirstPart(
+  { body, isWhole }: Content,
+  { parser, multipart }: PatchFormat,
+  options: Pick<IncomingPatch, 'transaction' | 'reprDigest'>,
+): Promise<IncomingPatch> {
+  async function* parse(): AsyncGenerator<readonly PartEvent[], void, undefined> {
+    for await (const chunks of body) yield chunks.flatMap((chunk) => parser.write(chunk))
+  }
+  const rest = parse()
+  const end = (): void => {
+    if (!isWhole) parser.end()
+  }
+  try {
+    while (true) {
+      const { done, value: head = parser.end() } = await rest.next()
+      const [event] = head
+      if (event?.type === 'part') {
+        if (isWhole) parser.end()
+        return { ...options, multipart, first: event.part, head, rest, end }
+      }
+      if (done === true)
+        throw new UploadError('ERR_SYNTAX', { detail: 'expected a part, found none' })
+    }
+  } catch (error) {
+    await rest.return()
+    throw error
+  }
+}
+
+function initialState({ first, reprDigest }: IncomingPatch): ResourceState {
+  return {
+    complete: false,
+    everComplete: false,
+    completeLength: first.target.completeLength,
+    contentType: first.contentType,
+    reprDigest: reprDigest ?? verifiableDigest(first.reprDigest),
+  }
+}
+
+/** Writes the patch, and ends the writer in any case. */
+async function apply(
+  incoming: IncomingPatch,
+  writer: Writer,
+  lock: Lock,
+  request: HandlerRequest,
+  context: MethodContext,
+): Promise<Outcome> {
+  try {
+    const continues = isContinuation(incoming.first, writer.base)
+    checkWriteConditions(relax(request.headers, context, continues), writer.base)
+    const session = new PatchSession(writer, {
+      rules: context.settings,
+      multipart: incoming.multipart,
+      onFit: (part) => announce(part, writer, request),
+    })
+    await receive(incoming, session, writer, lock)
+    const write = {
+      key: request.key,
+      writer,
+      state: finalState(incoming, session, writer.base),
+      size: session.progress.size,
+      changed: session.changed,
+    }
+    return await finishWrite(write, { ...context, hooks: request.hooks })
+  } catch (error) {
+    await writer.keep()
+    throw error
+  }
+}
+
+/**
+ * The fields whose conditions count. Examples of later drafts repeat `If-None-Match: *` on every
+ * segment, which an app may let pass for those that continue an upload.
+ */
+function relax(
+  headers: RequestHeaders,
+  { settings }: MethodContext,
+  continues: boolean,
+): RequestHeaders {
+  if (!settings.continuationIgnoresIfNoneMatchStar || !continues) return headers
+  const isDropped = (name: string): boolean =>
+    name === 'if-none-match' && headers.get(name)?.trim() === '*'
+  return {
+    get: (name) => (isDropped(name) ? null : headers.get(name)),
+    all: (name) => (isDropped(name) ? [] : headers.all(name)),
+  }
+}
+
+function isContinuation({ target }: Part, base: ResourceInfo | null): boolean {
+  if (base === null || base.complete || target.kind !== 'range') return false
+  const { start, completeLength } = target
+  return start > 0 && start <= base.size && completeLength === base.completeLength
+}
+
+/** Asks the app before a resource comes to be. */
+async function announce(part: Part, writer: Writer, { key, hooks }: HandlerRequest): Promise<void> {
+  if (writer.base !== null) return
+  const { target, contentType } = part
+  await callHook(() => hooks.onCreate({ key, length: target.completeLength, contentType }))
+}
+
+/** Receives all data. What a persist write got before a cut stays, unless the document was malformed. */
+async function receive(
+  incoming: IncomingPatch,
+  session: PatchSession,
+  writer: Writer,
+  lock: Lock,
+): Promise<void> {
+  try {
+    await session.apply(incoming.head)
+    for await (const events of takeTurns(incoming.rest, lock)) await session.apply(events)
+  } catch (error) {
+    // Where only the end of the message is missing, completion depends on what is stored.
+    if (isCut(error) && writer.transaction === 'persist' && session.isWhole) return
+    if (error instanceof UploadError && error.code === 'ERR_LENGTH') await writer.rollback()
+    throw error
+  }
+  incoming.end()
+  session.settle()
+}
+
+/** Whether the content ended early for a reason that says nothing about what came before. */
+function isCut(error: unknown): boolean {
+  if (error instanceof ConnectionLostError) return true
+  return error instanceof UploadError && ['ERR_IDLE', 'ERR_INTERRUPTED'].includes(error.code)
+}
+
+function finalState(
+  incoming: IncomingPatch,
+  { progress, contentType, reprDigest }: PatchSession,
+  base: ResourceInfo | null,
+): ResourceState {
+  const { complete, completeLength } = progress
+  const announced = incoming.reprDigest ?? verifiableDigest(reprDigest)
+  const earlier = base === null || base.complete ? null : base.reprDigest
+  return {
+    complete,
+    everComplete: complete || (base?.everComplete ?? false),
+    completeLength,
+    contentType: contentType ?? base?.contentType ?? null,
+    reprDigest: announced ?? earlier,
+  }
+}

@@ -1,0 +1,312 @@
+/** The options of the middleware, their defaults and their checks. */
+import type { FinalResponse, FinishedResource, NewResource } from './hooks.ts'
+import type { Locker } from './lock.ts'
+import type { StorageAdapter } from './storage/adapter.ts'
+
+/** One of the revisions of the draft, as a set of statuses. */
+export type Preset = 'seed' | '2019-06' | 'ietf'
+
+/** The statuses that an app may choose. */
+export interface Statuses {
+  /**
+   * Answer to a PATCH that does not finish the resource: 200, 202, 204, or an unassigned 2xx.
+   *
+   * @default 202
+   */
+  readonly segmentStatus: number
+  /**
+   * Answer to GET and HEAD while the resource is incomplete: 200, or a 2xx that has no meaning of its
+   * own yet (209 to 225, 227 to 299). The reason phrase is `Incomplete Content`.
+   *
+   * @default 299
+   */
+  readonly incompleteStatus: number
+  /**
+   * Answer to the request that finishes a new resource: 200, 201 or 204.
+   *
+   * @default 201
+   */
+  readonly createdStatus: number
+  /**
+   * Answer to a request that changes a finished resource: 200 or 204.
+   *
+   * @default 204
+   */
+  readonly modifiedStatus: number
+  /**
+   * Answer to a range that begins beyond the end: 400, 409, 416 or 422.
+   *
+   * @default 409
+   */
+  readonly gapStatus: number
+}
+
+/** The limits that protect the server. Sizes are bytes, times are milliseconds. */
+export interface Limits {
+  /**
+   * Largest resource, in bytes. A PATCH that announces or reaches more: 400 `ERR_SIZE_LIMIT`; a PUT:
+   * 413 `ERR_CONTENT_LIMIT`.
+   *
+   * @default 1 TiB
+   */
+  readonly maxSize: number
+  /**
+   * Largest content of one request, in bytes. Beyond it: 413 `ERR_CONTENT_LIMIT`.
+   *
+   * @default 1 TiB and 1 MiB
+   */
+  readonly maxContentLength: number
+  /**
+   * Parts in one multipart patch, 1 or more. Beyond it: 400 `ERR_PATCH_LIMIT`.
+   *
+   * @default 128
+   */
+  readonly maxParts: number
+  /**
+   * Header block of one part, in bytes. Beyond it: 400 `ERR_PATCH_LIMIT`.
+   *
+   * @default 8 KiB
+   */
+  readonly maxPartHeaderSize: number
+  /**
+   * Content of at most this many bytes that is of use only whole (a multipart patch, an atomic one, a
+   * PUT) is read whole and checked before the lock and the storage are touched. 0: never.
+   *
+   * @default 64 KiB
+   */
+  readonly bufferSize: number
+  /**
+   * Ranges in one GET. Beyond it the `Range` field is ignored.
+   *
+   * @default 16
+   */
+  readonly maxRanges: number
+  /**
+   * A writer whose client has sent nothing for so long, in milliseconds, makes way for a newcomer.
+   *
+   * @default 2000
+   */
+  readonly stallTimeout: number
+  /**
+   * Longest wait for a writer that is alive, in milliseconds. Beyond it: 409 `ERR_LOCKED`.
+   *
+   * @default 2000
+   */
+  readonly lockWait: number
+  /**
+   * Longest silence of a client in the middle of its content, in milliseconds. Beyond it: 408
+   * `ERR_IDLE`, and what arrived is kept where a cut connection would keep it. 0: no limit.
+   *
+   * @default 60000
+   */
+  readonly idleTimeout: number
+}
+
+/** What an app allows or forbids. */
+export interface Rules {
+  /**
+   * Refuse PUT, PATCH and DELETE without `If-Match`, `If-None-Match` or `If-Unmodified-Since`: 428
+   * `ERR_PRECONDITION_REQUIRED`.
+   *
+   * @default false
+   */
+  readonly requirePreconditions: boolean
+  /**
+   * Accept `If-None-Match: *` on segments that continue an upload, for clients copied from the
+   * examples of later drafts, which repeat it.
+   *
+   * @default false
+   */
+  readonly continuationIgnoresIfNoneMatchStar: boolean
+  /**
+   * `Content-Range: bytes *\/N` may shorten a finished resource. Otherwise: 409 `ERR_COMPLETE_LENGTH`.
+   *
+   * @default true
+   */
+  readonly allowTruncate: boolean
+  /**
+   * A complete-length beyond the end makes a finished resource incomplete again. Otherwise: 409
+   * `ERR_COMPLETE_LENGTH`.
+   *
+   * @default true
+   */
+  readonly allowReopen: boolean
+  /**
+   * Bytes of an incomplete resource can be sent again, but not changed: 409 `ERR_COMPLETE_LENGTH`
+   * for different ones.
+   *
+   * @default false
+   */
+  readonly appendOnly: boolean
+  /**
+   * A finished resource can't be changed by PATCH: 409 `ERR_COMPLETE_LENGTH`, unless the patch
+   * repeats what is stored.
+   *
+   * @default false
+   */
+  readonly immutableAfterComplete: boolean
+  /**
+   * Support PUT. Otherwise: 405.
+   *
+   * @default true
+   */
+  readonly allowPut: boolean
+  /**
+   * Keep what arrived of an interrupted PUT of a new resource also without `Prefer:
+   * transaction=persist`.
+   *
+   * @default false
+   */
+  readonly keepInterruptedPut: boolean
+  /**
+   * GET serves what has arrived of an incomplete resource. Otherwise: 404; HEAD tells it all the same.
+   *
+   * @default true
+   */
+  readonly exposeIncomplete: boolean
+}
+
+/** Options of `partialUpload`. `Request` is the app's own request type. */
+export interface PartialUploadOptions<Request> extends Partial<Statuses & Limits & Rules> {
+  /** Where resources live: `fsStorage(…)`, `memoryStorage()`, or an adapter of the app's. */
+  readonly storage: StorageAdapter
+  /**
+   * One writer per resource. Needed only where several processes write to one storage.
+   *
+   * @default locks within this process
+   */
+  readonly locker?: Locker
+  /**
+   * The storage key of a request; null passes the request on (`next()`).
+   *
+   * @default the decoded path below the mount
+   */
+  readonly key?: (req: Request) => string | null
+  /** Called before a resource is created. Throws `RefusedError` to refuse: quota, type, permission. */
+  readonly onCreate?: (req: Request, resource: NewResource) => void | Promise<void>
+  /**
+   * Called when all bytes are there, before they are published. Throws `RefusedError` to refuse; may
+   * return what the final response should be.
+   */
+  readonly onComplete?: (
+    req: Request,
+    resource: FinishedResource,
+  ) => FinalResponse | null | void | Promise<FinalResponse | null | void>
+  /**
+   * The revision of the draft whose statuses are the defaults.
+   *
+   * @default 'seed'
+   */
+  readonly preset?: Preset
+}
+
+/** Options with every default in place. */
+export type Settings = Statuses & Limits & Rules
+
+/** The statuses of each revision; a test holds the README's table to it. */
+export const PRESETS: Readonly<Record<Preset, Statuses>> = {
+  seed: status(202, 299, 201, 204),
+  '2019-06': status(299, 299, 201, 200),
+  ietf: status(200, 200, 200, 200),
+}
+
+/** The defaults of limits and rules; a test holds the README's table to them. */
+export const DEFAULTS: Readonly<Limits & Rules> = {
+  maxSize: 2 ** 40,
+  maxContentLength: 2 ** 40 + 2 ** 20,
+  maxParts: 128,
+  maxPartHeaderSize: 8 * 1024,
+  bufferSize: 64 * 1024,
+  maxRanges: 16,
+  stallTimeout: 2000,
+  lockWait: 2000,
+  idleTimeout: 60_000,
+  requirePreconditions: false,
+  continuationIgnoresIfNoneMatchStar: false,
+  allowTruncate: true,
+  allowReopen: true,
+  appendOnly: false,
+  immutableAfterComplete: false,
+  allowPut: true,
+  keepInterruptedPut: false,
+  exposeIncomplete: true,
+}
+
+/** Which numbers each status may have: others would tell a client something wrong. */
+const VALID_STATUS: Readonly<Record<keyof Statuses, (status: number) => boolean>> = {
+  segmentStatus: (status) => [200, 202, 204].includes(status) || isUnassigned(status),
+  incompleteStatus: (status) => status === 200 || isUnassigned(status),
+  createdStatus: (status) => [200, 201, 204].includes(status),
+  modifiedStatus: (status) => [200, 204].includes(status),
+  gapStatus: (status) => [400, 409, 416, 422].includes(status),
+}
+
+const AT_LEAST_ONE = new Set(['maxParts', 'maxPartHeaderSize', 'maxRanges'])
+const LONGEST_TIMER = 2 ** 31 - 1
+const TIMES = new Set(['stallTimeout', 'lockWait', 'idleTimeout'])
+
+/**
+ * Puts the defaults in place.
+ *
+ * @throws TypeError naming the option and its value.
+ */
+export function resolveSettings<Request>(options: PartialUploadOptions<Request>): Settings {
+  const { preset = 'seed' } = options
+  if (!Object.hasOwn(PRESETS, preset)) {
+    throw new TypeError(`preset must be one of ${Object.keys(PRESETS).join(', ')}, not ${preset}`)
+  }
+  const settings = { ...PRESETS[preset], ...DEFAULTS, ...given(options) }
+  for (const [name, isValid] of Object.entries(VALID_STATUS)) checkStatus(settings, name, isValid)
+  for (const [name, preset] of Object.entries(DEFAULTS)) checkSetting(settings, name, preset)
+  return settings
+}
+
+/** The settings among the options that are not undefined. */
+function given(options: Partial<Settings>): Partial<Settings> {
+  const names = new Set([...Object.keys(PRESETS.seed), ...Object.keys(DEFAULTS)])
+  return Object.fromEntries(
+    Object.entries(options).filter(([name, value]) => names.has(name) && value !== undefined),
+  )
+}
+
+function checkStatus(
+  settings: Readonly<Record<string, unknown>>,
+  name: string,
+  isValid: (status: number) => boolean,
+): void {
+  const value = settings[name]
+  if (typeof value === 'number' && isValid(value)) return
+  throw new TypeError(`${name} can't be ${String(value)}`)
+}
+
+function checkSetting(
+  settings: Readonly<Record<string, unknown>>,
+  name: string,
+  preset: number | boolean,
+): void {
+  const value = settings[name]
+  if (typeof preset === 'boolean') {
+    if (typeof value === 'boolean') return
+    throw new TypeError(`${name} must be true or false, not ${String(value)}`)
+  }
+  const least = AT_LEAST_ONE.has(name) ? 1 : 0
+  const most = TIMES.has(name) ? LONGEST_TIMER : Number.MAX_SAFE_INTEGER
+  if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most)
+    return
+  throw new TypeError(`${name} must be an integer from ${least} to ${most}, not ${String(value)}`)
+}
+
+/** 2xx numbers without a meaning in IANA's registry, which a client treats as 200 (RFC 9110 §15). */
+function isUnassigned(status: number): boolean {
+  return Number.isInteger(status) && status >= 209 && status <= 299 && status !== 226
+}
+
+function status(segment: number, incomplete: number, created: number, modified: number): Statuses {
+  return {
+    segmentStatus: segment,
+    incompleteStatus: incomplete,
+    createdStatus: created,
+    modifiedStatus: modified,
+    gapStatus: 409,
+  }
+}

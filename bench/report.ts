@@ -105,7 +105,7 @@ export function formatTargets(results: ReadonlyMap<CaseName | 'memory-large', Me
 }
 
 /** Bytes in the largest binary unit that gives a short number. */
-export function formatSize(size: number): string {
+function formatSize(size: number): string {
   if (size >= GIB) return `${Number((size / GIB).toFixed(2))} GiB`
   if (size >= MIB) return `${Number((size / MIB).toFixed(2))} MiB`
   return `${Number((size / 1024).toFixed(2))} KiB`

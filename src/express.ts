@@ -7,9 +7,10 @@ import type { Hooks } from './hooks.ts'
 import { ConnectionLostError, type HandlerResponse, type RequestHeaders } from './http.ts'
 import { IncomingBody } from './incoming.ts'
 import { memoryLocker } from './lock.ts'
-import { resolveSettings, type PartialUploadOptions } from './options.ts'
+import type { PartialUploadOptions } from './options.ts'
 import { sendResponse } from './outgoing.ts'
 import { problemResponse } from './problem.ts'
+import { resolveSettings } from './settings.ts'
 
 /** A Connect or Express middleware, for `app.use('/files', …)`. */
 export type Middleware<Request> = (req: Request, res: ServerResponse, next: Next) => void

@@ -37,7 +37,9 @@ export class IncomingBody implements Body {
     const parsed = parsedEarlier(this.#req)
     if (parsed !== null) return parsed
     const stopped = new Promise<never>((_resolve, reject) => {
-      this.#wake = () => reject(this.#failure)
+      this.#wake = () => {
+        if (this.#failure !== null) reject(this.#failure)
+      }
     })
     const heard = (): void => this.#silence.start()
     this.#req.on('data', heard)

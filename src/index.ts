@@ -8,16 +8,9 @@ export {
   type RefuseOptions,
 } from './hooks.ts'
 export { memoryLocker, type AcquireOptions, type Lock, type Locker } from './lock.ts'
-export {
-  DEFAULTS,
-  PRESETS,
-  type Limits,
-  type PartialUploadOptions,
-  type Preset,
-  type Rules,
-  type Statuses,
-} from './options.ts'
+export type { Limits, PartialUploadOptions, Preset, Rules, Statuses } from './options.ts'
 export { prepareServer } from './server.ts'
+export { DEFAULTS, PRESETS } from './settings.ts'
 export type {
   OpenWriterOptions,
   Reader,

@@ -1,6 +1,7 @@
 /** Sends a response over Node, and leaves the connection either usable or closed. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { HandlerResponse } from './http.ts'
+import { isUnassigned } from './settings.ts'
 
 /** Content that nobody reads is taken in up to here, so that the connection stays usable. */
 const DRAIN_SIZE = 1024 * 1024
@@ -30,11 +31,6 @@ export async function sendResponse(
 
   if (isUnread && !isAwaitingContinue(req)) await drain(req, res)
   res.end()
-}
-
-/** Numbers that Node has no phrase for: these are the incomplete ones. */
-function isUnassigned(status: number): boolean {
-  return status >= 209 && status <= 299 && status !== 226
 }
 
 async function sendAll(res: ServerResponse, body: AsyncIterable<Uint8Array>): Promise<void> {

@@ -3,8 +3,8 @@ import { UploadError } from '../errors.ts'
 import type { CreateHash } from '../finish.ts'
 import type { HandlerRequest, HandlerResponse, RequestHeaders } from '../http.ts'
 import type { Lock, Locker } from '../lock.ts'
-import type { Settings } from '../options.ts'
 import { checkWriteConditions, hasWriteCondition } from '../preconditions.ts'
+import type { Settings } from '../settings.ts'
 import type { ResourceInfo, StorageAdapter } from '../storage/adapter.ts'
 
 /** The parts that a handler is put together from. */

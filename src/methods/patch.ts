@@ -102,7 +102,8 @@ async function readFirstPart(
   }
   try {
     while (true) {
-      const { done, value: head = parser.end() } = await rest.next()
+      const step = await rest.next()
+      const head = step.done === true ? parser.end() : step.value
       const [event] = head
       if (event?.type === 'part') {
         if (isWhole) parser.end()

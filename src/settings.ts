@@ -1,0 +1,124 @@
+/** The defaults of the options, and their checks. */
+import type { Limits, PartialUploadOptions, Preset, Rules, Statuses } from './options.ts'
+
+/** Options with every default in place. */
+export type Settings = Statuses & Limits & Rules
+
+/** The statuses of each revision; a test holds the README's table to it. */
+export const PRESETS: Readonly<Record<Preset, Statuses>> = {
+  seed: statuses(202, 299, 201, 204),
+  '2019-06': statuses(299, 299, 201, 200),
+  ietf: statuses(200, 200, 200, 200),
+}
+
+/** The defaults of limits and rules; a test holds the README's table to them. */
+export const DEFAULTS: Readonly<Limits & Rules> = {
+  maxSize: 2 ** 40,
+  maxContentLength: 2 ** 40 + 2 ** 20,
+  maxParts: 128,
+  maxPartHeaderSize: 8 * 1024,
+  bufferSize: 64 * 1024,
+  maxRanges: 16,
+  stallTimeout: 2000,
+  lockWait: 2000,
+  idleTimeout: 60_000,
+  requirePreconditions: false,
+  continuationIgnoresIfNoneMatchStar: false,
+  allowTruncate: true,
+  allowReopen: true,
+  appendOnly: false,
+  immutableAfterComplete: false,
+  allowPut: true,
+  keepInterruptedPut: false,
+  exposeIncomplete: true,
+}
+
+/** Which numbers each status may have: others would tell a client something wrong. */
+const VALID_STATUS: Readonly<Record<keyof Statuses, (status: number) => boolean>> = {
+  segmentStatus: (status) => [200, 202, 204].includes(status) || isUnassigned(status),
+  incompleteStatus: (status) => status === 200 || isUnassigned(status),
+  createdStatus: (status) => [200, 201, 204].includes(status),
+  modifiedStatus: (status) => [200, 204].includes(status),
+  gapStatus: (status) => [400, 409, 416, 422].includes(status),
+}
+
+const AT_LEAST_ONE = new Set(['maxParts', 'maxPartHeaderSize', 'maxRanges'])
+const LONGEST_TIMER = 2 ** 31 - 1
+const TIMES = new Set(['stallTimeout', 'lockWait', 'idleTimeout'])
+
+/** Options that are not settings. */
+const OTHER_OPTIONS = ['storage', 'locker', 'key', 'onCreate', 'onComplete', 'preset']
+
+/**
+ * Puts the defaults in place.
+ *
+ * @throws TypeError naming the option and its value.
+ */
+export function resolveSettings<Request>(options: PartialUploadOptions<Request>): Settings {
+  const { storage, preset = 'seed' } = options
+  if (typeof storage?.openWriter !== 'function') {
+    throw new TypeError(`storage must be a storage adapter, not ${typeof storage}`)
+  }
+  if (!Object.hasOwn(PRESETS, preset)) {
+    throw new TypeError(`preset must be one of ${Object.keys(PRESETS).join(', ')}, not ${preset}`)
+  }
+  const known = { ...PRESETS[preset], ...DEFAULTS }
+  const given = Object.entries(options).filter(([name]) => !OTHER_OPTIONS.includes(name))
+  for (const [name] of given) {
+    if (!Object.hasOwn(known, name)) throw new TypeError(`${name} is not an option`)
+  }
+  const settings = {
+    ...known,
+    ...Object.fromEntries(given.filter(([, value]) => value !== undefined)),
+  }
+  for (const [name, isValid] of Object.entries(VALID_STATUS)) checkStatus(settings, name, isValid)
+  for (const [name, usual] of Object.entries(DEFAULTS)) checkSetting(settings, name, usual)
+  return settings
+}
+
+function checkStatus(
+  settings: Readonly<Record<string, unknown>>,
+  name: string,
+  isValid: (status: number) => boolean,
+): void {
+  const value = settings[name]
+  if (typeof value === 'number' && isValid(value)) return
+  throw new TypeError(`${name} can't be ${String(value)}`)
+}
+
+function checkSetting(
+  settings: Readonly<Record<string, unknown>>,
+  name: string,
+  usual: number | boolean,
+): void {
+  const value = settings[name]
+  if (typeof usual === 'boolean') {
+    if (typeof value === 'boolean') return
+    throw new TypeError(`${name} must be true or false, not ${String(value)}`)
+  }
+  const least = AT_LEAST_ONE.has(name) ? 1 : 0
+  const most = TIMES.has(name) ? LONGEST_TIMER : Number.MAX_SAFE_INTEGER
+  if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most)
+    return
+  throw new TypeError(`${name} must be an integer from ${least} to ${most}, not ${String(value)}`)
+}
+
+/** 2xx numbers without a meaning in IANA's registry, which a client treats as 200 (RFC 9110 §15). */
+export function isUnassigned(status: number): boolean {
+  return Number.isInteger(status) && status >= 209 && status <= 299 && status !== 226
+}
+
+function statuses(
+  segment: number,
+  incomplete: number,
+  created: number,
+  modified: number,
+): Statuses {
+  return {
+    segmentStatus: segment,
+    incompleteStatus: incomplete,
+    createdStatus: created,
+    modifiedStatus: modified,
+    gapStatus: 409,
+  }
+}

@@ -109,8 +109,9 @@ async function readFirstPart(
         if (isWhole) parser.end()
         return { ...options, multipart, first: event.part, head, rest, end }
       }
-      if (done === true)
+      if (step.done === true) {
         throw new UploadError('ERR_SYNTAX', { detail: 'expected a part, found none' })
+      }
     }
   } catch (error) {
     await rest.return()

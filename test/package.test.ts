@@ -1,0 +1,192 @@
+import { execFileSync } from 'node:child_process'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const consumer = mkdtempSync(path.join(tmpdir(), 'partial-upload-consumer-'))
+const installed = path.join(consumer, 'node_modules/partial-upload')
+
+const TYPE_CHECK = {
+  compilerOptions: {
+    module: 'nodenext',
+    target: 'es2022',
+    lib: ['es2023'],
+    types: ['node'],
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noEmit: true,
+  },
+}
+
+/** Runs in the app's process after the package was loaded: one upload in two segments. */
+const UPLOAD = `
+const send = (port, range, text) =>
+  fetch('http://127.0.0.1:' + port + '/files/a.txt', {
+    method: 'PATCH',
+    headers: { 'Content-Type': 'message/byteranges' },
+    body: 'Content-Range: bytes ' + range + '\\r\\n\\r\\n' + text,
+  })
+const app = express()
+app.use('/files', partialUpload({ storage: process.argv[2] === 'fs' ? fsStorage({ directory: process.argv[3] }) : memoryStorage() }))
+const server = prepareServer(app.listen(0, '127.0.0.1', async () => {
+  const { port } = server.address()
+  const first = await send(port, '0-4/11', 'Hello')
+  const last = await send(port, '5-10/11', ' world')
+  const whole = await fetch('http://127.0.0.1:' + port + '/files/a.txt')
+  console.log(first.status, last.status, await whole.text())
+  server.close()
+  server.closeAllConnections()
+}))
+`
+
+/** The same for both module systems: options that are typed, and a request that the hooks get. */
+const TYPED_USE = `
+const app = express()
+const storages: StorageAdapter[] = [memoryStorage(), fsStorage({ directory: '.', fsync: 'never' })]
+for (const storage of storages) {
+  app.use('/files', partialUpload({ storage, preset: 'ietf', maxSize: 1024 }))
+}
+// @ts-expect-error: a storage is needed
+partialUpload({})
+// @ts-expect-error: not a preset
+partialUpload({ storage: memoryStorage(), preset: 'next' })
+const code: ErrorCode = new UploadError('ERR_GAP', { detail: '' }).code
+prepareServer(createServer(app)).listen(0)
+export const checks = [code, storageContract]
+`
+
+beforeAll(() => {
+  run('npm', ['pack', '--silent', '--pack-destination', consumer], root)
+  const [tarball] = readdirSync(consumer).filter((name) => name.endsWith('.tgz'))
+  mkdirSync(installed, { recursive: true })
+  run('tar', ['-xzf', `${tarball}`, '--strip-components', '1', '-C', installed], consumer)
+  for (const name of [...declaredPackages(), '@types/express', '@types/node']) link(name)
+}, 120_000)
+
+afterAll(() => rmSync(consumer, { recursive: true, force: true }))
+
+describe('the packed package', () => {
+  test('holds the build, its source and its documents, and nothing else', () => {
+    const names = readdirSync(installed, { recursive: true, encoding: 'utf8' })
+    const others = names.filter(
+      (name) => !/^(dist|src)(\/[\w/-]+(\.(d\.)?ts|\.js|\.(d\.ts|js)\.map)?)?$/.test(name),
+    )
+
+    expect(others.toSorted()).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'])
+    expect(names).toContain('dist/index.js')
+  })
+
+  test('has every file that its exports name', () => {
+    const targets = Object.values(readPackage().exports).flatMap((target) =>
+      typeof target === 'string' ? [target] : Object.values(target),
+    )
+    const missing = targets.filter((target) => !existsSync(path.join(installed, target)))
+
+    expect(missing).toEqual([])
+  })
+
+  test('serves an upload in an ESM app', () => {
+    writeFileSync(
+      path.join(consumer, 'app.mjs'),
+      `import express from 'express'
+      import { partialUpload, prepareServer } from 'partial-upload'
+      import { fsStorage } from 'partial-upload/storage/fs'
+      import { memoryStorage } from 'partial-upload/storage/memory'
+      ${UPLOAD}`,
+    )
+
+    expect(run('node', ['app.mjs', 'memory'])).toBe('202 201 Hello world\n')
+    expect(run('node', ['app.mjs', 'fs', path.join(consumer, 'esm')])).toBe('202 201 Hello world\n')
+  })
+
+  test('serves an upload in a CommonJS app', () => {
+    writeFileSync(
+      path.join(consumer, 'app.cjs'),
+      `const express = require('express')
+      const { partialUpload, prepareServer } = require('partial-upload')
+      const { fsStorage } = require('partial-upload/storage/fs')
+      const { memoryStorage } = require('partial-upload/storage/memory')
+      ${UPLOAD}`,
+    )
+
+    expect(run('node', ['app.cjs', 'memory'])).toBe('202 201 Hello world\n')
+    expect(run('node', ['app.cjs', 'fs', path.join(consumer, 'cjs')])).toBe('202 201 Hello world\n')
+  })
+
+  test('has types for ESM and CommonJS callers', () => {
+    writeFileSync(
+      path.join(consumer, 'app.mts'),
+      `import { createServer } from 'node:http'
+      import express from 'express'
+      import { partialUpload, prepareServer, UploadError } from 'partial-upload'
+      import type { ErrorCode, StorageAdapter } from 'partial-upload'
+      import { storageContract } from 'partial-upload/storage/contract'
+      import { fsStorage } from 'partial-upload/storage/fs'
+      import { memoryStorage } from 'partial-upload/storage/memory'
+      ${TYPED_USE}`,
+    )
+    writeFileSync(
+      path.join(consumer, 'app.cts'),
+      `import { createServer } from 'node:http'
+      import express = require('express')
+      import { partialUpload, prepareServer, UploadError } from 'partial-upload'
+      import type { ErrorCode, StorageAdapter } from 'partial-upload'
+      import contract = require('partial-upload/storage/contract')
+      import { fsStorage } from 'partial-upload/storage/fs'
+      import { memoryStorage } from 'partial-upload/storage/memory'
+      const { storageContract } = contract
+      ${TYPED_USE}`,
+    )
+    const config = { ...TYPE_CHECK, files: ['app.mts', 'app.cts'] }
+    writeFileSync(path.join(consumer, 'tsconfig.json'), JSON.stringify(config))
+    const tsc = path.join(root, 'node_modules/typescript/bin/tsc')
+
+    expect(run('node', [tsc, '--project', consumer])).toBe('')
+  }, 60_000)
+})
+
+/** Runs a program and returns what it printed; fails with all of it when the program fails. */
+function run(program: string, args: readonly string[], cwd = consumer): string {
+  const env = { ...process.env, NODE_OPTIONS: '' }
+  try {
+    return execFileSync(program, args, { cwd, env, encoding: 'utf8', stdio: 'pipe' })
+  } catch (error) {
+    const { stdout, stderr } = error as { stdout: string; stderr: string }
+    throw new Error(`${program} ${args.join(' ')}\n${stdout}${stderr}`, { cause: error })
+  }
+}
+
+interface PackageJson {
+  readonly exports: Readonly<Record<string, string | Readonly<Record<string, string>>>>
+  readonly dependencies: Readonly<Record<string, string>>
+  readonly peerDependencies: Readonly<Record<string, string>>
+}
+
+function readPackage(): PackageJson {
+  return JSON.parse(readFileSync(path.join(installed, 'package.json'), 'utf8')) as PackageJson
+}
+
+/** Only these are linked, so that an import of anything else fails. */
+function declaredPackages(): readonly string[] {
+  const { dependencies, peerDependencies } = readPackage()
+  return Object.keys({ ...dependencies, ...peerDependencies })
+}
+
+function link(name: string): void {
+  const target = path.join(consumer, 'node_modules', name)
+  mkdirSync(path.dirname(target), { recursive: true })
+  symlinkSync(path.join(root, 'node_modules', name), target, 'junction')
+}

@@ -18,13 +18,13 @@ const REQUEST_RANGE = /^([0-9]+)-([0-9]+)$/
 export function parseContentRange(value: string): PartTarget {
   const field = trimWhitespace(value)
   const unit = UNIT.exec(field)
-  if (unit) checkUnit(unit[1])
+  if (unit) checkUnit(unit[1]!)
   const rest = field.slice(unit?.[0].length ?? 0)
   const size = SIZE.exec(rest)
-  if (size) return { kind: 'size', completeLength: toNumber(size[1]) }
+  if (size) return { kind: 'size', completeLength: toNumber(size[1]!) }
   const range = RANGE.exec(rest)
   if (!range) throw malformed('the Content-Range does not read "bytes first-last/complete-length"')
-  return toTarget(range[1], range[2], range[3])
+  return toTarget(range[1]!, range[2]!, range[3])
 }
 
 /**
@@ -37,11 +37,11 @@ export function parseRangeAlias(value: string): PartTarget {
   const field = trimWhitespace(value)
   const unit = REQUEST_UNIT.exec(field)
   if (!unit) return parseContentRange(field)
-  checkUnit(unit[1])
+  checkUnit(unit[1]!)
   // Not range-parser's place: it clips to a size, which here is what the range is to change.
   const range = REQUEST_RANGE.exec(field.slice(unit[0].length))
   if (!range) throw malformed('the Range in the message is not a single "bytes=first-last"')
-  return toTarget(range[1], range[2], undefined)
+  return toTarget(range[1]!, range[2]!, undefined)
 }
 
 /** Writes a range, half-open, as a `Content-Range`; a null length becomes `*`. */
@@ -58,14 +58,14 @@ export function formatUnsatisfiedRange(completeLength: number): string {
   return `bytes */${completeLength}`
 }
 
-function checkUnit(unit: string | undefined): void {
-  if (unit?.toLowerCase() === 'bytes') return
+function checkUnit(unit: string): void {
+  if (unit.toLowerCase() === 'bytes') return
   throw new UploadError('ERR_RANGE_UNIT', { detail: 'the range unit is not "bytes"' })
 }
 
 function toTarget(
-  firstDigits: string | undefined,
-  lastDigits: string | undefined,
+  firstDigits: string,
+  lastDigits: string,
   lengthDigits: string | undefined,
 ): PartTarget {
   const start = toNumber(firstDigits)
@@ -79,8 +79,8 @@ function toTarget(
   return { kind: 'range', start, end: last + 1, completeLength }
 }
 
-function toNumber(digits: string | undefined): number {
-  const value = parseSafeInteger(digits ?? '')
+function toNumber(digits: string): number {
+  const value = parseSafeInteger(digits)
   if (value === null) throw tooLarge()
   return value
 }

@@ -31,7 +31,7 @@ export function parseMediaType(value: string): MediaType | null {
   }
   REST.lastIndex = at
   if (!REST.test(value)) return null
-  return { type: (type[1] ?? '').toLowerCase(), parameters }
+  return { type: type[1]!.toLowerCase(), parameters }
 }
 
 /** Writes a media type in its usual spelling: `text/plain; charset=utf-8`. */

@@ -1,0 +1,61 @@
+import { describe, expect, test } from 'vitest'
+import { formatMediaType, parseMediaType } from '../../src/fields/content-type.ts'
+
+describe('parseMediaType', () => {
+  test.each([
+    ['text/plain', 'text/plain', {}],
+    [' Text/PLAIN ', 'text/plain', {}],
+    ['text/plain;charset=utf-8', 'text/plain', { charset: 'utf-8' }],
+    ['text/plain \t; \tCharset=UTF-8 ', 'text/plain', { charset: 'UTF-8' }],
+    ['text/plain; charset="utf-8"', 'text/plain', { charset: 'utf-8' }],
+    ['a/b; c="d;e=f, \\"g\\\\"; h=i', 'a/b', { c: 'd;e=f, "g\\', h: 'i' }],
+    ['a/b; c=""', 'a/b', { c: '' }],
+    ['a/b;', 'a/b', {}],
+    ['a/b; ;c=d;;', 'a/b', { c: 'd' }],
+    ["!#$%&'*+-.^_`|~1/a", "!#$%&'*+-.^_`|~1/a", {}],
+  ])('reads %j', (value, type, parameters) => {
+    expect(parseMediaType(value)).toEqual({
+      type,
+      parameters: new Map(Object.entries(parameters)),
+    })
+  })
+
+  test.each([
+    '',
+    'text',
+    'text/',
+    '/plain',
+    'text /plain',
+    'text/ plain',
+    'text/plain x',
+    'text/plain, text/html',
+    'text/plain; charset',
+    'text/plain; charset=',
+    'text/plain; charset =utf-8',
+    'text/plain; charset= utf-8',
+    'text/plain; =utf-8',
+    'text/plain; charset=a b',
+    'text/plain; charset="a',
+    'text/plain; charset="a"b',
+    'text/plain; charset="a\\"',
+    'text/plain; charset="\x01"',
+    'text/plain; charset=a; Charset=a',
+    'text/plain\r\nX: y',
+    'text/plain;\u00a0a=b',
+    'text/pl\xe4in',
+    `text/plain;${' '.repeat(10_000)}x`,
+  ])('finds %j malformed', (value) => {
+    expect(parseMediaType(value)).toBeNull()
+  })
+})
+
+test.each([
+  ['Text/Plain', 'text/plain'],
+  ['a/b;C=d;e="f"', 'a/b; c=d; e=f'],
+  ['a/b; c="d e"; f="\\"\\\\\\x"', 'a/b; c="d e"; f="\\"\\\\x"'],
+  ['a/b; c=""', 'a/b; c=""'],
+])('formatMediaType writes %j in its usual spelling', (value, expected) => {
+  const mediaType = parseMediaType(value)
+
+  expect(mediaType && formatMediaType(mediaType)).toBe(expected)
+})

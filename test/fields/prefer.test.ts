@@ -1,0 +1,40 @@
+import { expect, test } from 'vitest'
+import { preferredTransaction } from '../../src/fields/prefer.ts'
+
+test.each([
+  [null, null],
+  ['', null],
+  ['transaction=atomic', 'atomic'],
+  ['transaction=persist', 'persist'],
+  ['Transaction=atomic', 'atomic'],
+  ['transaction=Atomic', null],
+  ['transaction="atomic"', 'atomic'],
+  ['transaction="at\\omic"', 'atomic'],
+  [' transaction \t= atomic ', 'atomic'],
+  ['transaction=atomic; speed=high; x', 'atomic'],
+  ['transaction=atomic;;x="a, b";', 'atomic'],
+  ['transaction=atomic; transaction=persist', 'atomic'],
+  ['return=minimal, transaction=persist', 'persist'],
+  ['respond-async,,transaction=persist,', 'persist'],
+  ['x="a, transaction=atomic", transaction=persist', 'persist'],
+  ['x; transaction=atomic', null],
+  ['return=minimal; a="b;c, \\"d"; e=, transaction=persist', 'persist'],
+  ['wait=, transaction=persist', 'persist'],
+  ['transaction=atomic, transaction=persist', 'atomic'],
+  ['transaction=persist, transaction=atomic', 'persist'],
+  ['transaction=other, transaction=atomic', null],
+  ['transaction, transaction=atomic', null],
+  ['transaction=, transaction=atomic', null],
+  ['transaction=""', null],
+  ['transaction', null],
+  ['transactions=atomic', null],
+  ['my-transaction=atomic', null],
+  ['transaction=atomic persist', null],
+  ['transaction="atomic', null],
+  ['"x", transaction=atomic', null],
+  ['=, transaction=atomic', null],
+  [`x;${' ;'.repeat(5000)}"`, null],
+  [`x=${' '.repeat(10_000)}"`, null],
+])('%j asks for %j', (field, transaction) => {
+  expect(preferredTransaction(field)).toBe(transaction)
+})

@@ -74,7 +74,7 @@ export class DelimiterScanner {
   }
 
   #search(chunk: Uint8Array, start: number): Finding {
-    const found = indexOf(chunk, this.#needle, start)
+    const found = this.#find(chunk, start)
     if (found !== -1) {
       this.#matched = this.#needle.bytes.length
       return octets(chunk.subarray(start, found), found + this.#matched)
@@ -82,6 +82,17 @@ export class DelimiterScanner {
     this.#matched = partialLength(chunk, this.#needle, start)
     const whole = start === 0 && this.#matched === 0
     return octets(whole ? chunk : chunk.subarray(start, chunk.length - this.#matched), chunk.length)
+  }
+
+  /** Finds the next boundary whose line goes on as a delimiter's may, as far as one byte tells. */
+  #find(chunk: Uint8Array, start: number): number {
+    let from = start
+    for (;;) {
+      const found = indexOf(chunk, this.#needle, from)
+      from = found + this.#needle.bytes.length
+      const byte = chunk[from]
+      if (found === -1 || byte === undefined || advance('boundary', byte) !== null) return found
+    }
   }
 
   #readLine(chunk: Uint8Array, start: number): Finding {

@@ -97,11 +97,11 @@ export class MultipartByterangesParser implements PartParser {
   /** Type and complete length are the whole resource's, so no two parts may give different ones. */
   #checkAgreement({ index, target, contentType }: Part): void {
     if (contentType !== null && contentType !== (this.#contentType ?? contentType)) {
-      throw malformed(`part ${index + 1}: the Content-Type is not that of the parts before`)
+      throw malformed(`part ${index + 1}: the Content-Type differs from that of a part before`)
     }
     const { completeLength } = target
     if (completeLength !== null && completeLength !== (this.#completeLength ?? completeLength)) {
-      const detail = `part ${index + 1}: the complete length ${completeLength} is ${this.#completeLength} in the parts before`
+      const detail = `part ${index + 1}: the complete length is ${completeLength}, but ${this.#completeLength} in a part before`
       throw new UploadError('ERR_RANGE', { detail })
     }
     this.#contentType ??= contentType

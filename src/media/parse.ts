@@ -35,7 +35,7 @@ export function createPartParser(
   const values = new Set(contentType.map(trimWhitespace))
   if (values.size > 1) throw malformed('there are two different Content-Type fields')
   const [value = ''] = values
-  const type = trimWhitespace(value.split(';', 1)[0] ?? '').toLowerCase()
+  const type = trimWhitespace(value.replace(/;.*/s, '')).toLowerCase()
   if (!PATCH_MEDIA_TYPES.includes(type)) throw unsupported()
   return type === 'multipart/byteranges'
     ? { multipart: true, parser: createMultipartParser(value, options) }

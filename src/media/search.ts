@@ -31,15 +31,17 @@ export function createNeedle(boundary: string): Needle {
  */
 export function indexOf(chunk: Uint8Array, needle: Needle, start: number): number {
   const { bytes, skips, lastSkip } = needle
+  const { length } = chunk
   const last = bytes.length - 1
   let end = start + last
-  while (end < chunk.length) {
+  while (end < length) {
     const skip = skips[chunk[end]!]!
     if (skip !== 0) {
       end += skip
       continue
     }
-    if (matchLength(chunk, needle, end - last) === bytes.length) return end - last
+    const at = end - last
+    if (chunk[at] === CR && matchLength(chunk, needle, at) === bytes.length) return at
     end += lastSkip
   }
   return -1

@@ -34,13 +34,15 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'media/part',
     'options',
     'preconditions',
+    'settings',
     'storage/adapter',
     'write',
   ],
   problem: ['errors', 'http'],
+  settings: ['options'],
   handler: ['errors', 'http', 'methods', 'problem'],
   incoming: ['errors', 'http'],
-  outgoing: ['http'],
+  outgoing: ['http', 'settings'],
   server: [],
   express: [
     'errors',
@@ -52,8 +54,9 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'options',
     'outgoing',
     'problem',
+    'settings',
   ],
-  index: ['errors', 'express', 'hooks', 'http', 'lock', 'options', 'server', 'storage/adapter'],
+  index: ['errors', 'express', 'hooks', 'lock', 'options', 'server', 'settings', 'storage/adapter'],
 }
 
 /** The layers that know Node; all others run wherever JavaScript does. */

@@ -31,7 +31,8 @@ export interface ResourceInfo extends ResourceState {
   /**
    * Strong entity tag with its quotes (RFC 9110 §8.8.3). No two versions of a key ever share one, not
    * even after the resource was removed and created again; it changes with any byte, with `size` and
-   * with any member of `ResourceState`.
+   * with any member of `ResourceState`. While a persist write changes bytes below `size` in place,
+   * every look may tell another one.
    */
   readonly etag: string
   /** When the version came to be. */
@@ -56,7 +57,7 @@ export interface OpenWriterOptions {
 /**
  * One change of one resource. The caller holds the key's lock, calls one method at a time, and ends
  * the writer with `commit`, `keep` or `rollback`. Opening one changes nothing: an absent resource
- * comes to be with the first `write` (persist) or with `commit`.
+ * comes to be with the first byte written (persist) or with `commit`.
  */
 export interface Writer {
   /** The version that the write starts from, for preconditions; null if the resource is absent. */
@@ -107,7 +108,10 @@ export interface Writer {
   rollback(): Promise<void>
 }
 
-/** One version of a resource, held for reading: later writes do not show in it. */
+/**
+ * One version of a resource, held for reading: later writes do not show in it. Where a persist write
+ * changes its bytes in place or takes them back, `read` may fail instead.
+ */
 export interface Reader {
   /** The version that is read. */
   readonly info: ResourceInfo

@@ -1,0 +1,247 @@
+/**
+ * The writer that shows nothing before `commit`. What it appends to an incomplete resource goes to
+ * the end of the data file, where the record says that it does not count yet; everything else goes
+ * to a private copy, made before the first change.
+ */
+
+import { constants, copyFile, open } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
+import type { ResourceInfo, ResourceState, Writer } from './adapter.ts'
+import {
+  changedMeanwhile,
+  discard,
+  durabilityOf,
+  newRecord,
+  publish,
+  removePublished,
+  replaceRecord,
+  settle,
+} from './fs-commit.ts'
+import type { DataFile, Site } from './fs-commit.ts'
+import type { Hold } from './fs-holds.ts'
+import { FileReader, totalLength, writeAll } from './fs-io.ts'
+import { hiddenPath, newDataName } from './fs-place.ts'
+import { formatRecord, sameState, writeRecord } from './fs-record.ts'
+import type { FsRecord } from './fs-record.ts'
+import { completeInfo, find, incompleteInfo } from './fs-version.ts'
+import type { Complete, Found, Incomplete } from './fs-version.ts'
+
+// A copy that shares its blocks where the file system can do that, and is made by the kernel elsewhere.
+const COPY_MODE = constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE
+
+/** Writes a new version beside the current one. */
+export class AtomicWriter implements Writer {
+  readonly base: ResourceInfo | null
+  readonly transaction = 'atomic'
+  readonly #site: Site
+  readonly #hold: Hold
+  readonly #found: Found
+  /** What the write begins with; null for nothing. */
+  readonly #source: Incomplete | Complete | null
+  /** As it is on the disk, and what `find` has to say of it. */
+  #record: FsRecord | null
+  #revision: string
+  /** The source's own file, to be read. */
+  #original: FileHandle | null = null
+  /** The source's own file while it is appended to. */
+  #pinned: FileHandle | null = null
+  #copy: DataFile | null = null
+  #size: number
+  #ended = false
+
+  /** Takes over `hold`, which tells when another writer has changed the resource. */
+  constructor(site: Site, hold: Hold, found: Found, start: 'base' | 'empty') {
+    this.base = found.kind === 'absent' ? null : found.info
+    this.#site = site
+    this.#hold = hold
+    this.#found = found
+    this.#source = start === 'empty' || found.kind === 'absent' ? null : found
+    this.#record = found.kind === 'absent' ? null : found.record
+    this.#revision = found.revision
+    this.#size = this.#source?.info.size ?? 0
+  }
+
+  async write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
+    this.#assertUsable()
+    const length = totalLength(chunks)
+    if (length === 0) return
+    const file = await this.#target(position, this.#size)
+    try {
+      // A position beyond the end leaves a hole in the file, which reads as zeros.
+      await writeAll(file, position, chunks)
+      this.#size = Math.max(this.#size, position + length)
+    } catch (error) {
+      this.#size = (await file.stat()).size
+      throw error
+    }
+  }
+
+  async truncate(size: number): Promise<void> {
+    this.#assertUsable()
+    if (size < 0 || size > this.#size) throw new RangeError(`size ${size} is out of range`)
+    if (size === this.#size) return
+    const file = await this.#target(size, size)
+    await file.truncate(size)
+    this.#size = size
+  }
+
+  async *read(start: number, end: number): AsyncIterable<Uint8Array> {
+    if (start < end) yield* new FileReader(await this.#current(), () => {}).read(start, end)
+  }
+
+  async commit(state: ResourceState): Promise<ResourceInfo> {
+    this.#assertUsable()
+    await this.#assertCurrent()
+    this.#claim()
+    const info = state.complete ? await this.#finish(state) : await this.#advance(state)
+    await this.#end()
+    return info
+  }
+
+  keep(): Promise<void> {
+    return this.rollback()
+  }
+
+  async rollback(): Promise<void> {
+    if (this.#ended) return
+    try {
+      if (this.#copy !== null) await discard(hiddenPath(this.#site.place, this.#copy.name))
+      if (this.#pinned === null || this.#record === null || this.#hold.lost) return
+      await settle(this.#site.place, this.#pinned, this.#record)
+    } finally {
+      await this.#end()
+    }
+  }
+
+  /** The file for a change from `position` on; a copy made for it has the first `needed` bytes. */
+  async #target(position: number, needed: number): Promise<FileHandle> {
+    if (this.#copy !== null) return this.#copy.file
+    const source = this.#source
+    if (source?.kind === 'incomplete' && position >= source.info.size) return this.#pin(source)
+    return (await this.#makeCopy(needed)).file
+  }
+
+  /** Lets the data file grow without anybody seeing it, not even after a crash. */
+  async #pin({ path, record, info }: Incomplete): Promise<FileHandle> {
+    if (this.#pinned !== null) return this.#pinned
+    this.#claim()
+    const file = await open(path, 'r+')
+    try {
+      const lastModified = info.lastModified.getTime()
+      const pinned = { ...record, lastModified, pinnedSize: info.size }
+      await writeRecord(this.#site.place, pinned, durabilityOf(this.#site))
+      this.#record = pinned
+      this.#revision = formatRecord(pinned)
+    } catch (error) {
+      await file.close()
+      throw error
+    }
+    this.#pinned = file
+    return file
+  }
+
+  async #makeCopy(needed: number): Promise<DataFile> {
+    const name = newDataName(this.#site.place)
+    const path = hiddenPath(this.#site.place, name)
+    const source = needed === 0 ? null : this.#source
+    let file
+    try {
+      if (source !== null) await copyFile(source.path, path, COPY_MODE)
+      file = await open(path, source === null ? 'wx+' : 'r+')
+    } catch (error) {
+      await discard(path)
+      throw error
+    }
+    this.#copy = { name, file }
+    if (source !== null && needed < this.#size) await file.truncate(needed)
+    return this.#copy
+  }
+
+  async #current(): Promise<FileHandle> {
+    if (this.#copy !== null) return this.#copy.file
+    if (this.#pinned !== null) return this.#pinned
+    if (this.#source === null) throw new RangeError('there is nothing to read')
+    this.#original ??= await open(this.#source.path, constants.O_RDONLY | constants.O_NOFOLLOW)
+    return this.#original
+  }
+
+  async #finish(state: ResourceState): Promise<ResourceInfo> {
+    const source = this.#source
+    if (this.#copy === null && source?.kind === 'complete') return this.#relabel(source, state)
+    if (this.#copy === null && source?.kind === 'incomplete') {
+      const data = { name: source.record.data, file: await this.#current() }
+      return publish(this.#site, data, state, this.#record)
+    }
+    return publish(this.#site, this.#copy ?? (await this.#makeCopy(0)), state, this.#record)
+  }
+
+  /** Another state for the same bytes, which stay where they are. */
+  async #relabel(source: Complete, state: ResourceState): Promise<ResourceInfo> {
+    if (source.record !== null && sameState(source.record.state, state)) return source.info
+    const { place } = this.#site
+    const name = source.record?.data ?? newDataName(place)
+    const record = { ...newRecord(place, name, state), published: source.identity }
+    await this.#replaceRecord(record)
+    return completeInfo(record, source.info.size)
+  }
+
+  async #advance(state: ResourceState): Promise<ResourceInfo> {
+    const source = this.#source
+    if (this.#copy === null && source?.kind === 'incomplete') return this.#grow(source, state)
+    const { name, file } = this.#copy ?? (await this.#makeCopy(this.#size))
+    if (durabilityOf(this.#site) === 'now') await file.datasync()
+    const found = this.#found
+    const published = found.kind === 'complete' ? found.identity : null
+    const { place } = this.#site
+    const record = { ...newRecord(place, name, state), published }
+    await this.#replaceRecord(record)
+    if (found.kind === 'incomplete') await discard(found.path)
+    if (published !== null) await removePublished(place, published)
+    return this.#describe(record, file)
+  }
+
+  /** What was appended to the data file counts from now on. */
+  async #grow(source: Incomplete, state: ResourceState): Promise<ResourceInfo> {
+    if (this.#pinned === null && sameState(source.record.state, state)) return source.info
+    const file = await this.#current()
+    if (durabilityOf(this.#site) === 'now') await file.datasync()
+    const record = newRecord(this.#site.place, source.record.data, state)
+    await this.#replaceRecord(record)
+    return this.#describe(record, file)
+  }
+
+  async #describe(record: FsRecord, file: FileHandle): Promise<ResourceInfo> {
+    const { size, mtimeMs } = await file.stat()
+    return incompleteInfo(record, size, mtimeMs)
+  }
+
+  #replaceRecord(record: FsRecord): Promise<void> {
+    return replaceRecord(this.#site.place, this.#record, record, durabilityOf(this.#site))
+  }
+
+  /** Tells the other writers of this process, if there are any, that they are too late. */
+  #claim(): void {
+    this.#site.holds.lose(this.#site.place.hash, 0, this.#hold)
+  }
+
+  #assertUsable(): void {
+    if (this.#ended) throw new Error('the writer has ended')
+    if (this.#hold.lost) throw changedMeanwhile()
+  }
+
+  /** Asks the disk, for a writer in another process. */
+  async #assertCurrent(): Promise<void> {
+    const found = await find(this.#site.place)
+    const size = found.kind === 'absent' ? undefined : found.info.size
+    if (found.kind !== this.#found.kind || found.revision !== this.#revision) {
+      throw changedMeanwhile()
+    }
+    if (size !== this.base?.size) throw changedMeanwhile()
+  }
+
+  async #end(): Promise<void> {
+    this.#ended = true
+    this.#site.holds.drop(this.#hold)
+    for (const file of [this.#original, this.#pinned, this.#copy?.file]) await file?.close()
+  }
+}

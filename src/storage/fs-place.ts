@@ -1,0 +1,160 @@
+/** Where a resource of the file store is: the rules of its key, and its paths. */
+
+import { createHash, randomBytes } from 'node:crypto'
+import { lstat, mkdir, realpath, rmdir } from 'node:fs/promises'
+import type { BigIntStats } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { UploadError } from '../errors.ts'
+import { errorCode } from './fs-io.ts'
+
+/** Holds all that is not a finished resource. In every spelling of case it is no part of a key. */
+export const HIDDEN = '.partial-upload'
+
+const MAX_SEGMENT_SIZE = 255
+const MAX_KEY_SIZE = 1024
+
+// A lone surrogate has no UTF-8 form: two keys would become one name.
+// oxlint-disable-next-line no-control-regex
+const UNNAMEABLE = /[\u0000-\u001f\u007f\\\p{Cs}]/u
+
+/** The folders of one store. */
+export interface Folders {
+  /** Absolute path without symbolic links, of the folder that holds the finished resources. */
+  readonly root: string
+  /** Absolute path of the folder that holds records and unpublished data. */
+  readonly hidden: string
+}
+
+/** The paths of one key. */
+export interface Place extends Folders {
+  /** The key as it was given. */
+  readonly key: string
+  /** Names the key's files in the hidden folder, whatever the key's length and letters. */
+  readonly hash: string
+  /** The directories that the finished resource is in, from the one nearest to the root. */
+  readonly parents: readonly string[]
+  /** The finished resource. */
+  readonly published: string
+  /** The record. */
+  readonly record: string
+}
+
+/**
+ * Finds the paths of `key`.
+ *
+ * @throws UploadError `ERR_KEY`
+ */
+export function place({ root, hidden }: Folders, key: string): Place {
+  const segments = parseKey(key)
+  const hash = createHash('sha256').update(key).digest('base64url')
+  const parents = segments.slice(1).map((_, index) => join(root, ...segments.slice(0, index + 1)))
+  return {
+    root,
+    hidden,
+    key,
+    hash,
+    parents,
+    published: join(root, ...segments),
+    record: join(hidden, `${hash}.json`),
+  }
+}
+
+/** Names a new file for the data of the resource; the hash tells the sweep whose it is. */
+export function newDataName({ hash }: Place): string {
+  return `${hash}.${randomBytes(9).toString('base64url')}.data`
+}
+
+/** Path of a file in the hidden folder. */
+export function hiddenPath({ hidden }: Folders, name: string): string {
+  return join(hidden, name)
+}
+
+function parseKey(key: string): readonly string[] {
+  const segments = key.split('/')
+  if (UNNAMEABLE.test(key)) {
+    refuse('the path has a control character, a backslash or a broken surrogate pair')
+  }
+  if (Buffer.byteLength(key) > MAX_KEY_SIZE) refuse(`the path exceeds ${MAX_KEY_SIZE} bytes`)
+  for (const segment of segments) {
+    if (segment === '') refuse('the path has an empty segment')
+    if (segment === '.' || segment === '..') refuse('the path has a dot segment')
+    if (Buffer.byteLength(segment) > MAX_SEGMENT_SIZE) {
+      refuse(`a segment of the path exceeds ${MAX_SEGMENT_SIZE} bytes`)
+    }
+  }
+  if (segments[0]?.toLowerCase() === HIDDEN) refuse('the path is reserved')
+  return segments
+}
+
+function refuse(detail: string): never {
+  throw new UploadError('ERR_KEY', { detail })
+}
+
+/** What is at the path of a finished resource. */
+export type Published =
+  | { readonly kind: 'file'; readonly stat: BigIntStats }
+  | { readonly kind: 'none' }
+  /** Something that is no resource: a directory, a symbolic link, or a file among the parents. */
+  | { readonly kind: 'blocked' }
+
+/** Looks at the path of the finished resource; symbolic links are not followed. */
+export async function lookUp({ parents, published }: Place): Promise<Published> {
+  const parent = parents.at(-1)
+  try {
+    if (parent !== undefined && (await realpath(parent)) !== parent) return { kind: 'blocked' }
+    const stat = await lstat(published, { bigint: true })
+    return stat.isFile() ? { kind: 'file', stat } : { kind: 'blocked' }
+  } catch (error) {
+    switch (errorCode(error)) {
+      case 'ENOENT':
+        return { kind: 'none' }
+      case 'ENOTDIR':
+      case 'ELOOP':
+        return { kind: 'blocked' }
+      case 'ENAMETOOLONG':
+      case 'EILSEQ':
+        throw new UploadError('ERR_KEY', { detail: 'the path is not a file name', cause: error })
+      default:
+        throw error
+    }
+  }
+}
+
+/**
+ * Makes the parent directories and returns those that got a new entry, to be fsynced. Not with
+ * `recursive`, which would follow a symbolic link among them out of the root.
+ *
+ * @throws UploadError `ERR_KEY_CONFLICT`
+ */
+export async function makeParents({ parents }: Place): Promise<readonly string[]> {
+  const changed: string[] = []
+  for (const directory of parents) {
+    try {
+      await mkdir(directory)
+      changed.push(dirname(directory))
+    } catch (error) {
+      if (errorCode(error) !== 'EEXIST') throw error
+      if (!(await lstat(directory)).isDirectory()) throw keyConflict(error)
+    }
+  }
+  return changed
+}
+
+/** Removes the parent directories that are empty, but never the root. */
+export async function removeParents({ parents }: Place): Promise<void> {
+  for (const directory of parents.toReversed()) {
+    try {
+      await rmdir(directory)
+    } catch {
+      return // It is in use or gone, and so are those above it.
+    }
+  }
+}
+
+/** Makes the error for a key that stands where another one needs a directory, or the reverse. */
+export function keyConflict(cause?: unknown): UploadError {
+  return new UploadError('ERR_KEY_CONFLICT', {
+    detail: 'the path is a directory, or a part of it is a file',
+    cause,
+  })
+}

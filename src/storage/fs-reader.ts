@@ -1,0 +1,89 @@
+/** The reader of the file store. */
+
+import { constants, open } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
+import type { Reader, ResourceInfo } from './adapter.ts'
+import type { Hold, Holds } from './fs-holds.ts'
+import { FileReader, errorCode } from './fs-io.ts'
+import type { Place } from './fs-place.ts'
+import { identity, readRecord } from './fs-record.ts'
+import { find, incompleteInfo } from './fs-version.ts'
+import type { Complete, Incomplete } from './fs-version.ts'
+
+/** Commits that may come between finding a version and opening it. */
+const MAX_TRIES = 100
+
+/**
+ * Opens the current version. Its file stays open until `close`, whatever happens to the name: the
+ * version outlives a replace and a remove. Only the bytes of an incomplete resource may be written
+ * over or taken back in place; then the reader fails rather than show others.
+ */
+export async function openVersion(place: Place, holds: Holds): Promise<Reader | null> {
+  for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+    const found = await find(place)
+    if (found.kind === 'absent') return null
+    const file = await openFile(found.path)
+    if (file === null) continue
+    const reader = await begin(place, holds, found, file).catch(async (error: unknown) => {
+      await file.close()
+      throw error
+    })
+    if (reader !== null) return reader
+    await file.close()
+  }
+  throw new Error('the resource changes too fast to be opened')
+}
+
+async function openFile(path: string): Promise<FileHandle | null> {
+  try {
+    return await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+  } catch (error) {
+    const code = errorCode(error)
+    if (code === 'ENOENT' || code === 'ELOOP') return null
+    throw error
+  }
+}
+
+/** Makes the reader, or null if the file is not that of the version. */
+async function begin(
+  place: Place,
+  holds: Holds,
+  found: Incomplete | Complete,
+  file: FileHandle,
+): Promise<Reader | null> {
+  if (found.kind === 'complete') {
+    const isSame = identity(await file.stat({ bigint: true })) === found.identity
+    return isSame ? unchanging(found.info, file) : null
+  }
+  const { size, mtimeMs } = await file.stat()
+  const info = incompleteInfo(found.record, size, mtimeMs)
+  const hold = holds.take(found.record.data, info.size)
+  if ((await readRecord(place)) === found.revision && !hold.lost) {
+    return changing(info, file, holds, hold)
+  }
+  holds.drop(hold)
+  return null
+}
+
+function unchanging(info: ResourceInfo, file: FileHandle): Reader {
+  const reader = new FileReader(file, () => {})
+  return {
+    info,
+    read: (start, end) => reader.read(start, end),
+    close: () => reader.close(),
+  }
+}
+
+function changing(info: ResourceInfo, file: FileHandle, holds: Holds, hold: Hold): Reader {
+  const reader = new FileReader(file, () => {
+    if (hold.lost) throw new Error('the version was changed while it was read')
+  })
+  return {
+    info,
+    read: (start, end) => reader.read(start, end),
+    async close() {
+      holds.drop(hold)
+      await reader.close()
+    },
+  }
+}

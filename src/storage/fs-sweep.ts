@@ -1,0 +1,52 @@
+/** Removes what crashes have left in the hidden folder. */
+
+import { statSync, unlinkSync } from 'node:fs'
+import type { Stats } from 'node:fs'
+import { opendir, readFile, stat } from 'node:fs/promises'
+import { discard } from './fs-commit.ts'
+import type { Holds } from './fs-holds.ts'
+import { ifThere } from './fs-io.ts'
+import { hiddenPath, place } from './fs-place.ts'
+import type { Folders } from './fs-place.ts'
+import { parseRecord } from './fs-record.ts'
+import { find } from './fs-version.ts'
+
+/** Younger files may be in use by another process, for example before their record is written. */
+const MIN_AGE_MS = 3_600_000
+
+const OURS = /^(?<hash>[\w-]{43})\.(?:json|[\w-]{12}\.(?:data|tmp))$/
+
+/** Removes the files that nothing refers to any more. */
+export async function sweep(folders: Folders, holds: Holds): Promise<void> {
+  for await (const { name } of await opendir(folders.hidden)) {
+    const hash = OURS.exec(name)?.groups?.['hash']
+    if (hash === undefined || holds.has(hash)) continue
+    const path = hiddenPath(folders, name)
+    const found = await ifThere(stat(path))
+    if (found === null || Date.now() - found.mtimeMs < MIN_AGE_MS) continue
+    if (name.endsWith('.json')) await sweepRecord(folders, holds, hash, found)
+    else if ((await dataOf(folders, hash)) !== name) await discard(path)
+  }
+}
+
+async function sweepRecord(
+  folders: Folders,
+  holds: Holds,
+  hash: string,
+  found: Stats,
+): Promise<void> {
+  const path = hiddenPath(folders, `${hash}.json`)
+  const text = await ifThere(readFile(path, 'utf8'))
+  const record = text === null ? null : parseRecord(text)
+  const current = record === null ? null : await find(place(folders, record.key))
+  if (current !== null && current.kind !== 'absent' && current.record !== null) return
+  // At once, so that no writer of this process can put a new record there in between.
+  const now = statSync(path, { throwIfNoEntry: false })
+  if (now?.ino === found.ino && now.mtimeMs === found.mtimeMs && !holds.has(hash)) unlinkSync(path)
+}
+
+/** Name of the data file that the record with this hash refers to. */
+async function dataOf(folders: Folders, hash: string): Promise<string | null> {
+  const text = await ifThere(readFile(hiddenPath(folders, `${hash}.json`), 'utf8'))
+  return text === null ? null : (parseRecord(text)?.data ?? null)
+}

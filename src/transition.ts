@@ -99,7 +99,8 @@ export function settle(
 
 /** The complete-length after a part that gives `announced`, or null if still unknown. */
 function agreedLength(progress: Progress, announced: number | null): number | null {
-  const { size, complete, completeLength } = progress
+  const { complete, completeLength } = progress
+  const end = endOf(progress)
   if (announced === null) return completeLength
   if (!complete && completeLength !== null && announced !== completeLength) {
     throw contradiction(
@@ -107,19 +108,23 @@ function agreedLength(progress: Progress, announced: number | null): number | nu
       `complete-length ${announced} is not the declared ${completeLength}`,
     )
   }
-  if (announced < size) {
+  if (announced < end) {
     throw contradiction(
       progress,
-      `complete-length ${announced} is less than the ${size} bytes stored`,
+      `complete-length ${announced} is less than the ${end} bytes so far`,
     )
   }
   return announced
 }
 
+/** The end of all that is stored or waits beyond a gap, where ranges may overlap. */
+function endOf({ size, ahead }: Progress): number {
+  return ahead.reduce((end, range) => Math.max(end, range.end), size)
+}
+
 /** `bytes *\/t`: announces, confirms or, for a finished resource, changes the length. */
 function resize(progress: Progress, completeLength: number, rules: TransitionRules): Progress {
   const { size, ahead } = progress
-  const lastEnd = ahead.at(-1)?.end ?? size
   if (progress.complete && ahead.length === 0 && completeLength < size) {
     if (rules.allowTruncate) return { size: completeLength, complete: true, completeLength, ahead }
     throw contradiction(
@@ -128,9 +133,6 @@ function resize(progress: Progress, completeLength: number, rules: TransitionRul
     )
   }
   agreedLength(progress, completeLength)
-  if (completeLength < lastEnd) {
-    throw contradiction(progress, `complete-length ${completeLength} is before the end, ${lastEnd}`)
-  }
   return { size, complete: size === completeLength, completeLength, ahead }
 }
 

@@ -1,5 +1,5 @@
 /** Media types: RFC 9110 §8.3.1. */
-import { QUOTED_STRING, quote, TOKEN, unquote } from './syntax.ts'
+import { QUOTED_STRING, TOKEN, unquote } from './syntax.ts'
 
 /** A media type with its parameters. */
 export interface MediaType {
@@ -34,7 +34,11 @@ export function parseMediaType(value: string): MediaType | null {
   return { type: type[1]!.toLowerCase(), parameters }
 }
 
-/** Writes a media type in its usual spelling: `text/plain; charset=utf-8`. */
-export function formatMediaType({ type, parameters }: MediaType): string {
-  return [type, ...[...parameters].map(([name, value]) => `${name}=${quote(value)}`)].join('; ')
+/** Tells whether two media types are equal: in any order of parameters and however they are quoted. */
+export function isSameMediaType(first: MediaType, second: MediaType): boolean {
+  return (
+    first.type === second.type &&
+    first.parameters.size === second.parameters.size &&
+    [...first.parameters].every(([name, value]) => second.parameters.get(name) === value)
+  )
 }

@@ -28,11 +28,6 @@ export function unquote(text: string): string {
   return text.startsWith('"') ? text.slice(1, -1).replace(/\\(.)/g, '$1') : text
 }
 
-/** Returns a value as a token where it can be one, else as a quoted-string. */
-export function quote(value: string): string {
-  return isToken(value) ? value : `"${value.replace(/["\\]/g, '\\$&')}"`
-}
-
 /** Returns the number that decimal digits stand for; null if it is not a safe integer. */
 export function parseSafeInteger(digits: string): number | null {
   const value = Number(digits)

@@ -1,5 +1,6 @@
 /** `multipart/byteranges` (RFC 9110 §14.6) as a patch: one or more ranges between delimiters. */
 import { UploadError } from '../errors.ts'
+import { isSameMediaType, parseMediaType } from '../fields/content-type.ts'
 import { DelimiterScanner } from './delimiter.ts'
 import { HeaderBlock } from './header-block.ts'
 import type { Part, PartEvent, PartLimits, PartParser } from './part.ts'
@@ -96,7 +97,7 @@ export class MultipartByterangesParser implements PartParser {
 
   /** Type and complete length are the whole resource's, so no two parts may give different ones. */
   #checkAgreement({ index, target, contentType }: Part): void {
-    if (contentType !== null && contentType !== (this.#contentType ?? contentType)) {
+    if (!isSameType(contentType, this.#contentType)) {
       throw malformed(`part ${index + 1}: the Content-Type differs from that of a part before`)
     }
     const { completeLength } = target
@@ -117,6 +118,13 @@ export class MultipartByterangesParser implements PartParser {
         : 'without a close-delimiter'
     return `part ${this.#count}: the content ends ${where}`
   }
+}
+
+/** Tells whether two values name one type, or one of them is absent. */
+function isSameType(first: string | null, second: string | null): boolean {
+  if (first === null || second === null || first === second) return true
+  const [one, other] = [parseMediaType(first), parseMediaType(second)]
+  return one !== null && other !== null && isSameMediaType(one, other)
 }
 
 function malformed(detail: string): UploadError {

@@ -1,7 +1,7 @@
 /** The header of a part, which both formats share: header block → `Part`. */
 import { UploadError } from '../errors.ts'
 import { parseContentRange, parseRangeAlias } from '../fields/content-range.ts'
-import { formatMediaType, parseMediaType } from '../fields/content-type.ts'
+import { isSameMediaType, type MediaType, parseMediaType } from '../fields/content-type.ts'
 import { parseDigest } from '../fields/digest.ts'
 import { parseSafeInteger } from '../fields/syntax.ts'
 import { type FieldLines, parseFieldLines } from './field-lines.ts'
@@ -54,6 +54,9 @@ function checkCodings(fields: FieldLines): void {
 }
 
 function parseTarget(fields: FieldLines): PartTarget {
+  if (fields.has('content-offset')) {
+    throw badRange('Content-Offset is not supported, only Content-Range')
+  }
   const contentRange = parseSingle(fields, 'Content-Range', parseContentRange)
   const range = parseSingle(fields, 'Range', parseRangeAlias)
   const target = contentRange ?? range
@@ -94,20 +97,21 @@ function checkContentLength(fields: FieldLines, target: PartTarget): void {
 }
 
 function parseContentType(fields: FieldLines): string | null {
-  const values = new Set(fields.get('content-type')?.map(normaliseContentType))
-  if (values.size > 1) throw malformed('there are two different Content-Type fields')
-  return values.values().next().value ?? null
+  const [value, ...others] = fields.get('content-type') ?? []
+  if (value === undefined) return null
+  const mediaType = toMediaType(value)
+  if (others.every((other) => isSameMediaType(toMediaType(other), mediaType))) return value
+  throw malformed('there are two different Content-Type fields')
 }
 
-function normaliseContentType(value: string): string {
-  const mediaType = parseMediaType(value)
-  const normalised = mediaType && formatMediaType(mediaType)
-  // It is sent back as a response field: nothing but visible ASCII, SP and HTAB may pass.
-  if (normalised === null || !/^[\t -~]*$/.test(normalised)) {
-    throw malformed('the Content-Type is not a media type')
+function toMediaType(value: string): MediaType {
+  if (value.length > MAX_CONTENT_TYPE_LENGTH) {
+    throw malformed(`the Content-Type is longer than ${MAX_CONTENT_TYPE_LENGTH} bytes`)
   }
-  if (normalised.length <= MAX_CONTENT_TYPE_LENGTH) return normalised
-  throw malformed(`the Content-Type is longer than ${MAX_CONTENT_TYPE_LENGTH} bytes`)
+  const mediaType = parseMediaType(value)
+  // It is sent back as a response field: of a quoted-string, too, only ASCII may pass.
+  if (mediaType && /^[\t -~]*$/.test(value)) return mediaType
+  throw malformed('the Content-Type is not a media type')
 }
 
 function checkSize(target: PartTarget, limit: number): void {

@@ -25,7 +25,7 @@ export interface Part {
   readonly index: number
   /** Where the data goes. */
   readonly target: PartTarget
-  /** The part's `Content-Type`, normalised; null if it has none. It describes the whole resource. */
+  /** The part's `Content-Type`, valid, as it was sent; null if it has none. It is the resource's. */
   readonly contentType: string | null
   /** The part's `Repr-Digest` (RFC 9530), verbatim; null if it has none. */
   readonly reprDigest: string | null

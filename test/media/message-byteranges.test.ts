@@ -94,10 +94,10 @@ describe('reads', () => {
 
   test.each([
     ['text/plain', 'text/plain'],
-    ['Text/HTML;Charset=UTF-8', 'text/html; charset=UTF-8'],
-    ['text/plain; a="b"; c="d \\"e\\""', 'text/plain; a=b; c="d \\"e\\""'],
+    [' Text/HTML;Charset="UTF-8" ', 'Text/HTML;Charset="UTF-8"'],
+    ['text/plain;\r\n\ta="b"; c="d \\"e\\""', 'text/plain; a="b"; c="d \\"e\\""'],
     [`a/${'b'.repeat(253)}`, `a/${'b'.repeat(253)}`],
-    ['text/plain\r\nContent-Type: TEXT/plain', 'text/plain'],
+    ['text/plain; a=b; c=d\r\nContent-Type: TEXT/plain;C=d;A="b"', 'text/plain; a=b; c=d'],
   ])('the Content-Type %s', (value, contentType) => {
     const message = `Content-Type: ${value}\r\nContent-Range: bytes 0-1/2\r\n\r\nab`
 
@@ -157,6 +157,12 @@ describe('rejects', () => {
       'write',
       'ERR_RANGE',
       'part 1: Content-Range and Range contradict each other',
+    ],
+    [
+      `${RANGE}Content-Offset: 0\r\n\r\nab`,
+      'write',
+      'ERR_RANGE',
+      'part 1: Content-Offset is not supported, only Content-Range',
     ],
     [
       'Content-Range: bytes 5-4/10\r\n\r\n',
@@ -418,4 +424,18 @@ test('hands out views of the chunks it is given', () => {
   const buffers = events.flatMap((event) => (event.type === 'data' ? [event.bytes.buffer] : []))
   expect(buffers).toEqual([first.buffer, second.buffer])
   expect(buffers[0]).toBe(first.buffer)
+})
+
+test('lets an error that is not the client’s pass as it is', () => {
+  const failure = new TypeError('no limit')
+  const options = {
+    ...LIMITS,
+    contentLength: null,
+    get maxSize(): number {
+      throw failure
+    },
+  }
+  const { parser } = createPartParser(['message/byteranges'], options)
+
+  expect(() => parser.write(toBytes(`${RANGE}\r\nab`))).toThrow(failure)
 })

@@ -6,7 +6,7 @@ import { isToken, trimWhitespace } from '../fields/syntax.ts'
 export type FieldLines = ReadonlyMap<string, readonly string[]>
 
 /** Most field lines of one part. Beyond it: 400 `ERR_PATCH_LIMIT`. */
-export const MAX_FIELDS = 64
+const MAX_FIELDS = 64
 
 const START_LINE = /^(?:HTTP\/[0-9]|[^ ]+ [^ ]+ HTTP\/[0-9])/
 

@@ -41,7 +41,14 @@ interface Holder {
 
 interface Queue {
   holder: Holder
-  readonly waiters: ((holder: Holder) => void)[]
+  readonly waiters: Waiter[]
+}
+
+interface Waiter {
+  /** Hands over the lock. */
+  readonly give: (holder: Holder) => void
+  /** Tells that another one has got the lock. */
+  readonly pass: () => void
 }
 
 /** Locks that hold within this process. */
@@ -78,7 +85,8 @@ export function memoryLocker(): Locker {
       return
     }
     queue.holder = createHolder()
-    next(queue.holder)
+    next.give(queue.holder)
+    for (const waiter of [...queue.waiters]) waiter.pass()
   }
 
   return { acquire }
@@ -111,7 +119,7 @@ async function waitInLine(queue: Queue, { wait, stall }: AcquireOptions): Promis
   }
 
   function giveUp(): void {
-    queue.waiters.splice(queue.waiters.indexOf(resolve), 1)
+    queue.waiters.splice(queue.waiters.indexOf(waiter), 1)
     reject(
       new UploadError('ERR_LOCKED', {
         detail: `another request is writing; waited ${wait} ms`,
@@ -120,7 +128,15 @@ async function waitInLine(queue: Queue, { wait, stall }: AcquireOptions): Promis
     )
   }
 
-  queue.waiters.push(resolve)
+  function pass(): void {
+    // Any other newcomer has set its timer for earlier than the new holder can stall.
+    if (stall > 0) return
+    clearTimeout(timer)
+    look()
+  }
+
+  const waiter = { give: resolve, pass }
+  queue.waiters.push(waiter)
   look()
   try {
     return await promise

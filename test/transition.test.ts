@@ -1,5 +1,5 @@
 /** The state rules as a pure function: the table row by row, then against plain bytes. */
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 
 import { UploadError } from '../src/errors.ts'
@@ -302,6 +302,6 @@ function modelOutcome(given: string, parts: readonly string[]): string {
 }
 
 function leading(isThere: readonly boolean[]): number {
-  const gap = isThere.findIndex((there) => there !== true)
+  const gap = isThere.findIndex((there) => !there)
   return gap === -1 ? isThere.length : gap
 }

@@ -42,8 +42,8 @@ export interface ResourceInfo extends ResourceState {
 /** How a writer is opened. */
 export interface OpenWriterOptions {
   /**
-   * What the caller asks for. `persist` is honoured only for a resource that is absent or incomplete,
-   * and only without `replace`; the writer's own `transaction` tells what holds.
+   * What the caller asks for. `persist` is honoured for an absent resource, and for an incomplete one
+   * that is not replaced; the writer's own `transaction` tells what holds.
    */
   readonly transaction: Transaction
   /** The resource starts over, empty: the bytes of `base` go when the write is committed. */

@@ -114,7 +114,8 @@ async function chooseWriter(site: Site, hold: Hold, options: OpenWriterOptions):
   const found = await repair(site, await find(site.place), hold)
   if (found.kind === 'absent' && found.isBlocked) throw keyConflict()
   const { transaction, replace, initial } = options
-  if (transaction === 'persist' && !replace && found.kind !== 'complete') {
+  const mayPersist = found.kind === 'absent' || (found.kind === 'incomplete' && !replace)
+  if (transaction === 'persist' && mayPersist) {
     return new PersistWriter(site, hold, found, initial)
   }
   return new AtomicWriter(site, hold, found, replace ? 'empty' : 'base')

@@ -72,7 +72,8 @@ class MemoryWriter implements Writer {
 
   constructor(versions: Versions, key: string, options: OpenWriterOptions) {
     const current = versions.get(key)
-    const mayPersist = options.transaction === 'persist' && !options.replace
+    const mayPersist =
+      options.transaction === 'persist' && !(options.replace && current !== undefined)
     this.#versions = versions
     this.#key = key
     this.#initial = options.initial

@@ -86,7 +86,7 @@ export function memoryLocker(): Locker {
     }
     queue.holder = createHolder()
     next.give(queue.holder)
-    for (const waiter of [...queue.waiters]) waiter.pass()
+    for (const waiter of queue.waiters) waiter.pass()
   }
 
   return { acquire }

@@ -133,8 +133,13 @@ export async function rejection(work: Promise<unknown>, what: string): Promise<s
   try {
     await work
   } catch (error) {
-    if (!(error instanceof Error)) throw new Error(`${what} throws no Error`, { cause: error })
-    return 'code' in error && typeof error.code === 'string' ? error.code : null
+    return codeOf(error)
   }
   throw new Error(`${what} resolves and should reject`)
+}
+
+/** The code of what was thrown, which has to be an Error; null if it has none. */
+export function codeOf(error: unknown): string | null {
+  if (!(error instanceof Error)) throw new Error('what is thrown is no Error')
+  return 'code' in error && typeof error.code === 'string' ? error.code : null
 }

@@ -153,7 +153,7 @@ export const commitChecks: readonly StorageCheck[] = [
     await begin(storage, 'a', 'abc')
     const begun = dateOf(await storage.head('a'))
     if (Math.abs(Date.now() - begun) > CLOCK_SKEW_MS)
-      throw new Error(`it is not ${new Date(begun)}`)
+      throw new Error(`the time is ${begun} ms, but now it is ${Date.now()} ms`)
     await change(storage, PERSIST, 3, 'def', FINISHED)
     if (dateOf(await storage.head('a')) < begun) throw new Error('the time goes backwards')
   }),

@@ -105,18 +105,13 @@ export async function lookUp({ parents, published }: Place): Promise<Published> 
     const stat = await lstat(published, { bigint: true })
     return stat.isFile() ? { kind: 'file', stat } : { kind: 'blocked' }
   } catch (error) {
-    switch (errorCode(error)) {
-      case 'ENOENT':
-        return { kind: 'none' }
-      case 'ENOTDIR':
-      case 'ELOOP':
-        return { kind: 'blocked' }
-      case 'ENAMETOOLONG':
-      case 'EILSEQ':
-        throw new UploadError('ERR_KEY', { detail: 'the path is not a file name', cause: error })
-      default:
-        throw error
+    const code = errorCode(error)
+    if (code === 'ENOENT') return { kind: 'none' }
+    if (code === 'ENOTDIR' || code === 'ELOOP') return { kind: 'blocked' }
+    if (code === 'ENAMETOOLONG' || code === 'EILSEQ') {
+      throw new UploadError('ERR_KEY', { detail: 'the path is no file name', cause: error })
     }
+    throw error
   }
 }
 

@@ -2,13 +2,13 @@
 
 import { statSync, unlinkSync } from 'node:fs'
 import type { Stats } from 'node:fs'
-import { opendir, readFile, stat } from 'node:fs/promises'
+import { opendir, stat } from 'node:fs/promises'
 import { discard } from './fs-commit.ts'
 import type { Holds } from './fs-holds.ts'
 import { ifThere } from './fs-io.ts'
 import { hiddenPath, place } from './fs-place.ts'
 import type { Folders } from './fs-place.ts'
-import { parseRecord } from './fs-record.ts'
+import { parseRecord, readRecord } from './fs-record.ts'
 import { find } from './fs-version.ts'
 
 /** Younger files may be in use by another process, for example before their record is written. */
@@ -36,7 +36,7 @@ async function sweepRecord(
   found: Stats,
 ): Promise<void> {
   const path = hiddenPath(folders, `${hash}.json`)
-  const text = await ifThere(readFile(path, 'utf8'))
+  const text = await readRecord({ record: path })
   const record = text === null ? null : parseRecord(text)
   const current = record === null ? null : await find(place(folders, record.key))
   if (current !== null && current.kind !== 'absent' && current.record !== null) return
@@ -47,6 +47,6 @@ async function sweepRecord(
 
 /** Name of the data file that the record with this hash refers to. */
 async function dataOf(folders: Folders, hash: string): Promise<string | null> {
-  const text = await ifThere(readFile(hiddenPath(folders, `${hash}.json`), 'utf8'))
+  const text = await readRecord({ record: hiddenPath(folders, `${hash}.json`) })
   return text === null ? null : (parseRecord(text)?.data ?? null)
 }

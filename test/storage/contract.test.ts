@@ -1,35 +1,36 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterEach, describe, test } from 'vitest'
+import path from 'node:path'
+
+import { afterEach, describe, expect, test } from 'vitest'
+
+import { mapStorage } from '../../examples/adapter.ts'
 import type { StorageAdapter } from '../../src/storage/adapter.ts'
 import { storageContract } from '../../src/storage/contract.ts'
 import { fsStorage } from '../../src/storage/fs.ts'
+import type { FsStorageOptions } from '../../src/storage/fs.ts'
 import { memoryStorage } from '../../src/storage/memory.ts'
 
 const directories: string[] = []
-
-async function newDirectory(): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), 'partial-upload-'))
-  directories.push(directory)
-  return directory
-}
 
 afterEach(async () => {
   for (const directory of directories.splice(0)) await rm(directory, { recursive: true })
 })
 
-const STORAGES: Readonly<Record<string, () => StorageAdapter | Promise<StorageAdapter>>> = {
-  memoryStorage,
-  'fsStorage with fsync complete': async () => fsStorage({ directory: await newDirectory() }),
-  'fsStorage with fsync segment': async () =>
-    fsStorage({ directory: await newDirectory(), fsync: 'segment' }),
-  'fsStorage with fsync never': async () =>
-    fsStorage({ directory: await newDirectory(), fsync: 'never' }),
+async function newFsStorage(fsync: Required<FsStorageOptions>['fsync']): Promise<StorageAdapter> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'partial-upload-'))
+  directories.push(directory)
+  return fsStorage({ directory, fsync })
 }
 
-for (const [name, create] of Object.entries(STORAGES)) {
-  describe(name, () => {
-    for (const check of storageContract) test(check.name, () => check.run(create))
+describe.each([
+  ['memoryStorage', memoryStorage],
+  ['fsStorage, fsync: complete', () => newFsStorage('complete')],
+  ['fsStorage, fsync: segment', () => newFsStorage('segment')],
+  ['fsStorage, fsync: never', () => newFsStorage('never')],
+  ['examples/adapter.ts', () => mapStorage(new Map())],
+])('%s', (_name, create) => {
+  test.each(storageContract)('$name', async ({ run }) => {
+    await expect(run(create)).resolves.toBeUndefined()
   })
-}
+})

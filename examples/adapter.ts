@@ -1,0 +1,78 @@
+/**
+ * A storage adapter in few lines: values that never change, in a `Map`, or in any service that can
+ * get, set and delete. It is atomic only, so that an interrupted PATCH leaves nothing behind.
+ */
+
+import { randomUUID } from 'node:crypto'
+
+import type { OpenWriterOptions, ResourceInfo, StorageAdapter, Writer } from 'partial-upload'
+
+export interface Value {
+  readonly info: ResourceInfo
+  readonly bytes: Buffer
+}
+
+export function mapStorage(values: Map<string, Value>): StorageAdapter {
+  return {
+    async head(key) {
+      return values.get(key)?.info ?? null
+    },
+    async openReader(key) {
+      const value = values.get(key)
+      if (value === undefined) return null
+      const read = (start: number, end: number) => once(value.bytes.subarray(start, end))
+      return { info: value.info, read, async close() {} }
+    },
+    async openWriter(key, options) {
+      return openWriter(values, key, options)
+    },
+    async remove(key) {
+      return values.delete(key)
+    },
+  }
+}
+
+function openWriter(values: Map<string, Value>, key: string, options: OpenWriterOptions): Writer {
+  const base = values.get(key)
+  let bytes = (options.replace ? undefined : base?.bytes) ?? Buffer.alloc(0)
+  let ended = false
+  const assertOpen = () => {
+    if (ended) throw new Error('the writer has ended')
+  }
+  const end = async () => {
+    ended = true
+  }
+  return {
+    base: base?.info ?? null,
+    transaction: 'atomic',
+    async write(position, chunks) {
+      assertOpen()
+      const patch = Buffer.concat(chunks)
+      if (patch.length === 0) return
+      const next = Buffer.alloc(Math.max(bytes.length, position + patch.length))
+      bytes.copy(next)
+      patch.copy(next, position)
+      bytes = next
+    },
+    async truncate(size) {
+      assertOpen()
+      bytes = bytes.subarray(0, size)
+    },
+    read: (start, end) => once(bytes.subarray(start, end)),
+    async commit(state) {
+      assertOpen()
+      if (values.get(key) !== base) throw new Error('the resource was changed meanwhile')
+      const version = { size: bytes.length, etag: `"${randomUUID()}"`, lastModified: new Date() }
+      const info = { ...state, ...version }
+      values.set(key, { info, bytes })
+      await end()
+      return info
+    },
+    keep: end,
+    rollback: end,
+  }
+}
+
+async function* once(bytes: Buffer): AsyncIterable<Uint8Array> {
+  yield bytes
+}

@@ -1,0 +1,30 @@
+/** Accepts PNG images only, judged by their first bytes, and tells where they are. */
+
+import { buffer } from 'node:stream/consumers'
+
+import express, { type Express } from 'express'
+import { RefusedError, partialUpload, prepareServer, type StorageAdapter } from 'partial-upload'
+import { fsStorage } from 'partial-upload/storage/fs'
+
+const PNG = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1')
+
+export function createApp(storage: StorageAdapter): Express {
+  const app = express()
+  app.use(
+    '/images',
+    partialUpload({
+      storage,
+      onComplete: async (_req, image) => {
+        const start = await buffer(image.read(0, Math.min(PNG.length, image.size)))
+        if (!start.equals(PNG)) throw new RefusedError(422, 'expected a PNG image')
+        return { status: 201, body: { key: image.key, size: image.size } }
+      },
+    }),
+  )
+  return app
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const app = createApp(fsStorage({ directory: './uploads' }))
+  prepareServer(app.listen(3000, '127.0.0.1'))
+}

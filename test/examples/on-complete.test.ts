@@ -1,0 +1,64 @@
+import type { Server } from 'node:http'
+
+import type { StorageAdapter } from 'partial-upload'
+import { memoryStorage } from 'partial-upload/storage/memory'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+
+import { createApp } from '../../examples/on-complete.ts'
+import { portOf, serve, stop } from './serve.ts'
+
+const PNG = Buffer.from('\x89PNG\r\n\x1a\nthe rest of the image', 'latin1')
+
+let storage: StorageAdapter
+let server: Server
+
+beforeEach(async () => {
+  storage = memoryStorage()
+  server = await serve(createApp(storage))
+})
+
+afterEach(() => stop(server))
+
+test('publishes an image, and tells where it is', async () => {
+  const started = await patch('a.png', 0, PNG.subarray(0, 4), PNG.length)
+  const finished = await patch('a.png', 4, PNG.subarray(4), PNG.length)
+
+  expect(started.status).toBe(202)
+  expect(finished.status).toBe(201)
+  expect(await finished.json()).toEqual({ key: 'a.png', size: PNG.length })
+  expect(await storage.head('a.png')).toMatchObject({ complete: true, size: PNG.length })
+})
+
+test.each(['<svg xmlns="http://www.w3.org/2000/svg"/>', 'tiny'])(
+  'refuses %s, and nothing remains',
+  async (text) => {
+    const data = Buffer.from(text)
+    await patch('a.png', 0, data.subarray(0, 2), data.length)
+
+    const refused = await patch('a.png', 2, data.subarray(2), data.length)
+
+    expect(refused.status).toBe(422)
+    expect(refused.headers.get('content-type')).toBe('application/problem+json')
+    expect(await refused.json()).toMatchObject({ detail: 'expected a PNG image' })
+    expect(await storage.head('a.png')).toBeNull()
+  },
+)
+
+test('keeps the image that is there when a change would break it', async () => {
+  await patch('a.png', 0, PNG, PNG.length)
+  const before = await storage.head('a.png')
+
+  const refused = await patch('a.png', 0, Buffer.from('GIF89a'), PNG.length)
+
+  expect(refused.status).toBe(422)
+  expect(await storage.head('a.png')).toEqual(before)
+})
+
+async function patch(name: string, start: number, data: Buffer, length: number): Promise<Response> {
+  const range = `bytes ${start}-${start + data.length - 1}/${length}`
+  return fetch(`http://127.0.0.1:${portOf(server)}/images/${name}`, {
+    method: 'PATCH',
+    headers: { 'Content-Type': 'message/byteranges' },
+    body: Buffer.concat([Buffer.from(`Content-Range: ${range}\r\n\r\n`), data]),
+  })
+}

@@ -44,6 +44,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   incoming: ['errors', 'http'],
   outgoing: ['http', 'settings'],
   server: [],
+  client: ['errors', 'fields', 'media', 'media/part'],
   express: [
     'errors',
     'handler',

@@ -46,8 +46,9 @@ const AT_LEAST_ONE = new Set(['maxParts', 'maxPartHeaderSize', 'maxRanges'])
 const LONGEST_TIMER = 2 ** 31 - 1
 const TIMES = new Set(['stallTimeout', 'lockWait', 'idleTimeout'])
 
+const FUNCTIONS = ['key', 'onCreate', 'onComplete'] as const
 /** Options that are not settings. */
-const OTHER_OPTIONS = ['storage', 'locker', 'key', 'onCreate', 'onComplete', 'preset']
+const OTHER_OPTIONS = ['storage', 'locker', 'preset', ...FUNCTIONS]
 
 /**
  * Puts the defaults in place.
@@ -55,9 +56,17 @@ const OTHER_OPTIONS = ['storage', 'locker', 'key', 'onCreate', 'onComplete', 'pr
  * @throws TypeError naming the option and its value.
  */
 export function resolveSettings<Request>(options: PartialUploadOptions<Request>): Settings {
-  const { storage, preset = 'seed' } = options
+  const { storage, locker, preset = 'seed' } = options
   if (typeof storage?.openWriter !== 'function') {
     throw new TypeError(`storage must be a storage adapter, not ${typeof storage}`)
+  }
+  if (locker !== undefined && typeof locker?.acquire !== 'function') {
+    throw new TypeError(`locker must be a locker, not ${typeof locker}`)
+  }
+  for (const name of FUNCTIONS) {
+    const type = typeof options[name]
+    if (type === 'undefined' || type === 'function') continue
+    throw new TypeError(`${name} must be a function, not ${type}`)
   }
   if (!Object.hasOwn(PRESETS, preset)) {
     throw new TypeError(`preset must be one of ${Object.keys(PRESETS).join(', ')}, not ${preset}`)

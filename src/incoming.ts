@@ -36,6 +36,7 @@ export class IncomingBody implements Body {
     const length = Number(this.#req.headers['content-length'] ?? 0)
     const parsed = parsedEarlier(this.#req)
     if (parsed !== null) return parsed
+    if (this.#req.destroyed) return restOfClosed(this.#req)
     const stopped = new Promise<never>((_resolve, reject) => {
       this.#wake = () => {
         if (this.#failure !== null) reject(this.#failure)
@@ -114,8 +115,12 @@ export class IncomingBody implements Body {
     this.#wake()
   }
 
+  /** The stream of a closed connection emits nothing more, but still has what it never gave out. */
   readonly #onClose = (): void => {
-    if (!this.#isEnded) this.stop(connectionLost(undefined))
+    if (this.#isEnded) return
+    this.#chunks.push(...readRest(this.#req))
+    if (this.#req.complete) this.#onEnd()
+    else this.stop(connectionLost(undefined))
   }
 }
 
@@ -155,6 +160,22 @@ function parsedEarlier(req: IncomingMessage & { readonly body?: unknown }): Uint
   throw new Error(
     'The request body was read before partialUpload() could read it: mount it before body parsers',
   )
+}
+
+/** Takes what a closed request holds; raw-body would wait for it for ever. */
+function restOfClosed(req: IncomingMessage): Uint8Array {
+  const chunks = readRest(req)
+  if (!req.complete) throw connectionLost(undefined)
+  return Buffer.concat(chunks)
+}
+
+function readRest(req: IncomingMessage): Uint8Array[] {
+  const chunks: Uint8Array[] = []
+  while (true) {
+    const chunk: unknown = req.read()
+    if (!(chunk instanceof Uint8Array)) return chunks
+    chunks.push(chunk)
+  }
 }
 
 function idleError(idleTimeout: number): UploadError {

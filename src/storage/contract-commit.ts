@@ -97,7 +97,6 @@ export const commitChecks: readonly StorageCheck[] = [
       await storage.openWriter('begun', ATOMIC),
       await storage.openWriter('begun', { ...REPLACE, transaction: 'persist' }),
       await storage.openWriter('finished', PERSIST),
-      await storage.openWriter('absent', { ...REPLACE, transaction: 'persist' }),
     ]
     for (const writer of atomic) {
       equal(writer.transaction, 'atomic', 'the transaction')

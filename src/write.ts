@@ -1,7 +1,7 @@
 /** Puts the parts of a patch into a writer: batch by batch, skipping what is stored already. */
 import { UploadError } from './errors.ts'
 import type { Part, PartEvent } from './media/part.ts'
-import type { Writer } from './storage/adapter.ts'
+import type { ResourceInfo, Writer } from './storage/adapter.ts'
 import { advance, progressOf, settle, type Progress, type TransitionRules } from './transition.ts'
 
 /** What an app allows a patch to change. */
@@ -87,17 +87,22 @@ export class PatchSession {
    * @throws UploadError `ERR_NOT_FOUND`, `ERR_GAP` or `ERR_COMPLETE_LENGTH`.
    */
   settle(): void {
-    settle(this.#writer.base, this.#progress, this.#options.rules)
+    const { base } = this.#writer
+    const { rules } = this.#options
+    settle(base, this.#progress, rules)
+    if (base === null || !base.complete || !rules.immutableAfterComplete) return
+    if (this.#progress.completeLength !== base.size) throw immutable(base, 'length')
+    if ((this.#contentType ?? base.contentType) !== base.contentType) throw immutable(base, 'type')
   }
 
   async #begin(part: Part): Promise<void> {
     const { multipart, rules, onFit } = this.#options
     const before = this.#progress
     this.#progress = advance(before, part, rules)
-    if (!multipart) this.settle()
-    if (part.index === 0) await onFit(part)
     this.#contentType ??= part.contentType
     this.#reprDigest ??= part.reprDigest
+    if (!multipart) this.settle()
+    if (part.index === 0) await onFit(part)
 
     if (part.target.kind === 'size') {
       await this.#flush()
@@ -151,6 +156,13 @@ export class PatchSession {
       })
     }
   }
+}
+
+function immutable({ size }: ResourceInfo, what: string): UploadError {
+  return new UploadError('ERR_COMPLETE_LENGTH', {
+    detail: `the ${what} differs from that of a finished resource, which must not change`,
+    members: { received: size, length: size },
+  })
 }
 
 /** How many leading bytes of `chunks` are stored at `position` already. */

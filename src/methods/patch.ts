@@ -219,12 +219,14 @@ function isCut(error: unknown): boolean {
 
 function finalState(
   incoming: IncomingPatch,
-  { progress, contentType, reprDigest }: PatchSession,
+  { progress, changed, contentType, reprDigest }: PatchSession,
   base: ResourceInfo | null,
 ): ResourceState {
   const { complete, completeLength } = progress
   const announced = incoming.reprDigest ?? verifiableDigest(reprDigest)
-  const earlier = base === null || base.complete ? null : base.reprDigest
+  // The digest of a finished resource is of its bytes; that of an upload is of what is to come.
+  const isOutdated = base?.complete && (changed || completeLength !== base.completeLength)
+  const earlier = base === null || isOutdated ? null : base.reprDigest
   return {
     complete,
     everComplete: complete || (base?.everComplete ?? false),

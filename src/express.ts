@@ -6,6 +6,7 @@ import { createHandler } from './handler.ts'
 import type { Hooks } from './hooks.ts'
 import { ConnectionLostError, type HandlerResponse, type RequestHeaders } from './http.ts'
 import { IncomingBody } from './incoming.ts'
+import { keyOfPath, keySegments } from './key.ts'
 import { memoryLocker } from './lock.ts'
 import type { PartialUploadOptions } from './options.ts'
 import { sendResponse } from './outgoing.ts'
@@ -40,6 +41,7 @@ export function partialUpload<Request extends IncomingMessage = IncomingMessage>
   async function answer(req: Request): Promise<HandlerResponse | null> {
     const key = keyOf(req)
     if (key === null) return null
+    keySegments(key)
     const body = new IncomingBody(req, settings.idleTimeout)
     return handle({
       method: req.method ?? '',
@@ -68,27 +70,10 @@ function isPreflight(req: IncomingMessage): boolean {
   return req.method === 'OPTIONS' && 'access-control-request-method' in req.headers
 }
 
-/**
- * The path below the mount, each segment decoded; null for the mount itself.
- *
- * @throws UploadError `ERR_KEY` for bad percent-encoding, or for an encoded slash: `a%2Fb` must not be
- * another name of `a/b`.
- */
+/** The decoded path below the mount; null for the mount itself. Throws as `keyOfPath`. */
 function defaultKey(req: IncomingMessage): string | null {
   const [path = ''] = (req.url ?? '').split('?', 1)
-  if (path === '/' || path === '') return null
-  return path.replace(/^\//, '').split('/').map(decodeSegment).join('/')
-}
-
-function decodeSegment(segment: string): string {
-  let decoded: string
-  try {
-    decoded = decodeURIComponent(segment)
-  } catch (cause) {
-    throw new UploadError('ERR_KEY', { detail: 'the path is not percent-encoded UTF-8', cause })
-  }
-  if (!decoded.includes('/')) return decoded
-  throw new UploadError('ERR_KEY', { detail: 'a path segment contains an encoded slash' })
+  return path === '/' || path === '' ? null : keyOfPath(path)
 }
 
 function requestHeaders(req: IncomingMessage): RequestHeaders {

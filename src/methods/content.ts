@@ -119,6 +119,7 @@ async function* each(batches: Iterable<readonly Uint8Array[]>): Body {
 function tooLong(limit: number): UploadError {
   return new UploadError('ERR_CONTENT_LIMIT', {
     detail: `expected at most ${limit} bytes of content`,
+    headers: { Connection: 'close' },
     members: { limit },
   })
 }

@@ -5,6 +5,7 @@ import { lstat, mkdir, realpath, rmdir } from 'node:fs/promises'
 import type { BigIntStats } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { UploadError } from '../errors.ts'
+import { invalidKey, keySegments } from '../key.ts'
 import { errorCode } from './fs-io.ts'
 
 /** Holds all that is not a finished resource. In every spelling of case it is no part of a key. */
@@ -12,10 +13,6 @@ export const HIDDEN = '.partial-upload'
 
 const MAX_SEGMENT_SIZE = 255
 const MAX_KEY_SIZE = 1024
-
-// A lone surrogate has no UTF-8 form: two keys would become one name.
-// oxlint-disable-next-line no-control-regex
-const UNNAMEABLE = /[\u0000-\u001f\u007f\\\p{Cs}]/u
 
 /** The folders of one store. */
 export interface Folders {
@@ -70,24 +67,15 @@ export function hiddenPath({ hidden }: Folders, name: string): string {
 }
 
 function parseKey(key: string): readonly string[] {
-  const segments = key.split('/')
-  if (UNNAMEABLE.test(key)) {
-    refuse('the path has a control character, a backslash or a broken surrogate pair')
+  const segments = keySegments(key)
+  if (Buffer.byteLength(key) > MAX_KEY_SIZE) {
+    throw invalidKey(`the path exceeds ${MAX_KEY_SIZE} bytes`)
   }
-  if (Buffer.byteLength(key) > MAX_KEY_SIZE) refuse(`the path exceeds ${MAX_KEY_SIZE} bytes`)
-  for (const segment of segments) {
-    if (segment === '') refuse('the path has an empty segment')
-    if (segment === '.' || segment === '..') refuse('the path has a dot segment')
-    if (Buffer.byteLength(segment) > MAX_SEGMENT_SIZE) {
-      refuse(`a segment of the path exceeds ${MAX_SEGMENT_SIZE} bytes`)
-    }
+  if (segments.some((segment) => Buffer.byteLength(segment) > MAX_SEGMENT_SIZE)) {
+    throw invalidKey(`a segment of the path exceeds ${MAX_SEGMENT_SIZE} bytes`)
   }
-  if (segments[0]?.toLowerCase() === HIDDEN) refuse('the path is reserved')
+  if (segments[0]?.toLowerCase() === HIDDEN) throw invalidKey('the path is reserved')
   return segments
-}
-
-function refuse(detail: string): never {
-  throw new UploadError('ERR_KEY', { detail })
 }
 
 /** What is at the path of a finished resource. */

@@ -16,6 +16,9 @@ import type { Durability, FsRecord } from './fs-record.ts'
 import { completeInfo, find } from './fs-version.ts'
 import type { Complete, Found, Incomplete } from './fs-version.ts'
 
+/** Removes of neighbours that may take the parent directory of a resource that is being published. */
+const MAX_TRIES = 100
+
 /** What a power cut may take: see `FsStorageOptions`. */
 export type Fsync = 'complete' | 'segment' | 'never'
 
@@ -123,12 +126,16 @@ async function move(place: Place, name: string): Promise<void> {
 }
 
 async function renameInto(place: Place, name: string): Promise<void> {
-  const path = hiddenPath(place, name)
-  const moved = await ifThere(rename(path, place.published).then(() => true))
-  if (moved === true) return
-  // The remove of a neighbour has taken the parent directory, which was empty.
-  await makeParents(place)
-  await rename(path, place.published)
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await rename(hiddenPath(place, name), place.published)
+      return
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT' || tries === MAX_TRIES) throw error
+      // The remove of a neighbour has taken the parent directory, which was empty.
+      await makeParents(place)
+    }
+  }
 }
 
 /** Finishes what a crash has left half done. The caller holds the key's lock. */
@@ -198,7 +205,7 @@ export async function removeResource(site: Site): Promise<boolean> {
   if (published.kind === 'file') await ifThere(unlink(place.published))
   // Removed before the record: without the file that tells nothing, without it the file would.
   if (published.kind === 'file' && durabilityOf(site) === 'now') {
-    await syncDirectory(dirname(place.published))
+    await ifThere(syncDirectory(dirname(place.published)))
   }
   await removeHidden(site, found)
   if (published.kind === 'file') await removeParents(place)

@@ -6,7 +6,7 @@ import type { BigIntStats } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { UploadError } from '../errors.ts'
 import { invalidKey, keySegments } from '../key.ts'
-import { errorCode } from './fs-io.ts'
+import { errorCode, ifThere } from './fs-io.ts'
 
 /** Holds all that is not a finished resource. In every spelling of case it is no part of a key. */
 export const HIDDEN = '.partial-upload'
@@ -109,18 +109,31 @@ export async function lookUp({ parents, published }: Place): Promise<Published> 
  *
  * @throws UploadError `ERR_KEY_CONFLICT`
  */
-export async function makeParents({ parents }: Place): Promise<readonly string[]> {
+export async function makeParents({ root, parents }: Place): Promise<readonly string[]> {
   const changed: string[] = []
-  for (const directory of parents) {
-    try {
-      await mkdir(directory)
-      changed.push(dirname(directory))
-    } catch (error) {
-      if (errorCode(error) !== 'EEXIST') throw error
-      if (!(await lstat(directory)).isDirectory()) throw keyConflict(error)
-    }
+  for (let index = 0; index < parents.length;) {
+    const directory = parents[index] ?? ''
+    const outcome = await makeDirectory(root, directory)
+    if (outcome === 'made') changed.push(dirname(directory))
+    // The remove of a neighbour has taken it, or the one above it: begin again.
+    index = outcome === 'gone' ? 0 : index + 1
   }
   return changed
+}
+
+async function makeDirectory(root: string, path: string): Promise<'made' | 'there' | 'gone'> {
+  try {
+    await mkdir(path)
+    return 'made'
+  } catch (error) {
+    const code = errorCode(error)
+    if (code === 'ENOENT' && dirname(path) !== root) return 'gone'
+    if (code !== 'EEXIST') throw error
+    const found = await ifThere(lstat(path))
+    if (found === null) return 'gone'
+    if (!found.isDirectory()) throw keyConflict(error)
+    return 'there'
+  }
 }
 
 /** Removes the parent directories that are empty, but never the root. */

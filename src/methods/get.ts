@@ -6,6 +6,7 @@ import type { HandlerRequest, HandlerResponse, RequestHeaders } from '../http.ts
 import { encodeCloseDelimiter, encodePartHeader } from '../media/encode.ts'
 import { PATCH_MEDIA_TYPES } from '../media/parse.ts'
 import { allowsRange, isNotModified } from '../preconditions.ts'
+import type { Settings } from '../settings.ts'
 import type { Reader, ResourceInfo } from '../storage/adapter.ts'
 import type { MethodContext } from './context.ts'
 import { validators, type Fields } from './respond.ts'
@@ -36,24 +37,34 @@ export async function get(
 ): Promise<HandlerResponse> {
   const reader = await storage.openReader(request.key)
   if (reader === null) return NOT_FOUND
+  let response: HandlerResponse | null = null
   try {
-    const { info } = reader
-    if (!info.complete && !settings.exposeIncomplete) return await closed(reader, NOT_FOUND)
-    if (isNotModified(request.headers, info)) return await closed(reader, notModified(info))
-
-    const selection = selectedRanges(request.headers, info, settings.maxRanges)
-    if (selection.kind === 'unsatisfiable') throw unsatisfiable(info)
-    if (selection.kind === 'whole') {
-      const response = whole(info, settings.incompleteStatus)
-      return { ...response, body: readAndClose(reader, [{ start: 0, end: info.size }]) }
-    }
-    const [range, ...more] = selection.ranges
-    if (range === undefined || more.length > 0) return severalRanges(reader, selection.ranges)
-    return oneRange(reader, range)
-  } catch (error) {
-    await reader.close()
-    throw error
+    response = responseFrom(reader, request.headers, settings)
+    return response
+  } finally {
+    if (response?.body === undefined) await reader.close()
   }
+}
+
+/** The answer from one version; its body, if it has one, closes the reader. */
+function responseFrom(
+  reader: Reader,
+  headers: RequestHeaders,
+  { exposeIncomplete, incompleteStatus, maxRanges }: Settings,
+): HandlerResponse {
+  const { info } = reader
+  if (!info.complete && !exposeIncomplete) return NOT_FOUND
+  if (isNotModified(headers, info)) return notModified(info)
+
+  const selection = selectedRanges(headers, info, maxRanges)
+  if (selection.kind === 'unsatisfiable') throw unsatisfiable(info)
+  if (selection.kind === 'whole') {
+    const body = readAndClose(reader, [{ start: 0, end: info.size }])
+    return { ...whole(info, incompleteStatus), body }
+  }
+  const [range, ...more] = selection.ranges
+  if (range === undefined || more.length > 0) return severalRanges(reader, selection.ranges)
+  return oneRange(reader, range)
 }
 
 /** `Range` counts only on GET, only if `If-Range` holds, and one at a time while incomplete. */
@@ -173,9 +184,4 @@ function incompleteRange({ complete, size, completeLength }: ResourceInfo): Fiel
 
 function contentType(info: ResourceInfo): string {
   return info.contentType ?? 'application/octet-stream'
-}
-
-async function closed(reader: Reader, response: HandlerResponse): Promise<HandlerResponse> {
-  await reader.close()
-  return response
 }

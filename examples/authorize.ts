@@ -36,15 +36,13 @@ export function createApp(storage: StorageAdapter): Express {
     signIn,
     partialUpload({
       storage,
-      // Names stay percent-encoded: nothing in them can leave the user's folder.
-      key: (req: UserRequest) => (req.user ? `${req.user.name}${req.path}` : null),
+      key: (req: UserRequest, path) => (req.user && path ? `${req.user.name}/${path}` : null),
       onCreate: (req, { length }) => {
         const limit = req.user?.maxSize ?? 0
         if (length === null) throw new RefusedError(422, 'say how long the file will be')
         if (length > limit) throw new RefusedError(413, `your files have at most ${limit} bytes`)
       },
       immutableAfterComplete: true,
-      allowReopen: false,
       allowPut: false,
     }),
   )

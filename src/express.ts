@@ -7,11 +7,12 @@ import type { Hooks } from './hooks.ts'
 import { ConnectionLostError, type HandlerResponse, type RequestHeaders } from './http.ts'
 import { IncomingBody } from './incoming.ts'
 import { keyOfPath, keySegments } from './key.ts'
-import { memoryLocker } from './lock.ts'
+import { memoryLocker, type Locker } from './lock.ts'
 import type { PartialUploadOptions } from './options.ts'
-import { sendResponse } from './outgoing.ts'
+import { boundContent, sendResponse } from './outgoing.ts'
 import { problemResponse } from './problem.ts'
 import { resolveSettings } from './settings.ts'
+import type { StorageAdapter } from './storage/adapter.ts'
 
 /** A Connect or Express middleware, for `app.use('/files', …)`. */
 export type Middleware<Request> = (req: Request, res: ServerResponse, next: Next) => void
@@ -30,7 +31,7 @@ export function partialUpload<Request extends IncomingMessage = IncomingMessage>
   options: PartialUploadOptions<Request>,
 ): Middleware<Request> {
   const settings = resolveSettings(options)
-  const { storage, locker = memoryLocker(), key: keyOf = defaultKey } = options
+  const { storage, locker = lockerOf(storage), key: keyOf = (_req, path) => path } = options
   const handle = createHandler({
     storage,
     locker,
@@ -39,7 +40,7 @@ export function partialUpload<Request extends IncomingMessage = IncomingMessage>
   })
 
   async function answer(req: Request): Promise<HandlerResponse | null> {
-    const key = keyOf(req)
+    const key = keyOf(req, pathBelowMount(req))
     if (key === null) return null
     keySegments(key)
     const body = new IncomingBody(req, settings.idleTimeout)
@@ -61,8 +62,16 @@ export function partialUpload<Request extends IncomingMessage = IncomingMessage>
   }
 
   return (req, res, next) => {
-    respond(req, res, next).catch((error: unknown) => fail(error, res, next))
+    respond(req, res, next).catch((error: unknown) => fail(error, req, res, next))
   }
+}
+
+const LOCKERS = new WeakMap<StorageAdapter, Locker>()
+
+function lockerOf(storage: StorageAdapter): Locker {
+  const locker = LOCKERS.get(storage) ?? memoryLocker()
+  LOCKERS.set(storage, locker)
+  return locker
 }
 
 /** A CORS preflight is for the `cors` middleware, which may come later. */
@@ -70,10 +79,13 @@ function isPreflight(req: IncomingMessage): boolean {
   return req.method === 'OPTIONS' && 'access-control-request-method' in req.headers
 }
 
-/** The decoded path below the mount; null for the mount itself. Throws as `keyOfPath`. */
-function defaultKey(req: IncomingMessage): string | null {
+/** Throws as `keyOfPath`. */
+function pathBelowMount(req: IncomingMessage): string | null {
   const [path = ''] = (req.url ?? '').split('?', 1)
-  return path === '/' || path === '' ? null : keyOfPath(path)
+  if (path === '/' || path === '') return null
+  const key = keyOfPath(path)
+  keySegments(key)
+  return key
 }
 
 function requestHeaders(req: IncomingMessage): RequestHeaders {
@@ -98,7 +110,11 @@ function toProblem(error: unknown): HandlerResponse {
 }
 
 /** Nobody is there to be told of a lost connection, and a response that has begun can only be cut. */
-function fail(error: unknown, res: ServerResponse, next: Next): void {
-  if (error instanceof ConnectionLostError || res.headersSent || res.destroyed) res.destroy()
-  else next(error)
+function fail(error: unknown, req: IncomingMessage, res: ServerResponse, next: Next): void {
+  if (error instanceof ConnectionLostError || res.headersSent || res.destroyed) {
+    res.destroy()
+    return
+  }
+  boundContent(req, res)
+  next(error)
 }

@@ -99,7 +99,7 @@ function finishedResource({ key, writer, state, size }: PendingWrite) {
     size,
     contentType: state.contentType,
     previous: writer.base?.complete ? writer.base : null,
-    read: (start = 0, end = size) => writer.read(start, end),
+    read: (start = 0, end = size) => writer.read(Math.min(start, size), Math.min(end, size)),
   }
 }
 

@@ -20,9 +20,9 @@ export interface FinishedResource {
   readonly size: number
   /** Media type that the client named; null if it did not. Unchecked: the bytes may be anything. */
   readonly contentType: string | null
-  /** The version that this one replaces; null if the resource was never complete before. */
+  /** The finished version that this one replaces; null if none is published now. */
   readonly previous: ResourceInfo | null
-  /** Reads bytes `start` (default 0) to `end` (exclusive, default `size`). */
+  /** Reads bytes `start` (default 0) to `end` (exclusive, default and at most `size`). */
   read(start?: number, end?: number): AsyncIterable<Uint8Array>
 }
 

@@ -173,15 +173,16 @@ export interface PartialUploadOptions<Request> extends Partial<Statuses & Limits
   /**
    * One writer per resource. Needed only where several processes write to one storage.
    *
-   * @default locks within this process
+   * @default locks within this process, which all middlewares over the same storage object share
    */
   readonly locker?: Locker
   /**
-   * The storage key of a request; null passes the request on (`next()`).
+   * The storage key of a request; null passes the request on (`next()`). `path` is the decoded path
+   * below the mount, without dot segments; null for the mount itself.
    *
-   * @default the decoded path below the mount
+   * @default `path`
    */
-  readonly key?: (req: Request) => string | null
+  readonly key?: (req: Request, path: string | null) => string | null
   /** Called before a resource is created. Throws `RefusedError` to refuse: quota, type, permission. */
   readonly onCreate?: (req: Request, resource: NewResource) => void | Promise<void>
   /**

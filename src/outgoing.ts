@@ -12,32 +12,65 @@ const DRAIN_TIME = 2000
 export async function sendResponse(
   req: IncomingMessage,
   res: ServerResponse,
-  { status, headers, body }: HandlerResponse,
+  response: HandlerResponse,
 ): Promise<void> {
-  if (res.destroyed || res.writableEnded) {
-    await discard(body)
-    return
+  const { body } = response
+  if (body === undefined || body instanceof Uint8Array) {
+    if (!isOpen(res)) return
+    sendHead(req, res, response)
+    if (body !== undefined && req.method !== 'HEAD') res.write(body)
+  } else {
+    await sendAll(req, res, response, body)
+    if (!isOpen(res)) return
   }
-  res.statusCode = status
-  if (isUnassigned(status)) res.statusMessage = 'Incomplete Content'
-  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value)
-  if (body instanceof Uint8Array) res.setHeader('Content-Length', body.byteLength)
-  const isUnread = !req.complete
-  if (isUnread && !canDrain(req)) res.setHeader('Connection', 'close')
-
-  if (body === undefined || req.method === 'HEAD') await discard(body)
-  else if (body instanceof Uint8Array) res.write(body)
-  else await sendAll(res, body)
-
-  if (isUnread && !isAwaitingContinue(req)) await drain(req, res)
+  if (!req.complete && !isAwaitingContinue(req)) {
+    res.flushHeaders()
+    await drain(req)
+  }
   res.end()
 }
 
-async function sendAll(res: ServerResponse, body: AsyncIterable<Uint8Array>): Promise<void> {
-  for await (const chunk of body) {
-    if (res.destroyed) return
-    if (!res.write(chunk)) await untilDrained(res)
+/** The head waits for the first piece: until then another answer can be given to an error. */
+async function sendAll(
+  req: IncomingMessage,
+  res: ServerResponse,
+  response: HandlerResponse,
+  body: AsyncIterable<Uint8Array>,
+): Promise<void> {
+  // Fewer bytes than announced would leave the client waiting for the rest: end() throws then.
+  res.strictContentLength = true
+  let isBegun = false
+  for await (const piece of body) {
+    // Only now: returning early closes what is read only if reading has begun.
+    if (!isOpen(res)) return
+    if (!isBegun) sendHead(req, res, response)
+    isBegun = true
+    if (!res.write(piece)) await untilDrained(res)
   }
+  if (!isBegun && isOpen(res)) sendHead(req, res, response)
+}
+
+function sendHead(
+  req: IncomingMessage,
+  res: ServerResponse,
+  { status, headers, body }: HandlerResponse,
+): void {
+  res.statusCode = status
+  if (isUnassigned(status)) res.statusMessage = 'Incomplete Content'
+  for (const [name, value] of Object.entries(headers)) setField(res, name, value)
+  if (body instanceof Uint8Array) res.setHeader('Content-Length', body.byteLength)
+  if (!req.complete && !canDrain(req)) res.setHeader('Connection', 'close')
+}
+
+/** What the app said of caching stays; ours is added to it (RFC 9111 §5.2). */
+function setField(res: ServerResponse, name: string, value: string): void {
+  const earlier = name === 'Cache-Control' ? res.getHeader(name) : undefined
+  res.setHeader(name, earlier === undefined ? value : `${String(earlier)}, ${value}`)
+}
+
+/** Whether somebody waits for an answer that nobody else has given. */
+function isOpen(res: ServerResponse): boolean {
+  return !res.destroyed && !res.writableEnded
 }
 
 /** Resolves when more can be written, or nothing can any more. */
@@ -51,9 +84,14 @@ function untilDrained(res: ServerResponse): Promise<void> {
   })
 }
 
-async function discard(body: HandlerResponse['body']): Promise<void> {
-  if (body === undefined || body instanceof Uint8Array) return
-  await body[Symbol.asyncIterator]().return?.()
+/**
+ * Takes in what the client still sends while the app answers an error. Express's own answer waits for
+ * the end of the content, so that a large upload would go on to its end; this one cuts it before.
+ */
+export function boundContent(req: IncomingMessage, res: ServerResponse): void {
+  if (req.complete || isAwaitingContinue(req)) return
+  if (!canDrain(req)) res.setHeader('Connection', 'close')
+  void drain(req)
 }
 
 /** Whether the rest of the content is small enough to read past it. */
@@ -70,8 +108,7 @@ function isAwaitingContinue(req: IncomingMessage): boolean {
  * Reads past the rest of the content while the client reads the response, which is out already. To
  * close at once would reset the connection, and the client could lose the response (RFC 9112 §9.6).
  */
-function drain(req: IncomingMessage, res: ServerResponse): Promise<void> {
-  res.flushHeaders()
+function drain(req: IncomingMessage): Promise<void> {
   return new Promise((resolve) => {
     let size = 0
     const timer = setTimeout(giveUp, DRAIN_TIME).unref()

@@ -58,6 +58,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'outgoing',
     'problem',
     'settings',
+    'storage/adapter',
   ],
   index: ['errors', 'express', 'hooks', 'lock', 'options', 'server', 'settings', 'storage/adapter'],
 }

@@ -166,8 +166,9 @@ function representationFields(info: ResourceInfo): Fields {
     ...validators(info),
     'Accept-Ranges': 'bytes',
     'X-Content-Type-Options': 'nosniff',
-    // no-transform: a compressing middleware would drop the Content-Length that resuming needs.
-    ...(complete ? {} : { 'Cache-Control': 'no-store, no-transform' }),
+    // A compressing middleware would drop the Content-Length that resuming needs, and give coded
+    // bytes the entity tag and the ranges of the plain ones.
+    'Cache-Control': complete ? 'no-transform' : 'no-store, no-transform',
     ...(complete && reprDigest !== null ? { 'Repr-Digest': reprDigest } : {}),
   }
 }

@@ -28,7 +28,7 @@ test('gives each user a folder', async () => {
 
   expect(await download('ann', 'dir/file%20name')).toBe('hello')
   expect(await download('bob', 'dir/file%20name')).toBe('bye')
-  expect(await storage.head('ann/dir/file%20name')).toMatchObject({ size: 5, complete: true })
+  expect(await storage.head('ann/dir/file name')).toMatchObject({ size: 5, complete: true })
 })
 
 test('does not let a user out of the folder', async () => {
@@ -39,10 +39,11 @@ test('does not let a user out of the folder', async () => {
   }
 })
 
-test('takes a name that is not UTF-8 as it stands', async () => {
+test('refuses a name that is not UTF-8', async () => {
   const answer = await upload('bob', '%ff', 'bytes 0-4/5', 'hello')
 
-  expect(answer.status).toBe(201)
+  expect(answer.status).toBe(400)
+  expect(await answer.json()).toMatchObject({ code: 'ERR_KEY' })
 })
 
 test.each([

@@ -1,0 +1,222 @@
+/** The server under test, on each store and each Express, and what a resource in it looks like. */
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import http from 'node:http'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import express from 'express'
+import { partialUpload, prepareServer } from 'partial-upload'
+import type { PartialUploadOptions } from 'partial-upload'
+import { fsStorage } from 'partial-upload/storage/fs'
+import { memoryStorage } from 'partial-upload/storage/memory'
+import { afterAll, afterEach, beforeAll, expect, vi } from 'vitest'
+
+import { Connection, MESSAGE, field, message, request } from './client.ts'
+import type { Answer, Bytes } from './client.ts'
+
+const express4 = createRequire(import.meta.url)('express4') as typeof express
+
+/** A store and a version of Express. */
+export interface Combination {
+  readonly name: string
+  readonly store: 'memory' | 'fs'
+  readonly framework: typeof express
+}
+
+export type Options = Partial<PartialUploadOptions<express.Request>>
+
+export const MEMORY: Combination = {
+  name: 'memory, Express 5',
+  store: 'memory',
+  framework: express,
+}
+export const FS: Combination = { name: 'fs, Express 5', store: 'fs', framework: express }
+const OLD_MEMORY: Combination = { name: 'memory, Express 4', store: 'memory', framework: express4 }
+const OLD_FS: Combination = { name: 'fs, Express 4', store: 'fs', framework: express4 }
+
+export const MATRIX: readonly Combination[] = [MEMORY, FS, OLD_MEMORY, OLD_FS]
+/** Each store once. */
+export const BOTH: readonly Combination[] = [MEMORY, FS]
+/** Each store and each Express once, for long tables. */
+export const CORNERS: readonly Combination[] = [MEMORY, OLD_FS]
+
+/** Starts a server for the tests of the surrounding `describe`, and stops it after them. */
+export function useServer(
+  combination: Combination,
+  options: Options = {},
+  earlier: readonly express.RequestHandler[] = [],
+): TestServer {
+  const server = new TestServer()
+  beforeAll(async () => server.start(combination, options, earlier))
+  afterEach(() => server.hangUp())
+  afterAll(async () => server.stop())
+  return server
+}
+
+/** What a resource holds when a test says nothing else: each letter tells its position. */
+export function letters(length: number): string {
+  return 'abcdefghijklmnopqrstuvwxyz'.repeat(Math.ceil(length / 26)).slice(0, length)
+}
+
+/** All that a client can see of a resource. */
+export interface Snapshot {
+  readonly state: string
+  readonly etag: string | null
+  readonly lastModified: string | null
+  readonly contentType: string | null
+  readonly bytes: string
+}
+
+/** An Express app with the middleware under `/files`, listening. */
+export class TestServer {
+  /** What the middleware gave to `next(error)`; a test that expects some takes it out. */
+  readonly failures: unknown[] = []
+  directory = ''
+  port = 0
+  #server = http.createServer()
+  readonly #connections: Connection[] = []
+  #paths = 0
+
+  async start(
+    { store, framework }: Combination,
+    options: Options,
+    earlier: readonly express.RequestHandler[],
+  ): Promise<void> {
+    this.directory = await mkdtemp(join(tmpdir(), 'partial-upload-wire-'))
+    // What an fsync costs here, a test of the wire cannot see.
+    const onDisk = () => fsStorage({ directory: this.directory, fsync: 'never' })
+    const storage = store === 'fs' ? onDisk() : memoryStorage()
+    const app = framework()
+    for (const handler of earlier) app.use(handler)
+    app.use('/files', partialUpload({ storage, ...options }))
+    app.use((_req: express.Request, res: express.Response) => {
+      res.status(404).set('X-Passed-On', 'yes').end()
+    })
+    app.use(this.#onError)
+    this.#server = http.createServer(app)
+    prepareServer(this.#server)
+    this.#server.listen(0, '127.0.0.1')
+    await once(this.#server, 'listening')
+    this.port = (this.#server.address() as { port: number }).port
+  }
+
+  readonly #onError: express.ErrorRequestHandler = (error: unknown, _req, res, next) => {
+    this.failures.push(error)
+    if (res.headersSent) next(error)
+    else res.status(500).end()
+  }
+
+  /** Ends the connections of one test, and tells whether the middleware failed in it. */
+  hangUp(): void {
+    for (const connection of this.#connections.splice(0)) connection.socket.destroy()
+    expect(this.failures.splice(0)).toEqual([])
+  }
+
+  async stop(): Promise<void> {
+    this.#server.closeAllConnections()
+    this.#server.close()
+    await once(this.#server, 'close')
+    await rm(this.directory, { recursive: true, force: true })
+  }
+
+  async connect(): Promise<Connection> {
+    const connection = await Connection.open(this.port)
+    this.#connections.push(connection)
+    return connection
+  }
+
+  /** A path that no test has used. */
+  path(): string {
+    this.#paths += 1
+    return `/files/r${this.#paths}`
+  }
+
+  /** One request on its own connection. */
+  async send(
+    method: string,
+    path: string,
+    fields: readonly string[] = [],
+    body: Bytes = '',
+  ): Promise<Answer> {
+    const connection = await Connection.open(this.port)
+    try {
+      return await connection.send(request(method, path, fields, body)).answer(method)
+    } finally {
+      connection.socket.destroy()
+    }
+  }
+
+  /** A PATCH with message/byteranges. */
+  async patch(path: string, contentRange: string, data: Bytes = '', ...fields: readonly string[]) {
+    return this.send('PATCH', path, [MESSAGE, ...fields], message(contentRange, data))
+  }
+
+  /** A new resource in the state `∅`, `I(4/10)`, `I(4/*)` or `C(10)`, holding `letters`. */
+  async given(state: string): Promise<string> {
+    const path = this.path()
+    const [, kind, size = '', length = size] = /^(.)(?:\((\d+)(?:\/(.+))?\))?$/.exec(state) ?? []
+    if (kind !== '∅') {
+      const last = Number(size) - 1
+      await (size === '0'
+        ? this.patch(path, `bytes */${length}`)
+        : this.patch(path, `bytes 0-${last}/${length}`, letters(last + 1)))
+    }
+    expect(await this.state(path)).toBe(state)
+    return path
+  }
+
+  async head(path: string): Promise<Answer> {
+    return this.send('HEAD', path)
+  }
+
+  async etag(path: string): Promise<string> {
+    return field(await this.head(path), 'etag') ?? ''
+  }
+
+  /** The state of a resource as HEAD tells it: `∅`, `I(4/10)`, `I(4/*)` or `C(10)`. */
+  async state(path: string): Promise<string> {
+    return stateOf(await this.head(path))
+  }
+
+  /** Resolves once HEAD tells the state. */
+  async becomes(path: string, state: string): Promise<void> {
+    await vi.waitFor(async () => expect(await this.state(path)).toBe(state), {
+      timeout: 4000,
+      interval: 5,
+    })
+  }
+
+  async snapshot(path: string): Promise<Snapshot> {
+    const connection = await Connection.open(this.port)
+    const head = await connection.send(request('HEAD', path)).answer('HEAD')
+    const get = await connection.send(request('GET', path)).answer()
+    connection.socket.destroy()
+    return {
+      state: stateOf(head),
+      etag: field(head, 'etag'),
+      lastModified: field(head, 'last-modified'),
+      contentType: field(head, 'content-type'),
+      bytes: get.body.toString('latin1'),
+    }
+  }
+
+  /** Resolves when no earlier request writes any more: this one waits for the lock, then fails. */
+  async settled(path: string): Promise<void> {
+    const { status } = await this.patch(path, 'bytes 9999999-9999999/*', 'x')
+    expect([404, 409]).toContain(status)
+  }
+}
+
+/** What HEAD tells of a resource, in the notation of the protocol. */
+export function stateOf(head: Answer): string {
+  const size = field(head, 'content-length')
+  if (head.status === 404) return '∅'
+  if (head.status === 200) return `C(${size})`
+  const range = field(head, 'content-range')
+  const match = /^bytes (?:0-(\d+)|\*)\/(\d+|\*)$/.exec(range ?? '')
+  const sizeInRange = match?.[1] === undefined ? 0 : Number(match[1]) + 1
+  if (range !== null && String(sizeInRange) !== size) return `I(${size}, but ${range})`
+  return `I(${size}/${match?.[2] ?? '*'})`
+}

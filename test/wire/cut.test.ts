@@ -1,0 +1,211 @@
+/** Connections that are cut in the middle of a request, and what HEAD tells afterwards. */
+import { describe, expect, it } from 'vitest'
+
+import { CHUNKED, MESSAGE, MULTIPART, chunk, message, multipart, request } from './client.ts'
+import type { Connection } from './client.ts'
+import { BOTH, CORNERS, MEMORY, useServer } from './server.ts'
+
+/** What a client may do to its connection. */
+const ENDS: readonly (readonly [name: string, end: (connection: Connection) => void])[] = [
+  ['closed', (connection) => connection.close()],
+  ['half-closed', (connection) => connection.socket.end()],
+]
+
+type Cut = readonly [given: string, contentRange: string, data: string, then: string, bytes: string]
+
+/** The data is what arrived before the cut. */
+const KEPT: readonly Cut[] = [
+  ['∅', 'bytes 0-9/10', 'ABC', 'I(3/10)', 'ABC'],
+  ['∅', 'bytes 0-9/*', 'ABC', 'I(3/*)', 'ABC'],
+  ['∅', 'bytes 0-5/10', 'A', 'I(1/10)', 'A'],
+  ['I(0/10)', 'bytes 0-9/10', 'ABC', 'I(3/10)', 'ABC'],
+  ['I(4/10)', 'bytes 4-9/10', 'EFG', 'I(7/10)', 'abcdEFG'],
+  ['I(4/10)', 'bytes 4-9/*', 'EFGHI', 'I(9/10)', 'abcdEFGHI'],
+  ['I(4/*)', 'bytes 4-9/*', 'EFG', 'I(7/*)', 'abcdEFG'],
+  ['I(4/10)', 'bytes 2-9/10', 'cdEFG', 'I(7/10)', 'abcdEFG'],
+]
+
+const NOT_KEPT: readonly (readonly [given: string, contentRange: string, data: string])[] = [
+  ['∅', 'bytes 0-9/10', ''],
+  ['I(4/10)', 'bytes 4-9/10', ''],
+  ['I(4/10)', 'bytes 5-9/10', 'FGH'],
+  ['I(4/10)', 'bytes 0-9/10', 'ab'],
+  ['C(10)', 'bytes 0-9/10', 'ABC'],
+  ['C(10)', 'bytes 10-19/20', 'KLM'],
+  ['C(10)', 'bytes 0-9/20', 'ABC'],
+]
+
+describe.each(CORNERS)('over $name', (combination) => {
+  const server = useServer(combination)
+
+  describe.each(ENDS)('a connection that is %s', (_name, end) => {
+    it.each(KEPT)(
+      'to %s in "%s" after "%s" keeps it: %s "%s"',
+      async (given, range, data, then, bytes) => {
+        const path = await server.given(given)
+        const connection = await server.connect()
+
+        end(connection.send(request('PATCH', path, lengthFields(range), message(range, data))))
+
+        await server.becomes(path, then)
+        await server.settled(path)
+        expect(await server.snapshot(path)).toMatchObject({ state: then, bytes })
+      },
+    )
+
+    it.each(KEPT)(
+      'to %s in chunks of "%s" after "%s" keeps it: %s "%s"',
+      async (given, range, data, then, bytes) => {
+        const path = await server.given(given)
+        const connection = await server.connect()
+
+        const head = request('PATCH', path, [MESSAGE, CHUNKED])
+        end(connection.send(head, chunk(message(range)), ...[...data].map(chunk)))
+
+        await server.becomes(path, then)
+        await server.settled(path)
+        expect(await server.snapshot(path)).toMatchObject({ state: then, bytes })
+      },
+    )
+
+    it.each(NOT_KEPT)('to %s in "%s" after "%s" changes nothing', async (given, range, data) => {
+      const path = await server.given(given)
+      const before = await server.snapshot(path)
+      const connection = await server.connect()
+
+      end(connection.send(request('PATCH', path, lengthFields(range), message(range, data))))
+
+      await connection.closed()
+      await server.settled(path)
+      expect(await server.snapshot(path)).toEqual(before)
+    })
+
+    it.each(KEPT)(
+      'to %s in an atomic "%s" after "%s" changes nothing',
+      async (given, range, data) => {
+        const path = await server.given(given)
+        const before = await server.snapshot(path)
+        const connection = await server.connect()
+
+        const fields = [...lengthFields(range), 'Prefer: transaction=atomic']
+        end(connection.send(request('PATCH', path, fields, message(range, data))))
+
+        await connection.closed()
+        await server.settled(path)
+        expect(await server.snapshot(path)).toEqual(before)
+      },
+    )
+  })
+
+  it('keeps what a reset connection delivered', async () => {
+    const path = await server.given('I(4/10)')
+    const connection = await server.connect()
+    connection.send(request('PATCH', path, [MESSAGE, CHUNKED]))
+    connection.send(chunk(message('bytes 4-9/10', 'EFG')))
+    await server.becomes(path, 'I(7/10)')
+
+    connection.socket.resetAndDestroy()
+
+    await server.settled(path)
+    expect(await server.snapshot(path)).toMatchObject({ state: 'I(7/10)', bytes: 'abcdEFG' })
+  })
+
+  it('keeps what came before an invalid chunk', async () => {
+    const path = await server.given('I(4/10)')
+    const connection = await server.connect()
+
+    connection.send(request('PATCH', path, [MESSAGE, CHUNKED]))
+    connection.send(chunk(message('bytes 4-9/10', 'EFG')))
+    await server.becomes(path, 'I(7/10)')
+    connection.send('no chunk\r\n')
+
+    await connection.closed()
+    await server.settled(path)
+    expect(await server.state(path)).toBe('I(7/10)')
+  })
+
+  it.each([
+    ['bytes 4-7/10', 'EFGH', 'I(8/10)', 'abcdEFGH'],
+    ['bytes 4-9/10', 'EFGHIJ', 'C(10)', 'abcdEFGHIJ'],
+  ])('keeps all of "%s" when only the last chunk is missing', async (range, data, then, bytes) => {
+    const path = await server.given('I(4/10)')
+    const connection = await server.connect()
+
+    connection.send(request('PATCH', path, [MESSAGE, CHUNKED]), chunk(message(range, data)))
+    connection.close()
+
+    await server.becomes(path, then)
+    expect(await server.snapshot(path)).toMatchObject({ state: then, bytes })
+  })
+
+  it('resumes from what HEAD tells, to the final status', async () => {
+    const path = server.path()
+    const connection = await server.connect()
+    const fields = lengthFields('bytes 0-9/10')
+    connection.send(request('PATCH', path, fields, message('bytes 0-9/10', 'abcd'))).close()
+    await server.becomes(path, 'I(4/10)')
+
+    const answer = await server.patch(path, 'bytes 4-9/10', 'efghij')
+
+    expect(answer.status).toBe(201)
+    expect(await server.snapshot(path)).toMatchObject({ state: 'C(10)', bytes: 'abcdefghij' })
+  })
+})
+
+describe.each(BOTH)('a patch over $name that is cut anywhere', (combination) => {
+  const server = useServer(combination)
+  const single = message('bytes 2-9/10', 'cdEFGHIJ')
+  const parts = multipart(['bytes 4-5/10', 'EF'], ['bytes 6-9/10', 'GHIJ'])
+
+  it.each([...single.keys()])('keeps what came of one message: %i bytes', async (cut) => {
+    const size = Math.max(4, 2 + cut - message('bytes 2-9/10').length)
+    const path = await server.given('I(4/10)')
+    const connection = await server.connect()
+    const fields = [MESSAGE, `Content-Length: ${single.length}`]
+
+    connection.send(request('PATCH', path, fields, single.subarray(0, cut))).close()
+
+    await server.becomes(path, `I(${size}/10)`)
+    await connection.closed()
+    await server.settled(path)
+    expect((await server.snapshot(path)).bytes).toBe('abcdEFGHIJ'.slice(0, size))
+  })
+
+  it.each([...parts.keys()])('changes nothing by a multipart: %i bytes', async (cut) => {
+    const path = await server.given('I(4/10)')
+    const before = await server.snapshot(path)
+    const connection = await server.connect()
+    const fields = [MULTIPART, `Content-Length: ${parts.length}`]
+
+    connection.send(request('PATCH', path, fields, parts.subarray(0, cut))).close()
+
+    await connection.closed()
+    await server.settled(path)
+    expect(await server.snapshot(path)).toEqual(before)
+  })
+})
+
+describe('a client that falls silent', () => {
+  const server = useServer(MEMORY, { idleTimeout: 200, stallTimeout: 60_000, lockWait: 5000 })
+
+  it('is let go, and what it delivered is kept', async () => {
+    const path = server.path()
+    const connection = await server.connect()
+    const fields = lengthFields('bytes 0-9/10')
+
+    connection.send(request('PATCH', path, fields, message('bytes 0-9/10', 'abc')))
+
+    const answer = await connection.answerOrClose()
+    expect([undefined, 408]).toContain(answer?.status)
+    await connection.closed()
+    await server.settled(path)
+    expect(await server.snapshot(path)).toMatchObject({ state: 'I(3/10)', bytes: 'abc' })
+  })
+})
+
+/** The fields of a message/byteranges request whose content has the length of its range. */
+function lengthFields(contentRange: string): string[] {
+  const [, first, last] = /(\d+)-(\d+)/.exec(contentRange) ?? []
+  const length = message(contentRange).length + Number(last) - Number(first) + 1
+  return [MESSAGE, `Content-Length: ${length}`]
+}

@@ -1,0 +1,107 @@
+/** A resource as a plain string, and what a request makes of it: the state table once more, in short. */
+
+/** What a client can know of a resource, and whether it was complete before. Null: there is none. */
+export type Model = {
+  readonly bytes: string
+  /** The declared length; null if nobody has told it. */
+  readonly length: number | null
+  readonly isComplete: boolean
+  readonly wasComplete: boolean
+} | null
+
+export interface ModelPart {
+  readonly first: number
+  readonly data: string
+  /** The complete-length; null for `*`. */
+  readonly total: number | null
+}
+
+/** A status, and the resource afterwards. A refusal leaves it as it was. */
+export interface Outcome {
+  readonly status: number
+  readonly model: Model
+}
+
+export function stateOf(model: Model): string {
+  if (model === null) return '∅'
+  const size = model.bytes.length
+  return model.isComplete ? `C(${size})` : `I(${size}/${model.length ?? '*'})`
+}
+
+export function contentRange({ first, data, total }: ModelPart): string {
+  return `bytes ${first}-${first + data.length - 1}/${total ?? '*'}`
+}
+
+/** A patch of one or more parts with equal totals, in the order of their positions. */
+export function patch(model: Model, parts: readonly ModelPart[]): Outcome {
+  let draft = model
+  for (const part of parts) {
+    const status = refusal(draft, part)
+    if (status !== null) return { status, model }
+    draft = write(draft, part)
+  }
+  return settle(model, draft)
+}
+
+/** `Content-Range: bytes *\/total`. */
+export function declare(model: Model, total: number): Outcome {
+  const refused = { status: 409, model }
+  if (model === null) {
+    const empty = { bytes: '', length: total, isComplete: false, wasComplete: false }
+    return settle(model, empty)
+  }
+  const size = model.bytes.length
+  if (!model.isComplete) {
+    if (model.length === null && total < size) return refused
+    if (model.length !== null && total !== model.length) return refused
+    return settle(model, { ...model, length: total })
+  }
+  if (total > size) return settle(model, { ...model, length: total, isComplete: false })
+  return settle(model, { ...model, bytes: model.bytes.slice(0, total), length: total })
+}
+
+export function put(model: Model, bytes: string): Outcome {
+  const next = { bytes, length: bytes.length, isComplete: true, wasComplete: true }
+  return { status: model?.wasComplete === true ? 204 : 201, model: next }
+}
+
+export function remove(model: Model): Outcome {
+  return { status: model === null ? 404 : 204, model: null }
+}
+
+/** The connection of a one-part patch was cut when `data` of it had arrived. */
+export function cut(model: Model, part: ModelPart, received: string): Model {
+  if (refusal(model, part) !== null || model?.isComplete === true || received === '') return model
+  return write(model, { ...part, data: received })
+}
+
+function refusal(model: Model, { first, data, total }: ModelPart): number | null {
+  if (model === null) return first === 0 ? null : 404
+  const size = model.bytes.length
+  if (first > size) return 409
+  if (total !== null && total < size) return 409
+  if (model.isComplete || model.length === null) return null
+  if (total !== null && total !== model.length) return 409
+  return first + data.length > model.length ? 409 : null
+}
+
+function write(model: Model, { first, data, total }: ModelPart): Model {
+  const old = model?.bytes ?? ''
+  const bytes = old.slice(0, first) + data + old.slice(first + data.length)
+  const wasComplete = model?.wasComplete ?? false
+  if (model?.isComplete !== true) {
+    const length = model?.length ?? total
+    return { bytes, length, isComplete: false, wasComplete }
+  }
+  const isReopened = total !== null && total > bytes.length
+  return { bytes, length: total ?? bytes.length, isComplete: !isReopened, wasComplete }
+}
+
+/** What has all its bytes is complete. */
+function settle(before: Model, draft: Model): Outcome {
+  if (draft === null) return { status: 404, model: before }
+  const isComplete = draft.isComplete || draft.bytes.length === draft.length
+  const model = { ...draft, isComplete, wasComplete: draft.wasComplete || isComplete }
+  if (!isComplete) return { status: 202, model }
+  return { status: draft.wasComplete ? 204 : 201, model }
+}

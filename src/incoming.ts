@@ -19,6 +19,7 @@ export class IncomingBody implements Body {
   #isEnded = false
   #failure: Error | null = null
   #wake = (): void => undefined
+  #isWaking = false
 
   constructor(req: IncomingMessage, idleTimeout: number) {
     this.#req = req
@@ -74,6 +75,8 @@ export class IncomingBody implements Body {
     } finally {
       this.#silence.stop()
       this.#req.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClose)
+      // A request that stays paused would hold up its connection for ever.
+      if (this.#req.isPaused()) this.#req.resume()
     }
   }
 
@@ -107,6 +110,14 @@ export class IncomingBody implements Body {
     this.#chunks.push(chunk)
     this.#size += chunk.byteLength
     if (this.#size >= HIGH_WATER_MARK) this.#req.pause()
+    if (this.#isWaking) return
+    this.#isWaking = true
+    // Later: what the socket holds already comes in the same turn, and goes into the same write.
+    setImmediate(this.#wakeNow)
+  }
+
+  readonly #wakeNow = (): void => {
+    this.#isWaking = false
     this.#wake()
   }
 
@@ -152,10 +163,11 @@ class SilenceTimer {
 /**
  * The content as a body parser that ran earlier has left it; null if the stream is untouched.
  *
- * @throws Error when the content is gone.
+ * @throws Error when the bytes are gone.
  */
 function parsedEarlier(req: IncomingMessage & { readonly body?: unknown }): Uint8Array | null {
-  if (!req.readableDidRead || req.headers['content-length'] === '0') return null
+  const isUntouched = !req.readableDidRead && req.readableEncoding === null
+  if (isUntouched || req.headers['content-length'] === '0') return null
   if (req.body instanceof Uint8Array) return req.body
   throw new Error(
     'The request body was read before partialUpload() could read it: mount it before body parsers',

@@ -290,7 +290,10 @@ function pieces(count: number) {
 }
 
 function failing(error: Error): AsyncIterable<Uint8Array> {
-  return { [Symbol.asyncIterator]: () => ({ next: () => Promise.reject(error) }) }
+  const next = async (): Promise<never> => {
+    throw error
+  }
+  return { [Symbol.asyncIterator]: () => ({ next }) }
 }
 
 /** Resolves once the count no longer changes. */

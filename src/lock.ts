@@ -14,8 +14,10 @@ export interface AcquireOptions {
 
 /** The right to write to one resource; the object itself is the proof of it. */
 export interface Lock {
-  /** Aborts when a newcomer takes over: the holder stops reading its client, keeps or rolls back, and releases. */
-  readonly revoked: AbortSignal
+  /** A newcomer takes over: the holder is to stop reading its client, keep or roll back, and release. */
+  readonly isRevoked: boolean
+  /** Sets what is called, once, when the lock is revoked. */
+  onRevoke(listener: () => void): void
   /** Tells that the holder waits for its client from now on; only then can it count as stalled. */
   idle(): void
   /** Tells that the client has delivered, or that the holder is at work on its own. */
@@ -35,7 +37,8 @@ export interface Locker {
 }
 
 interface Holder {
-  readonly revocation: AbortController
+  isRevoked: boolean
+  listener: () => void
   idleSince: number | null
 }
 
@@ -65,7 +68,13 @@ export function memoryLocker(): Locker {
 
   function lockOf(key: string, holder: Holder): Lock {
     return {
-      revoked: holder.revocation.signal,
+      get isRevoked() {
+        return holder.isRevoked
+      },
+      onRevoke: (listener) => {
+        holder.listener = listener
+        if (holder.isRevoked) listener()
+      },
       idle: () => {
         holder.idleSince = performance.now()
       },
@@ -93,7 +102,7 @@ export function memoryLocker(): Locker {
 }
 
 function createHolder(): Holder {
-  return { revocation: new AbortController(), idleSince: null }
+  return { isRevoked: false, listener: () => undefined, idleSince: null }
 }
 
 /** Resolves when the line has come to this waiter. One timer sleeps until something can change. */
@@ -104,10 +113,11 @@ async function waitInLine(queue: Queue, { wait, stall }: AcquireOptions): Promis
 
   function look(): void {
     const now = performance.now()
-    const { idleSince, revocation } = queue.holder
-    const due = stall === 0 ? now : (idleSince ?? now) + stall
-    if (due <= now && !revocation.signal.aborted) {
-      revocation.abort()
+    const { holder } = queue
+    const due = stall === 0 ? now : (holder.idleSince ?? now) + stall
+    if (due <= now && !holder.isRevoked) {
+      holder.isRevoked = true
+      holder.listener()
       // The holder still has to store what arrived before it can let go.
       deadline = Math.max(deadline, now + wait)
     }

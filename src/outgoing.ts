@@ -18,6 +18,10 @@ export async function sendResponse(
   if (body === undefined || body instanceof Uint8Array) {
     if (!isOpen(res)) return
     sendHead(req, res, response)
+    if (req.complete) {
+      res.end(req.method === 'HEAD' ? undefined : body)
+      return
+    }
     if (body !== undefined && req.method !== 'HEAD') res.write(body)
   } else {
     await sendAll(req, res, response, body)

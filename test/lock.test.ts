@@ -21,7 +21,7 @@ describe('a lock', () => {
   it('is given at once where nobody writes', async () => {
     const lock = await locker.acquire('a', { wait: 0, stall: 0 })
 
-    expect(lock.revoked.aborted).toBe(false)
+    expect(lock.isRevoked).toBe(false)
     expect(vi.getTimerCount()).toBe(0)
   })
 
@@ -120,7 +120,7 @@ describe('a lock', () => {
     const third = watch(locker.acquire('a', { wait: 5000, stall: 0 }))
 
     await vi.advanceTimersByTimeAsync(0)
-    expect([first.revoked.aborted, second.revoked.aborted]).toEqual([false, true])
+    expect([first.isRevoked, second.isRevoked]).toEqual([false, true])
     expect(third.lock).toBeNull()
   })
 
@@ -172,10 +172,10 @@ describe('a lock', () => {
       const second = watch(locker.acquire('a', USUAL))
 
       await vi.advanceTimersByTimeAsync(1499)
-      expect(first.revoked.aborted).toBe(false)
+      expect(first.isRevoked).toBe(false)
       await vi.advanceTimersByTimeAsync(1)
 
-      expect(first.revoked.aborted).toBe(true)
+      expect(first.isRevoked).toBe(true)
       expect(second.lock).toBeNull()
       first.release()
       await vi.advanceTimersByTimeAsync(0)
@@ -189,7 +189,7 @@ describe('a lock', () => {
 
       const second = watch(locker.acquire('a', USUAL))
 
-      expect(first.revoked.aborted).toBe(true)
+      expect(first.isRevoked).toBe(true)
       first.release()
       await vi.advanceTimersByTimeAsync(0)
       expect(second.lock).not.toBeNull()
@@ -201,7 +201,7 @@ describe('a lock', () => {
       first.idle()
       await vi.advanceTimersByTimeAsync(60_000)
 
-      expect(first.revoked.aborted).toBe(false)
+      expect(first.isRevoked).toBe(false)
     })
 
     it('is not revoked when its client delivers in time', async () => {
@@ -215,7 +215,7 @@ describe('a lock', () => {
       }
       await vi.advanceTimersByTimeAsync(200)
 
-      expect(first.revoked.aborted).toBe(false)
+      expect(first.isRevoked).toBe(false)
       expect(second.error).toMatchObject({ code: 'ERR_LOCKED' })
     })
 
@@ -226,7 +226,7 @@ describe('a lock', () => {
       const second = watch(locker.acquire('a', USUAL))
 
       await vi.advanceTimersByTimeAsync(1900)
-      expect(first.revoked.aborted).toBe(true)
+      expect(first.isRevoked).toBe(true)
       await vi.advanceTimersByTimeAsync(1999)
       expect(second.error).toBeNull()
       first.release()
@@ -257,7 +257,7 @@ describe('a lock', () => {
 
       await vi.advanceTimersByTimeAsync(60_000)
 
-      expect(first.revoked.aborted).toBe(false)
+      expect(first.isRevoked).toBe(false)
       expect(second.error).toMatchObject({ code: 'ERR_LOCKED' })
     })
 
@@ -267,7 +267,7 @@ describe('a lock', () => {
 
       const second = watch(locker.acquire('a', { wait: 2000, stall: 0 }))
 
-      expect(first.revoked.aborted).toBe(true)
+      expect(first.isRevoked).toBe(true)
       expect(second.lock).toBeNull()
       first.release()
       await vi.advanceTimersByTimeAsync(0)
@@ -283,7 +283,7 @@ describe('a lock', () => {
     first.release()
     await vi.advanceTimersByTimeAsync(0)
 
-    expect(second.lock?.revoked.aborted).toBe(true)
+    expect(second.lock?.isRevoked).toBe(true)
     second.lock?.release()
     await vi.advanceTimersByTimeAsync(0)
     expect(third.lock).not.toBeNull()

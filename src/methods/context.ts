@@ -53,21 +53,19 @@ export async function asOnlyWriter<T>(
   work: (lock: Lock) => Promise<T>,
 ): Promise<T> {
   const lock = await locker.acquire(request.key, { wait: settings.lockWait, stall })
-  const makeWay = (): void => {
-    request.stop(
-      new UploadError('ERR_INTERRUPTED', {
-        detail: 'the client sent nothing for too long, and another request writes now',
-        headers: { 'Retry-After': '1', Connection: 'close' },
-      }),
-    )
-  }
-  lock.revoked.addEventListener('abort', makeWay, { once: true })
+  lock.onRevoke(() => request.stop(interrupted()))
   try {
     return await work(lock)
   } finally {
-    lock.revoked.removeEventListener('abort', makeWay)
     lock.release()
   }
+}
+
+function interrupted(): UploadError {
+  return new UploadError('ERR_INTERRUPTED', {
+    detail: 'the client sent nothing for too long, and another request writes now',
+    headers: { 'Retry-After': '1', Connection: 'close' },
+  })
 }
 
 /** Steps through what the client sends, telling the lock whenever it is the client's turn. */

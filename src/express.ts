@@ -79,9 +79,9 @@ function isPreflight(req: IncomingMessage): boolean {
   return req.method === 'OPTIONS' && 'access-control-request-method' in req.headers
 }
 
-/** Throws as `keyOfPath`. */
+/** Throws as `keyOfPath`. A target may come in absolute form (RFC 9112 §3.2.2). */
 function pathBelowMount(req: IncomingMessage): string | null {
-  const [path = ''] = (req.url ?? '').split('?', 1)
+  const [path = ''] = (req.url ?? '').replace(/^https?:\/\/[^/?]*/i, '').split('?', 1)
   if (path === '/' || path === '') return null
   const key = keyOfPath(path)
   keySegments(key)

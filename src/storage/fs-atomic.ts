@@ -190,6 +190,7 @@ export class AtomicWriter implements Writer {
     if (this.#copy === null && source?.kind === 'incomplete') return this.#grow(source, state)
     const { name, file } = this.#copy ?? (await this.#makeCopy(this.#size))
     if (durabilityOf(this.#site) === 'now') await file.datasync()
+    const { size, mtimeMs } = await file.stat()
     const found = this.#found
     const published = found.kind === 'complete' ? found.identity : null
     const { place } = this.#site
@@ -197,7 +198,7 @@ export class AtomicWriter implements Writer {
     await this.#replaceRecord(record)
     if (found.kind === 'incomplete') await discard(found.path)
     if (published !== null) await removePublished(place, published)
-    return this.#describe(record, file)
+    return incompleteInfo(record, size, mtimeMs)
   }
 
   /** What was appended to the data file counts from now on. */
@@ -205,13 +206,9 @@ export class AtomicWriter implements Writer {
     if (this.#pinned === null && sameState(source.record.state, state)) return source.info
     const file = await this.#current()
     if (durabilityOf(this.#site) === 'now') await file.datasync()
+    const { size, mtimeMs } = await file.stat()
     const record = newRecord(this.#site.place, source.record.data, state)
     await this.#replaceRecord(record)
-    return this.#describe(record, file)
-  }
-
-  async #describe(record: FsRecord, file: FileHandle): Promise<ResourceInfo> {
-    const { size, mtimeMs } = await file.stat()
     return incompleteInfo(record, size, mtimeMs)
   }
 

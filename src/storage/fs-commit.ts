@@ -86,7 +86,7 @@ export async function publish(
     const stat = await data.file.stat({ bigint: true })
     const record = { ...newRecord(place, data.name, state), published: identity(stat) }
     await replaceRecord(place, old, record, durability, () => move(place, data.name))
-    if (durability === 'now') await syncDirectories([...grown, dirname(place.published)])
+    if (durability === 'now') await syncMove(place, grown)
     if (old !== null && old.data !== data.name) await discard(hiddenPath(place, old.data))
     return completeInfo(record, Number(stat.size))
   } catch (error) {
@@ -154,9 +154,7 @@ export async function repair(site: Site, found: Found, hold: Hold): Promise<Foun
 async function finishMove(site: Site, name: string): Promise<void> {
   const grown = await makeParents(site.place)
   await move(site.place, name)
-  if (durabilityOf(site) === 'now') {
-    await syncDirectories([...grown, dirname(site.place.published)])
-  }
+  if (durabilityOf(site) === 'now') await syncMove(site.place, grown)
 }
 
 function isInterrupted({ pinnedSize, unsettled, published }: FsRecord): boolean {
@@ -187,11 +185,11 @@ export async function settle(place: Place, file: FileHandle, record: FsRecord): 
   return settled
 }
 
-/** Removes the published file of a finished version that an incomplete one has replaced. */
+/** Removes the published file of a finished version that an incomplete one has replaced, if it can. */
 export async function removePublished(place: Place, replaced: string): Promise<void> {
-  const published = await lookUp(place)
+  const published = await lookUp(place).catch(() => null)
   // Another file has come from elsewhere: it is not ours to remove.
-  if (published.kind !== 'file' || identity(published.stat) !== replaced) return
+  if (published?.kind !== 'file' || identity(published.stat) !== replaced) return
   await discard(place.published)
   await removeParents(place)
 }
@@ -230,6 +228,11 @@ export async function discard(path: string): Promise<void> {
   await unlink(path).catch(() => {})
 }
 
-async function syncDirectories(paths: readonly string[]): Promise<void> {
-  for (const path of new Set(paths)) await syncDirectory(path)
+/**
+ * Makes a move durable. No error is worth telling: if the move is lost, the record that came before
+ * it leads to the hidden folder, and the move is done again.
+ */
+async function syncMove(place: Place, grown: readonly string[]): Promise<void> {
+  const directories = new Set([...grown, dirname(place.published)])
+  await Promise.allSettled(Array.from(directories, syncDirectory))
 }

@@ -6,7 +6,14 @@
 import { open, unlink } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import type { ResourceInfo, ResourceState, Writer } from './adapter.ts'
-import { changedMeanwhile, discard, newRecord, publish, settle } from './fs-commit.ts'
+import {
+  changedMeanwhile,
+  discard,
+  newRecord,
+  publish,
+  replaceRecord,
+  settle,
+} from './fs-commit.ts'
 import type { Site } from './fs-commit.ts'
 import type { Hold } from './fs-holds.ts'
 import { FileReader, ifThere, totalLength, writeAll } from './fs-io.ts'
@@ -152,21 +159,25 @@ export class PersistWriter implements Writer {
   }
 
   async #advance(file: FileHandle, state: ResourceState): Promise<ResourceInfo> {
-    if (this.#site.fsync === 'segment') await file.datasync()
-    const record = this.#record
+    const { place, fsync } = this.#site
+    if (fsync === 'segment') await file.datasync()
+    const { nlink, size, mtimeMs } = await file.stat()
+    if (nlink === 0 || size !== this.#size) throw changedMeanwhile()
+    let record = this.#record
     if (record === null || record.unsettled || !sameState(record.state, state)) {
       await this.#assertCurrent()
-      const { place } = this.#site
-      await this.#putRecord(newRecord(place, this.#data, state))
+      record = newRecord(place, this.#data, state)
+      await replaceRecord(place, this.#record, record, this.#durability())
     }
-    const { nlink, size, mtimeMs } = await file.stat()
-    if (this.#record === null || nlink === 0 || size !== this.#size) throw changedMeanwhile()
-    return incompleteInfo(this.#record, size, mtimeMs)
+    return incompleteInfo(record, size, mtimeMs)
+  }
+
+  #durability(): Durability {
+    return this.#site.fsync === 'segment' ? 'now' : 'later'
   }
 
   async #putRecord(record: FsRecord): Promise<void> {
-    const durability: Durability = this.#site.fsync === 'segment' ? 'now' : 'later'
-    await writeRecord(this.#site.place, record, durability)
+    await writeRecord(this.#site.place, record, this.#durability())
     this.#record = record
   }
 

@@ -742,7 +742,7 @@ describe('errors', () => {
     await writer.write(0, [Buffer.from('abc')])
     await rm(directory, { recursive: true })
 
-    await expect(writer.commit(FINISHED)).rejects.toThrow()
+    await expect(writer.commit(FINISHED)).rejects.toThrow('changed by another writer')
     await writer.rollback()
     await mkdir(directory)
   })

@@ -432,6 +432,27 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
   })
 })
 
+describe('two middlewares over one storage', () => {
+  it('do not write to one resource at once', async () => {
+    const storage = new WatchedStorage()
+    const app = express()
+      .use('/files', partialUpload({ storage, lockWait: 0 }))
+      .use('/again', partialUpload({ storage, lockWait: 0 }))
+    const { port } = await listen(app)
+    const writing = storage.pause('write')
+    const first = send(port, 'PUT', 'first')
+    const { proceed } = await writing
+
+    const second = await fetch(`http://127.0.0.1:${port}/again/a`, {
+      method: 'PUT',
+      body: 'second',
+    })
+    proceed()
+
+    expect([(await first).status, second.status]).toEqual([201, 409])
+  })
+})
+
 describe('a large upload', () => {
   it('to a slow storage keeps memory flat', async () => {
     const size = 256 * MIB

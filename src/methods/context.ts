@@ -53,8 +53,8 @@ export async function asOnlyWriter<T>(
   work: (lock: Lock) => Promise<T>,
 ): Promise<T> {
   const lock = await locker.acquire(request.key, { wait: settings.lockWait, stall })
-  lock.onRevoke(() => request.stop(interrupted()))
   try {
+    lock.onRevoke(() => request.stop(interrupted()))
     return await work(lock)
   } finally {
     lock.release()
@@ -63,7 +63,7 @@ export async function asOnlyWriter<T>(
 
 function interrupted(): UploadError {
   return new UploadError('ERR_INTERRUPTED', {
-    detail: 'the client sent nothing for too long, and another request writes now',
+    detail: 'nothing arrived for too long while another request waited, or the resource is removed',
     headers: { 'Retry-After': '1', Connection: 'close' },
   })
 }

@@ -1,0 +1,83 @@
+/**
+ * The client, for browsers and every other platform with `fetch`.
+ *
+ * `partial-upload/client/node` has the same functions over `node:http`, and sends files by path.
+ */
+import type { RequestOptions, UploadOptions } from './options.ts'
+import type { PatchOptions, PatchRange } from './patch.ts'
+import type { ResourceStatus } from './resource.ts'
+import { sourceOpener, type Source } from './source.ts'
+import { fetchTransport } from './transport-fetch.ts'
+import { xhrTransport } from './transport-xhr.ts'
+import type { Platform } from './transport.ts'
+import { startUpload, type Upload } from './upload.ts'
+
+export { ClientError, type ClientErrorCode, type Problem } from './error.ts'
+export type { Clock } from './clock.ts'
+export type {
+  HeaderSource,
+  Progress,
+  RequestOptions,
+  UploadOptions,
+  UploadStatus,
+} from './options.ts'
+export type { PatchOptions, PatchRange } from './patch.ts'
+export type { ResourceStatus } from './resource.ts'
+export type { Source } from './source.ts'
+export type { Credentials } from './transport.ts'
+export type { Upload } from './upload.ts'
+
+const PLATFORM: Platform = {
+  transport: 'XMLHttpRequest' in globalThis ? xhrTransport : fetchTransport,
+  createHash: async () => (await import('./sha256.ts')).createSha256(),
+}
+
+/**
+ * Uploads a source to a URL, and goes on where an earlier attempt stopped: the URL is the state, so
+ * that a new page, process or machine only has to be given the same source and URL.
+ *
+ * @throws TypeError for a wrong URL, source or option.
+ */
+export function upload(url: string | URL, source: Source, options: UploadOptions = {}): Upload {
+  return startUpload(url, sourceOpener(source), options, PLATFORM)
+}
+
+/**
+ * Writes ranges into a resource that exists: all of them or none. Resolves with the server's answer.
+ *
+ * @throws TypeError for a wrong URL or option, and for no ranges without `length`.
+ * @throws ClientError
+ */
+export async function patch(
+  url: string | URL,
+  ranges: readonly PatchRange[],
+  options: PatchOptions = {},
+): Promise<Response> {
+  const { sendPatch } = await import('./patch.ts')
+  return sendPatch(url, ranges, options, PLATFORM)
+}
+
+/**
+ * Asks how much of a resource is there; null if nothing is.
+ *
+ * @throws TypeError for a wrong URL or option.
+ * @throws ClientError
+ */
+export async function status(
+  url: string | URL,
+  options: RequestOptions = {},
+): Promise<ResourceStatus | null> {
+  const { getStatus } = await import('./calls.ts')
+  return getStatus(url, options, PLATFORM)
+}
+
+/**
+ * Removes a resource, finished or not. Does nothing if there is none.
+ *
+ * @throws TypeError for a wrong URL or option.
+ * @throws ClientError
+ */
+export async function remove(url: string | URL, options: RequestOptions = {}): Promise<void> {
+  const { removeAt } = await import('./calls.ts')
+  return removeAt(url, options, PLATFORM)
+}

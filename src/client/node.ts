@@ -1,0 +1,112 @@
+/** The client for Node: over `node:http`, and for files of any size by path or handle. */
+import { createHash } from 'node:crypto'
+import type { FileHandle } from 'node:fs/promises'
+
+import { getStatus, removeAt } from './calls.ts'
+import type { RequestOptions, UploadOptions } from './options.ts'
+import { sendPatch, type PatchOptions, type PatchRange } from './patch.ts'
+import type { ResourceStatus } from './resource.ts'
+import { openHandle, openPath } from './source-node.ts'
+import { sourceOpener, type OpenSource, type Source } from './source.ts'
+import { nodeTransport, type Agent } from './transport-node.ts'
+import type { Platform } from './transport.ts'
+import { startUpload, type Upload } from './upload.ts'
+
+export type { Clock } from './clock.ts'
+export { ClientError, type ClientErrorCode, type Problem } from './error.ts'
+export type {
+  HeaderSource,
+  Progress,
+  RequestOptions,
+  UploadOptions,
+  UploadStatus,
+} from './options.ts'
+export type { PatchOptions, PatchRange } from './patch.ts'
+export type { ResourceStatus } from './resource.ts'
+export type { Source } from './source.ts'
+export type { Agent } from './transport-node.ts'
+export type { Credentials } from './transport.ts'
+export type { Upload } from './upload.ts'
+
+/** Also a path, a file URL or an open file, of which nothing is held in memory. */
+export type NodeSource = Source | string | URL | FileHandle
+
+/** What counts in Node only. */
+export interface NodeOptions {
+  /**
+   * Makes the connections: for proxies, certificates and limits.
+   *
+   * @default Node's global agent
+   */
+  readonly agent?: Agent
+}
+
+/**
+ * Uploads a source to a URL, and goes on where an earlier attempt stopped. A file handle stays open.
+ *
+ * @throws TypeError for a wrong URL, source or option.
+ */
+export function upload(
+  url: string | URL,
+  source: NodeSource,
+  options: UploadOptions & NodeOptions = {},
+): Upload {
+  return startUpload(url, openerOf(source), options, platform(options))
+}
+
+/**
+ * Writes ranges into a resource that exists: all of them or none. Resolves with the server's answer.
+ *
+ * @throws TypeError for a wrong URL or option, and for no ranges without `length`.
+ * @throws ClientError
+ */
+export async function patch(
+  url: string | URL,
+  ranges: readonly PatchRange[],
+  options: PatchOptions & NodeOptions = {},
+): Promise<Response> {
+  return sendPatch(url, ranges, options, platform(options))
+}
+
+/**
+ * Asks how much of a resource is there; null if nothing is.
+ *
+ * @throws TypeError for a wrong URL or option.
+ * @throws ClientError
+ */
+export async function status(
+  url: string | URL,
+  options: RequestOptions & NodeOptions = {},
+): Promise<ResourceStatus | null> {
+  return getStatus(url, options, platform(options))
+}
+
+/**
+ * Removes a resource, finished or not. Does nothing if there is none.
+ *
+ * @throws TypeError for a wrong URL or option.
+ * @throws ClientError
+ */
+export async function remove(
+  url: string | URL,
+  options: RequestOptions & NodeOptions = {},
+): Promise<void> {
+  return removeAt(url, options, platform(options))
+}
+
+function platform({ agent }: NodeOptions): Platform {
+  return {
+    transport: nodeTransport(agent),
+    createHash: async () => createHash('sha256'),
+  }
+}
+
+function openerOf(source: NodeSource): OpenSource {
+  if (typeof source === 'string' || source instanceof URL) return async () => openPath(source)
+  if (isFileHandle(source)) return async () => openHandle(source)
+  return sourceOpener(source)
+}
+
+function isFileHandle(source: Source | FileHandle): source is FileHandle {
+  return typeof source === 'object' && 'fd' in source && 'stat' in source
+}

@@ -1,0 +1,59 @@
+/** How far, and how fast. */
+import type { Clock } from './clock.ts'
+import type { Progress } from './options.ts'
+
+/** Least time between two reports, in milliseconds. */
+const REPORT_INTERVAL = 50
+/** Least time that a rate is taken over, in milliseconds. */
+const RATE_INTERVAL = 250
+/** How fast an old rate is forgotten, in milliseconds. */
+const RATE_MEMORY = 3000
+
+/** Takes note of how far a transfer is, and reports without flooding its listener. */
+export interface ProgressMeter {
+  /** Begins at `sent` after a stop, so that the stop does not count as slowness. */
+  readonly start: (sent: number, size: number | null) => void
+  /** Takes note of bytes that moved. */
+  readonly move: (sent: number, size: number | null) => void
+}
+
+/** Begins to measure. */
+export function createProgressMeter(
+  clock: Clock,
+  listener: (progress: Progress) => void = () => undefined,
+): ProgressMeter {
+  let reportedAt = 0
+  let markedAt = 0
+  let marked = 0
+  let rate: number | null = null
+
+  function start(sent: number, size: number | null): void {
+    mark(sent)
+    report(sent, size)
+  }
+
+  function move(sent: number, size: number | null): void {
+    const elapsed = clock.now() - markedAt
+    if (elapsed >= RATE_INTERVAL) {
+      const current = ((sent - marked) / elapsed) * 1000
+      const weight = Math.exp(-elapsed / RATE_MEMORY)
+      rate = rate === null ? current : rate * weight + current * (1 - weight)
+      mark(sent)
+    }
+    if (sent === size || clock.now() - reportedAt >= REPORT_INTERVAL) report(sent, size)
+  }
+
+  function mark(sent: number): void {
+    markedAt = clock.now()
+    marked = sent
+  }
+
+  function report(sent: number, size: number | null): void {
+    reportedAt = clock.now()
+    const progress = { sent, size, rate }
+    // Apart from the transfer: an error of the listener must not look like one of the network.
+    queueMicrotask(() => listener(progress))
+  }
+
+  return { start, move }
+}

@@ -1,0 +1,163 @@
+/**
+ * Requests over `node:http`. A chunk counts as sent when the system has taken it, and the next one is
+ * read only then: progress is real, and memory flat whatever the size of the file.
+ */
+import http from 'node:http'
+import https from 'node:https'
+
+import {
+  MAX_ANSWER,
+  contentSize,
+  toResponse,
+  type Piece,
+  type Transport,
+  type TransportRequest,
+} from './transport.ts'
+
+/** From here on the server is asked first: a refusal then costs no bytes (RFC 9110 §10.1.1). */
+const EXPECT_SIZE = 64 * 1024
+/** How long the server may think about that, in milliseconds: not every one knows how to say yes. */
+const EXPECT_TIMEOUT = 1000
+
+/** An agent of `node:http` or `node:https`: for proxies, certificates, limits on connections. */
+export type Agent = http.Agent | https.Agent
+
+/** Makes a transport over the agent; without one, over Node's own, which keeps connections. */
+export function nodeTransport(agent?: Agent): Transport {
+  let leastExpectSize = EXPECT_SIZE
+  return async (request) => {
+    const expects = contentSize(request.body) >= leastExpectSize
+    const response = await send(request, requestOptions(request, agent, expects))
+    if (response.status !== 417) return response
+    // Something on the way does not know the expectation (RFC 9110 §15.5.18).
+    leastExpectSize = Infinity
+    return send(request, requestOptions(request, agent, false))
+  }
+}
+
+function send(request: TransportRequest, options: https.RequestOptions): Promise<Response> {
+  const { url, signal } = request
+  const req = url.startsWith('https:') ? https.request(url, options) : http.request(url, options)
+  const abort = (): void => {
+    req.destroy()
+  }
+  return new Promise<Response>((resolve, reject) => {
+    signal.addEventListener('abort', abort)
+    // An answer that has begun tells by itself when it is cut.
+    const closed = (): void => reject(new Error('the connection was closed'))
+    req.on('error', reject).once('close', closed)
+    req.once('response', (answer) => {
+      req.off('close', closed)
+      readAnswer(answer, request).then(resolve, reject)
+    })
+    if (signal.aborted) abort()
+    else sendContent(req, request).catch(reject)
+  }).finally(() => {
+    signal.removeEventListener('abort', abort)
+    // After an early answer nobody wants the rest of the content.
+    if (!req.writableFinished) req.destroy()
+  })
+}
+
+function requestOptions(
+  { method, headers, body }: TransportRequest,
+  agent: Agent | undefined,
+  expects: boolean,
+): https.RequestOptions {
+  return {
+    method,
+    ...(agent === undefined ? {} : { agent }),
+    headers: {
+      ...Object.fromEntries(headers),
+      ...(body.length === 0 ? {} : { 'Content-Length': contentSize(body) }),
+      ...(expects ? { Expect: '100-continue' } : {}),
+    },
+  }
+}
+
+async function sendContent(req: http.ClientRequest, request: TransportRequest): Promise<void> {
+  const { body, onProgress } = request
+  const writer = new ContentWriter(req)
+  if (req.hasHeader('expect')) await untilContinue(req)
+  let sent = 0
+  for (const piece of body) {
+    for await (const chunk of readPiece(piece)) {
+      if (!(await writer.write(chunk))) return
+      sent += chunk.byteLength
+      onProgress(sent)
+    }
+  }
+  req.end()
+}
+
+/** Resolves when the server wants the content, or leaves it open; with an answer, when all is over. */
+function untilContinue(req: http.ClientRequest): Promise<void> {
+  return new Promise((resolve) => {
+    let timer: NodeJS.Timeout | undefined
+    const settle = (): void => {
+      clearTimeout(timer)
+      resolve()
+    }
+    const startTimer = (): void => {
+      timer = setTimeout(settle, EXPECT_TIMEOUT)
+    }
+    req.once('continue', settle).once('response', settle).once('close', settle)
+    // The time to connect is not the server's.
+    req.once('socket', (socket) => {
+      if (socket.connecting) socket.once('connect', startTimer)
+      else startTimer()
+    })
+  })
+}
+
+/** Writes chunk after chunk until the answer or the end of the connection comes. */
+class ContentWriter {
+  readonly #req: http.ClientRequest
+  #isOver = false
+  #wake = (): void => undefined
+
+  constructor(req: http.ClientRequest) {
+    this.#req = req
+    const stop = (): void => {
+      this.#isOver = true
+      this.#wake()
+    }
+    req.once('response', stop).once('close', stop)
+  }
+
+  /** Resolves with true when the system has taken the chunk, with false when nobody wants more. */
+  async write(chunk: Uint8Array): Promise<boolean> {
+    if (this.#isOver) return false
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve
+      this.#req.write(chunk, () => resolve())
+    })
+    return !this.#isOver
+  }
+}
+
+async function* readPiece(piece: Piece): AsyncGenerator<Uint8Array, void, undefined> {
+  if (piece instanceof Uint8Array) yield piece
+  else yield* piece.stream()
+}
+
+async function readAnswer(
+  answer: http.IncomingMessage,
+  { onAnswer }: TransportRequest,
+): Promise<Response> {
+  const headers = new Headers()
+  for (const [name, values = []] of Object.entries(answer.headersDistinct)) {
+    for (const value of values) headers.append(name, value)
+  }
+  const chunks: Uint8Array[] = []
+  let size = 0
+  onAnswer()
+  for await (const chunk of answer) {
+    if (!(chunk instanceof Uint8Array)) continue
+    onAnswer()
+    chunks.push(chunk)
+    size += chunk.byteLength
+    if (size > MAX_ANSWER) break
+  }
+  return toResponse(answer.statusCode ?? 0, headers, chunks)
+}

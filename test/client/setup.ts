@@ -1,0 +1,171 @@
+/** A server, a proxy in front of it, a clock that does not wait, and the clients that are tested. */
+import { once } from 'node:events'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+import express from 'express'
+import { partialUpload, prepareServer } from 'partial-upload'
+import * as web from 'partial-upload/client'
+import * as node from 'partial-upload/client/node'
+import { memoryStorage } from 'partial-upload/storage/memory'
+import { afterEach, beforeEach } from 'vitest'
+
+import { Proxy } from './proxy.ts'
+
+type Options = Partial<Parameters<typeof partialUpload>[0]>
+
+/** The public functions over each of the transports that Node has. */
+export const CLIENTS = [
+  ['node:http', node],
+  ['fetch', web],
+] as const
+
+/** Time that flies: waits for a retry end at once, watches only when a test says so. */
+export class TestClock {
+  /** The waits before retries, in milliseconds. */
+  readonly waits: number[] = []
+  readonly #watches = new Set<() => void>()
+  #now = 1_700_000_000_000
+
+  now(): number {
+    return this.#now
+  }
+
+  after(delay: number, callback: () => void): () => void {
+    if (delay === WATCH) {
+      this.#watches.add(callback)
+      return () => this.#watches.delete(callback)
+    }
+    this.waits.push(delay)
+    this.#now += delay
+    const timer = setImmediate(callback)
+    return () => clearImmediate(timer)
+  }
+
+  /** Lets the time of all watches be over. */
+  expire(): void {
+    for (const callback of this.#watches) callback()
+  }
+
+  /** How many requests are watched. */
+  get watches(): number {
+    return this.#watches.size
+  }
+}
+
+/** The time of a watch, by which the clock knows it. */
+const WATCH = 123_456
+
+/** A running server behind a proxy, fresh for each test. */
+export class Bench {
+  storage = memoryStorage()
+  proxy = new Proxy()
+  clock = new TestClock()
+  readonly failures: unknown[] = []
+  #options: Options = {}
+  #server = http.createServer()
+
+  async start(options: Options = {}): Promise<void> {
+    this.storage = memoryStorage()
+    this.#options = options
+    this.clock = new TestClock()
+    this.proxy = new Proxy()
+    await this.#listen(0)
+    await this.proxy.start(this.port)
+  }
+
+  async #listen(port: number): Promise<void> {
+    const app = express()
+    app.use('/files', partialUpload({ storage: this.storage, stallTimeout: 100, ...this.#options }))
+    app.use(((error: unknown, _req, res, _next) => {
+      this.failures.push(error)
+      res.status(500).end()
+    }) satisfies express.ErrorRequestHandler)
+    this.#server = prepareServer(http.createServer(app))
+    this.#server.listen(port, '127.0.0.1')
+    await once(this.#server, 'listening')
+  }
+
+  /** Ends the server's process, as far as a client can tell, and starts it again. */
+  async restart(): Promise<void> {
+    const { port } = this
+    await this.kill()
+    await this.#listen(port)
+  }
+
+  async kill(): Promise<void> {
+    this.#server.closeAllConnections()
+    this.#server.close()
+    await once(this.#server, 'close')
+  }
+
+  /** Starts again with other options. */
+  async configure(options: Options): Promise<void> {
+    this.#options = options
+    await this.restart()
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  /** The resource, through the proxy. */
+  get url(): string {
+    return `${this.proxy.origin}/files/a.bin`
+  }
+
+  /** The resource, past the proxy. */
+  get direct(): string {
+    return `http://127.0.0.1:${this.port}/files/a.bin`
+  }
+
+  /** Options of a call that fails fast and waits for nothing. */
+  get options() {
+    const times = { stallTimeout: WATCH, answerTimeout: WATCH }
+    return { clock: this.clock, random: () => 1, ...times }
+  }
+
+  /** What is stored: `∅`, `I(4/10)` or `C(10)`. */
+  async state(): Promise<string> {
+    const response = await fetch(this.direct, { method: 'HEAD' })
+    const size = response.headers.get('content-length')
+    if (response.status === 404) return '∅'
+    if (response.status === 200) return `C(${size})`
+    return `I(${size}/${response.headers.get('content-range')?.split('/')[1] ?? '?'})`
+  }
+
+  async stored(): Promise<Buffer> {
+    return Buffer.from(await (await fetch(this.direct)).arrayBuffer())
+  }
+
+  /** Leaves the first bytes of an upload of `bytes` on the server. */
+  async leave(bytes: Uint8Array, size: number): Promise<void> {
+    const range = `Content-Range: bytes 0-${size - 1}/${bytes.byteLength}\r\n\r\n`
+    await fetch(this.direct, {
+      method: 'PATCH',
+      headers: { 'Content-Type': 'message/byteranges' },
+      body: Buffer.concat([Buffer.from(range), bytes.subarray(0, size)]),
+    })
+  }
+}
+
+/** Starts a bench before each test and stops it after. */
+export function useBench(options: Options = {}): Bench {
+  const bench = new Bench()
+  beforeEach(async () => bench.start(options))
+  afterEach(async () => {
+    await bench.proxy.stop()
+    await bench.kill()
+  })
+  return bench
+}
+
+/** Bytes that tell their position, and one sequence from another. */
+export function pattern(size: number, seed = 1): Buffer {
+  const bytes = Buffer.alloc(size)
+  for (let i = 0; i < size; i++) bytes[i] = ((i * 31) ^ (i >> 8) ^ (i >> 16)) * seed
+  return bytes
+}
+
+export const KiB = 1024
+export const MiB = 1024 * 1024

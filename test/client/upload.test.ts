@@ -1,0 +1,461 @@
+import { ClientError as NodeError } from 'partial-upload/client/node'
+import { describe, expect, test } from 'vitest'
+
+import { CLIENTS, KiB, MiB, pattern, useBench } from './setup.ts'
+
+const FILE = pattern(3 * MiB)
+
+describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
+  const bench = useBench()
+
+  test('creates a resource in one request', async () => {
+    const response = await upload(bench.url, new Blob([FILE], { type: 'video/mp4' })).done
+
+    expect(response.status).toBe(201)
+    expect(await bench.state()).toBe(`C(${FILE.length})`)
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+    expect(bench.proxy.story('HEAD')).toEqual(['*+0 → 404'])
+    expect(bench.proxy.story()).toEqual([`0+${FILE.length} → 201`])
+    expect(bench.proxy.seen[1]?.headers['if-none-match']).toBe('*')
+    expect((await fetch(bench.direct)).headers.get('content-type')).toBe('video/mp4')
+  })
+
+  test.each([0, 1, 64 * KiB])('asks nothing before it sends %i bytes', async (size) => {
+    const bytes = pattern(size)
+
+    const response = await upload(bench.url, bytes, bench.options).done
+
+    expect(response.status).toBe(201)
+    expect(await bench.state()).toBe(`C(${size})`)
+    expect((await bench.stored()).equals(bytes)).toBe(true)
+    expect(bench.proxy.seen.map(({ method }) => method)).toEqual(['PATCH'])
+  })
+
+  test('goes on with what a cut connection has left', async () => {
+    bench.proxy.fail('PATCH', { kind: 'cut', after: 2 * MiB })
+
+    const response = await upload(bench.url, FILE, bench.options).done
+
+    const [first, second, ...more] = bench.proxy.seen.filter(({ method }) => method === 'PATCH')
+    expect(response.status).toBe(201)
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+    expect(second?.start).toBeGreaterThan(2 * MiB - 200)
+    expect(second?.data).toBe(FILE.length - (second?.start ?? 0))
+    expect(second?.headers['if-match']).toMatch(/^"/)
+    expect(first?.status).toBeNull()
+    expect(more).toEqual([])
+  })
+
+  test('survives a server that is killed and started in the middle', async () => {
+    bench.proxy.fail('PATCH', { kind: 'stall', after: MiB })
+    const running = upload(bench.url, FILE, bench.options)
+
+    await bench.proxy.stalled()
+    await bench.restart()
+    await running.done
+
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+    expect(bench.proxy.seen.at(-1)?.start).toBeGreaterThan(0)
+  })
+
+  test('goes on in a new process where another one stopped', async () => {
+    await bench.leave(FILE, MiB)
+
+    const response = await upload(bench.url, FILE, bench.options).done
+
+    expect(response.status).toBe(201)
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+    expect(bench.proxy.story()).toEqual([`${MiB}+${2 * MiB} → 201`])
+    expect(bench.proxy.story('GET')).toHaveLength(2)
+  })
+
+  test('sends nothing if all is there', async () => {
+    await bench.leave(FILE, FILE.length)
+
+    const response = await upload(bench.url, FILE, bench.options).done
+
+    expect(response.status).toBe(200)
+    expect(response.headers.get('etag')).toMatch(/^"/)
+    expect(bench.proxy.sent).toBe(0)
+  })
+
+  test('takes a creation whose answer was lost for its own', async () => {
+    const small = pattern(10 * KiB)
+    bench.proxy.fail('PATCH', { kind: 'lose' })
+
+    const response = await upload(bench.url, small, bench.options).done
+
+    expect(response.status).toBe(200)
+    expect((await bench.stored()).equals(small)).toBe(true)
+    expect(bench.proxy.story()).toEqual([`0+${small.length} → nothing`])
+  })
+
+  test('goes on after a 412 to a creation whose answer was lost', async () => {
+    const small = pattern(10 * KiB)
+    await bench.leave(small, 4 * KiB)
+
+    const response = await upload(bench.url, small, bench.options).done
+
+    expect(response.status).toBe(201)
+    expect((await bench.stored()).equals(small)).toBe(true)
+    expect(bench.proxy.story()).toEqual([`0+${small.length} → 412`, `${4 * KiB}+${6 * KiB} → 201`])
+    expect(bench.clock.waits).toEqual([])
+  })
+
+  test('takes the end for reached when the final answer was lost', async () => {
+    await bench.leave(FILE, MiB)
+    bench.proxy.fail('PATCH', { kind: 'lose' })
+
+    const response = await upload(bench.url, FILE, bench.options).done
+
+    expect(response.status).toBe(200)
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+    expect(bench.proxy.sent).toBe(2 * MiB)
+  })
+
+  test('asks again when another request has written meanwhile', async () => {
+    await bench.leave(FILE, MiB)
+    bench.proxy.fail('PATCH', {
+      kind: 'first',
+      act: async () => {
+        const range = `Content-Range: bytes ${MiB}-${MiB + 999}/*\r\n\r\n`
+        const body = Buffer.concat([Buffer.from(range), FILE.subarray(MiB, MiB + 1000)])
+        const headers = { 'Content-Type': 'message/byteranges' }
+        await fetch(bench.direct, { method: 'PATCH', headers, body })
+      },
+    })
+
+    await upload(bench.url, FILE, bench.options).done
+
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+    expect(bench.proxy.seen.at(-1)?.start).toBe(MiB + 1000)
+    expect(bench.proxy.seen.filter(({ status }) => status === 412)).toHaveLength(1)
+  })
+
+  test('starts over when the upload is gone', async () => {
+    bench.proxy.fail('PATCH', { kind: 'first', act: () => undefined })
+    bench.proxy.fail('PATCH', {
+      kind: 'first',
+      act: async () => {
+        await fetch(bench.direct, { method: 'DELETE' })
+      },
+    })
+
+    await upload(bench.url, FILE, { ...bench.options, segmentSize: 2 * MiB }).done
+
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+    expect(bench.proxy.story()).toEqual([
+      `0+${2 * MiB} → 202`,
+      `${2 * MiB}+${MiB} → 412`,
+      `0+${2 * MiB} → 202`,
+      `${2 * MiB}+${MiB} → 201`,
+    ])
+  })
+
+  test('finishes a resource that has all bytes, but is not finished', async () => {
+    await bench.leave(FILE, MiB)
+    const rest = upload(bench.url, FILE.subarray(0, MiB), { ...bench.options, segmentSize: MiB })
+    await expect(rest.done).rejects.toMatchObject({ code: 'ERR_DIFFERENT' })
+    const stream = upload(
+      `${bench.url}2`,
+      (async function* () {
+        yield FILE.subarray(0, MiB)
+      })(),
+      { ...bench.options, segmentSize: MiB },
+    )
+
+    expect((await stream.done).status).toBe(201)
+  })
+
+  test('sends a stream of unknown length in segments', async () => {
+    async function* chunks() {
+      for (let at = 0; at < FILE.length; at += 100_000) yield FILE.subarray(at, at + 100_000)
+    }
+
+    const response = await upload(bench.url, chunks(), { ...bench.options, segmentSize: MiB }).done
+
+    expect(response.status).toBe(201)
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+    expect(bench.proxy.story()).toEqual([
+      `0+${MiB} → 202`,
+      `${MiB}+${MiB} → 202`,
+      `${2 * MiB}+${MiB} → 201`,
+    ])
+  })
+
+  test('sends a stream on after a cut, and after an earlier process', async () => {
+    await bench.leave(FILE, 100 * KiB)
+    bench.proxy.fail('PATCH', { kind: 'cut', after: 500 * KiB })
+    const stream = new Blob([FILE]).stream()
+
+    await upload(bench.url, stream, { ...bench.options, segmentSize: MiB }).done
+
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+    expect(bench.proxy.seen.filter(({ start }) => start !== null)[0]?.start).toBe(100 * KiB)
+  })
+
+  test('sends an empty stream', async () => {
+    const stream = new Blob([]).stream()
+
+    const response = await upload(bench.url, stream, bench.options).done
+
+    expect(response.status).toBe(201)
+    expect(await bench.state()).toBe('C(0)')
+  })
+
+  test('tells how far it is', async () => {
+    const reports: number[] = []
+    const states: string[] = []
+
+    await upload(bench.url, FILE, {
+      ...bench.options,
+      segmentSize: MiB,
+      onProgress: ({ sent, size }) => {
+        expect(size).toBe(FILE.length)
+        reports.push(sent)
+      },
+      onState: ({ state }) => states.push(state),
+    }).done
+
+    expect(reports.at(0)).toBe(0)
+    expect(reports.at(-1)).toBe(FILE.length)
+    expect(reports).toEqual(reports.toSorted((a, b) => a - b))
+    expect(states).toEqual(['sending', 'done'])
+  })
+
+  test('pauses at once, and resumes from there', async () => {
+    bench.proxy.fail('PATCH', { kind: 'stall', after: MiB })
+    const states: string[] = []
+    const running = upload(bench.url, FILE, {
+      ...bench.options,
+      onState: ({ state }) => {
+        states.push(state)
+        if (state === 'paused') setImmediate(() => running.resume())
+      },
+    })
+
+    await bench.proxy.stalled()
+    running.pause()
+    await running.done
+
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+    expect(states.slice(0, 3)).toEqual(['sending', 'paused', 'checking'])
+    expect(bench.proxy.seen.filter(({ start }) => start === 0)).toHaveLength(1)
+    expect(running.status).toEqual({ state: 'done' })
+  })
+
+  test('rejects with the reason of the signal, and keeps what has arrived', async () => {
+    bench.proxy.fail('PATCH', { kind: 'stall', after: MiB })
+    const controller = new AbortController()
+    const reason = new Error('enough')
+    const running = upload(bench.url, FILE, { ...bench.options, signal: controller.signal })
+
+    await bench.proxy.stalled()
+    controller.abort(reason)
+
+    await expect(running.done).rejects.toBe(reason)
+    expect(running.status).toEqual({ state: 'failed', error: reason })
+  })
+
+  test('does not begin when the signal has aborted', async () => {
+    const signal = AbortSignal.abort()
+
+    await expect(upload(bench.url, FILE, { signal }).done).rejects.toBe(signal.reason)
+    expect(bench.proxy.seen).toEqual([])
+  })
+
+  test('sends no byte twice beyond what was in flight', async () => {
+    const file = pattern(24 * MiB)
+    for (let i = 0; i < 5; i++) bench.proxy.fail('PATCH', { kind: 'cut', after: 4 * MiB })
+
+    await upload(bench.url, file, bench.options).done
+
+    const patches = bench.proxy.seen.filter(({ method }) => method === 'PATCH')
+    expect(patches).toHaveLength(6)
+    expect((await bench.stored()).equals(file)).toBe(true)
+    // What the proxy, the server's request and the sockets between them hold at each cut.
+    expect(bench.proxy.sent - file.length).toBeLessThanOrEqual(5 * 256 * KiB)
+  })
+})
+
+describe.each(CLIENTS)('upload over %s to a URL that is in use', (_name, { upload }) => {
+  const bench = useBench()
+
+  test('refuses to go on with a different file', async () => {
+    await bench.leave(pattern(FILE.length, 3), MiB)
+
+    const failed = upload(bench.url, FILE, bench.options).done
+
+    await expect(failed).rejects.toMatchObject({ code: 'ERR_DIFFERENT', transient: false })
+    expect(bench.proxy.sent).toBe(0)
+    expect(await bench.state()).toBe(`I(${MiB}/${FILE.length})`)
+  })
+
+  test('refuses a finished file of another length', async () => {
+    await bench.leave(FILE.subarray(0, MiB), MiB)
+
+    const failed = upload(bench.url, FILE, bench.options).done
+
+    await expect(failed).rejects.toMatchObject({ code: 'ERR_DIFFERENT' })
+  })
+
+  test('refuses a file that differs only at the end of what is there', async () => {
+    const other = Buffer.from(FILE)
+    other[MiB - 1]! ^= 1
+    await bench.leave(other, MiB)
+
+    const failed = upload(bench.url, FILE, bench.options).done
+
+    await expect(failed).rejects.toMatchObject({ code: 'ERR_DIFFERENT' })
+  })
+
+  test('replaces a different file when told to', async () => {
+    await bench.leave(pattern(FILE.length, 3), FILE.length)
+
+    const response = await upload(bench.url, FILE, { ...bench.options, overwrite: true }).done
+
+    expect(response.status).toBe(201)
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+  })
+
+  test('goes on with the same file even when told to overwrite', async () => {
+    await bench.leave(FILE, MiB)
+
+    await upload(bench.url, FILE, { ...bench.options, overwrite: true }).done
+
+    expect(bench.proxy.sent).toBe(2 * MiB)
+    expect(bench.proxy.story('DELETE')).toEqual([])
+  })
+
+  test('refuses what the server does not let be compared', async () => {
+    await bench.configure({ exposeIncomplete: false })
+    await bench.leave(FILE, MiB)
+
+    const failed = upload(bench.url, FILE, bench.options).done
+
+    await expect(failed).rejects.toMatchObject({ code: 'ERR_UNVERIFIED' })
+  })
+
+  test('goes by the length alone when told to compare nothing', async () => {
+    await bench.configure({ exposeIncomplete: false })
+    await bench.leave(FILE, MiB)
+
+    await upload(bench.url, FILE, { ...bench.options, compareSize: 0 }).done
+
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+  })
+
+  test('trusts what its own cut creation has left where it can not compare', async () => {
+    await bench.configure({ exposeIncomplete: false })
+    bench.proxy.fail('PATCH', { kind: 'cut', after: MiB })
+
+    await upload(bench.url, FILE, bench.options).done
+
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+  })
+
+  test('lets another client upload the same file at the same time', async () => {
+    const one = upload(bench.url, FILE, { segmentSize: 256 * KiB, minDelay: 1 })
+    const two = upload(bench.url, FILE, { segmentSize: 256 * KiB, minDelay: 1 })
+
+    await Promise.all([one.done, two.done])
+
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+  })
+})
+
+describe.each(CLIENTS)('upload over %s in smaller segments', (_name, { upload }) => {
+  const bench = useBench()
+
+  test('halves them after a 413, and remembers', async () => {
+    bench.proxy.limit(MiB)
+
+    await upload(bench.url, FILE, bench.options).done
+
+    const accepted = bench.proxy.seen.filter(({ status }) => status === 202 || status === 201)
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+    expect(accepted.map(({ data }) => data)).toEqual([768 * KiB, 768 * KiB, 768 * KiB, 768 * KiB])
+  })
+
+  test('keeps to the limit that the problem document tells', async () => {
+    await bench.configure({ maxContentLength: MiB })
+
+    await upload(bench.url, FILE, bench.options).done
+
+    const accepted = bench.proxy.seen.filter(({ status }) => status === 202 || status === 201)
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+    expect(accepted[0]?.data).toBeGreaterThan(MiB - 200)
+    expect(Math.max(...accepted.map(({ data }) => data))).toBeLessThan(MiB)
+  })
+
+  test('uses them when something swallows a cut segment', async () => {
+    bench.proxy.fail('PATCH', { kind: 'swallow', after: 2 * MiB })
+
+    await upload(bench.url, FILE, bench.options).done
+
+    const accepted = bench.proxy.seen.filter(({ status }) => status === 202 || status === 201)
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+    expect(accepted.length).toBeGreaterThan(1)
+    expect(accepted[0]?.data).toBeLessThanOrEqual(2 * MiB)
+  })
+
+  test('sends digests that the server checks', async () => {
+    const options = { ...bench.options, contentDigest: true, reprDigest: true, segmentSize: MiB }
+
+    await upload(bench.url, FILE, options).done
+
+    const patches = bench.proxy.seen.filter(({ method }) => method === 'PATCH')
+    const expected = Buffer.from(await crypto.subtle.digest('SHA-256', FILE)).toString('base64')
+    const digest = (await fetch(bench.direct)).headers.get('repr-digest')
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+    expect(digest).toBe(`sha-256=:${expected}:`)
+    expect(patches.map(({ headers }) => headers['content-digest'])).toEqual([
+      expect.stringMatching(/^sha-256=:/),
+      expect.stringMatching(/^sha-256=:/),
+      expect.stringMatching(/^sha-256=:/),
+    ])
+  })
+
+  test('lets the server find a digest wrong', async () => {
+    await bench.leave(pattern(FILE.length, 3), MiB)
+    const options = { ...bench.options, compareSize: 0, reprDigest: true }
+
+    const failed = upload(bench.url, FILE, options).done
+
+    await expect(failed).rejects.toMatchObject({
+      status: 409,
+      problem: { code: 'ERR_REPR_DIGEST' },
+    })
+    expect(await bench.state()).toBe('∅')
+  })
+
+  test('hashes a stream on its way', async () => {
+    const stream = new Blob([FILE]).stream()
+
+    await upload(bench.url, stream, { ...bench.options, reprDigest: true, segmentSize: MiB }).done
+
+    const expected = Buffer.from(await crypto.subtle.digest('SHA-256', FILE)).toString('base64')
+    const digest = (await fetch(bench.direct)).headers.get('repr-digest')
+    expect(digest).toBe(`sha-256=:${expected}:`)
+  })
+})
+
+describe('the errors of an upload', () => {
+  const bench = useBench({ maxSize: 1000 })
+  const [, { upload }] = CLIENTS[0]
+
+  test('carry the problem document', async () => {
+    const error: unknown = await upload(bench.url, pattern(1001), bench.options).done.catch(
+      (reason: unknown) => reason,
+    )
+
+    expect(error).toBeInstanceOf(NodeError)
+    expect(error).toMatchObject({
+      code: 'ERR_RESPONSE',
+      status: 400,
+      transient: false,
+      problem: { code: 'ERR_SIZE_LIMIT', limit: 1000 },
+    })
+    expect(bench.proxy.seen).toHaveLength(1)
+  })
+})

@@ -1,0 +1,73 @@
+/** As much of `XMLHttpRequest` as a browser would give the client, over `node:http`. */
+import http from 'node:http'
+
+export class FakeXhr extends EventTarget {
+  readonly upload = new EventTarget()
+  status = 0
+  response: unknown = null
+  responseType = ''
+  withCredentials = false
+  #req: http.ClientRequest | null = null
+  #answer: http.IncomingMessage | null = null
+  #method = ''
+  #url = ''
+  readonly #headers: Record<string, string> = {}
+
+  open(method: string, url: string): void {
+    this.#method = method
+    this.#url = url
+  }
+
+  setRequestHeader(name: string, value: string): void {
+    this.#headers[name] = value
+  }
+
+  getAllResponseHeaders(): string {
+    const raw = this.#answer?.rawHeaders ?? []
+    return raw.map((text, i) => (i % 2 === 0 ? `${text.toLowerCase()}: ` : `${text}\r\n`)).join('')
+  }
+
+  send(body: Blob): void {
+    const headers = { ...this.#headers, 'Content-Length': body.size }
+    const req = http.request(this.#url, { method: this.#method, headers, agent: false })
+    this.#req = req
+    req.on('error', () => this.#end('error'))
+    req.on('response', (answer) => void this.#receive(answer))
+    void this.#write(req, body)
+  }
+
+  abort(): void {
+    this.#end('abort')
+    this.#req?.destroy()
+  }
+
+  async #write(req: http.ClientRequest, body: Blob): Promise<void> {
+    let loaded = 0
+    for await (const chunk of body.stream()) {
+      await new Promise((resolve) => {
+        req.write(chunk, resolve)
+      })
+      loaded += (chunk as Uint8Array).byteLength
+      this.upload.dispatchEvent(Object.assign(new Event('progress'), { loaded }))
+    }
+    req.end()
+  }
+
+  async #receive(answer: http.IncomingMessage): Promise<void> {
+    const chunks: Buffer[] = []
+    this.dispatchEvent(new Event('progress'))
+    for await (const chunk of answer) chunks.push(chunk as Buffer)
+    this.#answer = answer
+    this.status = answer.statusCode ?? 0
+    this.response = Uint8Array.from(Buffer.concat(chunks)).buffer
+    this.#end('load')
+  }
+
+  #ended = false
+
+  #end(type: string): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.dispatchEvent(new Event(type))
+  }
+}

@@ -42,8 +42,11 @@ export interface HandlerResponse {
   readonly status: number
   /** Fields, by their usual spelling. */
   readonly headers: Readonly<Record<string, string>>
-  /** Content; absent for none. An iterable is read to its end or returned early, exactly once. */
-  readonly body?: Uint8Array | AsyncIterable<Uint8Array>
+  /**
+   * Content; absent for none. Text goes out in one write with the head. An iterable is read to its end
+   * or returned early, exactly once.
+   */
+  readonly body?: string | Uint8Array | AsyncIterable<Uint8Array>
 }
 
 /** The client went away before its request had ended: there is nobody to answer. */

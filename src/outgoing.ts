@@ -15,14 +15,14 @@ export async function sendResponse(
   response: HandlerResponse,
 ): Promise<void> {
   const { body } = response
-  if (body === undefined || body instanceof Uint8Array) {
+  if (body === undefined || typeof body === 'string' || body instanceof Uint8Array) {
     if (!isOpen(res)) return
     sendHead(req, res, response)
     if (req.complete) {
       res.end(req.method === 'HEAD' ? undefined : body)
       return
     }
-    if (body !== undefined && req.method !== 'HEAD') res.write(body)
+    if (body && req.method !== 'HEAD') res.write(body)
   } else {
     await sendAll(req, res, response, body)
     if (!isOpen(res)) return
@@ -62,7 +62,9 @@ function sendHead(
   res.statusCode = status
   if (isUnassigned(status)) res.statusMessage = 'Incomplete Content'
   for (const [name, value] of Object.entries(headers)) setField(res, name, value)
-  if (body instanceof Uint8Array) res.setHeader('Content-Length', body.byteLength)
+  if (typeof body === 'string' || body instanceof Uint8Array) {
+    res.setHeader('Content-Length', Buffer.byteLength(body))
+  }
   if (!req.complete && !canDrain(req)) res.setHeader('Connection', 'close')
 }
 

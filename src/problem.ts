@@ -13,6 +13,6 @@ export function problemResponse(error: UploadError): HandlerResponse {
       'Cache-Control': 'no-store',
       ...headers,
     },
-    body: new TextEncoder().encode(JSON.stringify(document)),
+    body: JSON.stringify(document),
   }
 }

@@ -84,7 +84,7 @@ export function patch(
 
 /** The content of an answer. */
 export async function bodyOf({ body }: HandlerResponse): Promise<string> {
-  if (body === undefined) return ''
+  if (body === undefined || typeof body === 'string') return body ?? ''
   if (body instanceof Uint8Array) return Buffer.from(body).toString('latin1')
   const chunks: Uint8Array[] = []
   for await (const chunk of body) chunks.push(chunk)

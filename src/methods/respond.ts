@@ -32,7 +32,7 @@ export function writeResponse(
   if (final !== null) return customResponse(status, fields, final)
   return status === 200
     ? withProgress(status, fields, info)
-    : { status, headers: fields, ...(status === 204 ? {} : { body: new Uint8Array() }) }
+    : { status, headers: fields, ...(status === 204 ? {} : { body: '' }) }
 }
 
 /** `Preference-Applied` names a preference only if it is what was done (RFC 7240 §3). */
@@ -55,13 +55,13 @@ function customResponse(usual: number, fields: Fields, final: FinalResponse): Ha
   const status = final.status ?? (body !== undefined && usual === 204 ? 200 : usual)
   const headers = { ...fields, ...final.headers }
   if (body === undefined || status === 204) {
-    return { status, headers, ...(status === 204 ? {} : { body: new Uint8Array() }) }
+    return { status, headers, ...(status === 204 ? {} : { body: '' }) }
   }
   if (typeof body === 'string') {
     return {
       status,
       headers: { 'Content-Type': 'text/plain; charset=utf-8', ...headers },
-      body: new TextEncoder().encode(body),
+      body,
     }
   }
   return body instanceof Uint8Array ? { status, headers, body } : json(status, headers, body)
@@ -71,6 +71,6 @@ function json(status: number, fields: Fields, value: object): HandlerResponse {
   return {
     status,
     headers: { 'Content-Type': 'application/json', ...fields },
-    body: new TextEncoder().encode(JSON.stringify(value)),
+    body: JSON.stringify(value),
   }
 }

@@ -14,6 +14,8 @@ export interface Progress {
   readonly complete: boolean
   /** Length of the finished resource; null while unknown. */
   readonly completeLength: number | null
+  /** The length follows the bytes: the resource was finished, and no part has told a length. */
+  readonly isOpen: boolean
   /** Ranges written beyond `size`, in order, waiting for a later part of a multipart patch. */
   readonly ahead: readonly Range[]
 }
@@ -33,13 +35,20 @@ export interface TransitionRules {
   readonly gapStatus: number
 }
 
-const ABSENT: Progress = { size: 0, complete: false, completeLength: null, ahead: [] }
+const ABSENT: Progress = {
+  size: 0,
+  complete: false,
+  completeLength: null,
+  isOpen: false,
+  ahead: [],
+}
 
 /** The state a patch starts from. */
 export function progressOf(base: ResourceInfo | null): Progress {
   if (base === null) return ABSENT
-  const { size, complete, completeLength } = base
-  return { size, complete, completeLength: complete ? size : completeLength, ahead: [] }
+  const { size, complete } = base
+  const completeLength = complete ? size : base.completeLength
+  return { size, complete, completeLength, isOpen: complete, ahead: [] }
 }
 
 /**
@@ -52,17 +61,17 @@ export function advance(progress: Progress, part: Part, rules: TransitionRules):
   if (target.kind === 'size') return resize(progress, target.completeLength, rules)
 
   const completeLength = agreedLength(progress, target.completeLength)
-  if (!progress.complete && completeLength !== null && target.end > completeLength) {
+  const isOpen = progress.isOpen && target.completeLength === null
+  if (!isOpen && completeLength !== null && target.end > completeLength) {
     throw contradiction(
       progress,
       `range ends at ${target.end}, but the resource will have ${completeLength} bytes`,
     )
   }
   const { size, ahead } = include(progress, target)
-  if (progress.complete && target.completeLength === null) {
-    return { size, complete: true, completeLength: size, ahead }
-  }
-  return { size, complete: size === completeLength && ahead.length === 0, completeLength, ahead }
+  if (isOpen) return { size, complete: true, completeLength: size, isOpen, ahead }
+  const complete = size === completeLength && ahead.length === 0
+  return { size, complete, completeLength, isOpen, ahead }
 }
 
 /**
@@ -99,10 +108,10 @@ export function settle(
 
 /** The complete-length after a part that gives `announced`, or null if still unknown. */
 function agreedLength(progress: Progress, announced: number | null): number | null {
-  const { complete, completeLength } = progress
+  const { isOpen, completeLength } = progress
   const end = endOf(progress)
   if (announced === null) return completeLength
-  if (!complete && completeLength !== null && announced !== completeLength) {
+  if (!isOpen && completeLength !== null && announced !== completeLength) {
     throw contradiction(
       progress,
       `complete-length ${announced} is not the declared ${completeLength}`,
@@ -125,15 +134,18 @@ function endOf({ size, ahead }: Progress): number {
 /** `bytes *\/t`: announces, confirms or, for a finished resource, changes the length. */
 function resize(progress: Progress, completeLength: number, rules: TransitionRules): Progress {
   const { size, ahead } = progress
-  if (progress.complete && ahead.length === 0 && completeLength < size) {
-    if (rules.allowTruncate) return { size: completeLength, complete: true, completeLength, ahead }
+  const isOpen = false
+  if (progress.isOpen && ahead.length === 0 && completeLength < size) {
+    if (rules.allowTruncate) {
+      return { size: completeLength, complete: true, completeLength, isOpen, ahead }
+    }
     throw contradiction(
       progress,
       `complete-length ${completeLength} would cut ${size} stored bytes`,
     )
   }
   agreedLength(progress, completeLength)
-  return { size, complete: size === completeLength, completeLength, ahead }
+  return { size, complete: size === completeLength, completeLength, isOpen, ahead }
 }
 
 /** Adds a range to what is there and closes the gaps that it fills. */

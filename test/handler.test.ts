@@ -207,50 +207,47 @@ function apply(model: Model, one: Change): { readonly status: number; readonly n
 /** Bytes by position, with holes. */
 interface Draft {
   readonly bytes: readonly (string | undefined)[]
-  readonly length: number | null
-  readonly done: boolean
+  /** What the length must be; null as long as it follows from the bytes, or is unknown. */
+  readonly declared: number | null
+  readonly wasDone: boolean
 }
 
 function draftOf(model: Model): Draft {
-  if (model === null) return { bytes: [], length: null, done: false }
-  return { ...model, bytes: [...model.bytes] }
+  if (model === null) return { bytes: [], declared: null, wasDone: false }
+  const { bytes, length, done } = model
+  return { bytes: [...bytes], declared: done ? null : length, wasDone: done }
 }
 
-function write({ bytes, length, done }: Draft, part: Range): Draft | number {
+function write(draft: Draft, part: Range): Draft | number {
+  const { bytes, declared } = draft
   const next = [...bytes]
-  const end = part.start + part.data.length
-  if (
-    part.length !== null &&
-    (part.length < bytes.length || (!done && length !== null && part.length !== length))
-  )
-    return 409
-  const total = part.length ?? length
-  if (!(done && part.length === null) && total !== null && end > total) return 409
+  if (part.length !== null && declared !== null && part.length !== declared) return 409
+  if (part.length !== null && part.length < bytes.length) return 409
+  const length = part.length ?? declared
+  if (length !== null && part.start + part.data.length > length) return 409
   for (const [index, byte] of [...part.data].entries()) next[part.start + index] = byte
-  const whole = next.length === leading(next)
-  if (done && part.length === null) return { bytes: next, length: leading(next), done: true }
-  return { bytes: next, length: total, done: whole && next.length === total }
+  return { ...draft, bytes: next, declared: length }
 }
 
 function resize(model: Model, length: number): Draft | number {
   const draft = draftOf(model)
-  if (draft.done && length < draft.bytes.length) {
-    return { bytes: draft.bytes.slice(0, length), length, done: true }
-  }
-  if (length < draft.bytes.length) return 409
-  if (!draft.done && draft.length !== null && draft.length !== length) return 409
-  return { ...draft, length, done: draft.bytes.length === length }
+  if (!draft.wasDone && length < draft.bytes.length) return 409
+  if (draft.declared !== null && draft.declared !== length) return 409
+  return { ...draft, bytes: draft.bytes.slice(0, length), declared: length }
 }
 
 function settled(model: Model, draft: Draft | number): ReturnType<typeof apply> {
   if (typeof draft === 'number') return { status: draft, next: model }
-  const size = leading(draft.bytes)
-  if (draft.bytes.length > size) {
+  const { bytes, declared, wasDone } = draft
+  const size = leading(bytes)
+  if (bytes.length > size) {
     return { status: model === null && size === 0 ? 404 : 409, next: model }
   }
   const ever = model?.ever ?? false
-  const next = { ...draft, bytes: draft.bytes.join(''), ever: ever || draft.done }
-  if (!draft.done) return { status: 202, next }
+  const length = declared ?? (wasDone ? size : null)
+  const done = length === size
+  const next = { bytes: bytes.join(''), length, done, ever: ever || done }
+  if (!done) return { status: 202, next }
   return { status: ever ? 204 : 201, next }
 }
 

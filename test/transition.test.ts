@@ -134,7 +134,6 @@ describe('several parts', () => {
     ['C(10)', '0-1/20 2-3/20', 'I(10/20)'],
     ['C(32)', '2-2/34 32-33/34', 'C(34)'],
     ['C(10)', '*/4 0-1/4', 'C(4)'],
-    ['C(10)', '*/4 4-5/6', 'C(6)'],
     // The range of one part must fit the length that another gives, wherever it lies.
     ['∅', '2-3/* 0-1/2', 'ERR_COMPLETE_LENGTH'],
     ['∅', '2-3/* 0-0/3', 'ERR_COMPLETE_LENGTH'],
@@ -144,6 +143,14 @@ describe('several parts', () => {
     ['C(10)', '12-13/* 10-11/12', 'ERR_COMPLETE_LENGTH'],
     ['C(10)', '12-13/* */12', 'ERR_COMPLETE_LENGTH'],
     ['C(10)', '12-13/* */4', 'ERR_COMPLETE_LENGTH'],
+    // A length that is reached in the middle of the patch still holds for the rest of it.
+    ['∅', '0-3/4 4-4/*', 'ERR_COMPLETE_LENGTH'],
+    ['I(4/10)', '4-9/* 10-10/*', 'ERR_COMPLETE_LENGTH'],
+    ['I(4/10)', '4-9/* 10-11/12', 'ERR_COMPLETE_LENGTH'],
+    ['I(4/10)', '4-9/* */8', 'ERR_COMPLETE_LENGTH'],
+    ['C(10)', '10-11/12 12-12/*', 'ERR_COMPLETE_LENGTH'],
+    ['C(10)', '*/4 4-5/*', 'ERR_COMPLETE_LENGTH'],
+    ['C(10)', '10-11/* 12-12/*', 'C(13)'],
   ])('take %s with %s to %s', (given, parts, then) => {
     expect(outcome(given, parts)).toBe(then)
   })
@@ -264,41 +271,30 @@ function partText(): fc.Arbitrary<string> {
 function modelOutcome(given: string, parts: readonly string[]): string {
   const base = resource(given)
   const isThere: boolean[] = Array.from({ length: base?.size ?? 0 }, () => true)
-  let length = base?.completeLength ?? null
-  // A finished resource that is patched without a complete-length is as long as its bytes.
-  let isFinished = base?.complete ?? false
+  // What the length must be; null as long as it follows from the bytes, or is unknown.
+  let declared = base === null || base.complete ? null : base.completeLength
 
   for (const text of parts) {
-    const change = target(text)
-    const received = leading(isThere)
+    const { kind, completeLength, ...range } = { start: 0, end: 0, ...target(text) }
     const end = isThere.lastIndexOf(true) + 1
-    if (change.kind === 'size' && isFinished && end === received && change.completeLength < end) {
-      isThere.length = change.completeLength
-      length = change.completeLength
-      continue
+    const isFree = base?.complete === true && declared === null
+    if (completeLength !== null) {
+      if (declared !== null && completeLength !== declared) return 'ERR_COMPLETE_LENGTH'
+      const isCut = kind === 'size' && isFree && end === leading(isThere)
+      if (completeLength < end && !isCut) return 'ERR_COMPLETE_LENGTH'
+      declared = completeLength
+      isThere.length = Math.min(isThere.length, declared)
     }
-    const announced = change.completeLength
-    if (announced !== null) {
-      if (!isFinished && length !== null && announced !== length) return 'ERR_COMPLETE_LENGTH'
-      if (announced < end) return 'ERR_COMPLETE_LENGTH'
-      length = announced
-    }
-    if (change.kind === 'range') {
-      if (!isFinished && length !== null && change.end > length) return 'ERR_COMPLETE_LENGTH'
-      for (let at = change.start; at < change.end; at++) isThere[at] = true
-      if (isFinished && announced === null) {
-        length = leading(isThere)
-        continue
-      }
-    }
-    isFinished = leading(isThere) === length && leading(isThere) === isThere.lastIndexOf(true) + 1
+    if (declared !== null && range.end > declared) return 'ERR_COMPLETE_LENGTH'
+    for (let at = range.start; at < range.end; at++) isThere[at] = true
   }
 
   const size = leading(isThere)
   if (isThere.lastIndexOf(true) >= size) {
     return base === null && size === 0 ? 'ERR_NOT_FOUND' : 'ERR_GAP'
   }
-  return isFinished ? `C(${size})` : `I(${size}/${length ?? '*'})`
+  const isFinished = base?.complete === true && declared === null
+  return isFinished || size === declared ? `C(${size})` : `I(${size}/${declared ?? '*'})`
 }
 
 function leading(isThere: readonly boolean[]): number {

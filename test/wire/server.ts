@@ -77,6 +77,8 @@ export class TestServer {
   port = 0
   #server = http.createServer()
   readonly #connections: Connection[] = []
+  /** Those that wait for the next request, after a success. */
+  #idle: Connection[] = []
   #paths = 0
 
   async start(
@@ -111,6 +113,7 @@ export class TestServer {
   /** Ends the connections of one test, and tells whether the middleware failed in it. */
   hangUp(): void {
     for (const connection of this.#connections.splice(0)) connection.socket.destroy()
+    this.#idle = []
     expect(this.failures.splice(0)).toEqual([])
   }
 
@@ -133,19 +136,22 @@ export class TestServer {
     return `/files/r${this.#paths}`
   }
 
-  /** One request on its own connection. */
+  /** One request, on a connection that has nothing else to do. */
   async send(
     method: string,
     path: string,
     fields: readonly string[] = [],
     body: Bytes = '',
   ): Promise<Answer> {
-    const connection = await Connection.open(this.port)
-    try {
-      return await connection.send(request(method, path, fields, body)).answer(method)
-    } finally {
-      connection.socket.destroy()
-    }
+    const connection = this.#takeIdle() ?? (await this.connect())
+    const answer = await connection.send(request(method, path, fields, body)).answer(method)
+    if (answer.status < 400) this.#idle.push(connection)
+    return answer
+  }
+
+  #takeIdle(): Connection | undefined {
+    const connection = this.#idle.pop()
+    return connection?.isOpen === false ? this.#takeIdle() : connection
   }
 
   /** A PATCH with message/byteranges. */
@@ -189,10 +195,8 @@ export class TestServer {
   }
 
   async snapshot(path: string): Promise<Snapshot> {
-    const connection = await Connection.open(this.port)
-    const head = await connection.send(request('HEAD', path)).answer('HEAD')
-    const get = await connection.send(request('GET', path)).answer()
-    connection.socket.destroy()
+    const head = await this.head(path)
+    const get = await this.send('GET', path)
     return {
       state: stateOf(head),
       etag: field(head, 'etag'),

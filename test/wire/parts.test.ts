@@ -156,6 +156,33 @@ describe.each(CORNERS)('a multipart over $name', (combination) => {
       409,
     ],
     [
+      'a part past the declared length that an earlier one reaches',
+      'I(4/10)',
+      [
+        ['bytes 4-9/*', 'EFGHIJ'],
+        ['bytes 10-10/*', 'K'],
+      ],
+      409,
+    ],
+    [
+      'a part that tells another length after one that reaches the declared one',
+      'I(4/10)',
+      [
+        ['bytes 4-9/*', 'EFGHIJ'],
+        ['bytes 10-11/12', 'KL'],
+      ],
+      409,
+    ],
+    [
+      'a part past the length that an earlier one tells and reaches',
+      '∅',
+      [
+        ['bytes 0-3/4', 'ABCD'],
+        ['bytes 4-4/*', 'E'],
+      ],
+      409,
+    ],
+    [
       'no start',
       '∅',
       [

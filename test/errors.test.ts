@@ -65,7 +65,7 @@ describe('a problem document', () => {
         'Retry-After': '1',
       },
     })
-    expect(JSON.parse(new TextDecoder().decode(body as Uint8Array))).toEqual({
+    expect(JSON.parse(Buffer.from(body as Uint8Array | string).toString())).toEqual({
       type: 'about:blank',
       title: 'The range begins beyond the end of the resource',
       status: 409,

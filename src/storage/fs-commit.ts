@@ -13,6 +13,7 @@ import { hiddenPath, keyConflict, lookUp, makeParents, removeParents } from './f
 import type { Place } from './fs-place.ts'
 import { copyState, identity, newTag, writeRecord } from './fs-record.ts'
 import type { Durability, FsRecord } from './fs-record.ts'
+import type { Uploads } from './fs-uploads.ts'
 import { completeInfo, find } from './fs-version.ts'
 import type { Complete, Found, Incomplete } from './fs-version.ts'
 
@@ -30,6 +31,8 @@ export interface Site {
   readonly fsync: Fsync
   /** The holds of the store. */
   readonly holds: Holds
+  /** The uploads of the store that wait for their next segment. */
+  readonly uploads: Uploads
 }
 
 /** Data in the hidden folder. */
@@ -196,9 +199,10 @@ export async function removePublished(place: Place, replaced: string): Promise<v
 
 /** Removes a resource and says whether there was one. The caller holds the key's lock. */
 export async function removeResource(site: Site): Promise<boolean> {
-  const { place, holds } = site
+  const { place, holds, uploads } = site
   const found = await find(place)
   holds.lose(place.hash, 0, null)
+  await uploads.drop(place.hash)
   const published = await lookUp(place)
   if (published.kind === 'file') await ifThere(unlink(place.published))
   // Removed before the record: without the file that tells nothing, without it the file would.

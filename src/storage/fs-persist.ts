@@ -33,17 +33,30 @@ export class PersistWriter implements Writer {
   readonly #data: string
   /** As it is on the disk. */
   #record: FsRecord | null
-  #file: FileHandle | null = null
+  /** Of the record; null once this writer has changed it. */
+  #stamp: string | null
+  #file: FileHandle | null
   #size: number
   #ended = false
 
-  /** Takes over `hold`, which tells when another writer has changed the resource. */
-  constructor(site: Site, hold: Hold, found: Absent | Incomplete, initial: ResourceState) {
+  /**
+   * Takes over `hold`, which tells when another writer has changed the resource, and the data file if
+   * it is open already. The stamp is that of the record.
+   */
+  constructor(
+    site: Site,
+    hold: Hold,
+    found: Absent | Incomplete,
+    initial: ResourceState,
+    { stamp, file }: { readonly stamp: string | null; readonly file: FileHandle | null },
+  ) {
     this.base = found.kind === 'absent' ? null : found.info
     this.#site = site
     this.#hold = hold
     this.#initial = initial
     this.#record = found.kind === 'absent' ? null : found.record
+    this.#stamp = stamp
+    this.#file = file
     this.#data = this.#record?.data ?? newDataName(site.place)
     this.#size = this.base?.size ?? 0
   }
@@ -139,6 +152,7 @@ export class PersistWriter implements Writer {
   async #settle(): Promise<void> {
     const record = this.#record
     if (record === null || (record.pinnedSize === null && !record.unsettled)) return
+    this.#stamp = null
     this.#record = await settle(this.#site.place, await this.#open(), record)
   }
 
@@ -155,6 +169,7 @@ export class PersistWriter implements Writer {
 
   async #finish(file: FileHandle, state: ResourceState): Promise<ResourceInfo> {
     await this.#assertCurrent()
+    this.#stamp = null
     return publish(this.#site, { name: this.#data, file }, state, this.#record)
   }
 
@@ -167,6 +182,7 @@ export class PersistWriter implements Writer {
     if (record === null || record.unsettled || !sameState(record.state, state)) {
       await this.#assertCurrent()
       record = newRecord(place, this.#data, state)
+      this.#stamp = null
       await replaceRecord(place, this.#record, record, this.#durability())
     }
     return incompleteInfo(record, size, mtimeMs)
@@ -177,6 +193,7 @@ export class PersistWriter implements Writer {
   }
 
   async #putRecord(record: FsRecord): Promise<void> {
+    this.#stamp = null
     await writeRecord(this.#site.place, record, this.#durability())
     this.#record = record
   }
@@ -211,9 +228,16 @@ export class PersistWriter implements Writer {
     }
   }
 
+  /** Lets go of the file: for the next segment if nothing but its length has changed. */
   async #end(): Promise<void> {
+    const { place, holds, uploads } = this.#site
+    const file = this.#file
+    const record = this.#record
+    const stamp = this.#hold.lost ? null : this.#stamp
     this.#ended = true
-    this.#site.holds.drop(this.#hold)
-    await this.#file?.close()
+    holds.drop(this.#hold)
+    if (file === null) return
+    if (record === null || stamp === null) await file.close()
+    else await uploads.put(place.hash, { record, stamp, file })
   }
 }

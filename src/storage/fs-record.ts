@@ -4,7 +4,7 @@
  */
 
 import { randomBytes } from 'node:crypto'
-import { open, rename, unlink } from 'node:fs/promises'
+import { open, rename, stat, unlink } from 'node:fs/promises'
 import type { BigIntStats } from 'node:fs'
 import type { ResourceState } from './adapter.ts'
 import { ifThere, syncDirectory } from './fs-io.ts'
@@ -75,6 +75,12 @@ export async function readRecord({ record }: Pick<Place, 'record'>): Promise<str
   } finally {
     await file.close()
   }
+}
+
+/** Tells the file of the record from any other, as none is ever changed in place; null if there is none. */
+export async function stampRecord({ record }: Place): Promise<string | null> {
+  const found = await ifThere(stat(record))
+  return found === null ? null : `${found.ino}-${found.size}-${found.mtimeMs}`
 }
 
 /** Reads the text of a record; null where a power cut has left something else. */

@@ -17,7 +17,9 @@ import { HIDDEN, keyConflict, place } from './fs-place.ts'
 import type { Folders } from './fs-place.ts'
 import { PersistWriter } from './fs-persist.ts'
 import { openVersion } from './fs-reader.ts'
+import { stampRecord } from './fs-record.ts'
 import { sweep } from './fs-sweep.ts'
+import { Uploads } from './fs-uploads.ts'
 import { find } from './fs-version.ts'
 
 /** Where and how safely files are stored. */
@@ -52,11 +54,13 @@ export function fsStorage({ directory, fsync = 'complete' }: FsStorageOptions): 
     throw new TypeError(`fsync must be one of ${FSYNC.join(', ')}, not ${JSON.stringify(fsync)}`)
   }
   const holds = new Holds()
+  const uploads = new Uploads()
   const folders = once(() => prepare(resolve(directory), holds))
   const site = async (key: string): Promise<Site> => ({
     place: place(await folders(), key),
     fsync,
     holds,
+    uploads,
   })
   return {
     async head(key) {
@@ -111,12 +115,20 @@ async function openWriter(site: Site, options: OpenWriterOptions): Promise<Write
 }
 
 async function chooseWriter(site: Site, hold: Hold, options: OpenWriterOptions): Promise<Writer> {
+  const { transaction, replace, initial } = options
+  const upload = await site.uploads.take(site.place)
+  if (upload !== null && transaction === 'persist' && !replace) {
+    return new PersistWriter(site, hold, upload.found, initial, upload)
+  }
+  await upload?.file.close()
+
+  // Before the record is read: if it is replaced in between, the stamp fits no record later.
+  const stamp = await stampRecord(site.place)
   const found = await repair(site, await find(site.place), hold)
   if (found.kind === 'absent' && found.isBlocked) throw keyConflict()
-  const { transaction, replace, initial } = options
   const mayPersist = found.kind === 'absent' || (found.kind === 'incomplete' && !replace)
   if (transaction === 'persist' && mayPersist) {
-    return new PersistWriter(site, hold, found, initial)
+    return new PersistWriter(site, hold, found, initial, { stamp, file: null })
   }
   return new AtomicWriter(site, hold, found, replace ? 'empty' : 'base')
 }

@@ -1,0 +1,84 @@
+/**
+ * Uploads between two segments. Their data file stays open for a while, so that the next segment
+ * costs two looks and a write, and no opening, reading and closing.
+ */
+
+import type { FileHandle } from 'node:fs/promises'
+import { hiddenPath } from './fs-place.ts'
+import type { Place } from './fs-place.ts'
+import { formatRecord, stampRecord } from './fs-record.ts'
+import type { FsRecord } from './fs-record.ts'
+import { incompleteInfo } from './fs-version.ts'
+import type { Incomplete } from './fs-version.ts'
+
+/** Files that may wait for their next segment at a time. */
+const MAX_WAITING = 64
+/** How long each may wait, in milliseconds. */
+const MAX_WAIT = 5000
+
+/** What is known of an upload that waits. */
+export interface Upload {
+  /** Its record as it is on the disk. */
+  readonly record: FsRecord
+  /** Tells the file of that record from any other. */
+  readonly stamp: string
+  /** Its data file. */
+  readonly file: FileHandle
+}
+
+/** An upload that goes on. */
+export interface TakenUpload extends Upload {
+  /** Its current version. */
+  readonly found: Incomplete
+}
+
+interface Waiting extends Upload {
+  readonly timer: NodeJS.Timeout
+}
+
+/** The waiting uploads of one store, by the hash of their key. */
+export class Uploads {
+  readonly #waiting = new Map<string, Waiting>()
+
+  /** Takes over the file of an upload; closes the one that has waited longest if there are too many. */
+  async put(hash: string, upload: Upload): Promise<void> {
+    await this.drop(hash)
+    const timer = setTimeout(() => void this.drop(hash).catch(() => {}), MAX_WAIT).unref()
+    this.#waiting.set(hash, { ...upload, timer })
+    const [oldest] = this.#waiting.keys()
+    if (this.#waiting.size > MAX_WAITING && oldest !== undefined) await this.drop(oldest)
+  }
+
+  /** Hands out an upload with its current version; null unless it is as it was left, or longer. */
+  async take(place: Place): Promise<TakenUpload | null> {
+    const upload = this.#remove(place.hash)
+    if (upload === undefined) return null
+    const { record, stamp, file } = upload
+    try {
+      const [currentStamp, data] = await Promise.all([stampRecord(place), file.stat()])
+      if (currentStamp === stamp && data.nlink > 0) {
+        const info = incompleteInfo(record, data.size, data.mtimeMs)
+        const path = hiddenPath(place, record.data)
+        const revision = formatRecord(record)
+        return { ...upload, found: { kind: 'incomplete', record, path, info, revision } }
+      }
+    } catch (error) {
+      await file.close()
+      throw error
+    }
+    await file.close()
+    return null
+  }
+
+  /** Closes the file of an upload, if it waits. */
+  async drop(hash: string): Promise<void> {
+    await this.#remove(hash)?.file.close()
+  }
+
+  #remove(hash: string): Waiting | undefined {
+    const upload = this.#waiting.get(hash)
+    clearTimeout(upload?.timer)
+    this.#waiting.delete(hash)
+    return upload
+  }
+}

@@ -1,6 +1,6 @@
 /** The digests that a client sends along (RFC 9530). Loaded only when they are asked for. */
 import type { UploadOptions } from './options.ts'
-import type { ByteSource } from './source.ts'
+import type { ByteSource } from './byte-source.ts'
 import type { Hash, Piece, Platform } from './transport.ts'
 
 /** Bytes of the source in memory at a time. */

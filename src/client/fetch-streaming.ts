@@ -1,6 +1,6 @@
 /** Content as a stream for `fetch`, where that streams over HTTP/1.1: outside of browsers. */
 import { ClientError } from './error.ts'
-import { sourceError } from './source.ts'
+import { sourceError } from './byte-source.ts'
 import type { Piece, TransportRequest } from './transport.ts'
 
 /** The part of `fetch`'s options that says what is sent. */

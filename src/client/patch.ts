@@ -6,14 +6,14 @@ import { encodeFields, encodeMessage, type MessagePart, type PatchDocument } fro
 import { resolveOptions, type Progress, type RequestOptions } from './options.ts'
 import { createProgressMeter } from './progress.ts'
 import { askStatus, compareRange, endsOf } from './resource.ts'
-import { contentSize, pieceSize, type Piece, type Platform } from './transport.ts'
+import { contentSize, pieceSize, type Platform } from './transport.ts'
 
 /** Bytes and where they go. */
-export interface PatchRange<Data = Blob | Uint8Array> {
+export interface PatchRange {
   /** Position of the first byte, at most the size of the resource. */
   readonly start: number
   /** What is written there. It may reach beyond the end of the resource. */
-  readonly data: Data
+  readonly data: Blob | Uint8Array
 }
 
 /** Options of `patch`. */
@@ -50,7 +50,7 @@ export interface PatchOptions extends RequestOptions {
  */
 export async function sendPatch(
   url: string | URL,
-  ranges: readonly PatchRange<Piece>[],
+  ranges: readonly PatchRange[],
   options: PatchOptions,
   platform: Platform,
 ): Promise<Response> {
@@ -87,7 +87,7 @@ export async function sendPatch(
   })
 }
 
-function encode(ranges: readonly PatchRange<Piece>[], options: PatchOptions): PatchDocument {
+function encode(ranges: readonly PatchRange[], options: PatchOptions): PatchDocument {
   const { length = null, contentType = '' } = options
   const parts = ranges.map((range) => ({ ...range, completeLength: length, contentType }))
   const [part, ...more] = parts
@@ -118,7 +118,7 @@ function encodeMultipart(parts: readonly MessagePart[]): PatchDocument {
 /** The state of the resource if both ends of every range are as the patch would have made them. */
 async function findApplied(
   connection: Connection,
-  ranges: readonly PatchRange<Piece>[],
+  ranges: readonly PatchRange[],
   { length }: PatchOptions,
   signal: AbortSignal,
 ): Promise<Response | null> {
@@ -135,8 +135,7 @@ async function findApplied(
   return response
 }
 
-async function readRange(data: Piece, start: number, end: number): Promise<Uint8Array> {
+async function readRange(data: Blob | Uint8Array, start: number, end: number): Promise<Uint8Array> {
   if (data instanceof Uint8Array) return data.subarray(start, end)
-  if (data instanceof Blob) return new Uint8Array(await data.slice(start, end).arrayBuffer())
-  throw new TypeError('the data of a range must be bytes or a Blob')
+  return new Uint8Array(await data.slice(start, end).arrayBuffer())
 }

@@ -1,7 +1,7 @@
 /** What is at a URL: asking for it, comparing it with a source, removing it. */
 import { ClientError, isTransient, responseError } from './error.ts'
 import { exchange, type Connection } from './exchange.ts'
-import type { ByteSource } from './source.ts'
+import type { ByteSource } from './byte-source.ts'
 
 /** What a server tells of a resource. */
 export interface ResourceStatus {

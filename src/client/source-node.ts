@@ -2,11 +2,11 @@
 import type { Stats } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 
-import { sourceError, type ByteSource } from './source.ts'
+import { sourceError, type ByteSource } from './byte-source.ts'
 import type { Streamable } from './transport.ts'
 
 /** Bytes of one read. */
-const CHUNK_SIZE = 256 * 1024
+const CHUNK_SIZE = 1024 * 1024
 
 /** Opens a file by its path. `close()` closes it. */
 export async function openPath(path: string | URL): Promise<ByteSource> {

@@ -1,5 +1,5 @@
 /** Streams as sources: their bytes come once, and are held until the server has them. */
-import { sourceError, type ByteSource } from './source.ts'
+import { sourceError, type ByteSource } from './byte-source.ts'
 import type { Piece } from './transport.ts'
 
 /** Reads from a stream; `tap` sees all of its bytes in order. */

@@ -1,39 +1,11 @@
 /** Where the bytes come from: what can be read again, and what can be read only once. */
-import { ClientError } from './error.ts'
-import type { Piece } from './transport.ts'
+import { sourceError, type ByteSource, type OpenSource } from './byte-source.ts'
 
 /**
  * What `upload` sends. Of a `Blob` nothing is read into memory beyond what is being sent; a stream is
  * held in memory segment by segment, since a cut segment has to be sent again.
  */
 export type Source = Blob | Uint8Array | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>
-
-/** The bytes of a source by position. */
-export interface ByteSource {
-  /** Length in bytes; null until the end has been read. */
-  readonly size: number | null
-  /** Media type; empty if unknown. */
-  readonly type: string
-  /** Whether bytes can be read only once and in order, apart from the last ones that were read. */
-  readonly once: boolean
-  /**
-   * Reads a range into memory; less of it where the source ends.
-   *
-   * @throws ClientError `ERR_SOURCE`
-   */
-  read(start: number, end: number): Promise<Uint8Array>
-  /**
-   * The range as content of a request; less of it where the source ends.
-   *
-   * @throws ClientError `ERR_SOURCE`
-   */
-  slice(start: number, end: number): Promise<Piece>
-  /** Frees what the source holds. */
-  close(): Promise<void>
-}
-
-/** Opens a source; `tap` sees all bytes of one that is read only once, in order. */
-export type OpenSource = (tap: (bytes: Uint8Array) => void) => Promise<ByteSource>
 
 /**
  * Makes out what a caller gave. What streams need is loaded only for streams.
@@ -47,11 +19,6 @@ export function sourceOpener(source: Source): OpenSource {
     return async (tap) => (await import('./source-stream.ts')).openStream(source, tap)
   }
   throw new TypeError('the source must be a Blob, bytes or a stream')
-}
-
-/** Makes the error for a source that can't be read. */
-export function sourceError(message: string, cause?: unknown): ClientError {
-  return new ClientError('ERR_SOURCE', message, { cause })
 }
 
 function blobSource(blob: Blob): ByteSource {

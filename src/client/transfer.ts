@@ -7,7 +7,7 @@ import { encodeMessage, type PatchDocument } from './message.ts'
 import type { UploadOptions } from './options.ts'
 import { askStatus, compare, removeResource, strongTag, type ResourceStatus } from './resource.ts'
 import { SegmentLimit } from './segment-limit.ts'
-import type { ByteSource } from './source.ts'
+import type { ByteSource } from './byte-source.ts'
 import { pieceSize } from './transport.ts'
 
 /** Up to this size a file is sent without asking first what is there. */

@@ -2,6 +2,7 @@
  * Requests with `fetch`. Content streams, so that progress and backpressure are real, except in
  * service workers: there browsers stream over HTTP/2 only, and the content goes as one Blob.
  */
+import { sourceError } from './byte-source.ts'
 import { MAX_ANSWER, toResponse, type Piece, type Transport } from './transport.ts'
 
 /** Sends a request with the platform's `fetch`. */
@@ -27,7 +28,7 @@ export function toBlob(pieces: readonly Piece[]): Blob {
   return new Blob(
     pieces.map((piece) => {
       if (piece instanceof Uint8Array || piece instanceof Blob) return piece
-      throw new TypeError('files by path need partial-upload/client/node')
+      throw sourceError('files by path need partial-upload/client/node')
     }),
   )
 }

@@ -14,6 +14,8 @@ import {
   type TransportRequest,
 } from './transport.ts'
 
+/** Bytes of one write: on a slow line, progress and stalls are seen in steps of this. */
+const WRITE_SIZE = 64 * 1024
 /** From here on the server is asked first: a refusal then costs no bytes (RFC 9110 §10.1.1). */
 const EXPECT_SIZE = 64 * 1024
 /** How long the server may think about that, in milliseconds: not every one knows how to say yes. */
@@ -82,9 +84,12 @@ async function sendContent(req: http.ClientRequest, request: TransportRequest): 
   let sent = 0
   for (const piece of body) {
     for await (const chunk of readPiece(piece)) {
-      if (!(await writer.write(chunk))) return
-      sent += chunk.byteLength
-      onProgress(sent)
+      for (let at = 0; at < chunk.byteLength; at += WRITE_SIZE) {
+        const slice = chunk.subarray(at, at + WRITE_SIZE)
+        if (!(await writer.write(slice))) return
+        sent += slice.byteLength
+        onProgress(sent)
+      }
     }
   }
   req.end()

@@ -5,7 +5,7 @@ import { connect, type Connection } from './exchange.ts'
 import { checkNumber, resolveOptions, type UploadOptions, type UploadStatus } from './options.ts'
 import { createProgressMeter } from './progress.ts'
 import { pause, Retry } from './retry.ts'
-import type { OpenSource } from './source.ts'
+import type { OpenSource } from './byte-source.ts'
 import { Transfer } from './transfer.ts'
 import type { Platform } from './transport.ts'
 

@@ -4,7 +4,7 @@ import { CLIENTS, KiB, pattern, useBench } from './setup.ts'
 
 const FILE = pattern(100 * KiB)
 
-describe.each(CLIENTS)('patch over %s', (_name, { patch, status }) => {
+describe.each(CLIENTS)('patch over %s', (_name, { patch, remove, status }) => {
   const bench = useBench()
 
   async function expectStored(changes: readonly (readonly [number, string])[]): Promise<void> {
@@ -109,6 +109,14 @@ describe.each(CLIENTS)('patch over %s', (_name, { patch, status }) => {
     })
 
     await expect(failed).rejects.toMatchObject({ status: 412 })
+  })
+
+  test('goes with a way to remove what is there', async () => {
+    await bench.leave(FILE, FILE.length)
+
+    await remove(bench.url)
+
+    expect(await status(bench.url)).toBeNull()
   })
 
   test('can be aborted', async () => {

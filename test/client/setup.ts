@@ -4,7 +4,7 @@ import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 import express from 'express'
-import { partialUpload, prepareServer } from 'partial-upload'
+import { partialUpload, prepareServer, type StorageAdapter } from 'partial-upload'
 import * as web from 'partial-upload/client'
 import * as node from 'partial-upload/client/node'
 import { memoryStorage } from 'partial-upload/storage/memory'
@@ -58,7 +58,9 @@ const WATCH = 123_456
 
 /** A running server behind a proxy, fresh for each test. */
 export class Bench {
-  storage = memoryStorage()
+  #storage: StorageAdapter = memoryStorage()
+  /** Opens the storage of a server that starts. */
+  #open = (): StorageAdapter => this.#storage
   proxy = new Proxy()
   clock = new TestClock()
   readonly failures: unknown[] = []
@@ -66,7 +68,8 @@ export class Bench {
   #server = http.createServer()
 
   async start(options: Options = {}): Promise<void> {
-    this.storage = memoryStorage()
+    this.#storage = memoryStorage()
+    this.#open = () => this.#storage
     this.#options = options
     this.clock = new TestClock()
     this.proxy = new Proxy()
@@ -76,7 +79,7 @@ export class Bench {
 
   async #listen(port: number): Promise<void> {
     const app = express()
-    app.use('/files', partialUpload({ storage: this.storage, stallTimeout: 100, ...this.#options }))
+    app.use('/files', partialUpload({ storage: this.#open(), stallTimeout: 100, ...this.#options }))
     app.use(((error: unknown, _req, res, _next) => {
       this.failures.push(error)
       res.status(500).end()
@@ -97,6 +100,12 @@ export class Bench {
     this.#server.closeAllConnections()
     this.#server.close()
     await once(this.#server, 'close')
+  }
+
+  /** Starts again with a storage that each start opens anew. */
+  async store(open: () => StorageAdapter): Promise<void> {
+    this.#open = open
+    await this.restart()
   }
 
   /** Starts again with other options. */

@@ -1,4 +1,9 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+
 import { ClientError as NodeError } from 'partial-upload/client/node'
+import { fsStorage } from 'partial-upload/storage/fs'
 import { describe, expect, test } from 'vitest'
 
 import { CLIENTS, KiB, MiB, pattern, useBench } from './setup.ts'
@@ -275,6 +280,27 @@ describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
     expect((await bench.stored()).equals(file)).toBe(true)
     // What the proxy, the server's request and the sockets between them hold at each cut.
     expect(bench.proxy.sent - file.length).toBeLessThanOrEqual(5 * 256 * KiB)
+  })
+})
+
+describe.each(CLIENTS)('upload over %s to a server with files', (_name, { upload }) => {
+  const bench = useBench()
+
+  test('survives that the server is killed twice, and opens its files anew', async () => {
+    const directory = await mkdtemp(path.join(tmpdir(), 'partial-upload-client-'))
+    await bench.store(() => fsStorage({ directory }))
+    bench.proxy.fail('PATCH', { kind: 'stall', after: MiB })
+    bench.proxy.fail('PATCH', { kind: 'stall', after: MiB })
+    const running = upload(bench.url, FILE, bench.options)
+
+    for (let i = 0; i < 2; i++) {
+      await bench.proxy.stalled()
+      await bench.restart()
+    }
+    await running.done
+
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+    await rm(directory, { recursive: true })
   })
 })
 

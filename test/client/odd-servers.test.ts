@@ -1,0 +1,175 @@
+import { once } from 'node:events'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+import { afterEach, describe, expect, test } from 'vitest'
+
+import { CLIENTS, KiB, MiB, pattern, TestClock } from './setup.ts'
+
+const FILE = pattern(100 * KiB)
+
+type Answer = readonly [status: number, headers?: http.OutgoingHttpHeaders, body?: string | Buffer]
+
+describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { upload, status }) => {
+  const servers: http.Server[] = []
+
+  afterEach(() => {
+    for (const server of servers.splice(0)) {
+      server.closeAllConnections()
+      server.close()
+    }
+  })
+
+  /** Answers each method by its script, the last line again and again; returns the URL and a log. */
+  async function serve(script: Readonly<Record<string, readonly Answer[]>>) {
+    const log: http.IncomingMessage[] = []
+    const counts: Record<string, number> = {}
+    const server = http.createServer((req, res) => {
+      log.push(req)
+      req.resume().on('end', () => {
+        const method = req.method ?? ''
+        const lines = script[method] ?? []
+        const index = (counts[method] = (counts[method] ?? -1) + 1)
+        const [code, headers, body] = lines[Math.min(index, lines.length - 1)] ?? [405]
+        res.writeHead(code, headers).end(body)
+      })
+    })
+    servers.push(server.listen(0, '127.0.0.1'))
+    await once(server, 'listening')
+    return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, log }
+  }
+
+  const incomplete = { 'Content-Length': 1000, 'Content-Range': `bytes 0-999/${FILE.length}` }
+  const fast = { random: () => 0, retries: 2 }
+
+  test('and ignores Range is not read to its end', async () => {
+    const { url } = await serve({
+      HEAD: [[299, incomplete]],
+      GET: [[200, {}, Buffer.alloc(3 * MiB)]],
+    })
+
+    await expect(upload(url, FILE, fast).done).rejects.toMatchObject({ code: 'ERR_UNVERIFIED' })
+  })
+
+  test('and sends more than was asked for is a different file', async () => {
+    const { url } = await serve({
+      HEAD: [[299, incomplete]],
+      GET: [[206, {}, FILE.subarray(0, 1001)]],
+    })
+
+    await expect(upload(url, FILE, fast).done).rejects.toMatchObject({ code: 'ERR_DIFFERENT' })
+  })
+
+  test('and changes while it is looked at is asked again', async () => {
+    const { url, log } = await serve({
+      HEAD: [[299, { ...incomplete, ETag: '"a"' }]],
+      GET: [[412], [503], [206, {}, FILE.subarray(0, 1000)]],
+      PATCH: [[201]],
+    })
+
+    expect((await upload(url, FILE, fast).done).status).toBe(201)
+    expect(log.map(({ method }) => method).join(' ')).toBe('HEAD GET HEAD GET HEAD GET PATCH')
+  })
+
+  test('and whose proxy weakens entity tags gets none back', async () => {
+    const { url, log } = await serve({
+      HEAD: [[299, { ...incomplete, ETag: 'W/"a"' }]],
+      GET: [[206, {}, FILE.subarray(0, 1000)]],
+      PATCH: [[202, { ETag: 'W/"b"' }], [201]],
+    })
+
+    await upload(url, FILE, { segmentSize: 50 * KiB }).done
+
+    expect(log.map(({ headers }) => headers['if-match'])).toEqual(Array(4).fill(undefined))
+  })
+
+  test('and hides its lengths can not be resumed', async () => {
+    const { url } = await serve({ HEAD: [[299, { 'Transfer-Encoding': 'chunked' }]] })
+
+    await expect(status(url)).rejects.toMatchObject({
+      code: 'ERR_RESPONSE',
+      message: 'HEAD was answered without a Content-Length',
+    })
+  })
+
+  test('and tells the length by the range alone is understood', async () => {
+    const chunked = { 'Transfer-Encoding': 'chunked' }
+    const { url } = await serve({
+      HEAD: [
+        [299, { ...chunked, 'Content-Range': 'bytes 0-9/*' }],
+        [299, { ...chunked, 'Content-Range': 'bytes */7' }],
+      ],
+    })
+
+    expect(await status(url)).toMatchObject({ size: 10, length: null, complete: false })
+    expect(await status(url)).toMatchObject({ size: 0, length: 7, complete: false })
+  })
+
+  test('and takes all bytes, but never finishes, is given up', async () => {
+    const all = { 'Content-Length': FILE.length, 'Content-Range': `bytes 0-99/*` }
+    const { url, log } = await serve({
+      HEAD: [[404], [299, all]],
+      PATCH: [[202]],
+    })
+
+    await expect(upload(url, FILE, fast).done).rejects.toMatchObject({
+      message: 'all bytes are sent, but the server waits for more',
+    })
+    expect(log.filter(({ method }) => method === 'PATCH')).toHaveLength(3)
+  })
+
+  test('and finds every segment too long is believed in the end', async () => {
+    const limit = JSON.stringify({ limit: 10 * MiB })
+    const { url, log } = await serve({ HEAD: [[404]], PATCH: [[413, {}, limit]] })
+
+    await expect(upload(url, FILE, fast).done).rejects.toMatchObject({ status: 413 })
+    expect(log.filter(({ method }) => method === 'PATCH')).toHaveLength(17)
+  })
+
+  test('and removes nothing is not overwritten', async () => {
+    const { url } = await serve({
+      HEAD: [[200, { 'Content-Length': 5 }]],
+      DELETE: [[403]],
+    })
+
+    await expect(upload(url, FILE, { overwrite: true }).done).rejects.toMatchObject({
+      message: 'DELETE was answered with 403',
+    })
+  })
+
+  test('and never answers is left alone after a while', async () => {
+    const server = http.createServer(() => undefined)
+    servers.push(server.listen(0, '127.0.0.1'))
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const clock = new TestClock()
+    server.on('request', () => clock.expire())
+
+    const failed = status(`http://127.0.0.1:${port}/`, { clock, stallTimeout: 123_456, retries: 1 })
+
+    await expect(failed).rejects.toMatchObject({ code: 'ERR_STALL', transient: true })
+    expect(clock.waits).toHaveLength(1)
+  })
+})
+
+test('a server that does not know the expectation gets the content at once', async () => {
+  const [, { upload }] = CLIENTS[0]
+  const expectations: unknown[] = []
+  const server = http.createServer((req, res) => {
+    req.resume().on('end', () => res.writeHead(req.method === 'HEAD' ? 404 : 201).end())
+  })
+  server.on('checkContinue', (req: http.IncomingMessage, res: http.ServerResponse) => {
+    expectations.push(req.headers.expect)
+    res.writeHead(417).end()
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+
+  const response = await upload(`http://127.0.0.1:${port}/`, FILE).done
+
+  expect(response.status).toBe(201)
+  expect(expectations).toEqual(['100-continue'])
+  server.closeAllConnections()
+  server.close()
+})

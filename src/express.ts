@@ -89,9 +89,17 @@ function pathBelowMount(req: IncomingMessage): string | null {
 }
 
 function requestHeaders(req: IncomingMessage): RequestHeaders {
-  // `req.headers` joins or drops repeated fields in ways that depend on the field.
-  const all = (name: string): readonly string[] => req.headersDistinct[name] ?? []
-  return { all, get: (name) => (name in req.headersDistinct ? all(name).join(', ') : null) }
+  return {
+    get: (name) => {
+      const value = req.headers[name]
+      return value === undefined ? null : String(value)
+    },
+    // From the raw lines: of some fields `req.headers` has only the first.
+    all: (name) =>
+      req.rawHeaders.filter(
+        (_, index, lines) => index % 2 === 1 && lines[index - 1]?.toLowerCase() === name,
+      ),
+  }
 }
 
 function bindHooks<Request extends IncomingMessage>(

@@ -36,6 +36,9 @@ export interface Locker {
   acquire(key: string, options: AcquireOptions): Promise<Lock>
 }
 
+/** A revoked holder has at least this many milliseconds to let go. */
+const LEAST_GRACE = 1000
+
 interface Holder {
   isRevoked: boolean
   listener: () => void
@@ -119,7 +122,7 @@ async function waitInLine(queue: Queue, { wait, stall }: AcquireOptions): Promis
       holder.isRevoked = true
       holder.listener()
       // The holder still has to store what arrived before it can let go.
-      deadline = Math.max(deadline, now + wait)
+      deadline = Math.max(deadline, now + Math.max(wait, LEAST_GRACE))
     }
     if (now >= deadline) {
       giveUp()

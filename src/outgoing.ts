@@ -1,5 +1,6 @@
 /** Sends a response over Node, and leaves the connection either usable or closed. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { formatHttpDate } from './fields/http-date.ts'
 import type { HandlerResponse } from './http.ts'
 import { isUnassigned } from './settings.ts'
 
@@ -61,6 +62,8 @@ function sendHead(
 ): void {
   res.statusCode = status
   if (isUnassigned(status)) res.statusMessage = 'Incomplete Content'
+  // Node's own Date may be a second old: Last-Modified would lie after it (RFC 9110 §8.8.2.1).
+  res.setHeader('Date', formatHttpDate(new Date()))
   for (const [name, value] of Object.entries(headers)) setField(res, name, value)
   if (typeof body === 'string' || body instanceof Uint8Array) {
     res.setHeader('Content-Length', Buffer.byteLength(body))
@@ -95,7 +98,7 @@ function untilDrained(res: ServerResponse): Promise<void> {
  * the end of the content, so that a large upload would go on to its end; this one cuts it before.
  */
 export function boundContent(req: IncomingMessage, res: ServerResponse): void {
-  if (req.complete || isAwaitingContinue(req)) return
+  if (req.complete) return
   if (!canDrain(req)) res.setHeader('Connection', 'close')
   void drain(req)
 }

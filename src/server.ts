@@ -1,8 +1,11 @@
 /** What long uploads need from the server that an app runs in. */
 import { IncomingMessage, type Server, type ServerResponse } from 'node:http'
 
+/** A second listener would answer each request that expects 100 Continue twice. */
+const PREPARED = new WeakSet<Server>()
+
 /**
- * Prepares a Node HTTP or HTTPS server for long uploads, and returns it.
+ * Prepares a Node HTTP or HTTPS server for long uploads, and returns it. Twice does no harm.
  *
  * - A request that expects 100 Continue gets it when the app begins to read the content, on every
  *   route: a request that is refused before that costs the client no upload (RFC 9110 §10.1.1).
@@ -13,6 +16,8 @@ import { IncomingMessage, type Server, type ServerResponse } from 'node:http'
  */
 export function prepareServer<T extends Server>(server: T): T {
   server.requestTimeout = 0
+  if (PREPARED.has(server)) return server
+  PREPARED.add(server)
   server.on('checkContinue', (req: IncomingMessage, res: ServerResponse) => {
     continueOnRead(req, res)
     server.emit('request', req, res)

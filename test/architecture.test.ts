@@ -43,9 +43,12 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   settings: ['options'],
   handler: ['errors', 'http', 'methods', 'problem'],
   incoming: ['errors', 'http'],
-  outgoing: ['http', 'settings'],
+  outgoing: ['fields', 'http', 'settings'],
   server: [],
   client: ['errors', 'fields', 'media', 'media/part'],
+  'client/node': ['client', 'client/source-node', 'client/transport-node'],
+  'client/source-node': ['client'],
+  'client/transport-node': ['client'],
   express: [
     'errors',
     'handler',
@@ -64,7 +67,16 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** The layers that know Node; all others run wherever JavaScript does. */
-const NODE_LAYERS = ['express', 'incoming', 'outgoing', 'server', 'storage']
+const NODE_LAYERS = [
+  'client/node',
+  'client/source-node',
+  'client/transport-node',
+  'express',
+  'incoming',
+  'outgoing',
+  'server',
+  'storage',
+]
 
 /** Layer → the packages that it may import. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {

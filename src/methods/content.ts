@@ -79,9 +79,10 @@ export async function readContent(
   request: HandlerRequest,
   options: ContentOptions,
 ): Promise<Content> {
-  const { length, bufferSize } = options
+  const { length, bufferSize, digests } = options
   if (length === null || length > bufferSize) {
-    return { isWhole: false, body: guard(request.body, options) }
+    const isChecked = length !== null && digests.length === 0
+    return { isWhole: false, body: isChecked ? request.body : guard(request.body, options) }
   }
   const chunks: (readonly Uint8Array[])[] = []
   for await (const batch of guard(once(request.readAll()), options)) chunks.push(batch)

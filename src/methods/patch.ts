@@ -204,11 +204,16 @@ async function receive(
   } catch (error) {
     // Where only the end of the message is missing, completion depends on what is stored.
     if (isCut(error) && writer.transaction === 'persist' && session.isWhole) return
-    if (error instanceof UploadError && error.code === 'ERR_LENGTH') await writer.rollback()
+    if (isExcess(error)) await writer.rollback()
     throw error
   }
   incoming.end()
   session.settle()
+}
+
+/** Whether the client sent more than it may: then nothing of it counts. */
+function isExcess(error: unknown): boolean {
+  return error instanceof UploadError && ['ERR_LENGTH', 'ERR_CONTENT_LIMIT'].includes(error.code)
 }
 
 /** Whether the content ended early for a reason that says nothing about what came before. */

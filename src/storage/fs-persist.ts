@@ -3,6 +3,7 @@
  * tells how far it has come. An append costs one system call and no bookkeeping.
  */
 
+import { fstatSync } from 'node:fs'
 import { open, unlink } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import type { ResourceInfo, ResourceState, Writer } from './adapter.ts'
@@ -33,8 +34,10 @@ export class PersistWriter implements Writer {
   readonly #data: string
   /** As it is on the disk. */
   #record: FsRecord | null
-  /** Of the record; null once this writer has changed it. */
+  /** Of the record's file; null once this writer has changed it. */
   #stamp: string | null
+  /** The text of the record as this writer found it. */
+  readonly #revision: string
   #file: FileHandle | null
   #size: number
   #ended = false
@@ -56,6 +59,7 @@ export class PersistWriter implements Writer {
     this.#initial = initial
     this.#record = found.kind === 'absent' ? null : found.record
     this.#stamp = stamp
+    this.#revision = found.revision
     this.#file = file
     this.#data = this.#record?.data ?? newDataName(site.place)
     this.#size = this.base?.size ?? 0
@@ -176,7 +180,8 @@ export class PersistWriter implements Writer {
   async #advance(file: FileHandle, state: ResourceState): Promise<ResourceInfo> {
     const { place, fsync } = this.#site
     if (fsync === 'segment') await file.datasync()
-    const { nlink, size, mtimeMs } = await file.stat()
+    // An open file: the system answers from memory.
+    const { nlink, size, mtimeMs } = fstatSync(file.fd)
     if (nlink === 0 || size !== this.#size) throw changedMeanwhile()
     let record = this.#record
     if (record === null || record.unsettled || !sameState(record.state, state)) {
@@ -238,6 +243,6 @@ export class PersistWriter implements Writer {
     holds.drop(this.#hold)
     if (file === null) return
     if (record === null || stamp === null) await file.close()
-    else await uploads.put(place.hash, { record, stamp, file })
+    else await uploads.put(place.hash, { record, revision: this.#revision, stamp, file })
   }
 }

@@ -1,6 +1,6 @@
 /** Where a resource of the file store is: the rules of its key, and its paths. */
 
-import { createHash, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { lstat, mkdir, realpath, rmdir } from 'node:fs/promises'
 import type { BigIntStats } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -43,16 +43,16 @@ export interface Place extends Folders {
  */
 export function place({ root, hidden }: Folders, key: string): Place {
   const segments = parseKey(key)
-  const hash = createHash('sha256').update(key).digest('base64url')
+  const digest = hash('sha256', key, 'base64url')
   const parents = segments.slice(1).map((_, index) => join(root, ...segments.slice(0, index + 1)))
   return {
     root,
     hidden,
     key,
-    hash,
+    hash: digest,
     parents,
     published: join(root, ...segments),
-    record: join(hidden, `${hash}.json`),
+    record: join(hidden, `${digest}.json`),
   }
 }
 

@@ -4,8 +4,8 @@
  */
 
 import { randomBytes } from 'node:crypto'
-import { open, rename, stat, unlink } from 'node:fs/promises'
-import type { BigIntStats } from 'node:fs'
+import { open, rename, unlink } from 'node:fs/promises'
+import type { BigIntStats, Stats } from 'node:fs'
 import type { ResourceState } from './adapter.ts'
 import { ifThere, syncDirectory } from './fs-io.ts'
 import { hiddenPath } from './fs-place.ts'
@@ -54,7 +54,13 @@ export function copyState(state: ResourceState): ResourceState {
 
 /** Tells whether two states are the same. */
 export function sameState(a: ResourceState, b: ResourceState): boolean {
-  return JSON.stringify(copyState(a)) === JSON.stringify(copyState(b))
+  return (
+    a.complete === b.complete &&
+    a.everComplete === b.everComplete &&
+    a.completeLength === b.completeLength &&
+    a.contentType === b.contentType &&
+    a.reprDigest === b.reprDigest
+  )
 }
 
 /** The text of a record: two versions of a resource never share one. */
@@ -77,10 +83,9 @@ export async function readRecord({ record }: Pick<Place, 'record'>): Promise<str
   }
 }
 
-/** Tells the file of the record from any other, as none is ever changed in place; null if there is none. */
-export async function stampRecord({ record }: Place): Promise<string | null> {
-  const found = await ifThere(stat(record))
-  return found === null ? null : `${found.ino}-${found.size}-${found.mtimeMs}`
+/** Tells the file of a record from any other, as none is ever changed in place. */
+export function stampOf({ ino, size, mtimeMs }: Stats): string {
+  return `${ino}-${size}-${mtimeMs}`
 }
 
 /** Reads the text of a record; null where a power cut has left something else. */

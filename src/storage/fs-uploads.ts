@@ -3,10 +3,11 @@
  * costs two looks and a write, and no opening, reading and closing.
  */
 
+import { fstatSync, statSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { hiddenPath } from './fs-place.ts'
 import type { Place } from './fs-place.ts'
-import { formatRecord, stampRecord } from './fs-record.ts'
+import { stampOf } from './fs-record.ts'
 import type { FsRecord } from './fs-record.ts'
 import { incompleteInfo } from './fs-version.ts'
 import type { Incomplete } from './fs-version.ts'
@@ -20,6 +21,8 @@ const MAX_WAIT = 5000
 export interface Upload {
   /** Its record as it is on the disk. */
   readonly record: FsRecord
+  /** The text of that record. */
+  readonly revision: string
   /** Tells the file of that record from any other. */
   readonly stamp: string
   /** Its data file. */
@@ -49,25 +52,25 @@ export class Uploads {
     if (this.#waiting.size > MAX_WAITING && oldest !== undefined) await this.drop(oldest)
   }
 
-  /** Hands out an upload with its current version; null unless it is as it was left, or longer. */
+  /**
+   * Hands out an upload with its current version; null unless it is as it was left, or longer.
+   *
+   * The looks are synchronous: of a file that is open, and of one that was read seconds ago, the
+   * system answers from memory, in a tenth of the time that a thread of the pool takes to wake up.
+   */
   async take(place: Place): Promise<TakenUpload | null> {
     const upload = this.#remove(place.hash)
     if (upload === undefined) return null
-    const { record, stamp, file } = upload
-    try {
-      const [currentStamp, data] = await Promise.all([stampRecord(place), file.stat()])
-      if (currentStamp === stamp && data.nlink > 0) {
-        const info = incompleteInfo(record, data.size, data.mtimeMs)
-        const path = hiddenPath(place, record.data)
-        const revision = formatRecord(record)
-        return { ...upload, found: { kind: 'incomplete', record, path, info, revision } }
-      }
-    } catch (error) {
+    const { record, revision, stamp, file } = upload
+    const recordFile = statSync(place.record, { throwIfNoEntry: false })
+    const data = fstatSync(file.fd)
+    if (recordFile === undefined || stampOf(recordFile) !== stamp || data.nlink === 0) {
       await file.close()
-      throw error
+      return null
     }
-    await file.close()
-    return null
+    const info = incompleteInfo(record, data.size, data.mtimeMs)
+    const path = hiddenPath(place, record.data)
+    return { ...upload, found: { kind: 'incomplete', record, path, info, revision } }
   }
 
   /** Closes the file of an upload, if it waits. */

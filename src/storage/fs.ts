@@ -4,7 +4,7 @@
  * data of what is not finished yet. Made for the file systems of Linux and macOS.
  */
 
-import { mkdir, realpath } from 'node:fs/promises'
+import { mkdir, realpath, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { OpenWriterOptions, StorageAdapter, Writer } from './adapter.ts'
 import { AtomicWriter } from './fs-atomic.ts'
@@ -12,12 +12,12 @@ import { removeResource, repair } from './fs-commit.ts'
 import type { Fsync, Site } from './fs-commit.ts'
 import type { Hold } from './fs-holds.ts'
 import { Holds } from './fs-holds.ts'
-import { reportFull } from './fs-io.ts'
+import { ifThere, reportFull } from './fs-io.ts'
 import { HIDDEN, keyConflict, place } from './fs-place.ts'
 import type { Folders } from './fs-place.ts'
 import { PersistWriter } from './fs-persist.ts'
 import { openVersion } from './fs-reader.ts'
-import { stampRecord } from './fs-record.ts'
+import { stampOf } from './fs-record.ts'
 import { sweep } from './fs-sweep.ts'
 import { Uploads } from './fs-uploads.ts'
 import { find } from './fs-version.ts'
@@ -123,7 +123,8 @@ async function chooseWriter(site: Site, hold: Hold, options: OpenWriterOptions):
   await upload?.file.close()
 
   // Before the record is read: if it is replaced in between, the stamp fits no record later.
-  const stamp = await stampRecord(site.place)
+  const recordFile = await ifThere(stat(site.place.record))
+  const stamp = recordFile === null ? null : stampOf(recordFile)
   const found = await repair(site, await find(site.place), hold)
   if (found.kind === 'absent' && found.isBlocked) throw keyConflict()
   const mayPersist = found.kind === 'absent' || (found.kind === 'incomplete' && !replace)

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 
 import { MESSAGE, field, json, message, request } from './client.ts'
 import type { Answer } from './client.ts'
-import { FS, MATRIX, letters, useServer } from './server.ts'
+import { FS, MATRIX, MEMORY, letters, useServer } from './server.ts'
 
 const STRONG_TAG = /^"[\x21\x23-\x7e]+"$/
 
@@ -164,6 +164,27 @@ describe('an answer to content that is too large', () => {
     expect(field(answer, 'connection')).toBe('close')
     expectProblem(answer)
     await connection.closed()
+  })
+})
+
+describe('the answer of a busy process', () => {
+  const untilNextSecond = () => {
+    const second = Math.floor(Date.now() / 1000)
+    while (Math.floor(Date.now() / 1000) === second);
+  }
+  const server = useServer(MEMORY, {}, [
+    (req, _res, next) => {
+      if (req.method === 'PATCH') untilNextSecond()
+      next()
+    },
+  ])
+
+  it('has no Last-Modified later than its Date, which Node caches for a second', async () => {
+    await server.head(server.path())
+
+    const answer = await server.patch(server.path(), 'bytes 0-3/4', 'abcd')
+
+    expectValidators(answer)
   })
 })
 

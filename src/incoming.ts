@@ -4,8 +4,21 @@ import getRawBody from 'raw-body'
 import { UploadError } from './errors.ts'
 import { ConnectionLostError, type Body } from './http.ts'
 
-/** Bytes that may wait for the storage, give or take one chunk; also the size of a large write. */
-const HIGH_WATER_MARK = 1024 * 1024
+/**
+ * Bytes that may wait for the storage in all uploads together, give or take a chunk for each. Every
+ * upload has an equal share within the bounds below; as many again are being written.
+ */
+const ALL_WAITING = 64 * 1024 * 1024
+const LEAST_SHARE = 256 * 1024
+/** Also the size of a large write: the fewer there are, the less the threads wait for each other. */
+const LARGEST_SHARE = 4 * 1024 * 1024
+
+/** Bodies that are being read. */
+let readers = 0
+
+function share(): number {
+  return Math.min(LARGEST_SHARE, Math.max(LEAST_SHARE, ALL_WAITING / readers))
+}
 
 /**
  * Reads a request once. Nothing is read before the first step, so that a client that expects 100
@@ -63,6 +76,7 @@ export class IncomingBody implements Body {
       return
     }
     this.#listen()
+    readers += 1
     try {
       while (true) {
         if (this.#chunks.length === 0 && !this.#isEnded && this.#failure === null) {
@@ -73,6 +87,7 @@ export class IncomingBody implements Body {
         else if (this.#isEnded) return
       }
     } finally {
+      readers -= 1
       this.#silence.stop()
       this.#req.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClose)
       // A request that stays paused would hold up its connection for ever.
@@ -109,7 +124,7 @@ export class IncomingBody implements Body {
   readonly #onData = (chunk: Uint8Array): void => {
     this.#chunks.push(chunk)
     this.#size += chunk.byteLength
-    if (this.#size >= HIGH_WATER_MARK) this.#req.pause()
+    if (this.#size >= share()) this.#req.pause()
     if (this.#isWaking) return
     this.#isWaking = true
     // Later: what the socket holds already comes in the same turn, and goes into the same write.

@@ -66,8 +66,34 @@ describe('a body', () => {
     const second = sizeOf((await steps.next()).value)
     for (size += second; size < 32 * MIB;) size += sizeOf((await steps.next()).value)
 
-    expect(second).toBeLessThan(2 * MIB)
+    expect(second).toBeLessThan(5 * MIB)
     expect((await steps.next()).done).toBe(true)
+  })
+
+  it('holds less the more others there are, so that all together have a bound', async () => {
+    const others = await Promise.all(
+      Array.from({ length: 127 }, async () => {
+        const other = await receive(request('PUT', '/', ['Content-Length: 1']))
+        const rest = other.body[Symbol.asyncIterator]().next()
+        return async () => {
+          other.connection.send('x')
+          await rest
+        }
+      }),
+    )
+    const { connection, req, body } = await receive(
+      request('PUT', '/', [`Content-Length: ${8 * MIB}`]),
+    )
+    const steps = body[Symbol.asyncIterator]()
+    connection.send(Buffer.alloc(8 * MIB))
+    await steps.next()
+    await vi.waitFor(() => expect(req.isPaused()).toBe(true))
+
+    const second = sizeOf((await steps.next()).value)
+
+    expect(second).toBeLessThan(MIB)
+    await steps.return?.()
+    for (const end of others) await end()
   })
 
   it('lets the client go on when it is left with content that waits', async () => {

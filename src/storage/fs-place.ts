@@ -3,7 +3,7 @@
 import { hash, randomBytes } from 'node:crypto'
 import { lstat, mkdir, realpath, rmdir } from 'node:fs/promises'
 import type { BigIntStats } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, sep } from 'node:path'
 import { UploadError } from '../errors.ts'
 import { invalidKey, keySegments } from '../key.ts'
 import { errorCode, ifThere } from './fs-io.ts'
@@ -44,15 +44,15 @@ export interface Place extends Folders {
 export function place({ root, hidden }: Folders, key: string): Place {
   const segments = parseKey(key)
   const digest = hash('sha256', key, 'base64url')
-  const parents = segments.slice(1).map((_, index) => join(root, ...segments.slice(0, index + 1)))
+  const parents = segments.slice(1).map((_, index) => below(root, segments.slice(0, index + 1)))
   return {
     root,
     hidden,
     key,
     hash: digest,
     parents,
-    published: join(root, ...segments),
-    record: join(hidden, `${digest}.json`),
+    published: below(root, segments),
+    record: below(hidden, [`${digest}.json`]),
   }
 }
 
@@ -63,7 +63,12 @@ export function newDataName({ hash }: Place): string {
 
 /** Path of a file in the hidden folder. */
 export function hiddenPath({ hidden }: Folders, name: string): string {
-  return join(hidden, name)
+  return below(hidden, [name])
+}
+
+/** `join` would look for dots, which no segment of ours is. */
+function below(folder: string, segments: readonly string[]): string {
+  return `${folder}${sep}${segments.join(sep)}`
 }
 
 function parseKey(key: string): readonly string[] {

@@ -4,20 +4,17 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import path from 'node:path'
 import { pipeline } from 'node:stream/promises'
 
+import express from 'express'
+
 import { serve, storageDirectory } from './serve.ts'
 
 const directory = storageDirectory()
 
 /** What an app writes by hand: PUT writes a file, PATCH appends to it, HEAD tells its size. */
-const server = createServer((req, res) => {
-  answer(req, res).catch((error: unknown) => {
-    console.error(error)
-    res.statusCode = 500
-    res.end()
-  })
-})
+const app = express()
+app.use(answer)
 
-serve(server)
+serve(createServer(app))
 
 async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> {
   const file = path.join(directory, path.basename(req.url ?? ''))

@@ -49,10 +49,9 @@ export async function patch(
   const { settings } = context
 
   const length = contentLength(headers)
-  const format = createPartParser(headers.all('content-type'), {
-    ...settings,
-    contentLength: length,
-  })
+  const { maxParts, maxPartHeaderSize, maxSize } = settings
+  const limits = { maxParts, maxPartHeaderSize, maxSize, contentLength: length }
+  const format = createPartParser(headers.all('content-type'), limits)
   checkContentCoding(headers)
   checkContentLength(length, settings.maxContentLength)
   const reprDigest = verifiableDigest(headers.get('repr-digest'))

@@ -19,7 +19,7 @@ export interface PatchOptions {
   /** Later parts may fill the gaps that earlier ones leave. */
   readonly multipart: boolean
   /** Called with the first part, once it is known to fit, before anything is stored. */
-  readonly onFit: (part: Part) => Promise<void>
+  readonly onFit: () => Promise<void>
 }
 
 /** One patch on its way into a writer. */
@@ -102,7 +102,7 @@ export class PatchSession {
     this.#contentType ??= part.contentType
     this.#reprDigest ??= part.reprDigest
     if (!multipart) this.settle()
-    if (part.index === 0) await onFit(part)
+    if (part.index === 0) await onFit()
 
     if (part.target.kind === 'size') {
       await this.#flush()

@@ -12,7 +12,7 @@ const directory = storageDirectory()
 
 /** What an app writes by hand: PUT writes a file, PATCH appends to it, HEAD tells its size. */
 const app = express()
-app.use((req, res, next) => void answer(req, res).catch(next))
+app.use((req, res) => answer(req, res))
 
 serve(createServer(app))
 

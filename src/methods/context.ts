@@ -1,11 +1,12 @@
 /** What every method works with, and the lock around every change. */
 import { UploadError } from '../errors.ts'
 import type { CreateHash } from '../finish.ts'
+import { callHook } from '../hooks.ts'
 import type { HandlerRequest, HandlerResponse, RequestHeaders } from '../http.ts'
 import type { Lock, Locker } from '../lock.ts'
 import { checkWriteConditions, hasWriteCondition } from '../preconditions.ts'
 import type { Settings } from '../settings.ts'
-import type { ResourceInfo, StorageAdapter } from '../storage/adapter.ts'
+import type { ResourceInfo, ResourceState, StorageAdapter, Writer } from '../storage/adapter.ts'
 
 /** The parts that a handler is put together from. */
 export interface MethodContext {
@@ -66,6 +67,15 @@ function interrupted(): UploadError {
     detail: 'nothing arrived for too long while another request waited, or the resource is removed',
     headers: { 'Retry-After': '1', Connection: 'close' },
   })
+}
+
+/** Asks the app before a resource comes to be. Throws as `callHook`. */
+export async function askToCreate(
+  { base }: Writer,
+  { completeLength: length, contentType }: ResourceState,
+  { key, hooks }: HandlerRequest,
+): Promise<void> {
+  if (base === null) await callHook(() => hooks.onCreate({ key, length, contentType }))
 }
 
 /** Steps through what the client sends, telling the lock whenever it is the client's turn. */

@@ -2,7 +2,6 @@
 import { UploadError } from '../errors.ts'
 import { preferredTransaction } from '../fields/prefer.ts'
 import { finishWrite, verifiableDigest, type Outcome } from '../finish.ts'
-import { callHook } from '../hooks.ts'
 import {
   ConnectionLostError,
   type HandlerRequest,
@@ -23,7 +22,7 @@ import {
   readContent,
   type Content,
 } from './content.ts'
-import { asOnlyWriter, checkEarly, takeTurns, type MethodContext } from './context.ts'
+import { asOnlyWriter, askToCreate, checkEarly, takeTurns, type MethodContext } from './context.ts'
 import { appliedTransaction, writeResponse } from './respond.ts'
 
 /** A patch whose first part is known, and whatever of the rest has arrived. */
@@ -142,7 +141,7 @@ async function apply(
     const session = new PatchSession(writer, {
       rules: context.settings,
       multipart: incoming.multipart,
-      onFit: (part) => announce(part, writer, request),
+      onFit: () => askToCreate(writer, initialState(incoming), request),
     })
     await receive(incoming, session, writer, lock)
     const write = {
@@ -181,13 +180,6 @@ function isContinuation({ target }: Part, base: ResourceInfo | null): boolean {
   if (base === null || base.complete || target.kind !== 'range') return false
   const { start, completeLength } = target
   return start > 0 && start <= base.size && completeLength === base.completeLength
-}
-
-/** Asks the app before a resource comes to be. */
-async function announce(part: Part, writer: Writer, { key, hooks }: HandlerRequest): Promise<void> {
-  if (writer.base !== null) return
-  const { target, contentType } = part
-  await callHook(() => hooks.onCreate({ key, length: target.completeLength, contentType }))
 }
 
 /** Receives all data. What a persist write got before a cut stays, unless the document was malformed. */

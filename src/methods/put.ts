@@ -3,7 +3,6 @@ import { UploadError } from '../errors.ts'
 import { parseMediaType } from '../fields/content-type.ts'
 import { preferredTransaction } from '../fields/prefer.ts'
 import { finishWrite, verifiableDigest, type Outcome } from '../finish.ts'
-import { callHook } from '../hooks.ts'
 import type { Body, HandlerRequest, HandlerResponse, RequestHeaders } from '../http.ts'
 import type { Lock } from '../lock.ts'
 import { PATCH_MEDIA_TYPES } from '../media/parse.ts'
@@ -16,7 +15,7 @@ import {
   contentLength,
   readContent,
 } from './content.ts'
-import { asOnlyWriter, checkEarly, takeTurns, type MethodContext } from './context.ts'
+import { asOnlyWriter, askToCreate, checkEarly, takeTurns, type MethodContext } from './context.ts'
 import { appliedTransaction, writeResponse } from './respond.ts'
 
 /** Answers a PUT. */
@@ -100,7 +99,7 @@ async function replace(
 ): Promise<Outcome> {
   try {
     checkWriteConditions(request.headers, writer.base)
-    if (writer.base === null) await announce(initial, request)
+    await askToCreate(writer, initial, request)
     const size = await receive(body, writer, lock)
     const { contentType, reprDigest } = initial
     const state = {
@@ -117,13 +116,6 @@ async function replace(
     await writer.keep()
     throw error
   }
-}
-
-async function announce(
-  { completeLength, contentType }: ResourceState,
-  { key, hooks }: HandlerRequest,
-): Promise<void> {
-  await callHook(() => hooks.onCreate({ key, length: completeLength, contentType }))
 }
 
 async function receive(body: Body, writer: Writer, lock: Lock): Promise<number> {

@@ -63,7 +63,7 @@ export function chunk(piece: Bytes): Buffer {
 }
 
 /** Strings stand for their latin-1 bytes. */
-export function toBuffer(bytes: Bytes): Buffer {
+function toBuffer(bytes: Bytes): Buffer {
   return typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : Buffer.from(bytes)
 }
 

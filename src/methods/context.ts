@@ -49,7 +49,7 @@ export async function checkEarly(
  */
 export async function asOnlyWriter<T>(
   request: HandlerRequest,
-  { locker, settings }: MethodContext,
+  { locker, settings, storage }: MethodContext,
   stall: number,
   work: (lock: Lock) => Promise<T>,
 ): Promise<T> {
@@ -57,8 +57,31 @@ export async function asOnlyWriter<T>(
   try {
     lock.onRevoke(() => request.stop(interrupted()))
     return await work(lock)
+  } catch (error) {
+    throw isFull(error) ? await withReceived(error, request.key, storage) : error
   } finally {
     lock.release()
+  }
+}
+
+function isFull(error: unknown): error is UploadError {
+  return error instanceof UploadError && error.code === 'ERR_STORAGE_FULL'
+}
+
+/** Tells the client in the same answer from where it can resume once there is room. */
+async function withReceived(
+  error: UploadError,
+  key: string,
+  storage: StorageAdapter,
+): Promise<UploadError> {
+  const { code, message: detail, status, headers, cause } = error
+  try {
+    const info = await storage.head(key)
+    const length = info?.complete ? info.size : (info?.completeLength ?? null)
+    const members = { received: info?.size ?? 0, length, ...error.members }
+    return new UploadError(code, { detail, status, headers, members, cause })
+  } catch {
+    return error // The first error tells more.
   }
 }
 

@@ -1,0 +1,31 @@
+/** The server that is to fail: started as its own process, so that it can be killed and traced. */
+import { createServer } from 'node:http'
+
+import express from 'express'
+import { partialUpload, prepareServer } from 'partial-upload'
+import type { PartialUploadOptions } from 'partial-upload'
+import { fsStorage } from 'partial-upload/storage/fs'
+
+/** What a test gives to it, as JSON. */
+export interface ChildOptions {
+  readonly directory: string
+  readonly middleware?: Partial<PartialUploadOptions<express.Request>>
+}
+
+const { directory, middleware } = JSON.parse(process.argv[2] ?? '') as ChildOptions
+
+const app = express()
+app.use('/files', partialUpload({ storage: fsStorage({ directory }), ...middleware }))
+const onError: express.ErrorRequestHandler = (error: unknown, _req, res, next) => {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+  if (res.headersSent) next(error)
+  else res.status(500).set('X-Error', code).end()
+}
+app.use(onError)
+
+const server = prepareServer(createServer(app))
+server.headersTimeout = 1000
+server.listen(0, '127.0.0.1', () => {
+  const { port } = server.address() as { port: number }
+  console.log(JSON.stringify({ port, pid: process.pid }))
+})

@@ -1,0 +1,235 @@
+/** Full, read-only and vanished disks under a running server. */
+import { renameSync } from 'node:fs'
+import path from 'node:path'
+
+import { describe, expect, it } from 'vitest'
+
+import { MULTIPART, json, multipart } from '../wire/client.ts'
+import {
+  FaultServer,
+  NO_MOUNT,
+  NO_PROC,
+  newDirectory,
+  newMount,
+  pattern,
+  remount,
+  title,
+} from './server.ts'
+
+const MIB = 1024 * 1024
+/** Files of uploads may wait for their next segment. */
+const MAX_WAITING = 64
+
+async function get(server: FaultServer, target: string): Promise<Buffer> {
+  return (await server.send('GET', target)).body
+}
+
+describe.skipIf(NO_MOUNT !== null)(title('on a full disk', NO_MOUNT), () => {
+  it('keeps what fits of a segment, answers 507 and tells how much that is', async () => {
+    const server = await FaultServer.start({ directory: newMount('size=8m') })
+    const data = pattern(10 * MIB)
+    await server.patch('/files/a', `bytes 0-${MIB - 1}/${data.length}`, data.subarray(0, MIB))
+
+    const answer = await server.patch(
+      '/files/a',
+      `bytes ${MIB}-${data.length - 1}/${data.length}`,
+      data.subarray(MIB),
+    )
+
+    const stored = await get(server, '/files/a')
+    expect(answer.status).toBe(507)
+    expect(stored.length).toBeGreaterThan(7 * MIB)
+    expect(stored.equals(data.subarray(0, stored.length))).toBe(true)
+    expect(json(answer)).toMatchObject({ received: stored.length, length: data.length })
+    expect(await server.state('/files/a')).toBe(`I(${stored.length}/${data.length})`)
+  })
+
+  it('goes on with the upload when there is room again', async () => {
+    const directory = newMount('size=4m')
+    const server = await FaultServer.start({ directory })
+    const data = pattern(6 * MIB)
+    const full = await server.patch('/files/a', `bytes 0-${data.length - 1}/${data.length}`, data)
+    const received = Number(json(full)['received'])
+    remount(directory, 'size=20m')
+
+    const rest = data.subarray(received)
+    const answer = await server.patch('/files/a', `bytes ${received}-${data.length - 1}/*`, rest)
+
+    expect([full.status, answer.status]).toEqual([507, 201])
+    expect((await get(server, '/files/a')).equals(data)).toBe(true)
+  })
+
+  const old = pattern(3 * MIB, 1)
+  const next = pattern(3 * MIB, 2)
+  it.each([
+    ['a PUT', 'PUT', [], next],
+    [
+      'a patch',
+      'PATCH',
+      ['Content-Type: message/byteranges'],
+      Buffer.concat([
+        Buffer.from(`Content-Range: bytes 0-${next.length - 1}/${next.length}\r\n\r\n`),
+        next,
+      ]),
+    ],
+    [
+      'a multipart patch',
+      'PATCH',
+      [MULTIPART],
+      multipart(['bytes 0-3/*', 'abcd'], [`bytes 8-${next.length - 1}/*`, next.subarray(8)]),
+    ],
+  ])('leaves the old version to %s that does not fit', async (_name, method, fields, body) => {
+    const directory = newMount('size=5m')
+    const server = await FaultServer.start({ directory })
+    await server.send('PUT', '/files/a', [], old)
+    const handles = server.handles()
+
+    for (let times = 0; times < 5; times += 1) {
+      const answer = await server.send(method, '/files/a', fields, body)
+
+      expect(answer.status).toBe(507)
+      expect((await get(server, '/files/a')).equals(old)).toBe(true)
+    }
+
+    await server.releasesTo(handles)
+    remount(directory, 'size=20m')
+    expect((await server.send(method, '/files/a', fields, body)).status).toBe(204)
+  })
+
+  it(title('leaks no handle over 300 failures', NO_PROC), async ({ skip }) => {
+    skip(NO_PROC !== null)
+    const directory = newMount('size=1m')
+    const server = await FaultServer.start({ directory })
+    await server.send('PUT', '/files/old', [], pattern(MIB / 2))
+    await server.patch('/files/part', 'bytes 0-9/20', pattern(10))
+    await server.patch('/files/fill', `bytes 0-${MIB}/*`, pattern(MIB + 1))
+    const handles = server.handles()
+
+    const statuses = new Set<number>()
+    for (let index = 0; index < 100; index += 1) {
+      const answers = [
+        await server.patch(`/files/new-${index}`, 'bytes 0-9999/10000', pattern(10_000)),
+        await server.patch('/files/old', 'bytes 9-10/*', 'ab'),
+        await server.send('PATCH', '/files/part', [MULTIPART], multipart(['bytes 0-1/*', 'zz'])),
+      ]
+      for (const { status } of answers) statuses.add(status)
+    }
+
+    expect([...statuses]).toEqual([507])
+    expect(server.files().length).toBeLessThanOrEqual(MAX_WAITING)
+    await server.releasesTo(handles)
+    expect((await get(server, '/files/old')).equals(pattern(MIB / 2))).toBe(true)
+    expect(await server.state('/files/part')).toBe('I(10/20)')
+    expect((await server.send('DELETE', '/files/fill')).status).toBe(204)
+    expect((await server.patch('/files/part', 'bytes 10-19/20', pattern(10))).status).toBe(201)
+  })
+
+  it('answers 507 where no file can be made any more', async () => {
+    const server = await FaultServer.start({ directory: newMount('nr_inodes=12') })
+    const answers: number[] = []
+    for (let index = 0; index < 12; index += 1) {
+      answers.push((await server.send('PUT', `/files/a/b${index}`, [], 'abc')).status)
+    }
+
+    expect([...new Set(answers)]).toEqual([201, 507])
+    for (const [index, status] of answers.entries()) {
+      expect(await server.state(`/files/a/b${index}`)).toBe(status === 201 ? 'C(3)' : '∅')
+    }
+    expect((await server.send('DELETE', '/files/a/b0')).status).toBe(204)
+    expect((await server.send('PUT', '/files/a/b0', [], 'abc')).status).toBe(201)
+  })
+})
+
+it.skipIf(NO_MOUNT !== null)(
+  title('reads from a directory that is read-only, and writes once it is not', NO_MOUNT),
+  async () => {
+    const directory = newMount('size=20m')
+    const first = await FaultServer.start({ directory })
+    await first.send('PUT', '/files/old', [], 'old')
+    await first.patch('/files/part', 'bytes 0-2/6', 'abc')
+    await first.kill()
+    remount(directory, 'ro')
+    const server = await FaultServer.start({ directory })
+
+    const answers = [
+      await server.send('PUT', '/files/new', [], 'new'),
+      await server.send('PUT', '/files/old', [], 'new'),
+      await server.patch('/files/old', 'bytes 0-0/*', 'x'),
+      await server.patch('/files/part', 'bytes 3-5/6', 'def'),
+      await server.send('DELETE', '/files/old'),
+      await server.send('DELETE', '/files/part'),
+    ]
+
+    expect(answers.map(({ status }) => status)).toEqual([500, 500, 500, 500, 500, 500])
+    expect((await get(server, '/files/old')).toString()).toBe('old')
+    expect(await server.state('/files/part')).toBe('I(3/6)')
+    expect(await server.state('/files/new')).toBe('∅')
+    remount(directory, 'rw')
+    expect((await server.patch('/files/part', 'bytes 3-5/6', 'def')).status).toBe(201)
+    expect((await server.send('DELETE', '/files/old')).status).toBe(204)
+  },
+)
+
+it.each(['before it is looked at again', 'between its segments'])(
+  'answers 500 to writes while the directory is gone, and resumes an upload %s when it is back',
+  async (moment) => {
+    const directory = path.join(newDirectory(), 'uploads')
+    const first = await FaultServer.start({ directory })
+    await first.send('PUT', '/files/old', [], 'old')
+    await first.patch('/files/part', 'bytes 0-2/6', 'abc')
+    const isWaiting = moment === 'between its segments'
+    if (!isWaiting) await first.kill()
+    const server = isWaiting ? first : await FaultServer.start({ directory })
+    expect(await server.state('/files/old')).toBe('C(3)')
+    renameSync(directory, `${directory}-away`)
+
+    const lost = [await server.state('/files/old'), await server.state('/files/part')]
+    const answers = [
+      await server.patch('/files/part', 'bytes 3-5/6', 'def'),
+      await server.send('DELETE', '/files/old'),
+      await server.patch('/files/new', 'bytes 0-2/6', 'abc'),
+      await server.send('PUT', '/files/new', [], 'abc'),
+    ]
+    renameSync(`${directory}-away`, directory)
+
+    expect(lost).toEqual(['∅', '∅'])
+    expect(answers.map(({ status }) => status)).toEqual([404, 404, 500, 500])
+    expect(await server.state('/files/part')).toBe('I(3/6)')
+    expect((await server.patch('/files/part', 'bytes 3-5/6', 'def')).status).toBe(201)
+    expect((await server.send('PUT', '/files/new', [], 'new')).status).toBe(201)
+  },
+)
+
+it.skipIf(NO_PROC !== null)(
+  title('answers 500 without a free handle, and works on when there is one', NO_PROC),
+  async () => {
+    const directory = newDirectory()
+    const limit = 60
+    const server = await FaultServer.start({ directory, shell: `ulimit -n ${limit}` })
+    await server.send('PUT', '/files/old', [], 'old')
+    const handles = server.handles()
+    const idle = []
+
+    const statuses = new Set<number>()
+    for (let times = 0; times < 100; times += 1) {
+      while (server.handles() < limit) {
+        const connection = await server.connect()
+        idle.push(connection)
+        await connection.send('GET / HTTP/1.1\r\nHost: test\r\n\r\n').answer()
+      }
+      const answers = [
+        await server.send('PUT', '/files/old', [], 'new'),
+        await server.patch(`/files/part-${times}`, 'bytes 0-2/6', 'abc'),
+      ]
+      for (const { status } of answers) statuses.add(status)
+    }
+    for (const connection of idle) connection.socket.destroy()
+    await server.releasesTo(handles)
+
+    expect([...statuses]).toEqual([500])
+    expect((await get(server, '/files/old')).toString()).toBe('old')
+    expect(await server.state('/files/part-0')).toBe('∅')
+    expect((await server.patch('/files/part-0', 'bytes 0-2/6', 'abc')).status).toBe(202)
+    expect((await server.send('PUT', '/files/old', [], 'new')).status).toBe(204)
+  },
+)

@@ -1,0 +1,237 @@
+/** A server as a process of its own, and the faults that can be put under it. */
+import { execFileSync, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { createInterface } from 'node:readline'
+
+import { buildSync } from 'esbuild'
+import { onTestFinished, vi } from 'vitest'
+
+import { Connection, MESSAGE, field, message, request } from '../wire/client.ts'
+import type { Answer, Bytes } from '../wire/client.ts'
+import { stateOf } from '../wire/server.ts'
+import type { ChildOptions } from './child.ts'
+
+/** Bundled, since a server that has to compile its source first would start in a second, not a tenth. */
+const CHILD = path.join(
+  import.meta.dirname,
+  `../../node_modules/.cache/partial-upload-faults/${process.pid}.mjs`,
+)
+buildSync({
+  entryPoints: [path.join(import.meta.dirname, 'child.ts')],
+  outfile: CHILD,
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node20',
+  conditions: ['@partial-upload/source'],
+  external: ['express', 'range-parser', 'raw-body'],
+})
+process.once('exit', () => rmSync(CHILD, { force: true }))
+
+/** How a server is started beyond its options. */
+export interface StartOptions extends ChildOptions {
+  /** Shell commands that come before it, such as `ulimit`. */
+  readonly shell?: string
+  /** Calls to the file system that may run at a time. */
+  readonly threads?: number
+}
+
+/** A server process. */
+export class FaultServer {
+  readonly port: number
+  readonly pid: number
+  readonly #child: ChildProcess
+  readonly #connections = new Set<Connection>()
+  #own: Connection | null = null
+
+  private constructor(child: ChildProcess, port: number, pid: number) {
+    this.#child = child
+    this.port = port
+    this.pid = pid
+  }
+
+  /** Starts a server, which the end of the test stops. */
+  static async start({ shell = '', threads = 4, ...options }: StartOptions): Promise<FaultServer> {
+    const child = spawn(
+      'sh',
+      ['-c', `${shell}\nexec "$@"`, 'sh', process.execPath, CHILD, JSON.stringify(options)],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
+        env: { ...process.env, NODE_OPTIONS: '', UV_THREADPOOL_SIZE: String(threads) },
+      },
+    )
+    onTestFinished(() => void child.kill('SIGKILL'))
+    for await (const line of createInterface({ input: child.stdout })) {
+      const { port, pid } = JSON.parse(line) as { port: number; pid: number }
+      return new FaultServer(child, port, pid)
+    }
+    throw new Error('the server has not started')
+  }
+
+  /** Ends the process at once, as a crash does. */
+  async kill(): Promise<void> {
+    for (const connection of this.#connections) connection.socket.destroy()
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
+    const exited = once(this.#child, 'exit')
+    this.#child.kill('SIGKILL')
+    await exited
+  }
+
+  async connect(): Promise<Connection> {
+    const connection = await Connection.open(this.port)
+    this.#connections.add(connection)
+    connection.socket.on('close', () => this.#connections.delete(connection))
+    return connection
+  }
+
+  /** One request on the server's own connection, which a fault may have ended. */
+  async send(
+    method: string,
+    target: string,
+    fields: readonly string[] = [],
+    body: Bytes = '',
+  ): Promise<Answer> {
+    if (this.#own?.isOpen !== true) this.#own = await this.connect()
+    const answer = await this.#own.send(request(method, target, fields, body)).answer(method)
+    if (field(answer, 'connection') === 'close') this.#own = null
+    return answer
+  }
+
+  /** A PATCH with message/byteranges. */
+  async patch(target: string, contentRange: string, data: Bytes = ''): Promise<Answer> {
+    return this.send('PATCH', target, [MESSAGE], message(contentRange, data))
+  }
+
+  /** The state of a resource as HEAD tells it: `∅`, `I(4/10)` or `C(10)`. */
+  async state(target: string): Promise<string> {
+    return stateOf(await this.send('HEAD', target))
+  }
+
+  /** Resolves once HEAD tells the state. */
+  async becomes(target: string, state: string): Promise<void> {
+    await vi.waitFor(
+      async () => {
+        const found = await this.state(target)
+        if (found !== state) throw new Error(`${target} is ${found}, not yet ${state}`)
+      },
+      { timeout: 5000, interval: 10 },
+    )
+  }
+
+  /** Files that the process has open, sockets and the like left out. */
+  files(): readonly string[] {
+    const handles = `/proc/${this.pid}/fd`
+    return readdirSync(handles).flatMap((handle) => {
+      try {
+        const target = readlinkSync(path.join(handles, handle))
+        return target.startsWith('/') && !target.startsWith('/dev/') ? [target] : []
+      } catch {
+        return []
+      }
+    })
+  }
+
+  /** All handles of the process. */
+  handles(): number {
+    return readdirSync(`/proc/${this.pid}/fd`).length
+  }
+
+  /** Resolves once there are at most so many handles. */
+  async releasesTo(handles: number): Promise<void> {
+    await vi.waitFor(
+      () => {
+        const open = this.handles()
+        if (open > handles) throw new Error(`${open} handles are open: ${this.files().join(' ')}`)
+      },
+      { timeout: 8000, interval: 20 },
+    )
+  }
+}
+
+/** A new directory, which the end of the test removes. */
+export function newDirectory(): string {
+  const directory = mkdtempSync(path.join(tmpdir(), 'partial-upload-fault-'))
+  onTestFinished(() => rm(directory, { recursive: true, force: true }))
+  return directory
+}
+
+/** A file system of its own with these mount options, which the end of the test unmounts. */
+export function newMount(options: string): string {
+  const directory = newDirectory()
+  execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', directory])
+  onTestFinished(() => void execFileSync('umount', ['-l', directory]))
+  return directory
+}
+
+/** Mounts anew with other options. */
+export function remount(directory: string, options: string): void {
+  execFileSync('mount', ['-o', `remount,${options}`, directory])
+}
+
+/** Why nothing can be mounted here, for the title of a test that is skipped; null if it can. */
+export const NO_MOUNT = reasonAgainst('needs mount', () => {
+  const script =
+    'd=$(mktemp -d) && mount -t tmpfs tmpfs "$d" && umount "$d"; e=$?; rmdir "$d"; exit $e'
+  execFileSync('sh', ['-c', script], { stdio: 'ignore' })
+})
+
+/** Why no system call can be made to fail here; null if it can. */
+export const NO_TRACE = reasonAgainst('needs strace and the right to attach it', () => {
+  const script =
+    'sleep 9 & p=$!; timeout 0.3 strace -f -o /dev/null -p $p -e inject=fsync:error=EIO; e=$?; kill $p; exit $e'
+  try {
+    execFileSync('sh', ['-c', script], { stdio: 'ignore' })
+  } catch (error) {
+    // 124: it was attached until `timeout` came.
+    if ((error as { status?: number }).status !== 124) throw error
+  }
+})
+
+/** Why the handles of a process can't be counted here; null if they can. */
+export const NO_PROC = reasonAgainst('needs /proc', () => readdirSync('/proc/self/fd'))
+
+function reasonAgainst(reason: string, attempt: () => unknown): string | null {
+  try {
+    attempt()
+    return null
+  } catch {
+    return reason
+  }
+}
+
+/** The title of a test, with the reason if it is skipped. */
+export function title(text: string, ...reasons: readonly (string | null)[]): string {
+  const reason = reasons.find((other) => other !== null)
+  return reason === undefined ? text : `${text} (${reason})`
+}
+
+/** Makes system calls of a process fail until the returned function is called. */
+export async function inject(pid: number, fault: string): Promise<() => Promise<void>> {
+  const [calls = ''] = fault.split(':', 1)
+  const options = ['-f', '-o', '/dev/null', '-e', `trace=${calls}`, '-e', `inject=${fault}`]
+  const tracer = spawn('strace', [...options, '-p', String(pid)], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  for await (const line of createInterface({ input: tracer.stderr })) {
+    if (/attached/.test(line)) break
+    throw new Error(line)
+  }
+  return async () => {
+    const exited = once(tracer, 'exit')
+    tracer.kill('SIGINT')
+    await exited
+  }
+}
+
+/** Bytes that tell where they belong: no two positions nearby look alike. */
+export function pattern(size: number, seed = 0): Buffer {
+  const bytes = Buffer.alloc(size)
+  for (let at = 0; at + 4 <= size; at += 4)
+    bytes.writeUInt32LE(Math.imul(at + 1, seed * 2 + 0x9e3779b1) >>> 0, at)
+  return bytes
+}

@@ -19,7 +19,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   fields: ['errors', 'media/part', 'storage/adapter'],
   media: ['errors', 'fields', 'media/part'],
   key: ['errors'],
-  storage: ['errors', 'key', 'storage/adapter'],
+  storage: ['errors', 'key', 'lock', 'storage/adapter'],
   preconditions: ['errors', 'fields', 'http', 'storage/adapter'],
   transition: ['errors', 'media/part', 'storage/adapter'],
   write: ['errors', 'media/part', 'storage/adapter', 'transition'],

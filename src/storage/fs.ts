@@ -13,7 +13,7 @@ import type { Fsync, Site } from './fs-commit.ts'
 import type { Hold } from './fs-holds.ts'
 import { Holds } from './fs-holds.ts'
 import { ifThere, reportFull } from './fs-io.ts'
-import { HIDDEN, keyConflict, place } from './fs-place.ts'
+import { HIDDEN, keyConflict, place, removeRemains } from './fs-place.ts'
 import type { Folders } from './fs-place.ts'
 import { PersistWriter } from './fs-persist.ts'
 import { openVersion } from './fs-reader.ts'
@@ -22,11 +22,13 @@ import { sweep } from './fs-sweep.ts'
 import { Uploads } from './fs-uploads.ts'
 import { find } from './fs-version.ts'
 
+export { fsLocker, type FsLockerOptions } from './fs-lock.ts'
+
 /** Where and how safely files are stored. */
 export interface FsStorageOptions {
   /**
-   * The folder for the resources, made when it is missing. Only one process may write to it at a
-   * time; others may read, take finished files away and put files there by a rename.
+   * The folder for the resources, made when it is missing. Several processes may write to it only
+   * with `fsLocker`; others may read, take finished files away and put files there by a rename.
    */
   readonly directory: string
   /**
@@ -126,7 +128,9 @@ async function chooseWriter(site: Site, hold: Hold, options: OpenWriterOptions):
   const recordFile = await ifThere(stat(site.place.record))
   const stamp = recordFile === null ? null : stampOf(recordFile)
   const found = await repair(site, await find(site.place), hold)
-  if (found.kind === 'absent' && found.isBlocked) throw keyConflict()
+  if (found.kind === 'absent' && found.isBlocked && !(await removeRemains(site.place))) {
+    throw keyConflict()
+  }
   const mayPersist = found.kind === 'absent' || (found.kind === 'incomplete' && !replace)
   if (transaction === 'persist' && mayPersist) {
     return new PersistWriter(site, hold, found, initial, { stamp, file: null })

@@ -1,7 +1,7 @@
 /** Where a resource of the file store is: the rules of its key, and its paths. */
 
 import { hash, randomBytes } from 'node:crypto'
-import { lstat, mkdir, realpath, rmdir } from 'node:fs/promises'
+import { lstat, mkdir, opendir, realpath, rmdir } from 'node:fs/promises'
 import type { BigIntStats } from 'node:fs'
 import { dirname, sep } from 'node:path'
 import { UploadError } from '../errors.ts'
@@ -150,6 +150,28 @@ export async function removeParents({ parents }: Place): Promise<void> {
       return // It is in use or gone, and so are those above it.
     }
   }
+}
+
+/**
+ * Removes a directory where a resource is to be, if it holds no file: a crash has left it of resources
+ * that were removed. Says whether it did. No symbolic link is followed.
+ */
+export async function removeRemains({ published }: Pick<Place, 'published'>): Promise<boolean> {
+  try {
+    return (await realpath(published)) === published && (await removeEmpty(published))
+  } catch (error) {
+    // It is in use after all, or a file.
+    if (['ENOTEMPTY', 'EEXIST', 'ENOENT', 'ENOTDIR'].includes(errorCode(error) ?? '')) return false
+    throw error
+  }
+}
+
+async function removeEmpty(directory: string): Promise<boolean> {
+  for await (const entry of await opendir(directory)) {
+    if (!entry.isDirectory() || !(await removeEmpty(below(directory, [entry.name])))) return false
+  }
+  await rmdir(directory)
+  return true
 }
 
 /** Makes the error for a key that stands where another one needs a directory, or the reverse. */

@@ -7,12 +7,11 @@ import type { Hooks } from './hooks.ts'
 import { ConnectionLostError, type HandlerResponse, type RequestHeaders } from './http.ts'
 import { IncomingBody } from './incoming.ts'
 import { keyOfPath, keySegments } from './key.ts'
-import { memoryLocker, type Locker } from './lock.ts'
+import { lockerOf } from './lock.ts'
 import type { PartialUploadOptions } from './options.ts'
 import { boundContent, sendResponse } from './outgoing.ts'
 import { problemResponse } from './problem.ts'
 import { resolveSettings } from './settings.ts'
-import type { StorageAdapter } from './storage/adapter.ts'
 
 /** A Connect or Express middleware, for `app.use('/files', …)`. */
 export type Middleware<Request> = (req: Request, res: ServerResponse, next: Next) => void
@@ -64,14 +63,6 @@ export function partialUpload<Request extends IncomingMessage = IncomingMessage>
   return (req, res, next) => {
     respond(req, res, next).catch((error: unknown) => fail(error, req, res, next))
   }
-}
-
-const LOCKERS = new WeakMap<StorageAdapter, Locker>()
-
-function lockerOf(storage: StorageAdapter): Locker {
-  const locker = LOCKERS.get(storage) ?? memoryLocker()
-  LOCKERS.set(storage, locker)
-  return locker
 }
 
 /** A CORS preflight is for the `cors` middleware, which may come later. */

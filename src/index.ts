@@ -1,4 +1,5 @@
 export { ERRORS, UploadError, type ErrorCode, type UploadErrorOptions } from './errors.ts'
+export { expireIncomplete, type ExpireOptions } from './expire.ts'
 export { partialUpload, type Middleware } from './express.ts'
 export {
   RefusedError,

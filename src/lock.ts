@@ -104,6 +104,15 @@ export function memoryLocker(): Locker {
   return { acquire }
 }
 
+const LOCKERS = new WeakMap<object, Locker>()
+
+/** The locker of a storage for which the app gives none: all that use the storage object share it. */
+export function lockerOf(storage: object): Locker {
+  const locker = LOCKERS.get(storage) ?? memoryLocker()
+  LOCKERS.set(storage, locker)
+  return locker
+}
+
 function createHolder(): Holder {
   return { isRevoked: false, listener: () => undefined, idleSince: null }
 }

@@ -135,4 +135,6 @@ export interface StorageAdapter {
   openWriter(key: string, options: OpenWriterOptions): Promise<Writer>
   /** Removes the resource; false if there was none. The caller holds the key's lock. Throws as `head`. */
   remove(key: string): Promise<boolean>
+  /** Lists the keys of incomplete resources, in any order. Only `expireIncomplete` needs it. */
+  listIncomplete?(): AsyncIterable<string>
 }

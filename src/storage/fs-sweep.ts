@@ -1,4 +1,4 @@
-/** Removes what crashes have left in the hidden folder. */
+/** Goes through the hidden folder: for what crashes have left, and for what is not finished. */
 
 import { statSync, unlinkSync } from 'node:fs'
 import type { Stats } from 'node:fs'
@@ -26,6 +26,16 @@ export async function sweep(folders: Folders, holds: Holds): Promise<void> {
     if (found === null || Date.now() - found.mtimeMs < MIN_AGE_MS) continue
     if (name.endsWith('.json')) await sweepRecord(folders, holds, hash, found)
     else if ((await dataOf(folders, hash)) !== name) await discard(path)
+  }
+}
+
+/** Lists the keys whose records tell of incomplete resources. */
+export async function* listIncomplete(folders: Folders): AsyncGenerator<string, void, undefined> {
+  for await (const { name } of await opendir(folders.hidden)) {
+    if (!OURS.test(name) || !name.endsWith('.json')) continue
+    const text = await readRecord({ record: hiddenPath(folders, name) })
+    const record = text === null ? null : parseRecord(text)
+    if (record !== null && !record.state.complete) yield record.key
   }
 }
 

@@ -18,7 +18,7 @@ import type { Folders } from './fs-place.ts'
 import { PersistWriter } from './fs-persist.ts'
 import { openVersion } from './fs-reader.ts'
 import { stampOf } from './fs-record.ts'
-import { sweep } from './fs-sweep.ts'
+import { listIncomplete, sweep } from './fs-sweep.ts'
 import { Uploads } from './fs-uploads.ts'
 import { find } from './fs-version.ts'
 
@@ -77,6 +77,9 @@ export function fsStorage({ directory, fsync = 'complete' }: FsStorageOptions): 
     },
     async remove(key) {
       return removeResource(await site(key))
+    },
+    async *listIncomplete() {
+      yield* listIncomplete(await folders())
     },
   }
 }

@@ -33,6 +33,9 @@ export function memoryStorage(): StorageAdapter {
     async remove(key) {
       return versions.delete(key)
     },
+    async *listIncomplete() {
+      for (const [key, { info }] of versions) if (!info.complete) yield key
+    },
   }
 }
 

@@ -1,8 +1,8 @@
-import { readdirSync, readFileSync } from "node:fs";
-import path from "node:path";
-import { fileURLToPath } from "node:url";
+import { readdirSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 
-import { describe, expect, test } from "vitest";
+import { describe, expect, test } from 'vitest'
 
 /**
  * Layer → the layers that it may import. A layer is a file of `src` or a folder; `media/part` and
@@ -10,244 +10,222 @@ import { describe, expect, test } from "vitest";
  */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
   errors: [],
-  "media/part": [],
-  "storage/adapter": [],
-  hooks: ["errors", "storage/adapter"],
-  http: ["hooks"],
-  lock: ["errors"],
-  options: ["hooks", "lock", "storage/adapter"],
-  fields: ["errors", "media/part", "storage/adapter"],
-  media: ["errors", "fields", "media/part"],
-  key: ["errors"],
-  expire: ["errors", "lock", "storage/adapter"],
-  storage: ["errors", "key", "lock", "storage/adapter"],
-  preconditions: ["errors", "fields", "http", "storage/adapter"],
-  transition: ["errors", "media/part", "storage/adapter"],
-  write: ["errors", "media/part", "storage/adapter", "transition"],
-  finish: ["errors", "fields", "hooks", "storage/adapter"],
+  'media/part': [],
+  'storage/adapter': [],
+  hooks: ['errors', 'storage/adapter'],
+  http: ['hooks'],
+  lock: ['errors'],
+  options: ['hooks', 'lock', 'storage/adapter'],
+  fields: ['errors', 'media/part', 'storage/adapter'],
+  media: ['errors', 'fields', 'media/part'],
+  key: ['errors'],
+  expire: ['errors', 'lock', 'storage/adapter'],
+  storage: ['errors', 'key', 'lock', 'storage/adapter'],
+  preconditions: ['errors', 'fields', 'http', 'storage/adapter'],
+  transition: ['errors', 'media/part', 'storage/adapter'],
+  write: ['errors', 'media/part', 'storage/adapter', 'transition'],
+  finish: ['errors', 'fields', 'hooks', 'storage/adapter'],
   methods: [
-    "errors",
-    "fields",
-    "finish",
-    "hooks",
-    "http",
-    "lock",
-    "media",
-    "media/part",
-    "options",
-    "preconditions",
-    "settings",
-    "storage/adapter",
-    "write",
+    'errors',
+    'fields',
+    'finish',
+    'hooks',
+    'http',
+    'lock',
+    'media',
+    'media/part',
+    'options',
+    'preconditions',
+    'settings',
+    'storage/adapter',
+    'write',
   ],
-  problem: ["errors", "http"],
-  settings: ["options"],
-  handler: ["errors", "http", "methods", "problem"],
-  incoming: ["errors", "http"],
-  outgoing: ["fields", "http", "settings"],
+  problem: ['errors', 'http'],
+  settings: ['options'],
+  handler: ['errors', 'http', 'methods', 'problem'],
+  incoming: ['errors', 'http'],
+  outgoing: ['fields', 'http', 'settings'],
   server: [],
-  client: ["errors", "fields", "media", "media/part"],
-  "client/node": ["client", "client/source-node", "client/transport-node"],
-  "client/source-node": ["client"],
-  "client/transport-node": ["client"],
+  client: ['errors', 'fields', 'media', 'media/part'],
+  'client/node': ['client', 'client/source-node', 'client/transport-node'],
+  'client/source-node': ['client'],
+  'client/transport-node': ['client'],
+  cli: ['client/node'],
   express: [
-    "errors",
-    "handler",
-    "hooks",
-    "http",
-    "incoming",
-    "key",
-    "lock",
-    "options",
-    "outgoing",
-    "problem",
-    "settings",
+    'errors',
+    'handler',
+    'hooks',
+    'http',
+    'incoming',
+    'key',
+    'lock',
+    'options',
+    'outgoing',
+    'problem',
+    'settings',
   ],
   index: [
-    "errors",
-    "expire",
-    "express",
-    "hooks",
-    "lock",
-    "options",
-    "server",
-    "settings",
-    "storage/adapter",
+    'errors',
+    'expire',
+    'express',
+    'hooks',
+    'lock',
+    'options',
+    'server',
+    'settings',
+    'storage/adapter',
   ],
-};
+}
 
 /** The layers that know Node; all others run wherever JavaScript does. */
 const NODE_LAYERS = [
-  "client/node",
-  "client/source-node",
-  "client/transport-node",
-  "express",
-  "incoming",
-  "outgoing",
-  "server",
-  "storage",
-];
+  'cli',
+  'client/node',
+  'client/source-node',
+  'client/transport-node',
+  'express',
+  'incoming',
+  'outgoing',
+  'server',
+  'storage',
+]
 
 /** Layer → the packages that it may import. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
-  fields: ["range-parser"],
-  incoming: ["raw-body"],
-};
+  fields: ['range-parser'],
+  incoming: ['raw-body'],
+}
 
 interface SourceFile {
   /** Path below `src`, without the ending. */
-  readonly name: string;
-  readonly layer: string;
+  readonly name: string
+  readonly layer: string
   /** The code without comments. */
-  readonly code: string;
+  readonly code: string
   /** Specifiers of all imports and re-exports, of types too. */
-  readonly imports: readonly string[];
+  readonly imports: readonly string[]
 }
 
-const files = readSource(fileURLToPath(new URL("../src", import.meta.url)));
+const files = readSource(fileURLToPath(new URL('../src', import.meta.url)))
 
-describe("the layers of src", () => {
-  test("are the ones in the table", () => {
-    const layers = new Set(files.map(({ layer }) => layer));
+describe('the layers of src', () => {
+  test('are the ones in the table', () => {
+    const layers = new Set(files.map(({ layer }) => layer))
 
-    expect([...layers].toSorted()).toEqual(Object.keys(LAYERS).toSorted());
-  });
+    expect([...layers].toSorted()).toEqual(Object.keys(LAYERS).toSorted())
+  })
 
-  test("import only what the table allows", () => {
+  test('import only what the table allows', () => {
     const strangers = files.flatMap(({ name, layer, imports }) =>
       localImports(name, imports)
         .filter((target) => layerOf(target) !== layer)
         .filter((target) => !LAYERS[layer]?.includes(layerOf(target)))
         .map((target) => `${name} → ${target}`),
-    );
+    )
 
-    expect(strangers).toEqual([]);
-  });
+    expect(strangers).toEqual([])
+  })
 
-  test("import packages only where the table says so", () => {
+  test('import packages only where the table says so', () => {
     const strangers = files.flatMap(({ name, layer, imports }) =>
       imports
-        .filter(
-          (specifier) =>
-            !specifier.startsWith(".") && !specifier.startsWith("node:"),
-        )
+        .filter((specifier) => !specifier.startsWith('.') && !specifier.startsWith('node:'))
         .filter((specifier) => !PACKAGES[layer]?.includes(specifier))
         .map((specifier) => `${name} → ${specifier}`),
-    );
+    )
 
-    expect(strangers).toEqual([]);
-  });
+    expect(strangers).toEqual([])
+  })
 
-  test("know Node only around the protocol", () => {
+  test('know Node only around the protocol', () => {
     const users = files
       .filter(({ layer }) => !NODE_LAYERS.includes(layer))
       .filter(
         ({ code, imports }) =>
-          imports.some((specifier) => specifier.startsWith("node:")) ||
+          imports.some((specifier) => specifier.startsWith('node:')) ||
           /\b(Buffer|process|setImmediate)\b/.test(code),
-      );
+      )
 
-    expect(users.map(({ name }) => name)).toEqual([]);
-  });
-});
+    expect(users.map(({ name }) => name)).toEqual([])
+  })
+})
 
-describe("the files of src", () => {
-  test("import each other without a cycle", () => {
-    expect(findCycle(files)).toBeNull();
-  });
+describe('the files of src', () => {
+  test('import each other without a cycle', () => {
+    expect(findCycle(files)).toBeNull()
+  })
 
-  test("have no default export", () => {
-    const exporters = files.filter(({ code }) =>
-      /\bexport\s+default\b|\bas\s+default\b/.test(code),
-    );
+  test('have no default export', () => {
+    const exporters = files.filter(({ code }) => /\bexport\s+default\b|\bas\s+default\b/.test(code))
 
-    expect(exporters.map(({ name }) => name)).toEqual([]);
-  });
+    expect(exporters.map(({ name }) => name)).toEqual([])
+  })
 
-  test("are read with all their imports", () => {
+  test('are read with all their imports', () => {
     expect(
-      importsOf(
-        "import 'a'\nimport type { B } from 'b'\nexport {\n  c,\n} from './c.ts'",
-      ),
-    ).toEqual(["a", "b", "./c.ts"]);
-    expect(
-      importsOf("type D = import('d').D\nconst e = await import('e')"),
-    ).toEqual(["d", "e"]);
-    expect(
-      importsOf("import f, {\n  g,\n} from 'g'\nconst text = x.from('h')"),
-    ).toEqual(["g"]);
-    expect(withoutComments("a // import 'b'\n/* c\n */ d")).toBe("a \n d");
-    expect(withoutComments("'a//b' /* \"c\" */ + `//d`")).toBe(
-      "'a//b'  + `//d`",
-    );
-  });
-});
+      importsOf("import 'a'\nimport type { B } from 'b'\nexport {\n  c,\n} from './c.ts'"),
+    ).toEqual(['a', 'b', './c.ts'])
+    expect(importsOf("type D = import('d').D\nconst e = await import('e')")).toEqual(['d', 'e'])
+    expect(importsOf("import f, {\n  g,\n} from 'g'\nconst text = x.from('h')")).toEqual(['g'])
+    expect(withoutComments("a // import 'b'\n/* c\n */ d")).toBe('a \n d')
+    expect(withoutComments('\'a//b\' /* "c" */ + `//d`')).toBe("'a//b'  + `//d`")
+  })
+})
 
 function readSource(root: string): readonly SourceFile[] {
-  return readdirSync(root, { recursive: true, encoding: "utf8" })
-    .filter((file) => file.endsWith(".ts"))
+  return readdirSync(root, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
     .map((file) => {
-      const name = file.replaceAll(path.sep, "/").replace(/\.ts$/, "");
-      const code = withoutComments(readFileSync(path.join(root, file), "utf8"));
-      return { name, layer: layerOf(name), code, imports: importsOf(code) };
-    });
+      const name = file.replaceAll(path.sep, '/').replace(/\.ts$/, '')
+      const code = withoutComments(readFileSync(path.join(root, file), 'utf8'))
+      return { name, layer: layerOf(name), code, imports: importsOf(code) }
+    })
 }
 
 function layerOf(name: string): string {
-  if (name in LAYERS) return name;
-  return name.split("/")[0] ?? name;
+  if (name in LAYERS) return name
+  return name.split('/')[0] ?? name
 }
 
 /** Leaves strings alone, in which `//` may stand. */
 function withoutComments(code: string): string {
   return code.replace(
     /('(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`)|\/\*[^]*?\*\/|\/\/.*/g,
-    (_match, text: string | undefined) => text ?? "",
-  );
+    (_match, text: string | undefined) => text ?? '',
+  )
 }
 
 function importsOf(code: string): readonly string[] {
-  const statement = /^(?:import|export)\b(?:[^'"`;=]*?\bfrom)?\s*'([^']+)'/gm;
-  const expression = /\bimport\('([^']+)'\)/g;
+  const statement = /^(?:import|export)\b(?:[^'"`;=]*?\bfrom)?\s*'([^']+)'/gm
+  const expression = /\bimport\('([^']+)'\)/g
   return [statement, expression].flatMap((pattern) =>
-    [...code.matchAll(pattern)].map(([, specifier = ""]) => specifier),
-  );
+    [...code.matchAll(pattern)].map(([, specifier = '']) => specifier),
+  )
 }
 
-function localImports(
-  name: string,
-  imports: readonly string[],
-): readonly string[] {
+function localImports(name: string, imports: readonly string[]): readonly string[] {
   return imports
-    .filter((specifier) => specifier.startsWith("."))
-    .map((specifier) =>
-      path.posix.join(path.posix.dirname(name), specifier).replace(/\.ts$/, ""),
-    );
+    .filter((specifier) => specifier.startsWith('.'))
+    .map((specifier) => path.posix.join(path.posix.dirname(name), specifier).replace(/\.ts$/, ''))
 }
 
 /** The names along a cycle; null if there is none. */
 function findCycle(all: readonly SourceFile[]): readonly string[] | null {
-  const targets = new Map(
-    all.map(({ name, imports }) => [name, localImports(name, imports)]),
-  );
-  const done = new Set<string>();
-  const visit = (
-    name: string,
-    trail: readonly string[],
-  ): readonly string[] | null => {
-    if (trail.includes(name))
-      return [...trail.slice(trail.indexOf(name)), name];
-    if (done.has(name)) return null;
+  const targets = new Map(all.map(({ name, imports }) => [name, localImports(name, imports)]))
+  const done = new Set<string>()
+  const visit = (name: string, trail: readonly string[]): readonly string[] | null => {
+    if (trail.includes(name)) return [...trail.slice(trail.indexOf(name)), name]
+    if (done.has(name)) return null
     for (const target of targets.get(name) ?? []) {
-      const cycle = visit(target, [...trail, name]);
-      if (cycle !== null) return cycle;
+      const cycle = visit(target, [...trail, name])
+      if (cycle !== null) return cycle
     }
-    done.add(name);
-    return null;
-  };
-  for (const { name } of all) {
-    const cycle = visit(name, []);
-    if (cycle !== null) return cycle;
+    done.add(name)
+    return null
   }
-  return null;
+  for (const { name } of all) {
+    const cycle = visit(name, [])
+    if (cycle !== null) return cycle
+  }
+  return null
 }

@@ -1,0 +1,199 @@
+/** Reads the command line. */
+import { parseArgs } from 'node:util'
+
+import { UsageError } from './failure.ts'
+import { COMMANDS, type CommandName } from './help.ts'
+
+/** What every request of a command needs. */
+export interface Target {
+  /** Without user and password, which are in the headers. */
+  readonly url: URL
+  readonly headers: Readonly<Record<string, string>>
+  readonly retries: number
+  readonly quiet: boolean
+}
+
+/** What to do. */
+export type Command =
+  | { readonly kind: 'help'; readonly about: CommandName | null }
+  | { readonly kind: 'version' }
+  | PutCommand
+  | GetCommand
+  | PatchCommand
+  | (Target & { readonly kind: 'status' })
+  | (Target & { readonly kind: 'rm' })
+
+/** Upload files. */
+export interface PutCommand extends Target {
+  readonly kind: 'put'
+  /** Paths; `-` for the standard input. */
+  readonly files: readonly string[]
+  readonly concurrency: number
+  readonly overwrite: boolean
+  readonly contentType: string | undefined
+}
+
+/** Download a file. */
+export interface GetCommand extends Target {
+  readonly kind: 'get'
+  readonly file: string
+  readonly overwrite: boolean
+}
+
+/** Write into a resource. */
+export interface PatchCommand extends Target {
+  readonly kind: 'patch'
+  /** A path; `-` for the standard input. */
+  readonly file: string
+  /** Position of the first byte. */
+  readonly at: number
+  readonly contentType: string | undefined
+}
+
+const OPTIONS = {
+  header: { type: 'string', short: 'H', multiple: true },
+  retries: { type: 'string' },
+  quiet: { type: 'boolean' },
+  help: { type: 'boolean' },
+  version: { type: 'boolean' },
+  concurrency: { type: 'string' },
+  overwrite: { type: 'boolean' },
+  'content-type': { type: 'string' },
+  at: { type: 'string' },
+} as const
+
+const COMMON = ['header', 'retries', 'quiet', 'help']
+
+/** The options that each command takes beside the common ones. */
+const TAKES: Readonly<Record<CommandName, readonly string[]>> = {
+  put: ['concurrency', 'overwrite', 'content-type'],
+  get: ['overwrite'],
+  status: [],
+  patch: ['at', 'content-type'],
+  rm: [],
+}
+
+/** Fields that say how the content is to be read: a command makes them itself. */
+const OWN_FIELDS = [
+  'content-length',
+  'content-range',
+  'content-type',
+  'expect',
+  'if-match',
+  'if-none-match',
+  'if-range',
+  'prefer',
+  'range',
+  'transfer-encoding',
+]
+
+/**
+ * Makes out what to do.
+ *
+ * @throws UsageError
+ */
+export function parseCommand(args: readonly string[]): Command {
+  const { values, positionals } = parse(args)
+  const [word, ...rest] = positionals
+  const name = COMMANDS.find((command) => command === word)
+  if (values.help === true) return { kind: 'help', about: name ?? null }
+  if (values.version === true) return { kind: 'version' }
+  if (name === undefined) {
+    throw new UsageError(word === undefined ? 'no command' : `there is no command "${word}"`)
+  }
+  const other = Object.keys(values).find((key) => ![...COMMON, ...TAKES[name]].includes(key))
+  if (other !== undefined) throw new UsageError(`${name} takes no --${other}`)
+  const contentType = values['content-type']
+  const overwrite = values.overwrite ?? false
+
+  function target(url: string | undefined): Target {
+    return {
+      ...parseTarget(url, values.header ?? []),
+      retries: parseNumber('retries', values.retries ?? '20', 0),
+      quiet: values.quiet ?? false,
+    }
+  }
+
+  switch (name) {
+    case 'put': {
+      const url = rest.pop()
+      if (url === undefined || rest.length === 0) throw new UsageError('put needs FILE... and URL')
+      const concurrency = parseNumber('concurrency', values.concurrency ?? '4', 1)
+      return { kind: name, ...target(url), files: rest, concurrency, overwrite, contentType }
+    }
+    case 'get': {
+      const [url, file] = exactly(name, rest, ['URL', 'FILE'])
+      return { kind: name, ...target(url), file: file ?? '', overwrite }
+    }
+    case 'patch': {
+      const [url, file] = exactly(name, rest, ['URL', 'FILE'])
+      if (values.at === undefined) throw new UsageError('patch needs --at N')
+      const at = parseNumber('at', values.at, 0)
+      return { kind: name, ...target(url), file: file ?? '', at, contentType }
+    }
+    case 'status':
+    case 'rm': {
+      const [url] = exactly(name, rest, ['URL'])
+      return { kind: name, ...target(url) }
+    }
+  }
+}
+
+// The return type is that of parseArgs, which knows the options better than anybody could write.
+// eslint-disable-next-line typescript/explicit-function-return-type
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
+  } catch (error) {
+    if (error instanceof TypeError) throw new UsageError(error.message)
+    throw error
+  }
+}
+
+function exactly(
+  name: CommandName,
+  values: readonly string[],
+  wanted: readonly string[],
+): readonly string[] {
+  if (values.length === wanted.length) return values
+  throw new UsageError(`${name} needs ${wanted.join(' and ')}, and got ${values.length} words`)
+}
+
+function parseNumber(name: string, text: string, least: number): number {
+  const value = /^[0-9]+$/.test(text) ? Number(text) : NaN
+  if (Number.isSafeInteger(value) && value >= least) return value
+  throw new UsageError(`--${name} must be a whole number from ${least} on, not "${text}"`)
+}
+
+function parseTarget(text = '', fields: readonly string[]): Pick<Target, 'url' | 'headers'> {
+  if (!/^https?:/i.test(text) || !URL.canParse(text)) {
+    throw new UsageError(`"${text}" is no http or https URL`)
+  }
+  const url = new URL(text)
+  const headers = parseHeaders(fields)
+  if (url.username !== '' && !headers.has('authorization')) {
+    const words = [url.username, url.password].map((word) => decodeURIComponent(word))
+    headers.set('Authorization', `Basic ${Buffer.from(words.join(':')).toString('base64')}`)
+  }
+  url.username = ''
+  url.password = ''
+  return { url, headers: Object.fromEntries(headers) }
+}
+
+function parseHeaders(fields: readonly string[]): Headers {
+  const headers = new Headers()
+  for (const field of fields) {
+    const colon = field.indexOf(':')
+    const name = field.slice(0, Math.max(0, colon))
+    if (OWN_FIELDS.includes(name.toLowerCase())) {
+      throw new UsageError(`-H ${name}: the command makes this field itself`)
+    }
+    try {
+      headers.append(name, field.slice(colon + 1).trim())
+    } catch {
+      // The value may be a secret.
+      throw new UsageError(`-H needs "Name: value", and the field "${name}" is not like that`)
+    }
+  }
+  return headers
+}

@@ -1,0 +1,80 @@
+/** From words to an exit code. */
+import { readFile } from 'node:fs/promises'
+
+import { parseCommand, type Command } from './arguments.ts'
+import { describe, DONE, exitCodeOf, INTERRUPTED, UsageError } from './failure.ts'
+import { runGet } from './get.ts'
+import { COMMAND_HELP, HELP } from './help.ts'
+import { runPut } from './put.ts'
+import { createLiveReport, createPlainReport, type Report } from './report.ts'
+import { runPatch, runRemove, runStatus } from './single.ts'
+
+/** Does what the arguments say. Resolves with the exit code. */
+export async function run(args: readonly string[], signal: AbortSignal): Promise<number> {
+  const { stdout, stderr } = process
+  try {
+    const command = parseCommand(args)
+    if (command.kind === 'help') {
+      stdout.write(`${command.about === null ? HELP : COMMAND_HELP[command.about]}\n`)
+      return DONE
+    }
+    if (command.kind === 'version') {
+      stdout.write(`${await readVersion()}\n`)
+      return DONE
+    }
+    const isLive = stdout.isTTY && process.env['TERM'] !== 'dumb' && !command.quiet
+    const report = isLive
+      ? createLiveReport(stdout, stderr)
+      : createPlainReport(stdout, stderr, command.quiet)
+    return await perform(command, report, signal)
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    stderr.write(`partial-upload: ${error.message}\nSee partial-upload --help.\n`)
+    return exitCodeOf(error)
+  }
+}
+
+async function perform(
+  command: Exclude<Command, { kind: 'help' | 'version' }>,
+  report: Report,
+  signal: AbortSignal,
+): Promise<number> {
+  try {
+    const code = await dispatch(command, report, signal)
+    if (!signal.aborted) return code
+  } catch (error) {
+    if (error instanceof UsageError) throw error
+    if (!signal.aborted) {
+      report.error(`partial-upload: ${describe(error)}`)
+      return exitCodeOf(error)
+    }
+  }
+  report.error('partial-upload: stopped; the same command goes on from here')
+  return INTERRUPTED
+}
+
+async function dispatch(
+  command: Exclude<Command, { kind: 'help' | 'version' }>,
+  report: Report,
+  signal: AbortSignal,
+): Promise<number> {
+  switch (command.kind) {
+    case 'put':
+      return runPut(command, report, signal)
+    case 'get':
+      return runGet(command, report, signal)
+    case 'status':
+      return runStatus(command, report, signal)
+    case 'patch':
+      return runPatch(command, report, signal)
+    case 'rm':
+      return runRemove(command, report, signal)
+  }
+}
+
+async function readVersion(): Promise<string> {
+  const file = new URL('../../package.json', import.meta.url)
+  const content: unknown = JSON.parse(await readFile(file, 'utf8'))
+  const isPackage = typeof content === 'object' && content !== null && 'version' in content
+  return isPackage ? String(content.version) : 'unknown'
+}

@@ -1,0 +1,224 @@
+import { EventEmitter, once } from 'node:events'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+
+import express, { type RequestHandler } from 'express'
+import { partialUpload } from 'partial-upload'
+import { fsStorage } from 'partial-upload/storage/fs'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+
+import { MiB, pattern } from '../client/setup.ts'
+import { useCommandLine } from './setup.ts'
+
+const FILE = pattern(8 * MiB + 7)
+
+const line = useCommandLine()
+const faults = new EventEmitter()
+let fault: { readonly kind: 'cut' | 'stall'; readonly after: number } | null
+let ranges: (string | undefined)[]
+let server: Server
+let url: string
+
+beforeEach(async () => {
+  fault = null
+  ranges = []
+  const app = express()
+  const storage = fsStorage({ directory: line.at('uploads') })
+  app.use('/files', breakDownloads, partialUpload({ storage }))
+  server = createServer(app).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/files/film.mp4`
+  await fetch(url, { method: 'PUT', body: FILE })
+})
+
+afterEach(async () => {
+  server.closeAllConnections()
+  server.close()
+  await once(server, 'close')
+})
+
+/** The next download breaks, or stops to move, after so many bytes. */
+const breakDownloads: RequestHandler = (req, res, next) => {
+  const current = fault
+  if (req.method === 'GET') {
+    ranges.push(req.headers.range)
+    fault = null
+  }
+  if (req.method === 'GET' && current !== null) {
+    const write = res.write.bind(res) as (chunk: Uint8Array, done?: () => void) => boolean
+    let sent = 0
+    res.write = (chunk: Uint8Array, ...rest: unknown[]) => {
+      sent += chunk.byteLength
+      if (sent <= current.after) return write(chunk, ...(rest as [() => void]))
+      if (current.kind === 'cut') res.destroy()
+      else faults.emit('stalled')
+      return false
+    }
+  }
+  next()
+}
+
+/** Starts a download and waits until bytes have come that the next one need not fetch. */
+async function interrupt(signal: NodeJS.Signals): Promise<ReturnType<typeof line.run>> {
+  fault = { kind: 'stall', after: 4 * MiB }
+  const stalled = once(faults, 'stalled')
+  const { child, outcome } = line.start('get', url, 'got.mp4')
+  await stalled
+  while (
+    !existsSync(line.at('got.mp4.part')) ||
+    readFileSync(line.at('got.mp4.part')).length === 0
+  ) {
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  child.kill(signal)
+  return outcome
+}
+
+describe('get', () => {
+  test('downloads a file, and leaves nothing beside it', async () => {
+    const outcome = await line.run('get', url, 'got.mp4')
+
+    expect(outcome).toEqual({
+      code: 0,
+      out: expect.stringMatching(/^got\.mp4: complete, 8\.4 MB in \d:\d\d\n$/) as string,
+      err: '',
+    })
+    expect(readFileSync(line.at('got.mp4')).equals(FILE)).toBe(true)
+    expect(readdirSync(line.folder).toSorted()).toEqual(['got.mp4', 'uploads'])
+  })
+
+  test('takes the name from the URL if it is given a folder', async () => {
+    mkdirSync(line.at('here'))
+
+    await line.run('get', url, 'here')
+
+    expect(readFileSync(line.at('here/film.mp4')).equals(FILE)).toBe(true)
+  })
+
+  test('goes on by itself after a cut, and fetches only the rest', async () => {
+    fault = { kind: 'cut', after: 4 * MiB }
+
+    const { code, out } = await line.run('get', url, 'got.mp4')
+
+    expect([code, out]).toEqual([0, expect.stringMatching(/^got\.mp4: trying again in 1 s: /)])
+    expect(ranges).toEqual([undefined, expect.stringMatching(/^bytes=[1-9]\d*-$/)])
+    expect(readFileSync(line.at('got.mp4')).equals(FILE)).toBe(true)
+  })
+
+  test('stops at Ctrl-C, and the same command fetches only the rest', async () => {
+    const first = await interrupt('SIGINT')
+    const isThere = existsSync(line.at('got.mp4'))
+
+    const second = await line.run('get', url, 'got.mp4')
+
+    expect([first.code, first.err, isThere]).toEqual([
+      130,
+      'partial-upload: stopped; the same command goes on from here\n',
+      false,
+    ])
+    expect(second).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/^got\.mp4: going on at /) as string,
+    })
+    expect(ranges.at(-1)).toMatch(/^bytes=[1-9]\d*-$/)
+    expect(readFileSync(line.at('got.mp4')).equals(FILE)).toBe(true)
+    expect(readdirSync(line.folder).toSorted()).toEqual(['got.mp4', 'uploads'])
+  })
+
+  test('goes on after it was killed', async () => {
+    await interrupt('SIGKILL')
+
+    await line.run('get', url, 'got.mp4')
+
+    expect(ranges.at(-1)).toMatch(/^bytes=[1-9]\d*-$/)
+    expect(readFileSync(line.at('got.mp4')).equals(FILE)).toBe(true)
+  })
+
+  test('begins again when there is a new version', async () => {
+    await interrupt('SIGINT')
+    const other = pattern(FILE.length, 3)
+    await fetch(url, { method: 'PUT', body: other })
+
+    const { code } = await line.run('get', url, 'got.mp4')
+
+    expect([code, readFileSync(line.at('got.mp4')).equals(other)]).toEqual([0, true])
+  })
+
+  test('asks for the last byte of a file that is all there but for its name', async () => {
+    const etag = (await fetch(url, { method: 'HEAD' })).headers.get('etag')
+    writeFileSync(line.at('got.mp4.part'), FILE)
+    writeFileSync(line.at('got.mp4.part.json'), JSON.stringify({ url, etag, size: FILE.length }))
+
+    await line.run('get', url, 'got.mp4')
+
+    expect(ranges).toEqual([`bytes=${FILE.length - 1}-`])
+    expect(readFileSync(line.at('got.mp4')).equals(FILE)).toBe(true)
+  })
+
+  test.each([
+    ['is not there', null],
+    ['is cut', '{"url":'],
+    ['is no object', '7'],
+    ['is of another URL', '{"url":"http://127.0.0.1/","etag":"\\"a\\"","size":9}'],
+    ['has no entity tag', '{"url":"URL","etag":null,"size":9}'],
+    ['is of a shorter file', '{"url":"URL","etag":"\\"a\\"","size":1}'],
+  ])('fetches all of it if the note beside the bytes %s', async (_why, note) => {
+    writeFileSync(line.at('got.mp4.part'), 'bytes of who knows what')
+    if (note !== null) writeFileSync(line.at('got.mp4.part.json'), note.replace('URL', url))
+
+    await line.run('get', url, 'got.mp4')
+
+    expect(ranges).toEqual([undefined])
+    expect(readFileSync(line.at('got.mp4')).equals(FILE)).toBe(true)
+  })
+
+  test('leaves a file that is there alone, unless it is to be replaced', async () => {
+    writeFileSync(line.at('got.mp4'), 'mine')
+
+    const refused = await line.run('get', url, 'got.mp4')
+    const kept = readFileSync(line.at('got.mp4'), 'utf8')
+    const replaced = await line.run('get', '--overwrite', url, 'got.mp4')
+
+    expect([refused, kept]).toEqual([
+      {
+        code: 3,
+        out: '',
+        err: 'partial-upload: got.mp4 is there already; --overwrite replaces it\n',
+      },
+      'mine',
+    ])
+    expect([replaced.code, readFileSync(line.at('got.mp4')).equals(FILE)]).toEqual([0, true])
+  })
+
+  test('takes no unfinished upload for a file', async () => {
+    await fetch(`${url}2`, {
+      method: 'PATCH',
+      headers: { 'Content-Type': 'message/byteranges' },
+      body: 'Content-Range: bytes 0-3/10\r\n\r\nabcd',
+    })
+
+    const { code, err } = await line.run('get', `${url}2`, 'got.mp4')
+
+    expect([code, err]).toEqual([
+      1,
+      'partial-upload: the file is not complete yet: its upload goes on\n',
+    ])
+    expect(readdirSync(line.folder)).toEqual(['uploads'])
+  })
+
+  test('fails if nothing is there, and leaves nothing', async () => {
+    const { code, err } = await line.run('get', `${url}2`, 'got.mp4')
+
+    expect([code, err]).toEqual([1, 'partial-upload: nothing is there\n'])
+    expect(readdirSync(line.folder)).toEqual(['uploads'])
+  })
+
+  test('downloads a file without bytes', async () => {
+    await fetch(url, { method: 'PUT', body: '' })
+
+    const { code } = await line.run('get', url, 'got.mp4')
+
+    expect([code, readFileSync(line.at('got.mp4')).length]).toEqual([0, 0])
+  })
+})

@@ -1,0 +1,271 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createServer, type AddressInfo } from 'node:net'
+import path from 'node:path'
+import { createInterface } from 'node:readline'
+
+import { fsStorage } from 'partial-upload/storage/fs'
+import { beforeEach, describe, expect, test } from 'vitest'
+
+import { Proxy } from '../client/proxy.ts'
+import { MiB, pattern, useBench } from '../client/setup.ts'
+import { root, useCommandLine } from './setup.ts'
+
+const FILE = pattern(6 * MiB + 5)
+
+const line = useCommandLine()
+const bench = useBench({ stallTimeout: 1000 })
+
+beforeEach(async () => {
+  await bench.store(() => fsStorage({ directory: line.at('uploads') }))
+  writeFileSync(line.at('film.mp4'), FILE)
+})
+
+/** What the server has kept under a name. */
+function uploaded(name = 'a.bin'): Buffer {
+  return readFileSync(line.at('uploads', name))
+}
+
+describe('put', () => {
+  test('uploads a file, and tells so in one plain line', async () => {
+    const outcome = await line.run('put', 'film.mp4', bench.url)
+
+    expect(outcome).toEqual({
+      code: 0,
+      out: expect.stringMatching(/^film\.mp4: complete, 6\.3 MB in \d:\d\d\n$/) as string,
+      err: '',
+    })
+    expect(uploaded().equals(FILE)).toBe(true)
+  })
+
+  test('sends nothing again that is there', async () => {
+    await line.run('put', 'film.mp4', bench.url)
+    const { sent } = bench.proxy
+
+    const { code } = await line.run('put', 'film.mp4', bench.url)
+
+    expect([code, bench.proxy.sent]).toEqual([0, sent])
+  })
+
+  test('says nothing with --quiet', async () => {
+    expect(await line.run('put', '--quiet', 'film.mp4', bench.url)).toEqual({
+      code: 0,
+      out: '',
+      err: '',
+    })
+  })
+
+  test('goes on by itself after a cut', async () => {
+    bench.proxy.fail('PATCH', { kind: 'cut', after: 2 * MiB })
+
+    const { code, out } = await line.run('put', 'film.mp4', bench.url)
+
+    expect([code, uploaded().equals(FILE)]).toEqual([0, true])
+    expect(out).toMatch(/^film\.mp4: trying again in 1 s: PATCH got no answer: \S/m)
+  })
+
+  test('stops at Ctrl-C, and the same command sends only the rest', async () => {
+    bench.proxy.fail('PATCH', { kind: 'stall', after: 4 * MiB })
+    const stalled = bench.proxy.stalled()
+    const { child, outcome } = line.start('put', 'film.mp4', bench.url)
+    await stalled
+
+    child.kill('SIGINT')
+    const first = await outcome
+    const second = await line.run('put', 'film.mp4', bench.url)
+
+    expect([first.code, first.err]).toEqual([
+      130,
+      'partial-upload: stopped; the same command goes on from here\n',
+    ])
+    expect([second.code, second.out]).toEqual([
+      0,
+      expect.stringMatching(/^film\.mp4: going on at \d\.\d MB\nfilm\.mp4: complete, /),
+    ])
+    expect(bench.proxy.seen.at(-1)?.start).toBeGreaterThan(0)
+    expect(uploaded().equals(FILE)).toBe(true)
+  })
+
+  test('goes on after it was killed', async () => {
+    bench.proxy.fail('PATCH', { kind: 'stall', after: 4 * MiB })
+    const stalled = bench.proxy.stalled()
+    const { child, outcome } = line.start('put', 'film.mp4', bench.url)
+    await stalled
+    child.kill('SIGKILL')
+    await outcome
+
+    const { code } = await line.run('put', 'film.mp4', bench.url)
+
+    expect([code, uploaded().equals(FILE)]).toEqual([0, true])
+    expect(bench.proxy.seen.at(-1)?.start).toBeGreaterThan(0)
+  })
+
+  test('survives that the server is killed and started again', async () => {
+    const first = await startServer('0')
+    const proxy = new Proxy()
+    await proxy.start(first.port)
+    const stalled = proxy.fail('PATCH', { kind: 'stall', after: 4 * MiB }).stalled()
+
+    const { outcome } = line.start('put', 'film.mp4', `${proxy.origin}/files/killed.bin`)
+    await stalled
+    await end(first.child, 'SIGKILL')
+    const second = await startServer(String(first.port))
+    const { code } = await outcome
+    await proxy.stop()
+    await end(second.child, 'SIGTERM')
+
+    expect([code, uploaded('killed.bin').equals(FILE)]).toEqual([0, true])
+  })
+
+  test('gives up after the retries that it has, in one line', async () => {
+    const outcome = await line.run('put', '--retries', '0', 'film.mp4', await deadUrl())
+
+    expect(outcome).toEqual({
+      code: 1,
+      out: '',
+      err: expect.stringMatching(
+        /^partial-upload: film\.mp4: HEAD got no answer: connect ECONNREFUSED \S+\n$/,
+      ) as string,
+    })
+  })
+
+  test('leaves a different file alone, unless it is to be replaced', async () => {
+    await fetch(bench.direct, { method: 'PUT', body: 'other' })
+
+    const refused = await line.run('put', 'film.mp4', bench.url)
+    const kept = uploaded().toString()
+    const replaced = await line.run('put', '--overwrite', 'film.mp4', bench.url)
+
+    expect([refused, kept]).toEqual([
+      {
+        code: 3,
+        out: '',
+        err: 'partial-upload: film.mp4: the URL holds 5 bytes of a different file; --overwrite replaces it\n',
+      },
+      'other',
+    ])
+    expect([replaced.code, uploaded().equals(FILE)]).toEqual([0, true])
+  })
+
+  test('reads the standard input', async () => {
+    const { code, out } = await line.runWith(FILE, 'put', '-', bench.url)
+
+    expect([code, out]).toEqual([0, expect.stringMatching(/^standard input: complete, 6\.3 MB /)])
+    expect(uploaded().equals(FILE)).toBe(true)
+  })
+
+  test('sends the fields and the media type that it is given', async () => {
+    const fields = ['-H', 'X-Token: a:b', '-H', 'Authorization: Bearer t']
+
+    await line.run('put', ...fields, '--content-type', 'video/mp4', 'film.mp4', bench.url)
+
+    const response = await fetch(bench.direct, { method: 'HEAD' })
+    expect(response.headers.get('content-type')).toBe('video/mp4')
+    expect(
+      bench.proxy.seen.map(({ headers }) => [headers['x-token'], headers.authorization]),
+    ).toEqual(bench.proxy.seen.map(() => ['a:b', 'Bearer t']))
+  })
+
+  test('takes user and password from the URL, and does not print them', async () => {
+    const url = bench.url.replace('//', '//me:s%20t@')
+    await fetch(bench.direct, { method: 'PUT', body: 'other' })
+
+    const { err } = await line.run('put', 'film.mp4', url)
+
+    expect(bench.proxy.seen[0]?.headers.authorization).toBe(`Basic ${btoa('me:s t')}`)
+    expect(err).not.toContain('s%20t')
+  })
+})
+
+describe('put to a URL that ends in a slash', () => {
+  beforeEach(() => {
+    mkdirSync(line.at('photos/summer'), { recursive: true })
+    writeFileSync(line.at('photos/a.jpg'), 'a')
+    writeFileSync(line.at('photos/summer/b ü#%.jpg'), 'b')
+  })
+
+  test('sends files and folders under their names', async () => {
+    const url = new URL('./', bench.url).href
+
+    const { code, out } = await line.run('put', 'film.mp4', 'photos', url)
+
+    expect([code, out.trimEnd().split('\n').length]).toEqual([0, 3])
+    expect(uploaded('film.mp4').equals(FILE)).toBe(true)
+    expect(uploaded('photos/a.jpg').toString()).toBe('a')
+    expect(uploaded('photos/summer/b ü#%.jpg').toString()).toBe('b')
+  })
+
+  test('sends what is in a folder that is named by a dot', async () => {
+    await line.run('put', 'photos/.', new URL('./x/', bench.url).href)
+
+    expect(uploaded('x/a.jpg').toString()).toBe('a')
+  })
+
+  test('sends one file at a time if it is told to', async () => {
+    const url = new URL('./', bench.url).href
+
+    const { out } = await line.run('put', '--concurrency', '1', 'film.mp4', 'photos', url)
+
+    expect(out.split('\n').map((text) => text.split(':')[0])).toEqual([
+      'film.mp4',
+      'photos/a.jpg',
+      'photos/summer/b ü#%.jpg',
+      '',
+    ])
+  })
+
+  test('goes on with the others when one fails', async () => {
+    symlinkSync('..', line.at('photos/loop'))
+
+    const { code, err } = await line.run('put', 'none', 'photos', new URL('./', bench.url).href)
+
+    expect([code, err]).toEqual([
+      1,
+      'partial-upload: none: there is no such file\n' +
+        'partial-upload: photos/loop: a link to a folder is not followed\n',
+    ])
+    expect(uploaded('photos/summer/b ü#%.jpg').toString()).toBe('b')
+  })
+
+  test.each([
+    [['film.mp4', 'photos/a.jpg'], 'a.bin', /several files need a URL that ends in a slash/],
+    [['photos'], 'a.bin', /"photos" is a folder/],
+    [['-'], '', /the standard input has no name/],
+    [['photos/a.jpg', './photos/../photos/a.jpg'], '', /would go to /],
+  ])('refuses %j to /files/%s', async (files, name, message) => {
+    const { code, err } = await line.run('put', ...files, new URL(`./${name}`, bench.url).href)
+
+    expect([code, err]).toEqual([2, expect.stringMatching(message)])
+  })
+})
+
+/** A URL at which nobody listens. */
+async function deadUrl(): Promise<string> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return `http://127.0.0.1:${port}/a.bin`
+}
+
+/** The server of `npm start`, over the same folder. */
+async function startServer(port: string): Promise<{ child: ChildProcess; port: number }> {
+  const flags = ['--conditions=@partial-upload/source', '--import', 'tsx', 'examples/server.ts']
+  const directory = line.at('uploads')
+  const child = spawn('node', [...flags, '--directory', directory, '--port', port], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  for await (const origin of createInterface(child.stdout)) {
+    return { child, port: Number(new URL(origin).port) }
+  }
+  throw new Error(`the server did not start in ${path.basename(directory)}`)
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  const exit = once(child, 'exit')
+  child.kill(signal)
+  await exit
+}

@@ -23,8 +23,8 @@ const onError: express.ErrorRequestHandler = (error: unknown, _req, res, next) =
 }
 app.use(onError)
 
-const server = prepareServer(createServer(app))
-server.headersTimeout = 1000
+const server = prepareServer(createServer({ connectionsCheckingInterval: 100 }, app))
+server.headersTimeout = 500
 server.listen(0, '127.0.0.1', () => {
   const { port } = server.address() as { port: number }
   console.log(JSON.stringify({ port, pid: process.pid }))

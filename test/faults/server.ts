@@ -2,7 +2,7 @@
 import { execFileSync, spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -153,9 +153,12 @@ export class FaultServer {
   }
 }
 
+/** A directory in memory, or the usual one for want of it. */
+export const MEMORY = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
+
 /** A new directory, which the end of the test removes. */
-export function newDirectory(): string {
-  const directory = mkdtempSync(path.join(tmpdir(), 'partial-upload-fault-'))
+export function newDirectory(parent = tmpdir()): string {
+  const directory = mkdtempSync(path.join(parent, 'partial-upload-fault-'))
   onTestFinished(() => rm(directory, { recursive: true, force: true }))
   return directory
 }

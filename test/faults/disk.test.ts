@@ -44,6 +44,20 @@ describe.skipIf(NO_MOUNT !== null)(title('on a full disk', NO_MOUNT), () => {
     expect(await server.state('/files/a')).toBe(`I(${stored.length}/${data.length})`)
   })
 
+  it('counts what came of a write that the system has cut short', async () => {
+    const server = await FaultServer.start({ directory: newMount('size=128k') })
+    const data = pattern(128_000)
+    await server.patch('/files/a', 'bytes 0-65535/128000', data.subarray(0, 65_536))
+
+    const answer = await server.patch('/files/a', 'bytes 65536-127999/*', data.subarray(65_536))
+
+    const stored = await get(server, '/files/a')
+    expect(answer.status).toBe(507)
+    expect(stored.length).toBeGreaterThan(65_536)
+    expect(stored.equals(data.subarray(0, stored.length))).toBe(true)
+    expect(json(answer)).toMatchObject({ received: stored.length, length: 128_000 })
+  })
+
   it('goes on with the upload when there is room again', async () => {
     const directory = newMount('size=4m')
     const server = await FaultServer.start({ directory })

@@ -98,6 +98,14 @@ describe('the packed package', () => {
     expect(missing).toEqual([])
   })
 
+  test('has the command that its bin names', () => {
+    const { bin, version } = readPackage()
+    const program = path.join(installed, bin['partial-upload'] ?? '')
+
+    expect(readFileSync(program, 'utf8')).toMatch(/^#!\/usr\/bin\/env node\n/)
+    expect(run('node', [program, '--version'])).toBe(`${version}\n`)
+  })
+
   test('serves an upload in an ESM app', () => {
     writeFileSync(
       path.join(consumer, 'app.mjs'),
@@ -170,6 +178,8 @@ function run(program: string, args: readonly string[], cwd = consumer): string {
 }
 
 interface PackageJson {
+  readonly version: string
+  readonly bin: Readonly<Record<string, string>>
   readonly exports: Readonly<Record<string, string | Readonly<Record<string, string>>>>
   readonly dependencies: Readonly<Record<string, string>>
   readonly peerDependencies: Readonly<Record<string, string>>

@@ -141,6 +141,30 @@ describe('with the server of npm start', () => {
     expect(answer.text).toContain(JSON.stringify(JSON.parse(block)))
   })
 
+  test('the command line prints what is shown', async () => {
+    const screen = blocks('console').find((block) => block.includes('npx partial-upload')) ?? ''
+    const program = `node --import ${import.meta.resolve('tsx')} ${root}src/cli/main.ts`
+    await writeFile(path.join(directory, 'film.mp4'), Buffer.alloc(100_000_000, 'film '))
+    await send('DELETE', '/files/film.mp4')
+
+    for (const { command, answer } of commands(screen)) {
+      const output = await run('bash', command.replace('npx partial-upload', program))
+      expectLines(output.replaceAll(origin, 'http://127.0.0.1:3000'), answer)
+    }
+    const copy = await readFile(path.join(directory, 'copy.mp4'))
+    expect(copy.equals(await readFile(path.join(directory, 'film.mp4')))).toBe(true)
+  }, 60_000)
+
+  test('the client uploads as in the example', async () => {
+    const example = path.join(root, 'examples/client.ts')
+    const flags = `--conditions=@partial-upload/source --import ${import.meta.resolve('tsx')}`
+    await writeFile(path.join(directory, 'client.txt'), 'abc')
+
+    const output = await run('bash', `node ${flags} ${example} client.txt ${origin}/files/c.txt`)
+
+    expect(output).toMatch(/^(\d of 3 bytes\n)+201\n$/)
+  })
+
   describe.skipIf(spawnSync('curl', ['--version']).error !== undefined)('and curl', () => {
     test('the commands of the first screen have the answers that it shows', async () => {
       const [screen = ''] = blocks('console')

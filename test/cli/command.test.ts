@@ -1,0 +1,140 @@
+import { spawnSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+
+import { beforeEach, describe, expect, test } from 'vitest'
+
+import { parseCommand } from '../../src/cli/arguments.ts'
+import { COMMANDS } from '../../src/cli/help.ts'
+import { MiB, pattern, useBench } from '../client/setup.ts'
+import { root, useCommandLine } from './setup.ts'
+
+const URL = 'http://127.0.0.1/a'
+
+const line = useCommandLine()
+const bench = useBench()
+
+describe('usage', () => {
+  test('--help teaches, with the exit codes', async () => {
+    const { code, out, err } = await line.run('--help')
+
+    expect([code, err]).toEqual([0, ''])
+    for (const word of [...COMMANDS, 'Examples:', 'Exit codes:']) expect(out).toContain(word)
+  })
+
+  test.each(COMMANDS)('%s --help shows examples', async (name) => {
+    const { code, out } = await line.run(name, '--help')
+
+    expect(code).toBe(0)
+    expect(out).toMatch(new RegExp(`^partial-upload ${name} [^]*\nExamples:\n  [^]*\nOptions:`))
+  })
+
+  test('--version prints that of the package', async () => {
+    const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as {
+      version: string
+    }
+
+    expect(await line.run('--version')).toEqual({ code: 0, out: `${version}\n`, err: '' })
+  })
+
+  test('a wrong one is exit code 2 and one line about it', async () => {
+    expect(await line.run('send', 'a', URL)).toEqual({
+      code: 2,
+      out: '',
+      err: 'partial-upload: there is no command "send"\nSee partial-upload --help.\n',
+    })
+  })
+
+  test.each([
+    [[], 'no command'],
+    [['put', URL], 'put needs FILE... and URL'],
+    [['put', 'a', 'b'], '"b" is no http or https URL'],
+    [['put', 'a', 'ftp://b/'], '"ftp://b/" is no http or https URL'],
+    [['put', '--at', '1', 'a', URL], 'put takes no --at'],
+    [['put', '--concurrency', '0', 'a', URL], '--concurrency must be a whole number from 1 on'],
+    [['put', '--retries', '1.5', 'a', URL], '--retries must be a whole number from 0 on'],
+    [['put', '--nothing', 'a', URL], '--nothing'],
+    [['put', '-H', 'a b: c', 'a', URL], '-H needs "Name: value"'],
+    [['put', '-H', 'a', 'a', URL], '-H needs "Name: value"'],
+    [['put', '-H', 'Range: bytes=0-1', 'a', URL], 'the command makes this field itself'],
+    [['get', URL], 'get needs URL and FILE, and got 1 words'],
+    [['patch', URL, 'a'], 'patch needs --at N'],
+    [['patch', URL, 'a', '--at', '9007199254740992'], '--at must be a whole number'],
+    [['status'], 'status needs URL, and got 0 words'],
+    [['rm', URL, URL], 'rm needs URL, and got 2 words'],
+  ])('%j is refused', (args, message) => {
+    expect(() => parseCommand(args)).toThrow(message)
+  })
+
+  test('a field that is given twice has both values', () => {
+    expect(parseCommand(['rm', '-H', 'A: 1', '-H', 'a: 2', URL])).toMatchObject({
+      headers: { a: '1, 2' },
+    })
+  })
+})
+
+describe('status, patch and rm', () => {
+  beforeEach(async () => bench.leave(Buffer.from('abcdefghij'), 4))
+
+  test('tell what is there, change it, and remove it', async () => {
+    const { code, out } = await line.run('status', bench.url)
+    const written = await line.runWith('XY', 'patch', bench.url, '--at', '3', '-')
+    const stored = await bench.stored()
+    const removed = await line.run('rm', bench.url)
+    const gone = await line.run('status', bench.url)
+
+    expect([code, out]).toEqual([
+      0,
+      expect.stringMatching(
+        /^state: incomplete\nsize: 4\nlength: 10\ntype: application\/octet-stream\netag: ".+"\n$/,
+      ),
+    ])
+    expect([written.code, stored.toString()]).toEqual([0, 'abcXY'])
+    expect(removed).toEqual({ code: 0, out: `${bench.url}: removed\n`, err: '' })
+    expect(gone).toEqual({
+      code: 1,
+      out: '',
+      err: `partial-upload: nothing is at ${bench.url}\n`,
+    })
+  })
+
+  test('patch fails where nothing is there', async () => {
+    writeFileSync(line.at('a'), 'XY')
+
+    const { code, err } = await line.run('patch', `${bench.url}2`, '--at', '0', 'a')
+
+    expect([code, err]).toEqual([1, expect.stringContaining('nothing is at http')])
+  })
+
+  test("a failure is the server's title and detail, in one line without a stack", async () => {
+    const { code, out, err } = await line.runWith('XY', 'patch', bench.url, '--at', '7', '-')
+
+    expect([code, out, err]).toEqual([
+      1,
+      '',
+      'partial-upload: The range begins beyond the end of the resource: ' +
+        'range begins at 7, but the resource ends at 4 (409)\n',
+    ])
+  })
+
+  test('a file that is missing is a failure in one line', async () => {
+    const { code, err } = await line.run('patch', bench.url, '--at', '0', 'none')
+
+    expect([code, err]).toEqual([1, expect.stringMatching(/^partial-upload: .+\n$/)])
+  })
+})
+
+test.skipIf(spawnSync('script', ['--version']).error !== undefined)(
+  'a terminal shows a bar',
+  async () => {
+    writeFileSync(line.at('film.mp4'), pattern(4 * MiB))
+    const command = `node ${line.program} put film.mp4 ${bench.url}`
+
+    const { outcome } = line.startProgram('script', ['-qec', command, '/dev/null'])
+    const { code, out } = await outcome
+
+    expect(code).toBe(0)
+    expect(out).toMatch(/film\.mp4 +\[[#-]{20}\] \d+% of 4\.2 MB/)
+    expect(out).toMatch(/film\.mp4: complete, 4\.2 MB in 0:0\d/)
+  },
+)

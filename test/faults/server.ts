@@ -9,7 +9,7 @@ import path from 'node:path'
 import { createInterface } from 'node:readline'
 
 import { buildSync } from 'esbuild'
-import { onTestFinished, vi } from 'vitest'
+import { afterAll, onTestFinished, vi } from 'vitest'
 
 import { Connection, MESSAGE, field, message, request } from '../wire/client.ts'
 import type { Answer, Bytes } from '../wire/client.ts'
@@ -31,7 +31,7 @@ buildSync({
   conditions: ['@partial-upload/source'],
   external: ['express', 'range-parser', 'raw-body'],
 })
-process.once('exit', () => rmSync(CHILD, { force: true }))
+afterAll(() => rmSync(CHILD, { force: true }))
 
 /** How a server is started beyond its options. */
 export interface StartOptions extends ChildOptions {

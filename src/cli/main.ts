@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The command `partial-upload`: ties it to the process. */
-import { INTERRUPTED } from './failure.ts'
+import { FAILED, INTERRUPTED } from './failure.ts'
 import { run } from './run.ts'
 
 const controller = new AbortController()
@@ -9,11 +9,13 @@ const controller = new AbortController()
 function stop(): void {
   if (controller.signal.aborted) process.exit(INTERRUPTED)
   controller.abort()
+  // A read of the standard input would wait for its next bytes.
+  process.stdin.destroy()
 }
 
 process.on('SIGINT', stop).on('SIGTERM', stop)
-// A reader that has enough, such as `head`, is no failure; neither is there anybody to tell.
-process.stdout.on('error', () => process.exit())
+// Whoever read the report is gone, as with `| head`: there is nobody to tell, but a script sees it.
+process.stdout.on('error', () => process.exit(FAILED))
 
 const code = await run(process.argv.slice(2), controller.signal)
 // Neither an open standard input nor a connection that is kept for later shall hold the process.

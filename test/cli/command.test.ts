@@ -117,6 +117,15 @@ describe('status, patch and rm', () => {
     ])
   })
 
+  test('Ctrl-C ends the wait for the standard input', async () => {
+    const { child, outcome } = line.start('patch', bench.url, '--at', '0', '-')
+    await new Promise((resolve) => child.stdin.write(Buffer.alloc(MiB), resolve))
+
+    child.kill('SIGINT')
+
+    expect((await outcome).code).toBe(130)
+  })
+
   test('a file that is missing is a failure in one line', async () => {
     const { code, err } = await line.run('patch', bench.url, '--at', '0', 'none')
 

@@ -63,10 +63,9 @@ export async function exchange(
       credentials: settings.credentials,
       signal: watch.signal,
       onProgress: (sent) => {
-        watch.note(sent)
-        onProgress?.(sent)
+        if (watch.note(sent)) onProgress?.(sent)
       },
-      onAnswer: watch.note,
+      onAnswer: () => void watch.note(),
     })
   } catch (cause) {
     signal.throwIfAborted()
@@ -83,8 +82,8 @@ export async function exchange(
 interface Watch {
   /** Aborts when nothing has moved for too long. */
   readonly signal: AbortSignal
-  /** Something moved: so much content is sent, if that was it. */
-  readonly note: (sent?: number) => void
+  /** Something moved: so much content is sent, if that was it. False when the watch has ended. */
+  readonly note: (sent?: number) => boolean
   /** Ends the request. */
   readonly end: () => void
   /** Ends the watch. */
@@ -95,15 +94,27 @@ function startWatch({ clock, stallTimeout, answerTimeout }: RequestSettings, siz
   const controller = new AbortController()
   const end = (): void => controller.abort()
   let limit = stallTimeout
+  let isOver = false
   let stop = (): void => undefined
 
-  function note(sent?: number): void {
+  function note(sent?: number): boolean {
+    // A transport may still report what it had under way when the request failed.
+    if (isOver) return false
     stop()
     // With all content sent, the silence is the server's: it may have a large file to check.
     if (sent === size) limit = answerTimeout
     if (limit > 0) stop = clock.after(limit, end)
+    return true
   }
 
   note()
-  return { signal: controller.signal, note, end, stop: () => stop() }
+  return {
+    signal: controller.signal,
+    note,
+    end,
+    stop: () => {
+      isOver = true
+      stop()
+    },
+  }
 }

@@ -1,0 +1,39 @@
+import { expect, test } from 'vitest'
+
+import { connect, exchange } from '../../src/client/exchange.ts'
+import { resolveOptions } from '../../src/client/options.ts'
+import type { Platform, TransportRequest } from '../../src/client/transport.ts'
+
+test('hears nothing more of a request that has failed, and waits for nothing', async () => {
+  let timers = 0
+  const clock = {
+    now: () => 0,
+    after: () => {
+      timers += 1
+      return () => {
+        timers -= 1
+      }
+    },
+  }
+  let late: TransportRequest['onProgress'] = () => undefined
+  const platform: Platform = {
+    transport: ({ onProgress }) => {
+      late = onProgress
+      return Promise.reject(new Error('reset'))
+    },
+    createHash: () => Promise.reject(new Error('not asked for')),
+  }
+  const sent: number[] = []
+  const message = {
+    method: 'PATCH',
+    signal: new AbortController().signal,
+    onProgress: (count: number) => sent.push(count),
+  }
+
+  const connection = connect('http://127.0.0.1/a', resolveOptions({ clock }), platform)
+  await expect(exchange(connection, message)).rejects.toMatchObject({ code: 'ERR_NETWORK' })
+  late(3)
+
+  expect(timers).toBe(0)
+  expect(sent).toEqual([])
+})

@@ -14,6 +14,9 @@ export const PATCH_MEDIA_TYPES: readonly string[] = [
   'message/byterange',
 ]
 
+/** The value of `Accept-Patch` (RFC 5789 §3.1). */
+export const ACCEPT_PATCH = PATCH_MEDIA_TYPES.join(', ')
+
 /** A patch format, ready to read one document. */
 export interface PatchFormat {
   /** The document may have several parts, and is applied whole or not at all. */
@@ -52,10 +55,9 @@ function createMultipartParser(value: string, options: MessageOptions): PartPars
 }
 
 function unsupported(): UploadError {
-  const types = PATCH_MEDIA_TYPES.join(', ')
   return new UploadError('ERR_MEDIA_TYPE', {
-    detail: `the Content-Type is none of ${types}`,
-    headers: { 'Accept-Patch': types },
+    detail: `the Content-Type is none of ${ACCEPT_PATCH}`,
+    headers: { 'Accept-Patch': ACCEPT_PATCH },
   })
 }
 

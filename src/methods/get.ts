@@ -4,7 +4,7 @@ import { formatContentRange, formatUnsatisfiedRange } from '../fields/content-ra
 import { selectRanges, type RangeSelection } from '../fields/range.ts'
 import type { HandlerRequest, HandlerResponse, RequestHeaders } from '../http.ts'
 import { encodeCloseDelimiter, encodePartHeader } from '../media/encode.ts'
-import { PATCH_MEDIA_TYPES } from '../media/parse.ts'
+import { ACCEPT_PATCH } from '../media/parse.ts'
 import { allowsRange, isNotModified } from '../preconditions.ts'
 import type { Settings } from '../settings.ts'
 import type { Reader, ResourceInfo } from '../storage/adapter.ts'
@@ -86,7 +86,7 @@ function whole(info: ResourceInfo, incompleteStatus: number): HandlerResponse {
       ...incompleteRange(info),
       'Content-Type': contentType(info),
       'Content-Length': String(info.size),
-      'Accept-Patch': PATCH_MEDIA_TYPES.join(', '),
+      'Accept-Patch': ACCEPT_PATCH,
     },
   }
 }

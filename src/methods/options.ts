@@ -1,6 +1,6 @@
 /** OPTIONS (RFC 9110 §9.3.7), and what a resource supports. */
 import type { HandlerRequest, HandlerResponse } from '../http.ts'
-import { PATCH_MEDIA_TYPES } from '../media/parse.ts'
+import { ACCEPT_PATCH } from '../media/parse.ts'
 import type { Rules } from '../options.ts'
 import type { MethodContext } from './context.ts'
 
@@ -13,7 +13,7 @@ export async function options(
     status: 204,
     headers: {
       Allow: allowedMethods(settings).join(', '),
-      'Accept-Patch': PATCH_MEDIA_TYPES.join(', '),
+      'Accept-Patch': ACCEPT_PATCH,
       'Accept-Ranges': 'bytes',
     },
   }

@@ -5,7 +5,7 @@ import { preferredTransaction } from '../fields/prefer.ts'
 import { finishWrite, verifiableDigest, type Outcome } from '../finish.ts'
 import type { Body, HandlerRequest, HandlerResponse, RequestHeaders } from '../http.ts'
 import type { Lock } from '../lock.ts'
-import { PATCH_MEDIA_TYPES } from '../media/parse.ts'
+import { ACCEPT_PATCH, PATCH_MEDIA_TYPES } from '../media/parse.ts'
 import { checkWriteConditions } from '../preconditions.ts'
 import type { ResourceState, Writer } from '../storage/adapter.ts'
 import {
@@ -76,7 +76,7 @@ function resourceType(headers: RequestHeaders): string | null {
   if (PATCH_MEDIA_TYPES.includes(mediaType.type)) {
     throw new UploadError('ERR_MEDIA_TYPE', {
       detail: `${mediaType.type} is a patch format: send it with PATCH`,
-      headers: { 'Accept-Patch': PATCH_MEDIA_TYPES.join(', ') },
+      headers: { 'Accept-Patch': ACCEPT_PATCH },
     })
   }
   return value.trim()

@@ -50,8 +50,6 @@ export interface OpenWriterOptions {
   readonly replace: boolean
   /** What a resource that this write creates has, should it not reach `commit`. */
   readonly initial: ResourceState
-  /** Aborts when nobody waits for the outcome any more. The writer is ended by its owner all the same. */
-  readonly signal?: AbortSignal
 }
 
 /**

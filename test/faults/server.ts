@@ -2,39 +2,26 @@
 import { execFileSync, spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readlinkSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 
-import { buildSync } from 'esbuild'
 import { afterAll, onTestFinished, vi } from 'vitest'
 
 import { Connection, MESSAGE, field, message, request } from '../wire/client.ts'
 import type { Answer, Bytes } from '../wire/client.ts'
 import { stateOf } from '../wire/server.ts'
 import type { ChildOptions } from './child.ts'
+import { kill, removeBundles, startProcess } from './process.ts'
 
-/** Bundled, since a server that has to compile its source first would start in a second, not a tenth. */
-const CHILD = path.join(
-  import.meta.dirname,
-  `../../node_modules/.cache/partial-upload-faults/${process.pid}.mjs`,
-)
-buildSync({
-  entryPoints: [path.join(import.meta.dirname, 'child.ts')],
-  outfile: CHILD,
-  bundle: true,
-  platform: 'node',
-  format: 'esm',
-  target: 'node20',
-  conditions: ['@partial-upload/source'],
-  external: ['express', 'range-parser', 'raw-body'],
-})
-afterAll(() => rmSync(CHILD, { force: true }))
+afterAll(removeBundles)
 
 /** How a server is started beyond its options. */
 export interface StartOptions extends ChildOptions {
+  /** The program in this folder; by default `child.ts`. */
+  readonly entry?: string
   /** Shell commands that come before it, such as `ulimit`. */
   readonly shell?: string
   /** Calls to the file system that may run at a time. */
@@ -56,30 +43,18 @@ export class FaultServer {
   }
 
   /** Starts a server, which the end of the test stops. */
-  static async start({ shell = '', threads = 4, ...options }: StartOptions): Promise<FaultServer> {
-    const child = spawn(
-      'sh',
-      ['-c', `${shell}\nexec "$@"`, 'sh', process.execPath, CHILD, JSON.stringify(options)],
-      {
-        stdio: ['ignore', 'pipe', 'inherit'],
-        env: { ...process.env, NODE_OPTIONS: '', UV_THREADPOOL_SIZE: String(threads) },
-      },
+  static async start(options: StartOptions): Promise<FaultServer> {
+    const { entry = 'child.ts', shell = '', threads = 4, ...rest } = options
+    const { child, port, pid } = await startProcess(rest, { entry, shell, threads }, (started) =>
+      onTestFinished(() => void started.kill('SIGKILL')),
     )
-    onTestFinished(() => void child.kill('SIGKILL'))
-    for await (const line of createInterface({ input: child.stdout })) {
-      const { port, pid } = JSON.parse(line) as { port: number; pid: number }
-      return new FaultServer(child, port, pid)
-    }
-    throw new Error('the server has not started')
+    return new FaultServer(child, port, pid)
   }
 
   /** Ends the process at once, as a crash does. */
   async kill(): Promise<void> {
     for (const connection of this.#connections) connection.socket.destroy()
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
-    const exited = once(this.#child, 'exit')
-    this.#child.kill('SIGKILL')
-    await exited
+    await kill(this.#child)
   }
 
   async connect(): Promise<Connection> {

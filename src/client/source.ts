@@ -1,5 +1,6 @@
 /** Where the bytes come from: what can be read again, and what can be read only once. */
 import { sourceError, type ByteSource, type OpenSource } from './byte-source.ts'
+import { blobOf } from './transport.ts'
 
 /**
  * What `upload` sends. Of a `Blob` nothing is read into memory beyond what is being sent; a stream is
@@ -14,7 +15,7 @@ export type Source = Blob | Uint8Array | ReadableStream<Uint8Array> | AsyncItera
  */
 export function sourceOpener(source: Source): OpenSource {
   if (source instanceof Blob) return async () => blobSource(source)
-  if (source instanceof Uint8Array) return async () => blobSource(new Blob([source]))
+  if (source instanceof Uint8Array) return async () => blobSource(blobOf([source]))
   if (typeof source === 'object' && ('getReader' in source || Symbol.asyncIterator in source)) {
     return async (tap) => (await import('./source-stream.ts')).openStream(source, tap)
   }

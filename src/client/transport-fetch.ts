@@ -3,13 +3,13 @@
  * service workers: there browsers stream over HTTP/2 only, and the content goes as one Blob.
  */
 import { sourceError } from './byte-source.ts'
-import { MAX_ANSWER, toResponse, type Piece, type Transport } from './transport.ts'
+import { blobOf, MAX_ANSWER, toResponse, type Piece, type Transport } from './transport.ts'
 
 /** Sends a request with the platform's `fetch`. */
 export const fetchTransport: Transport = async (request) => {
   const { method, url, headers, body, credentials, signal, onAnswer } = request
   // An old answer from a cache would be taken for what is there now.
-  const init = { method, headers, credentials, signal, cache: 'no-store' }
+  const init = { method, headers, credentials, signal, cache: 'no-store' as const }
   if (body.length > 0 && !('ServiceWorkerGlobalScope' in globalThis)) {
     const { fetchStreaming } = await import('./fetch-streaming.ts')
     return fetchStreaming(request, async (stream) => send({ ...init, ...stream }))
@@ -23,9 +23,9 @@ export const fetchTransport: Transport = async (request) => {
   }
 }
 
-/** Puts pieces together without reading them. */
+/** Puts pieces together, of which none may be a platform's own. */
 export function toBlob(pieces: readonly Piece[]): Blob {
-  return new Blob(
+  return blobOf(
     pieces.map((piece) => {
       if (piece instanceof Uint8Array || piece instanceof Blob) return piece
       throw sourceError('files by path need partial-upload/client/node')

@@ -75,5 +75,18 @@ export function toResponse(
   content: readonly Uint8Array[],
 ): Response {
   const hasContent = content.length > 0 && ![204, 205, 304].includes(status)
-  return new Response(hasContent ? new Blob([...content]) : null, { status, headers })
+  return new Response(hasContent ? blobOf(content) : null, { status, headers })
+}
+
+/** Puts pieces together without reading them. Memory that threads share is copied: no Blob takes it. */
+export function blobOf(pieces: readonly (Uint8Array | Blob)[]): Blob {
+  return new Blob(
+    pieces.map((piece) =>
+      piece instanceof Blob || isUnshared(piece) ? piece : new Uint8Array(piece),
+    ),
+  )
+}
+
+function isUnshared(bytes: Uint8Array): bytes is Uint8Array<ArrayBuffer> {
+  return bytes.buffer instanceof ArrayBuffer
 }

@@ -18,6 +18,7 @@ export const ERRORS = {
   ERR_NOT_FOUND: [404, 'There is no resource to apply this to'],
   ERR_METHOD: [405, 'The resource does not support this method'],
   ERR_IDLE: [408, 'No data arrived for too long'],
+  ERR_TOO_SLOW: [408, 'The data arrived too slowly'],
   ERR_GAP: [409, 'The range begins beyond the end of the resource'],
   ERR_COMPLETE_LENGTH: [409, 'The range contradicts the length of the resource'],
   ERR_KEY_CONFLICT: [409, 'The name clashes with another resource'],
@@ -33,8 +34,12 @@ export const ERRORS = {
   ERR_RANGE_UNIT: [422, 'The range unit is not supported'],
   ERR_PART_CODING: [422, 'The part has a content coding'],
   ERR_PRECONDITION_REQUIRED: [428, 'The request needs a precondition'],
+  ERR_TOO_MANY_UPLOADS: [429, 'There are too many uploads'],
   ERR_TRANSFER_CODING: [501, 'The transfer coding is not supported'],
+  ERR_BUSY: [503, 'The server takes no more uploads at the moment'],
+  ERR_CLOSING: [503, 'The server is being stopped'],
   ERR_STORAGE_FULL: [507, 'The storage is full'],
+  ERR_QUOTA: [507, 'The uploads would hold too many bytes'],
 } as const satisfies Record<string, readonly [status: number, title: string]>
 
 /** A stable name of what went wrong, sent as the problem's `code`. */

@@ -74,3 +74,31 @@ async function tryAcquire(locker: Locker, key: string): Promise<Lock | null> {
     throw error
   }
 }
+
+/** Longest time between two runs, in milliseconds. */
+const HOUR = 60 * 60 * 1000
+
+/**
+ * Expires uploads again and again, every tenth of `olderThan` but at least once an hour, until the
+ * returned function is called. An error goes to `onError`, and the next run tries again.
+ */
+export function expireRegularly(
+  options: ExpireOptions,
+  onError: (error: unknown) => void,
+): () => void {
+  const period = Math.min(HOUR, Math.max(1, Math.ceil(options.olderThan / 10)))
+  let isStopped = false
+  let timer = schedule()
+
+  function schedule(): NodeJS.Timeout {
+    return setTimeout(() => void run(), period).unref()
+  }
+  async function run(): Promise<void> {
+    await expireIncomplete(options).catch(onError)
+    if (!isStopped) timer = schedule()
+  }
+  return () => {
+    isStopped = true
+    clearTimeout(timer)
+  }
+}

@@ -2,21 +2,38 @@
 import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { UploadError } from './errors.ts'
+import { expireRegularly } from './expire.ts'
+import { Gate } from './gate.ts'
 import { createHandler } from './handler.ts'
 import type { Hooks } from './hooks.ts'
 import { ConnectionLostError, type HandlerResponse, type RequestHeaders } from './http.ts'
 import { IncomingBody } from './incoming.ts'
 import { keyOfPath, keySegments } from './key.ts'
-import { lockerOf } from './lock.ts'
+import { lockerOf, type Locker } from './lock.ts'
 import type { PartialUploadOptions } from './options.ts'
 import { boundContent, sendResponse } from './outgoing.ts'
 import { problemResponse } from './problem.ts'
-import { resolveSettings } from './settings.ts'
+import { withQuota, type ListableStorage, type QuotaLimits } from './quota.ts'
+import { resolveSettings, type Settings } from './settings.ts'
+import type { StorageAdapter } from './storage/adapter.ts'
 
 /** A Connect or Express middleware, for `app.use('/files', …)`. */
-export type Middleware<Request> = (req: Request, res: ServerResponse, next: Next) => void
+export interface Middleware<Request> {
+  (req: Request, res: ServerResponse, next: Next): void
+  /**
+   * Stops gracefully, before the process ends: uploads under way store what has arrived, answer 503
+   * `ERR_CLOSING` and let go of their locks; later ones are refused with it, and GET and HEAD go on.
+   * Resolves when all uploads have ended, or after `timeout` milliseconds (default 10000): a hook or a
+   * storage that is still at work then is not waited for.
+   */
+  close(timeout?: number): Promise<void>
+}
 
 type Next = (error?: unknown) => void
+
+const CLOSE_TIMEOUT = 10_000
+/** The methods that `close` and the limits on uploads hold for. */
+const UPLOADS: readonly unknown[] = ['PATCH', 'PUT']
 
 /**
  * Creates the middleware that answers every request below its mount.
@@ -32,37 +49,77 @@ export function partialUpload<Request extends IncomingMessage = IncomingMessage>
   const settings = resolveSettings(options)
   const { storage, locker = lockerOf(storage), key: keyOf = (_req, path) => path } = options
   const handle = createHandler({
-    storage,
+    storage: hasQuota(storage, settings) ? withQuota(storage, settings) : storage,
     locker,
     settings,
     createHash: (algorithm) => createHash(algorithm.replace('-', '')),
   })
+  const gate = new Gate(settings)
+  const stopExpiry = expireBy(settings, storage, locker)
 
-  async function answer(req: Request): Promise<HandlerResponse | null> {
+  async function answer(req: Request, res: ServerResponse): Promise<HandlerResponse | null> {
     const key = keyOf(req, pathBelowMount(req))
     if (key === null) return null
     keySegments(key)
-    const body = new IncomingBody(req, settings.idleTimeout)
+    const body = new IncomingBody(req, settings)
+    const owner = ownerOf(req, options)
+    const stop = (reason: Error): void => body.stop(reason)
+    if (UPLOADS.includes(req.method)) onceClosed(res, gate.enter({ owner, stop }))
     return handle({
       method: req.method ?? '',
       key,
+      owner,
       headers: requestHeaders(req),
       body,
       readAll: () => body.readAll(),
-      stop: (reason) => body.stop(reason),
+      stop,
       hooks: bindHooks(req, options),
     })
   }
 
   async function respond(req: Request, res: ServerResponse, next: Next): Promise<void> {
-    const response = isPreflight(req) ? null : await answer(req).catch(toProblem)
+    const response = isPreflight(req) ? null : await answer(req, res).catch(toProblem)
     if (response === null) next()
-    else await sendResponse(req, res, response)
+    else await sendResponse(req, res, response, settings.idleTimeout)
   }
 
-  return (req, res, next) => {
+  function middleware(req: Request, res: ServerResponse, next: Next): void {
     respond(req, res, next).catch((error: unknown) => fail(error, req, res, next))
   }
+
+  async function close(timeout = CLOSE_TIMEOUT): Promise<void> {
+    stopExpiry()
+    await gate.close(timeout)
+  }
+
+  return Object.assign(middleware, { close })
+}
+
+function hasQuota(storage: StorageAdapter, limits: QuotaLimits): storage is ListableStorage {
+  const isLimited = limits.maxIncompletePerOwner > 0 || limits.maxIncompleteBytesPerOwner > 0
+  return isLimited && storage.listIncomplete !== undefined
+}
+
+function expireBy({ expireAfter }: Settings, storage: StorageAdapter, locker: Locker): () => void {
+  if (expireAfter === 0) return () => undefined
+  return expireRegularly({ storage, locker, olderThan: expireAfter }, (error) => {
+    process.emitWarning(error instanceof Error ? error : String(error))
+  })
+}
+
+function ownerOf<Request extends IncomingMessage>(
+  req: Request,
+  { owner }: PartialUploadOptions<Request>,
+): string | null {
+  const name = owner?.(req) ?? null
+  if (name === null || typeof name === 'string') return name
+  throw new TypeError(`owner must return a string or null, not ${typeof name}`)
+}
+
+/** Calls back when the response is out, or the connection gone. */
+function onceClosed(res: ServerResponse, callback: () => void): void {
+  if (res.closed) callback()
+  else res.once('close', callback)
 }
 
 /** A CORS preflight is for the `cors` middleware, which may come later. */

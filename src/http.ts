@@ -10,6 +10,8 @@ export interface HandlerRequest {
   readonly method: string
   /** The storage key of the target resource. */
   readonly key: string
+  /** Who uploads, in the app's words; null if the app does not tell. */
+  readonly owner: string | null
   /** The request's fields. */
   readonly headers: RequestHeaders
   /**

@@ -26,7 +26,7 @@ function share(): number {
  */
 export class IncomingBody implements Body {
   readonly #req: IncomingMessage
-  readonly #silence: SilenceTimer
+  readonly #pace: Pace
   #chunks: Uint8Array[] = []
   #size = 0
   #isEnded = false
@@ -34,9 +34,9 @@ export class IncomingBody implements Body {
   #wake = (): void => undefined
   #isWaking = false
 
-  constructor(req: IncomingMessage, idleTimeout: number) {
+  constructor(req: IncomingMessage, limits: PaceLimits) {
     this.#req = req
-    this.#silence = new SilenceTimer(idleTimeout, () => this.stop(idleError(idleTimeout)))
+    this.#pace = new Pace(limits, (reason) => this.stop(reason))
   }
 
   /** Makes the pending and every later step throw `reason`, once what has arrived is given out. */
@@ -50,21 +50,25 @@ export class IncomingBody implements Body {
     const length = Number(this.#req.headers['content-length'] ?? 0)
     const parsed = parsedEarlier(this.#req)
     if (parsed !== null) return parsed
+    if (this.#failure !== null) throw this.#failure
     if (this.#req.destroyed) return restOfClosed(this.#req)
     const stopped = new Promise<never>((_resolve, reject) => {
       this.#wake = () => {
         if (this.#failure !== null) reject(this.#failure)
       }
     })
-    const heard = (): void => this.#silence.start()
+    const heard = (chunk: Uint8Array): void => {
+      this.#pace.endTurn(chunk.byteLength)
+      this.#pace.startTurn()
+    }
     this.#req.on('data', heard)
-    this.#silence.start()
+    this.#pace.startTurn()
     try {
       return await Promise.race([getRawBody(this.#req, { length, limit: length }), stopped])
     } catch (error) {
-      throw error === this.#failure ? error : connectionLost(error)
+      throw this.#failure ?? connectionLost(error)
     } finally {
-      this.#silence.stop()
+      this.#pace.endTurn(0)
       this.#req.off('data', heard)
     }
   }
@@ -88,7 +92,7 @@ export class IncomingBody implements Body {
       }
     } finally {
       readers -= 1
-      this.#silence.stop()
+      this.#pace.endTurn(0)
       this.#req.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClose)
       // A request that stays paused would hold up its connection for ever.
       if (this.#req.isPaused()) this.#req.resume()
@@ -104,10 +108,10 @@ export class IncomingBody implements Body {
 
   /** Waits for the client: only then does its silence count. */
   #arrival(): Promise<void> {
-    this.#silence.start()
+    this.#pace.startTurn()
     return new Promise((resolve) => {
       this.#wake = () => {
-        this.#silence.stop()
+        this.#pace.endTurn(this.#size)
         resolve()
       }
     })
@@ -150,28 +154,56 @@ export class IncomingBody implements Body {
   }
 }
 
-/** Calls back after so many milliseconds without a restart; 0: never. */
-class SilenceTimer {
-  readonly #milliseconds: number
-  readonly #expire: () => void
-  #timer: NodeJS.Timeout | null = null
+/** How long a client may be silent, and how slow. */
+export interface PaceLimits {
+  /** Longest silence in milliseconds; 0: any. */
+  readonly idleTimeout: number
+  /** Least rate in bytes per second, on average over a minute; 0: any. */
+  readonly minRate: number
+}
 
-  constructor(milliseconds: number, expire: () => void) {
-    this.#milliseconds = milliseconds
-    this.#expire = expire
+/** Over how many milliseconds of the client's turns the rate is an average. */
+const RATE_TIME = 60_000
+
+/** Tells when a client is too slow. Only its own turns count, not the time that the storage takes. */
+class Pace {
+  readonly #limits: PaceLimits
+  readonly #onFailure: (reason: UploadError) => void
+  #timer: NodeJS.Timeout | undefined
+  #turnStart: number | null = null
+  /** Milliseconds of the client's turns, and bytes that came, since the last look at the rate. */
+  #time = 0
+  #size = 0
+
+  constructor(limits: PaceLimits, onFailure: (reason: UploadError) => void) {
+    this.#limits = limits
+    this.#onFailure = onFailure
   }
 
-  /** Starts, or starts over. */
-  start(): void {
-    if (this.#milliseconds === 0) return
-    if (this.#timer === null) this.#timer = setTimeout(this.#expire, this.#milliseconds).unref()
-    else this.#timer.refresh()
+  /** It is the client's turn from now on. */
+  startTurn(): void {
+    const { idleTimeout } = this.#limits
+    this.#turnStart = performance.now()
+    if (idleTimeout === 0) return
+    this.#timer = setTimeout(() => this.#onFailure(idleError(idleTimeout)), idleTimeout).unref()
   }
 
-  /** Stops until the next start. */
-  stop(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer)
-    this.#timer = null
+  /** The turn is over, with so many bytes. Does nothing between two turns. */
+  endTurn(size: number): void {
+    if (this.#turnStart === null) return
+    clearTimeout(this.#timer)
+    this.#time += performance.now() - this.#turnStart
+    this.#turnStart = null
+    this.#size += size
+    if (this.#time >= RATE_TIME) this.#judge()
+  }
+
+  #judge(): void {
+    const { minRate } = this.#limits
+    const rate = (this.#size / this.#time) * 1000
+    if (rate < minRate) this.#onFailure(slowError(rate, minRate))
+    this.#time = 0
+    this.#size = 0
   }
 }
 
@@ -208,6 +240,13 @@ function readRest(req: IncomingMessage): Uint8Array[] {
 function idleError(idleTimeout: number): UploadError {
   return new UploadError('ERR_IDLE', {
     detail: `nothing arrived for ${idleTimeout} ms`,
+    headers: { Connection: 'close' },
+  })
+}
+
+function slowError(rate: number, minRate: number): UploadError {
+  return new UploadError('ERR_TOO_SLOW', {
+    detail: `${Math.floor(rate)} bytes per second arrived; expected ${minRate} or more`,
     headers: { Connection: 'close' },
   })
 }

@@ -100,6 +100,48 @@ export interface Limits {
    * @default 60000
    */
   readonly idleTimeout: number
+  /**
+   * Least rate of a client, in bytes per second, on average over a minute; the time that the server
+   * takes does not count. Below it: 408 `ERR_TOO_SLOW`, and what arrived is kept where a cut connection
+   * would keep it. 0: no limit.
+   *
+   * @default 100
+   */
+  readonly minRate: number
+  /**
+   * PATCH and PUT requests at the same time. Beyond it: 503 `ERR_BUSY` with `Retry-After`. 0: no limit.
+   *
+   * @default 0
+   */
+  readonly maxUploads: number
+  /**
+   * The same of one `owner`. Beyond it: 429 `ERR_TOO_MANY_UPLOADS` with `Retry-After`. 0: no limit.
+   *
+   * @default 0
+   */
+  readonly maxUploadsPerOwner: number
+  /**
+   * Incomplete resources that one `owner` may have begun. Beyond it: 429 `ERR_TOO_MANY_UPLOADS` with
+   * `Retry-After`. Needs a storage with `listIncomplete`. 0: no limit.
+   *
+   * @default 0
+   */
+  readonly maxIncompletePerOwner: number
+  /**
+   * Bytes in the incomplete resources of one `owner`: of each the declared length, or what has arrived
+   * where none is declared. Beyond it: 507 `ERR_QUOTA`. Needs a storage with `listIncomplete`. 0: no limit.
+   *
+   * @default 0
+   */
+  readonly maxIncompleteBytesPerOwner: number
+  /**
+   * Incomplete resources are removed so many milliseconds after their last byte, and the answers of
+   * status `segmentStatus` and `incompleteStatus` tell how many seconds are left (`Upload-Limit:
+   * max-age`). Needs a storage with `listIncomplete`. 0: never.
+   *
+   * @default 0
+   */
+  readonly expireAfter: number
 }
 
 /** What an app allows or forbids. */
@@ -164,6 +206,19 @@ export interface Rules {
    * @default true
    */
   readonly exposeIncomplete: boolean
+  /**
+   * Serve resources with `Content-Disposition: attachment`: a browser saves them and shows none.
+   *
+   * @default false
+   */
+  readonly serveAsAttachment: boolean
+  /**
+   * The `Content-Security-Policy` of what is served; empty: none. The default keeps a page that somebody
+   * uploaded from running scripts and from acting as the site that serves it.
+   *
+   * @default 'sandbox'
+   */
+  readonly contentSecurityPolicy: string
 }
 
 /** Options of `partialUpload`. `Request` is the app's own request type. */
@@ -183,6 +238,13 @@ export interface PartialUploadOptions<Request> extends Partial<Statuses & Limits
    * @default `path`
    */
   readonly key?: (req: Request, path: string | null) => string | null
+  /**
+   * Who uploads, for the limits per owner: a user's name, an address. It is stored with an upload; null
+   * for a request that no such limit holds for.
+   *
+   * @default null
+   */
+  readonly owner?: (req: Request) => string | null
   /** Called before a resource is created. Throws `RefusedError` to refuse: quota, type, permission. */
   readonly onCreate?: (req: Request, resource: NewResource) => void | Promise<void>
   /**

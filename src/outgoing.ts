@@ -9,11 +9,16 @@ const DRAIN_SIZE = 1024 * 1024
 /** How long that may take, in milliseconds. */
 const DRAIN_TIME = 2000
 
-/** Sends the response to the end. Rejects when the content can't be read to its end. */
+/**
+ * Sends the response to the end. A client that takes nothing of it for `idleTimeout` milliseconds is cut
+ * off, so that it does not hold what is read for ever; 0: never. Rejects when the content
+ * can't be read to its end.
+ */
 export async function sendResponse(
   req: IncomingMessage,
   res: ServerResponse,
   response: HandlerResponse,
+  idleTimeout: number,
 ): Promise<void> {
   const { body } = response
   if (body === undefined || typeof body === 'string' || body instanceof Uint8Array) {
@@ -25,7 +30,7 @@ export async function sendResponse(
     }
     if (body && req.method !== 'HEAD') res.write(body)
   } else {
-    await sendAll(req, res, response, body)
+    await sendAll(req, res, { ...response, body }, idleTimeout)
     if (!isOpen(res)) return
   }
   if (!req.complete && !isAwaitingContinue(req)) {
@@ -39,18 +44,18 @@ export async function sendResponse(
 async function sendAll(
   req: IncomingMessage,
   res: ServerResponse,
-  response: HandlerResponse,
-  body: AsyncIterable<Uint8Array>,
+  response: HandlerResponse & { readonly body: AsyncIterable<Uint8Array> },
+  idleTimeout: number,
 ): Promise<void> {
   // Fewer bytes than announced would leave the client waiting for the rest: end() throws then.
   res.strictContentLength = true
   let isBegun = false
-  for await (const piece of body) {
+  for await (const piece of response.body) {
     // Only now: returning early closes what is read only if reading has begun.
     if (!isOpen(res)) return
     if (!isBegun) sendHead(req, res, response)
     isBegun = true
-    if (!res.write(piece)) await untilDrained(res)
+    if (!res.write(piece)) await untilDrained(res, idleTimeout)
   }
   if (!isBegun && isOpen(res)) sendHead(req, res, response)
 }
@@ -71,10 +76,15 @@ function sendHead(
   if (!req.complete && !canDrain(req)) res.setHeader('Connection', 'close')
 }
 
-/** What the app said of caching stays; ours is added to it (RFC 9111 §5.2). */
+/** Lists to which ours is added (RFC 9111 §5.2; of several security policies each holds). */
+const ADDED = ['Cache-Control', 'Content-Security-Policy']
+
+/** What the app has said before of caching, of scripts and of file names stays. */
 function setField(res: ServerResponse, name: string, value: string): void {
-  const earlier = name === 'Cache-Control' ? res.getHeader(name) : undefined
-  res.setHeader(name, earlier === undefined ? value : `${String(earlier)}, ${value}`)
+  const earlier = res.getHeader(name)
+  if (earlier === undefined) res.setHeader(name, value)
+  else if (ADDED.includes(name)) res.setHeader(name, `${String(earlier)}, ${value}`)
+  else if (name !== 'Content-Disposition') res.setHeader(name, value)
 }
 
 /** Whether somebody waits for an answer that nobody else has given. */
@@ -83,9 +93,12 @@ function isOpen(res: ServerResponse): boolean {
 }
 
 /** Resolves when more can be written, or nothing can any more. */
-function untilDrained(res: ServerResponse): Promise<void> {
+function untilDrained(res: ServerResponse, idleTimeout: number): Promise<void> {
   return new Promise((resolve) => {
+    const timer =
+      idleTimeout === 0 ? undefined : setTimeout(() => res.destroy(), idleTimeout).unref()
     const settle = (): void => {
+      clearTimeout(timer)
       res.off('drain', settle).off('close', settle)
       resolve()
     }

@@ -22,6 +22,12 @@ export const DEFAULTS: Readonly<Limits & Rules> = {
   stallTimeout: 2000,
   lockWait: 2000,
   idleTimeout: 60_000,
+  minRate: 100,
+  maxUploads: 0,
+  maxUploadsPerOwner: 0,
+  maxIncompletePerOwner: 0,
+  maxIncompleteBytesPerOwner: 0,
+  expireAfter: 0,
   requirePreconditions: false,
   continuationIgnoresIfNoneMatchStar: false,
   allowTruncate: true,
@@ -31,6 +37,8 @@ export const DEFAULTS: Readonly<Limits & Rules> = {
   allowPut: true,
   keepInterruptedPut: false,
   exposeIncomplete: true,
+  serveAsAttachment: false,
+  contentSecurityPolicy: 'sandbox',
 }
 
 /** Which numbers each status may have: others would tell a client something wrong. */
@@ -43,10 +51,24 @@ const VALID_STATUS: Readonly<Record<keyof Statuses, (status: number) => boolean>
 }
 
 const AT_LEAST_ONE = new Set(['maxParts', 'maxPartHeaderSize', 'maxRanges'])
+/** What a field value may be (RFC 9110 §5.5). */
+const VISIBLE_ASCII = /^[\x20-\x7e]*$/
 const LONGEST_TIMER = 2 ** 31 - 1
 const TIMES = new Set(['stallTimeout', 'lockWait', 'idleTimeout'])
 
-const FUNCTIONS = ['key', 'onCreate', 'onComplete'] as const
+/** Limits that count for each owner, and those that count what is stored. */
+const PER_OWNER = [
+  'maxUploadsPerOwner',
+  'maxIncompletePerOwner',
+  'maxIncompleteBytesPerOwner',
+] as const
+const OF_INCOMPLETE = [
+  'maxIncompletePerOwner',
+  'maxIncompleteBytesPerOwner',
+  'expireAfter',
+] as const
+
+const FUNCTIONS = ['key', 'owner', 'onCreate', 'onComplete'] as const
 /** Options that are not settings. */
 const OTHER_OPTIONS = ['storage', 'locker', 'preset', ...FUNCTIONS]
 
@@ -82,7 +104,23 @@ export function resolveSettings<Request>(options: PartialUploadOptions<Request>)
   }
   for (const [name, isValid] of Object.entries(VALID_STATUS)) checkStatus(settings, name, isValid)
   for (const [name, usual] of Object.entries(DEFAULTS)) checkSetting(settings, name, usual)
+  checkNeeds(settings, options)
   return settings
+}
+
+/** What some options can't do without. */
+function checkNeeds<Request>(
+  settings: Settings,
+  { owner, storage }: PartialUploadOptions<Request>,
+): void {
+  for (const name of PER_OWNER) {
+    if (settings[name] > 0 && owner === undefined) throw new TypeError(`${name} needs owner`)
+  }
+  for (const name of OF_INCOMPLETE) {
+    if (settings[name] > 0 && storage.listIncomplete === undefined) {
+      throw new TypeError(`${name} needs a storage with listIncomplete()`)
+    }
+  }
 }
 
 function checkStatus(
@@ -98,9 +136,13 @@ function checkStatus(
 function checkSetting(
   settings: Readonly<Record<string, unknown>>,
   name: string,
-  usual: number | boolean,
+  usual: number | boolean | string,
 ): void {
   const value = settings[name]
+  if (typeof usual === 'string') {
+    if (typeof value === 'string' && VISIBLE_ASCII.test(value)) return
+    throw new TypeError(`${name} must be a string of visible ASCII, not ${String(value)}`)
+  }
   if (typeof usual === 'boolean') {
     if (typeof value === 'boolean') return
     throw new TypeError(`${name} must be true or false, not ${String(value)}`)

@@ -15,6 +15,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   hooks: ['errors', 'storage/adapter'],
   http: ['hooks'],
   lock: ['errors'],
+  gate: ['errors'],
+  quota: ['errors', 'storage/adapter'],
   options: ['hooks', 'lock', 'storage/adapter'],
   fields: ['errors', 'media/part', 'storage/adapter'],
   media: ['errors', 'fields', 'media/part'],
@@ -53,6 +55,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   cli: ['client/node'],
   express: [
     'errors',
+    'expire',
+    'gate',
     'handler',
     'hooks',
     'http',
@@ -62,7 +66,9 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'options',
     'outgoing',
     'problem',
+    'quota',
     'settings',
+    'storage/adapter',
   ],
   index: [
     'errors',

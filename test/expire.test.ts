@@ -2,9 +2,9 @@ import { mkdtemp, rm, utimes, readdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
-import { expireIncomplete } from '../src/expire.ts'
+import { expireIncomplete, expireRegularly } from '../src/expire.ts'
 import { lockerOf } from '../src/lock.ts'
 import type { ResourceState, StorageAdapter } from '../src/storage/adapter.ts'
 import { fsStorage } from '../src/storage/fs.ts'
@@ -17,6 +17,7 @@ const INCOMPLETE: ResourceState = {
   completeLength: 10,
   contentType: null,
   reprDigest: null,
+  owner: null,
 }
 const COMPLETE: ResourceState = { ...INCOMPLETE, complete: true, everComplete: true }
 
@@ -90,9 +91,63 @@ describe.each(['memory', 'fs'] as const)('uploads in %s', (kind) => {
   })
 })
 
+describe('uploads that expire regularly', () => {
+  it('are removed again and again, until that is stopped', async () => {
+    const storage = memoryStorage()
+    const stop = expireRegularly({ storage, olderThan: 20 }, fail)
+
+    for (const key of ['a', 'b']) {
+      await begin(storage, key)
+      await expect.poll(async () => storage.head(key)).toBeNull()
+    }
+    stop()
+    await begin(storage, 'c')
+    await passed(60)
+
+    expect(await storage.head('c')).toMatchObject({ size: 3 })
+  })
+
+  it('are removed in the next run when one has failed', async () => {
+    const storage = memoryStorage()
+    const errors: unknown[] = []
+    const failure = new Error('not now')
+    await begin(storage, 'a')
+    vi.spyOn(storage, 'listIncomplete').mockImplementationOnce(() => {
+      throw failure
+    })
+
+    const stop = expireRegularly({ storage, olderThan: 20 }, (error) => errors.push(error))
+
+    await expect.poll(async () => storage.head('a')).toBeNull()
+    expect(errors).toEqual([failure])
+    stop()
+  })
+
+  async function begin(storage: StorageAdapter, key: string): Promise<void> {
+    const writer = await storage.openWriter(key, {
+      transaction: 'persist',
+      replace: false,
+      initial: INCOMPLETE,
+    })
+    await writer.write(0, [Buffer.from('abc')])
+    await writer.keep()
+  }
+})
+
 it('of a storage that does not list them are an error', async () => {
   const storage = memoryStorage()
   Reflect.deleteProperty(storage, 'listIncomplete')
 
   await expect(expireIncomplete({ storage, olderThan: 0 })).rejects.toThrow('listIncomplete')
 })
+
+function fail(error: unknown): never {
+  throw error
+}
+
+/** Time is what these tests are about. */
+function passed(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, milliseconds)
+  })
+}

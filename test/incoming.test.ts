@@ -3,7 +3,7 @@ import http, { type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 import express from 'express'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
 import { ConnectionLostError } from '../src/http.ts'
 import { IncomingBody } from '../src/incoming.ts'
@@ -263,7 +263,90 @@ describe('the silence of a client', () => {
   })
 })
 
+describe('the rate of a client', () => {
+  const slow = { code: 'ERR_TOO_SLOW', status: 408, headers: { Connection: 'close' } }
+  const next: express.RequestHandler = (_req, _res, then) => then()
+  let now = 0
+  let elapsed = 0
+
+  beforeEach(() => {
+    elapsed = 0
+    vi.spyOn(performance, 'now').mockImplementation(() => now)
+  })
+  afterEach(() => vi.restoreAllMocks())
+
+  it('that is too low ends a body, after what arrived', async () => {
+    const { connection, body } = await receive(request('PUT', '/', [CHUNKED]), 0, next, 100)
+    const steps = body[Symbol.asyncIterator]()
+
+    for (const second of [15, 30, 45]) {
+      expect(await turn(connection, steps, second, 100)).toEqual({ size: 100 })
+    }
+
+    expect(await turn(connection, steps, 61, 100)).toEqual({ size: 100 })
+    await expect(steps.next()).rejects.toMatchObject(slow)
+  })
+
+  it('that is high enough keeps a body going', async () => {
+    const { connection, body } = await receive(request('PUT', '/', [CHUNKED]), 0, next, 100)
+    const steps = body[Symbol.asyncIterator]()
+
+    for (const second of [15, 30, 45, 61, 80, 100, 122, 183]) {
+      expect(await turn(connection, steps, second, 6200)).toEqual({ size: 6200 })
+    }
+  })
+
+  it('does not count the time that storing takes', async () => {
+    const { connection, body } = await receive(request('PUT', '/', [CHUNKED]), 0, next, 100)
+    const steps = body[Symbol.asyncIterator]()
+
+    for (const second of [10, 20, 30]) {
+      expect(await turn(connection, steps, second, 1)).toEqual({ size: 1 })
+      now += 100_000
+    }
+
+    connection.send('0\r\n\r\n')
+    expect((await steps.next()).done).toBe(true)
+  })
+
+  it('that is too low ends the reading of a whole body', async () => {
+    const sent = request('PUT', '/', ['Content-Length: 1000'], 'a')
+    const { connection, body, req } = await receive(sent, 0, next, 100)
+    const whole = body.readAll()
+    await once(req, 'data')
+
+    now += 61_000
+    connection.send('a')
+
+    await expect(whole).rejects.toMatchObject(slow)
+  })
+
+  /** Waits for the client until so many seconds of its turns are over, when it sends something. */
+  async function turn(
+    connection: Connection,
+    steps: AsyncIterator<readonly Uint8Array[], void>,
+    second: number,
+    size: number,
+  ): Promise<{ readonly size: number }> {
+    const step = steps.next()
+    now += (second - elapsed) * 1000
+    elapsed = second
+    connection.send(chunk('a'.repeat(size)))
+    return { size: sizeOf((await step).value) }
+  }
+})
+
 describe('a body that is read whole', () => {
+  it('does not begin when it was stopped before', async () => {
+    const { body, req } = await receive(request('PUT', '/', [], 'abc'))
+    const reason = new Error('closing')
+
+    body.stop(reason)
+
+    await expect(body.readAll()).rejects.toBe(reason)
+    expect(req.readableDidRead).toBe(false)
+  })
+
   it('gives all bytes', async () => {
     const { connection, body, req, before } = await receive(
       request('PUT', '/', ['Content-Length: 6'], 'abc'),
@@ -377,6 +460,7 @@ async function receive(
   sent: Uint8Array,
   idleTimeout = 10_000,
   parser: express.RequestHandler = (_req, _res, next) => next(),
+  minRate = 0,
 ) {
   const app = express()
   const server = http.createServer(app)
@@ -390,7 +474,12 @@ async function receive(
   connections.push(connection)
   connection.send(sent)
   const req = await arrived
-  return { connection, req, before: listeners(req), body: new IncomingBody(req, idleTimeout) }
+  return {
+    connection,
+    req,
+    before: listeners(req),
+    body: new IncomingBody(req, { idleTimeout, minRate }),
+  }
 }
 
 function closed(req: IncomingMessage): Promise<void> {

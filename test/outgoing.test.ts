@@ -103,6 +103,19 @@ describe('content', () => {
     await vi.waitFor(() => expect(content.isClosed()).toBe(true))
   })
 
+  it('is closed when the client takes nothing of it for too long', async () => {
+    const content = pieces(1024 * 1024)
+    const { connection, sent } = await exchange(
+      { status: 200, headers: {}, body: content.body },
+      { idleTimeout: 100 },
+    )
+    connection.socket.pause()
+
+    await sent
+
+    expect(content.isClosed()).toBe(true)
+  })
+
   it('is closed when the client goes away in the middle', async () => {
     const content = pieces(1024 * 1024)
     const { connection, sent } = await exchange({ status: 200, headers: {}, body: content.body })
@@ -235,19 +248,22 @@ interface Exchange {
   readonly fields?: readonly string[]
   readonly before?: (res: ServerResponse) => unknown
   readonly until?: (res: ServerResponse) => Promise<unknown>
+  readonly idleTimeout?: number
 }
 
 /** Sends one request, which gets the response. */
 async function exchange(
   response: HandlerResponse,
-  { method = 'GET', fields = [], before, until }: Exchange = {},
+  { method = 'GET', fields = [], before, until, idleTimeout = 0 }: Exchange = {},
 ) {
   const responses: ServerResponse[] = []
   let sending: Promise<void> = Promise.resolve()
   const server = http.createServer((req: IncomingMessage, res: ServerResponse) => {
     responses.push(res)
     before?.(res)
-    sending = Promise.resolve(until?.(res)).then(() => sendResponse(req, res, response))
+    sending = Promise.resolve(until?.(res)).then(() =>
+      sendResponse(req, res, response, idleTimeout),
+    )
     sending.catch(() => undefined)
   })
   servers.push(server)

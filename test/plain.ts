@@ -47,6 +47,7 @@ export function request({
   return {
     method,
     key: 'a',
+    owner: null,
     headers: {
       get: (name) => fields.get(name) ?? null,
       all: (name) => (fields.has(name) ? [fields.get(name) ?? ''] : []),

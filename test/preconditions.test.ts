@@ -16,6 +16,7 @@ const INFO: ResourceInfo = {
   completeLength: 10,
   contentType: null,
   reprDigest: null,
+  owner: null,
   etag: '"a"',
   lastModified: new Date('2019-06-28T12:00:30.900Z'),
 }

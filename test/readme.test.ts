@@ -264,7 +264,8 @@ function cells(line: string): string[] {
 }
 
 /** `1 TiB + 1 MiB`, `2000` or `true` as a value. */
-function parse(cell: string): number | boolean {
+function parse(cell: string): number | boolean | string {
+  if (cell.startsWith("'")) return cell.slice(1, -1)
   if (cell === 'true' || cell === 'false') return cell === 'true'
   const units = ['', 'KiB', 'MiB', 'GiB', 'TiB']
   const terms = cell.split(' + ').map((term) => {

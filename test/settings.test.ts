@@ -69,6 +69,10 @@ describe('an option', () => {
     ['idleTimeout', 0],
     ['idleTimeout', 2 ** 31 - 1],
     ['exposeIncomplete', false],
+    ['minRate', 0],
+    ['expireAfter', 2 ** 40],
+    ['contentSecurityPolicy', ''],
+    ['contentSecurityPolicy', "default-src 'none'"],
   ])('%s can be %s', (name, value) => {
     expect(resolveSettings({ storage, [name]: value })).toMatchObject({ [name]: value })
   })
@@ -89,6 +93,12 @@ describe('an option', () => {
     ['createdStatus', 202],
     ['modifiedStatus', 201],
     ['gapStatus', 404],
+    ['contentSecurityPolicy', null],
+    ['contentSecurityPolicy', 'sandbox\r\nX: y'],
+    ['contentSecurityPolicy', 'ä'],
+    ['serveAsAttachment', 'yes'],
+    ['minRate', -1],
+    ['maxUploads', 0.5],
     ['maxSize', -1],
     ['maxSize', 1.5],
     ['maxSize', Number.NaN],
@@ -112,6 +122,7 @@ describe('an option', () => {
     ['preset', null],
     ['locker', {}],
     ['key', 'uploads'],
+    ['owner', 'ann'],
     ['onCreate', true],
     ['onComplete', {}],
     ['storage', null],
@@ -123,6 +134,25 @@ describe('an option', () => {
     expect(create).toThrow(TypeError)
     expect(create).toThrow(name)
   })
+
+  it.each(['maxUploadsPerOwner', 'maxIncompletePerOwner', 'maxIncompleteBytesPerOwner'])(
+    '%s is refused at set-up without owner',
+    (name) => {
+      expect(() => partialUpload({ storage, [name]: 1 })).toThrow(`${name} needs owner`)
+      expect(() => partialUpload({ storage, [name]: 1, owner: () => 'ann' })).not.toThrow()
+    },
+  )
+
+  it.each(['maxIncompletePerOwner', 'maxIncompleteBytesPerOwner', 'expireAfter'])(
+    '%s is refused at set-up for a storage that can not list uploads',
+    (name) => {
+      const unlisted = memoryStorage()
+      Reflect.deleteProperty(unlisted, 'listIncomplete')
+      const options = { storage: unlisted, owner: () => 'ann', [name]: 60_000 }
+
+      expect(() => partialUpload(options)).toThrow(`${name} needs a storage with listIncomplete()`)
+    },
+  )
 
   it('that does not exist is refused at set-up, by name', () => {
     const options = { storage, maxsize: 5 }

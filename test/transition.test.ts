@@ -233,6 +233,7 @@ function resource(state: string): ResourceInfo | null {
     completeLength: length === '*' ? null : Number(length),
     contentType: null,
     reprDigest: null,
+    owner: null,
     etag: '"1"',
     lastModified: new Date(0),
   }

@@ -239,7 +239,13 @@ async function open(
 async function store(storage: StorageAdapter, text: string, complete: boolean): Promise<void> {
   const writer = await openWriter(storage, 'atomic')
   await writer.write(0, [Buffer.from(text)])
-  const state = { complete, everComplete: complete, contentType: 'text/plain', reprDigest: null }
+  const state = {
+    complete,
+    everComplete: complete,
+    contentType: 'text/plain',
+    reprDigest: null,
+    owner: null,
+  }
   await writer.commit({ ...state, completeLength: complete ? text.length : null })
 }
 
@@ -251,7 +257,7 @@ async function openWriter(
   return storage.openWriter('a', {
     transaction,
     replace: false,
-    initial: { ...initial, contentType: null, reprDigest: null },
+    initial: { ...initial, contentType: null, reprDigest: null, owner: null },
   })
 }
 

@@ -9,7 +9,7 @@ import { allowsRange, isNotModified } from '../preconditions.ts'
 import type { Settings } from '../settings.ts'
 import type { Reader, ResourceInfo } from '../storage/adapter.ts'
 import type { MethodContext } from './context.ts'
-import { validators, type Fields } from './respond.ts'
+import { expiryFields, validators, type Fields } from './respond.ts'
 
 interface Range {
   readonly start: number
@@ -26,8 +26,8 @@ export async function head(
 ): Promise<HandlerResponse> {
   const info = await storage.head(key)
   if (info === null) return NOT_FOUND
-  if (isNotModified(headers, info)) return notModified(info)
-  return { ...whole(info, settings.incompleteStatus) }
+  if (isNotModified(headers, info)) return notModified(info, settings)
+  return whole(info, settings)
 }
 
 /** Answers a GET. */
@@ -50,21 +50,23 @@ export async function get(
 function responseFrom(
   reader: Reader,
   headers: RequestHeaders,
-  { exposeIncomplete, incompleteStatus, maxRanges }: Settings,
+  settings: Settings,
 ): HandlerResponse {
   const { info } = reader
-  if (!info.complete && !exposeIncomplete) return NOT_FOUND
-  if (isNotModified(headers, info)) return notModified(info)
+  if (!info.complete && !settings.exposeIncomplete) return NOT_FOUND
+  if (isNotModified(headers, info)) return notModified(info, settings)
 
-  const selection = selectedRanges(headers, info, maxRanges)
-  if (selection.kind === 'unsatisfiable') throw unsatisfiable(info)
+  const selection = selectedRanges(headers, info, settings.maxRanges)
+  if (selection.kind === 'unsatisfiable') throw unsatisfiable(info, settings)
   if (selection.kind === 'whole') {
     const body = readAndClose(reader, [{ start: 0, end: info.size }])
-    return { ...whole(info, incompleteStatus), body }
+    return { ...whole(info, settings), body }
   }
   const [range, ...more] = selection.ranges
-  if (range === undefined || more.length > 0) return severalRanges(reader, selection.ranges)
-  return oneRange(reader, range)
+  if (range === undefined || more.length > 0) {
+    return severalRanges(reader, selection.ranges, settings)
+  }
+  return oneRange(reader, range, settings)
 }
 
 /** `Range` counts only on GET, only if `If-Range` holds, and one at a time while incomplete. */
@@ -78,11 +80,11 @@ function selectedRanges(
   return selectRanges(range, info.size, info.complete ? maxRanges : 1)
 }
 
-function whole(info: ResourceInfo, incompleteStatus: number): HandlerResponse {
+function whole(info: ResourceInfo, settings: Settings): HandlerResponse {
   return {
-    status: info.complete ? 200 : incompleteStatus,
+    status: info.complete ? 200 : settings.incompleteStatus,
     headers: {
-      ...representationFields(info),
+      ...representationFields(info, settings),
       ...incompleteRange(info),
       'Content-Type': contentType(info),
       'Content-Length': String(info.size),
@@ -91,12 +93,12 @@ function whole(info: ResourceInfo, incompleteStatus: number): HandlerResponse {
   }
 }
 
-function oneRange(reader: Reader, range: Range): HandlerResponse {
+function oneRange(reader: Reader, range: Range, settings: Settings): HandlerResponse {
   const { info } = reader
   return {
     status: 206,
     headers: {
-      ...representationFields(info),
+      ...representationFields(info, settings),
       'Content-Type': contentType(info),
       'Content-Range': formatContentRange(range.start, range.end, info.complete ? info.size : null),
       'Content-Length': String(range.end - range.start),
@@ -106,7 +108,11 @@ function oneRange(reader: Reader, range: Range): HandlerResponse {
 }
 
 /** A `multipart/byteranges` that writes the same bytes when it is sent back as a PATCH. */
-function severalRanges(reader: Reader, ranges: readonly Range[]): HandlerResponse {
+function severalRanges(
+  reader: Reader,
+  ranges: readonly Range[],
+  settings: Settings,
+): HandlerResponse {
   const { info } = reader
   const boundary = crypto.randomUUID()
   const header = ({ start, end }: Range): Uint8Array =>
@@ -119,7 +125,7 @@ function severalRanges(reader: Reader, ranges: readonly Range[]): HandlerRespons
   return {
     status: 206,
     headers: {
-      ...representationFields(info),
+      ...representationFields(info, settings),
       'Content-Type': `multipart/byteranges; boundary=${boundary}`,
       'Content-Length': String(length),
     },
@@ -148,28 +154,35 @@ async function* readAndClose(
   }
 }
 
-function notModified(info: ResourceInfo): HandlerResponse {
-  return { status: 304, headers: representationFields(info) }
+function notModified(info: ResourceInfo, settings: Settings): HandlerResponse {
+  return { status: 304, headers: representationFields(info, settings) }
 }
 
-function unsatisfiable(info: ResourceInfo): UploadError {
+function unsatisfiable(info: ResourceInfo, settings: Settings): UploadError {
   return new UploadError('ERR_UNSATISFIABLE', {
     detail: `no range lies within the ${info.size} bytes`,
-    headers: { ...representationFields(info), 'Content-Range': formatUnsatisfiedRange(info.size) },
+    headers: {
+      ...representationFields(info, settings),
+      'Content-Range': formatUnsatisfiedRange(info.size),
+    },
   })
 }
 
 /** What every answer about an existing version has in common. */
-function representationFields(info: ResourceInfo): Fields {
+function representationFields(info: ResourceInfo, settings: Settings): Fields {
   const { complete, reprDigest } = info
+  const { contentSecurityPolicy: policy, serveAsAttachment, expireAfter } = settings
   return {
     ...validators(info),
     'Accept-Ranges': 'bytes',
     'X-Content-Type-Options': 'nosniff',
+    ...(policy === '' ? {} : { 'Content-Security-Policy': policy }),
+    ...(serveAsAttachment ? { 'Content-Disposition': 'attachment' } : {}),
     // A compressing middleware would drop the Content-Length that resuming needs, and give coded
     // bytes the entity tag and the ranges of the plain ones.
     'Cache-Control': complete ? 'no-transform' : 'no-store, no-transform',
     ...(complete && reprDigest !== null ? { 'Repr-Digest': reprDigest } : {}),
+    ...(complete ? {} : expiryFields(info, expireAfter)),
   }
 }
 

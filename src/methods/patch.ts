@@ -37,6 +37,7 @@ interface IncomingPatch {
   readonly end: () => void
   readonly transaction: Transaction
   readonly reprDigest: string | null
+  readonly owner: string | null
 }
 
 /** Answers a PATCH. */
@@ -67,7 +68,11 @@ export async function patch(
     digests,
     createHash: context.createHash,
   })
-  const incoming = await readFirstPart(content, format, { transaction, reprDigest })
+  const incoming = await readFirstPart(content, format, {
+    transaction,
+    reprDigest,
+    owner: request.owner,
+  })
 
   try {
     return await asOnlyWriter(request, context, settings.stallTimeout, async (lock) => {
@@ -89,7 +94,7 @@ export async function patch(
 async function readFirstPart(
   { body, isWhole }: Content,
   { parser, multipart }: PatchFormat,
-  options: Pick<IncomingPatch, 'transaction' | 'reprDigest'>,
+  options: Pick<IncomingPatch, 'transaction' | 'reprDigest' | 'owner'>,
 ): Promise<IncomingPatch> {
   async function* parse(): AsyncGenerator<readonly PartEvent[], void, undefined> {
     for await (const chunks of body) yield chunks.flatMap((chunk) => parser.write(chunk))
@@ -117,13 +122,14 @@ async function readFirstPart(
   }
 }
 
-function initialState({ first, reprDigest }: IncomingPatch): ResourceState {
+function initialState({ first, reprDigest, owner }: IncomingPatch): ResourceState {
   return {
     complete: false,
     everComplete: false,
     completeLength: first.target.completeLength,
     contentType: first.contentType,
     reprDigest: reprDigest ?? verifiableDigest(first.reprDigest),
+    owner,
   }
 }
 
@@ -207,10 +213,12 @@ function isExcess(error: unknown): boolean {
   return error instanceof UploadError && ['ERR_LENGTH', 'ERR_CONTENT_LIMIT'].includes(error.code)
 }
 
+const CUTS: readonly string[] = ['ERR_IDLE', 'ERR_TOO_SLOW', 'ERR_INTERRUPTED', 'ERR_CLOSING']
+
 /** Whether the content ended early for a reason that says nothing about what came before. */
 function isCut(error: unknown): boolean {
   if (error instanceof ConnectionLostError) return true
-  return error instanceof UploadError && ['ERR_IDLE', 'ERR_INTERRUPTED'].includes(error.code)
+  return error instanceof UploadError && CUTS.includes(error.code)
 }
 
 function finalState(
@@ -229,5 +237,7 @@ function finalState(
     completeLength,
     contentType: contentType ?? base?.contentType ?? null,
     reprDigest: announced ?? earlier,
+    // An upload stays with whoever began it; to change a finished resource begins anew.
+    owner: base === null || base.complete ? incoming.owner : base.owner,
   }
 }

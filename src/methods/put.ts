@@ -49,6 +49,7 @@ export async function put(
       completeLength: length,
       contentType,
       reprDigest,
+      owner: request.owner,
     }
     const writer = await context.storage.openWriter(key, { transaction, replace: true, initial })
     const outcome = await replace(content.body, initial, writer, lock, request, context)
@@ -101,14 +102,7 @@ async function replace(
     checkWriteConditions(request.headers, writer.base)
     await askToCreate(writer, initial, request)
     const size = await receive(body, writer, lock)
-    const { contentType, reprDigest } = initial
-    const state = {
-      complete: true,
-      everComplete: true,
-      completeLength: size,
-      contentType,
-      reprDigest,
-    }
+    const state = { ...initial, complete: true, everComplete: true, completeLength: size }
     const write = { key: request.key, writer, state, size, changed: true }
     return await finishWrite(write, { ...context, hooks: request.hooks })
   } catch (error) {

@@ -3,7 +3,7 @@ import { formatHttpDate } from '../fields/http-date.ts'
 import type { Outcome } from '../finish.ts'
 import type { FinalResponse } from '../hooks.ts'
 import type { HandlerResponse } from '../http.ts'
-import type { Statuses } from '../options.ts'
+import type { Settings } from '../settings.ts'
 import type { ResourceInfo, Transaction } from '../storage/adapter.ts'
 
 /** Fields by name. */
@@ -14,10 +14,20 @@ export function validators(info: ResourceInfo): Fields {
   return { ETag: info.etag, 'Last-Modified': formatHttpDate(info.lastModified) }
 }
 
+/**
+ * When an incomplete resource is removed, in seconds from now: the `Upload-Limit` of "Resumable Uploads
+ * for HTTP". Nothing if it stays.
+ */
+export function expiryFields({ lastModified }: ResourceInfo, expireAfter: number): Fields {
+  if (expireAfter === 0) return {}
+  const left = lastModified.getTime() + expireAfter - Date.now()
+  return { 'Upload-Limit': `max-age=${Math.max(0, Math.floor(left / 1000))}` }
+}
+
 /** The answer to a write that was committed: more to come, or the final response. */
 export function writeResponse(
   outcome: Outcome,
-  statuses: Statuses,
+  settings: Settings,
   applied: Transaction | null,
 ): HandlerResponse {
   const { info, created, final } = outcome
@@ -26,9 +36,11 @@ export function writeResponse(
     ...(applied === null ? {} : { 'Preference-Applied': `transaction=${applied}` }),
   }
   if (!info.complete) {
-    return withProgress(statuses.segmentStatus, { ...fields, 'Cache-Control': 'no-store' }, info)
+    const { segmentStatus, expireAfter } = settings
+    const expiry = expiryFields(info, expireAfter)
+    return withProgress(segmentStatus, { ...fields, ...expiry, 'Cache-Control': 'no-store' }, info)
   }
-  const status = created ? statuses.createdStatus : statuses.modifiedStatus
+  const status = created ? settings.createdStatus : settings.modifiedStatus
   if (final !== null) return customResponse(status, fields, final)
   return status === 200
     ? withProgress(status, fields, info)

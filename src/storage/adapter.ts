@@ -22,6 +22,8 @@ export interface ResourceState {
   readonly contentType: string | null
   /** The `Repr-Digest` field (RFC 9530) that the finished resource must match; null if none. */
   readonly reprDigest: string | null
+  /** Who began the upload, in the app's words; null if the app does not tell. */
+  readonly owner: string | null
 }
 
 /** One version of a stored resource. */

@@ -34,6 +34,7 @@ export const BEGUN: ResourceState = {
   completeLength: null,
   contentType: null,
   reprDigest: null,
+  owner: null,
 }
 
 /** The state of a finished resource. */

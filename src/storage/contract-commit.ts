@@ -24,6 +24,7 @@ const CLOCK_SKEW_MS = 60_000
 const STATES: readonly ResourceState[] = [
   BEGUN,
   { ...BEGUN, completeLength: 6 },
+  { ...BEGUN, completeLength: 6, owner: 'Zoë' },
   { ...BEGUN, completeLength: 6, contentType: 'text/plain; charset="ü"' },
   { ...BEGUN, everComplete: true, reprDigest: 'sha-256=:AAAA:, sha-512=:BBBB:' },
   { ...FINISHED, contentType: 'application/octet-stream' },
@@ -244,8 +245,8 @@ async function change(
 
 function stateOf(info: ResourceInfo | null): ResourceState | null {
   if (info === null) return null
-  const { complete, everComplete, completeLength, contentType, reprDigest } = info
-  return { complete, everComplete, completeLength, contentType, reprDigest }
+  const { complete, everComplete, completeLength, contentType, reprDigest, owner } = info
+  return { complete, everComplete, completeLength, contentType, reprDigest, owner }
 }
 
 function dateOf(info: ResourceInfo | null): number {

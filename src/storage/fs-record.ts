@@ -48,8 +48,8 @@ export function newTag(): string {
 
 /** Copies what an adapter stores of `state`, and nothing else that the object may have. */
 export function copyState(state: ResourceState): ResourceState {
-  const { complete, everComplete, completeLength, contentType, reprDigest } = state
-  return { complete, everComplete, completeLength, contentType, reprDigest }
+  const { complete, everComplete, completeLength, contentType, reprDigest, owner } = state
+  return { complete, everComplete, completeLength, contentType, reprDigest, owner }
 }
 
 /** Tells whether two states are the same. */
@@ -59,7 +59,8 @@ export function sameState(a: ResourceState, b: ResourceState): boolean {
     a.everComplete === b.everComplete &&
     a.completeLength === b.completeLength &&
     a.contentType === b.contentType &&
-    a.reprDigest === b.reprDigest
+    a.reprDigest === b.reprDigest &&
+    a.owner === b.owner
   )
 }
 
@@ -145,7 +146,8 @@ function isState(value: Readonly<Record<string, unknown>>): boolean {
     typeof value['everComplete'] === 'boolean' &&
     (value['completeLength'] === null || typeof value['completeLength'] === 'number') &&
     (value['contentType'] === null || typeof value['contentType'] === 'string') &&
-    (value['reprDigest'] === null || typeof value['reprDigest'] === 'string')
+    (value['reprDigest'] === null || typeof value['reprDigest'] === 'string') &&
+    (value['owner'] === null || typeof value['owner'] === 'string')
   )
 }
 

@@ -145,6 +145,7 @@ function foreignInfo({ ino, size, mtimeNs, mtimeMs, ctimeNs }: BigIntStats): Res
     completeLength: Number(size),
     contentType: null,
     reprDigest: null,
+    owner: null,
     size: Number(size),
     etag: `"${[ino, size, mtimeNs, ctimeNs].map((part) => part.toString(36)).join('-')}"`,
     lastModified: notInFuture(Number(mtimeMs)),

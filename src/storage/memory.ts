@@ -155,6 +155,7 @@ class MemoryWriter implements Writer {
       completeLength: state.completeLength,
       contentType: state.contentType,
       reprDigest: state.reprDigest,
+      owner: state.owner,
       size: this.#size,
       etag: `"${crypto.randomUUID()}"`,
       lastModified: new Date(),

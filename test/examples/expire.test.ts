@@ -14,6 +14,7 @@ test('removes an upload in its second week, and not before', async () => {
     completeLength: 10,
     contentType: null,
     reprDigest: null,
+    owner: null,
   }
   const writer = await storage.openWriter('a', { transaction: 'persist', replace: false, initial })
   await writer.write(0, [Buffer.from('abc')])

@@ -24,6 +24,7 @@ const BEGUN: ResourceState = {
   completeLength: null,
   contentType: 'text/plain',
   reprDigest: null,
+  owner: null,
 }
 
 async function main(directory: string): Promise<never> {

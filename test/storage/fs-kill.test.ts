@@ -89,6 +89,7 @@ test(
             completeLength: null,
             contentType: null,
             reprDigest: null,
+            owner: null,
           },
         })
         await writer.rollback()

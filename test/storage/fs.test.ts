@@ -31,6 +31,7 @@ const BEGUN: ResourceState = {
   completeLength: null,
   contentType: 'text/plain',
   reprDigest: null,
+  owner: null,
 }
 const FINISHED: ResourceState = { ...BEGUN, complete: true, everComplete: true }
 const PERSIST: OpenWriterOptions = { transaction: 'persist', replace: false, initial: BEGUN }

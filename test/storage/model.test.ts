@@ -29,6 +29,7 @@ const state = fc.record({
   completeLength: fc.constantFrom(null, 7),
   contentType: fc.constantFrom(null, 'text/plain'),
   reprDigest: fc.constantFrom(null, 'sha-256=:AA==:'),
+  owner: fc.constantFrom(null, 'ann'),
 })
 const step = fc.record({
   position: fc.nat(60),

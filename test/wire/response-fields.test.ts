@@ -150,6 +150,93 @@ describe.each(MATRIX)('over $name', (combination) => {
   })
 })
 
+describe('what is served', () => {
+  const server = useServer(FS)
+  const own = useServer(MEMORY, {
+    contentSecurityPolicy: "default-src 'none'; sandbox",
+    serveAsAttachment: true,
+  })
+  const none = useServer(MEMORY, { contentSecurityPolicy: '' })
+  const helmet = useServer(MEMORY, { serveAsAttachment: true }, [
+    (_req, res, next) => {
+      res.set('Content-Security-Policy', "script-src 'self'")
+      res.set('Content-Disposition', 'attachment; filename="of the app"')
+      next()
+    },
+  ])
+
+  it.each([
+    ['GET', 'I(4/10)', []],
+    ['HEAD', 'I(4/10)', []],
+    ['GET', 'C(10)', []],
+    ['HEAD', 'C(10)', []],
+    ['GET', 'C(10)', ['Range: bytes=1-2']],
+    ['GET', 'C(10)', ['Range: bytes=1-2, 5-6']],
+  ])('to %s of %s with %j runs no scripts', async (method, state, fields) => {
+    const answer = await server.send(method, await server.given(state), fields)
+
+    expect(answer.status).toBeLessThan(300)
+    expect(field(answer, 'content-security-policy')).toBe('sandbox')
+    expect(field(answer, 'x-content-type-options')).toBe('nosniff')
+    expect(field(answer, 'content-disposition')).toBeNull()
+  })
+
+  it('has the policy that the app sets, and is saved rather than shown if it says so', async () => {
+    const answer = await own.send('GET', await own.given('C(10)'))
+
+    expect(field(answer, 'content-security-policy')).toBe("default-src 'none'; sandbox")
+    expect(field(answer, 'content-disposition')).toBe('attachment')
+  })
+
+  it('has no policy where the app wants none', async () => {
+    const answer = await none.send('GET', await none.given('C(10)'))
+
+    expect(field(answer, 'content-security-policy')).toBeNull()
+  })
+
+  it('keeps what the app has said before', async () => {
+    const answer = await helmet.send('GET', await helmet.given('C(10)'))
+
+    expect(field(answer, 'content-security-policy')).toBe("script-src 'self', sandbox")
+    expect(field(answer, 'content-disposition')).toBe('attachment; filename="of the app"')
+  })
+})
+
+describe.each([MEMORY, FS])('an upload that expires, over $name', (combination) => {
+  const server = useServer(combination, { expireAfter: 3_600_000 })
+  const soon = useServer(combination, { expireAfter: 300 })
+
+  it('tells when', async () => {
+    const path = server.path()
+
+    const segment = await server.patch(path, 'bytes 0-3/10', letters(4))
+    const answers = [await server.head(path), await server.send('GET', path)]
+
+    for (const answer of [segment, ...answers]) {
+      expect(field(answer, 'upload-limit')).toMatch(/^max-age=3(?:600|59\d)$/)
+    }
+  })
+
+  it('tells nothing once it is finished', async () => {
+    const path = server.path()
+
+    const final = await server.patch(path, 'bytes 0-3/4', letters(4))
+
+    expect(field(final, 'upload-limit')).toBeNull()
+    expect(field(await server.head(path), 'upload-limit')).toBeNull()
+  })
+
+  it('is removed, and a finished one is not', async () => {
+    const finished = await soon.given('C(10)')
+    const path = soon.path()
+    await soon.patch(path, 'bytes 0-3/10', letters(4))
+
+    await soon.becomes(path, '∅')
+
+    expect(await soon.state(finished)).toBe('C(10)')
+  })
+})
+
 describe('an answer to content that is too large', () => {
   const server = useServer(FS, { maxContentLength: 100_000 })
 

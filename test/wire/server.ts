@@ -80,6 +80,7 @@ export class TestServer {
   /** Those that wait for the next request, after a success. */
   #idle: Connection[] = []
   #paths = 0
+  #close = async (): Promise<void> => undefined
 
   async start(
     { store, framework }: Combination,
@@ -92,7 +93,9 @@ export class TestServer {
     const storage = store === 'fs' ? onDisk() : memoryStorage()
     const app = framework()
     for (const handler of earlier) app.use(handler)
-    app.use('/files', partialUpload({ storage, ...options }))
+    const uploads = partialUpload({ storage, ...options })
+    this.#close = () => uploads.close()
+    app.use('/files', uploads)
     app.use((_req: express.Request, res: express.Response) => {
       res.status(404).set('X-Passed-On', 'yes').end()
     })
@@ -118,6 +121,7 @@ export class TestServer {
   }
 
   async stop(): Promise<void> {
+    await this.#close()
     this.#server.closeAllConnections()
     this.#server.close()
     await once(this.#server, 'close')

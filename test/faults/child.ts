@@ -5,17 +5,19 @@ import express from 'express'
 import { partialUpload, prepareServer } from 'partial-upload'
 import type { PartialUploadOptions } from 'partial-upload'
 import { fsStorage } from 'partial-upload/storage/fs'
+import type { FsStorageOptions } from 'partial-upload/storage/fs'
 
 /** What a test gives to it, as JSON. */
 export interface ChildOptions {
   readonly directory: string
+  readonly storage?: Omit<FsStorageOptions, 'directory'>
   readonly middleware?: Partial<PartialUploadOptions<express.Request>>
 }
 
-const { directory, middleware } = JSON.parse(process.argv[2] ?? '') as ChildOptions
+const { directory, storage, middleware } = JSON.parse(process.argv[2] ?? '') as ChildOptions
 
 const app = express()
-app.use('/files', partialUpload({ storage: fsStorage({ directory }), ...middleware }))
+app.use('/files', partialUpload({ storage: fsStorage({ directory, ...storage }), ...middleware }))
 const onError: express.ErrorRequestHandler = (error: unknown, _req, res, next) => {
   const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)
   if (res.headersSent) next(error)

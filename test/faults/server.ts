@@ -173,7 +173,8 @@ export const NO_TRACE = reasonAgainst('needs strace and the right to attach it',
 /** Why the handles of a process can't be counted here; null if they can. */
 export const NO_PROC = reasonAgainst('needs /proc', () => readdirSync('/proc/self/fd'))
 
-function reasonAgainst(reason: string, attempt: () => unknown): string | null {
+/** What is missing where an attempt fails; null if nothing is. */
+export function reasonAgainst(reason: string, attempt: () => unknown): string | null {
   try {
     attempt()
     return null

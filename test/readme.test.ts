@@ -74,9 +74,9 @@ test('the first code is the quickstart', async () => {
 
 test('all code is taken from examples that are tested', () => {
   const sources = ['examples', 'test/examples'].flatMap((folder) =>
-    readdirSync(path.join(root, folder)).map((name) =>
-      unindent(readFileSync(path.join(root, folder, name), 'utf8')),
-    ),
+    readdirSync(path.join(root, folder), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => unindent(readFileSync(path.join(root, folder, name), 'utf8'))),
   )
 
   const unknown = blocks('ts').filter(

@@ -1,0 +1,9 @@
+/** The page: a Dashboard whose files go to `/files/`. */
+import { Uppy } from '@uppy/core'
+import Dashboard from '@uppy/dashboard'
+
+import { PartialUpload } from './partial-upload.ts'
+
+new Uppy()
+  .use(Dashboard, { target: '#dashboard', inline: true, theme: 'auto', width: '100%' })
+  .use(PartialUpload, { endpoint: '/files/' })

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { request } from 'node:http'
+import { request, type IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -43,8 +43,8 @@ test('stops on SIGTERM once it has stored and answered what is under way', async
     env: { ...process.env, PORT: '0' },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  const [line] = await once(child.stdout, 'data')
-  const port = Number(/port: (\d+)/.exec(String(line))?.[1])
+  const [line] = (await once(child.stdout, 'data')) as [Buffer]
+  const port = Number(/port: (\d+)/.exec(line.toString())?.[1])
   const upload = request({
     port,
     path: '/files/a',
@@ -56,8 +56,10 @@ test('stops on SIGTERM once it has stored and answered what is under way', async
 
   child.kill('SIGTERM')
 
-  const [[response], [code]] = await Promise.all([once(upload, 'response'), once(child, 'exit')])
-  expect([response.statusCode, response.headers['retry-after'], code]).toEqual([503, '5', 0])
+  const exit = once(child, 'exit')
+  const [response] = (await once(upload, 'response')) as [IncomingMessage]
+  expect([response.statusCode, response.headers['retry-after']]).toEqual([503, '5'])
+  expect(await exit).toEqual([0, null])
   await rm(cwd, { recursive: true })
 })
 

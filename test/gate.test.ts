@@ -84,6 +84,56 @@ describe('uploads at the same time', () => {
   })
 })
 
+describe('the incomplete uploads of an owner', () => {
+  const owner = (req: express.Request) => req.get('x-user') ?? null
+
+  it('have a bound on bytes, of which the answer tells how far the upload is', async () => {
+    const { port } = await serve({ owner, maxIncompleteBytesPerOwner: 20 })
+    const first = await segment(port, '/files/a', 'bytes 0-3/15', 'X-User: ann')
+
+    const refused = await segment(port, '/files/b', 'bytes 0-3/6', 'X-User: ann')
+
+    expect(first.status).toBe(202)
+    expect(json(refused)).toMatchObject({
+      ...{ status: 507, code: 'ERR_QUOTA', limit: 20, used: 15 },
+      ...{ received: 0, length: null },
+    })
+    expect((await send(port, 'HEAD', '/files/b')).status).toBe(404)
+    expect((await segment(port, '/files/b', 'bytes 0-3/5', 'X-User: ann')).status).toBe(202)
+  })
+
+  it('stay with whoever began them', async () => {
+    const { port } = await serve({ owner, maxIncompletePerOwner: 1 })
+    await segment(port, '/files/a', 'bytes 0-3/15', 'X-User: ann')
+    const continued = await segment(port, '/files/a', 'bytes 4-7/15', 'X-User: bob')
+
+    const refused = await segment(port, '/files/b', 'bytes 0-3/15', 'X-User: ann')
+
+    expect(continued.status).toBe(202)
+    expect([refused.status, field(refused, 'retry-after')]).toEqual([429, '60'])
+    expect((await segment(port, '/files/c', 'bytes 0-3/15', 'X-User: bob')).status).toBe(202)
+  })
+
+  it('count no finished resource, and no upload without an owner', async () => {
+    const { port } = await serve({ owner, maxIncompletePerOwner: 1 })
+    await patch(port, '/files/a', 'X-User: ann')
+    await segment(port, '/files/b', 'bytes 0-3/15')
+
+    expect((await segment(port, '/files/c', 'bytes 0-3/15', 'X-User: ann')).status).toBe(202)
+  })
+
+  it('are a new one when a finished resource grows', async () => {
+    const { port } = await serve({ owner, maxIncompletePerOwner: 1 })
+    await patch(port, '/files/a', 'X-User: ann')
+    await segment(port, '/files/b', 'bytes 0-3/15', 'X-User: ann')
+
+    const refused = await segment(port, '/files/a', 'bytes */20', 'X-User: ann')
+
+    expect(json(refused)).toMatchObject({ code: 'ERR_TOO_MANY_UPLOADS' })
+    expect((await send(port, 'HEAD', '/files/a')).status).toBe(200)
+  })
+})
+
 describe('close', () => {
   it('keeps what has arrived, and says so', async () => {
     const { port, uploads } = await serve()
@@ -185,6 +235,18 @@ async function connect(port: number): Promise<Connection> {
 
 async function send(port: number, method: string, path: string): Promise<Answer> {
   return (await connect(port)).send(request(method, path)).answer(method)
+}
+
+/** A patch with `abcd`, or without data for `bytes *\/N`. */
+async function segment(
+  port: number,
+  path: string,
+  range: string,
+  ...fields: readonly string[]
+): Promise<Answer> {
+  const connection = await connect(port)
+  const body = message(range, range.includes('*/') ? '' : 'abcd')
+  return connection.send(request('PATCH', path, [MESSAGE, ...fields], body)).answer('PATCH')
 }
 
 /** A whole upload of 13 bytes. */

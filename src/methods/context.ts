@@ -64,8 +64,10 @@ export async function asOnlyWriter<T>(
   }
 }
 
+const FULL: readonly string[] = ['ERR_STORAGE_FULL', 'ERR_QUOTA']
+
 function isFull(error: unknown): error is UploadError {
-  return error instanceof UploadError && error.code === 'ERR_STORAGE_FULL'
+  return error instanceof UploadError && FULL.includes(error.code)
 }
 
 /** Tells the client in the same answer from where it can resume once there is room. */

@@ -1,8 +1,8 @@
 /**
  * An Express server that keeps uploads in a folder: `npm start -- --directory DIR --port N`.
  *
- * Uploads live under `/files/`. It prints its address once it accepts connections, and SIGTERM or
- * SIGINT end it.
+ * Uploads live under `/files/`; at `/` is a page for people, which gets what it shows from `/list`.
+ * It prints its address once it accepts connections, and SIGTERM or SIGINT end it.
  */
 
 import { createServer, type Server } from 'node:http'
@@ -11,6 +11,9 @@ import { parseArgs } from 'node:util'
 import express from 'express'
 import { partialUpload, prepareServer } from 'partial-upload'
 import { fsStorage } from 'partial-upload/storage/fs'
+
+import { listFiles } from './list.ts'
+import { sandboxFiles, servePage } from './page.ts'
 
 /** How long requests under way may go on after a signal, in milliseconds. */
 const GRACE = 3_000
@@ -22,9 +25,14 @@ const { values } = parseArgs({
   },
 })
 
+const storage = fsStorage({ directory: values.directory })
 const app = express()
 app.disable('x-powered-by')
-app.use('/files', partialUpload({ storage: fsStorage({ directory: values.directory }) }))
+app.use('/files', sandboxFiles, partialUpload({ storage }))
+app.get('/list', async (_req, res) => {
+  res.set('Cache-Control', 'no-cache').json(await listFiles(values.directory, storage))
+})
+app.use(await servePage())
 
 const server = prepareServer(createServer(app))
 server.listen({ host: '127.0.0.1', port: Number(values.port) }, () => {

@@ -1,0 +1,148 @@
+/** One file of the server in the list. */
+import { remove } from 'partial-upload/client'
+
+import { Buttons, type ButtonSpec } from './buttons.ts'
+import { copyOf, find, setText } from './dom.ts'
+import { formatDate, formatPart, formatPercent, formatSize } from './format.ts'
+import { urlOf } from './intake.ts'
+import type { ListedFile } from './listing.ts'
+import { describeError } from './words.ts'
+
+type Action = 'delete' | 'confirm' | 'keep' | 'resume'
+
+type State =
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'asking' }
+  | { readonly kind: 'deleting' }
+  | { readonly kind: 'failed'; readonly error: unknown }
+
+/** What a row asks of its list. */
+export interface FileRowListener {
+  /** A person wants to choose the file again, to go on. */
+  readonly onResume: (key: string) => void
+  /** The file is no longer on the server. */
+  readonly onDelete: (key: string) => void
+}
+
+const IDLE: State = { kind: 'idle' }
+
+/** Shows a file, and deletes it. */
+export class FileRow {
+  readonly element = copyOf('row')
+  readonly #bar = find(this.element, 'progress', HTMLProgressElement)
+  readonly #name = find(this.element, 'bdi', HTMLElement)
+  readonly #line = find(this.element, '.line', HTMLElement)
+  readonly #link = document.createElement('a')
+  readonly #buttons: Buttons<Action>
+  readonly #listener: FileRowListener
+  #file: ListedFile
+  /** Since the last look it has grown: somebody is sending it. */
+  #isGrowing = false
+  #state: State = IDLE
+
+  constructor(file: ListedFile, listener: FileRowListener) {
+    this.#file = file
+    this.#listener = listener
+    this.#buttons = new Buttons(find(this.element, '.actions', HTMLElement), (action) =>
+      this.#act(action),
+    )
+  }
+
+  /** Shows the file as it is now. */
+  update(file: ListedFile, now: Date): void {
+    // The same answer, shown again, says nothing new.
+    if (file !== this.#file) this.#isGrowing = !file.complete && file.size > this.#file.size
+    this.#file = file
+    this.#render(now)
+  }
+
+  #render(now: Date): void {
+    const { key, size, length, complete } = this.#file
+    this.#renderName()
+    this.element.dataset['state'] = complete ? 'complete' : 'incomplete'
+    this.element.dataset['tone'] = this.#state.kind === 'failed' ? 'bad' : 'calm'
+    this.#bar.hidden = complete || length === null
+    this.#bar.value = length === null || length === 0 ? 0 : size / length
+    this.#bar.ariaLabel = `Arrived of ${key}`
+    setText(this.#line, this.#describe(now))
+    this.#buttons.show(this.#actions(), key)
+  }
+
+  /** A finished file is a link to itself. */
+  #renderName(): void {
+    const { key, complete } = this.#file
+    const parent = find(this.element, '.name', HTMLElement)
+    if (complete && this.#name.parentElement !== this.#link) {
+      this.#link.href = urlOf(key)
+      this.#link.download = key.split('/').at(-1) ?? key
+      this.#link.replaceChildren(this.#name)
+      parent.replaceChildren(this.#link)
+    }
+    if (!complete) parent.replaceChildren(this.#name)
+    setText(this.#name, key)
+    this.#name.title = key
+  }
+
+  #describe(now: Date): string {
+    const { size, length, complete, modified } = this.#file
+    if (this.#state.kind === 'failed') return describeError(this.#state.error)
+    if (this.#state.kind === 'deleting') return 'Deleting…'
+    if (this.#state.kind === 'asking') return `Delete ${formatSize(size)} for good?`
+    const date = formatDate(new Date(modified), now)
+    if (complete) return `${formatSize(size)} · ${date}`
+    const arrived =
+      length === null
+        ? `${formatSize(size)} arrived`
+        : `${formatPercent(size, length)} arrived · ${formatPart(size, length)}`
+    return `${arrived} · ${this.#isGrowing ? 'arriving now' : date}`
+  }
+
+  #actions(): readonly ButtonSpec<Action>[] {
+    const { complete } = this.#file
+    if (this.#state.kind === 'deleting') return []
+    if (this.#state.kind === 'asking') {
+      return [
+        { action: 'confirm', label: 'Delete' },
+        { action: 'keep', label: 'Keep' },
+      ]
+    }
+    const ask = { action: 'delete', label: 'Delete…' } as const
+    return complete ? [ask] : [{ action: 'resume', label: 'Choose again…' }, ask]
+  }
+
+  #act(action: Action): void {
+    switch (action) {
+      case 'delete':
+        this.#set({ kind: 'asking' })
+        this.#buttons.focus('keep')
+        break
+      case 'keep':
+        this.#set(IDLE)
+        this.#buttons.focus('delete')
+        break
+      case 'confirm':
+        void this.#delete()
+        break
+      case 'resume':
+        this.#listener.onResume(this.#file.key)
+        break
+      default:
+        action satisfies never
+    }
+  }
+
+  async #delete(): Promise<void> {
+    this.#set({ kind: 'deleting' })
+    try {
+      await remove(urlOf(this.#file.key), { retries: 2 })
+      this.#listener.onDelete(this.#file.key)
+    } catch (error) {
+      this.#set({ kind: 'failed', error })
+    }
+  }
+
+  #set(state: State): void {
+    this.#state = state
+    this.#render(new Date())
+  }
+}

@@ -1,0 +1,69 @@
+/** The list of what is on the server. */
+import { find, setChildren, setText } from './dom.ts'
+import { FileRow, type FileRowListener } from './file-row.ts'
+import { formatCount, formatSize } from './format.ts'
+import type { Listing, ListedFile } from './listing.ts'
+
+/** Files that are shown at first. */
+const FIRST = 20
+
+/** Shows the files. */
+export class FilesSection {
+  readonly #root = find(document, '#files', HTMLElement)
+  readonly #heading = find(this.#root, 'h2', HTMLElement)
+  readonly #summary = find(this.#root, '.summary', HTMLElement)
+  readonly #list = find(this.#root, 'ul', HTMLElement)
+  readonly #fold = find(this.#root, '.fold', HTMLButtonElement)
+  readonly #outage = find(this.#root, '.outage', HTMLElement)
+  readonly #empty = find(this.#root, '.empty', HTMLElement)
+  readonly #hint = find(this.#root, '.hint', HTMLElement)
+  readonly #rows = new Map<string, FileRow>()
+  readonly #listener: FileRowListener
+  #isUnfolded = false
+  #render = (): void => undefined
+
+  constructor(listener: FileRowListener) {
+    this.#listener = listener
+    this.#fold.addEventListener('click', () => {
+      this.#isUnfolded = !this.#isUnfolded
+      this.#render()
+    })
+  }
+
+  /** Shows the list, without the files that this page is sending itself. */
+  render(listing: Listing, isHere: (key: string) => boolean): void {
+    this.#render = () => this.#show(listing, isHere)
+    this.#render()
+  }
+
+  #show({ files, isReachable }: Listing, isHere: (key: string) => boolean): void {
+    this.#outage.hidden = isReachable
+    if (files === null) return
+    const others = files.filter(({ key }) => !isHere(key))
+    const shown = this.#isUnfolded ? others : others.slice(0, FIRST)
+    this.#renderList(shown)
+    this.#empty.hidden = others.length > 0
+    this.#hint.hidden = !shown.some(({ complete }) => !complete)
+    this.#fold.hidden = others.length <= FIRST
+    setText(this.#fold, this.#isUnfolded ? 'Show fewer' : `Show ${others.length - FIRST} more`)
+    const size = others.reduce((sum, file) => sum + file.size, 0)
+    const count = `${formatCount(others.length)} · ${formatSize(size)}`
+    setText(this.#summary, others.length === 0 ? '' : count)
+  }
+
+  #renderList(files: readonly ListedFile[]): void {
+    const hadFocus = this.#list.contains(document.activeElement)
+    const now = new Date()
+    const keys = new Set(files.map(({ key }) => key))
+    for (const key of this.#rows.keys()) if (!keys.has(key)) this.#rows.delete(key)
+    const elements = files.map((file) => {
+      const row = this.#rows.get(file.key) ?? new FileRow(file, this.#listener)
+      this.#rows.set(file.key, row)
+      row.update(file, now)
+      return row.element
+    })
+    setChildren(this.#list, elements)
+    // A row that is gone must not take the focus along.
+    if (hadFocus && document.activeElement === document.body) this.#heading.focus()
+  }
+}

@@ -1,0 +1,58 @@
+/** Sizes, times and dates as a person reads them. */
+
+const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB', 'PB']
+
+/** `1 byte`, `4.2 MB`, `120 GB`. */
+export function formatSize(size: number): string {
+  const unit = unitOf(size)
+  if (unit === 0) return size === 1 ? '1 byte' : `${size} bytes`
+  return `${inUnit(size, unit)} ${UNITS[unit]}`
+}
+
+/** `3.1 of 4.2 MB`; with both units where they differ. */
+export function formatPart(part: number, whole: number): string {
+  const unit = unitOf(whole)
+  if (part > 0 && unitOf(part) !== unit) return `${formatSize(part)} of ${formatSize(whole)}`
+  return `${inUnit(part, unit)} of ${formatSize(whole)}`
+}
+
+/** `45%`: a whole number, which is 100 only when all is there. */
+export function formatPercent(part: number, whole: number): string {
+  return part >= whole ? '100%' : `${Math.floor((part / whole) * 100)}%`
+}
+
+/** `8 s`, `12 min`, `3 h 20 min`. */
+export function formatDuration(seconds: number): string {
+  if (seconds < 59.5) return `${Math.max(1, Math.round(seconds))} s`
+  const minutes = Math.round(seconds / 60)
+  if (minutes < 60) return `${minutes} min`
+  const hours = Math.floor(minutes / 60)
+  if (hours >= 48) return `${Math.round(hours / 24)} days`
+  return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`
+}
+
+/** `today, 14:05`, `yesterday, 14:05`, `3 May 2026`. */
+export function formatDate(date: Date, now: Date): string {
+  const time = date.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' })
+  const yesterday = new Date(now)
+  yesterday.setDate(now.getDate() - 1)
+  if (date.toDateString() === now.toDateString()) return `today, ${time}`
+  if (date.toDateString() === yesterday.toDateString()) return `yesterday, ${time}`
+  return date.toLocaleDateString('en-GB', { day: 'numeric', month: 'short', year: 'numeric' })
+}
+
+/** `1 file`, `12 files`. */
+export function formatCount(count: number, noun = 'file'): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`
+}
+
+function unitOf(size: number): number {
+  let unit = 0
+  for (let value = size; value >= 999.5 && unit < UNITS.length - 1; value /= 1000) unit += 1
+  return unit
+}
+
+function inUnit(size: number, unit: number): string {
+  const value = size / 1000 ** unit
+  return value.toFixed(unit > 0 && value > 0 && value < 9.95 ? 1 : 0)
+}

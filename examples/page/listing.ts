@@ -1,0 +1,76 @@
+/** What the server has, asked for again and again while somebody looks. */
+
+/** One file of the server, as `GET /list` tells it. */
+export interface ListedFile {
+  readonly key: string
+  /** Bytes that are there. */
+  readonly size: number
+  /** Bytes that it will have; null if nobody has said. */
+  readonly length: number | null
+  readonly complete: boolean
+  /** ISO date. */
+  readonly modified: string
+}
+
+/** Between two questions, in milliseconds. */
+const INTERVAL = 3000
+/** Beyond it the server is taken to be out of reach, in milliseconds. */
+const TIMEOUT = 10_000
+
+/** The list as it was last seen. */
+export class Listing {
+  #files: readonly ListedFile[] | null = null
+  #isReachable = true
+  readonly #onChange: (listing: Listing) => void
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #question: Promise<void> | null = null
+
+  constructor(onChange: (listing: Listing) => void) {
+    this.#onChange = onChange
+    document.addEventListener('visibilitychange', () => void this.refresh())
+    addEventListener('online', () => void this.refresh())
+  }
+
+  /** Null until the server has said. */
+  get files(): readonly ListedFile[] | null {
+    return this.#files
+  }
+
+  /** Whether the server has answered the last question. */
+  get isReachable(): boolean {
+    return this.#isReachable
+  }
+
+  /** Asks now. */
+  async refresh(): Promise<void> {
+    this.#question ??= this.#ask().finally(() => {
+      this.#question = null
+      clearTimeout(this.#timer)
+      if (document.visibilityState === 'visible') {
+        this.#timer = setTimeout(() => void this.refresh(), INTERVAL)
+      }
+    })
+    await this.#question
+  }
+
+  async #ask(): Promise<void> {
+    try {
+      const response = await fetch('list', { signal: AbortSignal.timeout(TIMEOUT) })
+      if (!response.ok) throw new Error(`the list was answered with ${response.status}`)
+      this.#files = parseList(await response.json())
+      this.#isReachable = true
+    } catch {
+      this.#isReachable = false
+    }
+    this.#onChange(this)
+  }
+}
+
+function parseList(value: unknown): readonly ListedFile[] {
+  if (!Array.isArray(value)) throw new Error('the list is none')
+  return value.filter(isListedFile)
+}
+
+function isListedFile(value: unknown): value is ListedFile {
+  return typeof value === 'object' && value !== null && 'key' in value && 'size' in value
+}

@@ -1,0 +1,134 @@
+/** The page: ties what a person does to the uploads, and what happens to what is seen. */
+import { Announcer } from './announcer.ts'
+import { find } from './dom.ts'
+import { FilesSection } from './files-section.ts'
+import { formatCount, formatPercent } from './format.ts'
+import { chosenFiles, droppedFiles, type Chosen } from './intake.ts'
+import { Listing } from './listing.ts'
+import type { UploadItem } from './upload-item.ts'
+import { Uploads } from './uploads.ts'
+import { sumUp, UploadsSection } from './uploads-section.ts'
+import { describe } from './words.ts'
+
+const TITLE = document.title
+/** How often times are told anew, in milliseconds. */
+const TICK = 500
+
+const announcer = new Announcer(find(document, '[role=status]', HTMLElement))
+const told = new WeakMap<UploadItem, string>()
+const uploads = new Uploads({ onChange: follow, onDrop: () => renderAll() })
+const uploadsSection = new UploadsSection(uploads)
+const again = find(document, '#again', HTMLInputElement)
+const filesSection = new FilesSection({
+  onResume: (key) => chooseAgain(key),
+  onDelete: (key) => {
+    announcer.say(`${key} is deleted.`)
+    void listing.refresh()
+  },
+})
+const listing = new Listing(onListing)
+let wasReachable = true
+let isScheduled = false
+/** The path of the file that is being chosen to go on. */
+let wanted = ''
+
+for (const input of document.querySelectorAll<HTMLInputElement>('.drop input')) {
+  input.addEventListener('change', () => {
+    add(chosenFiles(input.files ?? []))
+    // The same file can be chosen once more.
+    input.value = ''
+  })
+}
+again.addEventListener('change', () => {
+  for (const file of again.files ?? []) add([{ key: wanted, file }])
+  again.value = ''
+})
+takeDrops()
+addEventListener('beforeunload', (event) => {
+  if (uploads.items.some(({ isActive }) => isActive)) event.preventDefault()
+})
+setInterval(render, TICK)
+void listing.refresh()
+
+function add(chosen: readonly Chosen[]): void {
+  if (chosen.length === 0) return
+  uploads.add(chosen)
+  announcer.say(`${formatCount(chosen.length)} added.`)
+  renderAll()
+}
+
+/** An incomplete file goes on under its own name, whatever the file is called here. */
+function chooseAgain(key: string): void {
+  wanted = key
+  again.click()
+}
+
+function takeDrops(): void {
+  let depth = 0
+  const mark = (change: number): void => {
+    depth = change === 0 ? 0 : depth + change
+    document.body.classList.toggle('dragging', depth > 0)
+  }
+  addEventListener('dragenter', () => mark(1))
+  addEventListener('dragleave', () => mark(-1))
+  addEventListener('dragover', (event) => event.preventDefault())
+  addEventListener('drop', (event) => {
+    event.preventDefault()
+    mark(0)
+    if (event.dataTransfer === null) return
+    droppedFiles(event.dataTransfer).then(add, () => {
+      announcer.say('What was dropped could not be read.')
+    })
+  })
+}
+
+function follow(item: UploadItem): void {
+  if (!isScheduled) requestAnimationFrame(render)
+  isScheduled = true
+  announce(item)
+}
+
+/** Says what a person has to know or to decide; progress can be read at any time. */
+function announce(item: UploadItem): void {
+  const { key, state } = item
+  if (told.get(item) === state.kind) return
+  told.set(item, state.kind)
+  renderFiles()
+  if (state.kind === 'done') {
+    announcer.complete(key)
+    void listing.refresh()
+  }
+  if (['clash', 'failed', 'stopped', 'elsewhere'].includes(state.kind)) {
+    announcer.say(`${key}: ${describe(item, performance.now())}.`)
+  }
+}
+
+function onListing({ files, isReachable }: Listing): void {
+  const complete = new Set(files?.flatMap((file) => (file.complete ? [file.key] : [])))
+  for (const item of uploads.items) {
+    // The server is back, or another upload has come to the end: no need to wait for the next try.
+    if (isReachable && (!wasReachable || complete.has(item.key))) item.hurry()
+  }
+  if (isReachable !== wasReachable) {
+    announcer.say(isReachable ? 'The server answers again.' : 'The server is out of reach.')
+  }
+  wasReachable = isReachable
+  renderAll()
+}
+
+function renderAll(): void {
+  render()
+  renderFiles()
+}
+
+function renderFiles(): void {
+  filesSection.render(listing, (key) => uploads.has(key))
+}
+
+function render(): void {
+  isScheduled = false
+  uploadsSection.render(performance.now())
+  const active = uploads.items.filter(({ isActive }) => isActive)
+  const { sent, size } = sumUp(active)
+  document.title = active.length === 0 ? TITLE : `${formatPercent(sent, size)} · ${TITLE}`
+}

@@ -1,0 +1,19 @@
+/** How fast all uploads are together: many small ones have no rate of their own. */
+
+/** How far back is looked, in milliseconds. */
+const MEMORY = 5000
+/** Least time that tells anything, in milliseconds. */
+const LEAST = 1000
+
+/** Measures from looks at how much has moved. */
+export class Pace {
+  #looks: readonly { readonly time: number; readonly moved: number }[] = []
+
+  /** Bytes per second of late; null until there is something to tell. */
+  measure(moved: number, time: number): number | null {
+    this.#looks = [...this.#looks.filter((look) => time - look.time < MEMORY), { time, moved }]
+    const [first] = this.#looks
+    if (first === undefined || time - first.time < LEAST) return null
+    return ((moved - first.moved) / (time - first.time)) * 1000
+  }
+}

@@ -1,0 +1,265 @@
+/** One file on its way: what it is at, and what a person can do about it. */
+import {
+  ClientError,
+  remove,
+  status,
+  upload,
+  type Progress,
+  type ResourceStatus,
+  type Upload,
+  type UploadStatus,
+} from 'partial-upload/client'
+
+import { numbered, urlOf, type Chosen } from './intake.ts'
+import { exclusively, type Turns } from './turns.ts'
+
+/** What an upload is at. */
+export type ItemState =
+  /** Others go first. */
+  | { readonly kind: 'queued' }
+  /** Another upload of the same name is under way in this browser. */
+  | { readonly kind: 'elsewhere' }
+  /** Bytes are under way, or the server is asked what it has. */
+  | { readonly kind: 'running' }
+  /** It tries again at a time (as of `performance.now()`), or when the network is back: null. */
+  | { readonly kind: 'waiting'; readonly until: number | null; readonly error: Error }
+  | { readonly kind: 'paused' }
+  /** Cancelled, but some of it is on the server: to be kept or removed? */
+  | { readonly kind: 'stopped' }
+  | { readonly kind: 'removing' }
+  /** The server has something else under this name. */
+  | { readonly kind: 'clash'; readonly there: ResourceStatus | null }
+  | { readonly kind: 'failed'; readonly error: unknown }
+  /** All is there: brought by this upload, by another one meanwhile, or before. */
+  | { readonly kind: 'done'; readonly by: 'this' | 'another' | 'earlier' }
+
+/** What an item tells its surroundings. */
+export interface ItemListener {
+  /** Something that can be seen has changed. */
+  readonly onChange: (item: UploadItem) => void
+  /** So many bytes have moved. */
+  readonly onMove: (size: number) => void
+  /** The item shall go from the list. */
+  readonly onDrop: (item: UploadItem) => void
+}
+
+const NO_PROGRESS: Progress = { sent: 0, size: null, rate: null }
+
+/** An upload that can be paused, resumed, taken back and tried again. */
+export class UploadItem {
+  readonly file: File
+  #key: string
+  #state: ItemState = { kind: 'queued' }
+  #progress = NO_PROGRESS
+  #movedAt = 0
+  #isSending = false
+  readonly #turns: Turns
+  readonly #listener: ItemListener
+  #upload: Upload | null = null
+  /** Ends the attempt that is under way. */
+  #controller = new AbortController()
+  #attempt: Promise<void> = Promise.resolve()
+  /** Why the attempt that is under way had to wait. */
+  #trouble: 'none' | 'failure' | 'another' = 'none'
+
+  constructor({ key, file }: Chosen, turns: Turns, listener: ItemListener) {
+    this.#key = key
+    this.file = file
+    this.#turns = turns
+    this.#listener = listener
+  }
+
+  /** Path on the server. */
+  get key(): string {
+    return this.#key
+  }
+
+  get state(): ItemState {
+    return this.#state
+  }
+
+  /** How far it is: `size` is the file's, `sent` what the server has or the network has taken. */
+  get progress(): Progress {
+    return { ...this.#progress, size: this.file.size }
+  }
+
+  /** When a byte last moved, as of `performance.now()`. */
+  get movedAt(): number {
+    return this.#movedAt
+  }
+
+  /** Whether it goes on by itself. */
+  get isActive(): boolean {
+    return ['queued', 'elsewhere', 'running', 'waiting'].includes(this.#state.kind)
+  }
+
+  /** Whether this is the same file, chosen again. */
+  isFile({ key, file }: Chosen): boolean {
+    const { size, lastModified } = this.file
+    return key === this.#key && file.size === size && file.lastModified === lastModified
+  }
+
+  /** Begins, or goes on: after a pause, an error or a reload alike. The URL tells where. */
+  start({ overwrite = false } = {}): void {
+    const signal = this.#begin()
+    this.#set({ kind: 'queued' })
+    // The lock of an attempt that was just stopped is free in a moment.
+    this.#attempt = this.#attempt.then(async () => this.#try(signal, overwrite))
+  }
+
+  pause(): void {
+    this.#stop({ kind: 'paused' })
+  }
+
+  /** Ends the wait for the next attempt. */
+  hurry(): void {
+    if (this.#state.kind === 'waiting') this.#upload?.resume()
+  }
+
+  /** Stops. If something has arrived, a person has to say what becomes of it. */
+  cancel(): void {
+    this.#stop({ kind: 'stopped' })
+    if (this.#progress.sent === 0) this.drop()
+  }
+
+  /** Goes from the list; on the server all stays as it is. */
+  drop(): void {
+    this.#controller.abort()
+    this.#listener.onDrop(this)
+  }
+
+  /** Removes what has arrived from the server; what another upload has finished meanwhile stays. */
+  async removeArrived(): Promise<void> {
+    this.#set({ kind: 'removing' })
+    const url = urlOf(this.#key)
+    try {
+      await this.#attempt
+      const there = await status(url, { retries: 3 })
+      if (there?.complete === false) await remove(url, { retries: 3 })
+      this.drop()
+    } catch (error) {
+      this.#set({ kind: 'failed', error })
+    }
+  }
+
+  /** Takes the first name that is free, and begins. */
+  async keepBoth(isTaken: (key: string) => boolean): Promise<void> {
+    const signal = this.#begin()
+    const original = this.#key
+    this.#set({ kind: 'queued' })
+    try {
+      let number = 2
+      while (await this.#isTaken(numbered(original, number), isTaken, signal)) number += 1
+      this.#key = numbered(original, number)
+      this.start()
+    } catch (error) {
+      if (!signal.aborted) this.#set({ kind: 'failed', error })
+    }
+  }
+
+  async #isTaken(
+    key: string,
+    isTakenHere: (key: string) => boolean,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    return isTakenHere(key) || (await status(urlOf(key), { retries: 3, signal })) !== null
+  }
+
+  /** Ends what is under way, for something new. */
+  #begin(): AbortSignal {
+    this.#controller.abort()
+    this.#controller = new AbortController()
+    return this.#controller.signal
+  }
+
+  #stop(state: ItemState): void {
+    this.#controller.abort()
+    this.#upload = null
+    this.#set(state)
+  }
+
+  /** One attempt, which ends when all is there, when it is stopped, or when it fails for good. */
+  async #try(signal: AbortSignal, overwrite: boolean): Promise<void> {
+    if (signal.aborted) return
+    this.#trouble = 'none'
+    const onWait = (): void => {
+      this.#trouble = 'another'
+      this.#set({ kind: 'elsewhere' })
+    }
+    try {
+      await exclusively(`upload ${this.#key}`, signal, onWait, async () => {
+        this.#set({ kind: 'queued' })
+        await this.#turns.run(signal, async () => this.#send(signal, overwrite))
+      })
+    } catch (error) {
+      if (!signal.aborted) await this.#fail(error)
+    }
+  }
+
+  async #send(signal: AbortSignal, overwrite: boolean): Promise<void> {
+    this.#upload = upload(urlOf(this.#key), this.file, {
+      signal,
+      overwrite,
+      // As long as the page is open there is hope.
+      retries: Infinity,
+      maxDelay: 10_000,
+      onProgress: (progress) => {
+        if (!signal.aborted) this.#move(progress)
+      },
+      onState: (state) => {
+        if (!signal.aborted) this.#follow(state)
+      },
+    })
+    const { status: answer } = await this.#upload.done
+    if (signal.aborted) return
+    // 200 answers the question what is there: all of it was, or the answer to the last byte was lost.
+    const found = this.#trouble === 'another' ? 'another' : 'earlier'
+    const by = answer === 200 && this.#trouble !== 'failure' ? found : 'this'
+    this.#progress = { ...this.#progress, sent: this.file.size }
+    this.#set({ kind: 'done', by })
+  }
+
+  #move(progress: Progress): void {
+    // Otherwise it is where the server says that it stands.
+    if (this.#isSending) this.#listener.onMove(Math.max(0, progress.sent - this.#progress.sent))
+    this.#progress = progress
+    this.#movedAt = performance.now()
+    this.#listener.onChange(this)
+  }
+
+  #follow(state: UploadStatus): void {
+    this.#isSending = state.state === 'sending'
+    if (state.state === 'checking' || state.state === 'sending') {
+      this.#movedAt = performance.now()
+      this.#set({ kind: 'running' })
+    }
+    if (state.state !== 'waiting') return
+    const { delay, error } = state
+    this.#trouble = isLocked(error) ? 'another' : 'failure'
+    this.#set({ kind: 'waiting', until: delay === null ? null : performance.now() + delay, error })
+  }
+
+  async #fail(failure: unknown): Promise<void> {
+    const code = failure instanceof ClientError ? failure.code : null
+    if (code !== 'ERR_DIFFERENT' && code !== 'ERR_UNVERIFIED') {
+      this.#set({ kind: 'failed', error: failure })
+      return
+    }
+    const there = await status(urlOf(this.#key), { retries: 3 }).catch(() => null)
+    this.#progress = NO_PROGRESS
+    this.#set({ kind: 'clash', there })
+  }
+
+  #set(state: ItemState): void {
+    this.#state = state
+    if (!this.isActive) this.#upload = null
+    this.#listener.onChange(this)
+  }
+}
+
+/** Whether somebody else is writing to the same resource. */
+export function isLocked(error: unknown): boolean {
+  return (
+    error instanceof ClientError && (error.status === 412 || error.problem?.code === 'ERR_LOCKED')
+  )
+}

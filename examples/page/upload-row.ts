@@ -1,0 +1,39 @@
+/** One upload in the list. */
+import { Buttons } from './buttons.ts'
+import { copyOf, find, setText } from './dom.ts'
+import type { UploadItem } from './upload-item.ts'
+import { actionsOf, describe, labelOf, toneOf, type Action } from './words.ts'
+
+/** Shows an upload, and passes on what a person wants of it. */
+export class UploadRow {
+  readonly element = copyOf('row')
+  readonly #item: UploadItem
+  readonly #name = find(this.element, 'bdi', HTMLElement)
+  readonly #bar = find(this.element, 'progress', HTMLProgressElement)
+  readonly #line = find(this.element, '.line', HTMLElement)
+  readonly #buttons: Buttons<Action>
+
+  constructor(item: UploadItem, onAction: (action: Action, item: UploadItem) => void) {
+    this.#item = item
+    this.#buttons = new Buttons(find(this.element, '.actions', HTMLElement), (action) => {
+      onAction(action, item)
+      if (action === 'cancel' && item.state.kind === 'stopped') this.#buttons.focus('keep')
+    })
+  }
+
+  /** Shows what the upload is at now. */
+  render(now: number): void {
+    const { key, state, file, progress } = this.#item
+    setText(this.#name, key)
+    this.#name.title = key
+    setText(this.#line, describe(this.#item, now))
+    this.element.dataset['tone'] = toneOf(state)
+    this.element.dataset['state'] = state.kind
+    const hasStarted = state.kind !== 'queued' || progress.sent > 0
+    this.#bar.hidden = state.kind === 'done' || state.kind === 'clash' || !hasStarted
+    this.#bar.value = file.size === 0 ? 0 : progress.sent / file.size
+    this.#bar.ariaLabel = `Progress of ${key}`
+    const actions = actionsOf(state).map((action) => ({ action, label: labelOf(action) }))
+    this.#buttons.show(actions, key)
+  }
+}

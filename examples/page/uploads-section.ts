@@ -1,0 +1,168 @@
+/** The list of uploads, with what they are at all together. */
+import { find, setChildren, setText } from './dom.ts'
+import { formatCount, formatDuration, formatPercent, formatSize } from './format.ts'
+import { Pace } from './pace.ts'
+import type { UploadItem } from './upload-item.ts'
+import { UploadRow } from './upload-row.ts'
+import type { Uploads } from './uploads.ts'
+import type { Action } from './words.ts'
+
+/** Up to so many uploads all are shown. */
+const ALL_SHOWN = 8
+/** Of more, so many of those that wait for their turn, and as many of those that are done. */
+const SOME_SHOWN = 2
+
+/** Shows the uploads. */
+export class UploadsSection {
+  readonly #uploads: Uploads
+  readonly #root = find(document, '#uploads', HTMLElement)
+  readonly #heading = find(this.#root, 'h2', HTMLElement)
+  readonly #summary = find(this.#root, '.summary', HTMLElement)
+  readonly #list = find(this.#root, 'ul', HTMLElement)
+  readonly #fold = find(this.#root, '.fold', HTMLButtonElement)
+  readonly #pauseAll = find(this.#root, '.pause-all', HTMLButtonElement)
+  readonly #clear = find(this.#root, '.clear', HTMLButtonElement)
+  readonly #clashes = find(this.#root, '.clashes', HTMLElement)
+  readonly #rows = new Map<UploadItem, UploadRow>()
+  readonly #pace = new Pace()
+  #isUnfolded = false
+
+  constructor(uploads: Uploads) {
+    this.#uploads = uploads
+    this.#pauseAll.addEventListener('click', () => this.#toggleAll())
+    this.#clear.addEventListener('click', () => this.#dropDone())
+    this.#fold.addEventListener('click', () => {
+      this.#isUnfolded = !this.#isUnfolded
+      this.render(performance.now())
+    })
+    for (const action of ['replace', 'keep-both', 'dismiss'] as const) {
+      find(this.#clashes, `.${action}`, HTMLButtonElement).addEventListener('click', () => {
+        for (const item of this.#inState('clash')) this.#act(action, item)
+      })
+    }
+  }
+
+  /** Shows what has changed. */
+  render(now: number): void {
+    const { items } = this.#uploads
+    const hadFocus = this.#root.contains(document.activeElement)
+    this.#root.hidden = items.length === 0
+    const shown = this.#isUnfolded ? items : selectItems(items)
+    setChildren(
+      this.#list,
+      shown.map((item) => this.#rowOf(item).element),
+    )
+    for (const item of shown) this.#rowOf(item).render(now)
+    const known = new Set(items)
+    for (const item of this.#rows.keys()) if (!known.has(item)) this.#rows.delete(item)
+    this.#renderTools(items, shown.length)
+    setText(this.#summary, summarise(items, this.#pace.measure(this.#uploads.moved, now)))
+    // A row that is gone must not take the focus along.
+    if (hadFocus && document.activeElement === document.body) this.#heading.focus()
+  }
+
+  #renderTools(items: readonly UploadItem[], shown: number): void {
+    const unfinished = items.filter(({ state }) => state.kind !== 'done').length
+    const canPause = items.some(({ isActive }) => isActive)
+    this.#pauseAll.hidden = unfinished < 2 || !(canPause || this.#inState('paused').length > 0)
+    setText(this.#pauseAll, canPause ? 'Pause all' : 'Resume all')
+    this.#clear.hidden = this.#inState('done').length < 2
+    const hidden = items.length - shown
+    this.#fold.hidden = hidden === 0 && (!this.#isUnfolded || items.length <= ALL_SHOWN)
+    setText(this.#fold, hidden === 0 ? 'Show fewer' : `Show ${hidden} more`)
+    const clashes = this.#inState('clash').length
+    this.#clashes.hidden = clashes < 2
+    setText(find(this.#clashes, 'span', HTMLElement), `${clashes} names are taken:`)
+  }
+
+  #rowOf(item: UploadItem): UploadRow {
+    const row = this.#rows.get(item) ?? new UploadRow(item, (action) => this.#act(action, item))
+    this.#rows.set(item, row)
+    return row
+  }
+
+  #act(action: Action, item: UploadItem): void {
+    switch (action) {
+      case 'pause':
+        item.pause()
+        break
+      case 'resume':
+      case 'retry':
+        item.start()
+        break
+      case 'hurry':
+        item.hurry()
+        break
+      case 'cancel':
+        item.cancel()
+        break
+      case 'remove':
+        void item.removeArrived()
+        break
+      case 'replace':
+        item.start({ overwrite: true })
+        break
+      case 'keep-both':
+        void this.#uploads.keepBoth(item)
+        break
+      case 'keep':
+      case 'dismiss':
+        item.drop()
+        break
+      default:
+        action satisfies never
+    }
+    this.render(performance.now())
+  }
+
+  #toggleAll(): void {
+    const active = this.#uploads.items.filter(({ isActive }) => isActive)
+    if (active.length > 0) for (const item of active) item.pause()
+    else for (const item of this.#inState('paused')) item.start()
+    this.render(performance.now())
+  }
+
+  #dropDone(): void {
+    for (const item of this.#inState('done')) item.drop()
+    this.render(performance.now())
+  }
+
+  #inState(kind: UploadItem['state']['kind']): readonly UploadItem[] {
+    return this.#uploads.items.filter(({ state }) => state.kind === kind)
+  }
+}
+
+/** Of many, those that are under way or need a person, and a few of the others. */
+function selectItems(items: readonly UploadItem[]): readonly UploadItem[] {
+  if (items.length <= ALL_SHOWN) return items
+  const queued = items.filter(({ state }) => state.kind === 'queued').slice(0, SOME_SHOWN)
+  const done = items.filter(({ state }) => state.kind === 'done').slice(-SOME_SHOWN)
+  return items.filter(
+    (item) =>
+      !['queued', 'done'].includes(item.state.kind) || queued.includes(item) || done.includes(item),
+  )
+}
+
+/** How far all are together: `3 of 12 files complete · 45% · 61 MB/s · 2 min left`. */
+function summarise(items: readonly UploadItem[], rate: number | null): string {
+  const done = items.filter(({ state }) => state.kind === 'done').length
+  if (items.length === 1) return ''
+  if (done === items.length) return `${formatCount(done)} complete`
+  const parts = [`${done} of ${formatCount(items.length)} complete`]
+  const { sent, size } = sumUp(items)
+  if (size > 0) parts.push(formatPercent(sent, size))
+  if (rate !== null && rate >= 1 && sent < size) {
+    parts.push(`${formatSize(rate)}/s`, `${formatDuration((size - sent) / rate)} left`)
+  }
+  return parts.join(' · ')
+}
+
+/** Bytes that have been sent, and bytes in all. */
+export function sumUp(items: readonly UploadItem[]): {
+  readonly sent: number
+  readonly size: number
+} {
+  const sent = items.reduce((sum, { progress }) => sum + progress.sent, 0)
+  const size = items.reduce((sum, { file }) => sum + file.size, 0)
+  return { sent, size }
+}

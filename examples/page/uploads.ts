@@ -1,0 +1,63 @@
+/** All uploads of this tab. */
+import type { Chosen } from './intake.ts'
+import { Turns } from './turns.ts'
+import { UploadItem, type ItemListener } from './upload-item.ts'
+
+/** Uploads at a time. More would only share the same line, and crowd out the page's own questions. */
+const AT_A_TIME = 3
+
+/** The uploads, in the order in which they were chosen. */
+export class Uploads {
+  readonly #items = new Set<UploadItem>()
+  readonly #turns = new Turns(AT_A_TIME)
+  readonly #listener: ItemListener
+  #moved = 0
+
+  constructor({ onChange, onDrop }: Omit<ItemListener, 'onMove'>) {
+    this.#listener = {
+      onChange,
+      onMove: (size) => {
+        this.#moved += size
+      },
+      onDrop: (item) => {
+        this.#items.delete(item)
+        onDrop(item)
+      },
+    }
+  }
+
+  get items(): readonly UploadItem[] {
+    return [...this.#items]
+  }
+
+  /** Bytes that have moved since the page was opened. */
+  get moved(): number {
+    return this.#moved
+  }
+
+  /** Begins to send files. One that is listed already goes on, and is not sent twice. */
+  add(chosen: readonly Chosen[]): void {
+    for (const one of chosen) {
+      const known = this.items.find((item) => item.isFile(one))
+      if (known === undefined || known.state.kind === 'done') this.#begin(one, known)
+      else if (['paused', 'stopped', 'failed'].includes(known.state.kind)) known.start()
+    }
+  }
+
+  /** Gives a file that clashes with another one a name that is free. */
+  async keepBoth(item: UploadItem): Promise<void> {
+    await item.keepBoth((key) => this.items.some((other) => other.key === key))
+  }
+
+  /** Whether a path is being sent, or waits for that. */
+  has(key: string): boolean {
+    return this.items.some((item) => item.key === key && item.state.kind !== 'done')
+  }
+
+  #begin(chosen: Chosen, previous: UploadItem | undefined): void {
+    previous?.drop()
+    const item = new UploadItem(chosen, this.#turns, this.#listener)
+    this.#items.add(item)
+    item.start()
+  }
+}

@@ -1,0 +1,169 @@
+/** What a person reads about an upload, and what can be done about it. */
+import { ClientError } from 'partial-upload/client'
+
+import { formatDuration, formatPart, formatPercent, formatSize } from './format.ts'
+import { isLocked, type ItemState, type UploadItem } from './upload-item.ts'
+
+/** From here on, in milliseconds, a transfer is said to stand still. */
+const STILL = 3000
+
+/** What a button does. */
+export type Action =
+  | 'pause'
+  | 'resume'
+  | 'hurry'
+  | 'cancel'
+  | 'remove'
+  | 'keep'
+  | 'retry'
+  | 'replace'
+  | 'keep-both'
+  | 'dismiss'
+
+/** How a state looks. */
+export type Tone = 'calm' | 'wait' | 'bad' | 'good'
+
+const LABELS: Readonly<Record<Action, string>> = {
+  pause: 'Pause',
+  resume: 'Resume',
+  hurry: 'Try now',
+  cancel: 'Cancel',
+  remove: 'Remove',
+  keep: 'Keep',
+  retry: 'Try again',
+  replace: 'Replace',
+  'keep-both': 'Keep both',
+  dismiss: 'Dismiss',
+}
+
+/** The text of a button. */
+export function labelOf(action: Action): string {
+  return LABELS[action]
+}
+
+/**
+ * The buttons of a state. Where one was just pressed, a second press by mistake meets one that loses
+ * nothing.
+ */
+export function actionsOf(state: ItemState): readonly Action[] {
+  switch (state.kind) {
+    case 'queued':
+    case 'elsewhere':
+    case 'running':
+      return ['pause', 'cancel']
+    case 'waiting':
+      return ['pause', 'cancel', 'hurry']
+    case 'paused':
+      return ['resume', 'cancel']
+    case 'stopped':
+      return ['remove', 'keep', 'resume']
+    case 'clash':
+      return ['replace', 'keep-both', 'dismiss']
+    case 'failed':
+      return ['retry', 'cancel']
+    case 'done':
+      return state.by === 'earlier' ? ['replace', 'dismiss'] : ['dismiss']
+    case 'removing':
+      return []
+    default:
+      return state satisfies never
+  }
+}
+
+/** How a state looks. */
+export function toneOf({ kind }: ItemState): Tone {
+  if (kind === 'done') return 'good'
+  if (kind === 'failed' || kind === 'clash') return 'bad'
+  return kind === 'waiting' || kind === 'stopped' || kind === 'elsewhere' ? 'wait' : 'calm'
+}
+
+/** What an upload is at, in a line. */
+export function describe(item: UploadItem, now: number): string {
+  const { state, file } = item
+  const size = formatSize(file.size)
+  switch (state.kind) {
+    case 'queued':
+      return `Waiting for its turn · ${howFar(item)}`
+    case 'elsewhere':
+      return 'Another tab is sending this file; this one waits for it'
+    case 'running':
+      return describeRunning(item, now)
+    case 'waiting':
+      return describeWait(state, now)
+    case 'paused':
+      return `Paused · ${howFar(item)}`
+    case 'stopped':
+      return `Stopped · ${howFar(item)} on the server. Keep it, to go on another time?`
+    case 'removing':
+      return 'Removing what has arrived…'
+    case 'clash':
+      return describeClash(state)
+    case 'failed':
+      return describeError(state.error)
+    case 'done':
+      return describeDone(state, size)
+    default:
+      return state satisfies never
+  }
+}
+
+function howFar({ file, progress: { sent } }: UploadItem): string {
+  if (sent === 0) return formatSize(file.size)
+  return `${formatPercent(sent, file.size)} · ${formatPart(sent, file.size)}`
+}
+
+function describeRunning(item: UploadItem, now: number): string {
+  const { file, progress, movedAt } = item
+  const { sent, rate } = progress
+  if (sent >= file.size && sent > 0) return `Sent; the server is finishing · ${formatSize(sent)}`
+  const still = now - movedAt
+  if (still > STILL) {
+    const pause = navigator.onLine ? `no answer for ${formatDuration(still / 1000)}` : OFFLINE
+    return `${howFar(item)} · ${pause}`
+  }
+  if (rate === null || rate < 1) return howFar(item)
+  const left = formatDuration((file.size - sent) / rate)
+  return `${howFar(item)} · ${formatSize(rate)}/s · ${left} left`
+}
+
+const OFFLINE = 'waiting for the network'
+
+function describeWait({ until, error }: ItemState & { kind: 'waiting' }, now: number): string {
+  if (until === null) return 'Waiting for the network; then it goes on by itself'
+  const again = `next try in ${formatDuration((until - now) / 1000)}`
+  if (isLocked(error)) return `Somebody else is sending this file; ${again}`
+  if (error instanceof ClientError && error.problem !== null) return `${words(error)}; ${again}`
+  if (error instanceof ClientError && error.code === 'ERR_STALL') {
+    return `The connection stood still; ${again}`
+  }
+  return `The connection is broken; ${again}`
+}
+
+function describeClash({ there }: ItemState & { kind: 'clash' }): string {
+  if (there === null) return 'The server has a different file of this name'
+  const size = formatSize(there.size)
+  if (there.complete) return `The server has a different file of this name, of ${size}`
+  const part = there.length === null ? size : formatPart(there.size, there.length)
+  return `The server has a part of a different file of this name, ${part}`
+}
+
+function describeDone({ by }: ItemState & { kind: 'done' }, size: string): string {
+  if (by === 'another') return `Complete · ${size} · another upload brought it to the end`
+  if (by === 'earlier') return `Was there already: same size, beginning and end · ${size}`
+  return `Complete · ${size}`
+}
+
+/** The server's own words, where it has said something. */
+export function describeError(error: unknown): string {
+  if (isLocked(error)) return 'Somebody else is sending this file'
+  if (error instanceof ClientError && error.problem !== null) return words(error)
+  if (error instanceof ClientError && error.code === 'ERR_NETWORK')
+    return 'The server is out of reach'
+  const message = error instanceof Error ? error.message : String(error)
+  return message.charAt(0).toUpperCase() + message.slice(1)
+}
+
+function words({ problem, message }: ClientError): string {
+  const { title, detail } = problem ?? {}
+  return [title, detail].filter((text) => text !== undefined).join(': ') || message
+}

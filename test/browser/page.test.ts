@@ -1,0 +1,228 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+
+import type { Page } from 'playwright-core'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+
+import { describeInChromium, newContext } from './chromium.ts'
+import { Gate } from './gate.ts'
+import {
+  choose,
+  fileRow,
+  hashOf,
+  openPage,
+  PageServer,
+  press,
+  says,
+  uploadRow,
+  writeRandom,
+} from './page-setup.ts'
+
+const SIZE = 200_000_000
+/** What may be under way in the buffers of the browser, the system and the gate when a connection ends. */
+const IN_FLIGHT = 16_000_000
+
+// A browser, a server and a test share the processor with the other tests.
+vi.setConfig({ testTimeout: 120_000 })
+
+describeInChromium('an upload of 200 MB by the page', () => {
+  let folder: string
+  let film: string
+  let hash: string
+
+  beforeAll(async () => {
+    folder = mkdtempSync(path.join(tmpdir(), 'partial-upload-film-'))
+    film = await writeRandom(folder, 'film.mp4', SIZE)
+    hash = await hashOf(film)
+  }, 60_000)
+
+  afterAll(() => rmSync(folder, { recursive: true }))
+
+  test('stands still while it is paused, and goes on where it was', async () => {
+    const server = await PageServer.start()
+    const gate = await Gate.to(server.port)
+    const page = await openPage(gate.origin)
+    const row = uploadRow(page, 'film.mp4')
+
+    const held = gate.holdAfter(80_000_000)
+    await choose(page, film)
+    await held
+    await press(row, 'Pause')
+    gate.open()
+    await says(row, 'Paused')
+    const listed = await arrived(server)
+    const passed = gate.passed
+    await press(row, 'Resume')
+    await says(row, 'Complete · 200 MB')
+
+    expect(listed).toBeGreaterThan(70_000_000)
+    expect(listed).toBeLessThan(80_000_000 + IN_FLIGHT)
+    expect(passed).toBeLessThan(80_000_000 + IN_FLIGHT)
+    expect(gate.passed).toBeLessThan(SIZE + IN_FLIGHT)
+    expect(await hashOf(server.pathOf('film.mp4'))).toBe(hash)
+  })
+
+  test('goes on by itself when the server was killed and is back', async () => {
+    const server = await PageServer.start()
+    const gate = await Gate.to(server.port)
+    const page = await openPage(gate.origin)
+    const row = uploadRow(page, 'film.mp4')
+
+    const held = gate.holdAfter(80_000_000)
+    await choose(page, film)
+    await held
+    await server.kill()
+    gate.open()
+    await says(row, 'The connection is broken')
+    await page.getByText('The server is out of reach').waitFor()
+    await server.restart()
+    await says(row, 'Complete · 200 MB')
+
+    expect(gate.passed).toBeLessThan(SIZE + IN_FLIGHT)
+    expect(await hashOf(server.pathOf('film.mp4'))).toBe(hash)
+  })
+
+  test('waits for the network, and goes on by itself', async () => {
+    const server = await PageServer.start()
+    const gate = await Gate.to(server.port)
+    const context = await newContext()
+    const page = await openPage(gate.origin, context)
+    const row = uploadRow(page, 'film.mp4')
+
+    const held = gate.holdAfter(80_000_000)
+    await choose(page, film)
+    await held
+    await context.setOffline(true)
+    gate.cut()
+    await says(row, 'Waiting for the network')
+    gate.mend()
+    gate.open()
+    await context.setOffline(false)
+    await says(row, 'Complete · 200 MB')
+
+    expect(gate.passed).toBeLessThan(SIZE + IN_FLIGHT)
+    expect(await hashOf(server.pathOf('film.mp4'))).toBe(hash)
+  })
+
+  test('goes on after a reload when the same file is chosen again', async () => {
+    const server = await PageServer.start()
+    const gate = await Gate.to(server.port)
+    const page = await openPage(gate.origin)
+
+    const held = gate.holdAfter(80_000_000)
+    await choose(page, film)
+    await held
+    const reloaded = page.reload()
+    gate.open()
+    await reloaded
+    await says(fileRow(page, 'film.mp4'), '% arrived')
+    const [chooser] = await Promise.all([
+      page.waitForEvent('filechooser'),
+      press(fileRow(page, 'film.mp4'), 'Choose again'),
+    ])
+    await chooser.setFiles(film)
+    await says(uploadRow(page, 'film.mp4'), 'Complete · 200 MB')
+
+    expect(gate.passed).toBeLessThan(SIZE + IN_FLIGHT)
+    expect(await hashOf(server.pathOf('film.mp4'))).toBe(hash)
+  })
+
+  test('is left to one of two tabs that send the same file', async () => {
+    const server = await PageServer.start()
+    const gate = await Gate.to(server.port)
+    const context = await newContext()
+    const [first, second] = [
+      await openPage(gate.origin, context),
+      await openPage(gate.origin, context),
+    ]
+
+    const held = gate.holdAfter(80_000_000)
+    await choose(first, film)
+    await held
+    await choose(second, film)
+    await says(uploadRow(second, 'film.mp4'), 'Another tab is sending this file')
+    gate.open()
+    await says(uploadRow(first, 'film.mp4'), 'Complete · 200 MB')
+    await says(uploadRow(second, 'film.mp4'), 'another upload brought it to the end')
+
+    expect(gate.passed).toBeLessThan(SIZE + IN_FLIGHT)
+    expect(await hashOf(server.pathOf('film.mp4'))).toBe(hash)
+  })
+
+  test('is taken over by another tab when its own is closed', async () => {
+    const server = await PageServer.start()
+    const gate = await Gate.to(server.port)
+    const context = await newContext()
+    const [first, second] = [
+      await openPage(gate.origin, context),
+      await openPage(gate.origin, context),
+    ]
+
+    const held = gate.holdAfter(80_000_000)
+    await choose(first, film)
+    await held
+    await choose(second, film)
+    await says(uploadRow(second, 'film.mp4'), 'Another tab is sending this file')
+    await first.close()
+    gate.open()
+    await says(uploadRow(second, 'film.mp4'), 'Complete · 200 MB')
+
+    expect(gate.passed).toBeLessThan(SIZE + IN_FLIGHT)
+    expect(await hashOf(server.pathOf('film.mp4'))).toBe(hash)
+  })
+
+  test('from two browsers at once ends in one file', async () => {
+    const server = await PageServer.start()
+    const gate = await Gate.to(server.port)
+    const [first, second] = [await openPage(gate.origin), await openPage(gate.origin)]
+    await slowDown(first, 40_000_000)
+
+    const begun = gate.passes(20_000_000)
+    await choose(first, film)
+    await begun
+    await choose(second, film)
+    await says(uploadRow(second, 'film.mp4'), 'Somebody else is sending this file')
+    await says(uploadRow(first, 'film.mp4'), 'Complete · 200 MB')
+    await says(uploadRow(second, 'film.mp4'), 'another upload brought it to the end')
+
+    expect(gate.passed).toBeLessThan(SIZE + IN_FLIGHT)
+    expect(await hashOf(server.pathOf('film.mp4'))).toBe(hash)
+  })
+
+  test('is taken over by another browser when it stands still', async () => {
+    const server = await PageServer.start()
+    const gate = await Gate.to(server.port)
+    const [first, second] = [await openPage(gate.origin), await openPage(gate.origin)]
+
+    const held = gate.holdAfter(80_000_000)
+    await choose(first, film)
+    await held
+    await choose(second, film)
+    await says(uploadRow(second, 'film.mp4'), 'Complete · 200 MB')
+    gate.open()
+    await says(uploadRow(first, 'film.mp4'), 'Complete · 200 MB')
+
+    expect(gate.passed).toBeLessThan(SIZE + IN_FLIGHT)
+    expect(await hashOf(server.pathOf('film.mp4'))).toBe(hash)
+  })
+})
+
+/** Bytes of the only file of a server. */
+async function arrived({ port }: PageServer): Promise<number> {
+  const response = await fetch(`http://127.0.0.1:${port}/list`)
+  const [file] = (await response.json()) as { readonly size: number }[]
+  return file?.size ?? 0
+}
+
+/** Lets a page send at most so many bytes per second. */
+async function slowDown(page: Page, uploadThroughput: number): Promise<void> {
+  const session = await page.context().newCDPSession(page)
+  await session.send('Network.enable')
+  await session.send('Network.emulateNetworkConditions', {
+    offline: false,
+    latency: 0,
+    downloadThroughput: -1,
+    uploadThroughput,
+  })
+}

@@ -16,6 +16,7 @@ import { problemResponse } from './problem.ts'
 import { withQuota, type ListableStorage, type QuotaLimits } from './quota.ts'
 import { resolveSettings, type Settings } from './settings.ts'
 import type { StorageAdapter } from './storage/adapter.ts'
+import { takeTurn } from './turn.ts'
 
 /** A Connect or Express middleware, for `app.use('/files', …)`. */
 export interface Middleware<Request> {
@@ -78,6 +79,7 @@ export function partialUpload<Request extends IncomingMessage = IncomingMessage>
   }
 
   async function respond(req: Request, res: ServerResponse, next: Next): Promise<void> {
+    if (!(await takeTurn(req, res))) return
     const response = isPreflight(req) ? null : await answer(req, res).catch(toProblem)
     if (response === null) next()
     else await sendResponse(req, res, response, settings.idleTimeout)

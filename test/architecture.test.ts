@@ -48,6 +48,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   incoming: ['errors', 'http'],
   outgoing: ['fields', 'http', 'settings'],
   server: [],
+  turn: [],
   client: ['errors', 'fields', 'media', 'media/part'],
   'client/node': ['client', 'client/source-node', 'client/transport-node'],
   'client/source-node': ['client'],
@@ -69,6 +70,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'quota',
     'settings',
     'storage/adapter',
+    'turn',
   ],
   index: [
     'errors',
@@ -94,6 +96,7 @@ const NODE_LAYERS = [
   'outgoing',
   'server',
   'storage',
+  'turn',
 ]
 
 /** Layer → the packages that it may import. */

@@ -84,14 +84,16 @@ export class DelimiterScanner {
     return octets(whole ? chunk : chunk.subarray(start, chunk.length - this.#matched), chunk.length)
   }
 
-  /** Finds the next boundary whose line goes on as a delimiter's may, as far as one byte tells. */
+  /**
+   * Finds the next boundary whose line is a delimiter, as far as the chunk tells. Data full of others
+   * would else come in millions of pieces, and what follows pays for each.
+   */
   #find(chunk: Uint8Array, start: number): number {
     let from = start
     for (;;) {
       const found = indexOf(chunk, this.#needle, from)
       from = found + this.#needle.bytes.length
-      const byte = chunk[from]
-      if (found === -1 || byte === undefined || advance('boundary', byte) !== null) return found
+      if (found === -1 || mayBeDelimiter(chunk, from)) return found
     }
   }
 
@@ -138,6 +140,18 @@ export class DelimiterScanner {
     this.#line = 'boundary'
     this.#restLength = 0
   }
+}
+
+/** Tells whether the rest of a line, from `start` on, is a delimiter's, or is too long to be known. */
+function mayBeDelimiter(chunk: Uint8Array, start: number): boolean {
+  const stop = Math.min(chunk.length, start + MAX_LINE_REST)
+  let line: LineState = 'boundary'
+  for (let at = start; at < stop; at++) {
+    const next = advance(line, chunk[at]!)
+    if (next === null || next === 'end') return next === 'end'
+    line = next
+  }
+  return true
 }
 
 function advance(state: LineState, byte: number): LineState | 'end' | null {

@@ -8,7 +8,7 @@ export type FieldLines = ReadonlyMap<string, readonly string[]>
 /** Most field lines of one part. Beyond it: 400 `ERR_PATCH_LIMIT`. */
 const MAX_FIELDS = 64
 
-const START_LINE = /^(?:HTTP\/[0-9]|[^ ]+ [^ ]+ HTTP\/[0-9])/
+const START_LINE = /^(?:HTTP\/[0-9]|[^ :]+ [^ ]+ HTTP\/[0-9])/
 
 /**
  * Splits a header block, without its blank line, into fields.

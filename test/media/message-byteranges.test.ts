@@ -78,6 +78,12 @@ describe('reads', () => {
       'ab',
     ],
     [
+      'a first field whose value ends like a start-line',
+      'Via: proxy HTTP/1.1\r\nContent-Range: bytes 0-1/2\r\n\r\nab',
+      range(0, 2, 2),
+      'ab',
+    ],
+    [
       'a length of the largest size',
       'Content-Range: bytes 998-999/1000\r\n\r\nab',
       range(998, 1000, 1000),

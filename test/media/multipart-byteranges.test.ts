@@ -341,6 +341,18 @@ test('hands out views of the chunks it is given', () => {
   ).toEqual([0, 1, 2])
 })
 
+test.each(['\r\n--B-x', '\r\n--B\rx', '\r\n--B \t x', '\r\n--B-- \rx', '\r\n--Bx', '\r\n--x'])(
+  'hands out data full of %j as one piece',
+  (unit) => {
+    const data = unit.repeat(100)
+    const range = `Content-Range: bytes 0-${data.length - 1}/*`
+
+    const events = parser().write(toBytes(`--B\r\n${range}\r\n\r\n${data}\r\n--B--`))
+
+    expect(events.map(({ type }) => type)).toEqual(['part', 'data'])
+  },
+)
+
 test('holds no preamble and no epilogue', () => {
   const subject = parser()
 

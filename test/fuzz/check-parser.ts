@@ -1,0 +1,132 @@
+/** What must hold when a parser of patches reads any bytes, however they are cut. */
+import assert from 'node:assert/strict'
+
+import { UploadError } from '../../src/errors.ts'
+import { MAX_LINE_REST } from '../../src/media/delimiter.ts'
+import { createPartParser } from '../../src/media/parse.ts'
+import type { MessageOptions } from '../../src/media/message-byteranges.ts'
+import type { Part, PartEvent } from '../../src/media/part.ts'
+import { referenceMessage, referenceMultipart, type ReferenceDocument } from './reference.ts'
+
+/** A document, how it is announced, and how it arrives. */
+export interface ParserInput {
+  /** The media type without a boundary. */
+  readonly type: 'message/byteranges' | 'multipart/byteranges'
+  /** Null: the parameter is missing. */
+  readonly boundary: string | null
+  readonly options: MessageOptions
+  readonly bytes: Uint8Array
+  /** Picks the cuts: any integer. */
+  readonly seed: number
+}
+
+type Outcome =
+  { readonly parts: readonly ParsedPart[] } | { readonly code: string; readonly detail: string }
+
+interface ParsedPart {
+  readonly part: Part
+  readonly data: string
+}
+
+/** Longest boundary with what precedes it, and what may follow it before its line proves to be data. */
+const MOST_HELD = 2 + 2 + 70 + MAX_LINE_REST
+
+/**
+ * Parses the document whole, byte by byte and in random pieces, and compares all results with the
+ * reference. Returns the parts, null if the document was refused.
+ */
+export function checkParser(input: ParserInput): ReferenceDocument {
+  const { bytes, seed } = input
+  const outcome = parse(input, [bytes])
+  assert.deepEqual(parse(input, single(bytes)), outcome, 'byte by byte')
+  assert.deepEqual(parse(input, cut(bytes, seed)), outcome, 'in random pieces')
+
+  const expected = reference(input)
+  assert.deepEqual('parts' in outcome ? outcome.parts.map(toReference) : null, expected)
+  return expected
+}
+
+/** Cuts bytes into pieces of pseudo-random sizes, some of them empty. */
+export function cut(bytes: Uint8Array, seed: number): readonly Uint8Array[] {
+  const pieces: Uint8Array[] = []
+  let state = seed | 0
+  for (let at = 0; at < bytes.length;) {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) | 0
+    const size = (state >>> 16) % 24
+    pieces.push(bytes.subarray(at, at + size))
+    at += size
+  }
+  return pieces
+}
+
+function parse(input: ParserInput, chunks: readonly Uint8Array[]): Outcome {
+  const { type, boundary, options } = input
+  const parameter = boundary === null ? '' : `; boundary="${boundary}"`
+  const parts: { part: Part; data: string }[] = []
+  try {
+    const { parser } = createPartParser([`${type}${parameter}`], options)
+    for (const chunk of chunks) {
+      const borrowed = new Uint8Array(chunk)
+      collect(parser.write(borrowed), borrowed, parts, options)
+      borrowed.fill(0x21)
+    }
+    collect(parser.end(), new Uint8Array(0), parts, options)
+  } catch (error) {
+    if (!(error instanceof UploadError)) throw error
+    return { code: error.code, detail: error.message }
+  }
+  return { parts }
+}
+
+function collect(
+  events: readonly PartEvent[],
+  chunk: Uint8Array,
+  parts: { part: Part; data: string }[],
+  options: MessageOptions,
+): void {
+  for (const event of events) {
+    if (event.type === 'part') {
+      checkPart(event.part, parts.length, options)
+      parts.push({ part: event.part, data: '' })
+      continue
+    }
+    const isView = event.bytes.buffer === chunk.buffer
+    assert(isView || event.bytes.length <= MOST_HELD, `held back ${event.bytes.length} bytes`)
+    assert(event.bytes.length > 0, 'no empty data')
+    parts.at(-1)!.data += Buffer.from(event.bytes).toString('latin1')
+  }
+}
+
+function checkPart(part: Part, index: number, { maxParts, maxSize }: MessageOptions): void {
+  const { target, contentType } = part
+  assert.equal(part.index, index)
+  assert(index < maxParts)
+  if (target.kind === 'range') {
+    const { start, end, completeLength } = target
+    assert(Number.isSafeInteger(start) && Number.isSafeInteger(end))
+    assert(start >= 0 && start < end && end <= (completeLength ?? end))
+    assert((completeLength ?? end) <= maxSize)
+  } else {
+    assert(Number.isSafeInteger(target.completeLength) && target.completeLength >= 0)
+    assert(target.completeLength <= maxSize)
+  }
+  // It is sent back as a response field.
+  assert(contentType === null || /^[\t\x20-\x7e]+$/.test(contentType))
+}
+
+function reference({ type, boundary, options, bytes }: ParserInput): ReferenceDocument {
+  const text = Buffer.from(bytes).toString('latin1')
+  if (type === 'multipart/byteranges') return referenceMultipart(text, boundary, options)
+  const isWhole = options.contentLength === null || options.contentLength === bytes.length
+  return isWhole ? referenceMessage(text, options) : null
+}
+
+function toReference({ part, data }: ParsedPart): NonNullable<ReferenceDocument>[number] {
+  const { target, contentType, reprDigest } = part
+  const range = target.kind === 'range' ? ([target.start, target.end] as const) : null
+  return { range, completeLength: target.completeLength, contentType, reprDigest, data }
+}
+
+function single(bytes: Uint8Array): readonly Uint8Array[] {
+  return Array.from(bytes, (_, at) => bytes.subarray(at, at + 1))
+}

@@ -1,0 +1,231 @@
+/** What must hold when a PATCH with any bytes for content meets a resource in any state. */
+import assert from 'node:assert/strict'
+import { isDeepStrictEqual } from 'node:util'
+
+import { chunk, field, request, type Answer } from '../wire/client.ts'
+import { cut as cutModel, declare, patch, stateOf, type Model } from '../wire/model.ts'
+import { cut as cutBytes } from './check-parser.ts'
+import {
+  referenceMessage,
+  referenceMultipart,
+  type ReferenceData,
+  type ReferenceDocument,
+} from './reference.ts'
+import { MAX_SIZE, type FuzzServer } from './server.ts'
+
+/** A PATCH, and the resource that it meets. */
+export interface PatchInput {
+  readonly given: keyof typeof GIVEN
+  readonly format: keyof typeof FORMATS
+  /** How the content is delimited; a cut one has less than it announces. */
+  readonly framing: 'length' | 'chunked' | 'cut-length' | 'cut-chunked'
+  readonly bytes: Uint8Array
+  /** Picks the chunks. */
+  readonly seed: number
+}
+
+const DATA = 'abcdefghij'
+const incomplete = (size: number, length: number | null): Model => ({
+  bytes: DATA.slice(0, size),
+  length,
+  isComplete: false,
+  wasComplete: false,
+})
+
+/** States of a resource, and the patch that leads there. */
+export const GIVEN = {
+  '∅': { model: null, range: null },
+  'I(4/10)': { model: incomplete(4, 10), range: 'bytes 0-3/10' },
+  'I(4/*)': { model: incomplete(4, null), range: 'bytes 0-3/*' },
+  'C(10)': {
+    model: { bytes: DATA, length: 10, isComplete: true, wasComplete: true },
+    range: 'bytes 0-9/10',
+  },
+} as const satisfies Readonly<Record<string, { model: Model; range: string | null }>>
+
+/** Media types by a short name. */
+export const FORMATS = {
+  message: 'message/byteranges',
+  multipart: 'multipart/byteranges; boundary=B',
+  unnamed: 'multipart/byteranges',
+} as const
+
+const LIMITS = { maxParts: 4, maxPartHeaderSize: 300, maxSize: MAX_SIZE }
+/** Bytes that a cut content announces but does not send. */
+const MISSING = 2
+/** For the server to notice that a client is gone, in milliseconds. */
+const LONGEST_WAIT = 3000
+
+/** Sends the patch, and holds answer and resource to the reference and the model. */
+export async function checkPatch(server: FuzzServer, input: PatchInput): Promise<void> {
+  const { model, range } = GIVEN[input.given]
+  const path = await server.path()
+  if (range !== null) {
+    const { status } = await send(server, path, 'PATCH', create(range, model?.bytes ?? ''))
+    assert([201, 202].includes(status), `${status} for a sound upload`)
+  }
+  if (input.framing.startsWith('cut')) await checkCut(server, path, model, input)
+  else await checkWhole(server, path, model, input)
+  assert.deepEqual(server.failures.splice(0), [])
+}
+
+const MESSAGE = `Content-Type: ${FORMATS.message}`
+
+async function checkWhole(
+  server: FuzzServer,
+  path: string,
+  model: Model,
+  input: PatchInput,
+): Promise<void> {
+  const connection = await server.connection()
+  const sent = connection.send(request('PATCH', path, fields(input), content(input)))
+  const { status } = await sent.answer()
+  const found = await look(server, path)
+  const document = read(input)
+  if (document !== null) {
+    expectPatched(model, document, status, found)
+    return
+  }
+  assert(status >= 400 && status < 500, `${status} for a malformed document`)
+  // What came of data that turned out too short in the end may stay, as after a cut.
+  const rest = input.framing === 'chunked' ? afterCut(model, input) : model
+  assert.deepEqual(found, seen(rest), 'after a refused document')
+}
+
+/** Sends what there is, and goes. */
+async function checkCut(
+  server: FuzzServer,
+  path: string,
+  model: Model,
+  input: PatchInput,
+): Promise<void> {
+  const expected = seen(afterCut(model, input))
+  const connection = await server.connect()
+  connection.send(request('PATCH', path, fields(input), content(input)))
+  connection.close()
+  await connection.closed()
+  const deadline = Date.now() + LONGEST_WAIT
+  let found = await look(server, path)
+  while (!isDeepStrictEqual(found, expected) && Date.now() < deadline) {
+    found = await look(server, path)
+  }
+  assert.deepEqual(found, expected, 'after a cut')
+}
+
+function create(range: string, data: string): string {
+  return `Content-Range: ${range}\r\n\r\n${data}`
+}
+
+/** What the document says if it is whole. */
+function read({ format, bytes }: PatchInput): ReferenceDocument {
+  const text = Buffer.from(bytes).toString('latin1')
+  if (format === 'message') return referenceMessage(text, LIMITS)
+  return referenceMultipart(text, format === 'multipart' ? 'B' : null, LIMITS)
+}
+
+function expectPatched(
+  model: Model,
+  document: readonly ReferenceData[],
+  status: number,
+  found: readonly string[],
+): void {
+  const expected = apply(model, document)
+  if (expected !== null) {
+    assert.deepEqual([status, ...found], [expected.status, ...seen(expected.model)])
+    return
+  }
+  assert(status < 500 && ![400, 415].includes(status), `${status} for a well-formed document`)
+  if (status >= 400) assert.deepEqual(found, seen(model), 'a refused patch changes nothing')
+  else assert.equal(found[1], overwrite(model?.bytes ?? '', document, found[1]!.length))
+}
+
+/** What the model makes of it; null where the model has no rule, for parts in no order. */
+function apply(model: Model, document: readonly ReferenceData[]) {
+  const [first] = document
+  if (first?.range === null) {
+    return document.length > 1 ? null : declare(model, first.completeLength!)
+  }
+  const parts = document.map(({ range, completeLength: total, data }) => ({
+    first: range?.[0] ?? 0,
+    data,
+    total,
+  }))
+  const isOrdered = document.every(
+    ({ range, completeLength }, index) =>
+      range !== null &&
+      completeLength === first?.completeLength &&
+      (index === 0 || range[0] >= (document[index - 1]!.range?.[0] ?? 0)),
+  )
+  return isOrdered ? patch(model, parts) : null
+}
+
+function overwrite(old: string, document: readonly ReferenceData[], size: number): string {
+  const bytes = Buffer.alloc(Math.max(size, MAX_SIZE), old, 'latin1').fill(0, old.length)
+  for (const { range, data } of document) bytes.write(data, range?.[0] ?? 0, 'latin1')
+  return bytes.toString('latin1', 0, size)
+}
+
+/** Only a message with one range leaves something; where no byte of it is missing, all. */
+function afterCut(model: Model, { format, framing, bytes }: PatchInput): Model {
+  if (format !== 'message') return model
+  const text = Buffer.from(bytes).toString('latin1')
+  const missing = 'x'.repeat(framing === 'cut-length' ? MISSING : 0)
+  const whole = referenceMessage(`${text}${missing}`, LIMITS)
+  if (framing === 'cut-length' || whole !== null)
+    return whole ? keep(model, whole, missing.length) : model
+  for (let more = 1; more <= MAX_SIZE; more++) {
+    const longer = referenceMessage(`${text}${'x'.repeat(more)}`, LIMITS)
+    if (longer !== null && text.includes('\r\n\r\n')) return keep(model, longer, more)
+  }
+  return model
+}
+
+function keep(model: Model, [part]: readonly ReferenceData[], missing: number): Model {
+  const { range, data, completeLength } = part!
+  const whole = apply(model, [part!])
+  if (missing === 0 && model?.isComplete !== true) return whole!.model
+  if (range === null || whole!.status >= 400) return model
+  // A length that is news comes with the end of the part, unless the part creates the resource.
+  const total = model === null ? completeLength : model.length
+  return cutModel(model, { first: range[0], data, total }, data.slice(0, data.length - missing))
+}
+
+function fields({ format, framing, bytes }: PatchInput): readonly string[] {
+  const length = bytes.length + (framing === 'cut-length' ? MISSING : 0)
+  const isChunked = framing.endsWith('chunked')
+  const delimiter = isChunked ? 'Transfer-Encoding: chunked' : `Content-Length: ${length}`
+  return [`Content-Type: ${FORMATS[format]}`, delimiter]
+}
+
+function content({ framing, bytes, seed }: PatchInput): Uint8Array {
+  if (framing.endsWith('length')) return bytes
+  const end = framing === 'chunked' ? [Buffer.from('0\r\n\r\n')] : []
+  return Buffer.concat([...cutBytes(bytes, seed).map(chunk), ...end])
+}
+
+async function send(server: FuzzServer, path: string, method: string, body = ''): Promise<Answer> {
+  const connection = await server.connection()
+  const lines = method === 'PATCH' ? [MESSAGE] : []
+  return connection.send(request(method, path, lines, body)).answer(method)
+}
+
+/** State and bytes, as GET and HEAD tell them alike. */
+async function look(server: FuzzServer, path: string): Promise<readonly string[]> {
+  const head = await send(server, path, 'HEAD')
+  const get = await send(server, path, 'GET')
+  const again = await send(server, path, 'HEAD')
+  const isSteady = field(head, 'etag') === field(again, 'etag')
+  if (!isSteady) return look(server, path)
+  assert.equal(head.status, get.status)
+  assert.equal(field(head, 'content-length'), String(get.body.length))
+  if (get.status === 404) return ['∅', '']
+  const text = get.body.toString('latin1')
+  if (get.status === 200) return [`C(${text.length})`, text]
+  assert.equal(get.status, 299)
+  const length = field(get, 'content-range')?.split('/')[1] ?? '*'
+  return [`I(${text.length}/${length})`, text]
+}
+
+function seen(model: Model): readonly string[] {
+  return [stateOf(model), model?.bytes ?? '']
+}

@@ -1,0 +1,28 @@
+/** Bytes → requests: a choice of a sound beginning, and the bytes in its place or after it. */
+import { checkHead } from './check-head.ts'
+import { splitInput } from './input.ts'
+import { FuzzServer, type Store } from './server.ts'
+
+/** What precedes the bytes; the choices beyond them are of bytes alone. */
+const BEGINNINGS = [
+  '',
+  'GET /files/',
+  'PATCH /files/x HTTP/1.1\r\nHost: a\r\nContent-Type: message/byteranges\r\n',
+  'PATCH /files/x HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/byteranges; boundary=',
+  'PATCH /files/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Type: message/byteranges\r\n',
+  'PUT /files/x HTTP/1.1\r\nHost: a\r\n',
+  'GET /files/x HTTP/1.1\r\nHost: a\r\n',
+  'HEAD /files/x HTTP/1.1\r\nHost: a\r\nIf-None-Match: ',
+  'DELETE /files/x HTTP/1.1\r\nHost: a\r\nIf-Match: ',
+]
+
+/** Makes a target on one store; its server starts with the first input. */
+export function fuzzHead(store: Store): (data: Uint8Array) => Promise<void> {
+  let server: Promise<FuzzServer> | null = null
+  return async (data) => {
+    server ??= FuzzServer.start(store)
+    const { choice, bytes } = splitInput(data)
+    const beginning = BEGINNINGS[choice % BEGINNINGS.length]!
+    await checkHead(await server, Buffer.concat([Buffer.from(beginning), bytes]))
+  }
+}

@@ -1,0 +1,12 @@
+/** The properties that `npm run fuzz` checks for long, for a moment each. */
+import * as fc from 'fast-check'
+import { it } from 'vitest'
+
+import { PROPERTIES } from './properties.ts'
+
+it.each(PROPERTIES)(
+  '$name is read as the reference reads it, however it is cut',
+  async ({ property }) => {
+    await fc.assert(property, { numRuns: 300 })
+  },
+)

@@ -1,0 +1,180 @@
+/**
+ * What the header of a part means, read from the RFCs a second time and in another way: whole texts
+ * and large patterns instead of a machine. Slow, and the oracle of the fuzz targets.
+ */
+
+/** A part as the reference reads it. */
+export interface ReferencePart {
+  /** First position and the one past the last; null for a part that only tells a length. */
+  readonly range: readonly [start: number, end: number] | null
+  readonly completeLength: number | null
+  readonly contentType: string | null
+  readonly reprDigest: string | null
+}
+
+interface Limits {
+  readonly maxPartHeaderSize: number
+  readonly maxSize: number
+}
+
+interface Position {
+  readonly range: readonly [start: bigint, end: bigint] | null
+  readonly completeLength: bigint | null
+}
+
+const MAX_FIELDS = 64
+const MAX_CONTENT_TYPE = 255
+const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER)
+
+const TCHAR = "[!#$%&'*+.^_`|~0-9A-Za-z-]"
+const QUOTED = '"(?:[^"\\\\\\0-\\x08\\x0a-\\x1f\\x7f]|\\\\[^\\0-\\x08\\x0a-\\x1f\\x7f])*"'
+const PARAMETER = `(${TCHAR}+)=(${TCHAR}+|${QUOTED})`
+const MEDIA_TYPE = new RegExp(
+  `^[ \\t]*(${TCHAR}+/${TCHAR}+)((?:[ \\t]*;[ \\t]*(?:${PARAMETER})?)*)[ \\t]*$`,
+)
+const TOKEN = new RegExp(`^${TCHAR}+$`)
+
+/** Reads a header block, whose last line end is part of it; null if it is to be refused. */
+export function referenceHeader(block: string, limits: Limits): ReferencePart | null {
+  if (block.length > limits.maxPartHeaderSize) return null
+  if (/\0|\r(?!\n)|(?<!\r)\n/.test(block)) return null
+  const fields = referenceFields(block)
+  if (fields === null) return null
+  const { all, first } = fields
+  if (first('transfer-encoding') !== null || first('content-offset') !== null) return null
+  const codings = all('content-encoding').flatMap((value) => value.split(','))
+  if (codings.some((coding) => !['', 'identity'].includes(trim(coding).toLowerCase()))) return null
+
+  const position = referencePosition(all('content-range'), all('range'))
+  if (position === null || size(position) > BigInt(limits.maxSize)) return null
+  const { range, completeLength } = position
+  const length = range === null ? 0n : range[1] - range[0]
+  for (const value of all('content-length')) {
+    if (!/^[0-9]+$/.test(value) || BigInt(value) !== length) return null
+  }
+  const types = all('content-type')
+  if (!types.every((value) => isStorableType(value) && isSame(value, types[0]!))) return null
+  const digests = all('repr-digest')
+  if (digests.length > 0 && referenceDigest(digests.join(', ')) === null) return null
+  return {
+    range: range && [Number(range[0]), Number(range[1])],
+    completeLength: completeLength === null ? null : Number(completeLength),
+    contentType: types[0] ?? null,
+    reprDigest: digests.length === 0 ? null : digests.join(', '),
+  }
+}
+
+/** Type and parameters in a form that is equal for equal types; null if it is malformed. */
+export function referenceMediaType(value: string): string | null {
+  const match = MEDIA_TYPE.exec(value)
+  if (!match) return null
+  const parameters = [...match[2]!.matchAll(new RegExp(PARAMETER, 'g'))].map(
+    ([, name = '', text = '']) => [name.toLowerCase(), unquoted(text)] as const,
+  )
+  if (new Set(parameters.map(([name]) => name)).size < parameters.length) return null
+  const sorted = parameters.sort(([a], [b]) => (a < b ? -1 : 1))
+  return JSON.stringify([match[1]!.toLowerCase(), sorted])
+}
+
+/** The digests by algorithm, in base64; null if the field is malformed. */
+export function referenceDigest(field: string): ReadonlyMap<string, string> | null {
+  const member =
+    /([a-z*][a-z0-9_.*-]*)=:([A-Za-z0-9+/]*={0,2}):((?:; *[a-z*][a-z0-9_.*-]*(?:=(?:-?[0-9]{1,15}(?:\.[0-9]{1,3})?|"(?:[ !#-[\]-~]|\\["\\])*"|[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*|:[A-Za-z0-9+/=]*:|\?[01]))?)*)/
+  const text = trim(field)
+  if (text === '') return new Map()
+  const list = new RegExp(`^${member.source}(?:[ \\t]*,[ \\t]*${member.source})*$`)
+  if (!list.test(text)) return null
+  const digests = new Map<string, string>()
+  for (const [, key = '', base64 = ''] of text.matchAll(new RegExp(member, 'g'))) {
+    digests.set(key, base64)
+  }
+  for (const [key, base64] of digests) {
+    const bytes = decoded(base64)
+    const expected = { 'sha-256': 32, 'sha-512': 64 }[key] ?? bytes
+    if (bytes === null || bytes !== expected) return null
+  }
+  return digests
+}
+
+/** Where a `Content-Range` or the seed's `Range` points to; null if it is to be refused. */
+export function referenceRange(value: string, isRange: boolean): Position | null {
+  const text = trim(value)
+  const closed = isRange ? /^bytes=([0-9]+)-([0-9]+)$/i.exec(text) : null
+  const match =
+    closed ?? /^(?:bytes[ \t]+)?(?:([0-9]+)-([0-9]+)\/([0-9]+|\*)|\*\/([0-9]+))$/i.exec(text)
+  if (!match) return null
+  const [, first, last, total, alone] = match
+  if (alone !== undefined) {
+    return BigInt(alone) > MAX_SAFE ? null : { range: null, completeLength: BigInt(alone) }
+  }
+  const range = [BigInt(first!), BigInt(last!) + 1n] as const
+  const completeLength = total === undefined || total === '*' ? null : BigInt(total)
+  if (range[0] >= range[1] || range[1] > MAX_SAFE) return null
+  if (completeLength === null) return { range, completeLength }
+  return completeLength < range[1] || completeLength > MAX_SAFE ? null : { range, completeLength }
+}
+
+function referencePosition(
+  contentRanges: readonly string[],
+  ranges: readonly string[],
+): Position | null {
+  if (contentRanges.length > 1 || ranges.length > 1) return null
+  const named = [
+    ...contentRanges.map((value) => referenceRange(value, false)),
+    ...ranges.map((value) => referenceRange(value, true)),
+  ]
+  const [one, other = one] = named
+  if (!one || !other) return null
+  if (String(one.range) !== String(other.range)) return null
+  const [length, otherLength] = [one.completeLength, other.completeLength]
+  if (length !== null && otherLength !== null && length !== otherLength) return null
+  return { range: one.range, completeLength: length ?? otherLength }
+}
+
+function referenceFields(block: string) {
+  const lines: string[] = []
+  for (const line of block.split('\r\n').slice(0, -1)) {
+    if (!/^[ \t]/.test(line)) lines.push(line)
+    else if (lines.length === 0) return null
+    else lines.push(`${lines.pop()} ${line.replace(/^[ \t]+/, '')}`)
+  }
+  if (lines.length > MAX_FIELDS) return null
+  const fields: (readonly [name: string, value: string])[] = []
+  for (const line of lines) {
+    const [name = '', ...rest] = line.split(':')
+    if (rest.length === 0 || !TOKEN.test(name)) return null
+    fields.push([name.toLowerCase(), trim(rest.join(':'))])
+  }
+  const all = (name: string) =>
+    fields.filter((field) => field[0] === name).map(([, value]) => value)
+  return { all, first: (name: string) => all(name)[0] ?? null }
+}
+
+function size({ range, completeLength }: Position): bigint {
+  return completeLength ?? range![1]
+}
+
+function isStorableType(value: string): boolean {
+  const isAscii = /^[\t\x20-\x7e]*$/.test(value)
+  return value.length <= MAX_CONTENT_TYPE && isAscii && referenceMediaType(value) !== null
+}
+
+function isSame(one: string, other: string): boolean {
+  return referenceMediaType(one) === referenceMediaType(other)
+}
+
+function unquoted(text: string): string {
+  return text.startsWith('"') ? text.slice(1, -1).replace(/\\([\s\S])/g, '$1') : text
+}
+
+/** How many bytes the base64 stands for; null if it is malformed. */
+function decoded(base64: string): number | null {
+  const digits = base64.replace(/=+$/, '').length
+  const isPadded = digits < base64.length
+  if (digits % 4 === 1 || (isPadded && base64.length % 4 !== 0)) return null
+  return Math.floor((digits * 3) / 4)
+}
+
+function trim(text: string): string {
+  return text.replace(/^[ \t]+/, '').replace(/[ \t]+$/, '')
+}

@@ -1,0 +1,90 @@
+/**
+ * Fuzzes, and measures what the costliest requests do to the event loop.
+ *
+ *     npm run fuzz -- --seconds 60
+ *
+ * The time goes to the targets under coverage guidance (two thirds) and to the properties (a third);
+ * the measurement comes on top. What failed is printed, and the exit code is 1.
+ */
+import { mkdir, mkdtemp } from 'node:fs/promises'
+import path from 'node:path'
+import { parseArgs } from 'node:util'
+
+import { fuzzByCoverage, type FuzzResult } from './coverage-guided.ts'
+import { LONGEST_BLOCK, measureBlocks } from './event-loop.ts'
+import { findNativeNode } from './native.ts'
+import { PROPERTIES, serverProperties } from './properties.ts'
+import { checkForSeconds } from './property-based.ts'
+import { TARGETS } from './targets.ts'
+
+const PARTS = ['coverage', 'properties', 'event-loop']
+
+const { values: options } = parseArgs({
+  options: {
+    /** Time for the fuzzing, in seconds. */
+    seconds: { type: 'string', default: '60' },
+    /** Names of targets; all if not given. */
+    target: { type: 'string', multiple: true, default: TARGETS.map(({ name }) => name) },
+    /** What to do; all if not given. */
+    part: { type: 'string', multiple: true, default: PARTS },
+  },
+})
+
+const seconds = Number(options.seconds)
+const failures: string[] = []
+if (options.part.includes('coverage')) await fuzzTargets((seconds * 2) / 3)
+if (options.part.includes('properties')) await checkProperties(seconds / 3)
+if (options.part.includes('event-loop')) await measure()
+for (const failure of failures) console.log(`\nFAILED: ${failure}`)
+process.exit(failures.length === 0 ? 0 : 1)
+
+async function fuzzTargets(budget: number): Promise<void> {
+  const native = await findNativeNode()
+  if (native.command === null) {
+    console.log(`coverage-guided: NOT RUN, the fuzzer does not load here: ${native.reason}`)
+    return
+  }
+  const targets = TARGETS.filter(({ name }) => options.target.includes(name))
+  const total = targets.reduce((sum, { weight }) => sum + weight, 0)
+  const cache = path.join(import.meta.dirname, '../../node_modules/.cache/partial-upload-fuzz')
+  await mkdir(cache, { recursive: true })
+  const folder = await mkdtemp(path.join(cache, 'run-'))
+  console.log(`coverage-guided, by Jazzer.js, in ${folder}`)
+  for (const target of targets) {
+    const share = Math.max(1, Math.round((budget * target.weight) / total))
+    const result = await fuzzByCoverage(target, { node: native.command, folder, seconds: share })
+    console.log(`  ${target.name}: ${describe(result)}, ${share} s`)
+    if (result.failure !== null) failures.push(`${target.name}\n${result.failure}`)
+  }
+}
+
+function describe({ executions, edges, features, inputs, heap, peakMiB }: FuzzResult): string {
+  const mebibytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(1)
+  const growth = heap === null ? 'not sampled' : heap.map(mebibytes).join(' to ')
+  return `${executions} inputs, ${edges} edges, ${features} features, corpus of ${inputs}, heap ${growth} MiB, peak ${peakMiB} MiB`
+}
+
+async function checkProperties(budget: number): Promise<void> {
+  console.log('property-based, by fast-check')
+  const servers = await Promise.all([serverProperties('memory'), serverProperties('fs')])
+  const properties = [...PROPERTIES, ...servers.flat()]
+  for (const { name, property } of properties) {
+    const { runs, failure } = await checkForSeconds(property, budget / properties.length)
+    console.log(`  ${name}: ${runs} inputs`)
+    if (failure !== null) failures.push(`${name}\n${failure}`)
+  }
+}
+
+async function measure(): Promise<void> {
+  for (const store of ['memory', 'fs'] as const) {
+    const [worst, ...rest] = await measureBlocks(store)
+    console.log(`event loop, ${store}: ${rest.length + 1} inputs, the longest blocks:`)
+    for (const { name, cpu, wall, node } of [worst!, ...rest].slice(0, 5)) {
+      const alone = node === null ? '' : `, of which Node alone ${node.toFixed(0)} ms`
+      console.log(
+        `  ${cpu.toFixed(0)} ms of processor (${wall.toFixed(0)} ms by the clock)${alone}: ${name}`,
+      )
+      if (cpu - (node ?? 0) > LONGEST_BLOCK) failures.push(`event loop, ${store}: ${name}`)
+    }
+  }
+}

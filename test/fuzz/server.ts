@@ -1,0 +1,108 @@
+/** A server that is fuzzed: a real one on loopback, whose store can be swapped for an empty one. */
+import { once } from 'node:events'
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
+import http, { type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+
+import express from 'express'
+
+import { partialUpload } from '../../src/express.ts'
+import type { Middleware } from '../../src/express.ts'
+import { prepareServer } from '../../src/server.ts'
+import { fsStorage } from '../../src/storage/fs.ts'
+import { memoryStorage } from '../../src/storage/memory.ts'
+import { Connection } from '../wire/client.ts'
+
+export type Store = 'memory' | 'fs'
+
+/** Largest resource, in bytes. */
+export const MAX_SIZE = 64
+
+const PATHS_PER_STORE = 500
+const SETTINGS = {
+  maxSize: MAX_SIZE,
+  maxContentLength: 4096,
+  maxParts: 4,
+  maxPartHeaderSize: 300,
+  bufferSize: 200,
+  stallTimeout: 100,
+}
+
+/** One server for as long as the process lives. */
+export class FuzzServer {
+  /** What reached `next(error)` or nobody at all: there must never be any. */
+  readonly failures: unknown[] = []
+  #port = 0
+  readonly #store: Store
+  #folders: string[] = []
+  #paths = 0
+  #middleware: Middleware<express.Request> | null = null
+  #connection: Connection | null = null
+
+  private constructor(store: Store) {
+    this.#store = store
+  }
+
+  static async start(store: Store): Promise<FuzzServer> {
+    const server = new FuzzServer(store)
+    const app = express()
+    app.use('/files', (req, res, next) => server.#middleware?.(req, res, next))
+    app.use((_req, res) => void res.status(404).end())
+    app.use((error: unknown, _req: express.Request, res: ServerResponse, next: () => void) => {
+      server.failures.push(error)
+      if (res.headersSent) next()
+      else res.writeHead(500).end()
+    })
+    process.on('unhandledRejection', (error) => server.failures.push(error))
+    await server.#changeStore()
+    const listener = prepareServer(http.createServer(app)).listen(0, '127.0.0.1')
+    listener.unref()
+    await once(listener, 'listening')
+    server.#port = (listener.address() as AddressInfo).port
+    return server
+  }
+
+  /** A path that nothing is at. */
+  async path(): Promise<string> {
+    this.#paths += 1
+    if (this.#paths % PATHS_PER_STORE === 0) await this.#changeStore()
+    return `/files/a/${this.#paths}`
+  }
+
+  /** An empty store takes the place of a full one, which a late request may still use for a while. */
+  async #changeStore(): Promise<void> {
+    if (this.#store === 'memory') {
+      this.#middleware = partialUpload({ storage: memoryStorage(), ...SETTINGS })
+      return
+    }
+    await this.#removeOldest()
+    const folder = await mkdtemp(path.join(tmpdir(), 'partial-upload-fuzz-store-'))
+    this.#folders.push(folder)
+    const directory = path.join(folder, 'files')
+    await mkdir(directory)
+    const storage = fsStorage({ directory, fsync: 'never' })
+    this.#middleware = partialUpload({ storage, ...SETTINGS })
+  }
+
+  /** A connection of its own. */
+  connect(): Promise<Connection> {
+    return Connection.open(this.#port)
+  }
+
+  /** A connection that one request after the other may use, as long as the server keeps it. */
+  async connection(): Promise<Connection> {
+    if (this.#connection?.isOpen !== true) this.#connection = await this.connect()
+    return this.#connection
+  }
+
+  /** Nothing may be outside the directory of a store. */
+  async #removeOldest(): Promise<void> {
+    if (this.#folders.length < 2) return
+    const folder = this.#folders.shift()!
+    const names = await readdir(folder)
+    if (names.join() !== 'files') this.failures.push(`outside the store: ${names.join(' ')}`)
+    await rm(folder, { recursive: true })
+  }
+}

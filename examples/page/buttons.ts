@@ -22,6 +22,7 @@ export class Buttons<Action extends string> {
    * so that it keeps the focus: Pause becomes Resume under the finger.
    */
   show(specs: readonly ButtonSpec<Action>[], name: string): void {
+    const hadFocus = this.#root.contains(document.activeElement)
     this.#shown = specs
     while (this.#root.children.length < specs.length) this.#root.append(this.#create())
     for (const [index, button] of [...this.#root.children].entries()) {
@@ -34,6 +35,8 @@ export class Buttons<Action extends string> {
       button.setAttribute('aria-label', `${spec.label} ${name}`)
       button.setAttribute('data-action', spec.action)
     }
+    // A button that is gone leaves the focus to its row.
+    if (hadFocus && document.activeElement === document.body) this.#root.closest('li')?.focus()
   }
 
   /** Moves the focus to a button. */

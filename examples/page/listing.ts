@@ -14,6 +14,8 @@ export interface ListedFile {
 
 /** Between two questions, in milliseconds. */
 const INTERVAL = 3000
+/** The same after something has changed; many files may be done at a time. */
+const SOON = 500
 /** Beyond it the server is taken to be out of reach, in milliseconds. */
 const TIMEOUT = 10_000
 
@@ -23,7 +25,11 @@ export class Listing {
   #isReachable = true
   readonly #onChange: (listing: Listing) => void
   #timer: ReturnType<typeof setTimeout> | undefined
-  #question: Promise<void> | null = null
+  #isAsking = false
+  /** The timer runs for a question before long. */
+  #isSoon = false
+  /** Something has changed since the question was asked. */
+  #isStale = false
 
   constructor(onChange: (listing: Listing) => void) {
     this.#onChange = onChange
@@ -41,19 +47,32 @@ export class Listing {
     return this.#isReachable
   }
 
-  /** Asks now. */
+  /** Asks now, unless that is being done. */
   async refresh(): Promise<void> {
-    this.#question ??= this.#ask().finally(() => {
-      this.#question = null
-      clearTimeout(this.#timer)
-      if (document.visibilityState === 'visible') {
-        this.#timer = setTimeout(() => void this.refresh(), INTERVAL)
-      }
-    })
-    await this.#question
+    if (this.#isAsking) return
+    this.#isAsking = true
+    clearTimeout(this.#timer)
+    await this.#ask()
+    this.#isAsking = false
+    const isSeen = document.visibilityState === 'visible'
+    if (this.#isStale || isSeen) this.#plan(this.#isStale ? SOON : INTERVAL)
+    this.#isStale = false
+  }
+
+  /** Asks before long: something has changed. */
+  refreshSoon(): void {
+    if (this.#isAsking) this.#isStale = true
+    else if (!this.#isSoon) this.#plan(SOON)
+  }
+
+  #plan(delay: number): void {
+    clearTimeout(this.#timer)
+    this.#isSoon = delay === SOON
+    this.#timer = setTimeout(() => void this.refresh(), delay)
   }
 
   async #ask(): Promise<void> {
+    this.#isSoon = false
     try {
       const response = await fetch('list', { signal: AbortSignal.timeout(TIMEOUT) })
       if (!response.ok) throw new Error(`the list was answered with ${response.status}`)

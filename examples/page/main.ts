@@ -23,7 +23,7 @@ const filesSection = new FilesSection({
   onResume: (key) => chooseAgain(key),
   onDelete: (key) => {
     announcer.say(`${key} is deleted.`)
-    void listing.refresh()
+    listing.refreshSoon()
   },
 })
 const listing = new Listing(onListing)
@@ -96,7 +96,7 @@ function announce(item: UploadItem): void {
   renderFiles()
   if (state.kind === 'done') {
     announcer.complete(key)
-    void listing.refresh()
+    listing.refreshSoon()
   }
   if (['clash', 'failed', 'stopped', 'elsewhere'].includes(state.kind)) {
     announcer.say(`${key}: ${describe(item, performance.now())}.`)

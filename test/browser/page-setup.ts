@@ -102,6 +102,8 @@ export async function hashOf(file: string): Promise<string> {
 export async function openPage(origin: string, context?: BrowserContext): Promise<Page> {
   const page = await (context ?? (await newContext())).newPage()
   page.on('dialog', (dialog) => void dialog.accept())
+  // From now on choosers come as events; a first listener beside the press of the button is too late.
+  page.on('filechooser', () => undefined)
   await page.goto(`${origin}/`)
   return page
 }

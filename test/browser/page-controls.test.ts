@@ -1,0 +1,280 @@
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+
+import type { Page } from 'playwright-core'
+import { expect, test, vi } from 'vitest'
+
+import { describeInChromium } from './chromium.ts'
+import { Gate } from './gate.ts'
+import {
+  choose,
+  fileRow,
+  hashOf,
+  newFolder,
+  openPage,
+  PageServer,
+  press,
+  says,
+  uploadRow,
+  writeRandom,
+} from './page-setup.ts'
+
+// A browser, a server and a test share the processor with the other tests.
+vi.setConfig({ testTimeout: 120_000 })
+
+describeInChromium('a person at the page', () => {
+  test('uploads, pauses, goes on and deletes by the keyboard alone', async () => {
+    const { page, gate, server } = await start()
+    const film = await writeRandom(await newFolder(), 'film.mp4', 30_000_000)
+
+    const held = gate.holdAfter(5_000_000)
+    await page.keyboard.press('Tab')
+    const chooser = page.waitForEvent('filechooser')
+    await page.keyboard.press('Enter')
+    await (await chooser).setFiles(film)
+    await held
+    await tabTo(page, 'Pause film.mp4')
+    await page.keyboard.press('Enter')
+    await says(uploadRow(page, 'film.mp4'), 'Paused')
+    gate.open()
+    // The same button has become another one, and has kept the focus.
+    await page.keyboard.press('Enter')
+    await says(uploadRow(page, 'film.mp4'), 'Complete · 30 MB')
+    const sent = await hashOf(server.pathOf('film.mp4'))
+    await tabTo(page, 'Delete… film.mp4')
+    await page.keyboard.press('Enter')
+    const afterAsking = await focused(page)
+    await page.keyboard.press('Shift+Tab')
+    await page.keyboard.press('Enter')
+    await page.getByText('Nothing is here yet.').waitFor()
+
+    expect(sent).toBe(await hashOf(film))
+    expect(afterAsking).toBe('Keep film.mp4')
+    expect(await focused(page)).toBe('On the server')
+  })
+
+  test('decides what becomes of a name that is taken', async () => {
+    const { page, server } = await start()
+    const folder = await newFolder()
+    await writeFile(server.pathOf('a.txt'), 'the old a')
+    await writeFile(server.pathOf('b.txt'), 'the old b')
+    await writeFile(server.pathOf('c.txt'), 'the old c')
+    for (const name of 'abc') await writeFile(path.join(folder, `${name}.txt`), `new ${name}`)
+
+    await choose(page, ...['a', 'b', 'c'].map((name) => path.join(folder, `${name}.txt`)))
+    for (const name of 'abc') {
+      await says(uploadRow(page, `${name}.txt`), 'a different file of this name, of 9 bytes')
+    }
+    await press(uploadRow(page, 'a.txt'), 'Replace')
+    await says(uploadRow(page, 'a.txt'), 'Complete')
+    await press(uploadRow(page, 'b.txt'), 'Keep both')
+    await says(uploadRow(page, 'b (2).txt'), 'Complete')
+    await press(uploadRow(page, 'c.txt'), 'Dismiss')
+
+    expect(await contents(server, 'a.txt', 'b.txt', 'b (2).txt', 'c.txt')).toEqual([
+      'new a',
+      'the old b',
+      'new b',
+      'the old c',
+    ])
+  })
+
+  test('is told that the same file is there already', async () => {
+    const { page, server } = await start()
+    const file = path.join(await newFolder(), 'a.txt')
+    await writeFile(file, 'a')
+    await writeFile(server.pathOf('a.txt'), 'a')
+
+    await choose(page, file)
+
+    await says(uploadRow(page, 'a.txt'), 'Was there already')
+  })
+
+  test.each([
+    ['Keep', [{ key: 'film.mp4', complete: false }]],
+    ['Remove', []],
+  ])(
+    'answers %s for the part that has arrived when an upload is cancelled',
+    async (answer, left) => {
+      const { page, gate } = await start()
+      const film = await writeRandom(await newFolder(), 'film.mp4', 20_000_000)
+      const row = uploadRow(page, 'film.mp4')
+
+      const held = gate.holdAfter(5_000_000)
+      await choose(page, film)
+      await held
+      await press(row, 'Cancel')
+      gate.open()
+      await says(row, 'Keep it, to go on another time?')
+      await press(row, answer)
+      await row.waitFor({ state: 'detached' })
+
+      expect(await list(page)).toEqual(left)
+    },
+  )
+
+  test('reads the words of the server when it refuses, and tries again', async () => {
+    const { page, server } = await start()
+    const folder = await newFolder()
+    const file = path.join(folder, 'a.txt')
+    await writeFile(file, 'a')
+    // Where the file shall be is a folder.
+    await fetch(`${page.url()}files/a.txt/b.txt`, { method: 'PUT', body: 'b' })
+
+    await choose(page, file)
+    await says(uploadRow(page, 'a.txt'), 'The name clashes with another resource: the path is')
+    await press(fileRow(page, 'a.txt/b.txt'), 'Delete…')
+    await press(fileRow(page, 'a.txt/b.txt'), 'Delete')
+    await fileRow(page, 'a.txt/b.txt').waitFor({ state: 'detached' })
+    await press(uploadRow(page, 'a.txt'), 'Try again')
+    await says(uploadRow(page, 'a.txt'), 'Complete')
+
+    expect(await contents(server, 'a.txt')).toEqual(['a'])
+  })
+
+  test('is asked before leaving while files are under way, and not after', async () => {
+    const { page, gate } = await start()
+    const film = await writeRandom(await newFolder(), 'film.mp4', 10_000_000)
+    const asked: string[] = []
+    page.on('dialog', (dialog) => asked.push(dialog.type()))
+
+    const held = gate.holdAfter(2_000_000)
+    await choose(page, film)
+    await held
+    await page.reload()
+    const whileUnderWay = asked.length
+    gate.open()
+    await choose(page, film)
+    await says(uploadRow(page, 'film.mp4'), 'Complete')
+    await page.reload()
+
+    expect(whileUnderWay).toBe(1)
+    expect(asked).toEqual(['beforeunload'])
+  })
+
+  test('sends 200 files at once, three at a time, and hears of it in few words', async () => {
+    const { page, server } = await start()
+    const folder = await newFolder()
+    const names = Array.from({ length: 200 }, (_, index) => `${index + 1000}.txt`)
+    for (const name of names) await writeFile(path.join(folder, name), name.repeat(100))
+    const most = watchConcurrency(page)
+    await page.evaluate(`
+      self.spoken = []
+      new MutationObserver(() => spoken.push(document.querySelector('[role=status]').textContent))
+        .observe(document.querySelector('[role=status]'), { childList: true })
+    `)
+
+    await choose(page, ...names.map((name) => path.join(folder, name)))
+    await page
+      .locator('#uploads .summary', { hasText: /^200 files complete/ })
+      .waitFor({ timeout: 100_000 })
+    const rows = await page.locator('#uploads li').count()
+    const [first, last] = await contents(server, '1000.txt', '1199.txt')
+
+    const spoken = (await page.evaluate('spoken')) as readonly string[]
+    expect(most()).toBe(3)
+    expect(rows).toBeLessThan(10)
+    expect([first, last]).toEqual(['1000.txt'.repeat(100), '1199.txt'.repeat(100)])
+    expect(spoken[0]).toMatch(/^200 files added\./)
+    expect(spoken.length).toBeLessThan(40)
+  })
+
+  test.each(['Choose a folder', 'a drop'])('brings a folder by %s', async (way) => {
+    const { page, server } = await start()
+    const folder = path.join(await newFolder(), 'trip')
+    await mkdir(path.join(folder, 'day 1'), { recursive: true })
+    await writeFile(path.join(folder, 'a.txt'), 'a')
+    await writeFile(path.join(folder, 'day 1/b.txt'), 'b')
+
+    if (way === 'a drop') await drop(page, folder)
+    else await page.getByLabel(way).setInputFiles(folder)
+    await page.locator('#uploads .summary', { hasText: /^2 files complete/ }).waitFor()
+
+    expect(await contents(server, 'trip/a.txt', 'trip/day 1/b.txt')).toEqual(['a', 'b'])
+  })
+
+  test.each([
+    ['an empty file', 'empty', 0],
+    ['right-to-left', 'تقرير المبيعات.pdf', 3],
+    ['what a URL gives another meaning', 'a #1 100%25 & more.txt', 3],
+    ['255 bytes', `${'long-'.repeat(50)}.bin`, 3],
+  ])('sends %s, and downloads it under its name', async (_, name, size) => {
+    const { page, server } = await start()
+    const file = await writeRandom(await newFolder(), name, size)
+    await page.setViewportSize({ width: 320, height: 640 })
+
+    await choose(page, file)
+    await says(uploadRow(page, name), 'Complete')
+    const download = page.waitForEvent('download')
+    await fileRow(page, name).getByRole('link').click()
+
+    const width = await page.evaluate('document.documentElement.scrollWidth')
+    expect((await download).suggestedFilename()).toBe(name)
+    expect(await hashOf(await (await download).path())).toBe(await hashOf(file))
+    expect((await stat(server.pathOf(name))).size).toBe(size)
+    expect(width).toBe(320)
+  })
+})
+
+interface Scene {
+  readonly server: PageServer
+  readonly gate: Gate
+  readonly page: Page
+}
+
+async function start(): Promise<Scene> {
+  const server = await PageServer.start()
+  const gate = await Gate.to(server.port)
+  return { server, gate, page: await openPage(gate.origin) }
+}
+
+async function contents(
+  server: PageServer,
+  ...keys: readonly string[]
+): Promise<readonly string[]> {
+  return Promise.all(keys.map((key) => readFile(server.pathOf(key), 'utf8')))
+}
+
+async function list(page: Page): Promise<readonly unknown[]> {
+  const response = await fetch(new URL('list', page.url()))
+  const files = (await response.json()) as { key: string; complete: boolean }[]
+  return files.map(({ key, complete }) => ({ key, complete }))
+}
+
+/** Name of what has the focus. */
+async function focused(page: Page): Promise<unknown> {
+  return page.evaluate(
+    'document.activeElement.ariaLabel ?? document.activeElement.textContent.trim()',
+  )
+}
+
+async function tabTo(page: Page, name: string): Promise<void> {
+  for (let presses = 0; presses < 40; presses += 1) {
+    if ((await focused(page)) === name) return
+    await page.keyboard.press('Tab')
+  }
+  throw new Error(`${name} is not reached by the Tab key`)
+}
+
+/** Counts the PATCH requests that are under way; tells the most. */
+function watchConcurrency(page: Page): () => number {
+  let [now, most] = [0, 0]
+  page.on('request', (request) => {
+    if (request.method() === 'PATCH') now += 1
+    most = Math.max(most, now)
+  })
+  const end = (request: { method(): string }): void => {
+    if (request.method() === 'PATCH') now -= 1
+  }
+  page.on('requestfinished', end).on('requestfailed', end)
+  return () => most
+}
+
+/** Drops a file or a folder, as the system does. */
+async function drop(page: Page, file: string): Promise<void> {
+  const session = await page.context().newCDPSession(page)
+  const data = { items: [], files: [file], dragOperationsMask: 1 }
+  for (const type of ['dragEnter', 'dragOver', 'drop'] as const) {
+    await session.send('Input.dispatchDragEvent', { type, x: 100, y: 100, data })
+  }
+}

@@ -1,0 +1,86 @@
+import { writeFile } from 'node:fs/promises'
+import path from 'node:path'
+
+import type { Page } from 'playwright-core'
+import { expect, test, vi } from 'vitest'
+
+import { describeInChromium, newContext } from './chromium.ts'
+import {
+  choose,
+  fileRow,
+  newFolder,
+  openPage,
+  PageServer,
+  press,
+  says,
+  uploadRow,
+} from './page-setup.ts'
+
+vi.setConfig({ testTimeout: 60_000 })
+
+describeInChromium('the Content-Security-Policy', () => {
+  test('is strict, and the page keeps to it', async () => {
+    const { page, origin, problems } = await start()
+    const file = path.join(await newFolder(), 'a.txt')
+    await writeFile(file, 'a')
+
+    await choose(page, file)
+    await says(uploadRow(page, 'a.txt'), 'Complete')
+    await press(fileRow(page, 'a.txt'), 'Delete…')
+    await press(fileRow(page, 'a.txt'), 'Delete')
+    await page.getByText('Nothing is here yet.').waitFor()
+
+    const answer = await fetch(origin)
+    expect(answer.headers.get('content-security-policy')).toBe(
+      "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
+        "img-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
+    )
+    expect(problems).toEqual([])
+  })
+
+  test('keeps a script from running that got into the page', async () => {
+    const { page, problems } = await start()
+
+    await page.evaluate(`
+      const script = document.createElement('script')
+      script.textContent = 'document.title = "taken"'
+      document.body.append(script)
+    `)
+
+    expect(await page.title()).toBe('partial-upload')
+    await vi.waitFor(() => expect(problems.join()).toMatch(/script-src/))
+  })
+
+  test('keeps a page that was uploaded from running scripts', async () => {
+    const { page, origin } = await start()
+    await fetch(`${origin}/files/evil.html`, {
+      method: 'PUT',
+      headers: { 'Content-Type': 'text/html' },
+      body: '<!doctype html><title>good</title><script>document.title = "evil"</script>',
+    })
+
+    await page.goto(`${origin}/files/evil.html`)
+
+    expect(await page.title()).toBe('good')
+    expect(await page.evaluate('origin')).toBe('null')
+  })
+})
+
+async function start(): Promise<{
+  readonly page: Page
+  readonly origin: string
+  /** What the browser complains about. */
+  readonly problems: readonly string[]
+}> {
+  const server = await PageServer.start()
+  const origin = `http://127.0.0.1:${server.port}`
+  const context = await newContext()
+  const problems: string[] = []
+  context.on('console', (message) => {
+    // A browser complains of each 404, which here tells that nothing is there yet.
+    const isAnswer = /the server responded with a status/.test(message.text())
+    if (message.type() === 'error' && !isAnswer) problems.push(message.text())
+  })
+  context.on('weberror', (error) => problems.push(error.error().message))
+  return { page: await openPage(origin, context), origin, problems }
+}

@@ -6,6 +6,11 @@ import { isUnassigned } from './settings.ts'
 
 /** Content that nobody reads is taken in up to here, so that the connection stays usable. */
 const DRAIN_SIZE = 1024 * 1024
+/**
+ * Content that is announced to be longer is read past up to here. Whoever looks for an answer has it
+ * by then; browsers look only when all is sent, and send a cut request once more on their own.
+ */
+const LONG_DRAIN_SIZE = 8 * DRAIN_SIZE
 /** How long that may take, in milliseconds. */
 const DRAIN_TIME = 2000
 
@@ -132,12 +137,13 @@ function isAwaitingContinue(req: IncomingMessage): boolean {
  */
 function drain(req: IncomingMessage): Promise<void> {
   return new Promise((resolve) => {
+    const limit = canDrain(req) ? DRAIN_SIZE : LONG_DRAIN_SIZE
     let size = 0
     const timer = setTimeout(giveUp, DRAIN_TIME).unref()
 
     function count(chunk: Uint8Array): void {
       size += chunk.byteLength
-      if (size > DRAIN_SIZE && canDrain(req)) giveUp()
+      if (size > limit) giveUp()
     }
     function giveUp(): void {
       settle()

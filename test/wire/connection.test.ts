@@ -136,6 +136,21 @@ describe('a client that sends far more than the server wants', () => {
     const next = await connection.answerOrClose()
     expect([undefined, 204]).toContain(next?.status)
   })
+
+  it('is cut off before it has sent all, since browsers read the answer only then', async () => {
+    const { socket } = await server.connect()
+    const megabyte = Buffer.alloc(1_000_000, 'x')
+    let sent = 0
+
+    socket.write(request('PATCH', server.path(), [PNG, 'Content-Length: 500000000']))
+    while (!socket.destroyed && sent < 500) {
+      await new Promise((resolve) => socket.write(megabyte, resolve))
+      sent += 1
+    }
+
+    // What the kernel holds comes to what the server has read.
+    expect(sent).toBeLessThan(40)
+  })
 })
 
 describe('a body parser before the middleware', () => {

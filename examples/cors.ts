@@ -1,26 +1,24 @@
-/** Lets pages of another origin upload, and read what they need to resume. */
+/**
+ * Lets pages of another origin upload.
+ *
+ * `cors` comes first, since it has to mark the answers, too. It answers every OPTIONS, also one that is
+ * no preflight.
+ */
 
+import cors, { type CorsOptions } from 'cors'
 import express, { type Express } from 'express'
 import { partialUpload, prepareServer, type StorageAdapter } from 'partial-upload'
 import { fsStorage } from 'partial-upload/storage/fs'
 
-const CORS = {
-  'Access-Control-Allow-Origin': 'https://app.example',
-  'Access-Control-Allow-Methods': 'GET, HEAD, PUT, PATCH, DELETE, OPTIONS',
-  'Access-Control-Allow-Headers':
-    'Content-Type, If-Match, If-None-Match, If-Unmodified-Since, Prefer, Range, Content-Digest, Repr-Digest',
-  'Access-Control-Expose-Headers':
-    'ETag, Content-Range, Accept-Patch, Accept-Ranges, Allow, Location, Preference-Applied, Retry-After',
+export const CORS: CorsOptions = {
+  origin: 'https://app.example',
+  exposedHeaders: ['Content-Range', 'ETag', 'Retry-After'],
+  maxAge: 7200,
 }
 
-export function createApp(storage: StorageAdapter): Express {
+export function createApp(storage: StorageAdapter, options = CORS): Express {
   const app = express()
-  app.use('/files', (req, res, next) => {
-    res.set(CORS)
-    if (req.get('Access-Control-Request-Method') === undefined) next()
-    else res.sendStatus(204)
-  })
-  app.use('/files', partialUpload({ storage }))
+  app.use('/files', cors(options), partialUpload({ storage }))
   return app
 }
 

@@ -6,7 +6,7 @@ import { build } from 'esbuild'
 import type { Express } from 'express'
 import express from 'express'
 import type { BrowserContextOptions, Page } from 'playwright-core'
-import { onTestFinished } from 'vitest'
+import { afterAll, onTestFinished } from 'vitest'
 
 import { portOf, serve, stop } from '../examples/serve.ts'
 import { newContext } from './chromium.ts'
@@ -29,6 +29,24 @@ export async function serveApp(app: Express): Promise<{ server: Server; url: str
 
 /** An app with a page that has a file input, and runs `script`. */
 export async function pageApp(script: string = GLOBALS): Promise<Express> {
+  const code = await bundle(script)
+  const app = express()
+  app.get('/', (_req, res) => {
+    res.send(
+      '<!doctype html><input type="file" multiple><script type="module" src="main.js"></script>',
+    )
+  })
+  app.get('/main.js', (_req, res) => void res.type('js').send(code))
+  app.get('/favicon.ico', (_req, res) => void res.status(204).end())
+  return app
+}
+
+const bundles = new Map<string, string>()
+
+/** Each script is bundled once. */
+async function bundle(script: string): Promise<string> {
+  const known = bundles.get(script)
+  if (known !== undefined) return known
   const { outputFiles } = await build({
     stdin: { contents: script, resolveDir: root },
     bundle: true,
@@ -36,15 +54,9 @@ export async function pageApp(script: string = GLOBALS): Promise<Express> {
     conditions: ['@partial-upload/source'],
     write: false,
   })
-  const app = express()
-  app.get('/', (_req, res) => {
-    res.send(
-      '<!doctype html><input type="file" multiple><script type="module" src="main.js"></script>',
-    )
-  })
-  app.get('/main.js', (_req, res) => void res.type('js').send(outputFiles[0]?.text))
-  app.get('/favicon.ico', (_req, res) => void res.status(204).end())
-  return app
+  const code = outputFiles[0]?.text ?? ''
+  bundles.set(script, code)
+  return code
 }
 
 /** Opens a page in a profile of its own. */
@@ -52,6 +64,26 @@ export async function open(url: string, options: BrowserContextOptions = {}): Pr
   const page = await (await newContext(options)).newPage()
   await page.goto(url)
   return page
+}
+
+let shared: Promise<{ readonly page: Page; readonly server: Server }> | null = null
+afterAll(async () => {
+  if (shared !== null) await stop((await shared).server)
+})
+
+/** One page for all tests of a file which leave nothing behind in it. */
+export async function sharedPage(): Promise<Page> {
+  shared ??= openShared()
+  return (await shared).page
+}
+
+async function openShared(): Promise<{ readonly page: Page; readonly server: Server }> {
+  const server = await serve(await pageApp())
+  // A context that the end of the test does not close.
+  const context = await (await newContext()).browser()!.newContext()
+  const page = await context.newPage()
+  await page.goto(`http://127.0.0.1:${portOf(server)}/`)
+  return { page, server }
 }
 
 /** Lets the page send so many bytes per second; -1: as many as it can. */

@@ -11,13 +11,7 @@ export interface ByteSource {
   /** Whether bytes can be read only once and in order, apart from the last ones that were read. */
   readonly once: boolean
   /**
-   * Reads a range into memory; less of it where the source ends.
-   *
-   * @throws ClientError `ERR_SOURCE`
-   */
-  read(start: number, end: number): Promise<Uint8Array>
-  /**
-   * The range as content of a request; less of it where the source ends.
+   * A range; less of it where the source ends.
    *
    * @throws ClientError `ERR_SOURCE`
    */
@@ -27,9 +21,46 @@ export interface ByteSource {
 }
 
 /** Opens a source; `tap` sees all bytes of one that is read only once, in order. */
-export type OpenSource = (tap: (bytes: Uint8Array) => void) => Promise<ByteSource>
+export type OpenSource = (tap: (bytes: Uint8Array) => void) => ByteSource | Promise<ByteSource>
 
 /** Makes the error for a source that can't be read. */
 export function sourceError(message: string, cause?: unknown): ClientError {
   return new ClientError('ERR_SOURCE', message, { cause })
+}
+
+/**
+ * Reads a range into memory; less of it where the source ends.
+ *
+ * @throws ClientError `ERR_SOURCE`
+ */
+export async function readRange(
+  source: Pick<ByteSource, 'slice'>,
+  start: number,
+  end: number,
+): Promise<Uint8Array> {
+  const piece = await source.slice(start, end)
+  return readPiece(piece)
+}
+
+/**
+ * Reads all of a piece into memory.
+ *
+ * @throws ClientError `ERR_SOURCE`
+ */
+export async function readPiece(piece: Piece): Promise<Uint8Array> {
+  return new Uint8Array(await piece.arrayBuffer().catch(failToRead))
+}
+
+/** Throws the error for a source of which a read has failed: a browser's file that was moved, say. */
+export function failToRead(cause: unknown): never {
+  throw sourceError('the source can not be read', cause)
+}
+
+/** Bytes as a Blob. Memory that threads share is copied: no browser's Blob takes it. */
+export function blobOf(bytes: Uint8Array): Blob {
+  return new Blob([isUnshared(bytes) ? bytes : new Uint8Array(bytes)])
+}
+
+function isUnshared(bytes: Uint8Array): bytes is Uint8Array<ArrayBuffer> {
+  return bytes.buffer instanceof ArrayBuffer
 }

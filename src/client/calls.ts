@@ -1,8 +1,8 @@
-/** Calls that are one request, again if need be. Loaded only when they are made. */
-import { connect } from './exchange.ts'
-import { resolveOptions, type RequestOptions, type RequestSettings } from './options.ts'
-import { askStatus, removeResource, type ResourceStatus } from './resource.ts'
-import { pause, Retry } from './retry.ts'
+/** Calls that are one request, again if need be. */
+import { connect, type Connection } from './exchange.ts'
+import type { RequestOptions } from './options.ts'
+import { find, removeResource, type ResourceStatus } from './resource.ts'
+import { createRetry } from './retry.ts'
 import type { Platform } from './transport.ts'
 
 /**
@@ -15,11 +15,10 @@ export async function getStatus(
   options: RequestOptions,
   platform: Platform,
 ): Promise<ResourceStatus | null> {
-  const connection = connect(url, resolveOptions(options), platform)
-  const { signal = new AbortController().signal } = options
-  const { status } = await retrying(connection.settings, signal, async () =>
-    askStatus(connection, signal),
-  )
+  const connection = connect(url, options, platform)
+  const found = await retrying(connection, async () => find(connection))
+  if (found === null) return null
+  const { response: _response, ...status } = found
   return status
 }
 
@@ -33,24 +32,20 @@ export async function removeAt(
   options: RequestOptions,
   platform: Platform,
 ): Promise<void> {
-  const connection = connect(url, resolveOptions(options), platform)
-  const { signal = new AbortController().signal } = options
-  await retrying(connection.settings, signal, async () => removeResource(connection, null, signal))
+  const connection = connect(url, options, platform)
+  await retrying(connection, async () => removeResource(connection, null))
 }
 
 /** Does `work` again until it succeeds or fails for good. */
-export async function retrying<T>(
-  settings: RequestSettings,
-  signal: AbortSignal,
-  work: () => Promise<T>,
-): Promise<T> {
-  const retry = new Retry(settings)
+export async function retrying<T>(connection: Connection, work: () => Promise<T>): Promise<T> {
+  const retry = createRetry(connection)
   for (;;) {
+    connection.signal.throwIfAborted()
     try {
       return await work()
     } catch (error) {
-      signal.throwIfAborted()
-      await pause(retry.next(error), settings, signal)
+      connection.signal.throwIfAborted()
+      await retry.wait(error, connection.signal)
     }
   }
 }

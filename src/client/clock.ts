@@ -20,37 +20,29 @@ export const systemClock: Clock = {
   },
 }
 
-/** Waits `delay` milliseconds. Rejects with the signal's reason when it aborts first. */
-export function sleep(clock: Clock, delay: number, signal: AbortSignal): Promise<void> {
-  return untilCalled(signal, (wake) => clock.after(delay, wake))
-}
-
 /**
- * Waits until the function that `begin` gets is called, then calls what `begin` returned. Rejects
- * with the signal's reason when it aborts first.
+ * Waits until `begin` calls what it is given, or the signal aborts. What `begin` returned is called
+ * after that.
  */
-export async function untilCalled(
+export async function until(
   signal: AbortSignal,
-  begin: (wake: () => void) => () => void,
+  begin: (wake: () => void) => (() => void) | void,
 ): Promise<void> {
-  signal.throwIfAborted()
-  let end = (): void => undefined
-  let abort = (): void => undefined
+  if (signal.aborted) return
+  let wake!: () => void
+  let end!: (() => void) | void
   await new Promise<void>((resolve) => {
-    abort = resolve
-    signal.addEventListener('abort', abort)
-    end = begin(resolve)
+    wake = resolve
+    signal.addEventListener('abort', wake)
+    end = begin(wake)
   })
-  signal.removeEventListener('abort', abort)
-  end()
-  signal.throwIfAborted()
+  signal.removeEventListener('abort', wake)
+  end?.()
 }
 
 /** Stops to wait for work that knows no signal. Rejects with the signal's reason when it aborts first. */
 export async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  await untilCalled(signal, (wake) => {
-    work.then(wake, wake)
-    return () => undefined
-  })
+  await until(signal, (wake) => void work.then(wake, wake))
+  signal.throwIfAborted()
   return work
 }

@@ -41,19 +41,19 @@ export interface ClientErrorOptions {
 export class ClientError extends Error {
   override readonly name = 'ClientError'
   /** What went wrong. */
-  readonly code: ClientErrorCode
+  declare readonly code: ClientErrorCode
   /** HTTP status of the answer; null if there was none. */
-  readonly status: number | null
+  declare readonly status: number | null
   /** Fields of the answer; null if there was none. */
-  readonly headers: Headers | null
+  declare readonly headers: Headers | null
   /** The problem document of the answer; null if it had none. */
-  readonly problem: Problem | null
-  /** Whether the same call can succeed later: a person may be offered to try again. */
-  readonly transient: boolean
+  declare readonly problem: Problem | null
+  /** Whether waiting alone can help: then the call was tried again, as often as `retries` allows. */
+  declare readonly transient: boolean
 
   constructor(code: ClientErrorCode, message: string, options: ClientErrorOptions = {}) {
-    const { response, problem = null, transient = false, cause } = options
-    super(message, cause === undefined ? undefined : { cause })
+    const { response, problem = null, transient = false } = options
+    super(message, options)
     this.code = code
     this.status = response?.status ?? null
     this.headers = response?.headers ?? null
@@ -64,10 +64,10 @@ export class ClientError extends Error {
 
 /** Whether an answer says that the same request can succeed later. */
 export function isTransient({ status, headers }: Response): boolean {
-  if ([408, 425, 429].includes(status)) return true
-  // The holder of a lock says when it may be free; other conflicts do not pass by waiting.
-  if ([409, 423].includes(status)) return headers.has('retry-after')
-  return status >= 500 && status !== 501 && status !== 505
+  // The holder of a lock says when it may be free; other conflicts do not pass by waiting. Nor does a
+  // server that is full: it is not to be asked again until a person wants it (RFC 4918 §11.5).
+  if ([409, 423, 507].includes(status)) return headers.has('retry-after')
+  return [408, 425, 429].includes(status) || (status >= 500 && ![501, 505].includes(status))
 }
 
 /** Makes the error for an answer that is not what was hoped for. Reads the answer's content. */
@@ -76,19 +76,11 @@ export async function responseError(
   response: Response,
   transient: boolean = isTransient(response),
 ): Promise<ClientError> {
-  const problem = parseProblem(await response.text())
+  const content: unknown = await response.json().catch(() => null)
+  const problem = isProblem(content) ? content : null
   const words = [problem?.title, problem?.detail].filter((text) => typeof text === 'string')
   const message = [`${method} was answered with ${response.status}`, ...words].join(': ')
   return new ClientError('ERR_RESPONSE', message, { response, problem, transient })
-}
-
-function parseProblem(text: string): Problem | null {
-  try {
-    const value: unknown = JSON.parse(text)
-    return isProblem(value) ? value : null
-  } catch {
-    return null
-  }
 }
 
 /** Holds for any JSON object, since no member of a problem document is mandatory. */

@@ -3,9 +3,11 @@
  *
  * `partial-upload/client/node` has the same functions over `node:http`, and sends files by path.
  */
+import { getStatus, removeAt } from './calls.ts'
 import type { RequestOptions, UploadOptions } from './options.ts'
-import type { PatchOptions, PatchRange } from './patch.ts'
+import { sendPatch, type PatchOptions, type PatchRange } from './patch.ts'
 import type { ResourceStatus } from './resource.ts'
+import { createSha256 } from './sha256.ts'
 import { sourceOpener, type Source } from './source.ts'
 import { fetchTransport } from './transport-fetch.ts'
 import { xhrTransport } from './transport-xhr.ts'
@@ -29,7 +31,7 @@ export type { Upload } from './upload.ts'
 
 const PLATFORM: Platform = {
   transport: 'XMLHttpRequest' in globalThis ? xhrTransport : fetchTransport,
-  createHash: async () => (await import('./sha256.ts')).createSha256(),
+  createHash: createSha256,
 }
 
 /**
@@ -53,7 +55,6 @@ export async function patch(
   ranges: readonly PatchRange[],
   options: PatchOptions = {},
 ): Promise<Response> {
-  const { sendPatch } = await import('./patch.ts')
   return sendPatch(url, ranges, options, PLATFORM)
 }
 
@@ -67,7 +68,6 @@ export async function status(
   url: string | URL,
   options: RequestOptions = {},
 ): Promise<ResourceStatus | null> {
-  const { getStatus } = await import('./calls.ts')
   return getStatus(url, options, PLATFORM)
 }
 
@@ -78,6 +78,5 @@ export async function status(
  * @throws ClientError
  */
 export async function remove(url: string | URL, options: RequestOptions = {}): Promise<void> {
-  const { removeAt } = await import('./calls.ts')
   return removeAt(url, options, PLATFORM)
 }

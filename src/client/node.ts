@@ -13,21 +13,9 @@ import { nodeTransport, type Agent } from './transport-node.ts'
 import type { Platform } from './transport.ts'
 import { startUpload, type Upload } from './upload.ts'
 
-export type { Clock } from './clock.ts'
-export { ClientError, type ClientErrorCode, type Problem } from './error.ts'
-export type {
-  HeaderSource,
-  Progress,
-  RequestOptions,
-  UploadOptions,
-  UploadStatus,
-} from './options.ts'
-export type { PatchOptions, PatchRange } from './patch.ts'
-export type { ResourceStatus } from './resource.ts'
-export type { Source } from './source.ts'
+export { ClientError } from './error.ts'
+export type * from './index.ts'
 export type { Agent } from './transport-node.ts'
-export type { Credentials } from './transport.ts'
-export type { Upload } from './upload.ts'
 
 /** Also a path, a file URL or an open file, of which nothing is held in memory. */
 export type NodeSource = Source | string | URL | FileHandle
@@ -98,7 +86,7 @@ export async function remove(
 function platform({ agent }: NodeOptions): Platform {
   return {
     transport: nodeTransport(agent),
-    createHash: async () => createHash('sha256'),
+    createHash: () => createHash('sha256'),
   }
 }
 

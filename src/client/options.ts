@@ -53,8 +53,8 @@ export interface RequestOptions {
    */
   readonly answerTimeout?: number
   /**
-   * Bytes at either end that are compared where it must be known whether two files are the same, at
-   * most 512 KiB. 0: lengths alone decide, for URLs that nobody else knows.
+   * Bytes at either end that are compared where it must be known whether two files are the same; more
+   * than 512 KiB counts as 512 KiB. 0: lengths alone decide, for URLs that nobody else knows.
    *
    * @default 64 KiB
    */
@@ -95,7 +95,7 @@ export interface UploadOptions extends RequestOptions {
   readonly overwrite?: boolean
   /**
    * Bytes per request. By default one request carries all that remains; after a 413, or when a proxy
-   * has swallowed a cut request, the rest of the upload goes in smaller ones.
+   * has swallowed a cut request, the rest of the upload goes in smaller ones. 0: the default.
    *
    * @default no limit; 8 MiB for streams and with `contentDigest`
    */
@@ -154,15 +154,13 @@ export function resolveOptions({
   compareSize = 64 * 1024,
   clock = systemClock,
   random = Math.random,
-}: RequestOptions): RequestSettings {
+  segmentSize = 0,
+}: UploadOptions): RequestSettings {
   const numbers = { retries, minDelay, maxDelay, stallTimeout, answerTimeout, compareSize }
-  for (const [name, value] of Object.entries(numbers)) checkNumber(name, value, 0)
-  checkNumber('compareSize', compareSize, 0, MAX_ANSWER / 2)
-  return { ...numbers, headers, credentials, clock, random }
-}
-
-/** Throws a TypeError naming the option whose value is out of bounds. */
-export function checkNumber(name: string, value: number, least: number, most = Infinity): void {
-  if (value >= least && value <= most) return
-  throw new TypeError(`${name} must be from ${least} to ${most}, not ${value}`)
+  for (const [name, value] of Object.entries({ ...numbers, segmentSize })) {
+    if (!(value >= 0)) throw new TypeError(`${name} must not be ${value}`)
+  }
+  // An answer of both ends must fit into what is kept of one.
+  const limits = { compareSize: Math.min(compareSize, MAX_ANSWER / 2) }
+  return { ...numbers, ...limits, headers, credentials, clock, random }
 }

@@ -1,12 +1,13 @@
 /** Writes ranges into a resource that exists, all of them or none. */
+import { blobOf } from './byte-source.ts'
 import { retrying } from './calls.ts'
 import { responseError } from './error.ts'
 import { connect, exchange, type Connection } from './exchange.ts'
-import { encodeFields, encodeMessage, type MessagePart, type PatchDocument } from './message.ts'
-import { resolveOptions, type Progress, type RequestOptions } from './options.ts'
+import { contentRange, encodeHeader } from './message.ts'
+import type { Progress, RequestOptions } from './options.ts'
 import { createProgressMeter } from './progress.ts'
-import { askStatus, compareRange, endsOf } from './resource.ts'
-import { contentSize, pieceSize, type Platform } from './transport.ts'
+import { hasSameEnds, find } from './resource.ts'
+import { contentSize, type Piece, type Platform } from './transport.ts'
 
 /** Bytes and where they go. */
 export interface PatchRange {
@@ -41,6 +42,12 @@ export interface PatchOptions extends RequestOptions {
   readonly onProgress?: (progress: Progress) => void
 }
 
+/** A range of which the data is a Blob. */
+interface Part {
+  readonly start: number
+  readonly data: Blob
+}
+
 /**
  * Sends a patch, again if need be. When an answer was lost, the ranges are compared with what is
  * there: had the patch been applied, it is not applied again.
@@ -54,88 +61,72 @@ export async function sendPatch(
   options: PatchOptions,
   platform: Platform,
 ): Promise<Response> {
-  const settings = resolveOptions(options)
-  const connection = connect(url, settings, platform)
-  const { signal = new AbortController().signal, ifMatch = '*', onProgress } = options
-  const document = encode(ranges, options)
-  const size = contentSize(document.pieces)
-  const meter = createProgressMeter(settings.clock, onProgress)
+  const connection = connect(url, options, platform)
+  const { ifMatch = '*', onProgress } = options
+  const parts = ranges.map(({ start, data }) => ({
+    start,
+    data: data instanceof Blob ? data : blobOf(data),
+  }))
+  const { type, body } = encode(parts, options)
+  const meter = createProgressMeter(connection.clock, { size: contentSize(body) }, onProgress)
+  const headers = { 'Content-Type': type, 'If-Match': ifMatch, Prefer: 'transaction=atomic' }
   let isAnswered = true
 
-  return retrying(settings, signal, async () => {
+  return retrying(connection, async () => {
     const isRepeated = !isAnswered
     isAnswered = false
-    meter.start(0, size)
-    const response = await exchange(connection, {
-      method: 'PATCH',
-      headers: {
-        'Content-Type': document.type,
-        'If-Match': ifMatch,
-        Prefer: 'transaction=atomic',
-      },
-      body: document.pieces,
-      signal,
-      onProgress: (sent) => meter.move(sent, size),
-    })
+    meter.start(0)
+    const message = { method: 'PATCH', headers, body, onProgress: meter.move }
+    const response = await exchange(connection, message)
     isAnswered = true
     if (response.ok) return response
-    if (response.status === 412 && isRepeated) {
-      const applied = await findApplied(connection, ranges, options, signal)
-      if (applied !== null) return applied
-    }
-    throw await responseError('PATCH', response)
+    const mayBeApplied = response.status === 412 && isRepeated
+    const applied = mayBeApplied ? await findApplied(connection, parts, options) : null
+    return applied ?? Promise.reject(await responseError('PATCH', response))
   })
 }
 
-function encode(ranges: readonly PatchRange[], options: PatchOptions): PatchDocument {
-  const { length = null, contentType = '' } = options
-  const parts = ranges.map((range) => ({ ...range, completeLength: length, contentType }))
+function encode(
+  parts: readonly Part[],
+  { length, contentType }: PatchOptions,
+): { readonly type: string; readonly body: readonly Piece[] } {
+  const header = ({ start, data }: Part): Blob =>
+    encodeHeader({
+      'Content-Range': contentRange(start, data.size, length ?? null),
+      'Content-Type': contentType,
+    })
   const [part, ...more] = parts
-  if (more.length > 0) return encodeMultipart(parts)
-  if (part !== undefined) return encodeMessage(part)
-  if (length === null) throw new TypeError('a patch needs a range, or a length')
-  return encodeMessage({ start: length, data: null, completeLength: length, contentType })
-}
-
-/** Writes a `multipart/byteranges`. */
-function encodeMultipart(parts: readonly MessagePart[]): PatchDocument {
+  if (part === undefined && length === undefined) {
+    throw new TypeError('a patch needs a range, or a length')
+  }
+  if (more.length === 0) {
+    const only = part ?? { start: 0, data: new Blob([]) }
+    return { type: 'message/byteranges', body: [header(only), only.data] }
+  }
   // Not crypto.randomUUID, which pages without TLS lack.
-  const boundary = [...crypto.getRandomValues(new Uint32Array(4))].join('-')
-  const framed = parts.map((part, index) => {
-    const delimiter = `${index === 0 ? '' : '\r\n'}--${boundary}\r\n`
-    const header = encodeFields(part, delimiter)
-    return part.data === null ? [header] : [header, part.data]
-  })
-  const pieces = [...framed.flat(), new TextEncoder().encode(`\r\n--${boundary}--\r\n`)]
-  const [first] = pieces
+  const boundary = crypto.getRandomValues(new Uint32Array(4)).join('-')
+  const delimiter = new Blob([`\r\n--${boundary}\r\n`])
+  const body = parts.flatMap((each) => [delimiter, header(each), each.data])
   return {
     type: `multipart/byteranges; boundary=${boundary}`,
-    pieces,
-    headerSize: first === undefined ? 0 : pieceSize(first),
+    body: [...body, new Blob([`\r\n--${boundary}--\r\n`])],
   }
 }
 
 /** The state of the resource if both ends of every range are as the patch would have made them. */
 async function findApplied(
   connection: Connection,
-  ranges: readonly PatchRange[],
+  parts: readonly Part[],
   { length }: PatchOptions,
-  signal: AbortSignal,
 ): Promise<Response | null> {
-  const { status, response } = await askStatus(connection, signal)
-  if (status === null || (length !== undefined && status.length !== length)) return null
-  for (const { start, data } of ranges) {
-    const { compareSize } = connection.settings
-    for (const range of endsOf(start, start + pieceSize(data), compareSize)) {
-      const source = { read: async () => readRange(data, range.start - start, range.end - start) }
-      const likeness = await compareRange(connection, status.etag, source, range, signal)
-      if (likeness !== 'same') return null
+  const found = await find(connection)
+  if (found === null || (length ?? found.length) !== found.length) return null
+  for (const { start, data } of parts) {
+    const source = {
+      slice: async (from: number, to: number) => data.slice(from - start, to - start),
     }
+    const end = start + data.size
+    if (!(await hasSameEnds(connection, found.etag, source, start, end))) return null
   }
-  return response
-}
-
-async function readRange(data: Blob | Uint8Array, start: number, end: number): Promise<Uint8Array> {
-  if (data instanceof Uint8Array) return data.subarray(start, end)
-  return new Uint8Array(await data.slice(start, end).arrayBuffer())
+  return found.response
 }

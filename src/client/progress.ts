@@ -12,27 +12,28 @@ const RATE_MEMORY = 3000
 /** Takes note of how far a transfer is, and reports without flooding its listener. */
 export interface ProgressMeter {
   /** Begins at `sent` after a stop, so that the stop does not count as slowness. */
-  readonly start: (sent: number, size: number | null) => void
+  readonly start: (sent: number) => void
   /** Takes note of bytes that moved. */
-  readonly move: (sent: number, size: number | null) => void
+  readonly move: (sent: number) => void
 }
 
-/** Begins to measure. */
+/** Begins to measure what has the size that `measured` tells. */
 export function createProgressMeter(
   clock: Clock,
-  listener: (progress: Progress) => void = () => undefined,
+  measured: { readonly size: number | null },
+  listener: ((progress: Progress) => void) | undefined,
 ): ProgressMeter {
   let reportedAt = 0
   let markedAt = 0
   let marked = 0
   let rate: number | null = null
 
-  function start(sent: number, size: number | null): void {
+  function start(sent: number): void {
     mark(sent)
-    report(sent, size)
+    report(sent)
   }
 
-  function move(sent: number, size: number | null): void {
+  function move(sent: number): void {
     const elapsed = clock.now() - markedAt
     if (elapsed >= RATE_INTERVAL) {
       const current = ((sent - marked) / elapsed) * 1000
@@ -40,7 +41,7 @@ export function createProgressMeter(
       rate = rate === null ? current : rate * weight + current * (1 - weight)
       mark(sent)
     }
-    if (sent === size || clock.now() - reportedAt >= REPORT_INTERVAL) report(sent, size)
+    if (sent === measured.size || clock.now() - reportedAt >= REPORT_INTERVAL) report(sent)
   }
 
   function mark(sent: number): void {
@@ -48,11 +49,11 @@ export function createProgressMeter(
     marked = sent
   }
 
-  function report(sent: number, size: number | null): void {
+  function report(sent: number): void {
     reportedAt = clock.now()
-    const progress = { sent, size, rate }
+    const progress = { sent, size: measured.size, rate }
     // Apart from the transfer: an error of the listener must not look like one of the network.
-    queueMicrotask(() => listener(progress))
+    queueMicrotask(() => listener?.(progress))
   }
 
   return { start, move }

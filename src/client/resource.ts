@@ -1,7 +1,8 @@
 /** What is at a URL: asking for it, comparing it with a source, removing it. */
+import { readRange, type ByteSource } from './byte-source.ts'
+import { abortable } from './clock.ts'
 import { ClientError, isTransient, responseError } from './error.ts'
 import { exchange, type Connection } from './exchange.ts'
-import type { ByteSource } from './byte-source.ts'
 
 /** What a server tells of a resource. */
 export interface ResourceStatus {
@@ -20,38 +21,45 @@ export interface ResourceStatus {
   readonly type: string | null
 }
 
+/** What is there, with the answer that told it. */
+export interface Found extends ResourceStatus {
+  readonly response: Response
+}
+
 /**
- * Asks what is there; null if nothing is. The answer comes along.
+ * Asks what is there; null if nothing is.
  *
  * @throws ClientError
  */
-export async function askStatus(
-  connection: Connection,
-  signal: AbortSignal,
-): Promise<{ readonly status: ResourceStatus | null; readonly response: Response }> {
-  const response = await exchange(connection, { method: 'HEAD', signal })
-  if ([404, 410].includes(response.status)) return { status: null, response }
+export async function find(connection: Connection): Promise<Found | null> {
+  const response = await exchange(connection, { method: 'HEAD' })
+  if (isMissing(response)) return null
   if (!response.ok) throw await responseError('HEAD', response)
-  return { status: parseStatus(response), response }
-}
-
-/** Of the revisions of the draft some answer 200 while the resource is incomplete: its range tells. */
-function parseStatus(response: Response): ResourceStatus {
   const { status, headers } = response
+  // Of the revisions of the draft some answer 200 while a resource is incomplete: its range tells.
   const range = /^bytes (?:0-([0-9]+)|\*)\/([0-9]+|\*)$/.exec(headers.get('content-range') ?? '')
-  const contentLength = headers.get('content-length')
-  const size = contentLength ?? (range === null ? null : Number(range[1] ?? -1) + 1)
-  if (size === null) {
-    throw new ClientError('ERR_RESPONSE', 'HEAD was answered without a Content-Length')
+  const [, last = -1, total] = range ?? []
+  const told = headers.get('content-length') ?? (range && Number(last) + 1)
+  if (told === null) {
+    throw new ClientError('ERR_RESPONSE', 'HEAD was answered with no Content-Length')
   }
+  const size = Number(told)
   const complete = status === 200 && range === null
+  const length = complete ? size : Number(total)
   return {
-    size: Number(size),
+    size,
     complete,
-    length: complete ? Number(size) : knownLength(range?.[2]),
+    // `*`, or nothing.
+    length: Number.isNaN(length) ? null : length,
     etag: strongTag(response),
     type: headers.get('content-type'),
+    response,
   }
+}
+
+/** Whether an answer says that nothing is there. */
+export function isMissing({ status }: Response): boolean {
+  return status === 404 || status === 410
 }
 
 /** The entity tag that `If-Match` can match: a weak one never does (RFC 9110 §13.1.1). */
@@ -60,77 +68,66 @@ export function strongTag({ headers }: Response): string | null {
   return etag?.startsWith('"') === true ? etag : null
 }
 
-function knownLength(digits: string | undefined): number | null {
-  return digits === undefined || digits === '*' ? null : Number(digits)
-}
-
-/** Whether a resource is the same file as a source, as far as can be known. */
-export type Likeness = 'same' | 'different' | 'unknown'
-
 /**
- * Compares a resource with a source: lengths, and `compareSize` bytes at either end of what is there.
+ * Whether a resource is the same file as a source, by the lengths, and `compareSize` bytes at either
+ * end of what is there; null if the server does not let it be known.
  *
  * @throws ClientError when the server fails or the resource changes meanwhile.
  */
-export async function compare(
+export async function isSame(
   connection: Connection,
-  status: ResourceStatus,
+  { size, length, complete, etag }: ResourceStatus,
   source: ByteSource,
-  signal: AbortSignal,
-): Promise<Likeness> {
-  const { size, length, complete } = status
-  if (source.size !== null && (size > source.size || (length ?? source.size) !== source.size)) {
-    return 'different'
-  }
-  const { compareSize } = connection.settings
-  for (const range of endsOf(0, size, compareSize)) {
-    const likeness = await compareRange(connection, status.etag, source, range, signal)
-    if (likeness !== 'same') return likeness
-  }
-  if (!complete) return 'same'
-  const more = await source.read(size, size + 1)
-  return more.byteLength === 0 && source.size === size ? 'same' : 'different'
+): Promise<boolean | null> {
+  const whole = source.size ?? length ?? size
+  if (size > whole || (length ?? whole) !== whole) return false
+  const isAlike = await hasSameEnds(connection, etag, source, 0, size)
+  if (isAlike !== true || !complete) return isAlike
+  // This tells whether a stream ends here.
+  await source.slice(size, size)
+  return source.size === size
 }
 
-/** A range, half-open. */
-export interface Range {
-  readonly start: number
-  readonly end: number
-}
-
-/** The first and last bytes of a range, or all of it if it is short. */
-export function endsOf(start: number, end: number, size: number): readonly Range[] {
-  if (end === start || size === 0) return []
-  if (end - start <= 2 * size) return [{ start, end }]
-  return [
-    { start, end: start + size },
-    { start: end - size, end },
-  ]
+/**
+ * Compares the first and last bytes of a range, or all of it if it is short; null if the server does
+ * not let them be compared.
+ *
+ * @throws ClientError
+ */
+export async function hasSameEnds(
+  connection: Connection,
+  etag: string | null,
+  source: Pick<ByteSource, 'slice'>,
+  start: number,
+  end: number,
+): Promise<boolean | null> {
+  const { compareSize } = connection
+  if (end === start || compareSize === 0) return true
+  const isShort = end - start <= 2 * compareSize
+  const first = isShort ? end : start + compareSize
+  const isAlike = await hasSameRange(connection, etag, source, start, first)
+  if (isShort || isAlike !== true) return isAlike
+  return hasSameRange(connection, etag, source, end - compareSize, end)
 }
 
 /** Compares one range, which is held in memory. */
-export async function compareRange(
+async function hasSameRange(
   connection: Connection,
   etag: string | null,
-  source: Pick<ByteSource, 'read'>,
-  { start, end }: Range,
-  signal: AbortSignal,
-): Promise<Likeness> {
-  const headers = {
-    Range: `bytes=${start}-${end - 1}`,
-    ...(etag === null ? {} : { 'If-Match': etag }),
-  }
-  const response = await exchange(connection, { method: 'GET', headers, signal })
+  source: Pick<ByteSource, 'slice'>,
+  start: number,
+  end: number,
+): Promise<boolean | null> {
+  const headers = { Range: `bytes=${start}-${end - 1}`, 'If-Match': etag }
+  const response = await exchange(connection, { method: 'GET', headers })
   // 412: it changes while we look.
   if (response.status === 412 || isTransient(response)) {
     throw await responseError('GET', response, true)
   }
-  if (response.status !== 206) return 'unknown'
+  if (response.status !== 206) return null
   const there = new Uint8Array(await response.arrayBuffer())
-  const here = await source.read(start, end)
-  const isSame =
-    there.byteLength === here.byteLength && there.every((byte, index) => byte === here[index])
-  return isSame ? 'same' : 'different'
+  const here = await abortable(readRange(source, start, end), connection.signal)
+  return there.join() === here.join()
 }
 
 /**
@@ -138,13 +135,8 @@ export async function compareRange(
  *
  * @throws ClientError
  */
-export async function removeResource(
-  connection: Connection,
-  etag: string | null,
-  signal: AbortSignal,
-): Promise<void> {
-  const headers: Record<string, string> = etag === null ? {} : { 'If-Match': etag }
-  const response = await exchange(connection, { method: 'DELETE', headers, signal })
-  if (response.ok || [404, 410].includes(response.status)) return
+export async function removeResource(connection: Connection, etag: string | null): Promise<void> {
+  const response = await exchange(connection, { method: 'DELETE', headers: { 'If-Match': etag } })
+  if (response.ok || isMissing(response)) return
   throw await responseError('DELETE', response, response.status === 412 || isTransient(response))
 }

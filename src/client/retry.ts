@@ -1,5 +1,5 @@
 /** When to try again, and when to give up. */
-import { sleep, untilCalled } from './clock.ts'
+import { until } from './clock.ts'
 import { ClientError } from './error.ts'
 import type { RequestSettings } from './options.ts'
 
@@ -7,57 +7,56 @@ declare const navigator: { readonly onLine?: boolean } | undefined
 declare function addEventListener(type: 'online', listener: () => void): void
 declare function removeEventListener(type: 'online', listener: () => void): void
 
-/** Counts failures in a row. */
-export class Retry {
-  readonly #settings: RequestSettings
-  #failures = 0
-  #doublings = 0
-
-  constructor(settings: RequestSettings) {
-    this.#settings = settings
-  }
-
+/** Waits between tries, and counts failures in a row. */
+export interface Retry {
+  /** Counts from the beginning if there has never been so much. */
+  readonly reached: (position: number) => void
   /**
-   * Tells that the resource has grown. Where it was not this client that made it grow, another one is
-   * at work: no reason to give up, but none to come back at once either.
+   * Waits until it is time to try again, or the signal aborts. Throws `error` where waiting does not
+   * help. `onWait` is told the wait in milliseconds, null for one until the device is online.
    */
-  progressed(by: 'us' | 'others'): void {
-    this.#failures = 0
-    if (by === 'us') this.#doublings = 0
-  }
+  readonly wait: (
+    error: unknown,
+    signal: AbortSignal,
+    onWait?: (delay: number | null, error: ClientError) => void,
+  ) => Promise<void>
+}
 
-  /** How long to wait after `error`, in milliseconds. Throws it where waiting does not help. */
-  next(error: unknown): number {
-    const { retries, minDelay, maxDelay, random, clock } = this.#settings
-    this.#failures += 1
-    if (!(error instanceof ClientError) || !error.transient || this.#failures > retries) throw error
-    const bound = Math.min(maxDelay, minDelay * 2 ** this.#doublings)
-    this.#doublings += 1
+/** Begins to count. */
+export function createRetry(settings: RequestSettings): Retry {
+  const { retries, minDelay, maxDelay, random, clock } = settings
+  let failures = 0
+  let best = 0
+
+  function delayAfter(error: ClientError): number {
+    if (!error.transient || failures >= retries) throw error
+    const bound = Math.min(maxDelay, minDelay * 2 ** failures)
+    failures += 1
     // Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     return Math.max(random() * bound, retryAfter(error.headers, clock.now()))
   }
-}
 
-/**
- * Waits, and then until the device is online. `onWait` is told the wait first, null for a wait until
- * then.
- */
-export async function pause(
-  delay: number,
-  { clock }: RequestSettings,
-  signal: AbortSignal,
-  onWait: (delay: number | null) => void = () => undefined,
-): Promise<void> {
-  if (!isOffline()) {
-    onWait(delay)
-    await sleep(clock, delay, signal)
+  return {
+    reached: (position) => {
+      if (position <= best) return
+      best = position
+      failures = 0
+    },
+    wait: async (error, signal, onWait) => {
+      if (!(error instanceof ClientError)) throw error
+      const delay = delayAfter(error)
+      if (!isOffline()) {
+        onWait?.(delay, error)
+        await until(signal, (wake) => clock.after(delay, wake))
+      }
+      if (!isOffline()) return
+      onWait?.(null, error)
+      await until(signal, (wake) => {
+        addEventListener('online', wake)
+        return () => removeEventListener('online', wake)
+      })
+    },
   }
-  if (!isOffline()) return
-  onWait(null)
-  await untilCalled(signal, (wake) => {
-    addEventListener('online', wake)
-    return () => removeEventListener('online', wake)
-  })
 }
 
 /** Only a browser knows, and only its no is to be trusted. */
@@ -67,7 +66,7 @@ function isOffline(): boolean {
 
 /** `Retry-After` (RFC 9110 §10.2.3) in milliseconds; 0 if there is none. */
 function retryAfter(headers: Headers | null, now: number): number {
-  const value = headers?.get('retry-after')?.trim() ?? ''
-  const delay = /^[0-9]+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - now
+  const value = headers?.get('retry-after') ?? ''
+  const delay = Number(value) * 1000 || Date.parse(value) - now
   return delay > 0 ? delay : 0
 }

@@ -3,7 +3,7 @@ import type { Stats } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 
 import { sourceError, type ByteSource } from './byte-source.ts'
-import type { Streamable } from './transport.ts'
+import type { Piece } from './transport.ts'
 
 /** Bytes of one read. */
 const CHUNK_SIZE = 1024 * 1024
@@ -38,11 +38,6 @@ export async function openHandle(
     size: stats.size,
     type: '',
     once: false,
-    read: async (start, end) => {
-      const buffer = new Uint8Array(Math.max(0, Math.min(end, stats.size) - start))
-      await fill(handle, buffer, start)
-      return buffer
-    },
     slice: async (start, end) => {
       await checkUnchanged()
       return fileRange(handle, start, Math.min(end, stats.size), checkUnchanged)
@@ -62,9 +57,14 @@ function fileRange(
   start: number,
   end: number,
   checkUnchanged: () => Promise<void>,
-): Streamable {
+): Piece {
   return {
     size: end - start,
+    arrayBuffer: async () => {
+      const buffer = new ArrayBuffer(end - start)
+      await fill(handle, new Uint8Array(buffer), start)
+      return buffer
+    },
     async *stream() {
       if (start === end) return
       const size = Math.min(CHUNK_SIZE, end - start)

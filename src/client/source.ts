@@ -1,6 +1,6 @@
 /** Where the bytes come from: what can be read again, and what can be read only once. */
-import { sourceError, type ByteSource, type OpenSource } from './byte-source.ts'
-import { blobOf } from './transport.ts'
+import { blobOf, readPiece, type ByteSource, type OpenSource } from './byte-source.ts'
+import { openStream } from './source-stream.ts'
 
 /**
  * What `upload` sends. Of a `Blob` nothing is read into memory beyond what is being sent; a stream is
@@ -9,15 +9,15 @@ import { blobOf } from './transport.ts'
 export type Source = Blob | Uint8Array | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>
 
 /**
- * Makes out what a caller gave. What streams need is loaded only for streams.
+ * Makes out what a caller gave.
  *
  * @throws TypeError for what is no source.
  */
 export function sourceOpener(source: Source): OpenSource {
-  if (source instanceof Blob) return async () => blobSource(source)
-  if (source instanceof Uint8Array) return async () => blobSource(blobOf([source]))
+  const blob = source instanceof Uint8Array ? blobOf(source) : source
+  if (blob instanceof Blob) return () => blobSource(blob)
   if (typeof source === 'object' && ('getReader' in source || Symbol.asyncIterator in source)) {
-    return async (tap) => (await import('./source-stream.ts')).openStream(source, tap)
+    return (tap) => openStream(source, tap)
   }
   throw new TypeError('the source must be a Blob, bytes or a stream')
 }
@@ -27,20 +27,11 @@ function blobSource(blob: Blob): ByteSource {
     size: blob.size,
     type: blob.type,
     once: false,
-    read: async (start, end) => readBlob(blob.slice(start, end)),
     slice: async (start, end) => {
-      // A file that was moved or changed makes a request fail like a broken network does.
-      await readBlob(blob.slice(start, Math.min(end, start + 1)))
+      // A file that was moved or has changed would make a request fail like a broken network does.
+      await readPiece(blob.slice(start, Math.min(end, start + 1)))
       return blob.slice(start, end)
     },
     close: async () => undefined,
-  }
-}
-
-async function readBlob(blob: Blob): Promise<Uint8Array> {
-  try {
-    return new Uint8Array(await blob.arrayBuffer())
-  } catch (cause) {
-    throw sourceError('the file can no longer be read: it was moved or has changed', cause)
   }
 }

@@ -1,103 +1,96 @@
 /** The protocol of an upload, one request at a time: what to send next, and what an answer means. */
-import { abortable } from './clock.ts'
-import type { Digests } from './digest.ts'
-import { ClientError, isTransient, responseError } from './error.ts'
-import { exchange, type Connection } from './exchange.ts'
-import { encodeMessage, type PatchDocument } from './message.ts'
-import type { UploadOptions } from './options.ts'
-import { askStatus, compare, removeResource, strongTag, type ResourceStatus } from './resource.ts'
-import { SegmentLimit } from './segment-limit.ts'
 import type { ByteSource } from './byte-source.ts'
-import { pieceSize } from './transport.ts'
+import { abortable } from './clock.ts'
+import { digestContent, type SourceDigest } from './digest.ts'
+import { ClientError, isTransient, responseError } from './error.ts'
+import { exchange, type Connection, type Message } from './exchange.ts'
+import { contentRange, encodeHeader } from './message.ts'
+import type { UploadOptions } from './options.ts'
+import type { ProgressMeter } from './progress.ts'
+import { find, isMissing, isSame, removeResource, strongTag, type Found } from './resource.ts'
+import { contentSize } from './transport.ts'
 
 /** Up to this size a file is sent without asking first what is there. */
 const SMALL = 64 * 1024
 /** The last segment is no longer than this if it carries the digest of the whole. */
 const LAST_SEGMENT = 1024 * 1024
-
-/** What a transfer works with. */
-export interface TransferContext {
-  readonly connection: Connection
-  readonly source: ByteSource
-  readonly options: UploadOptions
-  /** The digests to send along; null if none is wanted. */
-  readonly digests: Digests | null
-  /** Told where the transfer stands when the server has said it. */
-  readonly onPosition: (sent: number) => void
-  /** Told how far the network has taken bytes. */
-  readonly onProgress: (sent: number) => void
-}
+/**
+ * Segments that are held in memory; also a guess after the first trouble on the way: proxies commonly
+ * take less, and it is halved from there.
+ */
+const USUAL_SEGMENT = 8 * 1024 * 1024
+/** Less than this may get lost in the buffers of a broken connection. */
+const LEAST_LOSS = 64 * 1024
 
 /** What is at the URL, as far as this client knows. */
-interface Remote extends ResourceStatus {
-  /** The answer that told it; null if this client only assumes it. */
-  readonly response: Response | null
-  readonly exists: boolean
+interface Remote {
+  readonly size: number
+  readonly etag: string | null
 }
 
-interface Segment extends PatchDocument {
+interface Segment {
+  readonly message: Message
+  /** Bytes before the data. */
+  readonly headerSize: number
   readonly start: number
   readonly end: number
   readonly isLast: boolean
-  readonly headers: Readonly<Record<string, string>>
 }
 
-const NOTHING: Remote = {
-  exists: false,
-  size: 0,
-  complete: false,
-  length: null,
-  etag: null,
-  type: null,
-  response: null,
-}
+const NOTHING = { start: 0, end: 0 }
 
 /** One upload between its requests. */
 export class Transfer {
-  readonly #context: TransferContext
-  readonly #limit: SegmentLimit
-  #remote: Remote | null
+  /** Bytes of this file that the server is known to have. */
+  received = 0
+  readonly #source: ByteSource
+  readonly #options: UploadOptions
+  /** The digest of the source; null if it is not wanted. */
+  readonly #digest: SourceDigest | null
+  readonly #meter: ProgressMeter
+  #limit: number
+  /** What is there: null for nothing, undefined as long as the server has to be asked. */
+  #remote: Remote | null | undefined
   /** Nobody has said yet that nothing is there. */
   #isGuess: boolean
+  /** The server does not know `PATCH`: the whole goes as one `PUT`. */
+  #isPut = false
   /** The answer to the last segment, until the server is asked whether it was the final one. */
   #final: Response | null = null
   /** What is there is known to be this file. */
   #isOurs = false
   /** A creation was sent whose answer may have been lost. */
   #hasTried = false
+  /** What has left of the segment that has got no answer. */
+  #lost = NOTHING
   /** One past the last byte that this client may have brought there. */
   #reach = 0
-  /** The last position that the server told. */
-  #received = 0
 
-  constructor(context: TransferContext) {
-    const { options, source } = context
-    const usual = source.once || options.contentDigest === true ? 8 * 1024 * 1024 : Infinity
-    this.#context = context
-    this.#limit = new SegmentLimit(options.segmentSize ?? usual)
+  constructor(
+    source: ByteSource,
+    options: UploadOptions,
+    digest: SourceDigest | null,
+    meter: ProgressMeter,
+  ) {
+    this.#source = source
+    this.#options = options
+    this.#digest = digest
+    this.#meter = meter
+    const isHeld = source.once || options.contentDigest === true
+    this.#limit = options.segmentSize || (isHeld ? USUAL_SEGMENT : Infinity)
     this.#isGuess = source.size !== null && source.size <= SMALL
-    this.#remote = this.#isGuess ? NOTHING : null
+    this.#remote = this.#isGuess ? null : undefined
   }
 
   /** Whether the next step sends, and does not ask. */
-  get knows(): boolean {
-    return this.#remote !== null
-  }
-
-  /** Bytes of this file that the server is known to have. */
-  get received(): number {
-    return this.#received
-  }
-
-  /** One past the last byte that this client may have brought there. */
-  get reach(): number {
-    return this.#reach
+  get isSending(): boolean {
+    return this.#remote !== undefined
   }
 
   /** Asks anew before the next segment: something has come between. */
   forget(): void {
-    this.#remote = null
-    this.#limit.answered()
+    this.#remote = undefined
+    this.#lost = NOTHING
   }
 
   /**
@@ -105,161 +98,157 @@ export class Transfer {
    *
    * @throws ClientError after which, if it is transient, another step may succeed.
    */
-  async step(signal: AbortSignal): Promise<Response | null> {
+  async step(connection: Connection): Promise<Response | null> {
     const remote = this.#remote
-    if (remote === null) {
-      await this.#look(signal)
-      return null
-    }
-    if (remote.complete) return this.#final ?? remote.response
+    if (remote === undefined) return this.#look(connection)
     // Whatever goes wrong from here on, the server must be asked before the next segment.
-    this.#remote = null
-    const segment = await abortable(this.#next(remote, signal), signal)
-    const response = await this.#send(remote, segment, signal)
+    this.#remote = undefined
+    const segment = await abortable(this.#next(remote, connection), connection.signal)
+    const response = await exchange(connection, segment.message)
     return this.#accept(remote, segment, response)
   }
 
-  async #look(signal: AbortSignal): Promise<void> {
-    const { connection, onPosition } = this.#context
-    const { status, response } = await askStatus(connection, signal)
-    const found = status === null ? NOTHING : { ...status, response, exists: true }
-    this.#limit.look(found.size)
-    this.#checkFinal(found)
-    if (this.#recognises(found)) {
-      this.#remote = found
-      this.#reach = Math.max(this.#reach, found.size)
-    } else {
-      this.#remote = found.exists ? await this.#inspect(found, signal) : found
-      this.#reach = this.#remote.size
+  async #look(connection: Connection): Promise<Response | null> {
+    const found = await find(connection)
+    const size = found?.size ?? 0
+    const { start, end } = this.#lost
+    // Of so much not a byte has arrived: something on the way holds requests back until they are whole.
+    if (start === size && end - start >= LEAST_LOSS) this.#shrink((end - start) / 2)
+    this.#lost = NOTHING
+    if (this.#final !== null && found?.complete !== true) {
+      this.#final = null
+      throw new ClientError('ERR_RESPONSE', 'the server waits for more than all', {
+        transient: true,
+      })
     }
-    this.#isOurs = this.#remote.exists
-    this.#received = this.#remote.size
-    onPosition(this.#received)
-  }
-
-  /** All bytes were taken, but with a status that did not say that they are all. */
-  #checkFinal({ complete }: Remote): void {
-    if (this.#final === null || complete) return
-    this.#final = null
-    throw new ClientError('ERR_RESPONSE', 'all bytes are sent, but the server waits for more', {
-      transient: true,
-    })
+    const isKnown = this.#recognises(size, found)
+    const kept = isKnown ? found : await this.#inspect(found, connection)
+    this.#isOurs = kept !== null
+    this.received = kept?.size ?? 0
+    this.#reach = Math.max(this.received, isKnown ? this.#reach : 0)
+    this.#meter.start(this.received)
+    this.#remote = kept
+    return kept?.complete === true ? (this.#final ?? kept.response) : null
   }
 
   /** Whether what is there is what this client has left: nothing that it can't have brought. */
-  #recognises({ size, length }: Remote): boolean {
-    const { source } = this.#context
-    const isInReach = size >= this.#received && size <= this.#reach
-    const isFitting = length === null || source.size === null || length === source.size
-    return this.#isOurs && isInReach && isFitting
+  #recognises(size: number, found: Found | null): boolean {
+    // A browser may not have told all that has left. A stream could not be compared.
+    const isInReach = size >= this.received && (size <= this.#reach || this.#source.once)
+    const length = found?.length ?? this.#source.size
+    return this.#isOurs && isInReach && length === (this.#source.size ?? length)
   }
 
   /** Makes sure that what is there is the same file, or makes room for it. */
-  async #inspect(found: Remote, signal: AbortSignal): Promise<Remote> {
-    const { connection, source, options } = this.#context
-    const likeness = await abortable(compare(connection, found, source, signal), signal)
-    if (likeness === 'same' || (likeness === 'unknown' && this.#hasTried)) return found
-    if (options.overwrite === true) {
-      await removeResource(connection, found.etag, signal)
-      return NOTHING
+  async #inspect(found: Found | null, connection: Connection): Promise<Found | null> {
+    if (found === null) return null
+    const isAlike = await isSame(connection, found, this.#source)
+    if (isAlike ?? this.#hasTried) return found
+    if (this.#options.overwrite === true) {
+      await removeResource(connection, found.etag)
+      return null
     }
     const there = `the URL holds ${found.size} bytes`
-    if (likeness === 'different') {
-      throw new ClientError('ERR_DIFFERENT', `${there} of a different file`)
-    }
-    throw new ClientError('ERR_UNVERIFIED', `${there} that the server does not let be compared`)
+    if (isAlike === null) throw new ClientError('ERR_UNVERIFIED', `${there} that can't be compared`)
+    throw new ClientError('ERR_DIFFERENT', `${there} of a different file`)
   }
 
-  async #next(remote: Remote, signal: AbortSignal): Promise<Segment> {
-    const { source, options, digests } = this.#context
-    const start = remote.size
+  async #next(remote: Remote | null, { createHash, signal }: Connection): Promise<Segment> {
+    const source = this.#source
+    const isPut = this.#isPut
+    const start = isPut ? 0 : (remote?.size ?? 0)
     const data = await source.slice(start, this.#end(start))
-    const end = start + pieceSize(data)
+    const end = start + data.size
     const isLast = end === source.size
-    const message = encodeMessage({
-      start,
-      data,
-      completeLength: source.size,
-      contentType: remote.exists ? '' : (options.contentType ?? source.type),
-      reprDigest: isLast ? await digests?.whole(source, end, signal) : '',
-    })
-    const headers = {
-      'Content-Type': message.type,
-      ...conditions(remote),
-      ...(await digests?.fieldsFor(message.pieces)),
+    const digesting = this.#digest?.follow(source, end, signal)
+    // What goes wrong here comes up when the last segment needs the digest.
+    if (!isLast) void digesting?.catch(() => undefined)
+    else await digesting
+    const about = {
+      'Content-Type': remote === null ? (this.#options.contentType ?? source.type) : null,
+      'Repr-Digest': isLast ? this.#digest?.format() : null,
     }
-    return { ...message, start, end, isLast, headers }
+    const range = { 'Content-Range': contentRange(start, data.size, source.size) }
+    const head = isPut ? [] : [encodeHeader({ ...range, ...about })]
+    const headerSize = contentSize(head)
+    const body = [...head, data]
+    const isDigested = this.#options.contentDigest === true
+    const headers = {
+      ...(isPut ? about : { 'Content-Type': 'message/byteranges' }),
+      'If-None-Match': remote === null ? '*' : null,
+      'If-Match': remote?.etag,
+      'Content-Digest': isDigested ? await digestContent(createHash(), body) : null,
+    }
+    this.#hasTried ||= remote === null
+    const onProgress = (sent: number): void => {
+      const reach = Math.min(end, start + Math.max(0, sent - headerSize))
+      this.#lost = { start, end: reach }
+      this.#reach = Math.max(this.#reach, reach)
+      this.#meter.move(reach)
+    }
+    const message = { method: isPut ? 'PUT' : 'PATCH', headers, body, onProgress }
+    return { message, headerSize, start, end, isLast }
   }
 
   #end(start: number): number {
-    const { source, options } = this.#context
-    const end = start + this.#limit.size
-    if (source.size === null || end < source.size) return end
-    const hasDigest = options.reprDigest === true && !source.once
-    const last = hasDigest ? source.size - LAST_SEGMENT : source.size
-    return start < last ? last : source.size
+    const { size, once } = this.#source
+    const end = start + this.#limit
+    if (this.#isPut) return Infinity
+    if (size === null || end < size) return end
+    const last = this.#digest === null || once ? size : size - LAST_SEGMENT
+    return start < last ? last : size
   }
 
-  async #send(remote: Remote, segment: Segment, signal: AbortSignal): Promise<Response> {
-    const { connection, source, digests, onProgress } = this.#context
-    const { start, end, headerSize, headers } = segment
-    if (!remote.exists) this.#hasTried = true
-    // What goes wrong here comes up when the last segment needs the digest.
-    if (!segment.isLast) void digests?.follow(source, end, signal).catch(() => undefined)
-    this.#limit.send(start)
-    return exchange(connection, {
-      method: 'PATCH',
-      headers,
-      body: segment.pieces,
-      signal,
-      onProgress: (sent) => {
-        const reach = Math.min(end, start + Math.max(0, sent - headerSize))
-        this.#limit.sent(reach - start)
-        this.#reach = Math.max(this.#reach, reach)
-        onProgress(reach)
-      },
-    })
-  }
-
-  async #accept(remote: Remote, segment: Segment, response: Response): Promise<Response | null> {
-    const { start, end, isLast } = segment
+  async #accept(
+    remote: Remote | null,
+    segment: Segment,
+    response: Response,
+  ): Promise<Response | null> {
+    const { message, end, isLast } = segment
+    const { status } = response
     const isGuess = this.#isGuess
     this.#isGuess = false
-    this.#limit.answered()
-    if (response.status === 412 && isGuess) return null
+    this.#lost = NOTHING
+    if (status === 412 && isGuess) return null
     if (!response.ok) {
-      const error = await responseError('PATCH', response, isConflict(remote, response))
-      if (response.status !== 413) throw error
-      if (this.#limit.refuse(end - start, segment.headerSize, error.problem)) return null
+      const isConflict = status === 412 || (remote !== null && isMissing(response))
+      const isPassing = isConflict || isTransient(response)
+      const error = await responseError(message.method, response, isPassing)
+      if (this.#yields(segment, error)) return null
       throw error
     }
     this.#isOurs = true
-    this.#received = end
+    this.received = end
     this.#reach = Math.max(this.#reach, end)
-    this.#context.onProgress(end)
+    this.#meter.move(end)
     if (!isLast) {
-      const etag = strongTag(response)
-      this.#remote = { ...remote, exists: true, size: end, etag, response }
+      this.#remote = { size: end, etag: strongTag(response) }
       return null
     }
     // 202 and 299 do not tell that all is there, but an app may have chosen them to: ask.
-    if (response.status !== 202 && response.status < 209) return response
+    if (status !== 202 && status < 209) return response
     this.#final = response
     return null
   }
-}
 
-/** `If-None-Match: *` creates; `If-Match` goes on where nobody else has written meanwhile. */
-function conditions({ exists, etag }: Remote): Readonly<Record<string, string>> {
-  if (!exists) return { 'If-None-Match': '*' }
-  return etag === null ? {} : { 'If-Match': etag }
-}
+  /** Remembers for the rest of the upload what may get through. */
+  #shrink(size: number): void {
+    this.#limit = Math.min(this.#limit, Math.floor(size), USUAL_SEGMENT)
+  }
 
-/**
- * Whether asking anew can resolve what the server has against a segment: the resource was created or
- * has grown meanwhile (412), or it is gone (404).
- */
-function isConflict(remote: Remote, response: Response): boolean {
-  const { status } = response
-  return isTransient(response) || status === 412 || (remote.exists && [404, 410].includes(status))
+  /** Whether something smaller, or a `PUT`, can go where this segment was refused. */
+  #yields({ start, end, headerSize, isLast }: Segment, { status, problem }: ClientError): boolean {
+    if (this.#isPut) return false
+    if (status === 413) {
+      const told = Number(problem?.['limit']) - headerSize
+      const size = end - start
+      // A limit that this segment kept to is not the one that was meant.
+      this.#shrink(told < size ? told : size / 2)
+      return this.#limit > 0
+    }
+    // What a server says that knows no PATCH, or not this kind of it.
+    const isPutable = !this.#source.once || (start === 0 && isLast)
+    this.#isPut = isPutable && [405, 415, 501].includes(status ?? 0)
+    return this.#isPut
+  }
 }

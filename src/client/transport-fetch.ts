@@ -3,50 +3,63 @@
  * service workers: there browsers stream over HTTP/2 only, and the content goes as one Blob.
  */
 import { sourceError } from './byte-source.ts'
-import { blobOf, MAX_ANSWER, toResponse, type Piece, type Transport } from './transport.ts'
+import { MAX_ANSWER, toResponse } from './transport.ts'
+import type { Piece, Transport, TransportRequest } from './transport.ts'
+
+interface Content {
+  readonly body: Blob | ReadableStream<Uint8Array> | null
+  readonly duplex?: 'half'
+}
 
 /** Sends a request with the platform's `fetch`. */
 export const fetchTransport: Transport = async (request) => {
-  const { method, url, headers, body, credentials, signal, onAnswer } = request
+  const { url, onMove } = request
   // An old answer from a cache would be taken for what is there now.
-  const init = { method, headers, credentials, signal, cache: 'no-store' as const }
-  if (body.length > 0 && !('ServiceWorkerGlobalScope' in globalThis)) {
-    const { fetchStreaming } = await import('./fetch-streaming.ts')
-    return fetchStreaming(request, async (stream) => send({ ...init, ...stream }))
-  }
-  return send(body.length === 0 ? init : { ...init, body: toBlob(body) })
-
-  async function send(options: RequestInit): Promise<Response> {
-    const response = await fetch(url, options)
-    onAnswer()
-    return toResponse(response.status, response.headers, await readAnswer(response, onAnswer))
-  }
+  const init = { ...request, cache: 'no-store' as const, ...content(request) }
+  const response = await fetch(url, init)
+  onMove()
+  // What is longer than any answer of use is not read to its end.
+  const stream = response.body && counted(response.body, () => onMove(), MAX_ANSWER)
+  return toResponse(response.status, response.headers, await new Response(stream).blob())
 }
 
-/** Puts pieces together, of which none may be a platform's own. */
+function content({ body, onMove }: TransportRequest): Content {
+  if (body.length === 0) return { body: null }
+  const blob = toBlob(body)
+  if ('ServiceWorkerGlobalScope' in globalThis) {
+    // Nobody tells how far it is: the time of the server begins at once.
+    onMove(blob.size)
+    return { body: blob }
+  }
+  return { body: counted(blob.stream(), onMove, Infinity), duplex: 'half' }
+}
+
+/** The stream, up to the chunk that exceeds `limit`; `note` is told of bytes when they have left. */
+function counted(
+  stream: ReadableStream<Uint8Array>,
+  note: (size: number) => void,
+  limit: number,
+): ReadableStream<Uint8Array> {
+  let size = 0
+  const counter = new TransformStream<Uint8Array, Uint8Array>({
+    transform: (chunk, controller) => {
+      // Another chunk is wanted only when the last one is on its way.
+      note(size)
+      size += chunk.byteLength
+      controller.enqueue(chunk)
+      if (size > limit) controller.terminate()
+    },
+    flush: () => note(size),
+  })
+  return stream.pipeThrough(counter)
+}
+
+/** Puts pieces together without reading them. */
 export function toBlob(pieces: readonly Piece[]): Blob {
-  return blobOf(
+  return new Blob(
     pieces.map((piece) => {
-      if (piece instanceof Uint8Array || piece instanceof Blob) return piece
-      throw sourceError('files by path need partial-upload/client/node')
+      if (piece instanceof Blob) return piece
+      throw sourceError('no Blob')
     }),
   )
-}
-
-async function readAnswer(
-  { body }: Response,
-  onAnswer: () => void,
-): Promise<readonly Uint8Array[]> {
-  const chunks: Uint8Array[] = []
-  if (body === null) return chunks
-  const reader: ReadableStreamDefaultReader<Uint8Array> = body.getReader()
-  for (let size = 0; size <= MAX_ANSWER;) {
-    const { done, value } = await reader.read()
-    if (done) return chunks
-    onAnswer()
-    chunks.push(value)
-    size += value.byteLength
-  }
-  await reader.cancel()
-  return chunks
 }

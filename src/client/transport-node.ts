@@ -9,7 +9,6 @@ import {
   MAX_ANSWER,
   contentSize,
   toResponse,
-  type Piece,
   type Transport,
   type TransportRequest,
 } from './transport.ts'
@@ -78,17 +77,17 @@ function requestOptions(
 }
 
 async function sendContent(req: http.ClientRequest, request: TransportRequest): Promise<void> {
-  const { body, onProgress } = request
+  const { body, onMove } = request
   const writer = new ContentWriter(req)
   if (req.hasHeader('expect')) await untilContinue(req)
   let sent = 0
   for (const piece of body) {
-    for await (const chunk of readPiece(piece)) {
+    for await (const chunk of piece.stream()) {
       for (let at = 0; at < chunk.byteLength; at += WRITE_SIZE) {
         const slice = chunk.subarray(at, at + WRITE_SIZE)
         if (!(await writer.write(slice))) return
         sent += slice.byteLength
-        onProgress(sent)
+        onMove(sent)
       }
     }
   }
@@ -141,14 +140,9 @@ class ContentWriter {
   }
 }
 
-async function* readPiece(piece: Piece): AsyncGenerator<Uint8Array, void, undefined> {
-  if (piece instanceof Uint8Array) yield piece
-  else yield* piece.stream()
-}
-
 async function readAnswer(
   answer: http.IncomingMessage,
-  { onAnswer }: TransportRequest,
+  { onMove }: TransportRequest,
 ): Promise<Response> {
   const headers = new Headers()
   for (const [name, values = []] of Object.entries(answer.headersDistinct)) {
@@ -156,13 +150,13 @@ async function readAnswer(
   }
   const chunks: Uint8Array[] = []
   let size = 0
-  onAnswer()
+  onMove()
   for await (const chunk of answer) {
     if (!(chunk instanceof Uint8Array)) continue
-    onAnswer()
+    onMove()
     chunks.push(chunk)
     size += chunk.byteLength
     if (size > MAX_ANSWER) break
   }
-  return toResponse(answer.statusCode ?? 0, headers, chunks)
+  return toResponse(answer.statusCode ?? 0, headers, new Blob(chunks))
 }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 
 import { connect, exchange } from '../../src/client/exchange.ts'
-import { resolveOptions } from '../../src/client/options.ts'
+import { createSha256 } from '../../src/client/sha256.ts'
 import type { Platform, TransportRequest } from '../../src/client/transport.ts'
 
 test('hears nothing more of a request that has failed, and waits for nothing', async () => {
@@ -15,22 +15,21 @@ test('hears nothing more of a request that has failed, and waits for nothing', a
       }
     },
   }
-  let late: TransportRequest['onProgress'] = () => undefined
+  let late: TransportRequest['onMove'] = () => undefined
   const platform: Platform = {
-    transport: ({ onProgress }) => {
-      late = onProgress
+    transport: ({ onMove }) => {
+      late = onMove
       return Promise.reject(new Error('reset'))
     },
-    createHash: () => Promise.reject(new Error('not asked for')),
+    createHash: createSha256,
   }
   const sent: number[] = []
   const message = {
     method: 'PATCH',
-    signal: new AbortController().signal,
     onProgress: (count: number) => sent.push(count),
   }
 
-  const connection = connect('http://127.0.0.1/a', resolveOptions({ clock }), platform)
+  const connection = connect('http://127.0.0.1/a', { clock }, platform)
   await expect(exchange(connection, message)).rejects.toMatchObject({ code: 'ERR_NETWORK' })
   late(3)
 

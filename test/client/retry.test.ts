@@ -8,7 +8,7 @@ const [, { ClientError, upload, status, remove }] = CLIENTS[0]
 describe('a failed request', () => {
   const bench = useBench()
 
-  test.each([408, 425, 429, 500, 502, 503, 504, 507])('is sent again after a %i', async (code) => {
+  test.each([408, 425, 429, 500, 502, 503, 504])('is sent again after a %i', async (code) => {
     bench.proxy.fail('HEAD', { kind: 'answer', status: code })
     bench.proxy.fail('PATCH', { kind: 'answer', status: code })
 
@@ -18,7 +18,7 @@ describe('a failed request', () => {
     expect(bench.clock.waits).toHaveLength(2)
   })
 
-  test.each([400, 401, 403, 404, 405, 409, 415, 422, 428, 501])(
+  test.each([400, 401, 403, 404, 409, 422, 423, 428, 505, 507])(
     'is not sent again after a %i',
     async (code) => {
       const body = JSON.stringify({ code: 'ERR_X', title: 'No', detail: 'not so' })
@@ -51,9 +51,9 @@ describe('a failed request', () => {
     },
   )
 
-  test('is sent again after a 409 that says when', async () => {
+  test.each([409, 423, 507])('is sent again after a %i that says when', async (code) => {
     const headers = { 'Retry-After': '1' }
-    bench.proxy.fail('PATCH', { kind: 'answer', status: 409, headers })
+    bench.proxy.fail('PATCH', { kind: 'answer', status: code, headers })
 
     const response = await upload(bench.url, FILE, bench.options).done
 
@@ -272,8 +272,8 @@ describe('options', () => {
   test.each([
     [{ retries: -1 }, /retries/],
     [{ minDelay: Number.NaN }, /minDelay/],
-    [{ segmentSize: 0 }, /segmentSize/],
-    [{ compareSize: 2 ** 20 }, /compareSize/],
+    [{ segmentSize: -1 }, /segmentSize/],
+    [{ compareSize: -1 }, /compareSize/],
   ])('%j is refused at once', (options, message) => {
     expect(() => upload('http://localhost/', FILE, options)).toThrow(message)
   })

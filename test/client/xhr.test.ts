@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 
+import { createSha256 } from '../../src/client/sha256.ts'
 import { sourceOpener, type Source } from '../../src/client/source.ts'
 import { xhrTransport } from '../../src/client/transport-xhr.ts'
 import { startUpload } from '../../src/client/upload.ts'
@@ -16,10 +17,7 @@ describe('upload over XMLHttpRequest', () => {
   afterEach(() => vi.unstubAllGlobals())
 
   function upload(source: Source, options: UploadOptions = {}) {
-    const platform = {
-      transport: xhrTransport,
-      createHash: async () => (await import('../../src/client/sha256.ts')).createSha256(),
-    }
+    const platform = { transport: xhrTransport, createHash: createSha256 }
     const all = { ...bench.options, ...options }
     return startUpload(bench.url, sourceOpener(source), all, platform)
   }

@@ -31,13 +31,13 @@ export class FakeXhr extends EventTarget {
     const headers = { ...this.#headers, 'Content-Length': body.size }
     const req = http.request(this.#url, { method: this.#method, headers, agent: false })
     this.#req = req
-    req.on('error', () => this.#end('error'))
+    req.on('error', () => this.#end())
     req.on('response', (answer) => void this.#receive(answer))
     void this.#write(req, body)
   }
 
   abort(): void {
-    this.#end('abort')
+    this.#end()
     this.#req?.destroy()
   }
 
@@ -55,19 +55,18 @@ export class FakeXhr extends EventTarget {
 
   async #receive(answer: http.IncomingMessage): Promise<void> {
     const chunks: Buffer[] = []
-    this.dispatchEvent(new Event('progress'))
     for await (const chunk of answer) chunks.push(chunk as Buffer)
     this.#answer = answer
     this.status = answer.statusCode ?? 0
-    this.response = Uint8Array.from(Buffer.concat(chunks)).buffer
-    this.#end('load')
+    this.response = new Blob(chunks)
+    this.#end()
   }
 
   #ended = false
 
-  #end(type: string): void {
+  #end(): void {
     if (this.#ended) return
     this.#ended = true
-    this.dispatchEvent(new Event(type))
+    this.dispatchEvent(new Event('loadend'))
   }
 }

@@ -16,6 +16,11 @@ export interface AcquireOptions {
 export interface Lock {
   /** A newcomer takes over: the holder is to stop reading its client, keep or roll back, and release. */
   readonly isRevoked: boolean
+  /**
+   * The right has gone to another process, since this one stood still for too long: the holder is to
+   * write nothing more. Looked at before every change; a locker that never loses one leaves it out.
+   */
+  readonly isLost?: boolean
   /** Sets what is called, once, when the lock is revoked. */
   onRevoke(listener: () => void): void
   /** Tells that the holder waits for its client from now on; only then can it count as stalled. */

@@ -58,6 +58,7 @@ export async function asOnlyWriter<T>(
     lock.onRevoke(() => request.stop(interrupted()))
     return await work(lock)
   } catch (error) {
+    if (lock.isLost === true) throw interrupted()
     throw isFull(error) ? await withReceived(error, request.key, storage) : error
   } finally {
     lock.release()

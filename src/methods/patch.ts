@@ -80,6 +80,7 @@ export async function patch(
         transaction,
         replace: false,
         initial: initialState(incoming),
+        isLost: () => lock.isLost === true,
       })
       const outcome = await apply(incoming, writer, lock, request, context)
       const applied = appliedTransaction(preferred, writer.transaction)

@@ -51,7 +51,12 @@ export async function put(
       reprDigest,
       owner: request.owner,
     }
-    const writer = await context.storage.openWriter(key, { transaction, replace: true, initial })
+    const writer = await context.storage.openWriter(key, {
+      transaction,
+      replace: true,
+      initial,
+      isLost: () => lock.isLost === true,
+    })
     const outcome = await replace(content.body, initial, writer, lock, request, context)
     const applied = appliedTransaction(preferred, writer.transaction)
     return writeResponse(outcome, settings, applied)

@@ -52,6 +52,11 @@ export interface OpenWriterOptions {
   readonly replace: boolean
   /** What a resource that this write creates has, should it not reach `commit`. */
   readonly initial: ResourceState
+  /**
+   * Tells whether the caller has lost the key's lock to another process. From then on the writer
+   * changes nothing: `write`, `truncate` and `commit` throw, `keep` and `rollback` only end it.
+   */
+  readonly isLost?: () => boolean
 }
 
 /**

@@ -170,9 +170,10 @@ export class AtomicWriter implements Writer {
     if (this.#copy === null && source?.kind === 'complete') return this.#relabel(source, state)
     if (this.#copy === null && source?.kind === 'incomplete') {
       const data = { name: source.record.data, file: await this.#current() }
-      return publish(this.#site, data, state, this.#record)
+      return publish(this.#site, this.#hold, data, state, this.#record)
     }
-    return publish(this.#site, this.#copy ?? (await this.#makeCopy(0)), state, this.#record)
+    const data = this.#copy ?? (await this.#makeCopy(0))
+    return publish(this.#site, this.#hold, data, state, this.#record)
   }
 
   /** Another state for the same bytes, which stay where they are. */

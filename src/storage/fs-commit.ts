@@ -72,9 +72,11 @@ export function changedMeanwhile(): Error {
  * point of no return: from there on the version is found in the hidden folder until it has moved.
  *
  * @throws UploadError `ERR_KEY_CONFLICT`
+ * @throws Error when the hold is lost.
  */
 export async function publish(
   site: Site,
+  hold: Hold,
   data: DataFile,
   state: ResourceState,
   old: FsRecord | null,
@@ -88,6 +90,8 @@ export async function publish(
     if (durability === 'now') await data.file.sync()
     const stat = await data.file.stat({ bigint: true })
     const record = { ...newRecord(place, data.name, state), published: identity(stat) }
+    // An fsync can take longer than a lock lives.
+    if (hold.lost) throw changedMeanwhile()
     await replaceRecord(place, old, record, durability, () => move(place, data.name))
     if (durability === 'now') await syncMove(place, grown)
     if (old !== null && old.data !== data.name) await discard(hiddenPath(place, old.data))

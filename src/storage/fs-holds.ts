@@ -14,9 +14,9 @@ export interface Hold {
 export class Holds {
   readonly #holds = new Map<string, Set<Hold>>()
 
-  /** Begins to hold. */
-  take(name: string, size: number): Hold {
-    const hold: Hold = { name, size, lost: false }
+  /** Begins to hold. `isLost` tells of a loss that this process has no part in. */
+  take(name: string, size: number, isLost = (): boolean => false): Hold {
+    const hold = createHold(name, size, isLost)
     const others = this.#holds.get(name)
     if (others === undefined) this.#holds.set(name, new Set([hold]))
     else others.add(hold)
@@ -40,5 +40,20 @@ export class Holds {
     for (const hold of this.#holds.get(name) ?? []) {
       if (hold !== except && hold.size > position) hold.lost = true
     }
+  }
+}
+
+function createHold(name: string, size: number, isLost: () => boolean): Hold {
+  let lost = false
+  return {
+    name,
+    size,
+    get lost() {
+      lost ||= isLost()
+      return lost
+    },
+    set lost(value) {
+      lost = value
+    },
   }
 }

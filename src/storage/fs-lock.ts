@@ -1,16 +1,17 @@
 /**
- * Locks that hold between the processes of one machine, beside the files that they protect: a link
- * for each lock, which names its owner, and whose time the owner renews while it lives.
+ * Locks that hold between the processes of one machine, beside the files that they protect: a chain of
+ * links for each (`fs-lock-link.ts`), which its owner renews, and calls for an owner to make way.
  */
 
-import { createHash, randomUUID } from 'node:crypto'
-import { readlinkSync, unlinkSync } from 'node:fs'
-import { lstat, lutimes, mkdir, readlink, rmdir, symlink, unlink } from 'node:fs/promises'
-import { hostname } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { createHash } from 'node:crypto'
+import { mkdir, readdir } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
 import { UploadError } from '../errors.ts'
 import { memoryLocker, type AcquireOptions, type Lock, type Locker } from '../lock.ts'
-import { errorCode, ifThere } from './fs-io.ts'
+import { errorCode } from './fs-io.ts'
+import { answerCalls, call } from './fs-lock-call.ts'
+import { chainOf, remove, takeFree, takeOver, type OwnLink } from './fs-lock-link.ts'
+import { Watch } from './fs-lock-watch.ts'
 import { HIDDEN } from './fs-place.ts'
 
 /** Where the locks are. */
@@ -19,22 +20,20 @@ export interface FsLockerOptions {
   readonly directory: string
 }
 
-/** How often an owner shows that it lives, in milliseconds. */
-const HEARTBEAT = 1000
-/** An owner that has not shown it for so long, in milliseconds, is dead. */
-const LIFE = 5000
-/** How often a newcomer looks whether another process has let go, in milliseconds. */
-const INTERVAL = 50
-
-/** Where a process number means the same process: two containers may share a host's name. */
-const HOST = `${hostname()}/${processNamespace()}`
+/** How often an owner looks whether another process calls for its lock, in milliseconds. */
+const LOOK = 250
+/** After how many looks it shows that it lives. */
+const LOOKS_PER_SIGN = 4
+/** Pauses between two looks of a newcomer, in milliseconds: each is twice as long as the last. */
+const FIRST_PAUSE = 10
+const LONGEST_PAUSE = 200
 
 /**
  * Gives locks to several processes of one machine that share one `fsStorage`.
  *
- * A newcomer takes over from a stalled writer of its own process; where another process writes, it
- * waits and then gets 409 `ERR_LOCKED` with `Retry-After`. The lock of a process that was killed is
- * taken at once, that of one on another host of a shared file system after 5 s.
+ * A newcomer takes over from a stalled writer in any of them. The lock of a process that was killed is
+ * taken at once, that of one that merely stands still, never. An owner that can't be seen, since it is
+ * in another container or on another machine, is dead after 5 s without a sign of life.
  *
  * @throws TypeError when the option is wrong.
  */
@@ -42,137 +41,187 @@ export function fsLocker({ directory }: FsLockerOptions): Locker {
   if (typeof directory !== 'string' || directory === '') {
     throw new TypeError(`directory must be a path, not ${JSON.stringify(directory)}`)
   }
-  const folder = join(resolve(directory), HIDDEN, 'locks')
-  const local = memoryLocker()
-  return {
-    async acquire(key, options) {
-      const lock = await local.acquire(key, options)
-      const path = join(folder, createHash('sha256').update(key).digest('base64url'))
-      try {
-        return withLink(lock, await acquireLink(path, options))
-      } catch (error) {
-        lock.release()
-        throw error
-      }
-    },
+  return new FsLocker(resolve(directory))
+}
+
+/** A lock that this process has. */
+interface Held {
+  readonly key: string
+  readonly link: OwnLink
+}
+
+class FsLocker implements Locker {
+  readonly #root: string
+  readonly #locks: string
+  readonly #calls: string
+  /** Of several requests of this process, one at a time goes for the link. */
+  readonly #local = memoryLocker()
+  readonly #watch = new Watch()
+  /** By the name of the lock. */
+  readonly #held = new Map<string, Held>()
+  /** Links that could not be removed. */
+  readonly #left = new Set<OwnLink>()
+  #prepared: Promise<void> | null = null
+  #heart: NodeJS.Timeout | null = null
+  #looks = 0
+
+  constructor(root: string) {
+    this.#root = root
+    this.#locks = join(root, HIDDEN, 'locks')
+    this.#calls = join(root, HIDDEN, 'calls')
   }
-}
 
-/** A link that this process owns. */
-interface Link {
-  readonly path: string
-  /** What it points to: host, process and a random part. */
-  readonly owner: string
-}
-
-/** The links that this process owns and keeps alive. */
-const owned = new Set<Link>()
-let heart: NodeJS.Timeout | null = null
-
-function withLink(lock: Lock, link: Link): Lock {
-  owned.add(link)
-  heart ??= setInterval(beat, HEARTBEAT).unref()
-  return {
-    ...lock,
-    get isRevoked() {
-      return lock.isRevoked
-    },
-    release: () => {
-      if (owned.delete(link)) removeOwn(link)
-      if (owned.size === 0 && heart !== null) clearInterval(heart)
-      if (owned.size === 0) heart = null
+  async acquire(key: string, options: AcquireOptions): Promise<Lock> {
+    const deadline = performance.now() + options.wait
+    const lock = await this.#local.acquire(key, options)
+    const name = createHash('sha256').update(key).digest('base64url')
+    try {
+      const link = await this.#waitForLink(name, options, deadline)
+      return this.#hold(name, { key, link }, lock)
+    } catch (error) {
       lock.release()
-    },
+      throw error
+    }
   }
-}
 
-/** A link that can't be renewed is gone, or will count as dead: nobody could act on the error. */
-function beat(): void {
-  const now = new Date()
-  for (const { path } of owned) void lutimes(path, now, now).catch(() => {})
-}
-
-/** At once, so that the next writer of this process does not meet it. */
-function removeOwn({ path, owner }: Link): void {
-  try {
-    if (readlinkSync(path) === owner) unlinkSync(path)
-  } catch (error) {
-    if (errorCode(error) !== 'ENOENT') throw error
+  async #waitForLink(
+    name: string,
+    { wait, stall }: AcquireOptions,
+    deadline: number,
+  ): Promise<OwnLink> {
+    let endCall = (): void => undefined
+    try {
+      for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
+        const link = await this.#take(name)
+        if (link !== null) return link
+        const left = deadline - performance.now()
+        if (left <= 0) throw locked(wait)
+        if (pause === FIRST_PAUSE) endCall = await call(this.#calls, name, stall)
+        await new Promise((done) => setTimeout(done, Math.min(pause, left)))
+      }
+    } finally {
+      endCall()
+    }
   }
-}
 
-async function acquireLink(path: string, { wait }: AcquireOptions): Promise<Link> {
-  const link = { path, owner: `${HOST} ${process.pid} ${randomUUID()}` }
-  const deadline = performance.now() + wait
-  while (!(await isMade(link))) {
-    if (await recover(path)) continue
-    if (performance.now() >= deadline) throw locked(wait)
-    await new Promise((done) => setTimeout(done, INTERVAL))
+  /** Takes a lock that is free, or whose owner is dead; null if it is neither. */
+  async #take(name: string): Promise<OwnLink | null> {
+    const path = join(this.#locks, name)
+    const link = await this.#takeFree(path)
+    if (link !== null) return link
+    const chain = await chainOf(path)
+    const last = chain.at(-1)
+    if (last !== undefined && !(await this.#watch.isDead(path, last))) return null
+    this.#watch.forget(path)
+    return takeOver(path, chain)
   }
-  return link
-}
 
-async function isMade({ path, owner }: Link): Promise<boolean> {
-  try {
-    await symlink(owner, path)
-    return true
-  } catch (error) {
-    const code = errorCode(error)
-    if (code === 'EEXIST') return false
-    if (code !== 'ENOENT') throw error
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-    return isMade({ path, owner })
+  async #takeFree(path: string): Promise<OwnLink | null> {
+    await this.#prepare()
+    try {
+      return await takeFree(path)
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT') throw error
+      // Not the root: where that is gone, a disk may be.
+      await this.#makeFolders()
+      return takeFree(path)
+    }
   }
-}
 
-/**
- * Removes the link of a dead owner; false if it lives. Only who has made the guard directory may
- * remove the link of another, and looks again before: two newcomers can't take one for dead twice.
- */
-async function recover(path: string): Promise<boolean> {
-  if (!(await isDead(path))) return false
-  const guard = `${path}.recovery`
-  try {
-    await mkdir(guard)
-  } catch (error) {
-    if (errorCode(error) !== 'EEXIST') throw error
-    const found = await ifThere(lstat(guard))
-    if (found !== null && isOld(found.mtimeMs)) await ifThere(rmdir(guard))
-    return false
+  /** Runs at the first call, and again after it has failed. */
+  async #prepare(): Promise<void> {
+    this.#prepared ??= this.#makeRoot()
+    try {
+      await this.#prepared
+    } catch (error) {
+      this.#prepared = null
+      throw error
+    }
   }
-  try {
-    if (await isDead(path)) await ifThere(unlink(path))
-    return true
-  } finally {
-    await ifThere(rmdir(guard))
+
+  async #makeRoot(): Promise<void> {
+    await mkdir(this.#root, { recursive: true })
+    await this.#makeFolders()
+    await this.#sweep()
   }
-}
 
-async function isDead(path: string): Promise<boolean> {
-  const owner = await ifThere(readlink(path))
-  const found = await ifThere(lstat(path))
-  if (owner === null || found === null) return false
-  const [host, pid] = owner.split(' ')
-  return isOld(found.mtimeMs) || (host === HOST && !isRunning(Number(pid)))
-}
-
-function isOld(mtimeMs: number): boolean {
-  return Date.now() - mtimeMs > LIFE
-}
-
-function processNamespace(): string {
-  try {
-    return readlinkSync('/proc/self/ns/pid')
-  } catch {
-    return '' // Only Linux has them.
+  async #makeFolders(): Promise<void> {
+    for (const path of [join(this.#root, HIDDEN), this.#locks]) {
+      await mkdir(path, { mode: 0o700 }).catch((error: unknown) => {
+        if (errorCode(error) !== 'EEXIST') throw error
+      })
+    }
   }
-}
 
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch (error) {
-    return errorCode(error) !== 'ESRCH'
+  /** Frees the locks of the dead, and removes links that lead nowhere. What it can't do, it leaves. */
+  async #sweep(): Promise<void> {
+    for (const file of await readdir(this.#locks)) await this.#tidy(file).catch(() => {})
+  }
+
+  async #tidy(file: string): Promise<void> {
+    const [name = ''] = file.split('.')
+    const lock = join(this.#locks, name)
+    const chain = await chainOf(lock)
+    const last = chain.at(-1)
+    if (!chain.some(({ path }) => path === join(this.#locks, file))) {
+      remove(join(this.#locks, file))
+    } else if (last !== undefined && (await this.#watch.isDead(lock, last))) {
+      const link = await takeOver(lock, chain)
+      link?.release()
+    }
+  }
+
+  #hold(name: string, held: Held, lock: Lock): Lock {
+    this.#held.set(name, held)
+    this.#heart ??= setInterval(() => this.#beat(), LOOK).unref()
+    return {
+      ...lock,
+      get isRevoked() {
+        return lock.isRevoked
+      },
+      get isLost() {
+        return held.link.isLost
+      },
+      release: () => {
+        if (this.#held.get(name) !== held) return
+        this.#held.delete(name)
+        this.#letGo(held.link)
+        lock.release()
+      },
+    }
+  }
+
+  #beat(): void {
+    this.#looks += 1
+    for (const link of this.#left) this.#letGo(link)
+    // No error could be acted on: a link that can't be renewed is gone, or counts as dead.
+    if (this.#looks % LOOKS_PER_SIGN === 0) {
+      for (const { link } of this.#held.values()) void link.renew().catch(() => {})
+    }
+    void answerCalls(this.#calls, (name, stall) => this.#makeWay(name, stall)).catch(() => {})
+  }
+
+  /** As a newcomer of this process that does not wait would: it revokes a holder that has stalled. */
+  #makeWay(name: string, stall: number): void {
+    const held = this.#held.get(name)
+    if (held === undefined) return
+    void this.#local.acquire(held.key, { wait: 0, stall }).then(
+      (lock) => lock.release(),
+      () => {}, // The holder is alive.
+    )
+  }
+
+  /** What can't be removed now is tried again: others see that this process lives, and would wait. */
+  #letGo(link: OwnLink): void {
+    try {
+      link.release()
+      this.#left.delete(link)
+    } catch {
+      this.#left.add(link)
+    }
+    if (this.#held.size + this.#left.size > 0 || this.#heart === null) return
+    clearInterval(this.#heart)
+    this.#heart = null
   }
 }
 

@@ -174,7 +174,7 @@ export class PersistWriter implements Writer {
   async #finish(file: FileHandle, state: ResourceState): Promise<ResourceInfo> {
     await this.#assertCurrent()
     this.#stamp = null
-    return publish(this.#site, { name: this.#data, file }, state, this.#record)
+    return publish(this.#site, this.#hold, { name: this.#data, file }, state, this.#record)
   }
 
   async #advance(file: FileHandle, state: ResourceState): Promise<ResourceInfo> {

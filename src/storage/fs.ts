@@ -110,7 +110,7 @@ async function prepare(directory: string, holds: Holds): Promise<Folders> {
 
 async function openWriter(site: Site, options: OpenWriterOptions): Promise<Writer> {
   // Held from before the first look on, so that no change by another writer is missed.
-  const hold = site.holds.take(site.place.hash, Infinity)
+  const hold = site.holds.take(site.place.hash, Infinity, options.isLost)
   try {
     return reportingFull(await reportFull(chooseWriter(site, hold, options)))
   } catch (error) {

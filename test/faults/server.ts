@@ -15,11 +15,12 @@ import type { Answer, Bytes } from '../wire/client.ts'
 import { stateOf } from '../wire/server.ts'
 import type { ChildOptions } from './child.ts'
 import { kill, removeBundles, startProcess } from './process.ts'
+import type { SharingOptions } from './sharing.ts'
 
 afterAll(removeBundles)
 
 /** How a server is started beyond its options. */
-export interface StartOptions extends ChildOptions {
+export interface StartOptions extends ChildOptions, Pick<SharingOptions, 'workers'> {
   /** The program in this folder; by default `child.ts`. */
   readonly entry?: string
   /** Shell commands that come before it, such as `ulimit`. */
@@ -32,12 +33,13 @@ export interface StartOptions extends ChildOptions {
 export class FaultServer {
   readonly port: number
   readonly pid: number
-  readonly #child: ChildProcess
+  /** What was started: the server, or what has started it. */
+  readonly child: ChildProcess
   readonly #connections = new Set<Connection>()
   #own: Connection | null = null
 
   private constructor(child: ChildProcess, port: number, pid: number) {
-    this.#child = child
+    this.child = child
     this.port = port
     this.pid = pid
   }
@@ -54,7 +56,7 @@ export class FaultServer {
   /** Ends the process at once, as a crash does. */
   async kill(): Promise<void> {
     for (const connection of this.#connections) connection.socket.destroy()
-    await kill(this.#child)
+    await kill(this.child)
   }
 
   async connect(): Promise<Connection> {

@@ -117,6 +117,8 @@ export class Gate {
   }
 
   #pass(line: Line, chunk: Buffer): void {
+    // What comes after the server has gone reaches nobody.
+    if (line.server.destroyed) return
     line.passed += chunk.byteLength
     this.#passed += chunk.byteLength
     if (!line.server.write(chunk)) line.client.pause()

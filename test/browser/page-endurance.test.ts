@@ -1,0 +1,72 @@
+/**
+ * One upload through all that can happen to it. `BROWSER_BYTES=500000000 OUTAGE=60000` make it as long
+ * as it is told in the README; it prints what it has counted then.
+ */
+import { setTimeout as wait } from 'node:timers/promises'
+
+import { expect, test } from 'vitest'
+
+import { describeInChromium, newContext } from './chromium.ts'
+import { Gate } from './gate.ts'
+import {
+  choose,
+  fileRow,
+  hashOf,
+  newFolder,
+  openPage,
+  PageServer,
+  says,
+  uploadRow,
+  writeRandom,
+} from './page-setup.ts'
+
+const SIZE = Number(process.env['BROWSER_BYTES'] ?? 100_000_000)
+/** How long the network is away, in milliseconds. */
+const OUTAGE = Number(process.env['OUTAGE'] ?? 1000)
+/** What may be lost with a connection: the buffers of the system on both sides of the gate, and Node's. */
+const IN_FLIGHT = 16_000_000
+
+describeInChromium('one upload', () => {
+  test('survives three kills of the server, an outage of the network and a reload', async () => {
+    const film = await writeRandom(await newFolder(), 'film.mp4', SIZE)
+    const server = await PageServer.start()
+    const gate = await Gate.to(server.port)
+    const context = await newContext()
+    const page = await openPage(gate.origin, context)
+    const row = uploadRow(page, 'film.mp4')
+    const begun = performance.now()
+
+    let held = gate.holdAfter(SIZE / 8)
+    await choose(page, film)
+    for (let kills = 0; kills < 3; kills += 1) {
+      await held
+      held = gate.holdAfter(SIZE / 8)
+      await server.kill()
+      gate.open()
+      await server.restart()
+    }
+    await held
+    await context.setOffline(true)
+    gate.cut()
+    await says(row, 'Waiting for the network')
+    await wait(OUTAGE)
+    held = gate.holdAfter(SIZE / 8)
+    gate.mend()
+    await context.setOffline(false)
+    await held
+    const reloaded = page.reload()
+    gate.open()
+    await reloaded
+    await says(fileRow(page, 'film.mp4'), '% arrived')
+    await choose(page, film)
+    await says(row, 'Complete', 300_000)
+
+    const twice = gate.passed - SIZE
+    if (SIZE >= 500_000_000) {
+      const seconds = ((performance.now() - begun) / 1000).toFixed(1)
+      console.log(`${SIZE} bytes in ${seconds} s; ${twice} more than that went to the server`)
+    }
+    expect(await hashOf(server.pathOf('film.mp4'))).toBe(await hashOf(film))
+    expect(twice).toBeLessThan(5 * IN_FLIGHT)
+  }, 600_000)
+})

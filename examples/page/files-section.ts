@@ -16,7 +16,6 @@ export class FilesSection {
   readonly #fold = find(this.#root, '.fold', HTMLButtonElement)
   readonly #outage = find(this.#root, '.outage', HTMLElement)
   readonly #empty = find(this.#root, '.empty', HTMLElement)
-  readonly #hint = find(this.#root, '.hint', HTMLElement)
   readonly #rows = new Map<string, FileRow>()
   readonly #listener: FileRowListener
   #isUnfolded = false
@@ -43,7 +42,6 @@ export class FilesSection {
     const shown = this.#isUnfolded ? others : others.slice(0, FIRST)
     this.#renderList(shown)
     this.#empty.hidden = others.length > 0
-    this.#hint.hidden = !shown.some(({ complete }) => !complete)
     this.#fold.hidden = others.length <= FIRST
     setText(this.#fold, this.#isUnfolded ? 'Show fewer' : `Show ${others.length - FIRST} more`)
     const size = others.reduce((sum, file) => sum + file.size, 0)

@@ -151,8 +151,10 @@ function summarise(items: readonly UploadItem[], rate: number | null): string {
   const parts = [`${done} of ${formatCount(items.length)} complete`]
   const { sent, size } = sumUp(items)
   if (size > 0) parts.push(formatPercent(sent, size))
-  if (rate !== null && rate >= 1 && sent < size) {
-    parts.push(`${formatSize(rate)}/s`, `${formatDuration((size - sent) / rate)} left`)
+  const active = sumUp(items.filter(({ isActive }) => isActive))
+  if (rate !== null && rate >= 1 && active.sent < active.size) {
+    const left = formatDuration((active.size - active.sent) / rate)
+    parts.push(`${formatSize(rate)}/s`, `${left} left`)
   }
   return parts.join(' · ')
 }

@@ -111,10 +111,11 @@ export function memoryLocker(): Locker {
 
 const LOCKERS = new WeakMap<object, Locker>()
 
-/** The locker of a storage for which the app gives none: all that use the storage object share it. */
-export function lockerOf(storage: object): Locker {
-  const locker = LOCKERS.get(storage) ?? memoryLocker()
-  LOCKERS.set(storage, locker)
+/** The locker of a storage for which the app gives none: all that store to the same place share it. */
+export function lockerOf(storage: { readonly lockScope?: object }): Locker {
+  const scope = storage.lockScope ?? storage
+  const locker = LOCKERS.get(scope) ?? memoryLocker()
+  LOCKERS.set(scope, locker)
   return locker
 }
 

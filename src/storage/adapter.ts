@@ -128,6 +128,8 @@ export interface Reader {
 
 /** A place where resources are stored, each under a key: a path such as `reports/2026.pdf`. */
 export interface StorageAdapter {
+  /** Storages that store to the same place have the same one, and share their locks in this process. */
+  readonly lockScope?: object
   /**
    * Tells the current version without a lock and without disturbing a writer; null if there is none.
    *

@@ -7,22 +7,16 @@
 import { constants, copyFile, open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import type { ResourceInfo, ResourceState, Writer } from './adapter.ts'
-import {
-  changedMeanwhile,
-  discard,
-  durabilityOf,
-  newRecord,
-  publish,
-  removePublished,
-  replaceRecord,
-  settle,
-} from './fs-commit.ts'
-import type { DataFile, Site } from './fs-commit.ts'
+import { discard, dropUpload, newRecord, publish, replaceRecord } from './fs-commit.ts'
 import type { Hold } from './fs-holds.ts'
-import { FileReader, totalLength, writeAll } from './fs-io.ts'
-import { hiddenPath, newDataName } from './fs-place.ts'
+import { FileReader, READ, READ_WRITE, totalLength, writeAll } from './fs-io.ts'
+import { hiddenPath, inHidden, newDataName } from './fs-place.ts'
 import { formatRecord, sameState, writeRecord } from './fs-record.ts'
 import type { FsRecord } from './fs-record.ts'
+import { distrust, removePublished, settle } from './fs-repair.ts'
+import { changedMeanwhile, durabilityOf, syncData } from './fs-site.ts'
+import type { DataFile, Site } from './fs-site.ts'
+import { Turn } from './fs-turn.ts'
 import { completeInfo, find, incompleteInfo } from './fs-version.ts'
 import type { Complete, Found, Incomplete } from './fs-version.ts'
 
@@ -34,7 +28,7 @@ export class AtomicWriter implements Writer {
   readonly base: ResourceInfo | null
   readonly transaction = 'atomic'
   readonly #site: Site
-  readonly #hold: Hold
+  readonly #turn: Turn
   readonly #found: Found
   /** What the write begins with; null for nothing. */
   readonly #source: Incomplete | Complete | null
@@ -47,13 +41,12 @@ export class AtomicWriter implements Writer {
   #pinned: FileHandle | null = null
   #copy: DataFile | null = null
   #size: number
-  #ended = false
 
   /** Takes over `hold`, which tells when another writer has changed the resource. */
   constructor(site: Site, hold: Hold, found: Found, start: 'base' | 'empty') {
     this.base = found.kind === 'absent' ? null : found.info
     this.#site = site
-    this.#hold = hold
+    this.#turn = new Turn(site, hold)
     this.#found = found
     this.#source = start === 'empty' || found.kind === 'absent' ? null : found
     this.#record = found.kind === 'absent' ? null : found.record
@@ -62,7 +55,7 @@ export class AtomicWriter implements Writer {
   }
 
   async write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
-    this.#assertUsable()
+    this.#turn.assert()
     const length = totalLength(chunks)
     if (length === 0) return
     const file = await this.#target(position, this.#size)
@@ -77,7 +70,7 @@ export class AtomicWriter implements Writer {
   }
 
   async truncate(size: number): Promise<void> {
-    this.#assertUsable()
+    this.#turn.assert()
     if (size < 0 || size > this.#size) throw new RangeError(`size ${size} is out of range`)
     if (size === this.#size) return
     const file = await this.#target(size, size)
@@ -90,9 +83,9 @@ export class AtomicWriter implements Writer {
   }
 
   async commit(state: ResourceState): Promise<ResourceInfo> {
-    this.#assertUsable()
+    this.#turn.assert()
     await this.#assertCurrent()
-    this.#claim()
+    this.#turn.claim()
     const info = state.complete ? await this.#finish(state) : await this.#advance(state)
     await this.#end()
     return info
@@ -103,11 +96,10 @@ export class AtomicWriter implements Writer {
   }
 
   async rollback(): Promise<void> {
-    if (this.#ended) return
+    if (this.#turn.hasEnded) return
     try {
-      if (this.#copy !== null) await discard(hiddenPath(this.#site.place, this.#copy.name))
-      if (this.#pinned === null || this.#record === null || this.#hold.lost) return
-      await settle(this.#site.place, this.#pinned, this.#record)
+      if (this.#copy !== null) await dropUpload(this.#site, this.#copy.name)
+      if (this.#pinned !== null && !this.#turn.isLost) await this.#unpin(this.#pinned)
     } finally {
       await this.#end()
     }
@@ -124,8 +116,8 @@ export class AtomicWriter implements Writer {
   /** Lets the data file grow without anybody seeing it, not even after a crash. */
   async #pin({ path, record, info }: Incomplete): Promise<FileHandle> {
     if (this.#pinned !== null) return this.#pinned
-    this.#claim()
-    const file = await open(path, 'r+')
+    this.#turn.claim()
+    const file = await open(path, READ_WRITE)
     try {
       const lastModified = info.lastModified.getTime()
       const pinned = { ...record, lastModified, pinnedSize: info.size }
@@ -140,14 +132,23 @@ export class AtomicWriter implements Writer {
     return file
   }
 
+  async #unpin(file: FileHandle): Promise<void> {
+    if (this.#record === null) return
+    const isSpoiled = this.#site.spoiled.has(this.#record.data)
+    if (isSpoiled) await distrust(this.#site, file, this.#record, this.base?.size ?? 0)
+    else await settle(this.#site, file, this.#record)
+  }
+
   async #makeCopy(needed: number): Promise<DataFile> {
     const name = newDataName(this.#site.place)
     const path = hiddenPath(this.#site.place, name)
     const source = needed === 0 ? null : this.#source
     let file
     try {
-      if (source !== null) await copyFile(source.path, path, COPY_MODE)
-      file = await open(path, source === null ? 'wx+' : 'r+')
+      file = await inHidden(this.#site.place, async () => {
+        if (source !== null) await copyFile(source.path, path, COPY_MODE)
+        return open(path, source === null ? 'wx+' : READ_WRITE)
+      })
     } catch (error) {
       await discard(path)
       throw error
@@ -161,7 +162,7 @@ export class AtomicWriter implements Writer {
     if (this.#copy !== null) return this.#copy.file
     if (this.#pinned !== null) return this.#pinned
     if (this.#source === null) throw new RangeError('there is nothing to read')
-    this.#original ??= await open(this.#source.path, constants.O_RDONLY | constants.O_NOFOLLOW)
+    this.#original ??= await open(this.#source.path, READ)
     return this.#original
   }
 
@@ -170,10 +171,10 @@ export class AtomicWriter implements Writer {
     if (this.#copy === null && source?.kind === 'complete') return this.#relabel(source, state)
     if (this.#copy === null && source?.kind === 'incomplete') {
       const data = { name: source.record.data, file: await this.#current() }
-      return publish(this.#site, this.#hold, data, state, this.#record)
+      return publish(this.#site, this.#turn, data, state, this.#record)
     }
     const data = this.#copy ?? (await this.#makeCopy(0))
-    return publish(this.#site, this.#hold, data, state, this.#record)
+    return publish(this.#site, this.#turn, data, state, this.#record)
   }
 
   /** Another state for the same bytes, which stay where they are. */
@@ -181,50 +182,41 @@ export class AtomicWriter implements Writer {
     if (source.record !== null && sameState(source.record.state, state)) return source.info
     const { place } = this.#site
     const name = source.record?.data ?? newDataName(place)
-    const record = { ...newRecord(place, name, state), published: source.identity }
-    await this.#replaceRecord(record)
-    return completeInfo(record, source.info.size)
+    const { size } = source.info
+    const record = { ...newRecord(this.#site, name, state, size), published: source.identity }
+    await inHidden(place, () => this.#replaceRecord(record))
+    return completeInfo(record, size)
   }
 
   async #advance(state: ResourceState): Promise<ResourceInfo> {
     const source = this.#source
     if (this.#copy === null && source?.kind === 'incomplete') return this.#grow(source, state)
     const { name, file } = this.#copy ?? (await this.#makeCopy(this.#size))
-    if (durabilityOf(this.#site) === 'now') await file.datasync()
-    const { size, mtimeMs } = await file.stat()
+    if (durabilityOf(this.#site) === 'now') await syncData(this.#site, { name, file }, 'data')
+    const stats = await file.stat()
     const found = this.#found
     const published = found.kind === 'complete' ? found.identity : null
-    const { place } = this.#site
-    const record = { ...newRecord(place, name, state), published }
+    const record = { ...newRecord(this.#site, name, state, stats.size), published }
     await this.#replaceRecord(record)
-    if (found.kind === 'incomplete') await discard(found.path)
-    if (published !== null) await removePublished(place, published)
-    return incompleteInfo(record, size, mtimeMs)
+    if (found.kind === 'incomplete') await dropUpload(this.#site, found.record.data)
+    if (published !== null) await removePublished(this.#site.place, published)
+    return incompleteInfo(record, stats)
   }
 
   /** What was appended to the data file counts from now on. */
   async #grow(source: Incomplete, state: ResourceState): Promise<ResourceInfo> {
     if (this.#pinned === null && sameState(source.record.state, state)) return source.info
+    const name = source.record.data
     const file = await this.#current()
-    if (durabilityOf(this.#site) === 'now') await file.datasync()
-    const { size, mtimeMs } = await file.stat()
-    const record = newRecord(this.#site.place, source.record.data, state)
+    if (durabilityOf(this.#site) === 'now') await syncData(this.#site, { name, file }, 'data')
+    const stats = await file.stat()
+    const record = newRecord(this.#site, name, state, stats.size)
     await this.#replaceRecord(record)
-    return incompleteInfo(record, size, mtimeMs)
+    return incompleteInfo(record, stats)
   }
 
   #replaceRecord(record: FsRecord): Promise<void> {
     return replaceRecord(this.#site.place, this.#record, record, durabilityOf(this.#site))
-  }
-
-  /** Tells the other writers of this process, if there are any, that they are too late. */
-  #claim(): void {
-    this.#site.holds.lose(this.#site.place.hash, 0, this.#hold)
-  }
-
-  #assertUsable(): void {
-    if (this.#ended) throw new Error('the writer has ended')
-    if (this.#hold.lost) throw changedMeanwhile()
   }
 
   /** Asks the disk, for a writer in another process. */
@@ -238,8 +230,9 @@ export class AtomicWriter implements Writer {
   }
 
   async #end(): Promise<void> {
-    this.#ended = true
-    this.#site.holds.drop(this.#hold)
-    for (const file of [this.#original, this.#pinned, this.#copy?.file]) await file?.close()
+    this.#turn.end()
+    const files = [this.#original, this.#pinned, this.#copy?.file ?? null]
+    const outcomes = await Promise.allSettled(files.map(async (file) => file?.close()))
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
   }
 }

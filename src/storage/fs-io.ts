@@ -1,10 +1,17 @@
 /** Reading, writing and fsync of single files. */
 
+import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { UploadError } from '../errors.ts'
 
 const READ_SIZE = 262_144
+
+const { O_RDONLY, O_RDWR, O_NOFOLLOW, O_NONBLOCK } = constants
+/** Opens a file of ours to read it: no other that a link leads to, and no pipe that never answers. */
+export const READ = O_RDONLY | O_NOFOLLOW | O_NONBLOCK
+/** Likewise, to write too. */
+export const READ_WRITE = O_RDWR | O_NOFOLLOW | O_NONBLOCK
 
 /** The code of a system error such as `ENOENT`; null for any other error. */
 export function errorCode(error: unknown): string | null {
@@ -33,6 +40,17 @@ export async function ifThere<T>(work: Promise<T>): Promise<T | null> {
     return await work
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return null
+    throw error
+  }
+}
+
+/** Opens a file; null if there is none, or a symbolic link. */
+export async function openIfThere(path: string, flags: number): Promise<FileHandle | null> {
+  try {
+    return await open(path, flags)
+  } catch (error) {
+    const code = errorCode(error)
+    if (code === 'ENOENT' || code === 'ELOOP') return null
     throw error
   }
 }
@@ -102,12 +120,12 @@ export class FileReader {
   }
 }
 
-/** Makes the entries of a directory durable. */
-export async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path)
+/** Makes a file durable, or the entries of a directory. */
+export async function sync(path: string): Promise<void> {
+  const file = await open(path, READ)
   try {
-    await directory.sync()
+    await file.sync()
   } finally {
-    await directory.close()
+    await file.close()
   }
 }

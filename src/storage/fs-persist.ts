@@ -7,20 +7,17 @@ import { fstatSync } from 'node:fs'
 import { open, unlink } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import type { ResourceInfo, ResourceState, Writer } from './adapter.ts'
-import {
-  changedMeanwhile,
-  discard,
-  newRecord,
-  publish,
-  replaceRecord,
-  settle,
-} from './fs-commit.ts'
-import type { Site } from './fs-commit.ts'
+import { dropUpload, newRecord, publish, replaceRecord } from './fs-commit.ts'
 import type { Hold } from './fs-holds.ts'
-import { FileReader, ifThere, totalLength, writeAll } from './fs-io.ts'
-import { hiddenPath, newDataName } from './fs-place.ts'
+import { FileReader, READ_WRITE, ifThere, totalLength, writeAll } from './fs-io.ts'
+import { hiddenPath, inHidden, newDataName } from './fs-place.ts'
 import { formatRecord, newTag, sameState, writeRecord } from './fs-record.ts'
 import type { Durability, FsRecord } from './fs-record.ts'
+import { distrust, settle } from './fs-repair.ts'
+import { writeMark } from './fs-safe.ts'
+import { changedMeanwhile, durabilityOf, syncData } from './fs-site.ts'
+import type { Site } from './fs-site.ts'
+import { Turn } from './fs-turn.ts'
 import { find, incompleteInfo } from './fs-version.ts'
 import type { Absent, Incomplete } from './fs-version.ts'
 
@@ -29,18 +26,17 @@ export class PersistWriter implements Writer {
   readonly base: ResourceInfo | null
   readonly transaction = 'persist'
   readonly #site: Site
-  readonly #hold: Hold
+  readonly #turn: Turn
   readonly #initial: ResourceState
   readonly #data: string
   /** As it is on the disk. */
   #record: FsRecord | null
-  /** Of the record's file; null once this writer has changed it. */
+  /** Of the record's file; null once this writer has changed it, or a write has failed. */
   #stamp: string | null
   /** The text of the record as this writer found it. */
   readonly #revision: string
   #file: FileHandle | null
   #size: number
-  #ended = false
 
   /**
    * Takes over `hold`, which tells when another writer has changed the resource, and the data file if
@@ -55,7 +51,7 @@ export class PersistWriter implements Writer {
   ) {
     this.base = found.kind === 'absent' ? null : found.info
     this.#site = site
-    this.#hold = hold
+    this.#turn = new Turn(site, hold)
     this.#initial = initial
     this.#record = found.kind === 'absent' ? null : found.record
     this.#stamp = stamp
@@ -66,29 +62,31 @@ export class PersistWriter implements Writer {
   }
 
   async write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
-    this.#assertUsable()
+    this.#turn.assert()
     const length = totalLength(chunks)
     if (length === 0) return
     if (position > this.#size) throw new RangeError(`position ${position} is beyond the end`)
     const file = await this.#open()
-    this.#claim()
+    this.#turn.claim()
     if (position < this.#size) await this.#unsettle(position)
     try {
       if (this.#record === null) await this.#create(file, chunks)
       else await writeAll(file, position, chunks)
       this.#size = Math.max(this.#size, position + length)
     } catch (error) {
+      this.#stamp = null // The next segment may need another file.
       if (this.#record !== null) this.#size = Math.max(this.#size, (await file.stat()).size)
       throw error
     }
+    if (this.#site.fsync === 'complete') this.#site.flusher.touch(this.#site.place, this.#data)
   }
 
   async truncate(size: number): Promise<void> {
-    this.#assertUsable()
+    this.#turn.assert()
     const least = this.base?.size ?? 0
     if (size < least || size > this.#size) throw new RangeError(`size ${size} is out of range`)
     if (size === this.#size) return
-    this.#claim()
+    this.#turn.claim()
     await this.#cut(size)
   }
 
@@ -97,9 +95,9 @@ export class PersistWriter implements Writer {
   }
 
   async commit(state: ResourceState): Promise<ResourceInfo> {
-    this.#assertUsable()
+    this.#turn.assert()
     const file = await this.#open()
-    this.#claim()
+    this.#turn.claim()
     if (this.#record !== null && this.#record.pinnedSize !== null) await this.#settle()
     const info = state.complete ? await this.#finish(file, state) : await this.#advance(file, state)
     await this.#end()
@@ -107,22 +105,23 @@ export class PersistWriter implements Writer {
   }
 
   async keep(): Promise<void> {
-    if (this.#ended) return
+    if (this.#turn.hasEnded) return
     try {
-      if (this.#hold.lost) return
+      if (this.#turn.isLost) return
       if (this.#record === null) await this.#discardData()
-      else await this.#settle()
-      if (this.#site.fsync === 'segment') await this.#file?.datasync()
+      else if (this.#isSpoiled()) await this.#distrust(this.#record, this.#size)
+      else await this.#keepAll(this.#record)
     } finally {
       await this.#end()
     }
   }
 
   async rollback(): Promise<void> {
-    if (this.#ended) return
+    if (this.#turn.hasEnded) return
     try {
-      if (this.#hold.lost) return
-      if (this.base === null) await this.#remove()
+      if (this.#turn.isLost) return
+      if (this.base === null || this.#record === null) await this.#remove()
+      else if (this.#isSpoiled()) await this.#distrust(this.#record, this.base.size)
       else if (this.#size > this.base.size) await this.#cut(this.base.size)
       else await this.#settle()
     } finally {
@@ -131,15 +130,17 @@ export class PersistWriter implements Writer {
   }
 
   async #open(): Promise<FileHandle> {
-    const path = hiddenPath(this.#site.place, this.#data)
-    this.#file ??= await open(path, this.#record === null ? 'wx+' : 'r+')
+    const { place } = this.#site
+    const path = hiddenPath(place, this.#data)
+    const isNew = this.#record === null
+    this.#file ??= await (isNew ? inHidden(place, () => open(path, 'wx+')) : open(path, READ_WRITE))
     return this.#file
   }
 
   /** The record and the first bytes, at the same time: neither is wrong without the other. */
   async #create(file: FileHandle, chunks: readonly Uint8Array[]): Promise<void> {
     const outcomes = await Promise.allSettled([
-      this.#putRecord(newRecord(this.#site.place, this.#data, this.#initial)),
+      this.#putRecord(newRecord(this.#site, this.#data, this.#initial, 0)),
       writeAll(file, 0, chunks),
     ])
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
@@ -157,49 +158,74 @@ export class PersistWriter implements Writer {
     const record = this.#record
     if (record === null || (record.pinnedSize === null && !record.unsettled)) return
     this.#stamp = null
-    this.#record = await settle(this.#site.place, await this.#open(), record)
+    this.#record = await settle(this.#site, await this.#open(), record)
+  }
+
+  async #keepAll(record: FsRecord): Promise<void> {
+    await this.#settle()
+    const file = this.#file
+    if (file === null || this.#site.fsync !== 'segment') return
+    await syncData(this.#site, { name: this.#data, file }, 'data')
+    await writeMark(this.#site.place, this.#record ?? record, this.#size)
   }
 
   /** Takes bytes back that readers have seen: what comes in their place must not have their tag. */
   async #cut(size: number): Promise<void> {
     if (this.#record === null) return
-    const { place, holds } = this.#site
-    const cut = { ...this.#record, tag: newTag(), lastModified: Date.now(), pinnedSize: size }
+    const safeSize = Math.min(this.#record.safeSize, size)
+    const time = { lastModified: Date.now(), pinnedSize: size, safeSize }
+    const cut = { ...this.#record, ...time, tag: newTag() }
     await this.#putRecord(cut)
-    holds.lose(this.#data, size, null)
+    this.#site.holds.lose(this.#data, size, null)
     this.#size = size
-    this.#record = await settle(place, await this.#open(), cut)
+    this.#record = await settle(this.#site, await this.#open(), cut)
+  }
+
+  #isSpoiled(): boolean {
+    return this.#site.spoiled.has(this.#data)
+  }
+
+  async #distrust(record: FsRecord, limit: number): Promise<void> {
+    this.#stamp = null
+    this.#record = await distrust(this.#site, await this.#open(), record, limit)
   }
 
   async #finish(file: FileHandle, state: ResourceState): Promise<ResourceInfo> {
     await this.#assertCurrent()
     this.#stamp = null
-    return publish(this.#site, this.#hold, { name: this.#data, file }, state, this.#record)
+    return publish(this.#site, this.#turn, { name: this.#data, file }, state, this.#record)
   }
 
   async #advance(file: FileHandle, state: ResourceState): Promise<ResourceInfo> {
     const { place, fsync } = this.#site
-    if (fsync === 'segment') await file.datasync()
+    const old = this.#record
+    const isSame = old !== null && !old.unsettled && sameState(old.state, state)
+    // A record that takes the place of another must not come to the disk before its data.
+    const isSynced = fsync === 'segment' || (fsync !== 'never' && old !== null && !isSame)
+    if (isSynced) await syncData(this.#site, { name: this.#data, file }, 'data')
     // An open file: the system answers from memory.
-    const { nlink, size, mtimeMs } = fstatSync(file.fd)
-    if (nlink === 0 || size !== this.#size) throw changedMeanwhile()
-    let record = this.#record
-    if (record === null || record.unsettled || !sameState(record.state, state)) {
-      await this.#assertCurrent()
-      record = newRecord(place, this.#data, state)
-      this.#stamp = null
-      await replaceRecord(place, this.#record, record, this.#durability())
+    const stats = fstatSync(file.fd)
+    if (stats.nlink === 0 || stats.size !== this.#size) throw changedMeanwhile()
+    if (isSame) {
+      if (isSynced) await writeMark(place, old, stats.size)
+      return incompleteInfo(old, stats)
     }
-    return incompleteInfo(record, size, mtimeMs)
+    await this.#assertCurrent()
+    const record = newRecord(this.#site, this.#data, state, isSynced ? stats.size : 0)
+    this.#stamp = null
+    await replaceRecord(place, old, record, this.#durability(old))
+    return incompleteInfo(record, stats)
   }
 
-  #durability(): Durability {
-    return this.#site.fsync === 'segment' ? 'now' : 'later'
+  /** A new upload is a matter of seconds, and not worth two fsyncs; one that has grown is. */
+  #durability(old: FsRecord | null): Durability {
+    if (old === null && this.#site.fsync === 'complete') return 'later'
+    return durabilityOf(this.#site)
   }
 
   async #putRecord(record: FsRecord): Promise<void> {
     this.#stamp = null
-    await writeRecord(this.#site.place, record, this.#durability())
+    await writeRecord(this.#site.place, record, this.#durability(this.#record))
     this.#record = record
   }
 
@@ -209,17 +235,7 @@ export class PersistWriter implements Writer {
   }
 
   async #discardData(): Promise<void> {
-    if (this.#file !== null) await discard(hiddenPath(this.#site.place, this.#data))
-  }
-
-  /** Tells the other writers of this process, if there are any, that they are too late. */
-  #claim(): void {
-    this.#site.holds.lose(this.#site.place.hash, 0, this.#hold)
-  }
-
-  #assertUsable(): void {
-    if (this.#ended) throw new Error('the writer has ended')
-    if (this.#hold.lost) throw changedMeanwhile()
+    if (this.#file !== null) await dropUpload(this.#site, this.#data)
   }
 
   /** Asks the disk, for a writer in another process. */
@@ -235,12 +251,11 @@ export class PersistWriter implements Writer {
 
   /** Lets go of the file: for the next segment if nothing but its length has changed. */
   async #end(): Promise<void> {
-    const { place, holds, uploads } = this.#site
+    const { place, uploads } = this.#site
     const file = this.#file
     const record = this.#record
-    const stamp = this.#hold.lost ? null : this.#stamp
-    this.#ended = true
-    holds.drop(this.#hold)
+    const stamp = this.#turn.isLost ? null : this.#stamp
+    this.#turn.end()
     if (file === null) return
     if (record === null || stamp === null) await file.close()
     else await uploads.put(place.hash, { record, revision: this.#revision, stamp, file })

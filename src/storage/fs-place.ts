@@ -6,7 +6,7 @@ import type { BigIntStats } from 'node:fs'
 import { dirname, sep } from 'node:path'
 import { UploadError } from '../errors.ts'
 import { invalidKey, keySegments } from '../key.ts'
-import { errorCode, ifThere } from './fs-io.ts'
+import { errorCode, ifThere, sync } from './fs-io.ts'
 
 /** Holds all that is not a finished resource. In every spelling of case it is no part of a key. */
 export const HIDDEN = '.partial-upload'
@@ -64,6 +64,29 @@ export function newDataName({ hash }: Place): string {
 /** Path of a file in the hidden folder. */
 export function hiddenPath({ hidden }: Folders, name: string): string {
   return below(hidden, [name])
+}
+
+/** Makes a file in the hidden folder, and that folder too if somebody has removed it. */
+export async function inHidden<T>(folders: Folders, make: () => Promise<T>): Promise<T> {
+  try {
+    return await make()
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error
+    await makeHidden(folders)
+    return make()
+  }
+}
+
+/** Makes the hidden folder, unless it is there. The root must be. */
+export async function makeHidden({ root, hidden }: Folders): Promise<void> {
+  try {
+    await mkdir(hidden, { mode: 0o700 })
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST') throw error
+    if ((await lstat(hidden)).isDirectory()) return
+    throw new Error(`${hidden} must be a directory`, { cause: error })
+  }
+  await sync(root).catch(() => {}) // As far as this process may.
 }
 
 /** `join` would look for dots, which no segment of ours is. */

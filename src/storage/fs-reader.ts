@@ -1,10 +1,9 @@
 /** The reader of the file store. */
 
-import { constants, open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import type { Reader, ResourceInfo } from './adapter.ts'
 import type { Hold, Holds } from './fs-holds.ts'
-import { FileReader, errorCode } from './fs-io.ts'
+import { FileReader, READ, openIfThere } from './fs-io.ts'
 import type { Place } from './fs-place.ts'
 import { identity, readRecord } from './fs-record.ts'
 import { find, incompleteInfo } from './fs-version.ts'
@@ -22,7 +21,7 @@ export async function openVersion(place: Place, holds: Holds): Promise<Reader | 
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
     const found = await find(place)
     if (found.kind === 'absent') return null
-    const file = await openFile(found.path)
+    const file = await openIfThere(found.path, READ)
     if (file === null) continue
     const reader = await begin(place, holds, found, file).catch(async (error: unknown) => {
       await file.close()
@@ -32,16 +31,6 @@ export async function openVersion(place: Place, holds: Holds): Promise<Reader | 
     await file.close()
   }
   throw new Error('the resource changes too fast to be opened')
-}
-
-async function openFile(path: string): Promise<FileHandle | null> {
-  try {
-    return await open(path, constants.O_RDONLY | constants.O_NOFOLLOW)
-  } catch (error) {
-    const code = errorCode(error)
-    if (code === 'ENOENT' || code === 'ELOOP') return null
-    throw error
-  }
 }
 
 /** Makes the reader, or null if the file is not that of the version. */
@@ -55,8 +44,7 @@ async function begin(
     const isSame = identity(await file.stat({ bigint: true })) === found.identity
     return isSame ? unchanging(found.info, file) : null
   }
-  const { size, mtimeMs } = await file.stat()
-  const info = incompleteInfo(found.record, size, mtimeMs)
+  const info = incompleteInfo(found.record, await file.stat(), found.limit)
   const hold = holds.take(found.record.data, info.size)
   if ((await readRecord(place)) === found.revision && !hold.lost) {
     return changing(info, file, holds, hold)

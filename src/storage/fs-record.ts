@@ -7,11 +7,14 @@ import { randomBytes } from 'node:crypto'
 import { open, rename, unlink } from 'node:fs/promises'
 import type { BigIntStats, Stats } from 'node:fs'
 import type { ResourceState } from './adapter.ts'
-import { ifThere, syncDirectory } from './fs-io.ts'
+import { READ, ifThere, openIfThere, sync } from './fs-io.ts'
 import { hiddenPath } from './fs-place.ts'
 import type { Place } from './fs-place.ts'
 
 const RECORD_SIZE = 2048
+
+/** A file of the hidden folder, and never one elsewhere. */
+const DATA_NAME = /^[\w-]{43}\.[\w-]{12}\.data$/
 
 /** What is known of a resource. */
 export interface FsRecord {
@@ -27,6 +30,10 @@ export interface FsRecord {
   readonly lastModified: number
   /** Bytes of the data file that count, while an atomic write appends to it; null if all do. */
   readonly pinnedSize: number | null
+  /** Bytes of the data file that were on the disk when this was written. */
+  readonly safeSize: number
+  /** The run of the system in which this was written; empty if its length is to be believed after. */
+  readonly boot: string
   /** Bytes are being written over in place, and no entity tag names them until that has ended. */
   readonly unsettled: boolean
   /**
@@ -71,7 +78,7 @@ export function formatRecord(record: FsRecord): string {
 
 /** Reads the text of the record; null if there is none. */
 export async function readRecord({ record }: Pick<Place, 'record'>): Promise<string | null> {
-  const file = await ifThere(open(record))
+  const file = await openIfThere(record, READ)
   if (file === null) return null
   try {
     // One read where `readFile` would ask for the size first: this is most of what a HEAD costs.
@@ -123,7 +130,7 @@ export async function writeRecord(
     await ifThere(unlink(path)).catch(() => {}) // The sweep takes it; the first error tells more.
     throw error
   }
-  if (durability === 'now') await syncDirectory(place.hidden)
+  if (durability === 'now') await sync(place.hidden)
 }
 
 function isRecord(value: unknown): value is FsRecord {
@@ -131,10 +138,14 @@ function isRecord(value: unknown): value is FsRecord {
     isObject(value) &&
     isObject(value['state']) &&
     isState(value['state']) &&
+    typeof value['key'] === 'string' &&
     typeof value['tag'] === 'string' &&
     typeof value['data'] === 'string' &&
+    DATA_NAME.test(value['data']) &&
     typeof value['lastModified'] === 'number' &&
     (value['pinnedSize'] === null || typeof value['pinnedSize'] === 'number') &&
+    typeof value['safeSize'] === 'number' &&
+    typeof value['boot'] === 'string' &&
     typeof value['unsettled'] === 'boolean' &&
     (value['published'] === null || typeof value['published'] === 'string')
   )

@@ -2,7 +2,7 @@
 
 import { statSync, unlinkSync } from 'node:fs'
 import type { Stats } from 'node:fs'
-import { opendir, stat } from 'node:fs/promises'
+import { lstat, opendir } from 'node:fs/promises'
 import { discard } from './fs-commit.ts'
 import type { Holds } from './fs-holds.ts'
 import { ifThere } from './fs-io.ts'
@@ -14,28 +14,49 @@ import { find } from './fs-version.ts'
 /** Younger files may be in use by another process, for example before their record is written. */
 const MIN_AGE_MS = 3_600_000
 
-const OURS = /^(?<hash>[\w-]{43})\.(?:json|[\w-]{12}\.(?:data|tmp))$/
+const OURS = /^(?<hash>[\w-]{43})\.(?:json|[\w-]{12}\.(?:data|safe|tmp))$/
 
 /** Removes the files that nothing refers to any more. */
 export async function sweep(folders: Folders, holds: Holds): Promise<void> {
   for await (const { name } of await opendir(folders.hidden)) {
     const hash = OURS.exec(name)?.groups?.['hash']
     if (hash === undefined || holds.has(hash)) continue
-    const path = hiddenPath(folders, name)
-    const found = await ifThere(stat(path))
-    if (found === null || Date.now() - found.mtimeMs < MIN_AGE_MS) continue
-    if (name.endsWith('.json')) await sweepRecord(folders, holds, hash, found)
-    else if ((await dataOf(folders, hash)) !== name) await discard(path)
+    await sweepFile(folders, holds, name, hash).catch(() => {}) // It stays for the next time.
   }
+}
+
+async function sweepFile(
+  folders: Folders,
+  holds: Holds,
+  name: string,
+  hash: string,
+): Promise<void> {
+  const path = hiddenPath(folders, name)
+  const found = await ifThere(lstat(path))
+  if (found === null || Date.now() - found.mtimeMs < MIN_AGE_MS) return
+  const needed = name.replace(/safe$/, 'data')
+  if (name.endsWith('.json')) await sweepRecord(folders, holds, hash, found)
+  else if ((await dataOf(folders, hash)) !== needed) await discard(path)
 }
 
 /** Lists the keys whose records tell of incomplete resources. */
 export async function* listIncomplete(folders: Folders): AsyncGenerator<string, void, undefined> {
   for await (const { name } of await opendir(folders.hidden)) {
     if (!OURS.test(name) || !name.endsWith('.json')) continue
-    const text = await readRecord({ record: hiddenPath(folders, name) })
+    const path = hiddenPath(folders, name)
+    const text = await readRecord({ record: path })
     const record = text === null ? null : parseRecord(text)
-    if (record !== null && !record.state.complete) yield record.key
+    if (record === null || record.state.complete) continue
+    if (isRecordOf(folders, record.key, path)) yield record.key
+  }
+}
+
+/** A file that somebody has put there may have any name, and tell of any key. */
+function isRecordOf(folders: Folders, key: string, path: string): boolean {
+  try {
+    return place(folders, key).record === path
+  } catch {
+    return false
   }
 }
 
@@ -48,7 +69,8 @@ async function sweepRecord(
   const path = hiddenPath(folders, `${hash}.json`)
   const text = await readRecord({ record: path })
   const record = text === null ? null : parseRecord(text)
-  const current = record === null ? null : await find(place(folders, record.key))
+  const isNamed = record !== null && isRecordOf(folders, record.key, path)
+  const current = isNamed ? await find(place(folders, record.key)) : null
   if (current !== null && current.kind !== 'absent' && current.record !== null) return
   // At once, so that no writer of this process can put a new record there in between.
   const now = statSync(path, { throwIfNoEntry: false })

@@ -68,9 +68,10 @@ export class Uploads {
       await file.close()
       return null
     }
-    const info = incompleteInfo(record, data.size, data.mtimeMs)
+    const info = incompleteInfo(record, data)
     const path = hiddenPath(place, record.data)
-    return { ...upload, found: { kind: 'incomplete', record, path, info, revision } }
+    const limit = Number.POSITIVE_INFINITY
+    return { ...upload, found: { kind: 'incomplete', record, path, limit, info, revision } }
   }
 
   /** Closes the file of an upload, if it waits. */

@@ -4,7 +4,7 @@
  * meanwhile.
  */
 
-import { stat } from 'node:fs/promises'
+import { lstat } from 'node:fs/promises'
 import type { BigIntStats } from 'node:fs'
 import type { ResourceInfo } from './adapter.ts'
 import { ifThere } from './fs-io.ts'
@@ -12,6 +12,7 @@ import { hiddenPath, lookUp } from './fs-place.ts'
 import type { Place, Published } from './fs-place.ts'
 import { identity, newTag, parseRecord, readRecord } from './fs-record.ts'
 import type { FsRecord } from './fs-record.ts'
+import { isOfThisBoot, safeSize } from './fs-safe.ts'
 
 /** What is stored under a key. */
 export type Found = Absent | Incomplete | Complete
@@ -32,6 +33,8 @@ export interface Incomplete {
   readonly record: FsRecord
   /** The file with its bytes. */
   readonly path: string
+  /** Bytes of that file that count at most. */
+  readonly limit: number
   /** The version. */
   readonly info: ResourceInfo
   /** Equal for two looks at the same version or at one that was only appended to. */
@@ -74,17 +77,18 @@ export async function find(place: Place): Promise<Found> {
 async function follow(place: Place, record: FsRecord, revision: string): Promise<Found | null> {
   const hidden = hiddenPath(place, record.data)
   if (!record.state.complete) {
-    const found = await ifThere(stat(hidden))
-    if (found === null) return null
-    const info = incompleteInfo(record, found.size, found.mtimeMs)
-    return { kind: 'incomplete', record, path: hidden, info, revision }
+    const found = await ifThere(lstat(hidden))
+    if (found === null || !found.isFile()) return null
+    const limit = isOfThisBoot(record) ? Infinity : await safeSize(place, record)
+    const info = incompleteInfo(record, found, limit)
+    return { kind: 'incomplete', record, path: hidden, limit, info, revision }
   }
   const published = await lookUp(place)
   if (published.kind === 'file' && identity(published.stat) === record.published) {
     return complete(record, place.published, published.stat, revision)
   }
-  const unpublished = await ifThere(stat(hidden, { bigint: true }))
-  if (unpublished === null) return null
+  const unpublished = await ifThere(lstat(hidden, { bigint: true }))
+  if (unpublished === null || !unpublished.isFile()) return null
   return { ...complete(record, hidden, unpublished, revision), unpublished: record.data }
 }
 
@@ -122,14 +126,26 @@ function complete(
   }
 }
 
-/** Describes an incomplete version whose data file has the given size and time. */
-export function incompleteInfo(record: FsRecord, length: number, mtimeMs: number): ResourceInfo {
+/** What the system tells of a data file. */
+interface DataStats {
+  readonly size: number
+  readonly mtimeMs: number
+}
+
+/** Describes an incomplete version by its record and data file, of which `limit` bytes count at most. */
+export function incompleteInfo(
+  record: FsRecord,
+  file: DataStats,
+  limit = Number.POSITIVE_INFINITY,
+): ResourceInfo {
   const { state, tag, pinnedSize, lastModified, unsettled } = record
-  const size = pinnedSize === null ? length : Math.min(pinnedSize, length)
-  const changed = pinnedSize === null ? Math.max(lastModified, mtimeMs) : lastModified
-  // Between two writes in place the bytes have no name that could be told again.
-  const etag = unsettled ? `"${newTag()}"` : `"${tag}.${size.toString(36)}"`
-  return { ...state, size, etag, lastModified: notInFuture(changed) }
+  const size = Math.min(file.size, limit, pinnedSize ?? file.size)
+  const changed =
+    pinnedSize === null ? Math.max(lastModified, Math.floor(file.mtimeMs)) : lastModified
+  // Between two writes in place the bytes have no name that could be told again. The time tells an
+  // append from one that the system has lost.
+  const id = unsettled ? newTag() : [tag, size.toString(36), changed.toString(36)].join('.')
+  return { ...state, size, etag: `"${id}"`, lastModified: notInFuture(changed) }
 }
 
 /** Describes a finished version. */

@@ -4,22 +4,21 @@
  * data of what is not finished yet. Made for the file systems of Linux and macOS.
  */
 
-import { mkdir, realpath, stat } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { stat } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import type { OpenWriterOptions, StorageAdapter, Writer } from './adapter.ts'
 import { AtomicWriter } from './fs-atomic.ts'
-import { removeResource, repair } from './fs-commit.ts'
-import type { Fsync, Site } from './fs-commit.ts'
 import type { Hold } from './fs-holds.ts'
-import { Holds } from './fs-holds.ts'
 import { ifThere, reportFull } from './fs-io.ts'
-import { HIDDEN, keyConflict, place, removeRemains } from './fs-place.ts'
-import type { Folders } from './fs-place.ts'
+import { keyConflict, place, removeRemains } from './fs-place.ts'
 import { PersistWriter } from './fs-persist.ts'
 import { openVersion } from './fs-reader.ts'
 import { stampOf } from './fs-record.ts'
-import { listIncomplete, sweep } from './fs-sweep.ts'
-import { Uploads } from './fs-uploads.ts'
+import { removeResource } from './fs-remove.ts'
+import { repair } from './fs-repair.ts'
+import { rootOf } from './fs-root.ts'
+import type { Fsync, Site } from './fs-site.ts'
+import { listIncomplete } from './fs-sweep.ts'
 import { find } from './fs-version.ts'
 
 export { fsLocker, type FsLockerOptions } from './fs-lock.ts'
@@ -32,9 +31,10 @@ export interface FsStorageOptions {
    */
   readonly directory: string
   /**
-   * What a power cut or a crash of the system can't take (a crash of the process takes nothing):
-   * `complete` each finished resource, and the atomicity of each atomic write; `segment` also each
-   * acknowledged part of an upload in progress, for an fsync with every one; `never` nothing.
+   * What a power cut or a crash of the system can't take (a crash of the process takes nothing).
+   * `complete`: each finished resource, the atomicity of each atomic write, and of an upload in progress
+   * all but the last seconds. `segment`: also each acknowledged part of an upload, for two fsyncs with
+   * every one. `never`: nothing.
    *
    * @default 'complete'
    */
@@ -55,57 +55,41 @@ export function fsStorage({ directory, fsync = 'complete' }: FsStorageOptions): 
   if (!FSYNC.includes(fsync)) {
     throw new TypeError(`fsync must be one of ${FSYNC.join(', ')}, not ${JSON.stringify(fsync)}`)
   }
-  const holds = new Holds()
-  const uploads = new Uploads()
-  const folders = once(() => prepare(resolve(directory), holds))
-  const site = async (key: string): Promise<Site> => ({
-    place: place(await folders(), key),
-    fsync,
-    holds,
-    uploads,
-  })
+  const root = rootOf(resolve(directory))
+  const { holds, uploads, flusher, spoiled } = root
+  const site = async (key: string): Promise<Site> => {
+    const folders = await root.folders()
+    const assertThere = () => root.assertThere(folders)
+    return { place: place(folders, key), fsync, holds, uploads, flusher, spoiled, assertThere }
+  }
   return {
+    lockScope: root,
     async head(key) {
-      const found = await find(place(await folders(), key))
-      return found.kind === 'absent' ? null : found.info
+      const { place: here, assertThere } = await site(key)
+      const found = await find(here)
+      if (found.kind !== 'absent') return found.info
+      await assertThere()
+      return null
     },
     async openReader(key) {
-      return openVersion(place(await folders(), key), holds)
+      const { place: here, assertThere } = await site(key)
+      const reader = await openVersion(here, holds)
+      if (reader === null) await assertThere()
+      return reader
     },
     async openWriter(key, options) {
       return openWriter(await site(key), options)
     },
     async remove(key) {
-      return removeResource(await site(key))
+      const here = await site(key)
+      const isRemoved = await reportFull(removeResource(here))
+      if (!isRemoved) await here.assertThere()
+      return isRemoved
     },
     async *listIncomplete() {
-      yield* listIncomplete(await folders())
+      yield* listIncomplete(await root.folders())
     },
   }
-}
-
-/** Runs `prepare` at the first call, and again after it has failed. */
-function once<T>(prepare: () => Promise<T>): () => Promise<T> {
-  let prepared: Promise<T> | null = null
-  return async () => {
-    prepared ??= prepare()
-    try {
-      return await prepared
-    } catch (error) {
-      prepared = null
-      throw error
-    }
-  }
-}
-
-async function prepare(directory: string, holds: Holds): Promise<Folders> {
-  await mkdir(directory, { recursive: true })
-  const root = await realpath(directory)
-  const folders = { root, hidden: join(root, HIDDEN) }
-  await mkdir(folders.hidden, { recursive: true, mode: 0o700 })
-  // Nobody waits for it, and what it can't remove does no harm.
-  void sweep(folders, holds).catch(() => {})
-  return folders
 }
 
 async function openWriter(site: Site, options: OpenWriterOptions): Promise<Writer> {
@@ -122,7 +106,8 @@ async function openWriter(site: Site, options: OpenWriterOptions): Promise<Write
 async function chooseWriter(site: Site, hold: Hold, options: OpenWriterOptions): Promise<Writer> {
   const { transaction, replace, initial } = options
   const upload = await site.uploads.take(site.place)
-  if (upload !== null && transaction === 'persist' && !replace) {
+  const isSound = upload !== null && !site.spoiled.has(upload.record.data)
+  if (isSound && transaction === 'persist' && !replace) {
     return new PersistWriter(site, hold, upload.found, initial, upload)
   }
   await upload?.file.close()
@@ -131,6 +116,7 @@ async function chooseWriter(site: Site, hold: Hold, options: OpenWriterOptions):
   const recordFile = await ifThere(stat(site.place.record))
   const stamp = recordFile === null ? null : stampOf(recordFile)
   const found = await repair(site, await find(site.place), hold)
+  if (found.kind === 'absent') await site.assertThere()
   if (found.kind === 'absent' && found.isBlocked && !(await removeRemains(site.place))) {
     throw keyConflict()
   }

@@ -1,5 +1,7 @@
 /** Disks of their own, in a file, whose power can be cut: what was not flushed is gone then. */
-import { execFile, execFileSync } from 'node:child_process'
+import { execFile, execFileSync, spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdirSync, truncateSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { promisify } from 'node:util'
@@ -26,62 +28,122 @@ const MAKE: Readonly<Record<FileSystem, readonly string[]>> = {
   xfs: ['mkfs.xfs', '-q', '-f'],
 }
 
-/** A mounted disk, which the end of the test takes away. */
+/** How a disk is made. */
+export interface DiskOptions {
+  /** In MiB; xfs takes no less than 300. */
+  readonly size?: number
+  /** Where the file with the disk is. */
+  readonly parent?: string
+}
+
+/** A mounted disk, which goes with the end of the test. */
 export class Disk {
-  /** Where it is mounted. */
+  /** Where it is mounted, as its servers see it and nobody else. */
   readonly directory: string
   readonly #image: string
+  readonly #namespace: number
 
-  /** The size is in MiB. */
-  constructor(fileSystem: FileSystem, size = 320, parent = MEMORY) {
+  private constructor(directory: string, image: string, namespace: number) {
+    this.directory = directory
+    this.#image = image
+    this.#namespace = namespace
+  }
+
+  static async make(fileSystem: FileSystem, options: DiskOptions = {}): Promise<Disk> {
+    const { size = 320, parent = MEMORY } = options
     const place = newDirectory(parent)
-    this.directory = path.join(place, 'mnt')
-    this.#image = path.join(place, 'disk.img')
-    const [program = '', ...options] = MAKE[fileSystem]
-    mkdirSync(this.directory)
-    writeFileSync(this.#image, '')
-    truncateSync(this.#image, size * 1024 * 1024)
-    execFileSync(program, [...options, this.#image])
-    onTestFinished(() => this.#unmount())
-    this.mount()
+    const directory = path.join(place, 'mnt')
+    const image = path.join(place, 'disk.img')
+    const [program = '', ...rest] = MAKE[fileSystem]
+    mkdirSync(directory)
+    writeFileSync(image, '')
+    truncateSync(image, size * 1024 * 1024)
+    execFileSync(program, [...rest, image])
+    const disk = new Disk(directory, image, await newNamespace())
+    disk.#mount()
+    return disk
   }
 
-  mount(): void {
-    // The loop device goes with the mount, whatever becomes of the test.
-    execFileSync('mount', ['-o', 'loop', this.#image, this.directory])
+  /** Commands of the shell that let a server see the disk. */
+  get shell(): string {
+    return `exec nsenter -m -t ${this.#namespace} -- "$@"`
   }
 
-  unmount(): void {
-    execFileSync('umount', [this.directory])
+  /**
+   * Mounts the disk anew. The commands of the shell tell the next server that the system was started
+   * anew, too.
+   */
+  restart(): string {
+    this.remount()
+    const script = path.join(path.dirname(this.directory), `boot-${randomUUID()}.mjs`)
+    writeFileSync(script, newBoot(randomUUID()))
+    return `export NODE_OPTIONS='--import ${script}'\n${this.shell}`
+  }
+
+  /** Mounts the disk anew: nothing of it is left in memory. */
+  remount(): void {
+    execFileSync('nsenter', [...this.#inside(), 'umount', this.directory])
+    this.#mount()
   }
 
   /** Writes everything that is there to the disk. */
   async flush(): Promise<void> {
-    await run('sync', ['-f', this.directory])
+    await run('nsenter', [...this.#inside(), 'sync', '-f', this.directory])
   }
 
   /** Nothing reaches the disk from now on. */
   async cutPower(loss: Loss = 'all'): Promise<void> {
     const command = loss === 'all' ? 'shutdown' : 'shutdown -f'
-    await run('xfs_io', ['-x', '-c', command, this.directory])
+    await run('nsenter', [...this.#inside(), 'xfs_io', '-x', '-c', command, this.directory])
   }
 
-  #unmount(): void {
-    // A server that is about to be gone may still have files open.
-    execFileSync('sh', [
-      '-c',
-      'while mountpoint -q "$0"; do umount -l "$0" || exit; done',
-      this.directory,
-    ])
+  /** Has an ext4 meet an error in itself, after which it lets nobody write. */
+  async becomeReadOnly(): Promise<void> {
+    const script = `mount -o remount,errors=remount-ro "$0" &&
+      echo test >/sys/fs/ext4/$(basename "$(findmnt -n -o SOURCE "$0")")/trigger_fs_error`
+    await run('nsenter', [...this.#inside(), 'sh', '-c', script, this.directory])
   }
+
+  #mount(): void {
+    // The loop device goes with the mount.
+    const command = ['mount', '-o', 'loop', this.#image, this.directory]
+    execFileSync('nsenter', [...this.#inside(), ...command])
+  }
+
+  #inside(): readonly string[] {
+    return ['-m', '-t', String(this.#namespace), '--']
+  }
+}
+
+/**
+ * Begins a namespace of mounts, and tells the process that holds it: no other process of the system
+ * can keep a disk from being unmounted, and every mount in it goes when this process has ended.
+ */
+async function newNamespace(): Promise<number> {
+  const script = ['-m', '--propagation', 'private', 'sh', '-c', 'echo ready; read line']
+  const holder = spawn('unshare', script, { stdio: ['pipe', 'pipe', 'inherit'] })
+  onTestFinished(() => void holder.kill('SIGKILL'))
+  await once(holder.stdout, 'data')
+  return holder.pid ?? 0
+}
+
+/** A module that has the system give itself a new name, as it does at each start. */
+function newBoot(name: string): string {
+  return `
+    import fs from 'node:fs'
+    import { syncBuiltinESMExports } from 'node:module'
+    const read = fs.readFileSync
+    fs.readFileSync = (file, ...rest) =>
+      file === '/proc/sys/kernel/random/boot_id' ? '${name}' : read(file, ...rest)
+    syncBuiltinESMExports()`
 }
 
 /** Why the power of no such disk can be cut here; null if it can. */
 export function noPowerCut(fileSystem: FileSystem): string | null {
   const make = MAKE[fileSystem].join(' ')
   const script = `d=$(mktemp -d) && truncate -s 320M "$d/i" && ${make} "$d/i" && mkdir "$d/m" &&
-    mount -o loop "$d/i" "$d/m" && xfs_io -x -c shutdown "$d/m"; e=$?
-    umount -l "$d/m"; rm -r "$d"; exit $e`
+    unshare -m sh -c 'mount -o loop "$0/i" "$0/m" && xfs_io -x -c shutdown "$0/m"' "$d"; e=$?
+    rm -r "$d"; exit $e`
   return reasonAgainst(`needs root, ${make.split(' ', 1)[0]}, loop devices and xfs_io`, () => {
     execFileSync('sh', ['-c', script], { stdio: 'ignore' })
   })

@@ -56,7 +56,7 @@ function isPossible(step: Step, stored: string | null, complete: boolean): boole
 
 test(
   'a killed process leaves each resource as it was or as it was to be',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async () => {
     const directory = await mkdtemp(path.join(tmpdir(), 'partial-upload-'))
     const known = new Map<string, string | null>()

@@ -75,6 +75,13 @@ async function load(key: string, from = storage): Promise<string | null> {
   return stored
 }
 
+/** A storage as another process has it, with nothing in common but the files. */
+async function elsewhere(): Promise<StorageAdapter> {
+  vi.resetModules()
+  const module = await import('../../src/storage/fs.ts')
+  return module.fsStorage({ directory })
+}
+
 /** The names in the hidden folder, by what they end in. */
 async function hiddenNames(end: '.json' | '.data' | '.tmp'): Promise<string[]> {
   return (await readdir(hidden)).filter((name) => name.endsWith(end))
@@ -438,8 +445,8 @@ describe('a file that another program', () => {
 
 describe('a process that died', () => {
   /** Nothing of the process is left but the files. */
-  const restart = () => {
-    storage = fsStorage({ directory })
+  const restart = async () => {
+    storage = await elsewhere()
   }
   const open = async (key: string) => {
     const writer = await storage.openWriter(key, PERSIST)
@@ -450,7 +457,7 @@ describe('a process that died', () => {
     const info = await change('x/a', PERSIST, 'abc', FINISHED)
     await rename(at('x/a'), await dataPath())
     await rm(at('x'), { recursive: true })
-    restart()
+    await restart()
 
     expect(await storage.head('x/a')).toEqual(info)
     expect(await load('x/a')).toBe('abc')
@@ -466,7 +473,7 @@ describe('a process that died', () => {
     const info = await change('a', REPLACE, 'new', FINISHED)
     await rename(at('a'), await dataPath())
     await rename(at('old'), at('a'))
-    restart()
+    await restart()
 
     expect(await storage.head('a')).toEqual(info)
     expect(await load('a')).toBe('new')
@@ -480,7 +487,7 @@ describe('a process that died', () => {
     await change('a', REPLACE, 'new', FINISHED)
     await rename(at('a'), await dataPath())
     await rename(at('old'), at('a'))
-    restart()
+    await restart()
 
     expect(await storage.remove('a')).toBe(true)
     expect(await storage.head('a')).toBeNull()
@@ -493,7 +500,7 @@ describe('a process that died', () => {
     await rename(at('a'), await dataPath())
     await mkdir(at('a'))
     await writeFile(at('a/b'), 'other')
-    restart()
+    await restart()
 
     expect(await load('a')).toBe('abc')
     await expect(storage.openWriter('a', ATOMIC)).rejects.toMatchObject({
@@ -511,7 +518,7 @@ describe('a process that died', () => {
     await change('x/a', ATOMIC, 'def', { ...BEGUN, everComplete: true })
     await mkdir(at('x'))
     await rename(at('old'), at('x/a'))
-    restart()
+    await restart()
 
     expect(await storage.head('x/a')).toMatchObject({ complete: false, size: 6 })
     await open('x/a')
@@ -522,12 +529,12 @@ describe('a process that died', () => {
   test('in a remove has removed the resource', async () => {
     await change('a', PERSIST, 'abc', FINISHED)
     await unlink(at('a'))
-    restart()
+    await restart()
     expect(await storage.head('a')).toBeNull()
 
     await change('b', PERSIST, 'abc', BEGUN)
     for (const name of await hiddenNames('.json')) await unlink(path.join(hidden, name))
-    restart()
+    await restart()
     expect(await storage.head('b')).toBeNull()
     expect(await storage.remove('b')).toBe(false)
     await change('b', PERSIST, 'def', FINISHED)
@@ -537,7 +544,7 @@ describe('a process that died', () => {
   test('during an upload has kept every byte', async () => {
     const writer = await storage.openWriter('a', PERSIST)
     await writer.write(0, [Buffer.from('abc')])
-    restart()
+    await restart()
 
     expect(await load('a')).toBe('abc')
     await change('a', PERSIST, 'def', FINISHED)
@@ -549,7 +556,7 @@ describe('a process that died', () => {
     const before = await change('a', PERSIST, 'abc', BEGUN)
     const writer = await storage.openWriter('a', ATOMIC)
     await writer.write(3, [Buffer.from('def')])
-    restart()
+    await restart()
 
     expect((await stat(await dataPath())).size).toBe(6)
     expect((await readRecord()).pinnedSize).toBe(3)
@@ -566,7 +573,7 @@ describe('a process that died', () => {
     const before = await change('a', PERSIST, 'abc', BEGUN)
     const writer = await storage.openWriter('a', PERSIST)
     await writer.write(1, [Buffer.from('X')])
-    restart()
+    await restart()
 
     const first = await storage.head('a')
     const second = await storage.head('a')
@@ -582,7 +589,7 @@ describe('a process that died', () => {
     const [name = ''] = await hiddenNames('.json')
     for (const bytes of ['', '{}', '{"state":{}}', 'null']) {
       await writeFile(path.join(hidden, name), bytes)
-      restart()
+      await restart()
       expect(await storage.head('a')).toBeNull()
     }
     await change('a', PERSIST, 'def', BEGUN)
@@ -607,7 +614,7 @@ describe('a process that died', () => {
     await writeFile(path.join(hidden, young), '')
     await writeFile(path.join(hidden, 'note.txt'), 'not ours')
     await utimes(path.join(hidden, 'note.txt'), TWO_HOURS_AGO, TWO_HOURS_AGO)
-    restart()
+    await restart()
     await storage.head('a')
 
     const expected = [...needed, young, 'note.txt'].toSorted()
@@ -622,7 +629,7 @@ describe('another process', () => {
     for (const options of [PERSIST, ATOMIC]) {
       for (const state of [BEGUN, FINISHED]) {
         const writer = await storage.openWriter('a', options)
-        const other = await fsStorage({ directory }).openWriter('a', PERSIST)
+        const other = await (await elsewhere()).openWriter('a', PERSIST)
         await other.write(other.base?.size ?? 0, [Buffer.from('other')])
         await other.commit(BEGUN)
 
@@ -637,7 +644,7 @@ describe('another process', () => {
       await change('a', PERSIST, 'abc', BEGUN)
       const writer = await storage.openWriter('a', PERSIST)
       await writer.write(3, [Buffer.from('def')])
-      await fsStorage({ directory }).remove('a')
+      await (await elsewhere()).remove('a')
 
       await expect(writer.commit(state)).rejects.toThrow('changed by another writer')
       await writer.keep()
@@ -647,7 +654,7 @@ describe('another process', () => {
 
   test('that creates makes a commit fail', async () => {
     const writer = await storage.openWriter('a', PERSIST)
-    const other = await fsStorage({ directory }).openWriter('a', PERSIST)
+    const other = await (await elsewhere()).openWriter('a', PERSIST)
     await other.write(0, [Buffer.from('other')])
     await other.commit(BEGUN)
 

@@ -1,0 +1,94 @@
+/**
+ * Flushes uploads in the background, a while after their bytes have come: a power cut takes the last
+ * seconds of an upload, and a restart of the system nothing that is older.
+ */
+
+import { stat } from 'node:fs/promises'
+import { READ, ifThere, openIfThere, sync } from './fs-io.ts'
+import { hiddenPath } from './fs-place.ts'
+import type { Place } from './fs-place.ts'
+import { parseRecord, readRecord, stampOf } from './fs-record.ts'
+import type { FsRecord } from './fs-record.ts'
+import { writeMark } from './fs-safe.ts'
+
+/** How long bytes may wait, in milliseconds, before it is their file's turn. */
+const DELAY = 10_000
+
+interface Due {
+  readonly place: Place
+  readonly since: number
+}
+
+/** Uploads with bytes that a power cut could take, by the name of their data file. */
+export class Flusher {
+  readonly #spoiled: Set<string>
+  readonly #due = new Map<string, Due>()
+  #isWaiting = false
+
+  /** Adds to `spoiled` the names of data files of which something may be lost. */
+  constructor(spoiled: Set<string>) {
+    this.#spoiled = spoiled
+  }
+
+  /** Tells that bytes have come. */
+  touch(place: Place, data: string): void {
+    if (this.#due.has(data)) return
+    this.#due.set(data, { place, since: performance.now() })
+    if (!this.#isWaiting) this.#wait(DELAY)
+  }
+
+  /** Tells that the data is on the disk, or gone. */
+  forget(data: string): void {
+    this.#due.delete(data)
+  }
+
+  #wait(delay: number): void {
+    this.#isWaiting = true
+    setTimeout(() => void this.#run(), delay).unref()
+  }
+
+  /** One after the other, so that no more than one thread of the pool is at it. */
+  async #run(): Promise<void> {
+    for (const [data, { place, since }] of this.#due) {
+      if (performance.now() - since < DELAY) break
+      this.#due.delete(data)
+      await this.#flush(place, data).catch(() => {}) // It is as before: the next bytes try again.
+    }
+    const [oldest] = this.#due.values()
+    this.#isWaiting = false
+    if (oldest !== undefined) this.#wait(Math.max(0, oldest.since + DELAY - performance.now()))
+  }
+
+  async #flush(place: Place, data: string): Promise<void> {
+    const before = await look(place)
+    if (before?.record.data !== data || before.record.state.complete) return
+    const file = await openIfThere(hiddenPath(place, data), READ)
+    if (file === null) return
+    try {
+      const { size } = await file.stat()
+      await file.datasync().catch((error: unknown) => {
+        this.#spoiled.add(data)
+        throw error
+      })
+      await sync(place.record)
+      const after = await look(place)
+      // A record that has changed meanwhile may be of other bytes.
+      if (after?.stamp !== before.stamp) return
+      await writeMark(place, before.record, Math.min(size, before.record.pinnedSize ?? size))
+    } finally {
+      await file.close()
+    }
+  }
+}
+
+interface Look {
+  readonly stamp: string
+  readonly record: FsRecord
+}
+
+async function look(place: Place): Promise<Look | null> {
+  const found = await ifThere(stat(place.record))
+  const text = found === null ? null : await readRecord(place)
+  const record = text === null ? null : parseRecord(text)
+  return found === null || record === null ? null : { stamp: stampOf(found), record }
+}

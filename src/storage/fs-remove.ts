@@ -1,0 +1,42 @@
+/** The end of a resource. */
+
+import { unlink } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { dropUpload } from './fs-commit.ts'
+import { ifThere, sync } from './fs-io.ts'
+import { lookUp, removeParents } from './fs-place.ts'
+import { durabilityOf } from './fs-site.ts'
+import type { Site } from './fs-site.ts'
+import { find } from './fs-version.ts'
+import type { Found } from './fs-version.ts'
+
+/** Removes a resource and says whether there was one. The caller holds the key's lock. */
+export async function removeResource(site: Site): Promise<boolean> {
+  const { place, holds, uploads } = site
+  const found = await find(place)
+  holds.lose(place.hash, 0, null)
+  await uploads.drop(place.hash)
+  const published = await lookUp(place)
+  if (published.kind === 'file') await ifThere(unlink(place.published))
+  // Removed before the record: without the file that tells nothing, without it the file would.
+  if (published.kind === 'file' && durabilityOf(site) === 'now') {
+    await ifThere(sync(dirname(place.published)))
+  }
+  await removeHidden(site, found)
+  if (published.kind === 'file') await removeParents(place)
+  return found.kind !== 'absent'
+}
+
+async function removeHidden(site: Site, found: Found): Promise<void> {
+  const { place } = site
+  const isHidden = found.kind === 'incomplete' || isUnpublished(found)
+  // Before the record, which leads to it.
+  if (isUnpublished(found)) await ifThere(unlink(found.path))
+  await ifThere(unlink(place.record))
+  if (isHidden && durabilityOf(site) === 'now') await sync(place.hidden)
+  if (found.kind === 'incomplete') await dropUpload(site, found.record.data)
+}
+
+function isUnpublished(found: Found): found is Extract<Found, { kind: 'complete' }> {
+  return found.kind === 'complete' && found.unpublished !== null
+}

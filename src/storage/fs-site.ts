@@ -1,0 +1,74 @@
+/** One resource as its writers see it, and what they share. */
+
+import type { FileHandle } from 'node:fs/promises'
+import type { Flusher } from './fs-flush.ts'
+import type { Holds } from './fs-holds.ts'
+import type { Place } from './fs-place.ts'
+import type { Durability } from './fs-record.ts'
+import { BOOT } from './fs-safe.ts'
+import type { Uploads } from './fs-uploads.ts'
+
+/** What a power cut may take: see `FsStorageOptions`. */
+export type Fsync = 'complete' | 'segment' | 'never'
+
+/** What all writers of one folder in this process share. */
+export interface Shared {
+  /** Who relies on what. */
+  readonly holds: Holds
+  /** The uploads that wait for their next segment. */
+  readonly uploads: Uploads
+  /** Flushes uploads in the background. */
+  readonly flusher: Flusher
+  /** Names of data files of which a failed fsync may have lost something. */
+  readonly spoiled: Set<string>
+}
+
+/** One resource, as its writers see it. */
+export interface Site extends Shared {
+  /** Its paths. */
+  readonly place: Place
+  /** What is fsynced. */
+  readonly fsync: Fsync
+  /** Throws if the folder of the store is gone, in which case nobody can say what is in it. */
+  readonly assertThere: () => Promise<void>
+}
+
+/** Data in the hidden folder. */
+export interface DataFile {
+  /** Its name there. */
+  readonly name: string
+  /** Open for reading and writing. */
+  readonly file: FileHandle
+}
+
+/** How durable the record of a finished or an atomic version has to be. */
+export function durabilityOf({ fsync }: Site): Durability {
+  return fsync === 'never' ? 'later' : 'now'
+}
+
+/** What a record says of the run of the system that it was written in. */
+export function bootOf({ fsync }: Site): string {
+  return fsync === 'never' ? '' : BOOT
+}
+
+/** Makes the error for a writer whose `base` is no longer the current version. */
+export function changedMeanwhile(): Error {
+  return new Error('the resource was changed by another writer')
+}
+
+/**
+ * Makes data durable, with its times or without. Once an fsync has failed, the system forgets what it
+ * could not write, and the next one succeeds: the data must not count until it was written again.
+ */
+export async function syncData(
+  { spoiled }: Site,
+  { name, file }: DataFile,
+  what: 'all' | 'data',
+): Promise<void> {
+  try {
+    await (what === 'all' ? file.sync() : file.datasync())
+  } catch (error) {
+    spoiled.add(name)
+    throw error
+  }
+}

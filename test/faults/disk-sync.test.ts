@@ -1,0 +1,43 @@
+/** A disk that has taken bytes which it can't keep: one fsync fails, and the next one succeeds. */
+import { expect, it } from 'vitest'
+
+import { json } from '../wire/client.ts'
+import { Disk, noPowerCut } from './power-disk.ts'
+import { FaultServer, newMount, pattern, remount, title } from './server.ts'
+
+const MIB = 1024 * 1024
+const missing = noPowerCut('ext4')
+
+it.skipIf(missing !== null)(
+  title('takes back what an fsync that failed may have lost, and asks for it again', missing),
+  { timeout: 120_000 },
+  async () => {
+    // The file with the disk can't grow as far as the disk promises.
+    const backing = newMount('size=6m')
+    const disk = await Disk.make('ext4', { size: 20, parent: backing })
+    const server = await FaultServer.start({ directory: disk.directory, shell: disk.shell })
+    const data = pattern(8 * MIB)
+    const last = data.length - 1
+    await server.send('PUT', '/files/old', [], 'old')
+    await server.patch('/files/a', `bytes 0-${MIB - 1}/*`, data.subarray(0, MIB))
+
+    const full = await server.patch(
+      '/files/a',
+      `bytes ${MIB}-${last}/${data.length}`,
+      data.subarray(MIB),
+    )
+    const state = await server.state('/files/a')
+    remount(backing, 'size=40m')
+    const end = await server.patch('/files/a', `bytes ${last}-${last}/*`, data.subarray(last))
+    const whole = await server.patch('/files/a', `bytes 0-${last}/${data.length}`, data)
+    await server.kill()
+    disk.remount()
+    const next = await FaultServer.start({ directory: disk.directory, shell: disk.shell })
+
+    expect([full.status, json(full)['received'], state]).toEqual([507, 0, `I(0/*)`])
+    expect([end.status, json(end)['expected-offset']]).toEqual([409, 0])
+    expect(whole.status).toBe(201)
+    expect((await next.send('GET', '/files/a')).body.equals(data)).toBe(true)
+    expect(await next.state('/files/old')).toBe('C(3)')
+  },
+)

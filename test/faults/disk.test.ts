@@ -1,10 +1,10 @@
 /** Full, read-only and vanished disks under a running server. */
-import { renameSync } from 'node:fs'
+import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
 import path from 'node:path'
 
 import { describe, expect, it } from 'vitest'
 
-import { MULTIPART, json, multipart } from '../wire/client.ts'
+import { MESSAGE, MULTIPART, json, message, multipart, request } from '../wire/client.ts'
 import {
   FaultServer,
   NO_MOUNT,
@@ -116,7 +116,8 @@ describe.skipIf(NO_MOUNT !== null)(title('on a full disk', NO_MOUNT), () => {
     const server = await FaultServer.start({ directory })
     await server.send('PUT', '/files/old', [], pattern(MIB / 2))
     await server.patch('/files/part', 'bytes 0-9/20', pattern(10))
-    await server.patch('/files/fill', `bytes 0-${MIB}/*`, pattern(MIB + 1))
+    await server.patch('/files/fill', 'bytes 0-9/*', pattern(10))
+    await server.patch('/files/fill', `bytes 10-${MIB}/*`, pattern(MIB - 9))
     const handles = server.handles()
 
     const statuses = new Set<number>()
@@ -185,7 +186,7 @@ it.skipIf(NO_MOUNT !== null)(
 )
 
 it.each(['before it is looked at again', 'between its segments'])(
-  'answers 500 to writes while the directory is gone, and resumes an upload %s when it is back',
+  'answers 500 while the directory is gone, and resumes an upload %s when it is back',
   async (moment) => {
     const directory = path.join(newDirectory(), 'uploads')
     const first = await FaultServer.start({ directory })
@@ -197,22 +198,94 @@ it.each(['before it is looked at again', 'between its segments'])(
     expect(await server.state('/files/old')).toBe('C(3)')
     renameSync(directory, `${directory}-away`)
 
-    const lost = [await server.state('/files/old'), await server.state('/files/part')]
     const answers = [
+      await server.send('HEAD', '/files/old'),
+      await server.send('GET', '/files/part'),
       await server.patch('/files/part', 'bytes 3-5/6', 'def'),
       await server.send('DELETE', '/files/old'),
       await server.patch('/files/new', 'bytes 0-2/6', 'abc'),
       await server.send('PUT', '/files/new', [], 'abc'),
     ]
+    expect(existsSync(directory)).toBe(false)
     renameSync(`${directory}-away`, directory)
 
-    expect(lost).toEqual(['∅', '∅'])
-    expect(answers.map(({ status }) => status)).toEqual([404, 404, 500, 500])
+    expect(answers.map(({ status }) => status)).toEqual([500, 500, 500, 500, 500, 500])
+    expect(await server.state('/files/old')).toBe('C(3)')
     expect(await server.state('/files/part')).toBe('I(3/6)')
     expect((await server.patch('/files/part', 'bytes 3-5/6', 'def')).status).toBe(201)
     expect((await server.send('PUT', '/files/new', [], 'new')).status).toBe(201)
   },
 )
+
+describe('in a directory that is replaced by an empty one', () => {
+  it.each([
+    ['the whole directory', ''],
+    ['the hidden folder', '.partial-upload'],
+  ])('works on without what was in it: %s', async (_name, part) => {
+    const directory = path.join(newDirectory(), 'uploads')
+    const server = await FaultServer.start({ directory })
+    await server.send('PUT', '/files/old', [], 'old')
+    await server.patch('/files/part', 'bytes 0-2/9', 'abc')
+    await server.patch('/files/part', 'bytes 3-5/9', 'def')
+    const gone = path.join(directory, part)
+    rmSync(gone, { recursive: true })
+    mkdirSync(gone)
+    if (part !== '') rmSync(gone, { recursive: true })
+
+    const states = [await server.state('/files/old'), await server.state('/files/part')]
+    const answers = [
+      await server.patch('/files/part', 'bytes 6-8/9', 'ghi'),
+      await server.send('DELETE', '/files/part'),
+      await server.patch('/files/new', 'bytes 0-2/6', 'abc'),
+      await server.patch('/files/new', 'bytes 3-5/6', 'def'),
+      await server.send('PUT', '/files/x/put', [], 'abc'),
+      await server.send('PUT', '/files/old', [], 'new'),
+    ]
+
+    const old = part === '' ? '∅' : 'C(3)'
+    expect(states).toEqual([old, '∅'])
+    const statuses = answers.map(({ status }) => status)
+    expect(statuses).toEqual([404, 404, 202, 201, 201, part === '' ? 201 : 204])
+    expect((await get(server, '/files/new')).toString()).toBe('abcdef')
+    expect((await get(server, '/files/old')).toString()).toBe('new')
+  })
+
+  it('acknowledges nothing that goes into a file which is deleted', async () => {
+    const directory = path.join(newDirectory(), 'uploads')
+    const server = await FaultServer.start({ directory })
+    await server.patch('/files/part', 'bytes 0-2/9', 'abc')
+    await server.patch('/files/part', 'bytes 3-5/9', 'def')
+    const connection = await server.connect()
+    const body = message('bytes 6-8/9', 'ghi')
+    connection.send(request('PATCH', '/files/part', [MESSAGE], body).subarray(0, -1))
+    await server.becomes('/files/part', 'I(8/9)')
+    rmSync(directory, { recursive: true })
+    mkdirSync(directory)
+
+    const answer = await connection.send('i').answer()
+
+    expect(answer.status).toBe(500)
+    expect(await server.state('/files/part')).toBe('∅')
+    expect((await server.patch('/files/part', 'bytes 0-8/9', 'abcdefghi')).status).toBe(201)
+  })
+
+  it('finds the uploads of the other one when it comes back', async () => {
+    const directory = path.join(newDirectory(), 'uploads')
+    const server = await FaultServer.start({ directory })
+    await server.patch('/files/part', 'bytes 0-2/9', 'abc')
+    await server.patch('/files/part', 'bytes 3-5/9', 'def')
+    renameSync(directory, `${directory}-away`)
+    mkdirSync(directory)
+    const other = await server.patch('/files/part', 'bytes 0-4/9', 'other')
+    rmSync(directory, { recursive: true })
+    renameSync(`${directory}-away`, directory)
+
+    const answer = await server.patch('/files/part', 'bytes 6-8/9', 'ghi')
+
+    expect([other.status, answer.status]).toEqual([202, 201])
+    expect((await get(server, '/files/part')).toString()).toBe('abcdefghi')
+  })
+})
 
 it.skipIf(NO_PROC !== null)(
   title('answers 500 without a free handle, and works on when there is one', NO_PROC),

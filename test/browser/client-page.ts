@@ -60,7 +60,7 @@ async function bundle(script: string): Promise<string> {
 }
 
 /** Opens a page in a profile of its own. */
-export async function open(url: string, options: BrowserContextOptions = {}): Promise<Page> {
+export async function openPage(url: string, options: BrowserContextOptions = {}): Promise<Page> {
   const page = await (await newContext(options)).newPage()
   await page.goto(url)
   return page

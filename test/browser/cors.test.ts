@@ -5,7 +5,7 @@ import type * as Client from 'partial-upload/client'
 import type { UploadOptions } from 'partial-upload/client'
 import { memoryStorage } from 'partial-upload/storage/memory'
 import type { Page } from 'playwright-core'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 
 import { CORS, createApp } from '../../examples/cors.ts'
 import { Proxy } from '../client/proxy.ts'
@@ -22,6 +22,9 @@ const LEAST = {
 }
 
 const FAILS = 'ERR_NETWORK'
+
+// A browser, a server and a test share the processor with the other tests.
+vi.setConfig({ testTimeout: 120_000 })
 
 /** In the page. */
 declare const client: typeof Client

@@ -9,13 +9,16 @@ import { RefusedError, partialUpload, type PartialUploadOptions } from 'partial-
 import { fsStorage } from 'partial-upload/storage/fs'
 import { memoryStorage } from 'partial-upload/storage/memory'
 import type { Locator, Page } from 'playwright-core'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 
 import { createApp } from '../../examples/uppy/server.ts'
 import { describeInChromium } from './chromium.ts'
-import { open, pageApp, serveApp, throttle } from './client-page.ts'
+import { openPage, pageApp, serveApp, throttle } from './client-page.ts'
 
 const MiB = 1024 * 1024
+
+// A browser, a server and a test share the processor with the other tests.
+vi.setConfig({ testTimeout: 120_000 })
 
 describeInChromium("Uppy's Dashboard", () => {
   test('uploads two files, and goes on after a pause where it was', async () => {
@@ -284,8 +287,8 @@ async function start(extra: RequestHandler = (_req, _res, next) => next()): Prom
   app.use('/files', extra)
   app.use(await createApp(fsStorage({ directory: uploads })))
   const { server, url } = await serveApp(app)
-  const page = await open(url)
-  page.setDefaultTimeout(20_000)
+  const page = await openPage(url)
+  page.setDefaultTimeout(60_000)
   const write = async (name: string, size: number): Promise<string> => {
     const file = path.join(directory, name)
     await writeFile(file, randomBytes(size))
@@ -337,7 +340,7 @@ async function startPlugin(
   })
   app.use('/files', extra, partialUpload({ storage: memoryStorage(), ...options }))
   const { url } = await serveApp(app)
-  const page = await open(url)
+  const page = await openPage(url)
   const run = async (script: string) => page.evaluate<unknown>(`(async () => {${script}})()`)
   return { page, url, seen, run }
 }

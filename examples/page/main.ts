@@ -16,7 +16,7 @@ const TICK = 500
 
 const announcer = new Announcer(find(document, '[role=status]', HTMLElement))
 const told = new WeakMap<UploadItem, string>()
-const uploads = new Uploads({ onChange: follow, onDrop: () => renderAll() })
+const uploads = new Uploads({ onChange: follow, onDrop: forget })
 const uploadsSection = new UploadsSection(uploads)
 const again = find(document, '#again', HTMLInputElement)
 const filesSection = new FilesSection({
@@ -86,6 +86,12 @@ function follow(item: UploadItem): void {
   if (!isScheduled) requestAnimationFrame(render)
   isScheduled = true
   announce(item)
+}
+
+/** What has arrived of it is to be seen among the files of the server. */
+function forget(): void {
+  renderAll()
+  listing.refreshSoon()
 }
 
 /** Says what a person has to know or to decide; progress can be read at any time. */

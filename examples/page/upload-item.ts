@@ -17,8 +17,8 @@ import { exclusively, type Turns } from './turns.ts'
 export type ItemState =
   /** Others go first. */
   | { readonly kind: 'queued' }
-  /** Another upload of the same name is under way in this browser. */
-  | { readonly kind: 'elsewhere' }
+  /** Another upload of the same name goes first: of this page, or of another tab. */
+  | { readonly kind: 'elsewhere'; readonly where: 'here' | 'tab' }
   /** Bytes are under way, or the server is asked what it has. */
   | { readonly kind: 'running' }
   /** It tries again at a time (as of `performance.now()`), or when the network is back: null. */
@@ -41,6 +41,8 @@ export interface ItemListener {
   readonly onMove: (size: number) => void
   /** The item shall go from the list. */
   readonly onDrop: (item: UploadItem) => void
+  /** Whether another item has the same path, and is not done. */
+  readonly hasRival: (item: UploadItem) => boolean
 }
 
 const NO_PROGRESS: Progress = { sent: 0, size: null, rate: null }
@@ -184,7 +186,8 @@ export class UploadItem {
     this.#trouble = 'none'
     const onWait = (): void => {
       this.#trouble = 'another'
-      this.#set({ kind: 'elsewhere' })
+      const where = this.#listener.hasRival(this) ? 'here' : 'tab'
+      this.#set({ kind: 'elsewhere', where })
     }
     try {
       await exclusively(`upload ${this.#key}`, signal, onWait, async () => {

@@ -13,7 +13,7 @@ export class Uploads {
   readonly #listener: ItemListener
   #moved = 0
 
-  constructor({ onChange, onDrop }: Omit<ItemListener, 'onMove'>) {
+  constructor({ onChange, onDrop }: Pick<ItemListener, 'onChange' | 'onDrop'>) {
     this.#listener = {
       onChange,
       onMove: (size) => {
@@ -23,6 +23,7 @@ export class Uploads {
         this.#items.delete(item)
         onDrop(item)
       },
+      hasRival: ({ key }) => this.#unfinished(key).length > 1,
     }
   }
 
@@ -51,7 +52,11 @@ export class Uploads {
 
   /** Whether a path is being sent, or waits for that. */
   has(key: string): boolean {
-    return this.items.some((item) => item.key === key && item.state.kind !== 'done')
+    return this.#unfinished(key).length > 0
+  }
+
+  #unfinished(key: string): readonly UploadItem[] {
+    return this.items.filter((item) => item.key === key && item.state.kind !== 'done')
   }
 
   #begin(chosen: Chosen, previous: UploadItem | undefined): void {

@@ -85,7 +85,9 @@ export function describe(item: UploadItem, now: number): string {
     case 'queued':
       return `Waiting for its turn · ${howFar(item)}`
     case 'elsewhere':
-      return 'Another tab is sending this file; this one waits for it'
+      return state.where === 'tab'
+        ? 'Another tab is sending this file; this one waits for it'
+        : 'Another file of this name goes first'
     case 'running':
       return describeRunning(item, now)
     case 'waiting':

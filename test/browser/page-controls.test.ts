@@ -12,9 +12,9 @@ import {
   hashOf,
   newFolder,
   openPage,
-  PageServer,
   press,
   says,
+  sharedServer,
   uploadRow,
   writeRandom,
 } from './page-setup.ts'
@@ -23,8 +23,19 @@ import {
 vi.setConfig({ testTimeout: 120_000 })
 
 describeInChromium('a person at the page', () => {
+  const server = sharedServer()
+
+  async function start(): Promise<{ readonly page: Page; readonly gate: Gate }> {
+    const gate = await Gate.to(server.port)
+    return { gate, page: await openPage(gate.origin) }
+  }
+
+  async function contents(...keys: readonly string[]): Promise<readonly string[]> {
+    return Promise.all(keys.map((key) => readFile(server.pathOf(key), 'utf8')))
+  }
+
   test('uploads, pauses, goes on and deletes by the keyboard alone', async () => {
-    const { page, gate, server } = await start()
+    const { page, gate } = await start()
     const film = await writeRandom(await newFolder(), 'film.mp4', 30_000_000)
 
     const held = gate.holdAfter(5_000_000)
@@ -54,7 +65,7 @@ describeInChromium('a person at the page', () => {
   })
 
   test('decides what becomes of a name that is taken', async () => {
-    const { page, server } = await start()
+    const { page } = await start()
     const folder = await newFolder()
     await writeFile(server.pathOf('a.txt'), 'the old a')
     await writeFile(server.pathOf('b.txt'), 'the old b')
@@ -71,7 +82,7 @@ describeInChromium('a person at the page', () => {
     await says(uploadRow(page, 'b (2).txt'), 'Complete')
     await press(uploadRow(page, 'c.txt'), 'Dismiss')
 
-    expect(await contents(server, 'a.txt', 'b.txt', 'b (2).txt', 'c.txt')).toEqual([
+    expect(await contents('a.txt', 'b.txt', 'b (2).txt', 'c.txt')).toEqual([
       'new a',
       'the old b',
       'new b',
@@ -79,8 +90,31 @@ describeInChromium('a person at the page', () => {
     ])
   })
 
+  test('sends two files of one name one after the other', async () => {
+    const { page, gate } = await start()
+    const [first, second] = [
+      await writeRandom(await newFolder(), 'film.mp4', 20_000_000),
+      await writeRandom(await newFolder(), 'film.mp4', 10_000_000),
+    ]
+    const rows = uploadRow(page, 'film')
+
+    const held = gate.holdAfter(5_000_000)
+    await choose(page, first)
+    await held
+    await choose(page, second)
+    await says(rows.nth(1), 'Another file of this name goes first')
+    gate.open()
+    await says(rows.nth(0), 'Complete · 20 MB')
+    await says(rows.nth(1), 'a different file of this name, of 20 MB')
+    await press(rows.nth(1), 'Keep both')
+    await says(rows.nth(1), 'Complete · 10 MB')
+
+    expect(await hashOf(server.pathOf('film.mp4'))).toBe(await hashOf(first))
+    expect(await hashOf(server.pathOf('film (2).mp4'))).toBe(await hashOf(second))
+  })
+
   test('is told that the same file is there already', async () => {
-    const { page, server } = await start()
+    const { page } = await start()
     const file = path.join(await newFolder(), 'a.txt')
     await writeFile(file, 'a')
     await writeFile(server.pathOf('a.txt'), 'a')
@@ -91,7 +125,7 @@ describeInChromium('a person at the page', () => {
   })
 
   test.each([
-    ['Keep', [{ key: 'film.mp4', complete: false }]],
+    ['Keep', ['film.mp4']],
     ['Remove', []],
   ])(
     'answers %s for the part that has arrived when an upload is cancelled',
@@ -109,12 +143,13 @@ describeInChromium('a person at the page', () => {
       await press(row, answer)
       await row.waitFor({ state: 'detached' })
 
-      expect(await list(page)).toEqual(left)
+      const listed = await server.list()
+      expect(listed.map(({ key }) => key)).toEqual(left)
     },
   )
 
   test('reads the words of the server when it refuses, and tries again', async () => {
-    const { page, server } = await start()
+    const { page } = await start()
     const folder = await newFolder()
     const file = path.join(folder, 'a.txt')
     await writeFile(file, 'a')
@@ -129,7 +164,7 @@ describeInChromium('a person at the page', () => {
     await press(uploadRow(page, 'a.txt'), 'Try again')
     await says(uploadRow(page, 'a.txt'), 'Complete')
 
-    expect(await contents(server, 'a.txt')).toEqual(['a'])
+    expect(await contents('a.txt')).toEqual(['a'])
   })
 
   test('is asked before leaving while files are under way, and not after', async () => {
@@ -153,7 +188,7 @@ describeInChromium('a person at the page', () => {
   })
 
   test('sends 200 files at once, three at a time, and hears of it in few words', async () => {
-    const { page, server } = await start()
+    const { page } = await start()
     const folder = await newFolder()
     const names = Array.from({ length: 200 }, (_, index) => `${index + 1000}.txt`)
     for (const name of names) await writeFile(path.join(folder, name), name.repeat(100))
@@ -169,7 +204,7 @@ describeInChromium('a person at the page', () => {
       .locator('#uploads .summary', { hasText: /^200 files complete/ })
       .waitFor({ timeout: 100_000 })
     const rows = await page.locator('#uploads li').count()
-    const [first, last] = await contents(server, '1000.txt', '1199.txt')
+    const [first, last] = await contents('1000.txt', '1199.txt')
 
     const spoken = (await page.evaluate('spoken')) as readonly string[]
     expect(most()).toBe(3)
@@ -180,7 +215,7 @@ describeInChromium('a person at the page', () => {
   })
 
   test.each(['Choose a folder', 'a drop'])('brings a folder by %s', async (way) => {
-    const { page, server } = await start()
+    const { page } = await start()
     const folder = path.join(await newFolder(), 'trip')
     await mkdir(path.join(folder, 'day 1'), { recursive: true })
     await writeFile(path.join(folder, 'a.txt'), 'a')
@@ -190,7 +225,7 @@ describeInChromium('a person at the page', () => {
     else await page.getByLabel(way).setInputFiles(folder)
     await page.locator('#uploads .summary', { hasText: /^2 files complete/ }).waitFor()
 
-    expect(await contents(server, 'trip/a.txt', 'trip/day 1/b.txt')).toEqual(['a', 'b'])
+    expect(await contents('trip/a.txt', 'trip/day 1/b.txt')).toEqual(['a', 'b'])
   })
 
   test.each([
@@ -199,7 +234,7 @@ describeInChromium('a person at the page', () => {
     ['what a URL gives another meaning', 'a #1 100%25 & more.txt', 3],
     ['255 bytes', `${'long-'.repeat(50)}.bin`, 3],
   ])('sends %s, and downloads it under its name', async (_, name, size) => {
-    const { page, server } = await start()
+    const { page } = await start()
     const file = await writeRandom(await newFolder(), name, size)
     await page.setViewportSize({ width: 320, height: 640 })
 
@@ -215,31 +250,6 @@ describeInChromium('a person at the page', () => {
     expect(width).toBe(320)
   })
 })
-
-interface Scene {
-  readonly server: PageServer
-  readonly gate: Gate
-  readonly page: Page
-}
-
-async function start(): Promise<Scene> {
-  const server = await PageServer.start()
-  const gate = await Gate.to(server.port)
-  return { server, gate, page: await openPage(gate.origin) }
-}
-
-async function contents(
-  server: PageServer,
-  ...keys: readonly string[]
-): Promise<readonly string[]> {
-  return Promise.all(keys.map((key) => readFile(server.pathOf(key), 'utf8')))
-}
-
-async function list(page: Page): Promise<readonly unknown[]> {
-  const response = await fetch(new URL('list', page.url()))
-  const files = (await response.json()) as { key: string; complete: boolean }[]
-  return files.map(({ key, complete }) => ({ key, complete }))
-}
 
 /** Name of what has the focus. */
 async function focused(page: Page): Promise<unknown> {

@@ -14,8 +14,8 @@ import {
   hashOf,
   newFolder,
   openPage,
-  PageServer,
   says,
+  sharedServer,
   uploadRow,
   writeRandom,
 } from './page-setup.ts'
@@ -27,9 +27,10 @@ const OUTAGE = Number(process.env['OUTAGE'] ?? 1000)
 const IN_FLIGHT = 16_000_000
 
 describeInChromium('one upload', () => {
+  const server = sharedServer()
+
   test('survives three kills of the server, an outage of the network and a reload', async () => {
     const film = await writeRandom(await newFolder(), 'film.mp4', SIZE)
-    const server = await PageServer.start()
     const gate = await Gate.to(server.port)
     const context = await newContext()
     const page = await openPage(gate.origin, context)
@@ -43,7 +44,7 @@ describeInChromium('one upload', () => {
       held = gate.holdAfter(SIZE / 8)
       await server.kill()
       gate.open()
-      await server.restart()
+      await server.start()
     }
     await held
     await context.setOffline(true)

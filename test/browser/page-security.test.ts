@@ -10,17 +10,32 @@ import {
   fileRow,
   newFolder,
   openPage,
-  PageServer,
   press,
   says,
+  sharedServer,
   uploadRow,
 } from './page-setup.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
 
 describeInChromium('the Content-Security-Policy', () => {
+  const server = sharedServer()
+
+  /** Opens the page, and takes note of what the browser complains about. */
+  async function start(): Promise<{ readonly page: Page; readonly problems: readonly string[] }> {
+    const context = await newContext()
+    const problems: string[] = []
+    context.on('console', (message) => {
+      // A browser complains of each 404, which here tells that nothing is there yet.
+      const isAnswer = /the server responded with a status/.test(message.text())
+      if (message.type() === 'error' && !isAnswer) problems.push(message.text())
+    })
+    context.on('weberror', (error) => problems.push(error.error().message))
+    return { page: await openPage(server.origin, context), problems }
+  }
+
   test('is strict, and the page keeps to it', async () => {
-    const { page, origin, problems } = await start()
+    const { page, problems } = await start()
     const file = path.join(await newFolder(), 'a.txt')
     await writeFile(file, 'a')
 
@@ -30,7 +45,7 @@ describeInChromium('the Content-Security-Policy', () => {
     await press(fileRow(page, 'a.txt'), 'Delete')
     await page.getByText('Nothing is here yet.').waitFor()
 
-    const answer = await fetch(origin)
+    const answer = await fetch(server.origin)
     expect(answer.headers.get('content-security-policy')).toBe(
       "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; " +
         "img-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
@@ -52,35 +67,16 @@ describeInChromium('the Content-Security-Policy', () => {
   })
 
   test('keeps a page that was uploaded from running scripts', async () => {
-    const { page, origin } = await start()
-    await fetch(`${origin}/files/evil.html`, {
+    const { page } = await start()
+    await fetch(`${server.origin}/files/evil.html`, {
       method: 'PUT',
       headers: { 'Content-Type': 'text/html' },
       body: '<!doctype html><title>good</title><script>document.title = "evil"</script>',
     })
 
-    await page.goto(`${origin}/files/evil.html`)
+    await page.goto(`${server.origin}/files/evil.html`)
 
     expect(await page.title()).toBe('good')
     expect(await page.evaluate('origin')).toBe('null')
   })
 })
-
-async function start(): Promise<{
-  readonly page: Page
-  readonly origin: string
-  /** What the browser complains about. */
-  readonly problems: readonly string[]
-}> {
-  const server = await PageServer.start()
-  const origin = `http://127.0.0.1:${server.port}`
-  const context = await newContext()
-  const problems: string[] = []
-  context.on('console', (message) => {
-    // A browser complains of each 404, which here tells that nothing is there yet.
-    const isAnswer = /the server responded with a status/.test(message.text())
-    if (message.type() === 'error' && !isAnswer) problems.push(message.text())
-  })
-  context.on('weberror', (error) => problems.push(error.error().message))
-  return { page: await openPage(origin, context), origin, problems }
-}

@@ -10,51 +10,71 @@ import { createInterface } from 'node:readline'
 import { pipeline } from 'node:stream/promises'
 
 import type { BrowserContext, Locator, Page } from 'playwright-core'
-import { onTestFinished } from 'vitest'
+import { afterAll, afterEach, beforeAll, onTestFinished } from 'vitest'
 
+import type { ListedFile } from '../../examples/list.ts'
 import { newContext } from './chromium.ts'
 
 const ROOT = path.join(import.meta.dirname, '../..')
 const START = ['--conditions=@partial-upload/source', '--import', 'tsx', 'examples/server.ts']
 
-/** `examples/server.ts` as a process. */
-export class PageServer {
-  readonly directory: string
-  readonly port: number
-  #child: ChildProcess
+/** `examples/server.ts` as a process, over a folder of its own. */
+class PageServer {
+  directory = ''
+  port = 0
+  #child: ChildProcess | null = null
 
-  private constructor(directory: string, port: number, child: ChildProcess) {
-    this.directory = directory
-    this.port = port
+  /** Starts it; after the first time on the same port. */
+  async start(): Promise<void> {
+    this.directory ||= await mkdtemp(path.join(tmpdir(), 'partial-upload-page-'))
+    const { child, url } = await launch(this.directory, this.port)
     this.#child = child
-  }
-
-  /** Starts a server over an empty folder. The end of the test stops it and removes the folder. */
-  static async start(): Promise<PageServer> {
-    const directory = await newFolder()
-    const { child, url } = await launch(directory, 0)
-    const server = new PageServer(directory, Number(new URL(url).port), child)
-    onTestFinished(() => server.kill())
-    return server
+    this.port = Number(new URL(url).port)
   }
 
   /** Ends the process at once, as a crash does. */
   async kill(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
-    const exited = once(this.#child, 'exit')
-    this.#child.kill('SIGKILL')
+    const child = this.#child
+    if (child === null || child.exitCode !== null || child.signalCode !== null) return
+    const exited = once(child, 'exit')
+    child.kill('SIGKILL')
     await exited
   }
 
-  /** Starts it anew, on the same port. */
-  async restart(): Promise<void> {
-    this.#child = (await launch(this.directory, this.port)).child
+  get origin(): string {
+    return `http://127.0.0.1:${this.port}`
   }
 
   /** The path of a finished file. */
   pathOf(key: string): string {
     return path.join(this.directory, key)
   }
+
+  /** What it tells that it has. */
+  async list(): Promise<readonly ListedFile[]> {
+    const response = await fetch(`${this.origin}/list`)
+    return (await response.json()) as ListedFile[]
+  }
+
+  /** Removes all that it has. */
+  async empty(): Promise<void> {
+    for (const { key } of await this.list()) {
+      const segments = key.split('/').map(encodeURIComponent)
+      await fetch(`${this.origin}/files/${segments.join('/')}`, { method: 'DELETE' })
+    }
+  }
+}
+
+/** A server for all tests of a block, which each of them finds empty. */
+export function sharedServer(): PageServer {
+  const server = new PageServer()
+  beforeAll(async () => server.start(), 60_000)
+  afterEach(async () => server.empty())
+  afterAll(async () => {
+    await server.kill()
+    await rm(server.directory, { recursive: true, force: true })
+  })
+  return server
 }
 
 async function launch(

@@ -12,9 +12,9 @@ import {
   fileRow,
   hashOf,
   openPage,
-  PageServer,
   press,
   says,
+  sharedServer,
   uploadRow,
   writeRandom,
 } from './page-setup.ts'
@@ -27,6 +27,7 @@ const IN_FLIGHT = 16_000_000
 vi.setConfig({ testTimeout: 120_000 })
 
 describeInChromium('an upload of 200 MB by the page', () => {
+  const server = sharedServer()
   let folder: string
   let film: string
   let hash: string
@@ -40,7 +41,6 @@ describeInChromium('an upload of 200 MB by the page', () => {
   afterAll(() => rmSync(folder, { recursive: true }))
 
   test('stands still while it is paused, and goes on where it was', async () => {
-    const server = await PageServer.start()
     const gate = await Gate.to(server.port)
     const page = await openPage(gate.origin)
     const row = uploadRow(page, 'film.mp4')
@@ -51,20 +51,19 @@ describeInChromium('an upload of 200 MB by the page', () => {
     await press(row, 'Pause')
     gate.open()
     await says(row, 'Paused')
-    const listed = await arrived(server)
+    const [listed] = await server.list()
     const passed = gate.passed
     await press(row, 'Resume')
     await says(row, 'Complete · 200 MB')
 
-    expect(listed).toBeGreaterThan(70_000_000)
-    expect(listed).toBeLessThan(80_000_000 + IN_FLIGHT)
+    expect(listed?.size).toBeGreaterThan(70_000_000)
+    expect(listed?.size).toBeLessThan(80_000_000 + IN_FLIGHT)
     expect(passed).toBeLessThan(80_000_000 + IN_FLIGHT)
     expect(gate.passed).toBeLessThan(SIZE + IN_FLIGHT)
     expect(await hashOf(server.pathOf('film.mp4'))).toBe(hash)
   })
 
   test('goes on by itself when the server was killed and is back', async () => {
-    const server = await PageServer.start()
     const gate = await Gate.to(server.port)
     const page = await openPage(gate.origin)
     const row = uploadRow(page, 'film.mp4')
@@ -76,7 +75,7 @@ describeInChromium('an upload of 200 MB by the page', () => {
     gate.open()
     await says(row, 'The connection is broken')
     await page.getByText('The server is out of reach').waitFor()
-    await server.restart()
+    await server.start()
     await says(row, 'Complete · 200 MB')
 
     expect(gate.passed).toBeLessThan(SIZE + IN_FLIGHT)
@@ -84,7 +83,6 @@ describeInChromium('an upload of 200 MB by the page', () => {
   })
 
   test('waits for the network, and goes on by itself', async () => {
-    const server = await PageServer.start()
     const gate = await Gate.to(server.port)
     const context = await newContext()
     const page = await openPage(gate.origin, context)
@@ -106,7 +104,6 @@ describeInChromium('an upload of 200 MB by the page', () => {
   })
 
   test('goes on after a reload when the same file is chosen again', async () => {
-    const server = await PageServer.start()
     const gate = await Gate.to(server.port)
     const page = await openPage(gate.origin)
 
@@ -129,7 +126,6 @@ describeInChromium('an upload of 200 MB by the page', () => {
   })
 
   test('is left to one of two tabs that send the same file', async () => {
-    const server = await PageServer.start()
     const gate = await Gate.to(server.port)
     const context = await newContext()
     const [first, second] = [
@@ -151,7 +147,6 @@ describeInChromium('an upload of 200 MB by the page', () => {
   })
 
   test('is taken over by another tab when its own is closed', async () => {
-    const server = await PageServer.start()
     const gate = await Gate.to(server.port)
     const context = await newContext()
     const [first, second] = [
@@ -173,7 +168,6 @@ describeInChromium('an upload of 200 MB by the page', () => {
   })
 
   test('from two browsers at once ends in one file', async () => {
-    const server = await PageServer.start()
     const gate = await Gate.to(server.port)
     const [first, second] = [await openPage(gate.origin), await openPage(gate.origin)]
     await slowDown(first, 40_000_000)
@@ -191,7 +185,6 @@ describeInChromium('an upload of 200 MB by the page', () => {
   })
 
   test('is taken over by another browser when it stands still', async () => {
-    const server = await PageServer.start()
     const gate = await Gate.to(server.port)
     const [first, second] = [await openPage(gate.origin), await openPage(gate.origin)]
 
@@ -207,13 +200,6 @@ describeInChromium('an upload of 200 MB by the page', () => {
     expect(await hashOf(server.pathOf('film.mp4'))).toBe(hash)
   })
 })
-
-/** Bytes of the only file of a server. */
-async function arrived({ port }: PageServer): Promise<number> {
-  const response = await fetch(`http://127.0.0.1:${port}/list`)
-  const [file] = (await response.json()) as { readonly size: number }[]
-  return file?.size ?? 0
-}
 
 /** Lets a page send at most so many bytes per second. */
 async function slowDown(page: Page, uploadThroughput: number): Promise<void> {

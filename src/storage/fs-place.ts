@@ -8,7 +8,7 @@ import { UploadError } from '../errors.ts'
 import { invalidKey, keySegments } from '../key.ts'
 import { errorCode, ifThere, sync } from './fs-io.ts'
 
-/** Holds all that is not a finished resource. In every spelling of case it is no part of a key. */
+/** Holds all that is not a finished resource. In no spelling does a key begin with it. */
 export const HIDDEN = '.partial-upload'
 
 const MAX_SEGMENT_SIZE = 255
@@ -102,8 +102,25 @@ function parseKey(key: string): readonly string[] {
   if (segments.some((segment) => Buffer.byteLength(segment) > MAX_SEGMENT_SIZE)) {
     throw invalidKey(`a segment of the path exceeds ${MAX_SEGMENT_SIZE} bytes`)
   }
-  if (segments[0]?.toLowerCase() === HIDDEN) throw invalidKey('the path is reserved')
+  if (isReserved(segments[0] ?? '')) throw invalidKey('the path is reserved')
   return segments
+}
+
+/** Names that are themselves on every file system. */
+const PLAIN = /^\w[\w.-]*$/
+/** What FAT calls the hidden folder, too, or any other folder whose long name begins like it. */
+const SHORT = /^PA[^.]{0,4}~\d+$/
+
+/**
+ * Tells whether a file system could take a name for that of the hidden folder: some know no case or
+ * no difference of Unicode forms, or don't see characters without a shape, an end of dots and spaces
+ * or what follows a colon.
+ */
+function isReserved(name: string): boolean {
+  if (PLAIN.test(name)) return false
+  const visible = name.normalize('NFKC').replace(/\p{Default_Ignorable_Code_Point}/gu, '')
+  const [start = ''] = visible.toUpperCase().split(':', 1)
+  return start.replace(/[. ]+$/, '') === HIDDEN.toUpperCase() || SHORT.test(start)
 }
 
 /** What is at the path of a finished resource. */
@@ -183,8 +200,9 @@ export async function removeRemains({ published }: Pick<Place, 'published'>): Pr
   try {
     return (await realpath(published)) === published && (await removeEmpty(published))
   } catch (error) {
-    // It is in use after all, or a file.
-    if (['ENOTEMPTY', 'EEXIST', 'ENOENT', 'ENOTDIR'].includes(errorCode(error) ?? '')) return false
+    // It is in use after all, or a file or a link.
+    const code = errorCode(error) ?? ''
+    if (['ENOTEMPTY', 'EEXIST', 'ENOENT', 'ENOTDIR', 'ELOOP'].includes(code)) return false
     throw error
   }
 }

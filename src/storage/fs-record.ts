@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto'
 import { open, rename, unlink } from 'node:fs/promises'
 import type { BigIntStats, Stats } from 'node:fs'
 import type { ResourceState } from './adapter.ts'
-import { READ, ifThere, openIfThere, sync } from './fs-io.ts'
+import { ifThere, readWhole, sync } from './fs-io.ts'
 import { hiddenPath } from './fs-place.ts'
 import type { Place } from './fs-place.ts'
 
@@ -78,17 +78,7 @@ export function formatRecord(record: FsRecord): string {
 
 /** Reads the text of the record; null if there is none. */
 export async function readRecord({ record }: Pick<Place, 'record'>): Promise<string | null> {
-  const file = await openIfThere(record, READ)
-  if (file === null) return null
-  try {
-    // One read where `readFile` would ask for the size first: this is most of what a HEAD costs.
-    const buffer = Buffer.allocUnsafe(RECORD_SIZE)
-    const { bytesRead } = await file.read(buffer, 0, RECORD_SIZE, 0)
-    if (bytesRead < RECORD_SIZE) return buffer.toString('utf8', 0, bytesRead)
-    return await file.readFile('utf8')
-  } finally {
-    await file.close()
-  }
+  return (await readWhole(record, RECORD_SIZE))?.toString() ?? null
 }
 
 /** Tells the file of a record from any other, as none is ever changed in place. */

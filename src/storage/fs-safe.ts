@@ -8,7 +8,7 @@
 import { constants, readFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
-import { READ, errorCode, openIfThere, sync } from './fs-io.ts'
+import { errorCode, readWhole, sync } from './fs-io.ts'
 import { hiddenPath } from './fs-place.ts'
 import type { Folders } from './fs-place.ts'
 import type { FsRecord } from './fs-record.ts'
@@ -30,15 +30,9 @@ export function isOfThisBoot({ boot }: Pick<FsRecord, 'boot'>): boolean {
 
 /** Bytes of the data that are known to be on the disk. */
 export async function safeSize(folders: Folders, record: FsRecord): Promise<number> {
-  const file = await openIfThere(markPath(folders, record), READ)
-  if (file === null) return record.safeSize
-  try {
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(MARK_SIZE), 0, MARK_SIZE, 0)
-    const { tag, size } = MARK.exec(buffer.toString('latin1', 0, bytesRead))?.groups ?? {}
-    return tag === record.tag ? Math.max(Number(size), record.safeSize) : record.safeSize
-  } finally {
-    await file.close()
-  }
+  const mark = (await readWhole(markPath(folders, record), 2 * MARK_SIZE))?.toString('latin1')
+  const { tag, size } = MARK.exec(mark ?? '')?.groups ?? {}
+  return tag === record.tag ? Math.max(Number(size), record.safeSize) : record.safeSize
 }
 
 /** Notes, durably, that the first `size` bytes of the data are on the disk. */

@@ -17,6 +17,8 @@ import type { ChildOptions } from './child.ts'
 import { kill, removeBundles, startProcess } from './process.ts'
 import type { SharingOptions } from './sharing.ts'
 
+export { pattern } from './pattern.ts'
+
 afterAll(removeBundles)
 
 /** How a server is started beyond its options. */
@@ -207,12 +209,4 @@ export async function inject(pid: number, fault: string): Promise<() => Promise<
     tracer.kill('SIGINT')
     await exited
   }
-}
-
-/** Bytes that tell where they belong: no two positions nearby look alike. */
-export function pattern(size: number, seed = 0): Buffer {
-  const bytes = Buffer.alloc(size)
-  for (let at = 0; at + 4 <= size; at += 4)
-    bytes.writeUInt32LE(Math.imul(at + 1, seed * 2 + 0x9e3779b1) >>> 0, at)
-  return bytes
 }

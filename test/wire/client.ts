@@ -111,6 +111,11 @@ export class Connection {
     return !this.#isClosed
   }
 
+  /** What has arrived of an answer that is not whole yet. */
+  get rest(): Buffer {
+    return this.#received
+  }
+
   send(...pieces: readonly Bytes[]): this {
     for (const piece of pieces) this.socket.write(toBuffer(piece))
     return this

@@ -1,0 +1,141 @@
+/** The hidden folder of a store under torture: what a crash may leave there, and what it must hold. */
+import { createHash, randomBytes } from 'node:crypto'
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import path from 'node:path'
+
+/** The start of a server removes what is older than an hour. */
+const OLD = 2 * 3_600_000
+
+/** One store in its folder. */
+export class TortureStore {
+  readonly #root: string
+  readonly #hidden: string
+
+  constructor(root: string) {
+    this.#root = root
+    this.#hidden = path.join(root, '.partial-upload')
+    mkdirSync(this.#hidden, { recursive: true })
+  }
+
+  /**
+   * Makes all that is not finished as old as what the next start may remove. Not the data of a
+   * finished resource that is still to be moved: its time is a part of its identity.
+   */
+  ageAll(): void {
+    const moving = new Set(this.#records().flatMap(({ data, complete }) => (complete ? data : [])))
+    for (const name of this.#names()) if (!moving.has(name)) this.#makeOld(name)
+    for (const name of this.locks()) {
+      if (name.endsWith('.recovery')) this.#makeOld(path.join('locks', name))
+    }
+  }
+
+  /** Makes old what the resources of `keys` do not need. */
+  ageLeftovers(keys: ReadonlySet<string>): void {
+    for (const name of this.leftovers(keys)) this.#makeOld(name)
+  }
+
+  /** Leaves old files as crashes do, of resources that are not there. Returns their names. */
+  plant(count: number): readonly string[] {
+    const names = Array.from({ length: count }, (_, index) => {
+      const hash = randomBytes(32).toString('base64url')
+      const data = `${hash}.${randomBytes(9).toString('base64url')}`
+      if (index % 3 === 0) return `${hash}.json`
+      return index % 3 === 1 ? `${data}.data` : `${data}.tmp`
+    })
+    for (const name of names) {
+      writeFileSync(path.join(this.#hidden, name), name.endsWith('.json') ? RECORD : 'data')
+      this.#makeOld(name)
+    }
+    return names
+  }
+
+  /** How many of these files are there. */
+  count(names: readonly string[]): number {
+    const there = new Set(this.#names())
+    return names.filter((name) => there.has(name)).length
+  }
+
+  /** The files that no resource of `keys` needs. */
+  leftovers(keys: ReadonlySet<string>): readonly string[] {
+    const hashes = new Set(Array.from(keys, hashOf))
+    const needed = this.#records().flatMap(({ name, data }) =>
+      hashes.has(name.slice(0, -'.json'.length)) ? [name, data] : [],
+    )
+    return this.#names().filter((name) => !needed.includes(name))
+  }
+
+  /** The files outside the hidden folder. */
+  published(): readonly string[] {
+    const entries = readdirSync(this.#root, { recursive: true, withFileTypes: true })
+    return entries.flatMap((entry) => {
+      const name = path.relative(this.#root, path.join(entry.parentPath, entry.name))
+      return entry.isFile() && !name.startsWith('.partial-upload') ? [name] : []
+    })
+  }
+
+  /** The locks of processes that share the store. */
+  locks(): readonly string[] {
+    const folder = path.join(this.#hidden, 'locks')
+    return existsSync(folder) ? readdirSync(folder) : []
+  }
+
+  #names(): readonly string[] {
+    return readdirSync(this.#hidden).filter((name) => name !== 'locks')
+  }
+
+  #records() {
+    return this.#names().flatMap((name) => {
+      if (!name.endsWith('.json')) return []
+      const record = readRecord(path.join(this.#hidden, name))
+      return record === null ? [] : [{ name, ...record }]
+    })
+  }
+
+  #makeOld(name: string): void {
+    const time = new Date(Date.now() - OLD)
+    utimesSync(path.join(this.#hidden, name), time, time)
+  }
+}
+
+/** Of a resource that was removed, or never came to be. */
+const RECORD = JSON.stringify({
+  key: 'gone',
+  state: {
+    complete: true,
+    everComplete: true,
+    completeLength: 4,
+    contentType: null,
+    reprDigest: null,
+  },
+  tag: 'tag',
+  data: 'none.data',
+  lastModified: 0,
+  pinnedSize: null,
+  unsettled: false,
+  published: '1-4-0',
+})
+
+function hashOf(key: string): string {
+  return createHash('sha256').update(key).digest('base64url')
+}
+
+/** What a record says of the data; null if it is gone by now. */
+function readRecord(file: string): { readonly data: string; readonly complete: boolean } | null {
+  try {
+    const { data, state } = JSON.parse(readFileSync(file, 'utf8')) as {
+      data: string
+      state: { complete: boolean }
+    }
+    return { data, complete: state.complete }
+  } catch (error) {
+    if ((error as { code?: string }).code === 'ENOENT') return null
+    throw error
+  }
+}

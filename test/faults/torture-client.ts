@@ -108,7 +108,9 @@ export class TortureClient {
     const isKnown =
       remainsOf(found, old, null) !== null ||
       steps.some((step) => remainsOf(found, step.old, step.change) !== null)
-    if (!isKnown) this.#violate('read', `a GET has found ${describeVersion(found)}`, round.score)
+    if (isKnown) return
+    const what = `${describeVersion(found)}, tagged ${field(answer, 'etag')}`
+    this.#violate('read', `a GET has found ${what}`, round.score)
   }
 
   /** Holds a piece of an answer to what the whole may have been. */

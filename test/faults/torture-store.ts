@@ -31,9 +31,6 @@ export class TortureStore {
   ageAll(): void {
     const moving = new Set(this.#records().flatMap(({ data, complete }) => (complete ? data : [])))
     for (const name of this.#names()) if (!moving.has(name)) this.#makeOld(name)
-    for (const name of this.locks()) {
-      if (name.endsWith('.recovery')) this.#makeOld(path.join('locks', name))
-    }
   }
 
   /** Makes old what the resources of `keys` do not need. */
@@ -87,7 +84,7 @@ export class TortureStore {
   }
 
   #names(): readonly string[] {
-    return readdirSync(this.#hidden).filter((name) => name !== 'locks')
+    return readdirSync(this.#hidden).filter((name) => !['locks', 'calls'].includes(name))
   }
 
   #records() {

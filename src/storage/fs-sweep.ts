@@ -1,11 +1,12 @@
 /** Goes through the hidden folder: for what crashes have left, and for what is not finished. */
 
-import { statSync, unlinkSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { linkSync, renameSync, statSync, unlinkSync } from 'node:fs'
 import type { Stats } from 'node:fs'
 import { lstat, opendir } from 'node:fs/promises'
 import { discard } from './fs-commit.ts'
 import type { Holds } from './fs-holds.ts'
-import { ifThere } from './fs-io.ts'
+import { errorCode, ifThere } from './fs-io.ts'
 import { hiddenPath, place } from './fs-place.ts'
 import type { Folders } from './fs-place.ts'
 import { parseRecord, readRecord } from './fs-record.ts'
@@ -73,8 +74,28 @@ async function sweepRecord(
   const current = isNamed ? await find(place(folders, record.key)) : null
   if (current !== null && current.kind !== 'absent' && current.record !== null) return
   // At once, so that no writer of this process can put a new record there in between.
+  if (isUnchanged(path, found) && !holds.has(hash)) removeUnchanged(path, found)
+}
+
+function isUnchanged(path: string, { ino, mtimeMs }: Stats): boolean {
   const now = statSync(path, { throwIfNoEntry: false })
-  if (now?.ino === found.ino && now.mtimeMs === found.mtimeMs && !holds.has(hash)) unlinkSync(path)
+  return now?.ino === ino && now.mtimeMs === mtimeMs
+}
+
+/** Removes a record, but not one that another process has put there in the last moment. */
+function removeUnchanged(path: string, found: Stats): void {
+  const aside = path.replace(/json$/, `${randomBytes(9).toString('base64url')}.tmp`)
+  renameSync(path, aside)
+  if (!isUnchanged(aside, found)) putBack(aside, path)
+  unlinkSync(aside)
+}
+
+function putBack(aside: string, path: string): void {
+  try {
+    linkSync(aside, path)
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST') throw error // There is an even newer one.
+  }
 }
 
 /** Name of the data file that the record with this hash refers to. */

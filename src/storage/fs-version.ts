@@ -60,7 +60,7 @@ export interface Complete {
 
 /** Finds the current version. */
 export async function find(place: Place): Promise<Found> {
-  let last: string | null | undefined
+  let last: string | null = null
   for (;;) {
     const text = await readRecord(place)
     const record = text === null ? null : parseRecord(text)
@@ -68,8 +68,10 @@ export async function find(place: Place): Promise<Found> {
     if (agreed !== null) return agreed
     const published = await lookUp(place)
     const isSettled = record === null && published.kind !== 'file'
-    if (isSettled || text === last) return withoutData(place, published, record)
-    last = text
+    // The same file twice: of several versions each may have gone before its record was looked for.
+    const look = `${published.kind === 'file' ? identity(published.stat) : published.kind} ${text}`
+    if (isSettled || look === last) return withoutData(place, published, record)
+    last = look
   }
 }
 

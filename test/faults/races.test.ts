@@ -1,0 +1,95 @@
+/** Two processes on the same files, one of which is slow at the worst moment. */
+import { createHash } from 'node:crypto'
+import { mkdirSync, readdirSync, utimesSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+
+import { describe, expect, it, vi } from 'vitest'
+
+import { field, request } from '../wire/client.ts'
+import type { Answer } from '../wire/client.ts'
+import { FaultServer, NO_TRACE, inject, newDirectory, title } from './server.ts'
+
+const TYPE = 'text/x-known'
+
+async function share(directory: string): Promise<FaultServer> {
+  return FaultServer.start({ entry: 'sharing.ts', directory })
+}
+
+function put(server: FaultServer): Promise<Answer> {
+  return server.send('PUT', '/files/a', [`Content-Type: ${TYPE}`], 'abc')
+}
+
+describe.skipIf(NO_TRACE !== null)(title('two processes', NO_TRACE), () => {
+  it('one that reads slowly never takes a resource of the other for a foreign file', async () => {
+    const directory = newDirectory()
+    const [writer, reader] = [await share(directory), await share(directory)]
+    await reader.state('/files/a')
+    // The record is opened, and the file is looked at, a moment after they could have been.
+    const repair = await inject(reader.pid, 'openat,statx:delay_enter=60000')
+    const types = new Set<string | null>()
+
+    const over = new AbortController()
+    const writing = async (): Promise<void> => {
+      while (!over.signal.aborted) {
+        await put(writer)
+        await new Promise((resolve) => setTimeout(resolve, 50))
+        await writer.send('DELETE', '/files/a')
+        await new Promise((resolve) => setTimeout(resolve, 50))
+      }
+    }
+    const written = writing()
+    const end = Date.now() + 8000
+    while (Date.now() < end) {
+      const head = await reader.send('HEAD', '/files/a')
+      if (head.status === 200) types.add(field(head, 'content-type'))
+    }
+    over.abort()
+    await written
+    await repair()
+
+    expect([...types]).toEqual([TYPE])
+  })
+
+  it.each(['unlink,unlinkat', 'rename,renameat,renameat2'])(
+    'one that cleans up with a slow %s leaves what the other has made meanwhile',
+    async (calls) => {
+      const directory = newDirectory()
+      const hidden = path.join(directory, '.partial-upload')
+      const record = path.join(
+        hidden,
+        `${createHash('sha256').update('a').digest('base64url')}.json`,
+      )
+      mkdirSync(hidden)
+      writeFileSync(record, '{}')
+      const old = new Date(Date.now() - 2 * 3_600_000)
+      utimesSync(record, old, old)
+      const [writer, sweeper] = [await share(directory), await share(directory)]
+      await writer.state('/files/other')
+      await vi.waitFor(() => expect(readdirSync(hidden)).not.toContain(path.basename(record)))
+      writeFileSync(record, '{}')
+      utimesSync(record, old, old)
+      const repair = await inject(sweeper.pid, `${calls}:delay_enter=3000000:when=1`)
+      await untilStuck(sweeper)
+
+      await put(writer)
+      const before = await writer.send('HEAD', '/files/a')
+      await sweeper.state('/files/other')
+      await repair()
+      const after = await writer.send('HEAD', '/files/a')
+
+      expect(field(after, 'etag')).toBe(field(before, 'etag'))
+      expect(field(after, 'content-type')).toBe(TYPE)
+    },
+  )
+})
+
+/** Asks until no answer comes: the process waits for the system. */
+async function untilStuck(server: FaultServer): Promise<void> {
+  const connection = await server.connect()
+  for (;;) {
+    connection.send(request('HEAD', '/files/other'))
+    const answered = connection.answer('HEAD').then(() => true)
+    const waited = new Promise<false>((resolve) => setTimeout(resolve, 300, false))
+    if (!(await Promise.race([answered, waited]))) return
+  }
+}

@@ -8,8 +8,8 @@
  */
 
 import { lstatSync, readlinkSync, symlinkSync, unlinkSync } from 'node:fs'
-import { lutimes, readlink, symlink } from 'node:fs/promises'
-import { errorCode, ifThere } from './fs-io.ts'
+import { lutimes, symlink } from 'node:fs/promises'
+import { errorCode } from './fs-io.ts'
 import { newOwner, ownerId } from './fs-lock-owner.ts'
 
 /** One link of a chain. */
@@ -20,11 +20,11 @@ export interface Link {
   readonly owner: string
 }
 
-/** The links of a lock; empty if nobody holds it. */
-export async function chainOf(lock: string): Promise<readonly Link[]> {
+/** The links of a lock; empty if nobody holds it. Looks at once: the system answers from memory. */
+export function chainOf(lock: string): readonly Link[] {
   const chain: Link[] = []
   for (let path = lock; ;) {
-    const owner = await ifThere(readlink(path))
+    const owner = ownerAt(path)
     if (owner === null) return chain
     chain.push({ path, owner })
     path = successor(lock, owner)
@@ -43,9 +43,14 @@ export async function takeOver(lock: string, chain: readonly Link[]): Promise<Ow
   if (last === undefined) return takeFree(lock)
   const link = { path: successor(lock, last.owner), owner: newOwner() }
   if (!(await isMade(link))) return null
-  // The chain may have gone before the link was made.
-  const current = await chainOf(lock)
-  if (current.at(-1)?.owner === link.owner) return new OwnLink(lock, current.slice(0, -1), link)
+  try {
+    // The chain may have gone before the link was made.
+    const current = chainOf(lock)
+    if (current.at(-1)?.owner === link.owner) return new OwnLink(lock, current.slice(0, -1), link)
+  } catch (error) {
+    remove(link.path)
+    throw error
+  }
   remove(link.path)
   return null
 }
@@ -67,7 +72,7 @@ export class OwnLink {
   /** The lock has gone to another owner, or somebody has removed its file. */
   get isLost(): boolean {
     try {
-      return lstatSync(this.#next, { throwIfNoEntry: false }) !== undefined || !this.#isThere()
+      return isThere(this.#next) || ownerAt(this.#link.path) !== this.#link.owner
     } catch {
       return true // Who can't look must not write.
     }
@@ -86,7 +91,7 @@ export class OwnLink {
    * @throws Error of the system; then it can be tried again.
    */
   release(): void {
-    if (!this.#isClosed && !(this.#isThere() && isMadeNow(this.#next))) return
+    if (!this.#isClosed && !this.#close()) return
     this.#isClosed = true
     for (let [path] = this.#remains; path !== undefined; [path] = this.#remains) {
       remove(path)
@@ -95,13 +100,24 @@ export class OwnLink {
     remove(this.#next)
   }
 
-  #isThere(): boolean {
-    try {
-      return readlinkSync(this.#link.path) === this.#link.owner
-    } catch (error) {
-      if (errorCode(error) === 'ENOENT') return false
-      throw error
-    }
+  /** Sees to it that nobody can take over any more; false if somebody has, or the link is gone. */
+  #close(): boolean {
+    return ownerAt(this.#link.path) === this.#link.owner && isMadeNow(this.#next)
+  }
+}
+
+/** Tells whether there is a link. */
+export function isThere(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined
+}
+
+/** Whom a link names; null if it is not there. */
+function ownerAt(path: string): string | null {
+  try {
+    return isThere(path) ? readlinkSync(path) : null
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return null
+    throw error
   }
 }
 

@@ -1,6 +1,6 @@
 /** Who holds a lock: a process, and whether it still runs. */
 
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { isMainThread } from 'node:worker_threads'
@@ -16,9 +16,12 @@ export type Fate = 'alive' | 'dead' | 'unknown'
  */
 const PLACE = isMainThread ? placeOfProcess() : null
 
-const SELF = PLACE === null ? '- - -' : `${PLACE} ${process.pid} ${startOf(process.pid)}`
+const SELF = PLACE === null ? '- - -' : `${PLACE} ${process.pid} ${statOf(process.pid).start}`
 
-/** Names an owner in this process; no two are ever named alike. */
+/**
+ * Names an owner in this process; no two are ever named alike. Less than 60 bytes: a link to it then
+ * takes no room of its own on the disk, so that a file can be removed from a full one.
+ */
 export function newOwner(): string {
   return `${SELF} ${randomBytes(12).toString('base64url')}`
 }
@@ -35,8 +38,9 @@ export function fateOf(owner: string): Fate {
   const pid = Number(number)
   if (!exists(pid)) return 'dead'
   try {
+    const found = statOf(pid)
     // The number may have gone to another process since.
-    return startOf(pid) === start && !isOver(pid) ? 'alive' : 'dead'
+    return found.start === start && !isOver(pid, found) ? 'alive' : 'dead'
   } catch {
     return 'alive' // It belongs to another user, and this one must not look.
   }
@@ -47,7 +51,8 @@ function placeOfProcess(): string | null {
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
     const spaces = ['pid', 'time'].map((kind) => readlinkSync(`/proc/self/ns/${kind}`))
     // The name, since machines that were copied while they ran have the rest in common.
-    return [encodeURIComponent(hostname()), boot, ...spaces].join('/')
+    const place = [hostname(), boot, ...spaces].join('/')
+    return createHash('sha256').update(place).digest('base64url').slice(0, 16)
   } catch {
     return null // Only Linux has them.
   }
@@ -61,19 +66,20 @@ function exists(pid: number): boolean {
   }
 }
 
-/** When a process was started, in ticks since the start of the system (proc(5): field 22). */
-function startOf(pid: number): string | undefined {
-  return statOf(pid)[19]
+interface Stat {
+  readonly state: string | undefined
+  /** When the process was started, in ticks since the start of the system. */
+  readonly start: string | undefined
+}
+
+/** The third and the 22nd field (proc(5)); the second one, the name, may hold anything. */
+function statOf(pid: number): Stat {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return { state: fields[0], start: fields[19] }
 }
 
 /** A process that was killed stays until its parent has looked, and while a thread still writes. */
-function isOver(pid: number): boolean {
-  const [state] = statOf(pid)
+function isOver(pid: number, { state }: Stat): boolean {
   return (state === 'Z' || state === 'X') && readdirSync(`/proc/${pid}/task`).length < 2
-}
-
-/** The fields from the third on: the second one, the name, may hold anything. */
-function statOf(pid: number): readonly string[] {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
 }

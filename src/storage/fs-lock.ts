@@ -8,9 +8,9 @@ import { mkdir, readdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { UploadError } from '../errors.ts'
 import { memoryLocker, type AcquireOptions, type Lock, type Locker } from '../lock.ts'
-import { errorCode } from './fs-io.ts'
-import { answerCalls, call } from './fs-lock-call.ts'
-import { chainOf, remove, takeFree, takeOver, type OwnLink } from './fs-lock-link.ts'
+import { errorCode, reportFull } from './fs-io.ts'
+import { answerCalls, endCall, makeCall } from './fs-lock-call.ts'
+import { chainOf, isThere, remove, takeFree, takeOver, type OwnLink } from './fs-lock-link.ts'
 import { Watch } from './fs-lock-watch.ts'
 import { HIDDEN } from './fs-place.ts'
 
@@ -27,6 +27,8 @@ const LOOKS_PER_SIGN = 4
 /** Pauses between two looks of a newcomer, in milliseconds: each is twice as long as the last. */
 const FIRST_PAUSE = 10
 const LONGEST_PAUSE = 200
+/** How often it looks whether the owner still lives, in milliseconds: that costs more. */
+const LIFE_LOOK = 1000
 
 /**
  * Gives locks to several processes of one machine that share one `fsStorage`.
@@ -76,7 +78,7 @@ class FsLocker implements Locker {
     const lock = await this.#local.acquire(key, options)
     const name = createHash('sha256').update(key).digest('base64url')
     try {
-      const link = await this.#waitForLink(name, options, deadline)
+      const link = await reportFull(this.#waitForLink(name, options, deadline))
       return this.#hold(name, { key, link }, lock)
     } catch (error) {
       lock.release()
@@ -89,27 +91,26 @@ class FsLocker implements Locker {
     { wait, stall }: AcquireOptions,
     deadline: number,
   ): Promise<OwnLink> {
-    let endCall = (): void => undefined
+    const path = join(this.#locks, name)
+    let call: string | null = null
     try {
-      for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
-        const link = await this.#take(name)
+      let link = await this.#takeFree(path)
+      while (true) {
+        link ??= await this.#succeed(path)
         if (link !== null) return link
-        const left = deadline - performance.now()
-        if (left <= 0) throw locked(wait)
-        if (pause === FIRST_PAUSE) endCall = await call(this.#calls, name, stall)
-        await new Promise((done) => setTimeout(done, Math.min(pause, left)))
+        const now = performance.now()
+        if (now >= deadline) throw locked(wait)
+        call ??= await makeCall(this.#calls, name, stall)
+        await untilGone(path, Math.min(now + LIFE_LOOK, deadline))
       }
     } finally {
-      endCall()
+      if (call !== null) await endCall(call)
     }
   }
 
-  /** Takes a lock that is free, or whose owner is dead; null if it is neither. */
-  async #take(name: string): Promise<OwnLink | null> {
-    const path = join(this.#locks, name)
-    const link = await this.#takeFree(path)
-    if (link !== null) return link
-    const chain = await chainOf(path)
+  /** Takes a lock that has become free, or whose owner is dead; null if it is neither. */
+  async #succeed(path: string): Promise<OwnLink | null> {
+    const chain = chainOf(path)
     const last = chain.at(-1)
     if (last !== undefined && !(await this.#watch.isDead(path, last))) return null
     this.#watch.forget(path)
@@ -142,7 +143,7 @@ class FsLocker implements Locker {
   async #makeRoot(): Promise<void> {
     await mkdir(this.#root, { recursive: true })
     await this.#makeFolders()
-    await this.#sweep()
+    await this.#sweep().catch(() => {})
   }
 
   async #makeFolders(): Promise<void> {
@@ -161,7 +162,7 @@ class FsLocker implements Locker {
   async #tidy(file: string): Promise<void> {
     const [name = ''] = file.split('.')
     const lock = join(this.#locks, name)
-    const chain = await chainOf(lock)
+    const chain = chainOf(lock)
     const last = chain.at(-1)
     if (!chain.some(({ path }) => path === join(this.#locks, file))) {
       remove(join(this.#locks, file))
@@ -222,6 +223,16 @@ class FsLocker implements Locker {
     if (this.#held.size + this.#left.size > 0 || this.#heart === null) return
     clearInterval(this.#heart)
     this.#heart = null
+  }
+}
+
+/** Waits until a file is gone, but not longer than `until`. */
+async function untilGone(path: string, until: number): Promise<void> {
+  for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
+    const left = until - performance.now()
+    if (left <= 0) return
+    await new Promise((done) => setTimeout(done, Math.min(pause, left)))
+    if (!isThere(path)) return
   }
 }
 

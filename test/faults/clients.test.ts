@@ -1,13 +1,21 @@
 /** Clients that stall, vanish or hang up at any place of a request. */
-import { describe, expect, it } from 'vitest'
+import { readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
 
-import { MESSAGE, MULTIPART, message, multipart, request } from '../wire/client.ts'
+import { describe, expect, it, vi } from 'vitest'
+
+import { CHUNKED, MESSAGE, MULTIPART, chunk, message, multipart, request } from '../wire/client.ts'
 import type { Connection } from '../wire/client.ts'
 import { FaultServer, NO_PROC, newDirectory, title } from './server.ts'
 
 const IDLE_TIMEOUT = 250
 
 const UPLOAD = request('PATCH', '/files/0', [MESSAGE], message('bytes 4-9/10', 'efghij'))
+const CHUNKS = Buffer.concat([
+  request('PATCH', '/files/0', [MESSAGE, CHUNKED]),
+  ...[message('bytes 4-9/10'), 'ef', 'ghij'].map(chunk),
+  Buffer.from('0\r\nX-Trailer: a\r\n\r\n'),
+])
 const PARTS = request(
   'PATCH',
   '/files/0',
@@ -16,20 +24,33 @@ const PARTS = request(
 )
 const PUT = request('PUT', '/files/0', [], 'ABCDEFGHIJ')
 
+type Place = readonly [bytes: Buffer, given: string, last: string, then: string]
+
 /** What is there before, where the request stops (after this text), and what is there then. */
-const PLACES: readonly (readonly [bytes: Buffer, last: string, then: string])[] = [
-  [UPLOAD, 'PATCH /files', 'I(4/10)'],
-  [UPLOAD, 'Content-Type', 'I(4/10)'],
-  [UPLOAD, '\r\n\r\n', 'I(4/10)'],
-  [UPLOAD, 'Content-Range: by', 'I(4/10)'],
-  [UPLOAD, '4-9/10\r\n\r\n', 'I(4/10)'],
-  [UPLOAD, '4-9/10\r\n\r\nef', 'I(6/10)'],
-  [PARTS, '--SEP\r\nContent-Ra', 'C(10)'],
-  [PARTS, '\r\n\r\nAB', 'C(10)'],
-  [PARTS, 'ABCD\r\n', 'C(10)'],
-  [PARTS, 'GHIJ', 'C(10)'],
-  [PARTS, 'GHIJ\r\n--SEP', 'C(10)'],
-  [PUT, '\r\n\r\nABC', 'C(10)'],
+const PLACES: readonly Place[] = [
+  [UPLOAD, 'I(4/10)', 'PATCH /files', 'I(4/10)'],
+  [UPLOAD, 'I(4/10)', 'Content-Type', 'I(4/10)'],
+  [UPLOAD, 'I(4/10)', '\r\n\r\n', 'I(4/10)'],
+  [UPLOAD, 'I(4/10)', 'Content-Range: by', 'I(4/10)'],
+  [UPLOAD, 'I(4/10)', '4-9/10\r\n\r\n', 'I(4/10)'],
+  [UPLOAD, 'I(4/10)', '4-9/10\r\n\r\nef', 'I(6/10)'],
+  [CHUNKS, 'I(4/10)', 'chunked\r\n\r\n2', 'I(4/10)'],
+  [CHUNKS, 'I(4/10)', '\r\n\r\n\r\n2', 'I(4/10)'],
+  [CHUNKS, 'I(4/10)', '2\r\ne', 'I(5/10)'],
+  [CHUNKS, 'I(4/10)', '2\r\nef', 'I(6/10)'],
+  [CHUNKS, 'I(4/10)', '2\r\nef\r\n', 'I(6/10)'],
+  [CHUNKS, 'I(4/10)', 'ghij', 'C(10)'],
+  [CHUNKS, 'I(4/10)', 'ghij\r\n0', 'C(10)'],
+  [CHUNKS, 'I(4/10)', 'X-Trailer', 'C(10)'],
+  [PARTS, 'C(10)', '--SEP\r\nContent-Ra', 'C(10)'],
+  [PARTS, 'C(10)', '\r\n\r\nAB', 'C(10)'],
+  [PARTS, 'C(10)', 'ABCD\r\n', 'C(10)'],
+  [PARTS, 'C(10)', '--SEP\r\nContent-Range: bytes 6', 'C(10)'],
+  [PARTS, 'C(10)', 'GHIJ', 'C(10)'],
+  [PARTS, 'C(10)', 'GHIJ\r\n--SEP', 'C(10)'],
+  [PARTS, 'I(4/10)', 'GHIJ\r\n--SEP', 'I(4/10)'],
+  [PUT, 'C(10)', '\r\n\r\nABC', 'C(10)'],
+  [PUT, '∅', '\r\n\r\nABC', '∅'],
 ]
 
 /** What the client does there. */
@@ -40,25 +61,28 @@ const FAULTS: readonly (readonly [name: string, end: (connection: Connection) =>
   ['stalls', () => {}],
 ]
 
+/** Makes the resource that a test begins with. */
+async function give(server: FaultServer, target: string, state: string): Promise<void> {
+  if (state === 'C(10)') await server.patch(target, 'bytes 0-9/10', 'abcdefghij')
+  if (state === 'I(4/10)') await server.patch(target, 'bytes 0-3/10', 'abcd')
+}
+
 describe.each(FAULTS)('a client that %s', (name, end) => {
   const text = title('anywhere in a request costs nothing that was stored, and no handle', NO_PROC)
   it.skipIf(NO_PROC !== null)(text, async () => {
     const middleware = { idleTimeout: IDLE_TIMEOUT }
     const server = await FaultServer.start({ directory: newDirectory(), middleware })
-    const start = async (then: string, index: number): Promise<void> => {
-      const range = then === 'C(10)' ? 'bytes 0-9/10' : 'bytes 0-3/10'
-      await server.patch(`/files/${index}`, range, then === 'C(10)' ? 'abcdefghij' : 'abcd')
-    }
-    await start('C(10)', PLACES.length)
+    await give(server, '/files/other', 'C(10)')
     const handles = server.handles()
 
     const connections: Connection[] = []
-    for (const [index, [bytes, last, then]] of PLACES.entries()) {
-      await start(then, index)
+    for (const [index, [bytes, given, last, then]] of PLACES.entries()) {
+      await give(server, `/files/${index}`, given)
       const connection = await server.connect()
       const sent = bytes.toString('latin1', 0, bytes.indexOf(last) + last.length)
       connection.send(sent.replace('/files/0', `/files/${index}`))
-      if (then === 'I(6/10)') await server.becomes(`/files/${index}`, then)
+      if (then !== given && then !== 'C(10)') await server.becomes(`/files/${index}`, then)
+      if (then !== given && then === 'C(10)') await server.becomes(`/files/${index}`, 'I(10/10)')
       end(connection)
       connections.push(connection)
     }
@@ -67,42 +91,159 @@ describe.each(FAULTS)('a client that %s', (name, end) => {
         const answer = await connection.answerOrClose()
         await connection.closed()
         connection.socket.destroy()
-        return answer
+        return answer?.status
       }),
     )
 
-    if (name === 'stalls')
-      expect(answers.map((answer) => answer?.status)).toEqual(PLACES.map(() => 408))
-    for (const [index, [, last, then]] of PLACES.entries()) {
+    // All data was there: only the end of the message is missing.
+    const wanted = PLACES.map(([, given, , then]) =>
+      given !== then && then === 'C(10)' ? 201 : 408,
+    )
+    if (name === 'stalls') expect(answers).toEqual(wanted)
+    for (const [index, [, , last, then]] of PLACES.entries()) {
       const target = `/files/${index}`
-      const whole = 'abcdefghij'
+      await server.becomes(target, then)
       const stored = (await server.send('GET', target)).body.toString()
-      expect([await server.state(target), stored], `${name} after ${JSON.stringify(last)}`).toEqual(
-        [then, whole.slice(0, stored.length)],
-      )
-      const again = await server.patch(target, 'bytes 0-9/10', whole)
-      expect(again.status).toBe(then === 'C(10)' ? 204 : 201)
+      const again = await server.patch(target, 'bytes 0-9/10', 'abcdefghij')
+      // The first element tells which row it is if the others are wrong.
+      expect([last, stored, again.status]).toEqual([
+        last,
+        'abcdefghij'.slice(0, stored.length),
+        then === 'C(10)' ? 204 : 201,
+      ])
     }
     await server.releasesTo(handles)
   })
 })
 
-it('lets a client go on that sends a byte at a time', async () => {
-  const middleware = { idleTimeout: IDLE_TIMEOUT }
-  const server = await FaultServer.start({ directory: newDirectory(), middleware })
-  const connection = await server.connect()
-  const bytes = request('PATCH', '/files/slow', [MESSAGE], message('bytes 0-9/10', 'abcdefghij'))
-  const start = bytes.indexOf('abcdef')
-  connection.send(bytes.subarray(0, start))
-  for (let size = 1; size < 10; size += 1) {
-    connection.send(bytes.subarray(start + size - 1, start + size))
-    // Waiting is the subject: together it is longer than the silence that is allowed.
-    await new Promise((resolve) => setTimeout(resolve, IDLE_TIMEOUT / 5))
-    await server.becomes('/files/slow', `I(${size}/10)`)
-  }
+/** What each of the requests has to do, and its answer. */
+const WHOLE = [
+  [UPLOAD, 'I(4/10)', 'abcdefghij', 201],
+  [CHUNKS, 'I(4/10)', 'abcdefghij', 201],
+  [PARTS, 'C(10)', 'ABCDefGHIJ', 204],
+  [PUT, '∅', 'ABCDEFGHIJ', 201],
+] as const
 
-  expect((await connection.send('j').answer()).status).toBe(201)
+it.each(FAULTS.slice(0, 3))('a client that has sent all and %s has done it', async (_name, end) => {
+  const server = await FaultServer.start({ directory: newDirectory() })
+
+  for (const [index, [bytes, given, then]] of WHOLE.entries()) {
+    const target = `/files/${index}`
+    await give(server, target, given)
+    const connection = await server.connect()
+    connection.send(bytes.toString('latin1').replace('/files/0', target))
+    // A reset throws away what the server has not read: so it comes when the work is under way.
+    await server.send('OPTIONS', target)
+    end(connection)
+
+    await vi.waitFor(async () => {
+      const get = await server.send('GET', target)
+      expect([get.status, get.body.toString()]).toEqual([200, then])
+    })
+  }
 })
+
+describe('a client that is slow', () => {
+  it('may send its content a byte at a time', async () => {
+    const middleware = { idleTimeout: IDLE_TIMEOUT }
+    const server = await FaultServer.start({ directory: newDirectory(), middleware })
+
+    const statuses = WHOLE.map(async ([bytes, given], index) => {
+      const target = `/files/${index}`
+      await give(server, target, given)
+      const connection = await server.connect()
+      const text = bytes.toString('latin1').replace('/files/0', target)
+      const start = text.indexOf('\r\n\r\n') + 4
+      connection.send(text.slice(0, start))
+      for (const byte of text.slice(start)) {
+        // Waiting is the subject: together it is twice the silence that is allowed.
+        const pause = (2 * IDLE_TIMEOUT) / (text.length - start)
+        await new Promise((resolve) => setTimeout(resolve, pause))
+        connection.send(byte)
+      }
+      return (await connection.answer()).status
+    })
+
+    expect(await Promise.all(statuses)).toEqual(WHOLE.map(([, , , status]) => status))
+  })
+
+  it('shows each byte as it comes', async () => {
+    const middleware = { idleTimeout: 10 * IDLE_TIMEOUT }
+    const server = await FaultServer.start({ directory: newDirectory(), middleware })
+    const connection = await server.connect()
+    const bytes = request('PATCH', '/files/0', [MESSAGE], message('bytes 0-9/10', 'abcdefghij'))
+    connection.send(bytes.subarray(0, -10))
+
+    for (let size = 1; size < 10; size += 1) {
+      connection.send(bytes.subarray(bytes.length - 11 + size, bytes.length - 10 + size))
+      await server.becomes('/files/0', `I(${size}/10)`)
+    }
+
+    expect((await connection.send('j').answer()).status).toBe(201)
+  })
+
+  it.skipIf(NO_PROC !== null)(
+    title('in taking an answer is let go when it takes nothing', NO_PROC),
+    async () => {
+      const middleware = { idleTimeout: 4 * IDLE_TIMEOUT }
+      const directory = newDirectory()
+      writeFileSync(path.join(directory, '0'), Buffer.alloc(20_000_000))
+      const server = await FaultServer.start({ directory, middleware })
+      await server.send('HEAD', '/files/0')
+      const handles = server.handles()
+
+      const readers: Connection[] = []
+      for (let count = 0; count < 20; count += 1) {
+        const reader = await server.connect()
+        reader.socket.pause()
+        readers.push(reader.send(request('GET', '/files/0')))
+      }
+      await vi.waitFor(() => expect(server.handles()).toBeGreaterThanOrEqual(handles + 30))
+
+      await server.releasesTo(handles)
+      for (const reader of readers) reader.socket.destroy()
+    },
+  )
+})
+
+/** Time that a process has spent computing, in milliseconds; a tick has 10. */
+function computing(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+  const [user, system] = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .slice(11, 13)
+  return 10 * (Number(user) + Number(system))
+}
+
+it.skipIf(NO_PROC !== null).each([
+  ['the process of the writer', 1, 50],
+  ['another process', 2, 400],
+])(
+  title('a hundred that wait for a writer in %s take next to no time to compute', NO_PROC),
+  async (_where, processes, limit) => {
+    const middleware = { stallTimeout: 60_000, lockWait: 60_000, idleTimeout: 0 }
+    const options = { entry: 'sharing.ts', directory: newDirectory(), middleware }
+    const server = await FaultServer.start(options)
+    const other = processes === 1 ? server : await FaultServer.start(options)
+    for (let count = 0; count < 100; count += 1) {
+      const target = `/files/${count}`
+      const writer = await server.connect()
+      writer.send(request('PATCH', target, [MESSAGE, CHUNKED]))
+      writer.send(chunk(message('bytes 0-9/10', 'abcd')))
+      await server.becomes(target, 'I(4/10)')
+      const newcomer = await other.connect()
+      newcomer.send(request('PATCH', target, [MESSAGE], message('bytes 0-0/10', 'A')))
+    }
+    await other.send('HEAD', '/files/0')
+
+    const before = computing(other.pid)
+    // Waiting is the subject.
+    await new Promise((resolve) => setTimeout(resolve, 2000))
+
+    expect(computing(other.pid) - before).toBeLessThan(limit)
+  },
+)
 
 it.skipIf(NO_PROC !== null)(
   title('a thousand clients that stall keep no other from uploading', NO_PROC),

@@ -319,6 +319,19 @@ describe.skipIf(NO_CONTAINER !== null)(
 )
 
 it.skipIf(NO_MOUNT !== null)(
+  title('a full disk does not keep a file from being removed', NO_MOUNT),
+  async () => {
+    const server = await share(newMount('size=1m'))
+    const full = await server.patch('/files/a', 'bytes 0-1999999/*', Buffer.alloc(2_000_000))
+
+    const removed = await server.send('DELETE', '/files/a')
+
+    expect([full.status, removed.status]).toEqual([507, 204])
+    expect((await server.send('PUT', '/files/a', [], 'abc')).status).toBe(201)
+  },
+)
+
+it.skipIf(NO_MOUNT !== null)(
   title('a lock that can not be removed is removed as soon as it can', NO_MOUNT),
   async () => {
     const directory = newMount('size=1m')

@@ -169,7 +169,7 @@ describe('a lock', () => {
 
   it('of a process whose number another one has got since is free at once', async () => {
     const lock = await fsLocker({ directory }).acquire('a', USUAL)
-    const [link] = await chainOf(await pathOfLock())
+    const [link] = chainOf(await pathOfLock())
     lock.release()
     const [place, pid, , id] = (link?.owner ?? '').split(' ')
 
@@ -230,7 +230,7 @@ describe('a lock', () => {
     it('is known to be lost by an owner that comes back to life', async () => {
       const holder = await fsLocker({ directory }).acquire('a', USUAL)
       const lock = await pathOfLock()
-      const next = await takeOver(lock, await chainOf(lock))
+      const next = await takeOver(lock, chainOf(lock))
 
       expect(holder.isLost).toBe(true)
       holder.release()
@@ -303,7 +303,7 @@ describe('a chain of links', () => {
   it('lets one of several newcomers succeed a dead owner', async () => {
     const lock = path.join(directory, 'lock')
     await symlink('elsewhere 1 1 x', lock)
-    const chain = await chainOf(lock)
+    const chain = chainOf(lock)
 
     const links = await Promise.all(Array.from({ length: 20 }, () => takeOver(lock, chain)))
 
@@ -313,7 +313,7 @@ describe('a chain of links', () => {
   it('lets nobody succeed an owner that has let go', async () => {
     const lock = path.join(directory, 'lock')
     const first = await takeFree(lock)
-    const chain = await chainOf(lock)
+    const chain = chainOf(lock)
     first?.release()
     const second = await takeFree(lock)
 
@@ -327,10 +327,10 @@ describe('a chain of links', () => {
   it('goes on over several dead owners, and goes away as a whole', async () => {
     const lock = path.join(directory, 'lock')
     await symlink('elsewhere 1 1 x', lock)
-    await takeOver(lock, await chainOf(lock))
-    const third = await takeOver(lock, await chainOf(lock))
+    await takeOver(lock, chainOf(lock))
+    const third = await takeOver(lock, chainOf(lock))
 
-    expect(await chainOf(lock)).toHaveLength(3)
+    expect(chainOf(lock)).toHaveLength(3)
     third?.release()
     expect(await readdir(directory)).toEqual([])
   })
@@ -428,7 +428,7 @@ function contentOf(folder: string): readonly (readonly [name: string, bytes: str
 
 /** Lets an owner appear to be in a place that can't be seen from here. */
 async function disguise(lock: string): Promise<void> {
-  const [link] = await chainOf(lock)
+  const [link] = chainOf(lock)
   await rm(lock)
   await symlink(`elsewhere${link?.owner ?? ''}`, lock)
 }

@@ -54,14 +54,12 @@ export function progressOf(base: ResourceInfo | null): Progress {
 /**
  * Applies one part. A gap before the part is not judged yet, since a later part may fill it.
  *
- * @throws UploadError `ERR_COMPLETE_LENGTH` when the part contradicts the length of the resource;
- * `ERR_RANGE` for a range without a byte that is not at the end, where it says that nothing is left.
+ * @throws UploadError `ERR_COMPLETE_LENGTH` when the part contradicts the length of the resource.
  */
 export function advance(progress: Progress, part: Part, rules: TransitionRules): Progress {
   const { target } = part
   if (target.kind === 'size') return resize(progress, target.completeLength, rules)
 
-  if (target.end === target.start && target.start !== progress.size) throw emptyRange(progress)
   const completeLength = agreedLength(progress, target.completeLength)
   const isOpen = progress.isOpen && target.completeLength === null
   if (!isOpen && completeLength !== null && target.end > completeLength) {
@@ -160,13 +158,6 @@ function include(progress: Progress, range: Range): Pick<Progress, 'size' | 'ahe
     else ahead.push(next)
   }
   return { size, ahead }
-}
-
-function emptyRange({ size }: Progress): UploadError {
-  return new UploadError('ERR_RANGE', {
-    detail: `the range is empty, and not at ${size}, where the resource ends`,
-    members: { received: size },
-  })
 }
 
 function contradiction(progress: Progress, detail: string): UploadError {

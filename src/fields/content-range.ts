@@ -1,6 +1,6 @@
 /** `Content-Range` (RFC 9110 §14.4) as a patch uses it, and the seed's `Range` in its place. */
 import { UploadError } from '../errors.ts'
-import type { PartTarget, RangeTarget } from '../media/part.ts'
+import type { PartTarget } from '../media/part.ts'
 import { parseSafeInteger, TOKEN, trimWhitespace } from './syntax.ts'
 
 const UNIT = new RegExp(`^(?![0-9*])(${TOKEN})[ \\t]+`)
@@ -11,8 +11,7 @@ const REQUEST_RANGE = /^([0-9]+)-([0-9]+)$/
 
 /**
  * Reads a `Content-Range`: `bytes 5-9/20`, `bytes 5-9/*` or `bytes *\/20`. The unit may be missing, as
- * the clients of the draft's author leave it out. They also write `bytes 20-19/20` where nothing is
- * left to send: a range without a byte.
+ * the clients of the draft's author leave it out.
  *
  * @throws UploadError `ERR_RANGE` for a malformed one, `ERR_RANGE_UNIT` for another unit than bytes.
  */
@@ -42,9 +41,7 @@ export function parseRangeAlias(value: string): PartTarget {
   // Not range-parser's place: it clips to a size, which here is what the range is to change.
   const range = REQUEST_RANGE.exec(field.slice(unit[0].length))
   if (!range) throw malformed('the Range in the message is not a single "bytes=first-last"')
-  const target = toTarget(range[1]!, range[2]!, undefined)
-  if (target.end === target.start) throw inverted(target)
-  return target
+  return toTarget(range[1]!, range[2]!, undefined)
 }
 
 /** Writes a range, half-open, as a `Content-Range`; a null length becomes `*`. */
@@ -70,21 +67,16 @@ function toTarget(
   firstDigits: string,
   lastDigits: string,
   lengthDigits: string | undefined,
-): RangeTarget {
+): PartTarget {
   const start = toNumber(firstDigits)
   const last = toNumber(lastDigits)
   const completeLength = lengthDigits === undefined ? null : toNumber(lengthDigits)
+  if (last < start) throw malformed(`the range ends at ${last}, before its start at ${start}`)
   if (last === Number.MAX_SAFE_INTEGER) throw tooLarge()
-  const target: RangeTarget = { kind: 'range', start, end: last + 1, completeLength }
-  if (target.end < start) throw inverted(target)
-  if (completeLength !== null && completeLength < target.end) {
+  if (completeLength !== null && completeLength <= last) {
     throw malformed(`bytes ${start}-${last} do not fit in a complete length of ${completeLength}`)
   }
-  return target
-}
-
-function inverted({ start, end }: RangeTarget): UploadError {
-  return malformed(`the range ends at ${end - 1}, before its start at ${start}`)
+  return { kind: 'range', start, end: last + 1, completeLength }
 }
 
 function toNumber(digits: string): number {

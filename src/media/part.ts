@@ -2,24 +2,22 @@
 
 /** Where a part goes. Positions are bytes from the start of the resource; `end` is exclusive. */
 export type PartTarget =
-  | RangeTarget
+  | {
+      /** `Content-Range: bytes 5-9/20`: data for a range of known length. */
+      readonly kind: 'range'
+      /** First position written, ≥ 0. */
+      readonly start: number
+      /** One past the last position written, > `start`. */
+      readonly end: number
+      /** Length that the finished resource will have; null for `*`. Never less than `end`. */
+      readonly completeLength: number | null
+    }
   | {
       /** `Content-Range: bytes *\/20`: no data, only the length of the finished resource. */
       readonly kind: 'size'
       /** Length that the finished resource will have, ≥ 0. */
       readonly completeLength: number
     }
-
-/** `Content-Range: bytes 5-9/20`: data for a range of known length. */
-export interface RangeTarget {
-  readonly kind: 'range'
-  /** First position written, ≥ 0. */
-  readonly start: number
-  /** One past the last position written, ≥ `start`; equal only for no data at the end of all. */
-  readonly end: number
-  /** Length that the finished resource will have; null for `*`. Never less than `end`. */
-  readonly completeLength: number | null
-}
 
 /** The header of one part, validated. */
 export interface Part {

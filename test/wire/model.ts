@@ -76,7 +76,6 @@ export function cut(model: Model, part: ModelPart, received: string): Model {
 }
 
 function refusal(model: Model, { first, data, total }: ModelPart): number | null {
-  if (data === '' && first !== (model?.bytes.length ?? 0)) return 400
   if (model === null) return first === 0 ? null : 404
   const size = model.bytes.length
   if (first > size) return 409

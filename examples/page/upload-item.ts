@@ -195,7 +195,7 @@ export class UploadItem {
         await this.#turns.run(signal, async () => this.#send(signal, overwrite))
       })
     } catch (error) {
-      if (!signal.aborted) await this.#fail(error)
+      if (!signal.aborted) await this.#fail(error, signal)
     }
   }
 
@@ -242,15 +242,15 @@ export class UploadItem {
     this.#set({ kind: 'waiting', until: delay === null ? null : performance.now() + delay, error })
   }
 
-  async #fail(failure: unknown): Promise<void> {
+  /** What was sent need not have arrived: the server is asked what it has. */
+  async #fail(failure: unknown, signal: AbortSignal): Promise<void> {
     const code = failure instanceof ClientError ? failure.code : null
-    if (code !== 'ERR_DIFFERENT' && code !== 'ERR_UNVERIFIED') {
-      this.#set({ kind: 'failed', error: failure })
-      return
-    }
-    const there = await status(urlOf(this.#key), { retries: 3 }).catch(() => null)
-    this.#progress = NO_PROGRESS
-    this.#set({ kind: 'clash', there })
+    const isClash = code === 'ERR_DIFFERENT' || code === 'ERR_UNVERIFIED'
+    const there = await status(urlOf(this.#key), { retries: 3, signal }).catch(() => null)
+    if (signal.aborted) return
+    const isPart = !isClash && there?.complete === false
+    this.#progress = { ...NO_PROGRESS, sent: isPart ? there.size : 0 }
+    this.#set(isClash ? { kind: 'clash', there } : { kind: 'failed', error: failure })
   }
 
   #set(state: ItemState): void {

@@ -29,8 +29,8 @@ export class UploadRow {
     setText(this.#line, describe(this.#item, now))
     this.element.dataset['tone'] = toneOf(state)
     this.element.dataset['state'] = state.kind
-    const hasStarted = state.kind !== 'queued' || progress.sent > 0
-    this.#bar.hidden = state.kind === 'done' || state.kind === 'clash' || !hasStarted
+    const isEmpty = ['queued', 'failed'].includes(state.kind) && progress.sent === 0
+    this.#bar.hidden = state.kind === 'done' || state.kind === 'clash' || isEmpty
     this.#bar.value = file.size === 0 ? 0 : progress.sent / file.size
     this.#bar.ariaLabel = `Progress of ${key}`
     const actions = actionsOf(state).map((action) => ({ action, label: labelOf(action) }))

@@ -90,6 +90,33 @@ describeInChromium('a person at the page', () => {
     ])
   })
 
+  test('reads what a name clashes with on a narrow screen, too', async () => {
+    const { page } = await start()
+    const file = path.join(await newFolder(), 'a.txt')
+    await writeFile(file, 'new')
+    await writeFile(server.pathOf('a.txt'), 'the old a')
+    await page.setViewportSize({ width: 320, height: 640 })
+
+    await choose(page, file)
+    await says(uploadRow(page, 'a.txt'), 'a different file of this name')
+
+    const box = await uploadRow(page, 'a.txt').locator('.line').boundingBox()
+    expect(box?.width).toBeGreaterThan(200)
+  })
+
+  test('is not asked for a part of a file that was refused', async () => {
+    const { page } = await start()
+    const file = await writeRandom(await newFolder(), 'a.bin', 900_000)
+    // Where the file shall be is a folder.
+    await fetch(`${page.url()}files/a.bin/b.txt`, { method: 'PUT', body: 'b' })
+
+    await choose(page, file)
+    await says(uploadRow(page, 'a.bin'), 'The name clashes with another resource')
+    await press(uploadRow(page, 'a.bin'), 'Cancel')
+
+    await page.locator('#uploads').waitFor({ state: 'hidden', timeout: 10_000 })
+  })
+
   test('sends two files of one name one after the other', async () => {
     const { page, gate } = await start()
     const [first, second] = [

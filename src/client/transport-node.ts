@@ -20,13 +20,17 @@ const EXPECT_SIZE = 64 * 1024
 /** How long the server may think about that, in milliseconds: not every one knows how to say yes. */
 const EXPECT_TIMEOUT = 1000
 
+/** As many as browsers follow, one after the other. */
+const MAX_REDIRECTIONS = 20
+
 /** An agent of `node:http` or `node:https`: for proxies, certificates, limits on connections. */
 export type Agent = http.Agent | https.Agent
 
 /** Makes a transport over the agent; without one, over Node's own, which keeps connections. */
 export function nodeTransport(agent?: Agent): Transport {
   let leastExpectSize = EXPECT_SIZE
-  return async (request) => {
+
+  const sendOnce: Transport = async (request) => {
     const expects = contentSize(request.body) >= leastExpectSize
     const response = await send(request, requestOptions(request, agent, expects))
     if (response.status !== 417) return response
@@ -34,6 +38,34 @@ export function nodeTransport(agent?: Agent): Transport {
     leastExpectSize = Infinity
     return send(request, requestOptions(request, agent, false))
   }
+
+  return async (request) => {
+    let current = request
+    for (let redirections = 0; ; redirections++) {
+      const response = await sendOnce(current)
+      const next = redirections < MAX_REDIRECTIONS ? redirected(current, response) : null
+      if (next === null) return response
+      current = next
+    }
+  }
+}
+
+/** The request that a redirection asks for, as `fetch` would make it; null if it is none to follow. */
+function redirected(
+  request: TransportRequest,
+  { status, headers }: Response,
+): TransportRequest | null {
+  const location = headers.get('location') ?? ''
+  const isFollowed =
+    [301, 302, 307, 308].includes(status) || (status === 303 && request.body.length === 0)
+  if (!isFollowed || location === '' || !URL.canParse(location, request.url)) return null
+  const url = new URL(location, request.url)
+  if (!['http:', 'https:'].includes(url.protocol)) return null
+  const fields = new Headers(request.headers)
+  if (url.origin !== new URL(request.url).origin) {
+    for (const name of ['authorization', 'cookie', 'proxy-authorization']) fields.delete(name)
+  }
+  return { ...request, url: url.href, headers: fields }
 }
 
 function send(request: TransportRequest, options: https.RequestOptions): Promise<Response> {

@@ -1,0 +1,121 @@
+import { once } from 'node:events'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+import { upload, status } from 'partial-upload/client/node'
+import { afterEach, describe, expect, test } from 'vitest'
+
+import { MiB, pattern, useBench } from './setup.ts'
+
+const FILE = pattern(3 * MiB)
+
+describe('a redirection over node:http', () => {
+  const bench = useBench()
+  const servers: http.Server[] = []
+
+  afterEach(() => {
+    for (const server of servers.splice(0)) {
+      server.closeAllConnections()
+      server.close()
+    }
+  })
+
+  /** A server that only tells another place; resolves with its URL, and counts what it gets. */
+  async function redirect(code: number, location: string) {
+    const got = { requests: 0, bytes: 0 }
+    const server = http.createServer((req, res) => answer(req, res))
+    // Without this, Node asks for the content by itself.
+    server.on('checkContinue', (req, res) => answer(req, res))
+    servers.push(server.listen(0, '127.0.0.1'))
+    await once(server, 'listening')
+
+    function answer(req: http.IncomingMessage, res: http.ServerResponse): void {
+      got.requests += 1
+      req.on('data', (chunk: Buffer) => (got.bytes += chunk.length))
+      res.writeHead(code, { Location: location }).end()
+    }
+
+    return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/a`, got }
+  }
+
+  test.each([301, 302, 307, 308])('with %i is followed with method and content', async (code) => {
+    const { url, got } = await redirect(code, bench.url)
+
+    const response = await upload(url, FILE, bench.options).done
+
+    expect(response.status).toBe(201)
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+    expect(bench.proxy.seen.map(({ method }) => method)).toEqual(['HEAD', 'PATCH'])
+    expect(got).toEqual({ requests: 2, bytes: 0 })
+  })
+
+  test('goes on after a cut behind it', async () => {
+    bench.proxy.fail('PATCH', { kind: 'cut', after: MiB })
+    const { url } = await redirect(307, bench.url)
+
+    await upload(url, FILE, bench.options).done
+
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+    expect(bench.proxy.seen.at(-1)?.start).toBeGreaterThan(0)
+  })
+
+  test('may be relative to where it comes from', async () => {
+    const { port, pathname } = new URL(bench.url)
+    const { url } = await redirect(307, `//127.0.0.1:${port}${pathname}`)
+
+    await upload(url, FILE, bench.options).done
+
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+  })
+
+  test('takes secrets along to the same origin only', async () => {
+    const headers = { Authorization: 'Bearer t', Cookie: 'a=b', 'X-Own': 'c' }
+    const { url } = await redirect(308, bench.url)
+    bench.proxy.fail('HEAD', { kind: 'first', act: () => undefined })
+    bench.proxy.fail('HEAD', {
+      kind: 'answer',
+      status: 308,
+      headers: { Location: new URL(bench.url).pathname },
+    })
+
+    await upload(url, FILE, { ...bench.options, headers }).done
+    await status(bench.url, { headers })
+
+    const fields = bench.proxy.seen.map((request) => [
+      request.headers.authorization,
+      request.headers.cookie,
+      request.headers['x-own'],
+    ])
+    expect(fields).toEqual([
+      [undefined, undefined, 'c'],
+      [undefined, undefined, 'c'],
+      // Redirected within the origin.
+      ['Bearer t', 'a=b', 'c'],
+      ['Bearer t', 'a=b', 'c'],
+    ])
+  })
+
+  test.each(['ftp://127.0.0.1/', 'http://:0:/', ''])('to %j is an answer', async (location) => {
+    const { url } = await redirect(307, location)
+
+    await expect(upload(url, FILE, bench.options).done).rejects.toMatchObject({
+      message: 'HEAD was answered with 307',
+    })
+  })
+
+  test('in a circle ends', async () => {
+    const { url, got } = await redirect(307, '/a')
+
+    await expect(status(url)).rejects.toMatchObject({ status: 307 })
+    expect(got.requests).toBe(21)
+  })
+
+  test('with 303 is followed with GET or HEAD, not with content', async () => {
+    const { url } = await redirect(303, bench.url)
+
+    await expect(status(url)).resolves.toBeNull()
+    await expect(upload(url, FILE, bench.options).done).rejects.toMatchObject({
+      message: 'PATCH was answered with 303',
+    })
+  })
+})

@@ -1,16 +1,14 @@
-import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
-import path from 'node:path'
-import { createInterface } from 'node:readline'
 
 import { fsStorage } from 'partial-upload/storage/fs'
 import { beforeEach, describe, expect, test } from 'vitest'
 
 import { Proxy } from '../client/proxy.ts'
 import { MiB, pattern, useBench } from '../client/setup.ts'
-import { root, useCommandLine } from './setup.ts'
+import { startServer } from './server-process.ts'
+import { useCommandLine } from './setup.ts'
 
 const FILE = pattern(6 * MiB + 5)
 
@@ -102,18 +100,18 @@ describe('put', () => {
   })
 
   test('survives that the server is killed and started again', async () => {
-    const first = await startServer('0')
+    const first = await startServer(line.at('uploads'))
     const proxy = new Proxy()
     await proxy.start(first.port)
     const stalled = proxy.fail('PATCH', { kind: 'stall', after: 4 * MiB }).stalled()
 
     const { outcome } = line.start('put', 'film.mp4', `${proxy.origin}/files/killed.bin`)
     await stalled
-    await end(first.child, 'SIGKILL')
-    const second = await startServer(String(first.port))
+    await first.end('SIGKILL')
+    const second = await startServer(line.at('uploads'), first.port)
     const { code } = await outcome
     await proxy.stop()
-    await end(second.child, 'SIGTERM')
+    await second.end('SIGTERM')
 
     expect([code, uploaded('killed.bin').equals(FILE)]).toEqual([0, true])
   })
@@ -248,24 +246,4 @@ async function deadUrl(): Promise<string> {
   server.close()
   await once(server, 'close')
   return `http://127.0.0.1:${port}/a.bin`
-}
-
-/** The server of `npm start`, over the same folder. */
-async function startServer(port: string): Promise<{ child: ChildProcess; port: number }> {
-  const flags = ['--conditions=@partial-upload/source', '--import', 'tsx', 'examples/server.ts']
-  const directory = line.at('uploads')
-  const child = spawn('node', [...flags, '--directory', directory, '--port', port], {
-    cwd: root,
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  for await (const origin of createInterface(child.stdout)) {
-    return { child, port: Number(new URL(origin).port) }
-  }
-  throw new Error(`the server did not start in ${path.basename(directory)}`)
-}
-
-async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
-  const exit = once(child, 'exit')
-  child.kill(signal)
-  await exit
 }

@@ -33,6 +33,8 @@ export interface Sighting {
   data: number
   /** The answer; null if there was none. */
   status: number | null
+  /** The `Content-Length` of the answer; null if it had none. */
+  length: number | null
 }
 
 export class Proxy {
@@ -42,6 +44,10 @@ export class Proxy {
   readonly #sockets = new Set<Socket>()
   readonly #server = http.createServer((req, res) => void this.#handle(req, res))
   readonly #stalls: (() => void)[] = []
+  readonly #marks: { readonly position: number; readonly resolve: () => void }[] = []
+  /** Pending while the network is cut. */
+  #silence: Promise<void> | null = null
+  #endSilence = (): void => undefined
   #target = 0
 
   async start(target: number): Promise<void> {
@@ -73,6 +79,25 @@ export class Proxy {
     return new Promise((resolve) => this.#stalls.push(resolve))
   }
 
+  /** Resolves when the client has sent so many bytes of data in all. */
+  async reached(position: number): Promise<void> {
+    return new Promise((resolve) => this.#marks.push({ position, resolve }))
+  }
+
+  /** Cuts the network: from now on nothing passes, and nobody is told. */
+  cut(): void {
+    this.#silence = new Promise((resolve) => {
+      this.#endSilence = resolve
+    })
+  }
+
+  /** Ends the cut, which no connection has survived. */
+  mend(): void {
+    for (const socket of this.#sockets) socket.destroy()
+    this.#silence = null
+    this.#endSilence()
+  }
+
   /** The requests with `method`, as `start+data → status`. */
   story(method = 'PATCH'): readonly string[] {
     return this.seen
@@ -98,12 +123,15 @@ export class Proxy {
       start: null,
       data: 0,
       status: null,
+      length: null,
     }
     this.seen.push(sighting)
     req.on('error', () => undefined)
+    await this.#silence
+    if (req.destroyed) return
     const fault = this.#take(req)
     if (fault?.kind === 'first') await fault.act()
-    watchContent(req, sighting)
+    watchContent(req, sighting, () => this.#note())
     if (fault?.kind === 'answer') {
       await drained(req)
       sighting.status = fault.status
@@ -133,6 +161,14 @@ export class Proxy {
     this.#stream(req, this.#pass(req, res, sighting, fault), fault)
   }
 
+  #note(): void {
+    const { sent } = this
+    for (const mark of this.#marks.filter(({ position }) => position <= sent)) {
+      this.#marks.splice(this.#marks.indexOf(mark), 1)
+      mark.resolve()
+    }
+  }
+
   #take(req: http.IncomingMessage): Fault | undefined {
     const index = this.#faults.findIndex(({ method }) => method === req.method)
     return index < 0 ? undefined : this.#faults.splice(index, 1)[0]?.fault
@@ -160,6 +196,7 @@ export class Proxy {
       }
       void drained(req).then(() => {
         sighting.status = answer.statusCode ?? null
+        sighting.length = lengthOf(answer)
         const { connection: _connection, ...fields } = answer.headers
         res.writeHead(answer.statusCode ?? 500, fields)
         answer.pipe(res)
@@ -170,7 +207,10 @@ export class Proxy {
       else req.socket.destroy()
     })
     req.on('close', () => {
-      if (!req.complete) upstream.destroy()
+      // Who is beyond a cut does not hear that the client has gone.
+      void Promise.resolve(this.#silence).then(() => {
+        if (!req.complete) upstream.destroy()
+      })
     })
     return upstream
   }
@@ -181,6 +221,10 @@ export class Proxy {
     req.on('data', (chunk: Buffer) => {
       // Nobody waits for the rest of what is answered already.
       if (upstream.destroyed || upstream.writableEnded) return
+      if (this.#silence !== null) {
+        req.pause()
+        return
+      }
       const part = chunk.subarray(0, Math.max(0, limit - passed))
       passed += part.byteLength
       if (passed < limit) {
@@ -204,11 +248,12 @@ export class Proxy {
   }
 }
 
-function watchContent(req: http.IncomingMessage, sighting: Sighting): void {
+function watchContent(req: http.IncomingMessage, sighting: Sighting, note: () => void): void {
   let header: string | null = ''
   req.on('data', (chunk: Buffer) => {
     if (header === null) {
       sighting.data += chunk.byteLength
+      note()
       return
     }
     header += chunk.toString('latin1')
@@ -219,6 +264,11 @@ function watchContent(req: http.IncomingMessage, sighting: Sighting): void {
     sighting.data = header.length - end - 4
     header = null
   })
+}
+
+function lengthOf({ headers }: http.IncomingMessage): number | null {
+  const length = headers['content-length']
+  return length === undefined ? null : Number(length)
 }
 
 async function drained(req: http.IncomingMessage): Promise<void> {

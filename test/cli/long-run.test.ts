@@ -1,0 +1,110 @@
+/**
+ * One upload that everything happens to. The whole of it, with 2 GiB and a minute without network:
+ * `LONG_RUN_MIB=2048 LONG_RUN_CUT=60 npx vitest run --config test/vitest.config.ts test/cli/long-run.test.ts`.
+ */
+import { createCipheriv, createHash } from 'node:crypto'
+import { createReadStream, createWriteStream } from 'node:fs'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import { expect, test } from 'vitest'
+
+import { Proxy, type Sighting } from '../client/proxy.ts'
+import { MiB } from '../client/setup.ts'
+import { startServer } from './server-process.ts'
+import { useCommandLine } from './setup.ts'
+
+const SIZE = Number(process.env['LONG_RUN_MIB'] ?? 64) * MiB
+/** Milliseconds without network. */
+const CUT = Number(process.env['LONG_RUN_CUT'] ?? 2) * 1000
+/** What sockets, the proxy and the server hold at most when one of them vanishes. */
+const IN_FLIGHT = 18 * MiB
+
+const line = useCommandLine()
+
+test(
+  'an upload survives kills of the server, a cut network, and restarts of the client',
+  async () => {
+    const startedAt = Date.now()
+    await writeNoise(line.at('film.mp4'), SIZE)
+    let server = await startServer(line.at('uploads'))
+    const proxy = new Proxy()
+    await proxy.start(server.port)
+    const url = `${proxy.origin}/files/film.mp4`
+    const restart = async (): Promise<void> => {
+      await server.end('SIGKILL')
+      server = await startServer(line.at('uploads'), server.port)
+    }
+
+    const first = line.start('put', 'film.mp4', url)
+    await proxy.reached(SIZE / 8)
+    await restart()
+    await proxy.reached((SIZE * 2) / 8)
+    first.child.kill('SIGINT')
+    const stopped = await first.outcome
+    const second = line.start('put', 'film.mp4', url)
+    await proxy.reached((SIZE * 3) / 8)
+    await restart()
+    await proxy.reached((SIZE * 4) / 8)
+    proxy.cut()
+    await sleep(CUT)
+    proxy.mend()
+    await proxy.reached((SIZE * 5) / 8)
+    second.child.kill('SIGKILL')
+    await second.outcome
+    const third = line.start('put', 'film.mp4', url)
+    await proxy.reached((SIZE * 6) / 8)
+    await restart()
+    const finished = await third.outcome
+
+    const seconds = (Date.now() - startedAt) / 1000
+    await proxy.stop()
+    await server.end('SIGTERM')
+    const patches = proxy.seen.filter(({ method }) => method === 'PATCH')
+    const lost = lossesOf(patches)
+    console.log(
+      `${SIZE} bytes, ${proxy.sent} sent, ${proxy.sent - SIZE} of them twice ` +
+        `in ${patches.length} requests (${lost.join(' + ')}), ${seconds.toFixed(0)} s`,
+    )
+    expect([stopped.code, finished.code]).toEqual([130, 0])
+    expect(await digestOf(line.at('uploads', 'film.mp4'))).toBe(await digestOf(line.at('film.mp4')))
+    expect(offsetsOf(proxy.seen)).toEqual(patches.slice(1).map(({ start }) => start))
+    expect(lost.reduce((sum, size) => sum + size, 0)).toBe(proxy.sent - SIZE)
+    expect(Math.max(...lost)).toBeLessThanOrEqual(IN_FLIGHT)
+  },
+  CUT + (SIZE / MiB) * 500 + 120_000,
+)
+
+/** What was on its way at the end of each request, and did not arrive: the next one began before it. */
+function lossesOf(patches: readonly Sighting[]): readonly number[] {
+  return patches.slice(1).map(({ start }, index) => {
+    const { start: before, data } = patches[index]!
+    return (before ?? 0) + data - (start ?? 0)
+  })
+}
+
+/** What the server said, each time before something was sent again. */
+function offsetsOf(seen: readonly Sighting[]): readonly (number | null)[] {
+  const segments = seen.flatMap(({ method }, index) => (method === 'PATCH' ? [index] : []))
+  return segments
+    .slice(1)
+    .map((end) => seen.slice(0, end).findLast(({ status }) => status === 299)?.length ?? null)
+}
+
+/** Bytes that no two files have in common, and no two parts of one. */
+async function writeNoise(file: string, size: number): Promise<void> {
+  const cipher = createCipheriv('aes-128-ctr', Buffer.alloc(16, 1), Buffer.alloc(16))
+  const zeros = Readable.from(
+    (function* () {
+      for (let at = 0; at < size; at += MiB) yield Buffer.alloc(Math.min(MiB, size - at))
+    })(),
+  )
+  await pipeline(zeros, cipher, createWriteStream(file))
+}
+
+async function digestOf(file: string): Promise<string> {
+  const hash = createHash('sha256')
+  await pipeline(createReadStream(file), hash)
+  return hash.digest('hex')
+}

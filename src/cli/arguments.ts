@@ -54,8 +54,8 @@ const OPTIONS = {
   header: { type: 'string', short: 'H', multiple: true },
   retries: { type: 'string' },
   quiet: { type: 'boolean' },
-  help: { type: 'boolean' },
-  version: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+  version: { type: 'boolean', short: 'v' },
   concurrency: { type: 'string' },
   overwrite: { type: 'boolean' },
   'content-type': { type: 'string' },
@@ -95,8 +95,9 @@ const OWN_FIELDS = [
 export function parseCommand(args: readonly string[]): Command {
   const { values, positionals } = parse(args)
   const [word, ...rest] = positionals
-  const name = COMMANDS.find((command) => command === word)
+  const name = findCommand(word)
   if (values.help === true) return { kind: 'help', about: name ?? null }
+  if (word === 'help') return { kind: 'help', about: findCommand(rest[0]) ?? null }
   if (values.version === true) return { kind: 'version' }
   if (name === undefined) {
     throw new UsageError(word === undefined ? 'no command' : `there is no command "${word}"`)
@@ -122,18 +123,18 @@ export function parseCommand(args: readonly string[]): Command {
       return { kind: name, ...target(url), files: rest, concurrency, overwrite, contentType }
     }
     case 'get': {
-      const [url, file] = exactly(name, rest, ['URL', 'FILE'])
-      return { kind: name, ...target(url), file: file ?? '', overwrite }
+      const [url, file = '.'] = expectWords(name, rest, ['URL'], ['FILE'])
+      return { kind: name, ...target(url), file, overwrite }
     }
     case 'patch': {
-      const [url, file] = exactly(name, rest, ['URL', 'FILE'])
+      const [url, file = ''] = expectWords(name, rest, ['URL', 'FILE'])
       if (values.at === undefined) throw new UsageError('patch needs --at N')
       const at = parseNumber('at', values.at, 0)
-      return { kind: name, ...target(url), file: file ?? '', at, contentType }
+      return { kind: name, ...target(url), file, at, contentType }
     }
     case 'status':
     case 'rm': {
-      const [url] = exactly(name, rest, ['URL'])
+      const [url] = expectWords(name, rest, ['URL'])
       return { kind: name, ...target(url) }
     }
   }
@@ -145,18 +146,26 @@ function parse(args: readonly string[]) {
   try {
     return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
   } catch (error) {
-    if (error instanceof TypeError) throw new UsageError(error.message)
-    throw error
+    if (!(error instanceof TypeError)) throw error
+    // What follows the first sentence is about arguments that begin with a dash.
+    throw new UsageError(error.message.split(/\.\s/)[0] ?? '')
   }
 }
 
-function exactly(
+function findCommand(word: string | undefined): CommandName | undefined {
+  return COMMANDS.find((command) => command === word)
+}
+
+function expectWords(
   name: CommandName,
-  values: readonly string[],
+  words: readonly string[],
   wanted: readonly string[],
+  optional: readonly string[] = [],
 ): readonly string[] {
-  if (values.length === wanted.length) return values
-  throw new UsageError(`${name} needs ${wanted.join(' and ')}, and got ${values.length} words`)
+  if (words.length < wanted.length) throw new UsageError(`${name} needs ${wanted.join(' and ')}`)
+  const most = [...wanted, ...optional]
+  if (words.length <= most.length) return words
+  throw new UsageError(`${name} takes ${most.join(' and ')}, and not "${words[most.length]}"`)
 }
 
 function parseNumber(name: string, text: string, least: number): number {
@@ -184,14 +193,15 @@ function parseHeaders(fields: readonly string[]): Headers {
   const headers = new Headers()
   for (const field of fields) {
     const colon = field.indexOf(':')
-    const name = field.slice(0, Math.max(0, colon))
+    // What it is may be a secret.
+    if (colon < 0) throw new UsageError('-H needs "Name: value", and one field has no colon')
+    const name = field.slice(0, colon)
     if (OWN_FIELDS.includes(name.toLowerCase())) {
       throw new UsageError(`-H ${name}: the command makes this field itself`)
     }
     try {
       headers.append(name, field.slice(colon + 1).trim())
     } catch {
-      // The value may be a secret.
       throw new UsageError(`-H needs "Name: value", and the field "${name}" is not like that`)
     }
   }

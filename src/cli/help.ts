@@ -11,13 +11,13 @@ const COMMON = `
   --retries N       give up after N failures in a row without a byte of
                     progress (default 20)
   --quiet           print errors only
-  --help            print this`
+  -h, --help        print this`
 
 /** The help of the whole command. */
 export const HELP = `partial-upload: uploads and downloads that survive a broken connection
 
   partial-upload put FILE... URL       upload files and folders
-  partial-upload get URL FILE          download a file
+  partial-upload get URL [FILE]        download a file
   partial-upload status URL            tell how much is there
   partial-upload patch URL --at N FILE write into a file that is there
   partial-upload rm URL                remove a file, finished or not
@@ -30,11 +30,11 @@ Examples:
   partial-upload put film.mp4 https://example.org/files/film.mp4
   partial-upload put *.jpg photos https://example.org/files/
   tar -c photos | partial-upload put - https://example.org/files/photos.tar
-  partial-upload get https://example.org/files/film.mp4 film.mp4
+  partial-upload get https://example.org/files/film.mp4
 
 Options:
-  --help            print this; after a command, its own help
-  --version         print the version
+  -h, --help        print this; after a command, its own help
+  -v, --version     print the version
 
 Exit codes:
   0    done
@@ -53,29 +53,32 @@ different file at the URL is left alone (exit code 3).
 One FILE goes to URL. Several, or a folder with all that is in it, go below a
 URL that ends in a slash, under their own names: photos/a.jpg of the folder
 photos becomes URL/photos/a.jpg, and of photos/. becomes URL/a.jpg. The FILE -
-is the standard input.
+is the standard input. Where the shell does not do it, * and ? in a FILE stand
+for parts of a name, and ** for folders of any depth.
 
 Examples:
   partial-upload put film.mp4 https://example.org/files/film.mp4
   partial-upload put *.jpg photos https://example.org/files/
+  partial-upload put 'photos/**/*.jpg' https://example.org/files/
   partial-upload put -H "Authorization: Bearer $TOKEN" a.bin https://example.org/files/
   tar -c photos | partial-upload put - https://example.org/files/photos.tar
 
 Options:
   --concurrency N   files under way at the same time (default 4)
-  --content-type T  media type that the files get
+  --content-type T  media type that the files get (default: by their endings)
   --overwrite       replace what is a different file${COMMON}`,
 
-  get: `partial-upload get URL FILE
+  get: `partial-upload get URL [FILE]
 
-Downloads to FILE; if that is a folder, to the name at the end of URL. Until
-all is there, the bytes are in FILE.part, and FILE.part.json tells which version
-they belong to: the same command goes on with that version, and begins again
-when there is a new one.
+Downloads to FILE; if that is a folder, or there is no FILE, to the name at the
+end of URL. Until all is there, the bytes are in FILE.part, and FILE.part.json
+tells which version they belong to: the same command goes on with that version,
+and begins again when there is a new one. The FILE - is the standard output.
 
 Examples:
-  partial-upload get https://example.org/files/film.mp4 film.mp4
-  partial-upload get https://example.org/files/film.mp4 .
+  partial-upload get https://example.org/files/film.mp4
+  partial-upload get https://example.org/files/film.mp4 films/first.mp4
+  partial-upload get https://example.org/files/photos.tar - | tar -x
 
 Options:
   --overwrite       replace FILE if it is there (otherwise exit code 3)${COMMON}`,

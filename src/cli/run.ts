@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { parseCommand, type Command } from './arguments.ts'
 import { describe, DONE, exitCodeOf, INTERRUPTED, UsageError } from './failure.ts'
 import { runGet } from './get.ts'
-import { COMMAND_HELP, HELP } from './help.ts'
+import { COMMAND_HELP, COMMANDS, HELP } from './help.ts'
 import { runPut } from './put.ts'
 import { createLiveReport, createPlainReport, type Report } from './report.ts'
 import { runPatch, runRemove, runStatus } from './single.ts'
@@ -22,14 +22,20 @@ export async function run(args: readonly string[], signal: AbortSignal): Promise
       stdout.write(`${await readVersion()}\n`)
       return DONE
     }
-    const isLive = stdout.isTTY && process.env['TERM'] !== 'dumb' && !command.quiet
+    // Where the file itself is printed, there is no place for words about it.
+    const out = command.kind === 'get' && command.file === '-' ? stderr : stdout
+    const isLive = out.isTTY && process.env['TERM'] !== 'dumb' && !command.quiet
     const report = isLive
-      ? createLiveReport(stdout, stderr)
-      : createPlainReport(stdout, stderr, command.quiet)
+      ? createLiveReport(out, stderr)
+      : createPlainReport(out, stderr, command.quiet)
     return await perform(command, report, signal)
   } catch (error) {
     if (!(error instanceof UsageError)) throw error
-    stderr.write(`partial-upload: ${error.message}\nSee partial-upload --help.\n`)
+    const about = COMMANDS.find((command) => command === args[0])
+    const words = ['See partial-upload', ...(about === undefined ? [] : [about]), '--help.']
+    stderr.write(
+      args.length === 0 ? `${HELP}\n` : `partial-upload: ${error.message}\n${words.join(' ')}\n`,
+    )
     return exitCodeOf(error)
   }
 }

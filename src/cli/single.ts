@@ -5,7 +5,7 @@ import { buffer } from 'node:stream/consumers'
 import { ClientError, patch, remove, status, type Progress } from '../client/node.ts'
 
 import type { PatchCommand, Target } from './arguments.ts'
-import { describe, DONE, FAILED } from './failure.ts'
+import { DONE, FAILED } from './failure.ts'
 import { formatSize } from './format.ts'
 import type { Report } from './report.ts'
 
@@ -49,7 +49,7 @@ export async function runPatch(
     task.end(null)
     if (!(error instanceof ClientError) || error.status !== 412) throw error
     // The one condition of the request is that something is there.
-    report.error(`partial-upload: nothing is at ${url.href}: ${describe(error)}`)
+    report.error(`partial-upload: nothing is at ${url.href}`)
     return FAILED
   }
 }
@@ -60,7 +60,7 @@ export async function runRemove(
   report: Report,
   signal: AbortSignal,
 ): Promise<number> {
-  await remove(url, { headers, retries, signal })
-  if (!quiet) report.print(`${url.href}: removed`)
+  const wasThere = await remove(url, { headers, retries, signal })
+  if (!quiet) report.print(`${url.href}: ${wasThere ? 'removed' : 'nothing is there'}`)
   return DONE
 }

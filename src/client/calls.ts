@@ -23,7 +23,7 @@ export async function getStatus(
 }
 
 /**
- * Removes what is there.
+ * Removes what is there; false if nothing is.
  *
  * @throws ClientError
  */
@@ -31,9 +31,9 @@ export async function removeAt(
   url: string | URL,
   options: RequestOptions,
   platform: Platform,
-): Promise<void> {
+): Promise<boolean> {
   const connection = connect(url, options, platform)
-  await retrying(connection, async () => removeResource(connection, null))
+  return retrying(connection, async () => removeResource(connection, null))
 }
 
 /** Does `work` again until it succeeds or fails for good. */

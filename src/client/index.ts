@@ -72,11 +72,12 @@ export async function status(
 }
 
 /**
- * Removes a resource, finished or not. Does nothing if there is none.
+ * Removes a resource, finished or not. Resolves with false if nothing was there, which also is what a
+ * call tells that was repeated because its answer was lost.
  *
  * @throws TypeError for a wrong URL or option.
  * @throws ClientError
  */
-export async function remove(url: string | URL, options: RequestOptions = {}): Promise<void> {
+export async function remove(url: string | URL, options: RequestOptions = {}): Promise<boolean> {
   return removeAt(url, options, PLATFORM)
 }

@@ -71,7 +71,8 @@ export async function status(
 }
 
 /**
- * Removes a resource, finished or not. Does nothing if there is none.
+ * Removes a resource, finished or not. Resolves with false if nothing was there, which also is what a
+ * call tells that was repeated because its answer was lost.
  *
  * @throws TypeError for a wrong URL or option.
  * @throws ClientError
@@ -79,7 +80,7 @@ export async function status(
 export async function remove(
   url: string | URL,
   options: RequestOptions & NodeOptions = {},
-): Promise<void> {
+): Promise<boolean> {
   return removeAt(url, options, platform(options))
 }
 

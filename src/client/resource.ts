@@ -131,12 +131,15 @@ async function hasSameRange(
 }
 
 /**
- * Removes the version that was seen. Does nothing if there is none any more.
+ * Removes the version that was seen; false if there is none any more.
  *
  * @throws ClientError
  */
-export async function removeResource(connection: Connection, etag: string | null): Promise<void> {
+export async function removeResource(
+  connection: Connection,
+  etag: string | null,
+): Promise<boolean> {
   const response = await exchange(connection, { method: 'DELETE', headers: { 'If-Match': etag } })
-  if (response.ok || isMissing(response)) return
+  if (response.ok || isMissing(response)) return response.ok
   throw await responseError('DELETE', response, response.status === 412 || isTransient(response))
 }

@@ -43,6 +43,30 @@ describe('usage', () => {
       out: '',
       err: 'partial-upload: there is no command "send"\nSee partial-upload --help.\n',
     })
+    expect(await line.run('put', 'a')).toEqual({
+      code: 2,
+      out: '',
+      err: 'partial-upload: put needs FILE... and URL\nSee partial-upload put --help.\n',
+    })
+  })
+
+  test('none at all is exit code 2 and the help', async () => {
+    const { out } = await line.run('-h')
+
+    expect(await line.run()).toEqual({ code: 2, out: '', err: out })
+  })
+
+  test('help can be asked for in several ways', async () => {
+    const { out } = await line.run('put', '--help')
+
+    for (const args of [
+      ['put', '-h'],
+      ['help', 'put'],
+      ['--help', 'put'],
+    ]) {
+      expect(await line.run(...args)).toEqual({ code: 0, out, err: '' })
+    }
+    expect((await line.run('help')).out).toContain('Exit codes:')
   })
 
   test.each([
@@ -53,15 +77,19 @@ describe('usage', () => {
     [['put', '--at', '1', 'a', URL], 'put takes no --at'],
     [['put', '--concurrency', '0', 'a', URL], '--concurrency must be a whole number from 1 on'],
     [['put', '--retries', '1.5', 'a', URL], '--retries must be a whole number from 0 on'],
-    [['put', '--nothing', 'a', URL], '--nothing'],
+    [['put', '--nothing', 'a', URL], /^Unknown option '--nothing'$/],
+    [['put', '--concurrency', '-1', 'a', URL], '--concurrency'],
     [['put', '-H', 'a b: c', 'a', URL], '-H needs "Name: value"'],
-    [['put', '-H', 'a', 'a', URL], '-H needs "Name: value"'],
+    [['put', '-H', 'a', 'a', URL], '-H needs "Name: value", and one field has no colon'],
+    [['put', '-H', ': a', 'a', URL], '-H needs "Name: value"'],
     [['put', '-H', 'Range: bytes=0-1', 'a', URL], 'the command makes this field itself'],
-    [['get', URL], 'get needs URL and FILE, and got 1 words'],
+    [['get'], 'get needs URL'],
+    [['get', URL, 'a', 'b'], 'get takes URL and FILE, and not "b"'],
+    [['patch', URL, '--at', '1'], 'patch needs URL and FILE'],
     [['patch', URL, 'a'], 'patch needs --at N'],
     [['patch', URL, 'a', '--at', '9007199254740992'], '--at must be a whole number'],
-    [['status'], 'status needs URL, and got 0 words'],
-    [['rm', URL, URL], 'rm needs URL, and got 2 words'],
+    [['status'], 'status needs URL'],
+    [['rm', URL, 'b'], 'rm takes URL, and not "b"'],
   ])('%j is refused', (args, message) => {
     expect(() => parseCommand(args)).toThrow(message)
   })
@@ -81,6 +109,7 @@ describe('status, patch and rm', () => {
     const written = await line.runWith('XY', 'patch', bench.url, '--at', '3', '-')
     const stored = await bench.stored()
     const removed = await line.run('rm', bench.url)
+    const again = await line.run('rm', bench.url)
     const gone = await line.run('status', bench.url)
 
     expect([code, out]).toEqual([
@@ -91,6 +120,7 @@ describe('status, patch and rm', () => {
     ])
     expect([written.code, stored.toString()]).toEqual([0, 'abcXY'])
     expect(removed).toEqual({ code: 0, out: `${bench.url}: removed\n`, err: '' })
+    expect(again).toEqual({ code: 0, out: `${bench.url}: nothing is there\n`, err: '' })
     expect(gone).toEqual({
       code: 1,
       out: '',
@@ -103,7 +133,7 @@ describe('status, patch and rm', () => {
 
     const { code, err } = await line.run('patch', `${bench.url}2`, '--at', '0', 'a')
 
-    expect([code, err]).toEqual([1, expect.stringContaining('nothing is at http')])
+    expect([code, err]).toEqual([1, `partial-upload: nothing is at ${bench.url}2\n`])
   })
 
   test("a failure is the server's title and detail, in one line without a stack", async () => {

@@ -53,7 +53,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'client/node': ['client', 'client/source-node', 'client/transport-node'],
   'client/source-node': ['client'],
   'client/transport-node': ['client'],
-  cli: ['client/node'],
+  cli: ['client', 'client/node'],
   express: [
     'errors',
     'expire',
@@ -101,6 +101,7 @@ const NODE_LAYERS = [
 
 /** Layer → the packages that it may import. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
+  cli: ['mime'],
   fields: ['range-parser'],
   incoming: ['raw-body'],
 }

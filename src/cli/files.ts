@@ -3,6 +3,9 @@ import { readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
 
 import { UsageError } from './failure.ts'
+import { glob, isPattern } from './glob.ts'
+
+const MISSING = 'there is no such file'
 
 /** One file to send. */
 export interface FileToSend {
@@ -30,10 +33,7 @@ export async function collectFiles(names: readonly string[], url: URL): Promise<
   const files: FileToSend[] = []
   const failures: string[] = []
   const isCollection = url.pathname.endsWith('/')
-  if (names.length > 1 && !isCollection) {
-    throw new UsageError('several files need a URL that ends in a slash')
-  }
-  for (const name of names) {
+  for (const name of await expandPatterns(names)) {
     if (name === '-') {
       if (isCollection) throw new UsageError('the standard input has no name: put it into the URL')
       files.push({ name: 'standard input', path: null, url: url.href })
@@ -57,8 +57,22 @@ export async function collectFiles(names: readonly string[], url: URL): Promise<
       }
     } else failures.push(`${name}: ${kind}`)
   }
+  if (files.length > 1 && !isCollection) {
+    throw new UsageError('several files need a URL that ends in a slash')
+  }
   checkDistinct(files)
   return { files, failures }
+}
+
+/** Where a shell has not done it: on Windows, or for a pattern in quotation marks. */
+async function expandPatterns(names: readonly string[]): Promise<readonly string[]> {
+  const found: string[] = []
+  for (const name of names) {
+    // A name that is there is that file, whatever it is made of.
+    const matches = isPattern(name) && (await kindOf(name)) === MISSING ? await glob(name) : []
+    found.push(...(matches.length > 0 ? matches : [name]))
+  }
+  return found
 }
 
 /** `.` and `..` name no folder that could be made there: their content goes up. */
@@ -94,7 +108,7 @@ async function kindOf(name: string): Promise<string> {
     return stats.isDirectory() ? 'folder' : 'not a regular file'
   } catch (error) {
     const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT'
-    return isMissing ? 'there is no such file' : 'the file can not be read'
+    return isMissing ? MISSING : 'the file can not be read'
   }
 }
 

@@ -1,4 +1,6 @@
 /** Uploads files, several at a time. */
+import mime from 'mime'
+
 import { upload, type Progress } from '../client/node.ts'
 
 import type { PutCommand } from './arguments.ts'
@@ -38,13 +40,14 @@ async function send(
 ): Promise<number> {
   const task = report.begin(name)
   const startedAt = Date.now()
+  const type = contentType ?? mime.getType(path ?? new URL(url).pathname)
   let last: Progress | null = null
   const running = upload(url, path ?? process.stdin, {
     headers,
     retries,
     overwrite,
     signal,
-    ...(contentType === undefined ? {} : { contentType }),
+    ...(type === null ? {} : { contentType: type }),
     onProgress: (progress) => {
       const isFirst = last === null
       last = progress

@@ -165,6 +165,19 @@ describe('put', () => {
     ).toEqual(bench.proxy.seen.map(() => ['a:b', 'Bearer t']))
   })
 
+  test.each([
+    [['film.mp4'], 'video/mp4'],
+    [['--content-type', 'text/x-own', 'film.mp4'], 'text/x-own'],
+    [['film'], 'application/octet-stream'],
+  ])('gives what comes of %j the type %s', async (args, type) => {
+    writeFileSync(line.at('film'), 'a')
+
+    await line.run('put', ...args, bench.url)
+
+    const response = await fetch(bench.direct, { method: 'HEAD' })
+    expect(response.headers.get('content-type')).toBe(type)
+  })
+
   test('takes user and password from the URL, and does not print them', async () => {
     const url = bench.url.replace('//', '//me:s%20t@')
     await fetch(bench.direct, { method: 'PUT', body: 'other' })
@@ -198,6 +211,55 @@ describe('put to a URL that ends in a slash', () => {
     await line.run('put', 'photos/.', new URL('./x/', bench.url).href)
 
     expect(uploaded('x/a.jpg').toString()).toBe('a')
+  })
+
+  test('sends as many files at a time as it is told to', async () => {
+    const url = new URL('./', bench.url).href
+    const stalls = [bench.proxy.stalled(), bench.proxy.stalled()]
+    for (let i = 0; i < 3; i++) {
+      writeFileSync(line.at(`${i}.bin`), pattern(MiB, i))
+      bench.proxy.fail('PATCH', { kind: 'stall', after: 1000 })
+    }
+
+    const { child, outcome } = line.start(
+      ...['put', '--concurrency', '2', '0.bin', '1.bin', '2.bin', url],
+    )
+    await Promise.all(stalls)
+    const under = bench.proxy.seen.filter(({ method }) => method === 'PATCH').length
+    child.kill('SIGINT')
+
+    expect([under, (await outcome).code]).toEqual([2, 130])
+  })
+
+  test.each([
+    [['photos/*.jpg'], ['a.jpg']],
+    [['photos/**/*'], ['a.jpg', 'b ü#%.jpg']],
+    [['*/summer/b*'], ['b ü#%.jpg']],
+    [['phot?s/summer/../?.jpg'], ['a.jpg']],
+    [['photos/**'], ['a.jpg', 'b ü#%.jpg']],
+  ])('finds %j without a shell', async (patterns, names) => {
+    writeFileSync(line.at('photos/.hidden.jpg'), 'h')
+
+    const { code, out } = await line.run('put', ...patterns, new URL('./', bench.url).href)
+
+    expect(code).toBe(0)
+    expect(sentIn(out)).toEqual(names)
+  })
+
+  test('sends a file whose name looks like a pattern', async () => {
+    writeFileSync(line.at('what?.txt'), 'w')
+
+    await line.run('put', 'what?.txt', new URL('./', bench.url).href)
+
+    expect(uploaded('what?.txt').toString()).toBe('w')
+  })
+
+  test('fails for a pattern that nothing matches', async () => {
+    expect(await line.run('put', 'photos/*.png', new URL('./', bench.url).href)).toEqual({
+      code: 1,
+      out: '',
+      err: 'partial-upload: photos/*.png: there is no such file\n',
+    })
   })
 
   test('sends one file at a time if it is told to', async () => {
@@ -237,6 +299,14 @@ describe('put to a URL that ends in a slash', () => {
     expect([code, err]).toEqual([2, expect.stringMatching(message)])
   })
 })
+
+/** The names of the files that were sent, without their folders. */
+function sentIn(out: string): readonly string[] {
+  return out
+    .split('\n')
+    .flatMap((text) => /([^/]+): complete/.exec(text)?.[1] ?? [])
+    .toSorted()
+}
 
 /** A URL at which nobody listens. */
 async function deadUrl(): Promise<string> {

@@ -1,0 +1,61 @@
+/** Finds files by a pattern, where no shell has done it. */
+import type { Dirent } from 'node:fs'
+import { readdir, stat } from 'node:fs/promises'
+import path from 'node:path'
+
+/** Whether a name is a pattern. */
+export function isPattern(name: string): boolean {
+  return /[*?]/.test(name)
+}
+
+/**
+ * Finds what matches, in order: `*` and `?` stand for a part of a name and for one character, `**` for
+ * folders of any depth. As in a shell, hidden files match only what begins with a dot; other than there,
+ * with `**` only files match, since a folder stands for all that is in it.
+ */
+export async function glob(pattern: string): Promise<readonly string[]> {
+  const { root } = path.parse(pattern)
+  const segments = pattern.slice(root.length).split(/[\\/]+/)
+  if (!segments.includes('**')) return expand(root, segments)
+  const found = await expand(root, segments.at(-1) === '**' ? [...segments, '*'] : segments)
+  const areFiles = await Promise.all(found.map(isFile))
+  return found.filter((_name, index) => areFiles[index])
+}
+
+async function expand(folder: string, segments: readonly string[]): Promise<readonly string[]> {
+  const [segment, ...rest] = segments
+  if (segment === undefined) return (await exists(folder)) ? [folder] : []
+  if (!isPattern(segment)) return expand(path.join(folder, segment), rest)
+  const isDeep = segment === '**'
+  const found = isDeep ? [...(await expand(folder, rest))] : []
+  const matcher = toRegExp(segment)
+  for (const entry of await list(folder)) {
+    if (!matcher.test(entry.name) || (isDeep && !entry.isDirectory())) continue
+    found.push(...(await expand(path.join(folder, entry.name), isDeep ? segments : rest)))
+  }
+  return found
+}
+
+async function list(folder: string): Promise<readonly Dirent[]> {
+  // A name on the way that is no folder does not match.
+  const entries = await readdir(folder === '' ? '.' : folder, { withFileTypes: true }).catch(
+    () => [],
+  )
+  return entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))
+}
+
+async function exists(name: string): Promise<boolean> {
+  return (await stat(name).catch(() => null)) !== null
+}
+
+async function isFile(name: string): Promise<boolean> {
+  return (await stat(name).catch(() => null))?.isFile() === true
+}
+
+function toRegExp(segment: string): RegExp {
+  const source = segment
+    .replaceAll(/[\\^$.+()[\]{}|]/g, '\\$&')
+    .replaceAll(/\*+/g, '.*')
+    .replaceAll('?', '.')
+  return new RegExp(`^${segment.startsWith('.') ? '' : '(?!\\.)'}${source}$`, 'su')
+}

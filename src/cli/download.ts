@@ -1,15 +1,34 @@
 /** Fetches a resource until all of it is there, with `Range` and `If-Range` (RFC 9110 §13.1.5). */
-import { setTimeout as sleep } from 'node:timers/promises'
-
-import { ClientError, type Problem, type Progress } from '../client/node.ts'
-
-import type { PartFile, Version } from './part-file.ts'
+import { ClientError, responseError } from '../client/error.ts'
+import { resolveOptions, type Progress } from '../client/options.ts'
+import { createProgressMeter, type ProgressMeter } from '../client/progress.ts'
+import { isMissing, strongTag } from '../client/resource.ts'
+import { createRetry } from '../client/retry.ts'
 
 /** Longest time without a byte, in milliseconds. */
 const STALL_TIMEOUT = 30_000
-/** Bound of the first wait after a failure, doubled by each further one, in milliseconds. */
-const MIN_DELAY = 500
-const MAX_DELAY = 30_000
+
+/** What is known of the version that is being fetched. */
+export interface Version {
+  /** Strong entity tag; null if there is none, and then nothing can be continued. */
+  readonly etag: string | null
+  /** Length in bytes; null while unknown. */
+  readonly size: number | null
+}
+
+/** Where a download goes. */
+export interface Destination {
+  /** What the bytes so far belong to; null if there are none that could be continued. */
+  readonly version: Version | null
+  /** How many bytes are there. */
+  readonly position: number
+  /** Begins a version from its first byte. */
+  begin(version: Version): Promise<void>
+  /** Has the bytes from `position` on written again. */
+  rewind(position: number): void
+  /** Adds bytes. */
+  write(bytes: Uint8Array): Promise<void>
+}
 
 /** What to fetch, and where to. */
 export interface Download {
@@ -17,10 +36,10 @@ export interface Download {
   readonly headers: Readonly<Record<string, string>>
   readonly retries: number
   readonly signal: AbortSignal
-  readonly part: PartFile
+  readonly destination: Destination
   readonly onProgress: (progress: Progress) => void
   /** Told of a wait, in milliseconds, before the next try. */
-  readonly onWait: (delay: number, error: Error) => void
+  readonly onWait: (delay: number | null, error: Error) => void
 }
 
 /**
@@ -29,145 +48,126 @@ export interface Download {
  * @throws ClientError
  */
 export async function download(job: Download): Promise<void> {
-  const { part, signal, retries, onWait } = job
-  let failures = 0
+  const { destination, signal, retries, onWait, onProgress } = job
+  const settings = resolveOptions({ retries })
+  const retry = createRetry(settings)
+  const measured: Measured = { size: null }
+  const meter = createProgressMeter(settings.clock, measured, onProgress)
   for (;;) {
-    const { position } = part
+    signal.throwIfAborted()
     try {
-      if (await attempt(job)) return
-      failures = 0
+      await attempt(job, measured, meter)
+      return
     } catch (error) {
       signal.throwIfAborted()
-      failures = part.position > position ? 1 : failures + 1
-      if (!(error instanceof ClientError) || !error.transient || failures > retries) throw error
-      const bound = Math.min(MAX_DELAY, MIN_DELAY * 2 ** (failures - 1))
-      const seconds = Number(error.headers?.get('retry-after') ?? 0)
-      const delay = Math.max(Math.random() * bound, seconds > 0 ? seconds * 1000 : 0)
-      onWait(delay, error)
-      await sleep(delay, undefined, { signal })
+      retry.reached(destination.position)
+      await retry.wait(error, signal, onWait)
     }
   }
 }
 
-/** One request. Resolves with whether all is there. */
-async function attempt(job: Download): Promise<boolean> {
-  const watch = startWatch(job.signal)
+/** How long the file is; null while unknown. */
+interface Measured {
+  size: number | null
+}
+
+/** One request. Resolves when all is there. */
+async function attempt(job: Download, measured: Measured, meter: ProgressMeter): Promise<void> {
+  const { destination, signal } = job
+  const watch = startWatch(signal)
   try {
-    const { size } = await receive(job, watch)
-    return size === null || job.part.position === size
+    const response = await ask(job, watch.signal)
+    const { size } = await accept(response, destination)
+    measured.size = size
+    meter.start(destination.position)
+    await receive(response, destination, watch, meter)
+    if (size !== null && destination.position !== size) throw broken('the answer ended early')
   } catch (cause) {
-    job.signal.throwIfAborted()
+    signal.throwIfAborted()
     if (watch.hasStalled()) {
       throw new ClientError('ERR_STALL', 'GET stood still', { transient: true, cause })
     }
     // `fetch` has no error of its own: what is wrong with a connection is a TypeError.
-    if (!(cause instanceof TypeError)) throw cause
-    throw new ClientError('ERR_NETWORK', 'the connection broke', { transient: true, cause })
+    throw cause instanceof TypeError ? broken('the connection broke', cause) : cause
   } finally {
     watch.stop()
   }
 }
 
-async function receive(
-  { url, headers, part, onProgress }: Download,
-  watch: Watch,
-): Promise<Version> {
-  const { version } = part
+function broken(message: string, cause?: unknown): ClientError {
+  return new ClientError('ERR_NETWORK', message, { transient: true, cause })
+}
+
+async function ask(
+  { url, headers, destination }: Download,
+  signal: AbortSignal,
+): Promise<Response> {
+  const { version, position } = destination
   // Of a file that is all there the last byte is asked for, which tells whether it is up to date.
-  const start = Math.min(part.position, (version?.size ?? Infinity) - 1)
-  const known = version !== null && start > 0 ? version.etag : null
-  const response = await fetch(url, {
-    headers: {
-      ...headers,
-      // Coded content has other bytes, at other positions.
-      'Accept-Encoding': 'identity',
-      ...(known === null ? {} : { Range: `bytes=${start}-`, 'If-Range': known }),
-    },
-    signal: watch.signal,
-  })
-  const found =
-    known === null ? await acceptWhole(response, part) : await acceptRest(response, part, start)
-  const startedAt = Date.now()
-  const first = part.position
-  if (response.body === null) return found
-  const chunks: AsyncIterable<Uint8Array> = response.body
-  for await (const chunk of chunks) {
-    watch.note()
-    await part.write(chunk)
-    const seconds = (Date.now() - startedAt) / 1000
-    const rate = seconds < 0.25 ? null : (part.position - first) / seconds
-    onProgress({ sent: part.position, size: found.size, rate })
-  }
-  return found
+  const start = Math.min(position, (version?.size ?? Infinity) - 1)
+  const etag = version?.etag ?? null
+  const isRest = etag !== null && start > 0
+  if (isRest) destination.rewind(start)
+  const range = isRest ? { Range: `bytes=${start}-`, 'If-Range': etag } : {}
+  // Coded content has other bytes, at other positions.
+  return fetch(url, { headers: { ...headers, 'Accept-Encoding': 'identity', ...range }, signal })
 }
 
-/** The rest of the version that is there in part, or another version. */
-async function acceptRest(response: Response, part: PartFile, start: number): Promise<Version> {
+/** Makes the destination ready for the rest of its version, or for another version. */
+async function accept(response: Response, destination: Destination): Promise<Version> {
   const { status, headers } = response
-  if (status !== 206 && status !== 416) return acceptWhole(response, part)
-  const range = /^bytes ([0-9]+)-[0-9]+\/([0-9]+|\*)$/.exec(headers.get('content-range') ?? '')
-  if (range?.[2] === '*') throw unfinished(response)
-  const size = Number(range?.[2])
-  const etag = strongTag(headers)
-  const isSame = etag === null || etag === part.version?.etag
-  if (status !== 206 || Number(range?.[1]) !== start || !isSame) {
-    await part.begin({ etag: null, size: null })
-    throw await refused(response, 'the file has changed', true)
-  }
-  part.rewind(start)
-  return { etag, size }
-}
-
-async function acceptWhole(response: Response, part: PartFile): Promise<Version> {
-  const { status, headers } = response
+  const [, start, total] =
+    /^bytes (?:([0-9]+)-[0-9]+|\*)\/([0-9]+|\*)$/.exec(headers.get('content-range') ?? '') ?? []
   // Of the revisions of the draft some answer 200 while an upload is unfinished: its range tells.
-  if (status === 299 || (status === 200 && headers.has('content-range'))) throw unfinished(response)
-  if ([404, 410].includes(status)) throw await refused(response, 'nothing is there')
-  if (status !== 200) throw await refused(response, `GET was answered with ${status}`)
-  const length = headers.get('content-length')
-  const version = { etag: strongTag(headers), size: length === null ? null : Number(length) }
-  await part.begin(version)
+  if (status === 299 || total === '*' || (status === 200 && total !== undefined)) {
+    throw new ClientError('ERR_RESPONSE', 'the file is not complete yet: its upload goes on', {
+      response,
+    })
+  }
+  if (status === 200) return begin(response, destination)
+  if (isMissing(response)) {
+    throw new ClientError('ERR_RESPONSE', `nothing is at ${response.url}`, { response })
+  }
+  if (status !== 206 && status !== 416) throw await responseError('GET', response)
+  const etag = strongTag(response)
+  const isSame = etag === null || etag === destination.version?.etag
+  if (status === 206 && Number(start) === destination.position && isSame) {
+    return { etag, size: Number(total) }
+  }
+  await destination.begin({ etag: null, size: null })
+  throw new ClientError('ERR_RESPONSE', 'the file has changed', { response, transient: true })
+}
+
+async function begin(response: Response, destination: Destination): Promise<Version> {
+  const length = response.headers.get('content-length')
+  const version = { etag: strongTag(response), size: length === null ? null : Number(length) }
+  await destination.begin(version)
   return version
 }
 
-function strongTag(headers: Headers): string | null {
-  const etag = headers.get('etag')
-  return etag?.startsWith('"') === true ? etag : null
-}
-
-function unfinished(response: Response): ClientError {
-  return new ClientError('ERR_RESPONSE', 'the file is not complete yet: its upload goes on', {
-    response,
-  })
-}
-
-async function refused(
-  response: Response,
-  message: string,
-  transient: boolean = isTransient(response.status),
-): Promise<ClientError> {
-  const problem = response.status < 400 ? null : parseProblem(await response.text())
-  return new ClientError('ERR_RESPONSE', message, { response, problem, transient })
-}
-
-function isTransient(status: number): boolean {
-  return [408, 425, 429].includes(status) || (status >= 500 && status !== 501 && status !== 505)
-}
-
-function parseProblem(text: string): Problem | null {
-  try {
-    const value: unknown = JSON.parse(text)
-    if (typeof value !== 'object' || value === null) return null
-    return Object.fromEntries(Object.entries(value))
-  } catch {
-    return null
+async function receive(
+  { body }: Response,
+  destination: Destination,
+  watch: Watch,
+  meter: ProgressMeter,
+): Promise<void> {
+  if (body === null) return
+  const chunks: AsyncIterable<Uint8Array> = body
+  for await (const chunk of chunks) {
+    // That nobody takes what was fetched is no fault of the server's.
+    watch.rest()
+    await destination.write(chunk)
+    meter.move(destination.position)
+    watch.note()
   }
 }
 
 interface Watch {
   /** Aborts with the job, at the end, or when nothing has come for too long. */
   readonly signal: AbortSignal
-  /** Bytes came. */
+  /** Nothing can come now. */
+  readonly rest: () => void
+  /** From now on something shall come. */
   readonly note: () => void
   /** Whether nothing has come for too long. */
   readonly hasStalled: () => boolean
@@ -179,17 +179,24 @@ function startWatch(job: AbortSignal): Watch {
   const controller = new AbortController()
   const abort = (): void => controller.abort()
   let stalled = false
-  const timer = setTimeout(() => {
-    stalled = true
-    abort()
-  }, STALL_TIMEOUT)
+  let timer: NodeJS.Timeout | undefined
+  const rest = (): void => clearTimeout(timer)
+  const note = (): void => {
+    rest()
+    timer = setTimeout(() => {
+      stalled = true
+      abort()
+    }, STALL_TIMEOUT)
+  }
   job.addEventListener('abort', abort)
+  note()
   return {
     signal: controller.signal,
-    note: () => timer.refresh(),
+    rest,
+    note,
     hasStalled: () => stalled,
     stop: () => {
-      clearTimeout(timer)
+      rest()
       job.removeEventListener('abort', abort)
       abort()
     },

@@ -5,44 +5,61 @@ import path from 'node:path'
 import type { Progress } from '../client/node.ts'
 
 import type { GetCommand } from './arguments.ts'
-import { download } from './download.ts'
+import { download, type Destination } from './download.ts'
 import { describe, DifferentError, DONE, UsageError } from './failure.ts'
 import { formatSize, formatTime } from './format.ts'
 import { openPart } from './part-file.ts'
 import type { Report } from './report.ts'
+import { StandardOutput } from './standard-output.ts'
 
 /** Does the command. Resolves with the exit code. */
 export async function runGet(
-  { url, headers, retries, file, overwrite }: GetCommand,
+  command: GetCommand,
   report: Report,
   signal: AbortSignal,
 ): Promise<number> {
-  const target = await findTarget(file, url, overwrite)
-  const part = await openPart(target, url.href)
-  const task = report.begin(target)
+  if (command.file === '-') {
+    return fetchInto(new StandardOutput(), 'standard output', command, report, signal)
+  }
+  const target = await findTarget(command.file, command.url, command.overwrite)
+  const part = await openPart(target, command.url.href)
+  try {
+    return await fetchInto(part, target, command, report, signal, async () => part.finish())
+  } finally {
+    await part.close()
+  }
+}
+
+async function fetchInto(
+  destination: Destination,
+  name: string,
+  { url, headers, retries }: GetCommand,
+  report: Report,
+  signal: AbortSignal,
+  finish: () => Promise<void> = async () => undefined,
+): Promise<number> {
+  const task = report.begin(name)
   const startedAt = Date.now()
-  if (part.position > 0) task.note(`going on at ${formatSize(part.position)}`)
+  if (destination.position > 0) task.note(`going on at ${formatSize(destination.position)}`)
   try {
     await download({
       url,
       headers,
       retries,
       signal,
-      part,
+      destination,
       onProgress: (progress: Progress) => task.move(progress),
       onWait: (delay, error) => {
-        task.note(`trying again in ${Math.ceil(delay / 1000)} s: ${describe(error)}`)
+        task.note(`trying again in ${Math.ceil((delay ?? 0) / 1000)} s: ${describe(error)}`)
       },
     })
-    await part.finish()
+    await finish()
     const seconds = (Date.now() - startedAt) / 1000
-    task.end(`complete, ${formatSize(part.position)} in ${formatTime(seconds)}`)
+    task.end(`complete, ${formatSize(destination.position)} in ${formatTime(seconds)}`)
     return DONE
   } catch (error) {
     task.end(null)
     throw error
-  } finally {
-    await part.close()
   }
 }
 

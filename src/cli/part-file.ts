@@ -5,18 +5,18 @@
  */
 import { constants } from 'node:fs'
 import { open, readFile, rename, rm, writeFile, type FileHandle } from 'node:fs/promises'
+import path from 'node:path'
 
-/** What is known of the version that is being fetched. */
-export interface Version {
-  /** Strong entity tag; null if there is none, and then nothing can be continued. */
-  readonly etag: string | null
-  /** Length in bytes; null while unknown. */
-  readonly size: number | null
-}
+import type { Destination, Version } from './download.ts'
 
 /** Opens the unfinished download of `url` to `file`, or begins one. */
 export async function openPart(file: string, url: string): Promise<PartFile> {
-  const handle = await open(`${file}.part`, constants.O_RDWR | constants.O_CREAT)
+  const handle = await open(`${file}.part`, constants.O_RDWR | constants.O_CREAT).catch(
+    (error: unknown) => {
+      const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT'
+      throw isMissing ? new Error(`there is no folder "${path.dirname(file)}"`) : error
+    },
+  )
   try {
     const version = await readVersion(`${file}.part.json`, url)
     const { size } = await handle.stat()
@@ -29,7 +29,7 @@ export async function openPart(file: string, url: string): Promise<PartFile> {
 }
 
 /** An open download. */
-export class PartFile {
+export class PartFile implements Destination {
   readonly #handle: FileHandle
   readonly #file: string
   readonly #url: string
@@ -87,6 +87,8 @@ export class PartFile {
 
   /** Gives the file its name. */
   async finish(): Promise<void> {
+    // After an answer that was longer than it said.
+    await this.#handle.truncate(this.#position)
     await this.#handle.sync()
     await rename(this.#part, this.#file)
     this.#isFinished = true

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 
-import express, { type RequestHandler } from 'express'
+import express, { type RequestHandler, type Response } from 'express'
 import { partialUpload } from 'partial-upload'
 import { fsStorage } from 'partial-upload/storage/fs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -15,17 +15,20 @@ const FILE = pattern(8 * MiB + 7)
 
 const line = useCommandLine()
 const faults = new EventEmitter()
-let fault: { readonly kind: 'cut' | 'stall'; readonly after: number } | null
+/** `short` ends the answer properly, but before its end. */
+let fault: { readonly kind: 'cut' | 'stall' | 'short'; readonly after: number } | null
 let ranges: (string | undefined)[]
+let refusal: { readonly status: number; readonly retryAfter?: string } | null
 let server: Server
 let url: string
 
 beforeEach(async () => {
   fault = null
+  refusal = null
   ranges = []
   const app = express()
   const storage = fsStorage({ directory: line.at('uploads') })
-  app.use('/files', breakDownloads, partialUpload({ storage }))
+  app.use('/files', refuseDownloads, breakDownloads, partialUpload({ storage }))
   server = createServer(app).listen(0, '127.0.0.1')
   await once(server, 'listening')
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/files/film.mp4`
@@ -38,6 +41,18 @@ afterEach(async () => {
   await once(server, 'close')
 })
 
+/** The next download is refused. */
+const refuseDownloads: RequestHandler = (req, res, next) => {
+  if (req.method !== 'GET' || refusal === null) {
+    next()
+    return
+  }
+  const { status, retryAfter } = refusal
+  refusal = null
+  if (retryAfter !== undefined) res.set('Retry-After', retryAfter)
+  res.status(status).json({ title: 'Busy', detail: 'come back' })
+}
+
 /** The next download breaks, or stops to move, after so many bytes. */
 const breakDownloads: RequestHandler = (req, res, next) => {
   const current = fault
@@ -46,17 +61,26 @@ const breakDownloads: RequestHandler = (req, res, next) => {
     fault = null
   }
   if (req.method === 'GET' && current !== null) {
+    if (current.kind === 'short') res.setHeader = withoutLength(res.setHeader.bind(res))
     const write = res.write.bind(res) as (chunk: Uint8Array, done?: () => void) => boolean
     let sent = 0
     res.write = (chunk: Uint8Array, ...rest: unknown[]) => {
       sent += chunk.byteLength
       if (sent <= current.after) return write(chunk, ...(rest as [() => void]))
       if (current.kind === 'cut') res.destroy()
-      else faults.emit('stalled')
+      if (current.kind === 'stall') faults.emit('stalled')
+      if (current.kind === 'short') res.end()
       return false
     }
   }
   next()
+}
+
+/** Without a length an answer goes in chunks, and its end looks like the right one. */
+function withoutLength(setHeader: Response['setHeader']) {
+  return function (this: Response, name: string, value: string): Response {
+    return name.toLowerCase() === 'content-length' ? this : setHeader(name, value)
+  }
 }
 
 /** Starts a download and waits until bytes have come that the next one need not fetch. */
@@ -88,12 +112,89 @@ describe('get', () => {
     expect(readdirSync(line.folder).toSorted()).toEqual(['got.mp4', 'uploads'])
   })
 
-  test('takes the name from the URL if it is given a folder', async () => {
+  test('takes the name from the URL if it is given a folder, or nothing', async () => {
     mkdirSync(line.at('here'))
 
     await line.run('get', url, 'here')
+    await line.run('get', url)
 
     expect(readFileSync(line.at('here/film.mp4')).equals(FILE)).toBe(true)
+    expect(readFileSync(line.at('film.mp4')).equals(FILE)).toBe(true)
+  })
+
+  test('says which folder is missing', async () => {
+    expect(await line.run('get', url, 'none/film.mp4')).toEqual({
+      code: 1,
+      out: '',
+      err: 'partial-upload: there is no folder "none"\n',
+    })
+  })
+
+  test('prints to the standard output, and goes on there after a cut', async () => {
+    fault = { kind: 'cut', after: 4 * MiB }
+
+    const command = 'node "$0" get "$1" - >printed'
+    const { outcome } = line.startProgram('sh', ['-c', command, line.program, url])
+    const { code, err } = await outcome
+
+    expect(code).toBe(0)
+    expect(readFileSync(line.at('printed')).equals(FILE)).toBe(true)
+    expect(err).toMatch(/^standard output: trying again in 1 s: .+\nstandard output: complete, /)
+    expect(ranges).toEqual([undefined, expect.stringMatching(/^bytes=[1-9]\d*-$/)])
+  })
+
+  test('does not print two versions of a file as one', async () => {
+    fault = { kind: 'stall', after: 4 * MiB }
+    const stalled = once(faults, 'stalled')
+    const { outcome } = line.start('get', url, '-')
+    await stalled
+
+    await fetch(url, { method: 'PUT', body: pattern(FILE.length, 3) })
+    server.closeAllConnections()
+
+    expect(await outcome).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('what is printed is printed') as string,
+    })
+  })
+
+  test('goes on after an answer that ends early', async () => {
+    fault = { kind: 'cut', after: 4 * MiB }
+    const { child, outcome } = line.start('get', url, 'got.mp4')
+    await once(child.stdout, 'data')
+    fault = { kind: 'short', after: MiB }
+
+    const { code } = await outcome
+
+    expect(code).toBe(0)
+    expect(ranges).toHaveLength(3)
+    expect(readFileSync(line.at('got.mp4')).equals(FILE)).toBe(true)
+  })
+
+  test.each([
+    ['in seconds', () => '1'],
+    ['as a date', () => new Date(Date.now() + 2500).toUTCString()],
+  ])('comes back when the server says, %s', async (_how, retryAfter) => {
+    refusal = { status: 503, retryAfter: retryAfter() }
+    const startedAt = Date.now()
+
+    const { code, out } = await line.run('get', url, 'got.mp4')
+
+    expect([code, out]).toEqual([
+      0,
+      expect.stringMatching(/^got\.mp4: trying again in [1-3] s: Busy: come back \(503\)\n/),
+    ])
+    expect(Date.now() - startedAt).toBeGreaterThan(1000)
+  })
+
+  test("fails with the server's words", async () => {
+    refusal = { status: 403 }
+
+    expect(await line.run('get', url, 'got.mp4')).toEqual({
+      code: 1,
+      out: '',
+      err: 'partial-upload: Busy: come back (403)\n',
+    })
   })
 
   test('goes on by itself after a cut, and fetches only the rest', async () => {
@@ -210,7 +311,7 @@ describe('get', () => {
   test('fails if nothing is there, and leaves nothing', async () => {
     const { code, err } = await line.run('get', `${url}2`, 'got.mp4')
 
-    expect([code, err]).toEqual([1, 'partial-upload: nothing is there\n'])
+    expect([code, err]).toEqual([1, `partial-upload: nothing is at ${url}2\n`])
     expect(readdirSync(line.folder)).toEqual(['uploads'])
   })
 

@@ -54,11 +54,8 @@ export class Disk {
     const place = newDirectory(parent)
     const directory = path.join(place, 'mnt')
     const image = path.join(place, 'disk.img')
-    const [program = '', ...rest] = MAKE[fileSystem]
     mkdirSync(directory)
-    writeFileSync(image, '')
-    truncateSync(image, size * 1024 * 1024)
-    execFileSync(program, [...rest, image])
+    makeFileSystem(fileSystem, image, size)
     const disk = new Disk(directory, image, await newNamespace())
     disk.#mount()
     return disk
@@ -113,6 +110,25 @@ export class Disk {
   #inside(): readonly string[] {
     return ['-m', '-t', String(this.#namespace), '--']
   }
+}
+
+/** Mounts a disk where every process sees it, this one too; the end of the test unmounts it. */
+export function newLoopMount(fileSystem: FileSystem, size: number): string {
+  const place = newDirectory(MEMORY)
+  const directory = path.join(place, 'mnt')
+  const image = path.join(place, 'disk.img')
+  makeFileSystem(fileSystem, image, size)
+  mkdirSync(directory)
+  execFileSync('mount', ['-o', 'loop', image, directory])
+  onTestFinished(() => void execFileSync('umount', ['-l', directory]))
+  return directory
+}
+
+function makeFileSystem(fileSystem: FileSystem, image: string, size: number): void {
+  const [program = '', ...options] = MAKE[fileSystem]
+  writeFileSync(image, '')
+  truncateSync(image, size * 1024 * 1024)
+  execFileSync(program, [...options, image])
 }
 
 /**

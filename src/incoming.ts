@@ -12,6 +12,11 @@ const ALL_WAITING = 64 * 1024 * 1024
 const LEAST_SHARE = 256 * 1024
 /** Also the size of a large write: the fewer there are, the less the threads wait for each other. */
 const LARGEST_SHARE = 4 * 1024 * 1024
+/** About what a chunk costs beside its bytes. */
+const CHUNK_COST = 256
+/** More than a few chunks that are smaller on average are copied into one, which costs less. */
+const SMALL_CHUNK = 1024
+const FEW_CHUNKS = 16
 
 /** Bodies that are being read. */
 let readers = 0
@@ -119,16 +124,17 @@ export class IncomingBody implements Body {
 
   #take(): readonly Uint8Array[] {
     const chunks = this.#chunks
+    const isScattered = chunks.length > FEW_CHUNKS && this.#size < chunks.length * SMALL_CHUNK
     this.#chunks = []
     this.#size = 0
     if (this.#req.isPaused()) this.#req.resume()
-    return chunks
+    return isScattered ? [Buffer.concat(chunks)] : chunks
   }
 
   readonly #onData = (chunk: Uint8Array): void => {
     this.#chunks.push(chunk)
     this.#size += chunk.byteLength
-    if (this.#size >= share()) this.#req.pause()
+    if (this.#size + this.#chunks.length * CHUNK_COST >= share()) this.#req.pause()
     if (this.#isWaking) return
     this.#isWaking = true
     // Later: what the socket holds already comes in the same turn, and goes into the same write.

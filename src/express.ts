@@ -1,6 +1,7 @@
 /** The Express middleware: turns `req` into a plain request, and a plain response into `res`. */
 import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { setImmediate } from 'node:timers/promises'
 import { UploadError } from './errors.ts'
 import { expireRegularly } from './expire.ts'
 import { Gate } from './gate.ts'
@@ -54,6 +55,7 @@ export function partialUpload<Request extends IncomingMessage = IncomingMessage>
     locker,
     settings,
     createHash: (algorithm) => createHash(algorithm.replace('-', '')),
+    nextTurn: setImmediate,
   })
   const gate = new Gate(settings)
   const stopExpiry = expireBy(settings, storage, locker)

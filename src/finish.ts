@@ -2,6 +2,7 @@
 import { UploadError } from './errors.ts'
 import { formatDigest, parseDigest, type Digest } from './fields/digest.ts'
 import { RefusedError, callHook, type FinalResponse, type Hooks } from './hooks.ts'
+import { inSlices, type NextTurn } from './slices.ts'
 import type { ResourceInfo, ResourceState, StorageAdapter, Writer } from './storage/adapter.ts'
 
 /** A running digest. */
@@ -32,6 +33,8 @@ export interface FinishOptions {
   readonly storage: StorageAdapter
   readonly hooks: Hooks
   readonly createHash: CreateHash
+  /** Lets others be served in the middle of much work. */
+  readonly nextTurn: NextTurn
 }
 
 /** What came of a write. */
@@ -75,7 +78,7 @@ function isSameState(a: ResourceState, b: ResourceState): boolean {
 
 async function approve(write: PendingWrite, options: FinishOptions): Promise<FinalResponse | null> {
   try {
-    await checkReprDigest(write, options.createHash)
+    await checkReprDigest(write, options)
     const final = await callHook(() => options.hooks.onComplete(finishedResource(write)))
     checkFinalStatus(final)
     return final
@@ -126,11 +129,15 @@ export function verifiableDigest(field: string | null): string | null {
   return digests.length === 0 ? null : digests.map(formatDigest).join(', ')
 }
 
-async function checkReprDigest(write: PendingWrite, createHash: CreateHash): Promise<void> {
+async function checkReprDigest(
+  write: PendingWrite,
+  { createHash, nextTurn }: FinishOptions,
+): Promise<void> {
   const { reprDigest } = write.state
   if (reprDigest === null) return
   const check = createDigestCheck(parseDigest(reprDigest), createHash)
-  for await (const bytes of write.writer.read(0, write.size)) check.update(bytes)
+  const stored = write.writer.read(0, write.size)
+  for await (const slice of inSlices(stored, nextTurn)) check.update(slice)
   const wrong = check.mismatch()
   if (wrong !== null) {
     throw new UploadError('ERR_REPR_DIGEST', {

@@ -1,5 +1,6 @@
 /** Requests and answers as plain values, for the protocol without HTTP. */
 import { createHash } from 'node:crypto'
+import { setImmediate } from 'node:timers/promises'
 
 import { createHandler, type Handler } from '../src/handler.ts'
 import type { Hooks } from '../src/hooks.ts'
@@ -22,6 +23,7 @@ export function handlerFor(
     locker: options.locker ?? memoryLocker(),
     settings: resolveSettings({ ...options, storage }),
     createHash: (algorithm) => createHash(algorithm.replace('-', '')),
+    nextTurn: setImmediate,
   })
 }
 

@@ -3,6 +3,7 @@ import { UploadError } from '../errors.ts'
 import { parseDigest, type Digest } from '../fields/digest.ts'
 import { createDigestCheck, type CreateHash } from '../finish.ts'
 import type { Body, HandlerRequest, RequestHeaders } from '../http.ts'
+import { inSlices, type NextTurn } from '../slices.ts'
 
 /**
  * The length of the content; null if it is chunked.
@@ -60,6 +61,7 @@ export interface ContentOptions {
   /** What the content must match. */
   readonly digests: readonly Digest[]
   readonly createHash: CreateHash
+  readonly nextTurn: NextTurn
 }
 
 /** Content, either read whole already or to be streamed. */
@@ -90,15 +92,16 @@ export async function readContent(
 }
 
 /** Counts and hashes the content on its way. */
-async function* guard(body: Body, { limit, digests, createHash }: ContentOptions): Body {
+async function* guard(body: Body, options: ContentOptions): Body {
+  const { limit, digests, createHash, nextTurn } = options
   const check = createDigestCheck(digests, createHash)
   let size = 0
   for await (const chunks of body) {
-    for (const chunk of chunks) {
-      size += chunk.byteLength
-      check.update(chunk)
-    }
+    for (const chunk of chunks) size += chunk.byteLength
     if (size > limit) throw tooLong(limit)
+    if (digests.length > 0) {
+      for await (const slice of inSlices(chunks, nextTurn)) check.update(slice)
+    }
     yield chunks
   }
   const wrong = check.mismatch()

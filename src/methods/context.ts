@@ -6,6 +6,7 @@ import type { HandlerRequest, HandlerResponse, RequestHeaders } from '../http.ts
 import type { Lock, Locker } from '../lock.ts'
 import { checkWriteConditions, hasWriteCondition } from '../preconditions.ts'
 import type { Settings } from '../settings.ts'
+import type { NextTurn } from '../slices.ts'
 import type { ResourceInfo, ResourceState, StorageAdapter, Writer } from '../storage/adapter.ts'
 
 /** The parts that a handler is put together from. */
@@ -14,6 +15,8 @@ export interface MethodContext {
   readonly locker: Locker
   readonly settings: Settings
   readonly createHash: CreateHash
+  /** Lets others be served in the middle of much work. */
+  readonly nextTurn: NextTurn
 }
 
 /** Answers the requests of one HTTP method. */

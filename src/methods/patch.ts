@@ -12,6 +12,7 @@ import type { Lock } from '../lock.ts'
 import { createPartParser, type PatchFormat } from '../media/parse.ts'
 import type { Part, PartEvent } from '../media/part.ts'
 import { checkWriteConditions } from '../preconditions.ts'
+import { inSlices } from '../slices.ts'
 import type { ResourceInfo, ResourceState, Transaction, Writer } from '../storage/adapter.ts'
 import { PatchSession } from '../write.ts'
 import {
@@ -40,6 +41,9 @@ interface IncomingPatch {
   readonly owner: string | null
 }
 
+type FirstPartOptions = Pick<IncomingPatch, 'transaction' | 'reprDigest' | 'owner'> &
+  Pick<MethodContext, 'nextTurn'>
+
 /** Answers a PATCH. */
 export async function patch(
   request: HandlerRequest,
@@ -67,11 +71,13 @@ export async function patch(
     bufferSize: isAtomic ? settings.bufferSize : 0,
     digests,
     createHash: context.createHash,
+    nextTurn: context.nextTurn,
   })
   const incoming = await readFirstPart(content, format, {
     transaction,
     reprDigest,
     owner: request.owner,
+    nextTurn: context.nextTurn,
   })
 
   try {
@@ -95,10 +101,14 @@ export async function patch(
 async function readFirstPart(
   { body, isWhole }: Content,
   { parser, multipart }: PatchFormat,
-  options: Pick<IncomingPatch, 'transaction' | 'reprDigest' | 'owner'>,
+  { nextTurn, ...options }: FirstPartOptions,
 ): Promise<IncomingPatch> {
   async function* parse(): AsyncGenerator<readonly PartEvent[], void, undefined> {
-    for await (const chunks of body) yield chunks.flatMap((chunk) => parser.write(chunk))
+    for await (const chunks of body) {
+      const events: PartEvent[] = []
+      for await (const slice of inSlices(chunks, nextTurn)) events.push(...parser.write(slice))
+      yield events
+    }
   }
   const rest = parse()
   const end = (): void => {

@@ -24,7 +24,7 @@ export async function put(
   context: MethodContext,
 ): Promise<HandlerResponse> {
   const { headers, key } = request
-  const { settings, createHash } = context
+  const { settings, createHash, nextTurn } = context
 
   const length = contentLength(headers)
   const contentType = resourceType(headers)
@@ -40,7 +40,14 @@ export async function put(
   const wanted = preferred ?? (settings.keepInterruptedPut ? 'persist' : 'atomic')
   const transaction = digests.length > 0 ? 'atomic' : wanted
   const bufferSize = transaction === 'atomic' ? settings.bufferSize : 0
-  const content = await readContent(request, { length, limit, bufferSize, digests, createHash })
+  const content = await readContent(request, {
+    length,
+    limit,
+    bufferSize,
+    digests,
+    createHash,
+    nextTurn,
+  })
 
   return asOnlyWriter(request, context, settings.stallTimeout, async (lock) => {
     const initial: ResourceState = {

@@ -123,7 +123,8 @@ function context(locker: Locker): MethodContext {
   const createHash = () => {
     throw new Error('nothing is hashed here')
   }
-  return { storage, locker, settings: resolveSettings({ storage }), createHash }
+  const nextTurn = async () => undefined
+  return { storage, locker, settings: resolveSettings({ storage }), createHash, nextTurn }
 }
 
 function loggingLock() {

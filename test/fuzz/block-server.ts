@@ -1,6 +1,6 @@
 /**
  * A server that tells how long its event loop was blocked. A process of its own: what the client does
- * must not count. Started with the name of a store, or `bare` for Node alone; each message resets, and is
+ * must not count. Started with the name of a store, or `express` for Express alone; each message resets, and is
  * answered.
  */
 import { once } from 'node:events'
@@ -58,10 +58,10 @@ process.on('disconnect', () => {
 process.send!('ready')
 
 function createApp(kind: string | undefined): http.RequestListener {
-  if (kind === 'bare') {
-    return (req, res) => {
+  if (kind === 'express') {
+    return express().use('/files', (req, res) => {
       req.on('data', () => undefined).on('end', () => res.end())
-    }
+    })
   }
   const storage = kind === 'fs' ? fsStorage({ directory }) : memoryStorage()
   return express().use('/files', partialUpload({ storage }))

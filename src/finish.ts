@@ -53,7 +53,8 @@ export interface Outcome {
  *
  * @throws UploadError `ERR_REPR_DIGEST`: the resource is gone, or as it was if it had been complete.
  * @throws RefusedError from the app: likewise, unless the app keeps the bytes.
- * @throws Error of the app or the storage: what a persist write has stored stays.
+ * @throws Error of the app or the storage, of any other kind: what a persist write has stored stays,
+ * and the next PATCH that leaves all bytes there, even one without data, tries again.
  */
 export async function finishWrite(write: PendingWrite, options: FinishOptions): Promise<Outcome> {
   const { writer, state, changed } = write
@@ -66,6 +67,8 @@ export async function finishWrite(write: PendingWrite, options: FinishOptions): 
   const info = await writer.commit(state)
   return { info, created: state.complete && base?.everComplete !== true, final }
 }
+
+const VERDICTS: readonly string[] = ['ERR_REFUSED', 'ERR_REPR_DIGEST']
 
 function isSameState(a: ResourceState, b: ResourceState): boolean {
   return (
@@ -83,11 +86,17 @@ async function approve(write: PendingWrite, options: FinishOptions): Promise<Fin
     checkFinalStatus(final)
     return final
   } catch (error) {
-    if (error instanceof RefusedError && error.keep) await park(write)
-    else if (error instanceof UploadError) await discard(write, options.storage)
-    else if (write.writer.transaction === 'persist') await park(write)
+    if (isVerdict(error)) await discard(write, options.storage)
+    // Where this fails as well, the first error tells more, and a persist write stays all the same.
+    else if (isToStay(error, write)) await park(write).catch(() => {})
     throw error
   }
+}
+
+/** Whether the bytes are unwanted. A hook that uses the storage may meet any other code of ours. */
+function isVerdict(error: unknown): boolean {
+  if (error instanceof RefusedError && error.keep) return false
+  return error instanceof UploadError && VERDICTS.includes(error.code)
 }
 
 function checkFinalStatus(final: FinalResponse | null): void {
@@ -104,6 +113,10 @@ function finishedResource({ key, writer, state, size }: PendingWrite) {
     previous: writer.base?.complete ? writer.base : null,
     read: (start = 0, end = size) => writer.read(Math.min(start, size), Math.min(end, size)),
   }
+}
+
+function isToStay(error: unknown, { writer }: PendingWrite): boolean {
+  return error instanceof RefusedError || writer.transaction === 'persist'
 }
 
 /** Leaves all bytes stored and the resource incomplete: the next request to it completes it. */

@@ -42,3 +42,11 @@ export function isSameMediaType(first: MediaType, second: MediaType): boolean {
     [...first.parameters].every(([name, value]) => second.parameters.get(name) === value)
   )
 }
+
+/**
+ * Whether a media type can be sent back as a response field: at most 255 bytes, and of a quoted-string,
+ * too, only ASCII.
+ */
+export function isServable(value: string): boolean {
+  return value.length <= 255 && /^[\t -~]*$/.test(value)
+}

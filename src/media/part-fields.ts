@@ -1,15 +1,18 @@
 /** The header of a part, which both formats share: header block → `Part`. */
 import { UploadError } from '../errors.ts'
 import { parseContentRange, parseRangeAlias } from '../fields/content-range.ts'
-import { isSameMediaType, type MediaType, parseMediaType } from '../fields/content-type.ts'
+import {
+  isSameMediaType,
+  isServable,
+  type MediaType,
+  parseMediaType,
+} from '../fields/content-type.ts'
 import { parseDigest } from '../fields/digest.ts'
 import { parseSafeInteger } from '../fields/syntax.ts'
 import { type FieldLines, parseFieldLines } from './field-lines.ts'
 import type { HeaderBlock } from './header-block.ts'
 import type { Part, PartLimits, PartTarget } from './part.ts'
 import { dataLength, describeTarget } from './part-length.ts'
-
-const MAX_CONTENT_TYPE_LENGTH = 255
 
 /**
  * Reads on in a part's header. Returns the part and where in the chunk its data begins; null if the
@@ -105,13 +108,9 @@ function parseContentType(fields: FieldLines): string | null {
 }
 
 function toMediaType(value: string): MediaType {
-  if (value.length > MAX_CONTENT_TYPE_LENGTH) {
-    throw malformed(`the Content-Type is longer than ${MAX_CONTENT_TYPE_LENGTH} bytes`)
-  }
   const mediaType = parseMediaType(value)
-  // It is sent back as a response field: of a quoted-string, too, only ASCII may pass.
-  if (mediaType && /^[\t -~]*$/.test(value)) return mediaType
-  throw malformed('the Content-Type is not a media type')
+  if (mediaType && isServable(value)) return mediaType
+  throw malformed('the Content-Type is not a media type in ASCII of at most 255 bytes')
 }
 
 function checkSize(target: PartTarget, limit: number): void {

@@ -1,6 +1,6 @@
 /** PUT (RFC 9110 §9.3.4): the whole resource in one request, resumable with PATCH if it was new. */
 import { UploadError } from '../errors.ts'
-import { parseMediaType } from '../fields/content-type.ts'
+import { isServable, parseMediaType } from '../fields/content-type.ts'
 import { preferredTransaction } from '../fields/prefer.ts'
 import { finishWrite, verifiableDigest, type Outcome } from '../finish.ts'
 import type { Body, HandlerRequest, HandlerResponse, RequestHeaders } from '../http.ts'
@@ -83,8 +83,10 @@ function resourceType(headers: RequestHeaders): string | null {
     })
   }
   const mediaType = parseMediaType(value)
-  if (mediaType === null) {
-    throw new UploadError('ERR_FIELD', { detail: 'expected a media type in Content-Type' })
+  if (mediaType === null || !isServable(value)) {
+    throw new UploadError('ERR_FIELD', {
+      detail: 'expected a media type in Content-Type, in ASCII and of at most 255 bytes',
+    })
   }
   if (PATCH_MEDIA_TYPES.includes(mediaType.type)) {
     throw new UploadError('ERR_MEDIA_TYPE', {

@@ -3,7 +3,7 @@ import { memoryStorage } from 'partial-upload/storage/memory'
 import { expect, test } from 'vitest'
 
 import { describeInChromium } from '../browser/chromium.ts'
-import { open, pageApp, serveApp } from '../browser/client-page.ts'
+import { openPage, pageApp, serveApp } from '../browser/client-page.ts'
 
 describeInChromium('upload in Chromium', () => {
   test.each([307, 308])('follows a redirection with %i, with method and content', async (code) => {
@@ -19,7 +19,7 @@ describeInChromium('upload in Chromium', () => {
     })
     app.use('/files', partialUpload({ storage: memoryStorage() }))
     const { url } = await serveApp(app)
-    const page = await open(url)
+    const page = await openPage(url)
 
     const status = await page.evaluate(
       `client.upload('/moved', new Blob(['a'.repeat(200_000)])).done.then(({ status }) => status)`,
@@ -34,7 +34,7 @@ describeInChromium('upload in Chromium', () => {
     const app = await pageApp()
     app.use('/files', partialUpload({ storage: memoryStorage() }))
     const { url } = await serveApp(app)
-    const page = await open(url)
+    const page = await openPage(url)
 
     const status = await page.evaluate(`
       const source = new Blob(['a'.repeat(3_000_000)]).stream()

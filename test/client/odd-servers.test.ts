@@ -83,6 +83,16 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     expect(log.map(({ headers }) => headers['if-match'])).toEqual(Array(4).fill(undefined))
   })
 
+  test('and loses an upload between two requests gets it from the beginning', async () => {
+    const { url, log } = await serve({
+      HEAD: [[404], [404]],
+      PATCH: [[200], [404], [200], [204]],
+    })
+
+    expect((await upload(url, FILE, { ...fast, segmentSize: 50 * KiB }).done).status).toBe(204)
+    expect(log.map(({ method }) => method).join(' ')).toBe('HEAD PATCH PATCH HEAD PATCH PATCH')
+  })
+
   test('and hides its lengths can not be resumed', async () => {
     const { url } = await serve({ HEAD: [[299, { 'Transfer-Encoding': 'chunked' }]] })
 

@@ -1,3 +1,5 @@
+import { getEventListeners } from 'node:events'
+
 import { afterEach, describe, expect, test, vi } from 'vitest'
 
 import { CLIENTS, KiB, pattern, useBench } from './setup.ts'
@@ -293,6 +295,40 @@ describe('options', () => {
       'Bearer 1',
       'Bearer 2',
     ])
+  })
+
+  test('headers of the caller do not change what a request means', async () => {
+    const headers = { 'content-type': 'text/plain', 'if-none-match': '"a"', 'x-own': 'b' }
+
+    await upload(bench.url, FILE, { ...bench.options, headers }).done
+
+    expect(bench.proxy.seen.at(-1)?.headers).toMatchObject({
+      'content-type': 'message/byteranges',
+      'if-none-match': '*',
+      'x-own': 'b',
+    })
+  })
+
+  test('headers that do not come hold up no abort', async () => {
+    const controller = new AbortController()
+    const headers = async () => {
+      controller.abort(new Error('enough'))
+      return new Promise<Record<string, string>>(() => undefined)
+    }
+
+    const { done } = upload(bench.url, FILE, { headers, signal: controller.signal })
+
+    await expect(done).rejects.toThrow('enough')
+  })
+
+  test('a signal that outlives its calls is left as it was', async () => {
+    const { signal } = new AbortController()
+    bench.proxy.fail('HEAD', { kind: 'answer', status: 503 })
+
+    await upload(bench.url, FILE, { ...bench.options, signal }).done
+    await status(bench.url, { ...bench.options, signal })
+
+    expect(getEventListeners(signal, 'abort')).toEqual([])
   })
 
   test('an answer of 202 to the last segment is taken for the final one if all is there', async () => {

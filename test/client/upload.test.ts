@@ -325,9 +325,12 @@ describe.each(CLIENTS)('upload over %s to a URL that is in use', (_name, { uploa
     await expect(failed).rejects.toMatchObject({ code: 'ERR_DIFFERENT' })
   })
 
-  test('refuses a file that differs only at the end of what is there', async () => {
+  test.each([
+    ['beginning', 0],
+    ['end', MiB - 1],
+  ])('refuses a file that differs only at the %s of what is there', async (_where, position) => {
     const other = Buffer.from(FILE)
-    other[MiB - 1]! ^= 1
+    other[position]! ^= 1
     await bench.leave(other, MiB)
 
     const failed = upload(bench.url, FILE, bench.options).done

@@ -28,7 +28,8 @@ const { values } = parseArgs({
 const storage = fsStorage({ directory: values.directory })
 const app = express()
 app.disable('x-powered-by')
-app.use('/files', sandboxFiles, partialUpload({ storage }))
+const uploads = partialUpload({ storage })
+app.use('/files', sandboxFiles, uploads)
 app.get('/list', async (_req, res) => {
   res.set('Cache-Control', 'no-cache').json(await listFiles(values.directory, storage))
 })
@@ -45,12 +46,13 @@ process.once('SIGTERM', () => stop(server))
 process.once('SIGINT', () => stop(server))
 
 /**
- * Takes no new connection and ends those that wait. Requests under way get `GRACE`; then they are cut,
- * and what arrived of their uploads is kept. The process ends when nothing is left to do.
+ * Takes no new connection, ends those that wait, and stores what has arrived of uploads. Downloads under
+ * way get `GRACE`. The process ends when nothing is left to do.
  */
 function stop(running: Server): void {
   running.close()
   running.closeIdleConnections()
+  void uploads.close(GRACE)
   setTimeout(() => running.closeAllConnections(), GRACE).unref()
   setTimeout(() => process.exit(), 2 * GRACE).unref()
 }

@@ -84,12 +84,12 @@ function lossesOf(patches: readonly Sighting[]): readonly number[] {
   })
 }
 
-/** What the server said, each time before something was sent again. */
-function offsetsOf(seen: readonly Sighting[]): readonly (number | null)[] {
+/** How much the server said it had, each time before something was sent again; 0 for nothing (404). */
+function offsetsOf(seen: readonly Sighting[]): readonly number[] {
   const segments = seen.flatMap(({ method }, index) => (method === 'PATCH' ? [index] : []))
   return segments
     .slice(1)
-    .map((end) => seen.slice(0, end).findLast(({ status }) => status === 299)?.length ?? null)
+    .map((end) => seen.slice(0, end).findLast(({ status }) => status === 299)?.length ?? 0)
 }
 
 /** Bytes that no two files have in common, and no two parts of one. */

@@ -2,7 +2,7 @@
 import { UploadError } from './errors.ts'
 import { formatDigest, parseDigest, type Digest } from './fields/digest.ts'
 import { RefusedError, callHook, type FinalResponse, type Hooks } from './hooks.ts'
-import { inSlices, type NextTurn } from './slices.ts'
+import { inTurns, type NextTurn } from './pace.ts'
 import type { ResourceInfo, ResourceState, StorageAdapter, Writer } from './storage/adapter.ts'
 
 /** A running digest. */
@@ -150,7 +150,7 @@ async function checkReprDigest(
   if (reprDigest === null) return
   const check = createDigestCheck(parseDigest(reprDigest), createHash)
   const stored = write.writer.read(0, write.size)
-  for await (const slice of inSlices(stored, nextTurn)) check.update(slice)
+  for await (const slice of inTurns(stored, nextTurn)) check.update(slice)
   const wrong = check.mismatch()
   if (wrong !== null) {
     throw new UploadError('ERR_REPR_DIGEST', {

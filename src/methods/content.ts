@@ -3,7 +3,7 @@ import { UploadError } from '../errors.ts'
 import { parseDigest, type Digest } from '../fields/digest.ts'
 import { createDigestCheck, type CreateHash } from '../finish.ts'
 import type { Body, HandlerRequest, RequestHeaders } from '../http.ts'
-import { inSlices, type NextTurn } from '../slices.ts'
+import { inTurns, type NextTurn } from '../pace.ts'
 
 /**
  * The length of the content; null if it is chunked.
@@ -100,7 +100,7 @@ async function* guard(body: Body, options: ContentOptions): Body {
     for (const chunk of chunks) size += chunk.byteLength
     if (size > limit) throw tooLong(limit)
     if (digests.length > 0) {
-      for await (const slice of inSlices(chunks, nextTurn)) check.update(slice)
+      for await (const slice of inTurns(chunks, nextTurn)) check.update(slice)
     }
     yield chunks
   }

@@ -6,7 +6,7 @@ import type { HandlerRequest, HandlerResponse, RequestHeaders } from '../http.ts
 import type { Lock, Locker } from '../lock.ts'
 import { checkWriteConditions, hasWriteCondition } from '../preconditions.ts'
 import type { Settings } from '../settings.ts'
-import type { NextTurn } from '../slices.ts'
+import type { NextTurn } from '../pace.ts'
 import type { ResourceInfo, ResourceState, StorageAdapter, Writer } from '../storage/adapter.ts'
 
 /** The parts that a handler is put together from. */

@@ -11,6 +11,7 @@ import {
 import type { Lock } from '../lock.ts'
 import { createPartParser, type PatchFormat } from '../media/parse.ts'
 import type { Part, PartEvent } from '../media/part.ts'
+import { inTurns } from '../pace.ts'
 import { checkWriteConditions } from '../preconditions.ts'
 import type { ResourceInfo, ResourceState, Transaction, Writer } from '../storage/adapter.ts'
 import { PatchSession } from '../write.ts'
@@ -96,9 +97,6 @@ export async function patch(
   }
 }
 
-/** How long parsing may keep others waiting, in milliseconds. */
-const LONGEST_TURN = 10
-
 /** Reads up to the first part; content that is there whole is parsed, and so checked, to its end. */
 async function readFirstPart(
   { body, isWhole }: Content,
@@ -108,14 +106,7 @@ async function readFirstPart(
   async function* parse(): AsyncGenerator<readonly PartEvent[], void, undefined> {
     for await (const chunks of body) {
       const events: PartEvent[] = []
-      let turn = performance.now()
-      for (const chunk of chunks) {
-        events.push(...parser.write(chunk))
-        // Not after each: a turn for every chunk of a plain upload costs a third of its speed.
-        if (performance.now() - turn < LONGEST_TURN) continue
-        await nextTurn()
-        turn = performance.now()
-      }
+      for await (const chunk of inTurns(chunks, nextTurn)) events.push(...parser.write(chunk))
       yield events
     }
   }

@@ -58,10 +58,17 @@ export interface Complete {
   readonly revision: string
 }
 
-/** Finds the current version. */
+/** Changes that may come in the middle of a look; after so many it ends. */
+const MAX_TRIES = 100
+
+/**
+ * Finds the current version.
+ *
+ * @throws Error when there is another one in the middle of each look.
+ */
 export async function find(place: Place): Promise<Found> {
   let last: string | null = null
-  for (;;) {
+  for (let tries = 0; tries < MAX_TRIES; tries += 1) {
     const text = await readRecord(place)
     const record = text === null ? null : parseRecord(text)
     const agreed = record === null ? null : await follow(place, record, text ?? '')
@@ -69,10 +76,18 @@ export async function find(place: Place): Promise<Found> {
     const published = await lookUp(place)
     const isSettled = record === null && published.kind !== 'file'
     // The same file twice: of several versions each may have gone before its record was looked for.
-    const look = `${published.kind === 'file' ? identity(published.stat) : published.kind} ${text}`
+    const look = `${published.kind === 'file' ? origin(published.stat) : published.kind} ${text}`
     if (isSettled || look === last) return withoutData(place, published, record)
     last = look
   }
+  throw new Error('the resource changes too fast to be looked at')
+}
+
+/** Tells a file from every other that was at its path, even while another program writes to it. */
+function origin(found: BigIntStats): string {
+  // Zero where the file system does not tell. The number alone goes to the next file at once.
+  const { ino, birthtimeNs } = found
+  return birthtimeNs > 0n ? `${ino}-${birthtimeNs}` : identity(found)
 }
 
 /** The version that `record` tells of; null if there are no files that bear it out. */

@@ -10,6 +10,8 @@ import type { Answer } from '../wire/client.ts'
 import { FaultServer, NO_TRACE, inject, newDirectory, title } from './server.ts'
 
 const TYPE = 'text/x-known'
+/** How long each call of a slow reader takes, in milliseconds. */
+const DELAY = 30
 
 async function share(directory: string): Promise<FaultServer> {
   return FaultServer.start({ entry: 'sharing.ts', directory })
@@ -19,32 +21,40 @@ function put(server: FaultServer): Promise<Answer> {
   return server.send('PUT', '/files/a', [`Content-Type: ${TYPE}`], 'abc')
 }
 
-describe.skipIf(NO_TRACE !== null)(title('two processes', NO_TRACE), () => {
+/** The answer of a HEAD that began so many milliseconds before `change`. */
+async function lookDuring(
+  pause: number,
+  reader: FaultServer,
+  change: () => Promise<Answer>,
+): Promise<Answer> {
+  const changing = async (): Promise<void> => {
+    await new Promise((resolve) => setTimeout(resolve, pause))
+    await change()
+  }
+  const [head] = await Promise.all([reader.send('HEAD', '/files/a'), changing()])
+  return head
+}
+
+describe.skipIf(NO_TRACE !== null)(title('two processes', NO_TRACE), { timeout: 120_000 }, () => {
   it('one that reads slowly never takes a resource of the other for a foreign file', async () => {
     const directory = newDirectory()
     const [writer, reader] = [await share(directory), await share(directory)]
     await reader.state('/files/a')
     // The record is opened, and the file is looked at, a moment after they could have been.
-    const repair = await inject(reader.pid, 'openat,statx:delay_enter=60000')
-    const types = new Set<string | null>()
+    const repair = await inject(reader.pid, `openat,statx:delay_enter=${DELAY * 1000}`)
 
-    const over = new AbortController()
-    const writing = async (): Promise<void> => {
-      while (!over.signal.aborted) {
-        await put(writer)
-        await new Promise((resolve) => setTimeout(resolve, 50))
-        await writer.send('DELETE', '/files/a')
-        await new Promise((resolve) => setTimeout(resolve, 50))
+    const types = new Set<string | null>()
+    for (let pause = 0; pause < 4 * DELAY; pause += DELAY / 2) {
+      const answers = [
+        await lookDuring(pause, reader, () => put(writer)),
+        await reader.send('HEAD', '/files/a'),
+        await lookDuring(pause, reader, () => writer.send('DELETE', '/files/a')),
+      ]
+      for (const answer of answers) {
+        if (answer.status !== 404) types.add(field(answer, 'content-type'))
       }
+      expect(answers[1]?.status).toBe(200)
     }
-    const written = writing()
-    const end = Date.now() + 8000
-    while (Date.now() < end) {
-      const head = await reader.send('HEAD', '/files/a')
-      if (head.status === 200) types.add(field(head, 'content-type'))
-    }
-    over.abort()
-    await written
     await repair()
 
     expect([...types]).toEqual([TYPE])
@@ -65,7 +75,10 @@ describe.skipIf(NO_TRACE !== null)(title('two processes', NO_TRACE), () => {
       utimesSync(record, old, old)
       const [writer, sweeper] = [await share(directory), await share(directory)]
       await writer.state('/files/other')
-      await vi.waitFor(() => expect(readdirSync(hidden)).not.toContain(path.basename(record)))
+      await vi.waitFor(
+        () => expect(readdirSync(hidden)).not.toContain(path.basename(record)),
+        20_000,
+      )
       writeFileSync(record, '{}')
       utimesSync(record, old, old)
       const repair = await inject(sweeper.pid, `${calls}:delay_enter=3000000:when=1`)

@@ -17,7 +17,7 @@ export const MULTIPART = 'Content-Type: multipart/byteranges; boundary=SEP'
 export const CHUNKED = 'Transfer-Encoding: chunked'
 
 const CRLF = Buffer.from('\r\n')
-const LONGEST_WAIT = 8000
+const LONGEST_WAIT = 20_000
 
 /** A request; `Host` is added, and `Content-Length` if nothing else delimits the body. */
 export function request(

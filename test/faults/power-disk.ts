@@ -40,10 +40,12 @@ export interface DiskOptions {
 export class Disk {
   /** Where it is mounted, as its servers see it and nobody else. */
   readonly directory: string
+  readonly #fileSystem: FileSystem
   readonly #image: string
   readonly #namespace: number
 
-  private constructor(directory: string, image: string, namespace: number) {
+  private constructor(fileSystem: FileSystem, directory: string, image: string, namespace: number) {
+    this.#fileSystem = fileSystem
     this.directory = directory
     this.#image = image
     this.#namespace = namespace
@@ -56,9 +58,14 @@ export class Disk {
     const image = path.join(place, 'disk.img')
     mkdirSync(directory)
     makeFileSystem(fileSystem, image, size)
-    const disk = new Disk(directory, image, await newNamespace())
+    const disk = new Disk(fileSystem, directory, image, await newNamespace())
     disk.#mount()
     return disk
+  }
+
+  /** Where this process can look at the disk. */
+  get window(): string {
+    return `/proc/${this.#namespace}/root${this.directory}`
   }
 
   /** Commands of the shell that let a server see the disk. */
@@ -102,8 +109,9 @@ export class Disk {
   }
 
   #mount(): void {
-    // The loop device goes with the mount.
-    const command = ['mount', '-o', 'loop', this.#image, this.directory]
+    // The loop device goes with the mount. ext4 would flush everything every few seconds.
+    const options = this.#fileSystem === 'ext4' ? 'loop,commit=300' : 'loop'
+    const command = ['mount', '-o', options, this.#image, this.directory]
     execFileSync('nsenter', [...this.#inside(), ...command])
   }
 

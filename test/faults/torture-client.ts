@@ -20,6 +20,12 @@ interface Step {
   readonly change: Change
 }
 
+/** A connection to one of the servers, as the fleet counts them. */
+export interface Way {
+  readonly connection: Connection
+  readonly server: number
+}
+
 /** One resource and all that is known of it. */
 export class TortureClient {
   readonly target: string
@@ -65,10 +71,11 @@ export class TortureClient {
   /** Sends a change until it is answered, or the server dies. */
   async #apply(change: Change, connections: readonly Connection[], round: Round): Promise<void> {
     for (let tries = 1; ; tries += 1) {
-      const connection = connections[round.random(connections.length)]
+      const server = round.random(connections.length)
+      const connection = connections[server]
       if (connection?.isOpen !== true) return
       const start = performance.now()
-      round.sent(change.kind)
+      round.sent(change.kind, server)
       await sendInPieces(connection, encode(change, this.target), round)
       const answer = await connection.answerOrClose(change.method)
       if (answer === null) return
@@ -87,11 +94,11 @@ export class TortureClient {
   }
 
   /** Reads the resource once, while it may be changing. */
-  async observe(connection: Connection, round: Round): Promise<void> {
+  async observe({ connection, server }: Way, round: Round): Promise<void> {
     const first = this.#pending === null ? this.#steps.length : this.#steps.length - 1
     const start = performance.now()
     const old = this.#current
-    round.sent('read')
+    round.sent('read', server)
     connection.send(request('GET', this.target))
     if (round.random(2) === 0) readLate(connection, round.random(10))
     this.#observers += 1

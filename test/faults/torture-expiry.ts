@@ -5,6 +5,7 @@ import { MESSAGE, field, json, message, request } from '../wire/client.ts'
 import type { Answer, Connection } from '../wire/client.ts'
 import { pattern } from './pattern.ts'
 import { versionOf } from './torture-client.ts'
+import type { Way } from './torture-client.ts'
 import { startsWith } from './torture-model.ts'
 import type { Round, Score } from './torture-round.ts'
 
@@ -37,17 +38,15 @@ export class ExpiryClient {
   }
 
   /** Begins uploads and lets them expire, over and over. */
-  async work(pair: readonly (Connection | undefined)[], round: Round): Promise<void> {
+  async work([first, second]: readonly [Way, Way], round: Round): Promise<void> {
     while (!round.isOver) {
-      const [first, second] = pair
-      if (first === undefined || second === undefined) return
       const [writer, other] = round.random(2) === 0 ? [first, second] : [second, first]
       for (let count = 0; count < 3; count += 1) {
-        if (!(await this.#begin(other, round))) return
+        if (!(await this.#begin(other.connection, round))) return
       }
-      if (!(await this.#write(writer, other, round))) return
+      if (!(await this.#write(writer.connection, other.connection, round))) return
       if (!(await this.#expire(other, round))) return
-      if (!(await this.#finish(writer))) return
+      if (!(await this.#finish(writer.connection))) return
     }
   }
 
@@ -87,10 +86,10 @@ export class ExpiryClient {
     return true
   }
 
-  async #expire(connection: Connection, round: Round): Promise<boolean> {
+  async #expire({ connection, server }: Way, round: Round): Promise<boolean> {
     const start = performance.now()
     this.#isExpiring = true
-    round.sent('expire')
+    round.sent('expire', server)
     const answer = await send(connection, 'POST', '/expire')
     if (answer === null) return false
     expectStatus(answer, 200)

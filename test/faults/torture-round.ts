@@ -64,9 +64,10 @@ export class Score {
     return this.#durations.get(kind) ?? 20
   }
 
-  /** The kinds that have been hit less often than this. */
+  /** The kinds that have been hit less often than this, the rarest first. */
   missing(kills: number): readonly Kind[] {
-    return KINDS.filter((kind) => this.row(kind).middle < kills)
+    const hits = (kind: Kind): number => this.row(kind).middle
+    return KINDS.filter((kind) => hits(kind) < kills).toSorted((a, b) => hits(a) - hits(b))
   }
 
   row(kind: Kind): Row {
@@ -88,6 +89,7 @@ export class Round {
   /** Nobody is to begin anything any more. */
   isOver = false
   #left: number
+  #server = 0
   #reach = (): void => undefined
   readonly #reached: Promise<void>
 
@@ -95,17 +97,25 @@ export class Round {
     this.score = score
     this.random = random
     this.aim = aim
-    this.#left = 1 + random(4)
+    // Before an expiry there are four other requests.
+    this.#left = 1 + random(aim === 'expire' ? 2 : 4)
     this.#reached = new Promise((resolve) => {
       this.#reach = resolve
     })
   }
 
-  /** Tells that a request was sent. */
-  sent(kind: Kind): void {
-    if (kind !== this.aim) return
+  /** The server that has the request which the round aims at, as the fleet counts them. */
+  get server(): number {
+    return this.#server
+  }
+
+  /** Tells that a request was sent, and to which server. */
+  sent(kind: Kind, server: number): void {
+    if (kind !== this.aim || this.#left === 0) return
     this.#left -= 1
-    if (this.#left === 0) this.#reach()
+    if (this.#left > 0) return
+    this.#server = server
+    this.#reach()
   }
 
   /** Counts work that fails although no server was killed under it, and ends the round. */

@@ -9,6 +9,7 @@ import { kill } from './process.ts'
 import type { ServerProcess } from './process.ts'
 import { CHOICES } from './torture-changes.ts'
 import { TortureClient } from './torture-client.ts'
+import type { Way } from './torture-client.ts'
 import { ExpiryClient } from './torture-expiry.ts'
 import { Fleet } from './torture-fleet.ts'
 import { createRandom, pick } from './torture-model.ts'
@@ -80,20 +81,20 @@ class Run {
 
   /** Lets all clients work, kills a server in the middle, and checks what is there then. */
   async round(): Promise<void> {
-    const missing = this.score.missing(this.#kills).filter((kind) => kind !== 'sweep')
-    const aim = missing.length > 0 ? pick(missing, this.#random) : 'segment'
+    const [aim = 'segment'] = this.score.missing(this.#kills).filter((kind) => kind !== 'sweep')
     const round = new Round(this.score, this.#random, aim)
     const connections = await this.#fleet.connect(this.#clients.length + 4)
 
     const works = this.#clients.map((client, index) => client.work(connections[index] ?? [], round))
-    const [writer, expirer, ...readers] = connections.slice(this.#clients.length)
-    const expiry = this.#expiry.work([writer?.at(0), expirer?.at(-1)], round)
+    const [writer = [], expirer = [], ...readers] = connections.slice(this.#clients.length)
+    const expiry = this.#expiry.work([wayTo(writer, 0), wayTo(expirer, expirer.length - 1)], round)
     works.push(round.guard('expire', expiry))
     works.push(...readers.map((each) => round.guard('read', this.#read(each, round))))
     const atWork = Promise.all(works)
     await Promise.race([round.moment(), atWork])
     round.isOver = true
-    const victim = pick(this.#fleet.servers, this.#random)
+    const victim = this.#fleet.servers[round.server]
+    if (victim === undefined) throw new Error(`there is no server ${round.server}`)
     await kill(victim.child)
     this.score.kills += 1
     await atWork
@@ -104,9 +105,10 @@ class Run {
 
   async #read(connections: readonly Connection[], round: Round): Promise<void> {
     while (!round.isOver) {
-      const connection = pick(connections, round.random)
-      if (!connection.isOpen) return
-      await pick(this.#clients, round.random).observe(connection, round)
+      const server = round.random(connections.length)
+      const connection = connections[server]
+      if (connection?.isOpen !== true) return
+      await pick(this.#clients, round.random).observe({ connection, server }, round)
     }
   }
 
@@ -203,6 +205,12 @@ class Run {
   #keys(): ReadonlySet<string> {
     return new Set(this.#clients.flatMap(({ key, isThere }) => (isThere ? key : [])))
   }
+}
+
+function wayTo(connections: readonly Connection[], server: number): Way {
+  const connection = connections[server]
+  if (connection === undefined) throw new Error(`there is no connection to server ${server}`)
+  return { connection, server }
 }
 
 /** Looks until nothing is left, or for as long as a start may take; what is left then. */

@@ -43,8 +43,8 @@ export class TortureStore {
     const names = Array.from({ length: count }, (_, index) => {
       const hash = randomBytes(32).toString('base64url')
       const data = `${hash}.${randomBytes(9).toString('base64url')}`
-      if (index % 3 === 0) return `${hash}.json`
-      return index % 3 === 1 ? `${data}.data` : `${data}.tmp`
+      const kinds = [`${hash}.json`, `${data}.data`, `${data}.safe`, `${data}.tmp`]
+      return kinds[index % kinds.length] ?? ''
     })
     for (const name of names) {
       writeFileSync(path.join(this.#hidden, name), name.endsWith('.json') ? RECORD : 'data')
@@ -63,7 +63,7 @@ export class TortureStore {
   leftovers(keys: ReadonlySet<string>): readonly string[] {
     const hashes = new Set(Array.from(keys, hashOf))
     const needed = this.#records().flatMap(({ name, data }) =>
-      hashes.has(name.slice(0, -'.json'.length)) ? [name, data] : [],
+      hashes.has(name.slice(0, -'.json'.length)) ? [name, data, data.replace(/data$/, 'safe')] : [],
     )
     return this.#names().filter((name) => !needed.includes(name))
   }
@@ -110,11 +110,14 @@ const RECORD = JSON.stringify({
     completeLength: 4,
     contentType: null,
     reprDigest: null,
+    owner: null,
   },
   tag: 'tag',
-  data: 'none.data',
+  data: `${'n'.repeat(43)}.${'n'.repeat(12)}.data`,
   lastModified: 0,
   pinnedSize: null,
+  safeSize: 4,
+  boot: '',
   unsettled: false,
   published: '1-4-0',
 })

@@ -31,8 +31,15 @@ async function run(servers: 1 | 2): Promise<void> {
   const start = performance.now()
   try {
     const kills = Number(values.kills)
-    const onRound = ({ kills: count, violations }: Score): void => {
-      if (count % 50 === 0) console.error(`${count} kills, ${violations.length} violations`)
+    let [next, told] = [0, 0]
+    const onRound = (score: Score): void => {
+      for (const violation of score.violations.slice(told)) console.error(violation)
+      told = score.violations.length
+      if (score.kills < next) return
+      next = score.kills + 50
+      const seconds = Math.round((performance.now() - start) / 1000)
+      const middle = Array.from(score.rows, ([kind, row]) => `${kind} ${row.middle}`).join(', ')
+      console.error(`${seconds} s, ${score.kills} kills, ${told} violations; in the middle: ${middle}`)
     }
     const score = await torture({ directory, servers, seed: values.seed, kills, onRound })
     const seconds = Math.round((performance.now() - start) / 1000)

@@ -39,7 +39,9 @@ async function run(servers: 1 | 2): Promise<void> {
       next = score.kills + 50
       const seconds = Math.round((performance.now() - start) / 1000)
       const middle = Array.from(score.rows, ([kind, row]) => `${kind} ${row.middle}`).join(', ')
-      console.error(`${seconds} s, ${score.kills} kills, ${told} violations; in the middle: ${middle}`)
+      console.error(
+        `${seconds} s, ${score.kills} kills, ${told} violations; in the middle: ${middle}`,
+      )
     }
     const score = await torture({ directory, servers, seed: values.seed, kills, onRound })
     const seconds = Math.round((performance.now() - start) / 1000)

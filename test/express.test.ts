@@ -170,7 +170,7 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       const answer = await send(port, 'GET')
 
       expect([answer.status, answer.body.toString()]).toEqual([503, 'too slow'])
-      await vi.waitFor(() => expect(storage.steps).toContain('close'))
+      await expect.poll(() => storage.steps).toContain('close')
       expect([storage.openReaders, failures]).toEqual([0, []])
     })
 
@@ -389,12 +389,12 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       const { storage, port, failures } = await serve(framework, { onComplete })
       const connection = await open(port)
       connection.send(request('PUT', '/files/a', [], 'data'))
-      await vi.waitFor(() => expect(onComplete).toHaveBeenCalled())
+      await expect.poll(() => onComplete.mock.calls).toHaveLength(1)
 
       connection.socket.resetAndDestroy()
       proceed()
 
-      await vi.waitFor(async () => expect((await storage.head('a'))?.complete).toBe(true))
+      await expect.poll(async () => (await storage.head('a'))?.complete).toBe(true)
       expect([storage.openWriters, failures]).toEqual([0, []])
     })
 
@@ -423,10 +423,10 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       const { proceed } = await reached
 
       connection.socket.resetAndDestroy()
-      await vi.waitFor(() => expect(connection.isOpen).toBe(false))
+      await expect.poll(() => connection.isOpen).toBe(false)
       proceed()
 
-      await vi.waitFor(() => expect(storage.steps).toContain('close'))
+      await expect.poll(() => storage.steps).toContain('close')
       expect([storage.openReaders, failures]).toEqual([0, []])
     })
   })
@@ -554,7 +554,9 @@ async function serve(
     failures,
     port,
     url: `http://127.0.0.1:${port}/files/a`,
-    arrived: () => vi.waitFor(() => expect(requests.length).toBeGreaterThan(0)),
+    arrived: async () => {
+      await expect.poll(() => requests.length).toBeGreaterThan(0)
+    },
   }
 }
 
@@ -585,7 +587,7 @@ async function settled(storage: WatchedStorage, port: number): Promise<void> {
     const { status } = await send(port, 'PUT', 'data')
     expect([201, 204]).toContain(status)
     expect(storage.openWriters).toBe(0)
-  })
+  }, 20_000)
 }
 
 function signIn(req: User, _res: unknown, next: () => void): void {

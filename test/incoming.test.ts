@@ -61,7 +61,7 @@ describe('a body', () => {
     const steps = body[Symbol.asyncIterator]()
     connection.send(Buffer.alloc(32 * MIB))
     let size = sizeOf((await steps.next()).value)
-    await vi.waitFor(() => expect(req.isPaused()).toBe(true))
+    await expect.poll(() => req.isPaused()).toBe(true)
 
     const second = sizeOf((await steps.next()).value)
     for (size += second; size < 32 * MIB;) size += sizeOf((await steps.next()).value)
@@ -78,7 +78,7 @@ describe('a body', () => {
 
     connection.send(tiny, '0\r\n\r\n')
 
-    await vi.waitFor(() => expect(req.isPaused()).toBe(true))
+    await expect.poll(() => req.isPaused()).toBe(true)
     for await (const chunks of { [Symbol.asyncIterator]: () => steps }) size += sizeOf(chunks)
     expect(size).toBe(100_001)
   })
@@ -112,7 +112,7 @@ describe('a body', () => {
     const steps = body[Symbol.asyncIterator]()
     connection.send(Buffer.alloc(8 * MIB))
     await steps.next()
-    await vi.waitFor(() => expect(req.isPaused()).toBe(true))
+    await expect.poll(() => req.isPaused()).toBe(true)
 
     const second = sizeOf((await steps.next()).value)
 
@@ -128,7 +128,7 @@ describe('a body', () => {
     const steps = body[Symbol.asyncIterator]()
     connection.send(Buffer.alloc(8 * MIB))
     await steps.next()
-    await vi.waitFor(() => expect(req.isPaused()).toBe(true))
+    await expect.poll(() => req.isPaused()).toBe(true)
 
     await steps.return?.()
 
@@ -168,7 +168,7 @@ describe('a body', () => {
     const { connection, req, body } = await receive(
       request('PUT', '/', ['Content-Length: 4'], 'abc'),
     )
-    await vi.waitFor(() => expect(req.readableLength).toBe(3))
+    await expect.poll(() => req.readableLength).toBe(3)
     connection.socket.destroy()
     await closed(req)
     const steps = body[Symbol.asyncIterator]()
@@ -179,7 +179,7 @@ describe('a body', () => {
 
   it('of a connection that was closed after the last byte is whole', async () => {
     const { connection, req, body } = await receive(request('PUT', '/', [], 'abc'))
-    await vi.waitFor(() => expect(req.complete).toBe(true))
+    await expect.poll(() => req.complete).toBe(true)
     connection.socket.destroy()
     await closed(req)
 
@@ -420,7 +420,7 @@ describe('a body that is read whole', () => {
 
   it('gives all bytes that came before the client went away', async () => {
     const { connection, body, req } = await receive(request('PUT', '/', [], 'abc'))
-    await vi.waitFor(() => expect(req.complete).toBe(true))
+    await expect.poll(() => req.complete).toBe(true)
     connection.socket.destroy()
     await closed(req)
 
@@ -463,7 +463,7 @@ describe('a body that was read before', () => {
 
   it('in part is an error', async () => {
     const { connection, req, body } = await receive(request('PUT', '/', [CHUNKED], chunk('abc')))
-    await vi.waitFor(() => expect(req.readableLength).toBe(3))
+    await expect.poll(() => req.readableLength).toBe(3)
     req.read()
     connection.send(chunk('def'))
 

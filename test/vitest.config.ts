@@ -15,6 +15,7 @@ export default defineConfig({
     // A test that hangs fails; one on a slow machine does not.
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    expect: { poll: { timeout: 20_000 } },
     coverage: { include: ['src/**/*.ts'], reporter: ['text', 'html'] },
   },
 })

@@ -98,7 +98,7 @@ export class FaultServer {
         const found = await this.state(target)
         if (found !== state) throw new Error(`${target} is ${found}, not yet ${state}`)
       },
-      { timeout: 5000, interval: 10 },
+      { timeout: 20_000, interval: 10 },
     )
   }
 
@@ -127,7 +127,7 @@ export class FaultServer {
         const open = this.handles()
         if (open > handles) throw new Error(`${open} handles are open: ${this.files().join(' ')}`)
       },
-      { timeout: 8000, interval: 20 },
+      { timeout: 20_000, interval: 20 },
     )
   }
 }

@@ -155,15 +155,13 @@ describe('a lock', () => {
       })
       children.push(parent)
       const [line] = (await once(createInterface({ input: parent.stdout }), 'line')) as [string]
-      await vi.waitFor(async () => expect(await readdir(locks())).toHaveLength(1), 10_000)
+      await expect.poll(async () => readdir(locks())).toHaveLength(1)
       expect(await tryNow()).toBeNull()
 
       process.kill(Number(line), 'SIGKILL')
-      await vi.waitFor(async () => {
-        expect(await readFile(`/proc/${line}/stat`, 'latin1')).toMatch(/\) Z /)
-      })
+      await expect.poll(() => readFile(`/proc/${line}/stat`, 'latin1')).toMatch(/\) Z /)
 
-      await vi.waitFor(async () => expect(await tryNow()).not.toBeNull())
+      await expect.poll(async () => tryNow()).not.toBeNull()
     },
   )
 
@@ -218,9 +216,9 @@ describe('a lock', () => {
       await expect(locker.acquire('a', AT_ONCE)).rejects.toBeDefined()
       const { mtimeMs } = await lstat(await pathOfLock())
       vi.advanceTimersByTime(4000)
-      await vi.waitFor(async () => {
-        expect((await lstat(await pathOfLock())).mtimeMs).toBeGreaterThan(mtimeMs)
-      }, 3000)
+      await expect
+        .poll(async () => (await lstat(await pathOfLock())).mtimeMs)
+        .toBeGreaterThan(mtimeMs)
       vi.advanceTimersByTime(4000)
 
       await expect(locker.acquire('a', AT_ONCE)).rejects.toMatchObject({ code: 'ERR_LOCKED' })

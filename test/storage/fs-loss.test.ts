@@ -183,7 +183,7 @@ describe.skipIf(BOOT === '')(
       } finally {
         vi.useRealTimers()
       }
-      await vi.waitFor(async () => expect((await stat(await hiddenPath('.safe'))).size).toBe(64))
+      await expect.poll(async () => (await stat(await hiddenPath('.safe'))).size).toBe(64)
       await append('ghi', PERSIST)
       await restartSystem()
 

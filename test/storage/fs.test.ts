@@ -618,7 +618,7 @@ describe('a process that died', () => {
     await storage.head('a')
 
     const expected = [...needed, young, 'note.txt'].toSorted()
-    await vi.waitFor(async () => expect((await readdir(hidden)).toSorted()).toEqual(expected))
+    await expect.poll(async () => (await readdir(hidden)).toSorted()).toEqual(expected)
     expect(await load('begun')).toBe('abc')
   })
 })
@@ -710,7 +710,7 @@ test('a resource is made although its neighbour’s remove takes their directory
 test.runIf(process.platform === 'linux')('no file stays open', async () => {
   const count = () => readdirSync('/proc/self/fd').length
   await storage.head('a')
-  await vi.waitFor(async () => expect(await readdir(hidden)).toEqual([]))
+  await expect.poll(async () => readdir(hidden)).toEqual([])
   const before = count()
   for (const end of ['commit', 'keep', 'rollback', 'conflict', 'stale'] as const) {
     for (const options of [PERSIST, ATOMIC, REPLACE]) {

@@ -210,5 +210,5 @@ describe.each(MATRIX)(
 
 /** Waits until some of the data has arrived. */
 async function expectProgress(server: TestServer, path: string): Promise<void> {
-  await expect.poll(async () => (await server.head(path)).status, { timeout: 5000 }).toBe(299)
+  await expect.poll(async () => (await server.head(path)).status, { timeout: 20_000 }).toBe(299)
 }

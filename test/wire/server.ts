@@ -11,7 +11,7 @@ import { partialUpload, prepareServer } from 'partial-upload'
 import type { PartialUploadOptions } from 'partial-upload'
 import { fsStorage } from 'partial-upload/storage/fs'
 import { memoryStorage } from 'partial-upload/storage/memory'
-import { afterAll, afterEach, beforeAll, expect, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect } from 'vitest'
 
 import { Connection, MESSAGE, field, message, request } from './client.ts'
 import type { Answer, Bytes } from './client.ts'
@@ -192,10 +192,7 @@ export class TestServer {
 
   /** Resolves once HEAD tells the state. */
   async becomes(path: string, state: string): Promise<void> {
-    await vi.waitFor(async () => expect(await this.state(path)).toBe(state), {
-      timeout: 4000,
-      interval: 5,
-    })
+    await expect.poll(() => this.state(path), { interval: 5 }).toBe(state)
   }
 
   async snapshot(path: string): Promise<Snapshot> {

@@ -21,13 +21,17 @@ export function errorCode(error: unknown): string | null {
   return 'code' in error && typeof error.code === 'string' ? error.code : null
 }
 
+/** Tells whether an error is that of a full disk, a spent quota or a file too large. */
+export function isFull(error: unknown): boolean {
+  return ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(errorCode(error) ?? '')
+}
+
 /** Tells the client of a full disk, a spent quota and a file too large; other errors pass. */
 export async function reportFull<T>(work: Promise<T>): Promise<T> {
   try {
     return await work
   } catch (cause) {
-    const code = errorCode(cause)
-    if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG') {
+    if (isFull(cause)) {
       throw new UploadError('ERR_STORAGE_FULL', { detail: 'the storage has no room left', cause })
     }
     throw cause

@@ -7,9 +7,9 @@
  * behind it then can't be reached any more, and as no name comes twice, never will be.
  */
 
-import { lstatSync, readlinkSync, symlinkSync, unlinkSync } from 'node:fs'
+import { lstatSync, readlinkSync, renameSync, symlinkSync, unlinkSync } from 'node:fs'
 import { lutimes, symlink } from 'node:fs/promises'
-import { errorCode } from './fs-io.ts'
+import { errorCode, isFull } from './fs-io.ts'
 import { newOwner, ownerId } from './fs-lock-owner.ts'
 
 /** One link of a chain. */
@@ -102,7 +102,24 @@ export class OwnLink {
 
   /** Sees to it that nobody can take over any more; false if somebody has, or the link is gone. */
   #close(): boolean {
-    return ownerAt(this.#link.path) === this.#link.owner && isMadeNow(this.#next)
+    if (ownerAt(this.#link.path) !== this.#link.owner) return false
+    try {
+      return isMadeNow(this.#next)
+    } catch (error) {
+      if (!isFull(error)) throw error
+      this.#moveAway()
+      return false
+    }
+  }
+
+  /**
+   * Lets go where there is no room for another link: a successor that comes in between loses its own,
+   * and sees that. What is before this link names the dead, from whom anybody may take it.
+   */
+  #moveAway(): void {
+    if (isThere(this.#next)) return
+    renameSync(this.#link.path, this.#next)
+    remove(this.#next)
   }
 }
 

@@ -1,5 +1,8 @@
 /** Disks that take no more: full to the last block, read-only from now on, and files of a limited size. */
-import { describe, expect, it } from 'vitest'
+import { readdirSync, rmSync } from 'node:fs'
+import path from 'node:path'
+
+import { describe, expect, it, vi } from 'vitest'
 
 import { json } from '../wire/client.ts'
 import { Disk, FILE_SYSTEMS, noPowerCut } from './power-disk.ts'
@@ -57,6 +60,45 @@ describe.skipIf(NO_MOUNT !== null)(title('in a tmpfs', NO_MOUNT), () => {
     expect((await server.send('DELETE', '/files/part')).status).toBe(204)
     expect((await server.send('DELETE', '/files/0')).status).toBe(204)
   })
+})
+
+describe.skipIf(NO_MOUNT !== null)(title('two processes', NO_MOUNT), () => {
+  // A PUT takes three files while it runs, and leaves two: either may be the last that there is.
+  it.each([12, 13, 14, 15])(
+    'lock and let go without room for another file, and work on: of %s',
+    async (files) => {
+      const directory = newMount(`nr_inodes=${files}`)
+      const start = () => FaultServer.start({ entry: 'sharing.ts', directory })
+      const servers = [await start(), await start()] as const
+      const statuses: number[] = []
+      for (let index = 0; index < 8; index += 1) {
+        for (const server of servers) {
+          statuses.push((await server.send('PUT', `/files/${index}`, [], 'abc')).status)
+        }
+      }
+      const found = statuses.indexOf(507)
+      const full = new Set(statuses.slice(found))
+      const states = await Promise.all(servers.map((server) => server.state('/files/0')))
+      // Whoever takes finished files away makes room.
+      rmSync(path.join(directory, '0'))
+
+      const removed = await servers[0].send('DELETE', '/files/1')
+      rmSync(path.join(directory, '2'))
+      const answers = [
+        await servers[1].send('PUT', '/files/1', [], 'new'),
+        await servers[0].send('PUT', '/files/1', [], 'newer'),
+        await servers[1].send('DELETE', '/files/1'),
+      ]
+
+      expect(found).toBeGreaterThan(2)
+      expect([...full]).toEqual([507])
+      expect(states).toEqual(['C(3)', 'C(3)'])
+      expect(removed.status).toBe(204)
+      expect(answers.map(({ status }) => status)).toEqual([201, 204, 204])
+      const locks = path.join(directory, '.partial-upload/locks')
+      await vi.waitFor(() => expect(readdirSync(locks)).toEqual([]), 10_000)
+    },
+  )
 })
 
 it('keeps what fits into a file of limited size, and answers 507', async () => {

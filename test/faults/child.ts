@@ -1,5 +1,7 @@
 /** The server that is to fail: started as its own process, so that it can be killed and traced. */
 import { createServer } from 'node:http'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 
 import express from 'express'
 import { partialUpload, prepareServer } from 'partial-upload'
@@ -16,7 +18,14 @@ export interface ChildOptions {
 
 const { directory, storage, middleware } = JSON.parse(process.argv[2] ?? '') as ChildOptions
 
+setFlagsFromString('--expose-gc')
+const collect = runInNewContext('gc') as () => void
+
 const app = express()
+app.get('/memory', (_req, res) => {
+  collect()
+  res.json(process.memoryUsage())
+})
 app.use('/files', partialUpload({ storage: fsStorage({ directory, ...storage }), ...middleware }))
 const onError: express.ErrorRequestHandler = (error: unknown, _req, res, next) => {
   const code = error instanceof Error && 'code' in error ? String(error.code) : String(error)

@@ -17,8 +17,6 @@ import {
 } from './server.ts'
 
 const MIB = 1024 * 1024
-/** Files of uploads may wait for their next segment. */
-const MAX_WAITING = 64
 
 async function get(server: FaultServer, target: string): Promise<Buffer> {
   return (await server.send('GET', target)).body
@@ -108,35 +106,6 @@ describe.skipIf(NO_MOUNT !== null)(title('on a full disk', NO_MOUNT), () => {
     await server.releasesTo(handles)
     remount(directory, 'size=20m')
     expect((await server.send(method, '/files/a', fields, body)).status).toBe(204)
-  })
-
-  it(title('leaks no handle over 300 failures', NO_PROC), async ({ skip }) => {
-    skip(NO_PROC !== null)
-    const directory = newMount('size=1m')
-    const server = await FaultServer.start({ directory })
-    await server.send('PUT', '/files/old', [], pattern(MIB / 2))
-    await server.patch('/files/part', 'bytes 0-9/20', pattern(10))
-    await server.patch('/files/fill', 'bytes 0-9/*', pattern(10))
-    await server.patch('/files/fill', `bytes 10-${MIB}/*`, pattern(MIB - 9))
-    const handles = server.handles()
-
-    const statuses = new Set<number>()
-    for (let index = 0; index < 100; index += 1) {
-      const answers = [
-        await server.patch(`/files/new-${index}`, 'bytes 0-9999/10000', pattern(10_000)),
-        await server.patch('/files/old', 'bytes 9-10/*', 'ab'),
-        await server.send('PATCH', '/files/part', [MULTIPART], multipart(['bytes 0-1/*', 'zz'])),
-      ]
-      for (const { status } of answers) statuses.add(status)
-    }
-
-    expect([...statuses]).toEqual([507])
-    expect(server.files().length).toBeLessThanOrEqual(MAX_WAITING)
-    await server.releasesTo(handles)
-    expect((await get(server, '/files/old')).equals(pattern(MIB / 2))).toBe(true)
-    expect(await server.state('/files/part')).toBe('I(10/20)')
-    expect((await server.send('DELETE', '/files/fill')).status).toBe(204)
-    expect((await server.patch('/files/part', 'bytes 10-19/20', pattern(10))).status).toBe(201)
   })
 
   it('answers 507 where no file can be made any more', async () => {

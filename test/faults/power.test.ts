@@ -12,6 +12,8 @@ import { FaultServer, NO_TRACE, inject, pattern, title } from './server.ts'
 const SIZE = 300_000
 /** Of each file system and mode. */
 const CUTS = Number(process.env['FAULT_CUTS'] ?? 3)
+/** Of so many resources one is read while it changes. */
+const READ = 5
 
 describe.each(FILE_SYSTEMS)('after a power cut on %s', (fileSystem) => {
   const missing = noPowerCut(fileSystem)
@@ -172,7 +174,10 @@ async function workUntilCut(
     }
     await worker.work(await server.connect(), () => isOver, onChange)
   })
-  const readers = workers.map(async (worker) => worker.read(server, () => isOver).catch(() => {}))
+  // Each round others: with all of them the server would do little else.
+  const first = random(READ)
+  const read = workers.filter((_worker, index) => index % READ === first)
+  const readers = read.map((worker) => worker.read(server, () => isOver).catch(() => {}))
   await Promise.race([reached, Promise.all(atWork)])
   await new Promise((resolve) => setTimeout(resolve, random(20)))
   isOver = true

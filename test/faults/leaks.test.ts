@@ -1,0 +1,194 @@
+/** A thousand failures of each kind: no handle, no lock and no memory is lost over them. */
+import { renameSync } from 'node:fs'
+import path from 'node:path'
+
+import { describe, expect, it } from 'vitest'
+
+import { MESSAGE, MULTIPART, json, message, multipart } from '../wire/client.ts'
+import type { Bytes, Connection } from '../wire/client.ts'
+import {
+  FaultServer,
+  MEMORY,
+  NO_MOUNT,
+  NO_PROC,
+  NO_TRACE,
+  inject,
+  newDirectory,
+  newMount,
+  pattern,
+  remount,
+  title,
+} from './server.ts'
+
+/** Failures of each kind, at least. */
+const FAILURES = Number(process.env['FAULT_FAILURES'] ?? 100)
+/** What the first failures load for good, in handles and in bytes of the heap. */
+const [MOST_HANDLES, MOST_HEAP] = [2, 1024 * 1024]
+const LIMIT = 60
+
+type Step = readonly [method: string, target: string, fields: readonly string[], body: Bytes]
+
+interface Fault {
+  readonly name: string
+  readonly missing: string | null
+  readonly status: number
+  /** Requests that fail. */
+  readonly steps: readonly Step[]
+  readonly directory?: () => string
+  readonly shell?: string
+  /** Begins the fault; what it returns ends it. */
+  readonly begin: (server: FaultServer, directory: string) => Promise<() => Promise<void>>
+  /** Comes before each round of requests. */
+  readonly again?: (server: FaultServer) => Promise<void>
+}
+
+const OLD = pattern(2000, 1)
+const HALF = pattern(1000, 2)
+const WHOLE = pattern(2000, 2)
+
+const PUT_NEW: Step = ['PUT', '/files/new', [], pattern(10_000)]
+const PUT_OVER: Step = ['PUT', '/files/old', [], pattern(10_000)]
+const PATCH: Step = ['PATCH', '/files/old', [MESSAGE], message('bytes 0-1/*', 'ab')]
+const PARTS: Step = ['PATCH', '/files/part', [MULTIPART], multipart(['bytes 0-1/*', 'zz'])]
+const SEGMENT: Step = segment(WHOLE.subarray(1000, 1500))
+const TRUNCATE: Step = ['PATCH', '/files/old', [MESSAGE], message('bytes */10')]
+
+function segment(data: Buffer): Step {
+  const range = `bytes 1000-${999 + data.length}/2000`
+  return ['PATCH', '/files/part', [MESSAGE], message(range, data)]
+}
+
+/** System calls that fail. */
+function calls(names: string, error: string, steps: readonly Step[]): Fault {
+  const [first = ''] = names.split(',', 1)
+  return {
+    name: `${first} fails with ${error}`,
+    missing: NO_TRACE,
+    status: error === 'EDQUOT' ? 507 : 500,
+    steps,
+    begin: ({ pid }) => inject(pid, `${names}:error=${error}:when=1+`),
+  }
+}
+
+const WRITE = 'pwrite64,pwritev,pwritev2'
+const idle: Connection[] = []
+
+const FAULTS: readonly Fault[] = [
+  {
+    name: 'the disk is full',
+    missing: NO_MOUNT,
+    status: 507,
+    steps: [PUT_NEW, PUT_OVER, PATCH, PARTS],
+    directory: () => newMount('size=1m'),
+    async begin(server) {
+      await server.patch('/files/fill', 'bytes 0-9/*', pattern(10))
+      await server.patch('/files/fill', 'bytes 10-1999999/*', pattern(1_999_990))
+      return async () => void (await server.send('DELETE', '/files/fill'))
+    },
+  },
+  calls(WRITE, 'EDQUOT', [PUT_NEW, PUT_OVER, PATCH, PARTS, SEGMENT]),
+  calls(WRITE, 'EIO', [PUT_NEW, PUT_OVER, PATCH, PARTS, SEGMENT]),
+  calls('fsync,fdatasync', 'EIO', [PUT_NEW, PUT_OVER, PATCH]),
+  calls('rename,renameat,renameat2', 'EIO', [PUT_NEW, PUT_OVER, PATCH, PARTS]),
+  calls('ftruncate', 'EIO', [TRUNCATE]),
+  {
+    name: 'no handle is free',
+    missing: null,
+    status: 500,
+    steps: [PUT_NEW, PUT_OVER, PATCH, PARTS],
+    shell: `ulimit -n ${LIMIT}`,
+    async begin() {
+      return async () => {
+        for (const { socket } of idle.splice(0)) socket.destroy()
+      }
+    },
+    async again(server) {
+      while (server.handles() < LIMIT) {
+        const connection = await server.connect()
+        idle.push(connection)
+        await connection.send('GET / HTTP/1.1\r\nHost: test\r\n\r\n').answer()
+      }
+    },
+  },
+  {
+    name: 'the directory is read-only',
+    missing: NO_MOUNT,
+    status: 500,
+    steps: [PUT_NEW, PUT_OVER, PATCH, PARTS, SEGMENT, ['DELETE', '/files/old', [], '']],
+    directory: () => newMount('size=20m'),
+    async begin(_server, directory) {
+      remount(directory, 'ro')
+      return async () => remount(directory, 'rw')
+    },
+  },
+  {
+    name: 'the directory is gone',
+    missing: null,
+    status: 500,
+    steps: [PUT_NEW, PUT_OVER, PATCH, PARTS, SEGMENT, ['DELETE', '/files/old', [], '']],
+    directory: () => path.join(newDirectory(MEMORY), 'uploads'),
+    async begin(_server, directory) {
+      renameSync(directory, `${directory}-away`)
+      return async () => renameSync(`${directory}-away`, directory)
+    },
+  },
+]
+
+describe.each(FAULTS)('while $name', (fault) => {
+  const { missing, status, steps, shell = '', begin, again } = fault
+
+  it.skipIf((NO_PROC ?? missing) !== null)(
+    title(`${FAILURES} requests fail with ${status} and leave nothing behind`, NO_PROC, missing),
+    { timeout: 60_000 + FAILURES * 100 },
+    async () => {
+      const directory = fault.directory?.() ?? newDirectory(MEMORY)
+      const server = await FaultServer.start({ directory, shell })
+      await server.send('PUT', '/files/old', [], OLD)
+      await server.patch('/files/part', 'bytes 0-999/2000', HALF)
+      const handles = server.handles()
+      const end = await begin(server, directory)
+
+      const early = await fail(FAILURES / 10)
+      const late = await fail(FAILURES - FAILURES / 10)
+      await end()
+
+      await server.releasesTo(handles + MOST_HANDLES)
+      expect((await server.send('GET', '/files/old')).body.equals(OLD)).toBe(true)
+      expect((await server.send('GET', '/files/part')).body.equals(HALF)).toBe(true)
+      expect(await server.state('/files/part')).toBe('I(1000/2000)')
+      expect(await server.state('/files/new')).toBe('∅')
+      const [method, target, fields, body] = segment(WHOLE.subarray(1000))
+      expect((await server.send(method, target, fields, body)).status).toBe(201)
+      expect((await server.send('GET', '/files/part')).body.equals(WHOLE)).toBe(true)
+      expect((await server.send('PUT', '/files/old', [], 'abc')).status).toBe(204)
+      expect(late.heap - early.heap).toBeLessThan(MOST_HEAP)
+      if (process.env['FAULT_FAILURES'] !== undefined) {
+        const now = server.handles()
+        console.log(JSON.stringify({ fault: fault.name, handles, now, early, late }))
+      }
+
+      async function fail(times: number): Promise<Memory> {
+        const statuses = new Set<number>()
+        for (let count = 0; count < times; count += steps.length) {
+          await again?.(server)
+          for (const step of steps) statuses.add((await server.send(...step)).status)
+        }
+        expect([...statuses]).toEqual([status])
+        return memoryOf(server)
+      }
+    },
+  )
+})
+
+interface Memory {
+  /** Bytes of objects in use. */
+  readonly heap: number
+  /** Bytes of the process. */
+  readonly rss: number
+}
+
+/** What is in use once nothing is left to collect. */
+async function memoryOf(server: FaultServer): Promise<Memory> {
+  const { heapUsed, rss } = json(await server.send('GET', '/memory'))
+  return { heap: Number(heapUsed), rss: Number(rss) }
+}

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 
 import { build } from 'esbuild'
-import express, { type RequestHandler, type Router } from 'express'
+import express, { type Router } from 'express'
 
 const SOURCE = path.join(import.meta.dirname, 'page')
 
@@ -23,15 +23,6 @@ const PAGE_FIELDS = {
   'Referrer-Policy': 'no-referrer',
   'X-Content-Type-Options': 'nosniff',
   'Cache-Control': 'no-cache',
-}
-
-/** An uploaded page must not run as if it were one of the server's. */
-const FILE_FIELDS = { 'Content-Security-Policy': "default-src 'none'; sandbox" }
-
-/** Keeps what was uploaded from running scripts in the name of this server. */
-export const sandboxFiles: RequestHandler = (_req, res, next) => {
-  res.set(FILE_FIELDS)
-  next()
 }
 
 /** Makes the page, which is at `/`. */

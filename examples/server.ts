@@ -13,7 +13,7 @@ import { partialUpload, prepareServer } from 'partial-upload'
 import { fsStorage } from 'partial-upload/storage/fs'
 
 import { listFiles } from './list.ts'
-import { sandboxFiles, servePage } from './page.ts'
+import { servePage } from './page.ts'
 
 /** How long requests under way may go on after a signal, in milliseconds. */
 const GRACE = 3_000
@@ -29,7 +29,7 @@ const storage = fsStorage({ directory: values.directory })
 const app = express()
 app.disable('x-powered-by')
 const uploads = partialUpload({ storage })
-app.use('/files', sandboxFiles, uploads)
+app.use('/files', uploads)
 app.get('/list', async (_req, res) => {
   res.set('Cache-Control', 'no-cache').json(await listFiles(values.directory, storage))
 })

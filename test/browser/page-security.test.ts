@@ -74,8 +74,9 @@ describeInChromium('the Content-Security-Policy', () => {
       body: '<!doctype html><title>good</title><script>document.title = "evil"</script>',
     })
 
-    await page.goto(`${server.origin}/files/evil.html`)
+    const answer = await page.goto(`${server.origin}/files/evil.html`)
 
+    expect(await answer?.headerValues('content-security-policy')).toEqual(['sandbox'])
     expect(await page.title()).toBe('good')
     expect(await page.evaluate('origin')).toBe('null')
   })

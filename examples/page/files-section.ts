@@ -30,15 +30,15 @@ export class FilesSection {
   }
 
   /** Shows the list, without the files that this page is sending itself. */
-  render(listing: Listing, isHere: (key: string) => boolean): void {
-    this.#render = () => this.#show(listing, isHere)
+  render(listing: Listing, isCovered: (file: ListedFile) => boolean): void {
+    this.#render = () => this.#show(listing, isCovered)
     this.#render()
   }
 
-  #show({ files, isReachable }: Listing, isHere: (key: string) => boolean): void {
+  #show({ files, isReachable }: Listing, isCovered: (file: ListedFile) => boolean): void {
     this.#outage.hidden = isReachable
     if (files === null) return
-    const others = files.filter(({ key }) => !isHere(key))
+    const others = files.filter((file) => !isCovered(file))
     const shown = this.#isUnfolded ? others : others.slice(0, FIRST)
     this.#renderList(shown)
     this.#empty.hidden = others.length > 0

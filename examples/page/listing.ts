@@ -22,6 +22,7 @@ const TIMEOUT = 10_000
 /** The list as it was last seen. */
 export class Listing {
   #files: readonly ListedFile[] | null = null
+  #askedAt = 0
   #isReachable = true
   readonly #onChange: (listing: Listing) => void
   #timer: ReturnType<typeof setTimeout> | undefined
@@ -40,6 +41,11 @@ export class Listing {
   /** Null until the server has said. */
   get files(): readonly ListedFile[] | null {
     return this.#files
+  }
+
+  /** When the server was asked for them, as of `performance.now()`. */
+  get askedAt(): number {
+    return this.#askedAt
   }
 
   /** Whether the server has answered the last question. */
@@ -73,10 +79,12 @@ export class Listing {
 
   async #ask(): Promise<void> {
     this.#isSoon = false
+    const askedAt = performance.now()
     try {
       const response = await fetch('list', { signal: AbortSignal.timeout(TIMEOUT) })
       if (!response.ok) throw new Error(`the list was answered with ${response.status}`)
       this.#files = parseList(await response.json())
+      this.#askedAt = askedAt
       this.#isReachable = true
     } catch {
       this.#isReachable = false

@@ -23,6 +23,7 @@ const filesSection = new FilesSection({
   onResume: (key) => chooseAgain(key),
   onDelete: (key) => {
     announcer.say(`${key} is deleted.`)
+    uploads.forget(key)
     listing.refreshSoon()
   },
 })
@@ -128,7 +129,7 @@ function renderAll(): void {
 }
 
 function renderFiles(): void {
-  filesSection.render(listing, (key) => uploads.has(key))
+  filesSection.render(listing, (file) => uploads.covers(file, listing.askedAt))
 }
 
 function render(): void {

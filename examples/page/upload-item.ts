@@ -85,7 +85,7 @@ export class UploadItem {
     return { ...this.#progress, size: this.file.size }
   }
 
-  /** When a byte last moved, as of `performance.now()`. */
+  /** When a byte last moved, or the last answer came, as of `performance.now()`. */
   get movedAt(): number {
     return this.#movedAt
   }
@@ -219,6 +219,7 @@ export class UploadItem {
     const found = this.#trouble === 'another' ? 'another' : 'earlier'
     const by = answer === 200 && this.#trouble !== 'failure' ? found : 'this'
     this.#progress = { ...this.#progress, sent: this.file.size }
+    this.#movedAt = performance.now()
     this.#set({ kind: 'done', by })
   }
 

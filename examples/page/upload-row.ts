@@ -33,7 +33,7 @@ export class UploadRow {
     this.#bar.hidden = state.kind === 'done' || state.kind === 'clash' || isEmpty
     this.#bar.value = file.size === 0 ? 0 : progress.sent / file.size
     this.#bar.ariaLabel = `Progress of ${key}`
-    const actions = actionsOf(state).map((action) => ({ action, label: labelOf(action) }))
+    const actions = actionsOf(this.#item).map((action) => ({ action, label: labelOf(action) }))
     this.#buttons.show(actions, key)
   }
 }

@@ -1,5 +1,6 @@
 /** All uploads of this tab. */
 import type { Chosen } from './intake.ts'
+import type { ListedFile } from './listing.ts'
 import { Turns } from './turns.ts'
 import { UploadItem, type ItemListener } from './upload-item.ts'
 
@@ -50,9 +51,20 @@ export class Uploads {
     await item.keepBoth((key) => this.items.some((other) => other.key === key))
   }
 
-  /** Whether a path is being sent, or waits for that. */
-  has(key: string): boolean {
-    return this.#unfinished(key).length > 0
+  /**
+   * Whether a file of the server is to be seen among the uploads, or has come to its end since the
+   * server was asked for its list, at `askedAt` (as of `performance.now()`).
+   */
+  covers({ key, complete }: ListedFile, askedAt: number): boolean {
+    return this.items.some(
+      (item) =>
+        item.key === key && (item.state.kind !== 'done' || (!complete && askedAt < item.movedAt)),
+    )
+  }
+
+  /** Drops uploads that are done, since what they brought is there no more. */
+  forget(key: string): void {
+    for (const item of this.items) if (item.key === key && item.state.kind === 'done') item.drop()
   }
 
   #unfinished(key: string): readonly UploadItem[] {

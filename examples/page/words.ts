@@ -45,7 +45,7 @@ export function labelOf(action: Action): string {
  * The buttons of a state. Where one was just pressed, a second press by mistake meets one that loses
  * nothing.
  */
-export function actionsOf(state: ItemState): readonly Action[] {
+export function actionsOf({ state, progress }: UploadItem): readonly Action[] {
   switch (state.kind) {
     case 'queued':
     case 'elsewhere':
@@ -60,7 +60,7 @@ export function actionsOf(state: ItemState): readonly Action[] {
     case 'clash':
       return ['replace', 'keep-both', 'dismiss']
     case 'failed':
-      return ['retry', 'cancel']
+      return ['retry', progress.sent > 0 ? 'cancel' : 'dismiss']
     case 'done':
       return state.by === 'earlier' ? ['replace', 'dismiss'] : ['dismiss']
     case 'removing':
@@ -155,9 +155,13 @@ function describeDone({ by }: ItemState & { kind: 'done' }, size: string): strin
   return `Complete · ${size}`
 }
 
+const FOLDER =
+  'On the server a folder has this name, or a file has that of its folder. Delete or rename one of them'
+
 /** The server's own words, where it has said something. */
 export function describeError(error: unknown): string {
   if (isLocked(error)) return 'Somebody else is sending this file'
+  if (error instanceof ClientError && error.problem?.code === 'ERR_KEY_CONFLICT') return FOLDER
   if (error instanceof ClientError && error.problem !== null) return words(error)
   if (error instanceof ClientError && error.code === 'ERR_NETWORK')
     return 'The server is out of reach'

@@ -9,6 +9,7 @@ import { expect, test } from 'vitest'
 import { describeInChromium, newContext } from './chromium.ts'
 import { Gate } from './gate.ts'
 import {
+  IN_FLIGHT,
   choose,
   fileRow,
   hashOf,
@@ -23,8 +24,6 @@ import {
 const SIZE = Number(process.env['BROWSER_BYTES'] ?? 100_000_000)
 /** How long the network is away, in milliseconds. */
 const OUTAGE = Number(process.env['OUTAGE'] ?? 1000)
-/** What may be lost with a connection: the buffers of the system on both sides of the gate, and Node's. */
-const IN_FLIGHT = 16_000_000
 
 describeInChromium('one upload', () => {
   const server = sharedServer()

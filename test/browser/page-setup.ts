@@ -14,9 +14,16 @@ import { afterAll, afterEach, beforeAll, onTestFinished } from 'vitest'
 
 import type { ListedFile } from '../../examples/list.ts'
 import { newContext } from './chromium.ts'
+import { Gate } from './gate.ts'
 
 const ROOT = path.join(import.meta.dirname, '../..')
 const START = ['--conditions=@partial-upload/source', '--import', 'tsx', 'examples/server.ts']
+
+/**
+ * Bytes that may be under way in the buffers of the browser, the system and the gate when a connection
+ * ends: they may arrive, or be lost. A file that shall be cut has to be larger.
+ */
+export const IN_FLIGHT = 16_000_000
 
 /** `examples/server.ts` as a process, over a folder of its own. */
 class PageServer {
@@ -126,6 +133,25 @@ export async function openPage(origin: string, context?: BrowserContext): Promis
   page.on('filechooser', () => undefined)
   await page.goto(`${origin}/`)
   return page
+}
+
+/** Opens the page by a way that can hold its uploads, and cut them. */
+export async function openByGate({ port }: PageServer): Promise<{
+  readonly page: Page
+  readonly gate: Gate
+}> {
+  const gate = await Gate.to(port)
+  return { gate, page: await openPage(gate.origin) }
+}
+
+/** Takes note of what the page has a screen reader say. The returned function tells it. */
+export async function listen(page: Page): Promise<() => Promise<readonly string[]>> {
+  await page.evaluate(`
+    self.spoken = []
+    const status = document.querySelector('[role=status]')
+    new MutationObserver(() => spoken.push(status.textContent)).observe(status, { childList: true })
+  `)
+  return () => page.evaluate<readonly string[]>('spoken')
 }
 
 /** Chooses files by the first button. */

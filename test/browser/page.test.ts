@@ -2,12 +2,13 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 
-import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 
 import { describeInChromium, newContext } from './chromium.ts'
+import { throttle } from './client-page.ts'
 import { Gate } from './gate.ts'
 import {
+  IN_FLIGHT,
   choose,
   fileRow,
   hashOf,
@@ -20,8 +21,6 @@ import {
 } from './page-setup.ts'
 
 const SIZE = 200_000_000
-/** What may be under way in the buffers of the browser, the system and the gate when a connection ends. */
-const IN_FLIGHT = 16_000_000
 
 // A browser, a server and a test share the processor with the other tests.
 vi.setConfig({ testTimeout: 120_000 })
@@ -170,7 +169,7 @@ describeInChromium('an upload of 200 MB by the page', () => {
   test('from two browsers at once ends in one file', async () => {
     const gate = await Gate.to(server.port)
     const [first, second] = [await openPage(gate.origin), await openPage(gate.origin)]
-    await slowDown(first, 40_000_000)
+    await throttle(first, 40_000_000)
 
     const begun = gate.passes(20_000_000)
     await choose(first, film)
@@ -200,15 +199,3 @@ describeInChromium('an upload of 200 MB by the page', () => {
     expect(await hashOf(server.pathOf('film.mp4'))).toBe(hash)
   })
 })
-
-/** Lets a page send at most so many bytes per second. */
-async function slowDown(page: Page, uploadThroughput: number): Promise<void> {
-  const session = await page.context().newCDPSession(page)
-  await session.send('Network.enable')
-  await session.send('Network.emulateNetworkConditions', {
-    offline: false,
-    latency: 0,
-    downloadThroughput: -1,
-    uploadThroughput,
-  })
-}

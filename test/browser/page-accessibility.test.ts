@@ -1,0 +1,227 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import path from 'node:path'
+
+import type { AxeResults, RunOptions } from 'axe-core'
+import type { Page } from 'playwright-core'
+import { expect, test, vi } from 'vitest'
+
+import { describeInChromium } from './chromium.ts'
+import type { Gate } from './gate.ts'
+import {
+  IN_FLIGHT,
+  choose,
+  fileRow,
+  listen,
+  newFolder,
+  openByGate,
+  press,
+  says,
+  sharedServer,
+  uploadRow,
+  writeRandom,
+} from './page-setup.ts'
+
+const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+
+/** All rules of WCAG 2.2 AA that a program can check, and what is good practice beyond. */
+const RULES: RunOptions = {
+  runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
+  resultTypes: ['violations', 'incomplete'],
+}
+
+const LOOKS = [
+  ['light', 1280],
+  ['dark', 1280],
+  ['light', 320],
+  ['dark', 375],
+] as const
+
+// A browser, a server and a test share the processor with the other tests.
+vi.setConfig({ testTimeout: 120_000 })
+
+describeInChromium('the page, for everybody', () => {
+  const server = sharedServer()
+
+  /** Writes what is on the server, and another file of the same name. */
+  async function clash(name: string): Promise<string> {
+    await writeFile(server.pathOf(name), `the old ${name}`)
+    return write(name, `new ${name}`)
+  }
+
+  async function write(name: string, content: string): Promise<string> {
+    const file = path.join(await newFolder(), name)
+    await writeFile(file, content)
+    return file
+  }
+
+  /** Chooses a file, and holds it in the middle. */
+  async function begin(page: Page, gate: Gate, name: string): Promise<void> {
+    const held = gate.holdAfter(5_000_000)
+    await choose(page, await writeRandom(await newFolder(), name, 2 * IN_FLIGHT))
+    await held
+  }
+
+  const states: readonly (readonly [string, (page: Page, gate: Gate) => Promise<void>])[] = [
+    ['nothing is there', async (page) => page.getByText('Nothing is here yet.').waitFor()],
+    [
+      'files are under way, wait and are dragged',
+      async (page, gate) => {
+        await begin(page, gate, 'film.mp4')
+        await choose(page, await write('film.mp4', 'another film'))
+        await says(uploadRow(page, 'film.mp4').nth(1), 'Another file of this name goes first')
+        await page.evaluate('document.body.classList.add("dragging")')
+      },
+    ],
+    [
+      'an upload is paused, and another one cancelled',
+      async (page, gate) => {
+        await begin(page, gate, 'film.mp4')
+        await press(uploadRow(page, 'film.mp4'), 'Pause')
+        await begin(page, gate, 'talk.mp4')
+        await press(uploadRow(page, 'talk.mp4'), 'Cancel')
+        gate.open()
+        await says(uploadRow(page, 'talk.mp4'), 'Keep it, to go on another time?')
+      },
+    ],
+    [
+      'the server is out of reach',
+      async (page, gate) => {
+        await begin(page, gate, 'film.mp4')
+        gate.cut()
+        await says(uploadRow(page, 'film.mp4'), 'The connection is broken')
+        await page.getByText('The server is out of reach').waitFor()
+      },
+    ],
+    [
+      'names are taken, and a file is refused',
+      async (page) => {
+        await fetch(`${server.origin}/files/trip/1.jpg`, { method: 'PUT', body: '1' })
+        const names = ['1.txt', '2.txt']
+        const files = await Promise.all(names.map(clash))
+        await choose(page, ...files, await write('trip', 'c'))
+        for (const name of names) await says(uploadRow(page, name), 'a different file of this name')
+        await says(uploadRow(page, 'trip'), 'a folder has this name')
+      },
+    ],
+    [
+      'files are complete, one of them from before',
+      async (page) => {
+        const file = await write('there', 'there')
+        await writeFile(server.pathOf('there'), 'there')
+        await choose(page, file, await write('new', 'new'))
+        await says(uploadRow(page, 'new'), 'Complete')
+        await says(uploadRow(page, 'there'), 'Was there already')
+      },
+    ],
+    [
+      'the server has many files, a part of one, and one to be deleted',
+      async (page) => {
+        for (let file = 0; file < 30; file += 1) await writeFile(server.pathOf(`${file}`), 'a')
+        await fetch(`${server.origin}/files/part`, {
+          method: 'PATCH',
+          headers: { 'Content-Type': 'message/byteranges' },
+          body: 'Content-Range: bytes 0-4/10\r\n\r\nhello',
+        })
+        await press(fileRow(page, 'part'), 'Delete…')
+        await press(page.locator('#files li').nth(3), 'Delete…')
+      },
+    ],
+  ]
+
+  test.each(states)('breaks no rule when %s, in both themes, wide and narrow', async (_, reach) => {
+    const { page, gate } = await openByGate(server)
+    await page.evaluate(AXE)
+
+    await reach(page, gate)
+    const found: string[] = []
+    for (const [colorScheme, width] of LOOKS) {
+      await page.emulateMedia({ colorScheme })
+      await page.setViewportSize({ width, height: 800 })
+      for (const problem of await check(page)) found.push(`${colorScheme} ${width}: ${problem}`)
+    }
+
+    expect(found).toEqual([])
+  })
+
+  test('tells a screen reader what is where, and how far it is', async () => {
+    const { page, gate } = await openByGate(server)
+    await writeFile(server.pathOf('notes.txt'), 'hello')
+
+    await begin(page, gate, 'film.mp4')
+    await press(uploadRow(page, 'film.mp4'), 'Pause')
+    await says(uploadRow(page, 'film.mp4'), 'Paused')
+    await fileRow(page, 'notes.txt').waitFor()
+    await page.getByRole('status').filter({ hasText: 'added' }).waitFor()
+    const outline = await page.locator('body').ariaSnapshot()
+    const session = await page.context().newCDPSession(page)
+    const { nodes } = await session.send('Accessibility.getFullAXTree')
+
+    const [, percent] = /Paused · (\d+)%/.exec(outline) ?? []
+    const [bar] = nodes.filter(({ role }) => role?.value === 'progressbar')
+    const lively = nodes.filter(({ properties }) => properties?.some(({ name }) => name === 'live'))
+    expect(outline.replace(/today.*|http.*|\d+% · .*/g, '…')).toBe(OUTLINE)
+    expect(`${Math.floor(Number(bar?.value?.value) * 100)}`).toBe(percent)
+    expect(lively.map(({ role }) => role?.value)).toEqual(['status'])
+  })
+
+  test('says what happens once, and progress only when it is asked for', async () => {
+    const { page, gate } = await openByGate(server)
+    const spoken = await listen(page)
+
+    await begin(page, gate, 'film.mp4')
+    gate.cut()
+    await page.getByText('The server is out of reach').waitFor()
+    gate.mend()
+    gate.open()
+    await says(uploadRow(page, 'film.mp4'), 'Complete')
+
+    const all = async (): Promise<string> => (await spoken()).join(' ')
+    await expect.poll(all, { timeout: 10_000 }).toMatch(/is complete\.$/)
+    expect(await all()).toBe(
+      '1 file added. The server is out of reach. The server answers again. film.mp4 is complete.',
+    )
+  })
+})
+
+/** What a screen reader finds. The text of the label is that of its button, once more. */
+const OUTLINE = `\
+- main:
+  - heading "partial-upload" [level=1]
+  - paragraph: Uploads that survive a broken connection
+  - region "Add files":
+    - paragraph: Drop files or folders anywhere on this page
+    - button "Choose files"
+    - text: Choose files
+    - button "Choose a folder"
+    - text: Choose a folder
+    - paragraph: "After a break, uploads go on by themselves. If you close the page, choose the same files again: they go on where they were."
+  - region "Uploads":
+    - heading "Uploads" [level=2]
+    - list:
+      - listitem:
+        - paragraph: film.mp4
+        - button "Resume film.mp4": Resume
+        - button "Cancel film.mp4": Cancel
+        - progressbar "Progress of film.mp4"
+        - paragraph: Paused · …
+  - region "On the server":
+    - heading "On the server" [level=2]
+    - paragraph: 1 file · 5 bytes
+    - list:
+      - listitem:
+        - paragraph:
+          - link "notes.txt":
+            - /url: …
+        - button "Delete… notes.txt": Delete…
+        - paragraph: 5 bytes · …
+- status: 1 file added.`
+
+/** What axe has to say about the page as it is. */
+async function check(page: Page): Promise<readonly string[]> {
+  const run = `axe.run(document, ${JSON.stringify(RULES)})`
+  const { violations, incomplete } = await page.evaluate<AxeResults>(run)
+  return [...violations, ...incomplete].flatMap(({ id, nodes }) =>
+    nodes.map(({ target, failureSummary }) => `${id} ${String(target)} ${failureSummary}`),
+  )
+}

@@ -1,12 +1,14 @@
-/** Sizes, times and dates as a person reads them. */
+/** Sizes, times and dates as a person reads them; a line never ends between a number and its unit. */
 
+/** Does not break. */
+const SPACE = '\u00a0'
 const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB', 'PB']
 
 /** `1 byte`, `4.2 MB`, `120 GB`. */
 export function formatSize(size: number): string {
   const unit = unitOf(size)
-  if (unit === 0) return size === 1 ? '1 byte' : `${size} bytes`
-  return `${inUnit(size, unit)} ${UNITS[unit]}`
+  if (unit === 0) return size === 1 ? `1${SPACE}byte` : `${size}${SPACE}bytes`
+  return `${inUnit(size, unit)}${SPACE}${UNITS[unit]}`
 }
 
 /** `3.1 of 4.2 MB`; with both units where they differ. */
@@ -23,12 +25,13 @@ export function formatPercent(part: number, whole: number): string {
 
 /** `8 s`, `12 min`, `3 h 20 min`. */
 export function formatDuration(seconds: number): string {
-  if (seconds < 59.5) return `${Math.max(1, Math.round(seconds))} s`
+  if (seconds < 59.5) return `${Math.max(1, Math.round(seconds))}${SPACE}s`
   const minutes = Math.round(seconds / 60)
-  if (minutes < 60) return `${minutes} min`
+  if (minutes < 60) return `${minutes}${SPACE}min`
   const hours = Math.floor(minutes / 60)
-  if (hours >= 48) return `${Math.round(hours / 24)} days`
-  return minutes % 60 === 0 ? `${hours} h` : `${hours} h ${minutes % 60} min`
+  if (hours >= 48) return `${Math.round(hours / 24)}${SPACE}days`
+  const rest = minutes % 60
+  return `${hours}${SPACE}h${rest === 0 ? '' : `${SPACE}${rest}${SPACE}min`}`
 }
 
 /** `today, 14:05`, `yesterday, 14:05`, `3 May 2026`. */
@@ -36,8 +39,8 @@ export function formatDate(date: Date, now: Date): string {
   const time = date.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' })
   const yesterday = new Date(now)
   yesterday.setDate(now.getDate() - 1)
-  if (date.toDateString() === now.toDateString()) return `today, ${time}`
-  if (date.toDateString() === yesterday.toDateString()) return `yesterday, ${time}`
+  if (date.toDateString() === now.toDateString()) return `today,${SPACE}${time}`
+  if (date.toDateString() === yesterday.toDateString()) return `yesterday,${SPACE}${time}`
   return date.toLocaleDateString('en-GB', { day: 'numeric', month: 'short', year: 'numeric' })
 }
 

@@ -72,7 +72,7 @@ export class UploadsSection {
     setText(this.#fold, hidden === 0 ? 'Show fewer' : `Show ${hidden} more`)
     const clashes = this.#inState('clash').length
     this.#clashes.hidden = clashes < 2
-    setText(find(this.#clashes, 'span', HTMLElement), `${clashes} names are taken:`)
+    setText(find(this.#clashes, 'p', HTMLElement), `${clashes} names are taken:`)
   }
 
   #rowOf(item: UploadItem): UploadRow {

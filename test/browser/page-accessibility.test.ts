@@ -162,7 +162,7 @@ describeInChromium('the page, for everybody', () => {
     const lively = nodes.filter(({ properties }) => properties?.some(({ name }) => name === 'live'))
     expect(outline.replace(/today.*|http.*|\d+% · .*/g, '…')).toBe(OUTLINE)
     expect(`${Math.floor(Number(bar?.value?.value) * 100)}`).toBe(percent)
-    expect(lively.map(({ role }) => role?.value)).toEqual(['status'])
+    expect(lively.map(({ role }): unknown => role?.value)).toEqual(['status'])
   })
 
   test('says what happens once, and progress only when it is asked for', async () => {

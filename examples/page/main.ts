@@ -1,6 +1,6 @@
 /** The page: ties what a person does to the uploads, and what happens to what is seen. */
 import { Announcer } from './announcer.ts'
-import { find } from './dom.ts'
+import { find, setText } from './dom.ts'
 import { FilesSection } from './files-section.ts'
 import { formatCount, formatPercent } from './format.ts'
 import { chosenFiles, droppedFiles, type Chosen } from './intake.ts'
@@ -18,6 +18,7 @@ const announcer = new Announcer(find(document, '[role=status]', HTMLElement))
 const told = new WeakMap<UploadItem, string>()
 const uploads = new Uploads({ onChange: follow, onDrop: forget })
 const uploadsSection = new UploadsSection(uploads)
+const trouble = find(document, '.trouble', HTMLElement)
 const again = find(document, '#again', HTMLInputElement)
 const filesSection = new FilesSection({
   onResume: (key) => chooseAgain(key),
@@ -52,10 +53,20 @@ setInterval(render, TICK)
 void listing.refresh()
 
 function add(chosen: readonly Chosen[]): void {
-  if (chosen.length === 0) return
+  setText(trouble, '')
+  if (chosen.length === 0) {
+    complain('There was no file in it.')
+    return
+  }
   uploads.add(chosen)
   announcer.say(`${formatCount(chosen.length)} added.`)
   renderAll()
+}
+
+/** Says what went wrong before there was an upload that could tell it. */
+function complain(text: string): void {
+  setText(trouble, text)
+  announcer.say(text)
 }
 
 /** An incomplete file goes on under its own name, whatever the file is called here. */
@@ -78,7 +89,7 @@ function takeDrops(): void {
     mark(0)
     if (event.dataTransfer === null) return
     droppedFiles(event.dataTransfer).then(add, () => {
-      announcer.say('What was dropped could not be read.')
+      complain('What was dropped could not be read.')
     })
   })
 }
@@ -106,7 +117,7 @@ function announce(item: UploadItem): void {
     listing.refreshSoon()
   }
   if (['clash', 'failed', 'stopped', 'elsewhere'].includes(state.kind)) {
-    announcer.say(`${key}: ${describe(item, performance.now())}.`)
+    announcer.say(`${key}: ${describe(item, performance.now())}`.replace(/[^?]$/, '$&.'))
   }
 }
 

@@ -162,6 +162,9 @@ const FOLDER =
 export function describeError(error: unknown): string {
   if (isLocked(error)) return 'Somebody else is sending this file'
   if (error instanceof ClientError && error.problem?.code === 'ERR_KEY_CONFLICT') return FOLDER
+  if (error instanceof ClientError && error.problem?.code === 'ERR_KEY') {
+    return `The server takes no file of this name: ${error.problem.detail ?? error.message}`
+  }
   if (error instanceof ClientError && error.problem !== null) return words(error)
   if (error instanceof ClientError && error.code === 'ERR_NETWORK')
     return 'The server is out of reach'

@@ -179,6 +179,28 @@ describeInChromium('a person at the page', () => {
     expect(await hashOf(server.pathOf('trip'))).toBe(await hashOf(file))
   })
 
+  test('reads why a name is refused', async () => {
+    const { page } = await openByGate(server)
+    const file = await writeRandom(await newFolder(), 'a\\b.txt', 3)
+
+    await choose(page, file)
+
+    await says(uploadRow(page, 'b.txt'), 'The server takes no file of this name: the path has')
+  })
+
+  test('is told that a folder was empty, until files are chosen', async () => {
+    const { page } = await openByGate(server)
+    const folder = path.join(await newFolder(), 'empty')
+    await mkdir(folder)
+    const told = page.getByText('There was no file in it.').and(page.locator('.drop *'))
+
+    await drop(page, folder)
+    await told.waitFor()
+    await choose(page, await writeRandom(await newFolder(), 'a.txt', 3))
+
+    await told.waitFor({ state: 'detached' })
+  })
+
   test('is asked before leaving while files are under way, and not after', async () => {
     const { page, gate } = await openByGate(server)
     const film = await writeRandom(await newFolder(), 'film.mp4', 2 * IN_FLIGHT)

@@ -4,6 +4,7 @@
  * to a private copy, made before the first change.
  */
 
+import { futimesSync } from 'node:fs'
 import { constants, copyFile, open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import type { ResourceInfo, ResourceState, Writer } from './adapter.ts'
@@ -23,6 +24,9 @@ import type { Complete, Found, Incomplete } from './fs-version.ts'
 // A copy that shares its blocks where the file system can do that, and is made by the kernel elsewhere.
 const COPY_MODE = constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE
 
+/** How often a copy is given the present time, in milliseconds: a start takes an old one for left over. */
+const SIGN_OF_LIFE = 1_200_000
+
 /** Writes a new version beside the current one. */
 export class AtomicWriter implements Writer {
   readonly base: ResourceInfo | null
@@ -40,6 +44,7 @@ export class AtomicWriter implements Writer {
   /** The source's own file while it is appended to. */
   #pinned: FileHandle | null = null
   #copy: DataFile | null = null
+  #signs: NodeJS.Timeout | undefined
   #size: number
 
   /** Takes over `hold`, which tells when another writer has changed the resource. */
@@ -86,6 +91,8 @@ export class AtomicWriter implements Writer {
     this.#turn.assert()
     await this.#assertCurrent()
     this.#turn.claim()
+    // From now on its time is a part of its identity.
+    clearInterval(this.#signs)
     const info = state.complete ? await this.#finish(state) : await this.#advance(state)
     await this.#end()
     return info
@@ -154,6 +161,7 @@ export class AtomicWriter implements Writer {
       throw error
     }
     this.#copy = { name, file }
+    this.#signs = setInterval(() => showLife(file), SIGN_OF_LIFE).unref()
     if (source !== null && needed < this.#size) await file.truncate(needed)
     return this.#copy
   }
@@ -231,8 +239,19 @@ export class AtomicWriter implements Writer {
 
   async #end(): Promise<void> {
     this.#turn.end()
+    clearInterval(this.#signs)
     const files = [this.#original, this.#pinned, this.#copy?.file ?? null]
     const outcomes = await Promise.allSettled(files.map(async (file) => file?.close()))
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+  }
+}
+
+/** At once, so that none is on its way when the writer commits. */
+function showLife({ fd }: FileHandle): void {
+  const now = new Date()
+  try {
+    futimesSync(fd, now, now)
+  } catch {
+    // The next one may do; until then the file is as old as it is.
   }
 }

@@ -181,13 +181,15 @@ async function makeDirectory(root: string, path: string): Promise<'made' | 'ther
   }
 }
 
-/** Removes the parent directories that are empty, but never the root. */
+/** Removes the parent directories that are empty, but never the root. No symbolic link is followed. */
 export async function removeParents({ parents }: Place): Promise<void> {
   for (const directory of parents.toReversed()) {
     try {
+      if ((await realpath(directory)) !== directory) return
       await rmdir(directory)
-    } catch {
-      return // It is in use or gone, and so are those above it.
+    } catch (error) {
+      // It is in use, and so are those above it.
+      if (errorCode(error) !== 'ENOENT') return
     }
   }
 }

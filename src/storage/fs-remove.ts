@@ -22,8 +22,9 @@ export async function removeResource(site: Site): Promise<boolean> {
   if (published.kind === 'file' && durabilityOf(site) === 'now') {
     await ifThere(sync(dirname(place.published)))
   }
-  await removeHidden(site, found)
   if (published.kind === 'file') await removeParents(place)
+  // The record last: by it the next start finds the directories that a crash has left.
+  await removeHidden(site, found)
   return found.kind !== 'absent'
 }
 

@@ -7,7 +7,7 @@ import { lstat, opendir } from 'node:fs/promises'
 import { discard } from './fs-commit.ts'
 import type { Holds } from './fs-holds.ts'
 import { errorCode, ifThere } from './fs-io.ts'
-import { hiddenPath, place } from './fs-place.ts'
+import { hiddenPath, place, removeParents } from './fs-place.ts'
 import type { Folders } from './fs-place.ts'
 import { parseRecord, readRecord } from './fs-record.ts'
 import { find } from './fs-version.ts'
@@ -71,8 +71,11 @@ async function sweepRecord(
   const text = await readRecord({ record: path })
   const record = text === null ? null : parseRecord(text)
   const isNamed = record !== null && isRecordOf(folders, record.key, path)
-  const current = isNamed ? await find(place(folders, record.key)) : null
+  const here = isNamed ? place(folders, record.key) : null
+  const current = here === null ? null : await find(here)
   if (current !== null && current.kind !== 'absent' && current.record !== null) return
+  // Whoever publishes there now makes them again.
+  if (here !== null) await removeParents(here)
   // At once, so that no writer of this process can put a new record there in between.
   if (isUnchanged(path, found) && !holds.has(hash)) removeUnchanged(path, found)
 }

@@ -1,14 +1,16 @@
 /** Servers that are killed while they work; `npm run torture` does it for longer. */
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 
-import { expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 
-import { FaultServer, newDirectory } from './server.ts'
+import { request } from '../wire/client.ts'
+import { FaultServer, NO_TRACE, inject, newDirectory, title } from './server.ts'
 import { torture } from './torture-run.ts'
 
 /** Kills that hit each kind of work in the middle. */
 const KILLS = 4
+const CALM = { timeout: 120_000 }
 
 it.each([
   ['the only server', 1],
@@ -27,6 +29,34 @@ it.each([
     }
   },
 )
+
+describe.skipIf(NO_TRACE !== null)(title('a DELETE', NO_TRACE), () => {
+  it.each([
+    ['the first directory', 'rmdir', 1],
+    ['the second directory', 'rmdir', 2],
+    ['the record', 'unlink', 2],
+  ])(
+    'that is killed before %s has gone leaves nothing in the end',
+    CALM,
+    async (_what, call, when) => {
+      const directory = newDirectory()
+      const hidden = path.join(directory, '.partial-upload')
+      const first = await FaultServer.start({ directory, threads: 1 })
+      await first.send('PUT', '/files/x/y/z', [], 'abc')
+      await inject(first.pid, `${call}:signal=SIGKILL:when=${when}`)
+      const connection = await first.connect()
+      const answer = await connection.send(request('DELETE', '/files/x/y/z')).answerOrClose()
+      const old = new Date(Date.now() - 2 * 3_600_000)
+      for (const name of readdirSync(hidden)) utimesSync(path.join(hidden, name), old, old)
+      const next = await FaultServer.start({ directory })
+
+      expect(answer).toBeNull()
+      expect(await next.state('/files/x/y/z')).toBe('∅')
+      await vi.waitFor(() => expect(readdirSync(directory)).toEqual(['.partial-upload']), 20_000)
+      await vi.waitFor(() => expect(readdirSync(hidden)).toEqual([]), 20_000)
+    },
+  )
+})
 
 it('directories that a killed DELETE has left are no obstacle', async () => {
   const directory = newDirectory()

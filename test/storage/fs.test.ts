@@ -621,9 +621,66 @@ describe('a process that died', () => {
     await expect.poll(async () => (await readdir(hidden)).toSorted()).toEqual(expected)
     expect(await load('begun')).toBe('abc')
   })
+
+  test.each([['x/y/z'], ['x/y'], ['x']])(
+    'in a removal, before %s has gone, leaves no empty directory that is old',
+    async (gone) => {
+      await change('kept/a', PERSIST, 'abc', FINISHED)
+      await change('x/y/z', PERSIST, 'abc', FINISHED)
+      await rm(at(gone), { recursive: true })
+      for (const name of await readdir(hidden)) {
+        await utimes(path.join(hidden, name), TWO_HOURS_AGO, TWO_HOURS_AGO)
+      }
+      await restart()
+      await storage.head('a')
+
+      const expected = ['.partial-upload', 'kept']
+      await expect.poll(async () => (await readdir(directory)).toSorted()).toEqual(expected)
+      await expect.poll(() => hiddenNames('.json')).toHaveLength(1)
+      expect(await load('kept/a')).toBe('abc')
+    },
+  )
+
+  test('in a removal leaves what is behind a link that has taken a directory', async () => {
+    await change('x/y/z', PERSIST, 'abc', FINISHED)
+    await rm(at('x'), { recursive: true })
+    await mkdir(path.join(parent, 'elsewhere/y'), { recursive: true })
+    await symlink('../elsewhere', at('x'))
+    for (const name of await readdir(hidden)) {
+      await utimes(path.join(hidden, name), TWO_HOURS_AGO, TWO_HOURS_AGO)
+    }
+    await restart()
+    await storage.head('a')
+
+    await expect.poll(() => readdir(hidden)).toEqual([])
+    expect(await readdir(path.join(parent, 'elsewhere'))).toEqual(['y'])
+  })
 })
 
 describe('another process', () => {
+  test('that starts leaves what a silent writer has written for hours', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    try {
+      const writer = await storage.openWriter('a', ATOMIC)
+      await writer.write(0, [Buffer.from('abc')])
+      const [data = ''] = await hiddenNames('.data')
+      await utimes(path.join(hidden, data), TWO_HOURS_AGO, TWO_HOURS_AGO)
+      vi.advanceTimersByTime(1_800_000)
+      const orphan = `${'x'.repeat(43)}.${'y'.repeat(12)}.data`
+      await writeFile(path.join(hidden, orphan), '')
+      await utimes(path.join(hidden, orphan), TWO_HOURS_AGO, TWO_HOURS_AGO)
+      const other = await elsewhere()
+      await other.head('a')
+      await expect.poll(() => hiddenNames('.data')).toEqual([data])
+
+      await writer.commit(FINISHED)
+
+      expect(await load('a', other)).toBe('abc')
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
   test('that appends makes a commit fail', async () => {
     await change('a', PERSIST, 'abc', BEGUN)
     for (const options of [PERSIST, ATOMIC]) {

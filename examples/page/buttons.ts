@@ -1,5 +1,7 @@
 /** The buttons of a row, which change with what it is at. */
 
+import { keepFocus } from './dom.ts'
+
 /** A button to show. */
 export interface ButtonSpec<Action extends string> {
   readonly action: Action
@@ -22,8 +24,13 @@ export class Buttons<Action extends string> {
    * so that it keeps the focus: Pause becomes Resume under the finger.
    */
   show(specs: readonly ButtonSpec<Action>[], name: string): void {
-    const hadFocus = this.#root.contains(document.activeElement)
     this.#shown = specs
+    // A button that is gone leaves the focus to its row.
+    keepFocus(this.#root, this.#root.closest('li'), () => this.#update(name))
+  }
+
+  #update(name: string): void {
+    const specs = this.#shown
     while (this.#root.children.length < specs.length) this.#root.append(this.#create())
     for (const [index, button] of [...this.#root.children].entries()) {
       const spec = specs[index]
@@ -35,8 +42,6 @@ export class Buttons<Action extends string> {
       button.setAttribute('aria-label', `${spec.label} ${name}`)
       button.setAttribute('data-action', spec.action)
     }
-    // A button that is gone leaves the focus to its row.
-    if (hadFocus && document.activeElement === document.body) this.#root.closest('li')?.focus()
   }
 
   /** Moves the focus to a button. */

@@ -19,6 +19,35 @@ export function copyOf(id: string): HTMLElement {
   throw new Error(`the template ${id} is empty`)
 }
 
+/** What the sections with a list have in common. */
+export interface Section {
+  readonly root: HTMLElement
+  readonly heading: HTMLElement
+  readonly summary: HTMLElement
+  readonly list: HTMLElement
+  /** Shows what is not shown at first. */
+  readonly fold: HTMLButtonElement
+}
+
+/** The parts of a section with a list. */
+export function sectionOf(id: string): Section {
+  const root = find(document, `#${id}`, HTMLElement)
+  return {
+    root,
+    heading: find(root, 'h2', HTMLElement),
+    summary: find(root, '.summary', HTMLElement),
+    list: find(root, 'ul', HTMLElement),
+    fold: find(root, '.fold', HTMLButtonElement),
+  }
+}
+
+/** Makes a change in `root`. If what has the focus goes by it, the focus goes to `heir`. */
+export function keepFocus(root: Element, heir: HTMLElement | null, change: () => void): void {
+  const hadFocus = root.contains(document.activeElement)
+  change()
+  if (hadFocus && document.activeElement === document.body) heir?.focus()
+}
+
 /** Sets the text of an element, unless it is the same: a screen reader would say it again. */
 export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text

@@ -1,5 +1,5 @@
 /** The list of what is on the server. */
-import { find, setChildren, setText } from './dom.ts'
+import { find, keepFocus, sectionOf, setChildren, setText } from './dom.ts'
 import { FileRow, type FileRowListener } from './file-row.ts'
 import { formatCount, formatSize } from './format.ts'
 import type { Listing, ListedFile } from './listing.ts'
@@ -9,13 +9,9 @@ const FIRST = 20
 
 /** Shows the files. */
 export class FilesSection {
-  readonly #root = find(document, '#files', HTMLElement)
-  readonly #heading = find(this.#root, 'h2', HTMLElement)
-  readonly #summary = find(this.#root, '.summary', HTMLElement)
-  readonly #list = find(this.#root, 'ul', HTMLElement)
-  readonly #fold = find(this.#root, '.fold', HTMLButtonElement)
-  readonly #outage = find(this.#root, '.outage', HTMLElement)
-  readonly #empty = find(this.#root, '.empty', HTMLElement)
+  readonly #section = sectionOf('files')
+  readonly #outage = find(this.#section.root, '.outage', HTMLElement)
+  readonly #empty = find(this.#section.root, '.empty', HTMLElement)
   readonly #rows = new Map<string, FileRow>()
   readonly #listener: FileRowListener
   #isUnfolded = false
@@ -23,7 +19,7 @@ export class FilesSection {
 
   constructor(listener: FileRowListener) {
     this.#listener = listener
-    this.#fold.addEventListener('click', () => {
+    this.#section.fold.addEventListener('click', () => {
       this.#isUnfolded = !this.#isUnfolded
       this.#render()
     })
@@ -42,15 +38,17 @@ export class FilesSection {
     const shown = this.#isUnfolded ? others : others.slice(0, FIRST)
     this.#renderList(shown)
     this.#empty.hidden = others.length > 0
-    this.#fold.hidden = others.length <= FIRST
-    setText(this.#fold, this.#isUnfolded ? 'Show fewer' : `Show ${others.length - FIRST} more`)
+    this.#section.fold.hidden = others.length <= FIRST
+    setText(
+      this.#section.fold,
+      this.#isUnfolded ? 'Show fewer' : `Show ${others.length - FIRST} more`,
+    )
     const size = others.reduce((sum, file) => sum + file.size, 0)
     const count = `${formatCount(others.length)} · ${formatSize(size)}`
-    setText(this.#summary, others.length === 0 ? '' : count)
+    setText(this.#section.summary, others.length === 0 ? '' : count)
   }
 
   #renderList(files: readonly ListedFile[]): void {
-    const hadFocus = this.#list.contains(document.activeElement)
     const now = new Date()
     const keys = new Set(files.map(({ key }) => key))
     for (const key of this.#rows.keys()) if (!keys.has(key)) this.#rows.delete(key)
@@ -60,8 +58,7 @@ export class FilesSection {
       row.update(file, now)
       return row.element
     })
-    setChildren(this.#list, elements)
-    // A row that is gone must not take the focus along.
-    if (hadFocus && document.activeElement === document.body) this.#heading.focus()
+    const { list, heading } = this.#section
+    keepFocus(list, heading, () => setChildren(list, elements))
   }
 }

@@ -1,5 +1,5 @@
 /** The list of uploads, with what they are at all together. */
-import { find, setChildren, setText } from './dom.ts'
+import { find, keepFocus, sectionOf, setChildren, setText } from './dom.ts'
 import { formatCount, formatDuration, formatPercent, formatSize } from './format.ts'
 import { Pace } from './pace.ts'
 import type { UploadItem } from './upload-item.ts'
@@ -15,14 +15,10 @@ const SOME_SHOWN = 2
 /** Shows the uploads. */
 export class UploadsSection {
   readonly #uploads: Uploads
-  readonly #root = find(document, '#uploads', HTMLElement)
-  readonly #heading = find(this.#root, 'h2', HTMLElement)
-  readonly #summary = find(this.#root, '.summary', HTMLElement)
-  readonly #list = find(this.#root, 'ul', HTMLElement)
-  readonly #fold = find(this.#root, '.fold', HTMLButtonElement)
-  readonly #pauseAll = find(this.#root, '.pause-all', HTMLButtonElement)
-  readonly #clear = find(this.#root, '.clear', HTMLButtonElement)
-  readonly #clashes = find(this.#root, '.clashes', HTMLElement)
+  readonly #section = sectionOf('uploads')
+  readonly #pauseAll = find(this.#section.root, '.pause-all', HTMLButtonElement)
+  readonly #clear = find(this.#section.root, '.clear', HTMLButtonElement)
+  readonly #clashes = find(this.#section.root, '.clashes', HTMLElement)
   readonly #rows = new Map<UploadItem, UploadRow>()
   readonly #pace = new Pace()
   #isUnfolded = false
@@ -31,7 +27,7 @@ export class UploadsSection {
     this.#uploads = uploads
     this.#pauseAll.addEventListener('click', () => this.#toggleAll())
     this.#clear.addEventListener('click', () => this.#dropDone())
-    this.#fold.addEventListener('click', () => {
+    this.#section.fold.addEventListener('click', () => {
       this.#isUnfolded = !this.#isUnfolded
       this.render(performance.now())
     })
@@ -44,21 +40,23 @@ export class UploadsSection {
 
   /** Shows what has changed. */
   render(now: number): void {
-    const { items } = this.#uploads
-    const hadFocus = this.#root.contains(document.activeElement)
-    this.#root.hidden = items.length === 0
+    const { root, heading } = this.#section
+    keepFocus(root, heading, () => this.#show(this.#uploads.items, now))
+  }
+
+  #show(items: readonly UploadItem[], now: number): void {
+    const { root, list, summary } = this.#section
+    root.hidden = items.length === 0
     const shown = this.#isUnfolded ? items : selectItems(items)
     setChildren(
-      this.#list,
+      list,
       shown.map((item) => this.#rowOf(item).element),
     )
     for (const item of shown) this.#rowOf(item).render(now)
     const known = new Set(items)
     for (const item of this.#rows.keys()) if (!known.has(item)) this.#rows.delete(item)
     this.#renderTools(items, shown.length)
-    setText(this.#summary, summarise(items, this.#pace.measure(this.#uploads.moved, now)))
-    // A row that is gone must not take the focus along.
-    if (hadFocus && document.activeElement === document.body) this.#heading.focus()
+    setText(summary, summarise(items, this.#pace.measure(this.#uploads.moved, now)))
   }
 
   #renderTools(items: readonly UploadItem[], shown: number): void {
@@ -68,8 +66,8 @@ export class UploadsSection {
     setText(this.#pauseAll, canPause ? 'Pause all' : 'Resume all')
     this.#clear.hidden = this.#inState('done').length < 2
     const hidden = items.length - shown
-    this.#fold.hidden = hidden === 0 && (!this.#isUnfolded || items.length <= ALL_SHOWN)
-    setText(this.#fold, hidden === 0 ? 'Show fewer' : `Show ${hidden} more`)
+    this.#section.fold.hidden = hidden === 0 && (!this.#isUnfolded || items.length <= ALL_SHOWN)
+    setText(this.#section.fold, hidden === 0 ? 'Show fewer' : `Show ${hidden} more`)
     const clashes = this.#inState('clash').length
     this.#clashes.hidden = clashes < 2
     setText(find(this.#clashes, 'p', HTMLElement), `${clashes} names are taken:`)

@@ -11,6 +11,7 @@ import type { Gate } from './gate.ts'
 import {
   IN_FLIGHT,
   choose,
+  chooseAndHold,
   fileRow,
   listen,
   newFolder,
@@ -57,9 +58,8 @@ describeInChromium('the page, for everybody', () => {
 
   /** Chooses a file, and holds it in the middle. */
   async function begin(page: Page, gate: Gate, name: string): Promise<void> {
-    const held = gate.holdAfter(5_000_000)
-    await choose(page, await writeRandom(await newFolder(), name, 2 * IN_FLIGHT))
-    await held
+    const file = await writeRandom(await newFolder(), name, 2 * IN_FLIGHT)
+    await chooseAndHold(page, file, gate, 5_000_000)
   }
 
   const states: readonly (readonly [string, (page: Page, gate: Gate) => Promise<void>])[] = [
@@ -90,7 +90,7 @@ describeInChromium('the page, for everybody', () => {
         await begin(page, gate, 'film.mp4')
         gate.cut()
         await says(uploadRow(page, 'film.mp4'), 'The connection is broken')
-        await page.getByText('The server is out of reach').waitFor()
+        await page.locator('.outage').waitFor()
       },
     ],
     [
@@ -171,7 +171,7 @@ describeInChromium('the page, for everybody', () => {
 
     await begin(page, gate, 'film.mp4')
     gate.cut()
-    await page.getByText('The server is out of reach').waitFor()
+    await page.locator('.outage').waitFor()
     gate.mend()
     gate.open()
     await says(uploadRow(page, 'film.mp4'), 'Complete')

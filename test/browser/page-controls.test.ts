@@ -8,6 +8,7 @@ import { describeInChromium } from './chromium.ts'
 import {
   IN_FLIGHT,
   choose,
+  chooseAndHold,
   fileRow,
   hashOf,
   listen,
@@ -108,9 +109,7 @@ describeInChromium('a person at the page', () => {
     ]
     const rows = uploadRow(page, 'film')
 
-    const held = gate.holdAfter(5_000_000)
-    await choose(page, first)
-    await held
+    await chooseAndHold(page, first, gate, 5_000_000)
     await choose(page, second)
     await says(rows.nth(1), 'Another file of this name goes first')
     gate.open()
@@ -144,9 +143,7 @@ describeInChromium('a person at the page', () => {
       const film = await writeRandom(await newFolder(), 'film.mp4', 2 * IN_FLIGHT)
       const row = uploadRow(page, 'film.mp4')
 
-      const held = gate.holdAfter(5_000_000)
-      await choose(page, film)
-      await held
+      await chooseAndHold(page, film, gate, 5_000_000)
       await press(row, 'Cancel')
       gate.open()
       await says(row, 'Keep it, to go on another time?')
@@ -207,9 +204,7 @@ describeInChromium('a person at the page', () => {
     const asked: string[] = []
     page.on('dialog', (dialog) => asked.push(dialog.type()))
 
-    const held = gate.holdAfter(2_000_000)
-    await choose(page, film)
-    await held
+    await chooseAndHold(page, film, gate, 2_000_000)
     await page.reload()
     const whileUnderWay = asked.length
     gate.open()

@@ -8,6 +8,7 @@ import { describeInChromium } from './chromium.ts'
 import {
   IN_FLIGHT,
   choose,
+  chooseAndHold,
   fileRow,
   hashOf,
   newFolder,
@@ -29,9 +30,7 @@ describeInChromium('the list of what is on the server', () => {
     const { page, gate } = await openByGate(server)
     const film = await writeRandom(await newFolder(), 'film.mp4', 2 * IN_FLIGHT)
 
-    const held = gate.holdAfter(5_000_000)
-    await choose(page, film)
-    await held
+    await chooseAndHold(page, film, gate, 5_000_000)
     const older = new Promise<unknown>((resolve) => {
       const answer = async (route: Route): Promise<void> => {
         const response = await route.fetch()

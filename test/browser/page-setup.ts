@@ -159,6 +159,18 @@ export async function choose(page: Page, ...files: readonly string[]): Promise<v
   await page.getByLabel('Choose files').setInputFiles([...files])
 }
 
+/** Chooses a file, and holds its upload when so many bytes have passed a gate. */
+export async function chooseAndHold(
+  page: Page,
+  file: string,
+  gate: Gate,
+  size: number,
+): Promise<void> {
+  const held = gate.holdAfter(size)
+  await choose(page, file)
+  await held
+}
+
 /** The row of an upload. */
 export function uploadRow(page: Page, name: string): Locator {
   return page.locator('#uploads li', { hasText: name })

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 
+import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 
 import { describeInChromium, newContext } from './chromium.ts'
@@ -10,6 +11,7 @@ import { Gate } from './gate.ts'
 import {
   IN_FLIGHT,
   choose,
+  chooseAndHold,
   fileRow,
   hashOf,
   openPage,
@@ -44,9 +46,7 @@ describeInChromium('an upload of 200 MB by the page', () => {
     const page = await openPage(gate.origin)
     const row = uploadRow(page, 'film.mp4')
 
-    const held = gate.holdAfter(80_000_000)
-    await choose(page, film)
-    await held
+    await chooseAndHold(page, film, gate, 80_000_000)
     await press(row, 'Pause')
     gate.open()
     await says(row, 'Paused')
@@ -67,13 +67,11 @@ describeInChromium('an upload of 200 MB by the page', () => {
     const page = await openPage(gate.origin)
     const row = uploadRow(page, 'film.mp4')
 
-    const held = gate.holdAfter(80_000_000)
-    await choose(page, film)
-    await held
+    await chooseAndHold(page, film, gate, 80_000_000)
     await server.kill()
     gate.open()
     await says(row, 'The connection is broken')
-    await page.getByText('The server is out of reach').waitFor()
+    await page.locator('.outage').waitFor()
     await server.start()
     await says(row, 'Complete · 200 MB')
 
@@ -87,9 +85,7 @@ describeInChromium('an upload of 200 MB by the page', () => {
     const page = await openPage(gate.origin, context)
     const row = uploadRow(page, 'film.mp4')
 
-    const held = gate.holdAfter(80_000_000)
-    await choose(page, film)
-    await held
+    await chooseAndHold(page, film, gate, 80_000_000)
     await context.setOffline(true)
     gate.cut()
     await says(row, 'Waiting for the network')
@@ -106,9 +102,7 @@ describeInChromium('an upload of 200 MB by the page', () => {
     const gate = await Gate.to(server.port)
     const page = await openPage(gate.origin)
 
-    const held = gate.holdAfter(80_000_000)
-    await choose(page, film)
-    await held
+    await chooseAndHold(page, film, gate, 80_000_000)
     const reloaded = page.reload()
     gate.open()
     await reloaded
@@ -124,19 +118,21 @@ describeInChromium('an upload of 200 MB by the page', () => {
     expect(await hashOf(server.pathOf('film.mp4'))).toBe(hash)
   })
 
-  test('is left to one of two tabs that send the same file', async () => {
+  /** Sends the film from one tab, and from another one that has to wait. */
+  async function meetInTwoTabs(): Promise<Record<'first' | 'second', Page> & { gate: Gate }> {
     const gate = await Gate.to(server.port)
     const context = await newContext()
-    const [first, second] = [
-      await openPage(gate.origin, context),
-      await openPage(gate.origin, context),
-    ]
-
-    const held = gate.holdAfter(80_000_000)
-    await choose(first, film)
-    await held
+    const first = await openPage(gate.origin, context)
+    const second = await openPage(gate.origin, context)
+    await chooseAndHold(first, film, gate, 80_000_000)
     await choose(second, film)
     await says(uploadRow(second, 'film.mp4'), 'Another tab is sending this file')
+    return { gate, first, second }
+  }
+
+  test('is left to one of two tabs that send the same file', async () => {
+    const { gate, first, second } = await meetInTwoTabs()
+
     gate.open()
     await says(uploadRow(first, 'film.mp4'), 'Complete · 200 MB')
     await says(uploadRow(second, 'film.mp4'), 'another upload brought it to the end')
@@ -146,18 +142,8 @@ describeInChromium('an upload of 200 MB by the page', () => {
   })
 
   test('is taken over by another tab when its own is closed', async () => {
-    const gate = await Gate.to(server.port)
-    const context = await newContext()
-    const [first, second] = [
-      await openPage(gate.origin, context),
-      await openPage(gate.origin, context),
-    ]
+    const { gate, first, second } = await meetInTwoTabs()
 
-    const held = gate.holdAfter(80_000_000)
-    await choose(first, film)
-    await held
-    await choose(second, film)
-    await says(uploadRow(second, 'film.mp4'), 'Another tab is sending this file')
     await first.close()
     gate.open()
     await says(uploadRow(second, 'film.mp4'), 'Complete · 200 MB')
@@ -187,9 +173,7 @@ describeInChromium('an upload of 200 MB by the page', () => {
     const gate = await Gate.to(server.port)
     const [first, second] = [await openPage(gate.origin), await openPage(gate.origin)]
 
-    const held = gate.holdAfter(80_000_000)
-    await choose(first, film)
-    await held
+    await chooseAndHold(first, film, gate, 80_000_000)
     await choose(second, film)
     await says(uploadRow(second, 'film.mp4'), 'Complete · 200 MB')
     gate.open()

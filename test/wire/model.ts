@@ -75,6 +75,44 @@ export function cut(model: Model, part: ModelPart, received: string): Model {
   return write(model, { ...part, data: received })
 }
 
+/** The connection of a PUT with `Prefer: transaction=persist` was cut: only a new resource keeps it. */
+export function cutPut(model: Model, received: string): Model {
+  if (model !== null) return model
+  return { bytes: received, length: null, isComplete: false, wasComplete: false }
+}
+
+/** A condition on the version: one entity tag, or `*` for any. */
+export interface Condition {
+  readonly field: 'If-Match' | 'If-None-Match'
+  readonly tag: 'current' | 'other' | 'any'
+}
+
+/** RFC 9110 §13.1.1 and §13.1.2. */
+export function holds(model: Model, { field, tag }: Condition): boolean {
+  const isMatch = model !== null && tag !== 'other'
+  return isMatch === (field === 'If-Match')
+}
+
+/** What a GET answers: its status and content; a range is half-open. */
+export function get(
+  model: Model,
+  condition: Condition | null,
+  range: readonly [start: number, end: number] | null,
+): { readonly status: number; readonly content: string | null } {
+  if (model === null) return { status: 404, content: '' }
+  if (condition !== null && !holds(model, condition)) {
+    return condition.field === 'If-Match'
+      ? { status: 412, content: null }
+      : { status: 304, content: '' }
+  }
+  const { bytes, isComplete } = model
+  const isWhole = range === null || bytes === ''
+  if (isWhole) return { status: isComplete ? 200 : 299, content: bytes }
+  return range[0] < bytes.length
+    ? { status: 206, content: bytes.slice(...range) }
+    : { status: 416, content: null }
+}
+
 function refusal(model: Model, { first, data, total }: ModelPart): number | null {
   if (model === null) return first === 0 ? null : 404
   const size = model.bytes.length

@@ -81,13 +81,30 @@ export class TestServer {
   #idle: Connection[] = []
   #paths = 0
   #close = async (): Promise<void> => undefined
+  #listen = async (): Promise<void> => undefined
 
   async start(
-    { store, framework }: Combination,
+    combination: Combination,
     options: Options,
     earlier: readonly express.RequestHandler[],
   ): Promise<void> {
     this.directory = await mkdtemp(join(tmpdir(), 'partial-upload-wire-'))
+    this.#listen = () => this.#open(combination, options, earlier)
+    await this.#listen()
+  }
+
+  /** Stops the server, and starts one anew on the same directory; the memory store begins empty. */
+  async restart(): Promise<void> {
+    this.hangUp()
+    await this.#end()
+    await this.#listen()
+  }
+
+  async #open(
+    { store, framework }: Combination,
+    options: Options,
+    earlier: readonly express.RequestHandler[],
+  ): Promise<void> {
     // What an fsync costs here, a test of the wire cannot see.
     const onDisk = () => fsStorage({ directory: this.directory, fsync: 'never' })
     const storage = store === 'fs' ? onDisk() : memoryStorage()
@@ -121,11 +138,15 @@ export class TestServer {
   }
 
   async stop(): Promise<void> {
+    await this.#end()
+    await rm(this.directory, { recursive: true, force: true })
+  }
+
+  async #end(): Promise<void> {
     await this.#close()
     this.#server.closeAllConnections()
     this.#server.close()
     await once(this.#server, 'close')
-    await rm(this.directory, { recursive: true, force: true })
   }
 
   async connect(): Promise<Connection> {

@@ -172,7 +172,10 @@ describeInChromium('the page, for everybody', () => {
     await begin(page, gate, 'film.mp4')
     gate.cut()
     await page.locator('.outage').waitFor()
+    const heldAgain = gate.holdAfter(1_000_000)
     gate.mend()
+    await page.locator('.outage').waitFor({ state: 'hidden' })
+    await heldAgain
     gate.open()
     await says(uploadRow(page, 'film.mp4'), 'Complete')
 

@@ -1,8 +1,9 @@
 /** Fetches a resource until all of it is there, with `Range` and `If-Range` (RFC 9110 §13.1.5). */
+import { systemClock } from '../client/clock.ts'
 import { ClientError, responseError } from '../client/error.ts'
-import { resolveOptions, type Progress } from '../client/options.ts'
+import type { Progress } from '../client/options.ts'
 import { createProgressMeter, type ProgressMeter } from '../client/progress.ts'
-import { isMissing, strongTag } from '../client/resource.ts'
+import { MISSING, strongTag } from '../client/resource.ts'
 import { createRetry } from '../client/retry.ts'
 
 /** Longest time without a byte, in milliseconds. */
@@ -49,10 +50,9 @@ export interface Download {
  */
 export async function download(job: Download): Promise<void> {
   const { destination, signal, retries, onWait, onProgress } = job
-  const settings = resolveOptions({ retries })
-  const retry = createRetry(settings)
+  const retry = createRetry({ retries, clock: systemClock })
   const measured: Measured = { size: null }
-  const meter = createProgressMeter(settings.clock, measured, onProgress)
+  const meter = createProgressMeter(systemClock, measured, onProgress)
   for (;;) {
     signal.throwIfAborted()
     try {
@@ -125,11 +125,11 @@ async function accept(response: Response, destination: Destination): Promise<Ver
     })
   }
   if (status === 200) return begin(response, destination)
-  if (isMissing(response)) {
+  if (MISSING.includes(status)) {
     throw new ClientError('ERR_RESPONSE', `nothing is at ${response.url}`, { response })
   }
   if (status !== 206 && status !== 416) throw await responseError('GET', response)
-  const etag = strongTag(response)
+  const etag = strongTag(response.headers)
   const isSame = etag === null || etag === destination.version?.etag
   if (status === 206 && Number(start) === destination.position && isSame) {
     return { etag, size: Number(total) }
@@ -140,7 +140,10 @@ async function accept(response: Response, destination: Destination): Promise<Ver
 
 async function begin(response: Response, destination: Destination): Promise<Version> {
   const length = response.headers.get('content-length')
-  const version = { etag: strongTag(response), size: length === null ? null : Number(length) }
+  const version = {
+    etag: strongTag(response.headers),
+    size: length === null ? null : Number(length),
+  }
   await destination.begin(version)
   return version
 }

@@ -2,22 +2,22 @@
 import { ClientError } from './error.ts'
 import type { Piece } from './transport.ts'
 
-/** The bytes of a source by position. */
+/** The bytes of a source by position: as much of a `Blob` as is used, and more. */
 export interface ByteSource {
   /** Length in bytes; null until the end has been read. */
   readonly size: number | null
-  /** Media type; empty if unknown. */
-  readonly type: string
+  /** Media type; none, or empty, if unknown. */
+  readonly type?: string
   /** Whether bytes can be read only once and in order, apart from the last ones that were read. */
-  readonly once: boolean
+  readonly once?: boolean
   /**
    * A range; less of it where the source ends.
    *
    * @throws ClientError `ERR_SOURCE`
    */
-  slice(start: number, end: number): Promise<Piece>
+  slice(start: number, end: number): Piece | Promise<Piece>
   /** Frees what the source holds. */
-  close(): Promise<void>
+  readonly close?: () => Promise<void>
 }
 
 /** Opens a source; `tap` sees all bytes of one that is read only once, in order. */
@@ -56,11 +56,7 @@ export function failToRead(cause: unknown): never {
   throw sourceError('the source can not be read', cause)
 }
 
-/** Bytes as a Blob. Memory that threads share is copied: no browser's Blob takes it. */
+/** Bytes as a Blob, by way of a copy: memory that threads share is what no browser's Blob takes. */
 export function blobOf(bytes: Uint8Array): Blob {
-  return new Blob([isUnshared(bytes) ? bytes : new Uint8Array(bytes)])
-}
-
-function isUnshared(bytes: Uint8Array): bytes is Uint8Array<ArrayBuffer> {
-  return bytes.buffer instanceof ArrayBuffer
+  return new Blob([new Uint8Array(bytes)])
 }

@@ -20,6 +20,18 @@ export const systemClock: Clock = {
   },
 }
 
+/** As much of an `EventTarget` as is used. */
+export interface Target {
+  addEventListener(type: string, listener: () => void): void
+  removeEventListener(type: string, listener: () => void): void
+}
+
+/** Calls back at each event of a type; the returned function calls it off. */
+export function listen(target: Target, type: string, listener: () => void): () => void {
+  target.addEventListener(type, listener)
+  return () => target.removeEventListener(type, listener)
+}
+
 /**
  * Waits until `begin` calls what it is given, or the signal aborts. What `begin` returned is called
  * after that.
@@ -29,20 +41,22 @@ export async function until(
   begin: (wake: () => void) => (() => void) | void,
 ): Promise<void> {
   if (signal.aborted) return
-  let wake!: () => void
-  let end!: (() => void) | void
   await new Promise<void>((resolve) => {
-    wake = resolve
-    signal.addEventListener('abort', wake)
-    end = begin(wake)
+    const release = listen(signal, 'abort', wake)
+    let end = release
+    function wake(): void {
+      release()
+      end()
+      resolve()
+    }
+    end = begin(wake) ?? end
   })
-  signal.removeEventListener('abort', wake)
-  end?.()
 }
 
 /** Stops to wait for work that knows no signal. Rejects with the signal's reason when it aborts first. */
-export async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  await until(signal, (wake) => void work.then(wake, wake))
+export async function abortable<T>(work: T | Promise<T>, signal: AbortSignal): Promise<T> {
+  const result = Promise.resolve(work)
+  await until(signal, (wake) => void result.then(wake, wake))
   signal.throwIfAborted()
-  return work
+  return result
 }

@@ -66,24 +66,32 @@ export class ClientError extends Error {
 export function isTransient({ status, headers }: Response): boolean {
   // The holder of a lock says when it may be free; other conflicts do not pass by waiting. Nor does a
   // server that is full: it is not to be asked again until a person wants it (RFC 4918 §11.5).
-  if ([409, 423, 507].includes(status)) return headers.has('retry-after')
+  if ([409, 423, 507].includes(status)) return headers.has('Retry-After')
   return [408, 425, 429].includes(status) || (status >= 500 && ![501, 505].includes(status))
 }
 
-/** Makes the error for an answer that is not what was hoped for. Reads the answer's content. */
+/**
+ * Makes the error for an answer that is not what was hoped for. Reads the answer's content. `passing`
+ * holds further statuses that another look at the resource can overcome.
+ */
 export async function responseError(
   method: string,
   response: Response,
-  transient: boolean = isTransient(response),
+  passing: readonly number[] = [],
 ): Promise<ClientError> {
+  const { status } = response
   const content: unknown = await response.json().catch(() => null)
   const problem = isProblem(content) ? content : null
-  const words = [problem?.title, problem?.detail].filter((text) => typeof text === 'string')
-  const message = [`${method} was answered with ${response.status}`, ...words].join(': ')
+  const words = [problem?.title, problem?.detail].filter(Boolean)
+  const message = [`${method} was answered with ${status}`, ...words].join(': ')
+  // A 409 passes if the server only stands elsewhere.
+  const isPassing =
+    passing.includes(status) && (status !== 409 || problem?.['expected-offset'] !== undefined)
+  const transient = isPassing || isTransient(response)
   return new ClientError('ERR_RESPONSE', message, { response, problem, transient })
 }
 
 /** Holds for any JSON object, since no member of a problem document is mandatory. */
 function isProblem(value: unknown): value is Problem {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+  return value instanceof Object && !Array.isArray(value)
 }

@@ -1,8 +1,8 @@
 /** One request and its answer, under the watch of a timer. */
-import { abortable } from './clock.ts'
+import { abortable, listen, systemClock, type Clock } from './clock.ts'
 import { ClientError } from './error.ts'
 import type { Fields } from './message.ts'
-import { resolveOptions, type RequestOptions, type RequestSettings } from './options.ts'
+import type { RequestOptions } from './options.ts'
 import { contentSize, type Piece, type Platform } from './transport.ts'
 
 /** What is sent. */
@@ -17,11 +17,12 @@ export interface Message {
 }
 
 /** What it takes to talk about one resource. */
-export interface Connection extends RequestSettings, Platform {
+export interface Connection extends RequestOptions, Platform {
   /** Absolute. */
   readonly url: string
   /** Ends what is under way. */
   readonly signal: AbortSignal
+  readonly clock: Clock
 }
 
 /** In browsers a relative URL is one of the page's. */
@@ -37,9 +38,13 @@ export function connect(
   options: RequestOptions,
   platform: Platform,
 ): Connection {
+  for (const [name, value] of Object.entries(options)) {
+    const isNumber = typeof value === 'number'
+    if (isNumber && !(value >= 0)) throw new TypeError(`${name} is ${value}`)
+  }
   const base = typeof location === 'undefined' ? undefined : location.href
-  const { signal = new AbortController().signal } = options
-  return { ...platform, ...resolveOptions(options), url: new URL(url, base).href, signal }
+  const { signal = new AbortController().signal, clock = systemClock } = options
+  return { ...options, ...platform, url: new URL(url, base).href, signal, clock }
 }
 
 /**
@@ -51,21 +56,19 @@ export async function exchange(
   connection: Connection,
   { method, headers = {}, body = [], onProgress }: Message,
 ): Promise<Response> {
-  const { url, signal, clock, credentials, stallTimeout, answerTimeout } = connection
-  const own = connection.headers
-  const asked = Promise.resolve(typeof own === 'function' ? own() : own)
-  const fields = new Headers(await abortable(asked, signal))
+  const { url, signal, clock, credentials = 'same-origin', headers: own } = connection
+  const { stallTimeout = 30_000, answerTimeout = 300_000 } = connection
+  const fields = new Headers(await abortable(typeof own === 'function' ? own() : own, signal))
   for (const [name, value] of Object.entries(headers)) if (value) fields.set(name, value)
   const watch = new AbortController()
   const end = (): void => watch.abort()
   const size = contentSize(body)
   let limit = stallTimeout
-  let isOver = false
   let stop = (): void => undefined
 
   function onMove(sent?: number): void {
     // A transport may still report what it had under way when the request failed.
-    if (isOver) return
+    if (watch.signal.aborted) return
     stop()
     // With all content sent, the silence is the server's: it may have a large file to check.
     if (sent === size) limit = answerTimeout
@@ -73,10 +76,10 @@ export async function exchange(
     if (sent !== undefined) onProgress?.(sent)
   }
 
-  signal.addEventListener('abort', end)
+  const release = listen(signal, 'abort', end)
   onMove()
   try {
-    const request = {
+    return await connection.transport({
       method,
       url,
       headers: fields,
@@ -84,20 +87,15 @@ export async function exchange(
       credentials,
       signal: watch.signal,
       onMove,
-    }
-    return await connection.transport(request)
+    })
   } catch (cause) {
     signal.throwIfAborted()
     if (cause instanceof ClientError) throw cause
-    const isStall = watch.signal.aborted
-    throw new ClientError(
-      isStall ? 'ERR_STALL' : 'ERR_NETWORK',
-      `${method} ${isStall ? 'stood still' : 'got no answer'}`,
-      { transient: true, cause },
-    )
+    const code = watch.signal.aborted ? 'ERR_STALL' : 'ERR_NETWORK'
+    throw new ClientError(code, `${method} got no answer`, { transient: true, cause })
   } finally {
-    isOver = true
+    release()
     stop()
-    signal.removeEventListener('abort', end)
+    end()
   }
 }

@@ -3,10 +3,10 @@
  *
  * `partial-upload/client/node` has the same functions over `node:http`, and sends files by path.
  */
-import { getStatus, removeAt } from './calls.ts'
+import { call } from './calls.ts'
 import type { RequestOptions, UploadOptions } from './options.ts'
-import { sendPatch, type PatchOptions, type PatchRange } from './patch.ts'
-import type { ResourceStatus } from './resource.ts'
+import { createPatch, type PatchOptions, type PatchRange } from './patch.ts'
+import { getStatus, removeResource, type ResourceStatus } from './resource.ts'
 import { createSha256 } from './sha256.ts'
 import { sourceOpener, type Source } from './source.ts'
 import { fetchTransport } from './transport-fetch.ts'
@@ -55,7 +55,7 @@ export async function patch(
   ranges: readonly PatchRange[],
   options: PatchOptions = {},
 ): Promise<Response> {
-  return sendPatch(url, ranges, options, PLATFORM)
+  return call(url, options, PLATFORM, createPatch(ranges, options))
 }
 
 /**
@@ -68,7 +68,7 @@ export async function status(
   url: string | URL,
   options: RequestOptions = {},
 ): Promise<ResourceStatus | null> {
-  return getStatus(url, options, PLATFORM)
+  return call(url, options, PLATFORM, getStatus)
 }
 
 /**
@@ -79,5 +79,5 @@ export async function status(
  * @throws ClientError
  */
 export async function remove(url: string | URL, options: RequestOptions = {}): Promise<boolean> {
-  return removeAt(url, options, PLATFORM)
+  return call(url, options, PLATFORM, removeResource)
 }

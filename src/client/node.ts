@@ -3,10 +3,10 @@ import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 
 import type { OpenSource } from './byte-source.ts'
-import { getStatus, removeAt } from './calls.ts'
+import { call } from './calls.ts'
 import type { RequestOptions, UploadOptions } from './options.ts'
-import { sendPatch, type PatchOptions, type PatchRange } from './patch.ts'
-import type { ResourceStatus } from './resource.ts'
+import { createPatch, type PatchOptions, type PatchRange } from './patch.ts'
+import { getStatus, removeResource, type ResourceStatus } from './resource.ts'
 import { openHandle, openPath } from './source-node.ts'
 import { sourceOpener, type Source } from './source.ts'
 import { nodeTransport, type Agent } from './transport-node.ts'
@@ -54,7 +54,7 @@ export async function patch(
   ranges: readonly PatchRange[],
   options: PatchOptions & NodeOptions = {},
 ): Promise<Response> {
-  return sendPatch(url, ranges, options, platform(options))
+  return call(url, options, platform(options), createPatch(ranges, options))
 }
 
 /**
@@ -67,7 +67,7 @@ export async function status(
   url: string | URL,
   options: RequestOptions & NodeOptions = {},
 ): Promise<ResourceStatus | null> {
-  return getStatus(url, options, platform(options))
+  return call(url, options, platform(options), getStatus)
 }
 
 /**
@@ -81,7 +81,7 @@ export async function remove(
   url: string | URL,
   options: RequestOptions & NodeOptions = {},
 ): Promise<boolean> {
-  return removeAt(url, options, platform(options))
+  return call(url, options, platform(options), removeResource)
 }
 
 function platform({ agent }: NodeOptions): Platform {

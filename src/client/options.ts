@@ -1,6 +1,6 @@
 /** What a caller can say, and the defaults. */
-import { systemClock, type Clock } from './clock.ts'
-import { MAX_ANSWER, type Credentials } from './transport.ts'
+import type { Clock } from './clock.ts'
+import type { Credentials } from './transport.ts'
 
 /** Fields of requests, or a function that is asked before each request: tokens expire. */
 export type HeaderSource =
@@ -134,33 +134,3 @@ export type UploadStatus =
   | { readonly state: 'done' }
   /** It is over: `done` is rejected. */
   | { readonly state: 'failed'; readonly error: unknown }
-
-/** Options with every default in place. */
-export type RequestSettings = Required<Omit<RequestOptions, 'signal'>>
-
-/**
- * Puts the defaults in place.
- *
- * @throws TypeError naming the number that is none.
- */
-export function resolveOptions({
-  headers = {},
-  credentials = 'same-origin',
-  retries = 20,
-  minDelay = 500,
-  maxDelay = 30_000,
-  stallTimeout = 30_000,
-  answerTimeout = 300_000,
-  compareSize = 64 * 1024,
-  clock = systemClock,
-  random = Math.random,
-  segmentSize = 0,
-}: UploadOptions): RequestSettings {
-  const numbers = { retries, minDelay, maxDelay, stallTimeout, answerTimeout, compareSize }
-  for (const [name, value] of Object.entries({ ...numbers, segmentSize })) {
-    if (!(value >= 0)) throw new TypeError(`${name} must not be ${value}`)
-  }
-  // An answer of both ends must fit into what is kept of one.
-  const limits = { compareSize: Math.min(compareSize, MAX_ANSWER / 2) }
-  return { ...numbers, ...limits, headers, credentials, clock, random }
-}

@@ -1,13 +1,12 @@
 /** Writes ranges into a resource that exists, all of them or none. */
 import { blobOf } from './byte-source.ts'
-import { retrying } from './calls.ts'
 import { responseError } from './error.ts'
-import { connect, exchange, type Connection } from './exchange.ts'
+import { exchange, type Connection } from './exchange.ts'
 import { contentRange, encodeHeader } from './message.ts'
 import type { Progress, RequestOptions } from './options.ts'
 import { createProgressMeter } from './progress.ts'
 import { hasSameEnds, find } from './resource.ts'
-import { contentSize, type Piece, type Platform } from './transport.ts'
+import { contentSize } from './transport.ts'
 
 /** Bytes and where they go. */
 export interface PatchRange {
@@ -49,68 +48,58 @@ interface Part {
 }
 
 /**
- * Sends a patch, again if need be. When an answer was lost, the ranges are compared with what is
- * there: had the patch been applied, it is not applied again.
+ * Makes what sends a patch, as often as need be. When an answer was lost, the ranges are compared with
+ * what is there: had the patch been applied, it is not applied again.
  *
- * @throws TypeError for a wrong URL or option, and for no ranges without `length`.
- * @throws ClientError
+ * @throws TypeError for no ranges without `length`.
  */
-export async function sendPatch(
-  url: string | URL,
+export function createPatch(
   ranges: readonly PatchRange[],
   options: PatchOptions,
-  platform: Platform,
-): Promise<Response> {
-  const connection = connect(url, options, platform)
-  const { ifMatch = '*', onProgress } = options
+): (connection: Connection) => Promise<Response> {
+  const { ifMatch = '*', length, onProgress } = options
+  if (ranges.length === 0 && length === undefined) {
+    throw new TypeError('no ranges')
+  }
   const parts = ranges.map(({ start, data }) => ({
     start,
     data: data instanceof Blob ? data : blobOf(data),
   }))
   const { type, body } = encode(parts, options)
-  const meter = createProgressMeter(connection.clock, { size: contentSize(body) }, onProgress)
   const headers = { 'Content-Type': type, 'If-Match': ifMatch, Prefer: 'transaction=atomic' }
-  let isAnswered = true
+  let isLost = false
 
-  return retrying(connection, async () => {
-    const isRepeated = !isAnswered
-    isAnswered = false
+  return async (connection) => {
+    const mayBeApplied = isLost
+    isLost = true
+    const meter = createProgressMeter(connection.clock, { size: contentSize(body) }, onProgress)
     meter.start(0)
     const message = { method: 'PATCH', headers, body, onProgress: meter.move }
     const response = await exchange(connection, message)
-    isAnswered = true
+    isLost = false
     if (response.ok) return response
-    const mayBeApplied = response.status === 412 && isRepeated
-    const applied = mayBeApplied ? await findApplied(connection, parts, options) : null
+    const isRefused = response.status === 412 && mayBeApplied
+    const applied = isRefused ? await findApplied(connection, parts, options) : null
     return applied ?? Promise.reject(await responseError('PATCH', response))
-  })
+  }
 }
 
 function encode(
-  parts: readonly Part[],
+  ranges: readonly Part[],
   { length, contentType }: PatchOptions,
-): { readonly type: string; readonly body: readonly Piece[] } {
-  const header = ({ start, data }: Part): Blob =>
-    encodeHeader({
-      'Content-Range': contentRange(start, data.size, length ?? null),
-      'Content-Type': contentType,
-    })
-  const [part, ...more] = parts
-  if (part === undefined && length === undefined) {
-    throw new TypeError('a patch needs a range, or a length')
-  }
-  if (more.length === 0) {
-    const only = part ?? { start: 0, data: new Blob([]) }
-    return { type: 'message/byteranges', body: [header(only), only.data] }
-  }
+): { readonly type: string; readonly body: readonly Blob[] } {
   // Not crypto.randomUUID, which pages without TLS lack.
-  const boundary = crypto.getRandomValues(new Uint32Array(4)).join('-')
-  const delimiter = new Blob([`\r\n--${boundary}\r\n`])
-  const body = parts.flatMap((each) => [delimiter, header(each), each.data])
-  return {
-    type: `multipart/byteranges; boundary=${boundary}`,
-    body: [...body, new Blob([`\r\n--${boundary}--\r\n`])],
-  }
+  const boundary = crypto.getRandomValues(new Uint8Array(16)).join('')
+  const delimiter = `\r\n--${boundary}`
+  const parts = ranges.length > 0 ? ranges : [{ start: 0, data: new Blob([]) }]
+  const body = parts.flatMap(({ start, data }) => {
+    const range = { 'Content-Range': contentRange(start, data.size, length ?? null) }
+    const header = encodeHeader({ ...range, 'Content-Type': contentType })
+    return [new Blob([delimiter, '\r\n']), header, data]
+  })
+  if (parts.length === 1) return { type: 'message/byteranges', body: body.slice(1) }
+  body.push(new Blob([delimiter, '--\r\n']))
+  return { type: `multipart/byteranges; boundary=${boundary}`, body }
 }
 
 /** The state of the resource if both ends of every range are as the patch would have made them. */
@@ -122,11 +111,7 @@ async function findApplied(
   const found = await find(connection)
   if (found === null || (length ?? found.length) !== found.length) return null
   for (const { start, data } of parts) {
-    const source = {
-      slice: async (from: number, to: number) => data.slice(from - start, to - start),
-    }
-    const end = start + data.size
-    if (!(await hasSameEnds(connection, found.etag, source, start, end))) return null
+    if (!(await hasSameEnds(connection, found.etag, data, data.size, start))) return null
   }
   return found.response
 }

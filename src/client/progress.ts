@@ -29,7 +29,8 @@ export function createProgressMeter(
   let rate: number | null = null
 
   function start(sent: number): void {
-    mark(sent)
+    markedAt = clock.now()
+    marked = sent
     report(sent)
   }
 
@@ -38,15 +39,11 @@ export function createProgressMeter(
     if (elapsed >= RATE_INTERVAL) {
       const current = ((sent - marked) / elapsed) * 1000
       const weight = Math.exp(-elapsed / RATE_MEMORY)
-      rate = rate === null ? current : rate * weight + current * (1 - weight)
-      mark(sent)
+      rate = (rate ?? current) * weight + current * (1 - weight)
+      markedAt += elapsed
+      marked = sent
     }
     if (sent === measured.size || clock.now() - reportedAt >= REPORT_INTERVAL) report(sent)
-  }
-
-  function mark(sent: number): void {
-    markedAt = clock.now()
-    marked = sent
   }
 
   function report(sent: number): void {

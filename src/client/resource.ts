@@ -1,8 +1,9 @@
 /** What is at a URL: asking for it, comparing it with a source, removing it. */
 import { readRange, type ByteSource } from './byte-source.ts'
 import { abortable } from './clock.ts'
-import { ClientError, isTransient, responseError } from './error.ts'
+import { ClientError, responseError } from './error.ts'
 import { exchange, type Connection } from './exchange.ts'
+import { MAX_ANSWER } from './transport.ts'
 
 /** What a server tells of a resource. */
 export interface ResourceStatus {
@@ -33,39 +34,47 @@ export interface Found extends ResourceStatus {
  */
 export async function find(connection: Connection): Promise<Found | null> {
   const response = await exchange(connection, { method: 'HEAD' })
-  if (isMissing(response)) return null
-  if (!response.ok) throw await responseError('HEAD', response)
-  const { status, headers } = response
+  const { status, ok, headers } = response
+  if (MISSING.includes(status)) return null
+  if (!ok) throw await responseError('HEAD', response)
   // Of the revisions of the draft some answer 200 while a resource is incomplete: its range tells.
-  const range = /^bytes (?:0-([0-9]+)|\*)\/([0-9]+|\*)$/.exec(headers.get('content-range') ?? '')
+  const range = /^bytes (?:0-(\d+)|\*)\/(.+)$/.exec(headers.get('Content-Range') ?? '')
   const [, last = -1, total] = range ?? []
-  const told = headers.get('content-length') ?? (range && Number(last) + 1)
+  const told = headers.get('Content-Length') ?? (range && Number(last) + 1)
   if (told === null) {
-    throw new ClientError('ERR_RESPONSE', 'HEAD was answered with no Content-Length')
+    throw new ClientError('ERR_RESPONSE', 'HEAD told no length')
   }
   const size = Number(told)
   const complete = status === 200 && range === null
-  const length = complete ? size : Number(total)
   return {
     size,
     complete,
-    // `*`, or nothing.
-    length: Number.isNaN(length) ? null : length,
-    etag: strongTag(response),
-    type: headers.get('content-type'),
+    // `*`, or nothing. What has no byte to wait for is complete.
+    length: complete ? size : Number(total) || null,
+    etag: strongTag(headers),
+    type: headers.get('Content-Type'),
     response,
   }
 }
 
-/** Whether an answer says that nothing is there. */
-export function isMissing({ status }: Response): boolean {
-  return status === 404 || status === 410
+/**
+ * Asks what is there, without the answer that told it.
+ *
+ * @throws ClientError
+ */
+export async function getStatus(connection: Connection): Promise<ResourceStatus | null> {
+  const found = await find(connection)
+  if (found === null) return null
+  const { response: _response, ...status } = found
+  return status
 }
 
+/** Statuses that say that nothing is there. */
+export const MISSING: readonly number[] = [404, 410]
+
 /** The entity tag that `If-Match` can match: a weak one never does (RFC 9110 §13.1.1). */
-export function strongTag({ headers }: Response): string | null {
-  const etag = headers.get('etag')
-  return etag?.startsWith('"') === true ? etag : null
+export function strongTag(headers: Headers): string | null {
+  return /^".*/.exec(headers.get('ETag') ?? '')?.[0] ?? null
 }
 
 /**
@@ -81,7 +90,7 @@ export async function isSame(
 ): Promise<boolean | null> {
   const whole = source.size ?? length ?? size
   if (size > whole || (length ?? whole) !== whole) return false
-  const isAlike = await hasSameEnds(connection, etag, source, 0, size)
+  const isAlike = await hasSameEnds(connection, etag, source, size)
   if (isAlike !== true || !complete) return isAlike
   // This tells whether a stream ends here.
   await source.slice(size, size)
@@ -89,8 +98,9 @@ export async function isSame(
 }
 
 /**
- * Compares the first and last bytes of a range, or all of it if it is short; null if the server does
- * not let them be compared.
+ * Compares the first and last bytes of a source of `length` bytes, or all of it if it is short, with
+ * what is there from `offset`; null if the server does not let them be compared. What is compared is
+ * held in memory.
  *
  * @throws ClientError
  */
@@ -98,48 +108,41 @@ export async function hasSameEnds(
   connection: Connection,
   etag: string | null,
   source: Pick<ByteSource, 'slice'>,
-  start: number,
-  end: number,
+  length: number,
+  offset: number = 0,
 ): Promise<boolean | null> {
-  const { compareSize } = connection
-  if (end === start || compareSize === 0) return true
-  const isShort = end - start <= 2 * compareSize
-  const first = isShort ? end : start + compareSize
-  const isAlike = await hasSameRange(connection, etag, source, start, first)
-  if (isShort || isAlike !== true) return isAlike
-  return hasSameRange(connection, etag, source, end - compareSize, end)
-}
+  const { signal, compareSize = 64 * 1024 } = connection
+  // An answer must fit into what is kept of one.
+  const size = Math.min(compareSize, MAX_ANSWER / 2)
 
-/** Compares one range, which is held in memory. */
-async function hasSameRange(
-  connection: Connection,
-  etag: string | null,
-  source: Pick<ByteSource, 'slice'>,
-  start: number,
-  end: number,
-): Promise<boolean | null> {
-  const headers = { Range: `bytes=${start}-${end - 1}`, 'If-Match': etag }
-  const response = await exchange(connection, { method: 'GET', headers })
-  // 412: it changes while we look.
-  if (response.status === 412 || isTransient(response)) {
-    throw await responseError('GET', response, true)
+  async function compare(start: number, end: number): Promise<boolean | null> {
+    const headers = { Range: `bytes=${offset + start}-${offset + end - 1}`, 'If-Match': etag }
+    const response = await exchange(connection, { method: 'GET', headers })
+    if (response.status !== 206) {
+      // 412: it changes while we look.
+      const error = await responseError('GET', response, [412])
+      return error.transient ? Promise.reject(error) : null
+    }
+    const there = new Uint8Array(await response.arrayBuffer())
+    const here = await abortable(readRange(source, start, end), signal)
+    return there.join() === here.join()
   }
-  if (response.status !== 206) return null
-  const there = new Uint8Array(await response.arrayBuffer())
-  const here = await abortable(readRange(source, start, end), connection.signal)
-  return there.join() === here.join()
+
+  if (length === 0 || size === 0) return true
+  if (length <= 2 * size) return compare(0, length)
+  return (await compare(0, size)) && compare(length - size, length)
 }
 
 /**
- * Removes the version that was seen; false if there is none any more.
+ * Removes the version that was seen, if one was; false if there is none any more.
  *
  * @throws ClientError
  */
 export async function removeResource(
   connection: Connection,
-  etag: string | null,
+  etag: string | null = null,
 ): Promise<boolean> {
   const response = await exchange(connection, { method: 'DELETE', headers: { 'If-Match': etag } })
-  if (response.ok || isMissing(response)) return response.ok
-  throw await responseError('DELETE', response, response.status === 412 || isTransient(response))
+  if (response.ok || MISSING.includes(response.status)) return response.ok
+  throw await responseError('DELETE', response, [412])
 }

@@ -1,11 +1,11 @@
 /** When to try again, and when to give up. */
-import { until } from './clock.ts'
+import { listen, until } from './clock.ts'
 import { ClientError } from './error.ts'
-import type { RequestSettings } from './options.ts'
+import type { Connection } from './exchange.ts'
 
 declare const navigator: { readonly onLine?: boolean } | undefined
-declare function addEventListener(type: 'online', listener: () => void): void
-declare function removeEventListener(type: 'online', listener: () => void): void
+/** What a browser tells that it is online again. */
+declare const self: EventTarget
 
 /** Waits between tries, and counts failures in a row. */
 export interface Retry {
@@ -22,19 +22,19 @@ export interface Retry {
   ) => Promise<void>
 }
 
+/** What counts of the options of a call. */
+type RetryOptions = Pick<Connection, 'retries' | 'minDelay' | 'maxDelay' | 'random' | 'clock'>
+
 /** Begins to count. */
-export function createRetry(settings: RequestSettings): Retry {
-  const { retries, minDelay, maxDelay, random, clock } = settings
+export function createRetry({
+  retries = 20,
+  minDelay = 500,
+  maxDelay = 30_000,
+  random = Math.random,
+  clock,
+}: RetryOptions): Retry {
   let failures = 0
   let best = 0
-
-  function delayAfter(error: ClientError): number {
-    if (!error.transient || failures >= retries) throw error
-    const bound = Math.min(maxDelay, minDelay * 2 ** failures)
-    failures += 1
-    // Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-    return Math.max(random() * bound, retryAfter(error.headers, clock.now()))
-  }
 
   return {
     reached: (position) => {
@@ -43,18 +43,18 @@ export function createRetry(settings: RequestSettings): Retry {
       failures = 0
     },
     wait: async (error, signal, onWait) => {
-      if (!(error instanceof ClientError)) throw error
-      const delay = delayAfter(error)
+      if (!(error instanceof ClientError && error.transient) || failures >= retries) throw error
+      // Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+      const jitter = random() * Math.min(maxDelay, minDelay * 2 ** failures)
+      failures += 1
       if (!isOffline()) {
+        const delay = Math.max(jitter, retryAfter(error.headers, clock.now()))
         onWait?.(delay, error)
         await until(signal, (wake) => clock.after(delay, wake))
       }
       if (!isOffline()) return
       onWait?.(null, error)
-      await until(signal, (wake) => {
-        addEventListener('online', wake)
-        return () => removeEventListener('online', wake)
-      })
+      await until(signal, (wake) => listen(self, 'online', wake))
     },
   }
 }
@@ -66,7 +66,6 @@ function isOffline(): boolean {
 
 /** `Retry-After` (RFC 9110 §10.2.3) in milliseconds; 0 if there is none. */
 function retryAfter(headers: Headers | null, now: number): number {
-  const value = headers?.get('retry-after') ?? ''
-  const delay = Number(value) * 1000 || Date.parse(value) - now
-  return delay > 0 ? delay : 0
+  const value = headers?.get('Retry-After') ?? ''
+  return Number(value) * 1000 || Date.parse(value) - now || 0
 }

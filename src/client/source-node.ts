@@ -36,7 +36,6 @@ export async function openHandle(
 
   return {
     size: stats.size,
-    type: '',
     once: false,
     slice: async (start, end) => {
       await checkUnchanged()

@@ -1,5 +1,5 @@
 /** Where the bytes come from: what can be read again, and what can be read only once. */
-import { blobOf, readPiece, type ByteSource, type OpenSource } from './byte-source.ts'
+import { blobOf, type OpenSource } from './byte-source.ts'
 import { openStream } from './source-stream.ts'
 
 /**
@@ -15,23 +15,9 @@ export type Source = Blob | Uint8Array | ReadableStream<Uint8Array> | AsyncItera
  */
 export function sourceOpener(source: Source): OpenSource {
   const blob = source instanceof Uint8Array ? blobOf(source) : source
-  if (blob instanceof Blob) return () => blobSource(blob)
-  if (typeof source === 'object' && ('getReader' in source || Symbol.asyncIterator in source)) {
+  if (blob instanceof Blob) return () => blob
+  if (source instanceof Object && ('getReader' in source || Symbol.asyncIterator in source)) {
     return (tap) => openStream(source, tap)
   }
-  throw new TypeError('the source must be a Blob, bytes or a stream')
-}
-
-function blobSource(blob: Blob): ByteSource {
-  return {
-    size: blob.size,
-    type: blob.type,
-    once: false,
-    slice: async (start, end) => {
-      // A file that was moved or has changed would make a request fail like a broken network does.
-      await readPiece(blob.slice(start, Math.min(end, start + 1)))
-      return blob.slice(start, end)
-    },
-    close: async () => undefined,
-  }
+  throw new TypeError('not a source')
 }

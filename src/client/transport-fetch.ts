@@ -2,20 +2,23 @@
  * Requests with `fetch`. Content streams, so that progress and backpressure are real, except in
  * service workers: there browsers stream over HTTP/2 only, and the content goes as one Blob.
  */
-import { sourceError } from './byte-source.ts'
+import { readPiece } from './byte-source.ts'
 import { MAX_ANSWER, toResponse } from './transport.ts'
 import type { Piece, Transport, TransportRequest } from './transport.ts'
 
-interface Content {
-  readonly body: Blob | ReadableStream<Uint8Array> | null
-  readonly duplex?: 'half'
-}
+/** Of the platforms that have no `XMLHttpRequest`, service workers alone have an address. */
+declare const location: object | undefined
 
 /** Sends a request with the platform's `fetch`. */
 export const fetchTransport: Transport = async (request) => {
   const { url, onMove } = request
-  // An old answer from a cache would be taken for what is there now.
-  const init = { ...request, cache: 'no-store' as const, ...content(request) }
+  const init = {
+    ...request,
+    // An old answer from a cache would be taken for what is there now.
+    cache: 'no-store' as const,
+    duplex: 'half' as const,
+    body: await content(request),
+  }
   const response = await fetch(url, init)
   onMove()
   // What is longer than any answer of use is not read to its end.
@@ -23,15 +26,16 @@ export const fetchTransport: Transport = async (request) => {
   return toResponse(response.status, response.headers, await new Response(stream).blob())
 }
 
-function content({ body, onMove }: TransportRequest): Content {
-  if (body.length === 0) return { body: null }
-  const blob = toBlob(body)
-  if ('ServiceWorkerGlobalScope' in globalThis) {
-    // Nobody tells how far it is: the time of the server begins at once.
-    onMove(blob.size)
-    return { body: blob }
-  }
-  return { body: counted(blob.stream(), onMove, Infinity), duplex: 'half' }
+async function content({
+  body,
+  onMove,
+}: TransportRequest): Promise<Blob | ReadableStream<Uint8Array> | null> {
+  if (body.length === 0) return null
+  const blob = await toBlob(body)
+  if (typeof location === 'undefined') return counted(blob.stream(), onMove, Infinity)
+  // Nobody tells how far it is: the time of the server begins at once.
+  onMove(blob.size)
+  return blob
 }
 
 /** The stream, up to the chunk that exceeds `limit`; `note` is told of bytes when they have left. */
@@ -54,12 +58,10 @@ function counted(
   return stream.pipeThrough(counter)
 }
 
-/** Puts pieces together without reading them. */
-export function toBlob(pieces: readonly Piece[]): Blob {
-  return new Blob(
-    pieces.map((piece) => {
-      if (piece instanceof Blob) return piece
-      throw sourceError('no Blob')
-    }),
-  )
+/** Puts pieces together, which in browsers are Blobs. */
+export async function toBlob(pieces: readonly Piece[]): Promise<Blob> {
+  const blob = new Blob(pieces.filter((piece) => piece instanceof Blob))
+  // A file that was moved or has changed would make a request fail like a broken network does.
+  await readPiece(blob.slice(-1))
+  return blob
 }

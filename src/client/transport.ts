@@ -61,6 +61,6 @@ export function contentSize(body: readonly Piece[]): number {
 }
 
 /** Makes the answer from what has arrived; some statuses can't have content. */
-export function toResponse(status: number, headers: Headers, content: Blob): Response {
-  return new Response(content.size > 0 ? content : null, { status, headers })
+export function toResponse(status: number, headers: Headers, content: Blob | null): Response {
+  return new Response(content?.size ? content : null, { status, headers })
 }

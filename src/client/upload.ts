@@ -1,12 +1,10 @@
 /** An upload that goes on until it is done: around failures, pauses and other writers. */
-import { until } from './clock.ts'
-import { createSourceDigest } from './digest.ts'
-import { connect, type Connection } from './exchange.ts'
-import type { UploadOptions, UploadStatus } from './options.ts'
-import { createProgressMeter } from './progress.ts'
-import { createRetry } from './retry.ts'
 import type { OpenSource } from './byte-source.ts'
-import { Transfer } from './transfer.ts'
+import { listen, until } from './clock.ts'
+import { connect } from './exchange.ts'
+import type { UploadOptions, UploadStatus } from './options.ts'
+import { createRetry } from './retry.ts'
+import { createTransfer, type Transfer } from './transfer.ts'
 import type { Platform } from './transport.ts'
 
 /** A running upload. */
@@ -37,101 +35,89 @@ export function startUpload(
   options: UploadOptions,
   platform: Platform,
 ): Upload {
-  return new RunningUpload(connect(url, options, platform), open, options)
-}
-
-class RunningUpload implements Upload {
-  readonly done: Promise<Response>
-  status: UploadStatus = { state: 'checking' }
-  readonly #connection: Connection
-  readonly #options: UploadOptions
-  #isPaused = false
+  const connection = connect(url, options, platform)
+  const { signal } = connection
+  const retry = createRetry(connection)
+  let status: UploadStatus = { state: 'checking' }
+  let isPaused = false
   /** Ends what is under way: a request, or a wait. */
-  #activity = new AbortController()
-  #wake = (): void => undefined
+  let activity = new AbortController()
+  let wake = (): void => undefined
+  const stop = (): void => activity.abort()
 
-  constructor(connection: Connection, open: OpenSource, options: UploadOptions) {
-    this.#connection = connection
-    this.#options = options
-    this.done = this.#run(open)
+  function setStatus(next: UploadStatus): void {
+    status = next
+    queueMicrotask(() => options.onState?.(next))
   }
 
-  pause(): void {
-    this.#isPaused = true
-    this.#activity.abort()
-  }
-
-  resume(): void {
-    this.#isPaused = false
-    // A wait is cut short; a request is not disturbed.
-    if (this.status.state === 'waiting') this.#activity.abort()
-    this.#wake()
-  }
-
-  async #run(open: OpenSource): Promise<Response> {
-    const { signal } = this.#connection
-    const stop = (): void => this.#activity.abort()
-    signal.addEventListener('abort', stop)
+  async function run(): Promise<Response> {
+    const release = listen(signal, 'abort', stop)
     try {
       signal.throwIfAborted()
-      const response = await this.#read(open)
-      this.#setStatus({ state: 'done' })
+      const response = await read()
+      setStatus({ state: 'done' })
       return response
     } catch (error) {
-      this.#setStatus({ state: 'failed', error })
+      setStatus({ state: 'failed', error })
       throw error
     } finally {
-      signal.removeEventListener('abort', stop)
+      release()
     }
   }
 
-  async #read(open: OpenSource): Promise<Response> {
-    const { clock, createHash } = this.#connection
-    const options = this.#options
-    const digest = options.reprDigest === true ? createSourceDigest(createHash()) : null
-    const source = await open((bytes) => digest?.tap(bytes))
-    const meter = createProgressMeter(clock, source, options.onProgress)
+  async function read(): Promise<Response> {
+    const hash = options.reprDigest ? platform.createHash() : null
+    const source = await open((bytes) => hash?.update(bytes))
     try {
-      return await this.#transfer(new Transfer(source, options, digest, meter))
+      return await finish(createTransfer(connection, source, options, hash, retry))
     } finally {
-      await source.close()
+      await source.close?.()
     }
   }
 
-  async #transfer(transfer: Transfer): Promise<Response> {
-    const retry = createRetry(this.#connection)
+  async function finish(transfer: Transfer): Promise<Response> {
     const onWait = (delay: number | null, error: Error): void =>
-      this.#setStatus({ state: 'waiting', delay, error })
+      setStatus({ state: 'waiting', delay, error })
     for (;;) {
-      await this.#turn()
-      this.#setStatus({ state: transfer.isSending ? 'sending' : 'checking' })
-      const { signal } = this.#activity
+      await turn()
+      const state = transfer.isSending() ? 'sending' : 'checking'
+      if (state !== status.state) setStatus({ state })
+      const current = activity.signal
       try {
-        const response = await transfer.step({ ...this.#connection, signal })
+        const response = await transfer.step(current)
         if (response !== null) return response
-        retry.reached(transfer.received)
       } catch (error) {
-        if (signal.aborted) transfer.forget()
-        else await retry.wait(error, signal, onWait)
+        if (current.aborted) transfer.forget()
+        else await retry.wait(error, current, onWait)
       }
     }
   }
 
   /** Waits while paused, and makes what comes next stoppable. */
-  async #turn(): Promise<void> {
-    const { signal } = this.#connection
-    while (this.#isPaused && !signal.aborted) {
-      this.#setStatus({ state: 'paused' })
-      await until(signal, (wake) => void (this.#wake = wake))
+  async function turn(): Promise<void> {
+    if (isPaused && !signal.aborted) {
+      setStatus({ state: 'paused' })
+      await until(signal, (resume) => void (wake = resume))
+      return turn()
     }
     signal.throwIfAborted()
-    if (this.#activity.signal.aborted) this.#activity = new AbortController()
+    if (activity.signal.aborted) activity = new AbortController()
   }
 
-  #setStatus(status: UploadStatus): void {
-    const { onState } = this.#options
-    const isNew = status.state !== this.status.state || status.state === 'waiting'
-    this.status = status
-    if (isNew) queueMicrotask(() => onState?.(status))
+  return {
+    done: run(),
+    get status() {
+      return status
+    },
+    pause: () => {
+      isPaused = true
+      stop()
+    },
+    resume: () => {
+      isPaused = false
+      // A wait is cut short; a request is not disturbed.
+      if (status.state === 'waiting') stop()
+      wake()
+    },
   }
 }

@@ -182,22 +182,17 @@ describe('a failed request', () => {
 
 describe('a device that is offline', () => {
   const bench = useBench()
-  const listeners = new Set<() => void>()
+  const self = new EventTarget()
 
   afterEach(() => vi.unstubAllGlobals())
 
   function goOffline() {
     const navigator = { onLine: false }
     vi.stubGlobal('navigator', navigator)
-    vi.stubGlobal('addEventListener', (_type: string, listener: () => void) =>
-      listeners.add(listener),
-    )
-    vi.stubGlobal('removeEventListener', (_type: string, listener: () => void) =>
-      listeners.delete(listener),
-    )
+    vi.stubGlobal('self', self)
     return () => {
       navigator.onLine = true
-      for (const listener of listeners) listener()
+      self.dispatchEvent(new Event('online'))
     }
   }
 
@@ -217,7 +212,7 @@ describe('a device that is offline', () => {
 
     expect(delays).toEqual([null])
     expect(bench.clock.waits).toEqual([])
-    expect(listeners.size).toBe(0)
+    expect(getEventListeners(self, 'online')).toEqual([])
   })
 })
 

@@ -39,7 +39,8 @@ describe.each(CLIENTS)('a stream as source over %s', (_name, { upload }) => {
     const text = Readable.from(['text']) as AsyncIterable<never>
 
     await expect(upload(bench.url, text).done).rejects.toMatchObject({
-      message: 'the stream must give bytes',
+      message: 'the source can not be read',
+      cause: 'text',
     })
   })
 
@@ -130,15 +131,12 @@ describe('a source that fails under way', () => {
     close: async () => undefined,
   }
 
-  test.each([
-    ['is not taken for a network that fails', nodeTransport(), 'no disk'],
-    ['must be a Blob for fetch', fetchTransport, 'no Blob'],
-  ])('%s', async (_what, transport, message) => {
-    const platform = { transport, createHash: createSha256 }
+  test('is not taken for a network that fails', async () => {
+    const platform = { transport: nodeTransport(), createHash: createSha256 }
 
     const { done } = startUpload(bench.url, () => source, bench.options, platform)
 
-    await expect(done).rejects.toMatchObject({ code: 'ERR_SOURCE', message })
+    await expect(done).rejects.toMatchObject({ code: 'ERR_SOURCE', message: 'no disk' })
     expect(bench.clock.waits).toEqual([])
   })
 })
@@ -149,7 +147,7 @@ describe('fetch', () => {
   afterEach(() => vi.unstubAllGlobals())
 
   test('sends a Blob as it is in a service worker', async () => {
-    vi.stubGlobal('ServiceWorkerGlobalScope', Object)
+    vi.stubGlobal('location', { href: 'https://example.com/worker.js' })
     const [, { upload }] = CLIENTS[1]
 
     await upload(bench.url, FILE, bench.options).done

@@ -1,3 +1,8 @@
+import { openAsBlob } from 'node:fs'
+import { rm, truncate, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 
 import { createSha256 } from '../../src/client/sha256.ts'
@@ -74,18 +79,13 @@ describe('upload over XMLHttpRequest', () => {
   })
 
   test('reports a file that has gone', async () => {
-    class Gone extends Blob {
-      override slice(): Blob {
-        return Object.assign(new Blob([]), {
-          arrayBuffer: async () => Promise.reject(new Error('NotReadableError')),
-        })
-      }
-    }
+    const path = join(tmpdir(), `partial-upload-${process.pid}-gone`)
+    await writeFile(path, FILE)
+    const file = await openAsBlob(path)
+    await truncate(path, 10)
 
-    await expect(upload(new Gone([FILE])).done).rejects.toMatchObject({
-      code: 'ERR_SOURCE',
-      transient: false,
-    })
+    await expect(upload(file).done).rejects.toMatchObject({ code: 'ERR_SOURCE', transient: false })
+    await rm(path)
   })
 
   test('hashes beside the transfer', async () => {

@@ -29,14 +29,17 @@ export type Agent = http.Agent | https.Agent
 /** Makes a transport over the agent; without one, over Node's own, which keeps connections. */
 export function nodeTransport(agent?: Agent): Transport {
   let leastExpectSize = EXPECT_SIZE
+  const stopAsking = (): void => {
+    leastExpectSize = Infinity
+  }
 
   const sendOnce: Transport = async (request) => {
     const expects = contentSize(request.body) >= leastExpectSize
-    const response = await send(request, requestOptions(request, agent, expects))
+    const response = await send(request, requestOptions(request, agent, expects), stopAsking)
     if (response.status !== 417) return response
     // Something on the way does not know the expectation (RFC 9110 §15.5.18).
-    leastExpectSize = Infinity
-    return send(request, requestOptions(request, agent, false))
+    stopAsking()
+    return send(request, requestOptions(request, agent, false), stopAsking)
   }
 
   return async (request) => {
@@ -68,7 +71,12 @@ function redirected(
   return { ...request, url: url.href, headers: fields }
 }
 
-function send(request: TransportRequest, options: https.RequestOptions): Promise<Response> {
+/** Sends one request; `onSilence` is called if a server that was asked first does not say a word. */
+function send(
+  request: TransportRequest,
+  options: https.RequestOptions,
+  onSilence: () => void,
+): Promise<Response> {
   const { url, signal } = request
   const req = url.startsWith('https:') ? https.request(url, options) : http.request(url, options)
   const abort = (): void => {
@@ -84,7 +92,7 @@ function send(request: TransportRequest, options: https.RequestOptions): Promise
       readAnswer(answer, request).then(resolve, reject)
     })
     if (signal.aborted) abort()
-    else sendContent(req, request).catch(reject)
+    else sendContent(req, request, onSilence).catch(reject)
   }).finally(() => {
     signal.removeEventListener('abort', abort)
     // After an early answer nobody wants the rest of the content.
@@ -108,10 +116,14 @@ function requestOptions(
   }
 }
 
-async function sendContent(req: http.ClientRequest, request: TransportRequest): Promise<void> {
+async function sendContent(
+  req: http.ClientRequest,
+  request: TransportRequest,
+  onSilence: () => void,
+): Promise<void> {
   const { body, onMove } = request
   const writer = new ContentWriter(req)
-  if (req.hasHeader('expect')) await untilContinue(req)
+  if (req.hasHeader('expect')) await untilContinue(req, onSilence)
   let sent = 0
   for (const piece of body) {
     for await (const chunk of piece.stream()) {
@@ -127,7 +139,7 @@ async function sendContent(req: http.ClientRequest, request: TransportRequest): 
 }
 
 /** Resolves when the server wants the content, or leaves it open; with an answer, when all is over. */
-function untilContinue(req: http.ClientRequest): Promise<void> {
+function untilContinue(req: http.ClientRequest, onSilence: () => void): Promise<void> {
   return new Promise((resolve) => {
     let timer: NodeJS.Timeout | undefined
     const settle = (): void => {
@@ -135,7 +147,10 @@ function untilContinue(req: http.ClientRequest): Promise<void> {
       resolve()
     }
     const startTimer = (): void => {
-      timer = setTimeout(settle, EXPECT_TIMEOUT)
+      timer = setTimeout(() => {
+        onSilence()
+        settle()
+      }, EXPECT_TIMEOUT)
     }
     req.once('continue', settle).once('response', settle).once('close', settle)
     // The time to connect is not the server's.

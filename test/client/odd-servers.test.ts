@@ -191,24 +191,46 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
   })
 })
 
-test('a server that does not know the expectation gets the content at once', async () => {
+describe('a server that was asked before the content', () => {
   const [, { upload }] = CLIENTS[0]
-  const expectations: unknown[] = []
-  const server = http.createServer((req, res) => {
-    req.resume().on('end', () => res.writeHead(req.method === 'HEAD' ? 404 : 201).end())
-  })
-  server.on('checkContinue', (req: http.IncomingMessage, res: http.ServerResponse) => {
-    expectations.push(req.headers.expect)
-    res.writeHead(417).end()
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
+  let server = http.createServer()
 
-  const response = await upload(`http://127.0.0.1:${port}/`, FILE).done
+  afterEach(() => {
+    server.closeAllConnections()
+    server.close()
+  })
 
-  expect(response.status).toBe(201)
-  expect(expectations).toEqual(['100-continue'])
-  server.closeAllConnections()
-  server.close()
+  /** Has `answer` meet the expectation; returns the URL, and what each request with content expected. */
+  async function serve(answer: (req: http.IncomingMessage, res: http.ServerResponse) => void) {
+    const expectations: unknown[] = []
+    const note = ({ method, headers }: http.IncomingMessage) =>
+      method === 'HEAD' || expectations.push(headers.expect)
+    const finish = (req: http.IncomingMessage, res: http.ServerResponse) =>
+      req.resume().on('end', () => res.writeHead(req.method === 'HEAD' ? 404 : 201).end())
+    server = http.createServer(note).on('request', finish)
+    server.on('checkContinue', note).on('checkContinue', answer)
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    return { url: `http://127.0.0.1:${port}/`, expectations }
+  }
+
+  test('and does not know the expectation gets the content at once', async () => {
+    const { url, expectations } = await serve((_req, res) => res.writeHead(417).end())
+
+    const response = await upload(url, FILE).done
+
+    expect(response.status).toBe(201)
+    expect(expectations).toEqual(['100-continue', undefined])
+  })
+
+  test('and says nothing is asked once in an upload', async () => {
+    const { url, expectations } = await serve((req, res) => {
+      req.resume().on('end', () => res.writeHead(202).end())
+    })
+
+    await upload(url, pattern(210 * KiB), { segmentSize: 70 * KiB }).done
+
+    expect(expectations).toEqual(['100-continue', undefined, undefined])
+  })
 })

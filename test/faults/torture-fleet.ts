@@ -4,6 +4,9 @@ import { kill, startProcess } from './process.ts'
 import type { ServerProcess } from './process.ts'
 import type { TortureChildOptions } from './torture-child.ts'
 
+/** Beyond every timeout of a server, in milliseconds: on a busy machine an expiry may take long. */
+const LONGEST_WAIT = 120_000
+
 /** Servers, and the next one to take the place of one that was killed. */
 export class Fleet {
   readonly #options: TortureChildOptions
@@ -44,7 +47,8 @@ export class Fleet {
 
   /** Opens connections to all servers for so many clients. */
   connect(clients: number): Promise<readonly (readonly Connection[])[]> {
-    const openAll = () => Promise.all(this.#servers.map(({ port }) => Connection.open(port)))
+    const openAll = () =>
+      Promise.all(this.#servers.map(({ port }) => Connection.open(port, LONGEST_WAIT)))
     return Promise.all(Array.from({ length: clients }, openAll))
   }
 

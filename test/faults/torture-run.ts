@@ -112,7 +112,7 @@ class Run {
     }
   }
 
-  /** Starts the server anew; now and then that is killed while it cleans up. */
+  /** Starts the server anew; as long as that is missing, it is killed while it cleans up. */
   async #recover(victim: ServerProcess): Promise<void> {
     const survivor = this.#fleet.servers.find((server) => server !== victim)
     if (survivor !== undefined) await this.#check(survivor)
@@ -120,7 +120,7 @@ class Run {
     const planted = this.#files.plant(PLANTED)
     let server = await this.#fleet.replace(victim)
     const isMissing = this.score.row('sweep').middle < this.#kills
-    if (isMissing && this.#random(4) > 0) {
+    if (isMissing) {
       await this.#killInSweep(server, planted)
       server = await this.#fleet.replace(server)
     }

@@ -85,9 +85,11 @@ export class Connection {
   #received: Buffer = Buffer.alloc(0)
   #isClosed = false
   readonly #waiting = new Set<() => void>()
+  readonly #longestWait: number
 
-  private constructor(socket: Socket) {
+  private constructor(socket: Socket, longestWait: number) {
     this.socket = socket
+    this.#longestWait = longestWait
     socket.on('data', (bytes) => {
       this.#received = Buffer.concat([this.#received, bytes])
       this.#wake()
@@ -100,10 +102,11 @@ export class Connection {
     }
   }
 
-  static async open(port: number): Promise<Connection> {
+  /** Silence of the server beyond `longestWait` milliseconds is an error. */
+  static async open(port: number, longestWait = LONGEST_WAIT): Promise<Connection> {
     const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true })
     await once(socket, 'connect')
-    return new Connection(socket)
+    return new Connection(socket, longestWait)
   }
 
   /** False once the server has closed its side. */
@@ -140,7 +143,7 @@ export class Connection {
       if (answer !== null && answer.status >= 200) return answer
       if (answer !== null) this.interim.push(answer)
       else if (this.#isClosed) return null
-      else await this.#somethingHappens('an answer')
+      else await this.#somethingHappens(`an answer to ${method}`)
     }
   }
 
@@ -174,8 +177,8 @@ export class Connection {
 
   async #somethingHappens(what: string): Promise<void> {
     await new Promise<void>((resolve, reject) => {
-      const hung = new Error(`hung: ${what} did not come within ${LONGEST_WAIT} ms`)
-      const timer = setTimeout(() => reject(hung), LONGEST_WAIT)
+      const hung = new Error(`hung: ${what} did not come within ${this.#longestWait} ms`)
+      const timer = setTimeout(() => reject(hung), this.#longestWait)
       this.#waiting.add(() => {
         clearTimeout(timer)
         resolve()

@@ -1,6 +1,6 @@
 /** The server that is to fail: started as its own process, so that it can be killed and traced. */
 import { createServer } from 'node:http'
-import { setFlagsFromString } from 'node:v8'
+import { getHeapStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 
 import express from 'express'
@@ -21,10 +21,19 @@ const { directory, storage, middleware } = JSON.parse(process.argv[2] ?? '') as 
 setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void
 
+/** Bytes of the process; null where no handle is free to ask for them. */
+function rss(): number | null {
+  try {
+    return process.memoryUsage.rss()
+  } catch {
+    return null
+  }
+}
+
 const app = express()
 app.get('/memory', (_req, res) => {
   collect()
-  res.json(process.memoryUsage())
+  res.json({ heap: getHeapStatistics().used_heap_size, rss: rss() })
 })
 app.use('/files', partialUpload({ storage: fsStorage({ directory, ...storage }), ...middleware }))
 const onError: express.ErrorRequestHandler = (error: unknown, _req, res, next) => {

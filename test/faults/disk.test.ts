@@ -5,16 +5,7 @@ import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 
 import { MESSAGE, MULTIPART, json, message, multipart, request } from '../wire/client.ts'
-import {
-  FaultServer,
-  NO_MOUNT,
-  NO_PROC,
-  newDirectory,
-  newMount,
-  pattern,
-  remount,
-  title,
-} from './server.ts'
+import { FaultServer, NO_MOUNT, newDirectory, newMount, pattern, remount, title } from './server.ts'
 
 const MIB = 1024 * 1024
 
@@ -255,37 +246,3 @@ describe('in a directory that is replaced by an empty one', () => {
     expect((await get(server, '/files/part')).toString()).toBe('abcdefghi')
   })
 })
-
-it.skipIf(NO_PROC !== null)(
-  title('answers 500 without a free handle, and works on when there is one', NO_PROC),
-  async () => {
-    const directory = newDirectory()
-    const limit = 60
-    const server = await FaultServer.start({ directory, shell: `ulimit -n ${limit}` })
-    await server.send('PUT', '/files/old', [], 'old')
-    const handles = server.handles()
-    const idle = []
-
-    const statuses = new Set<number>()
-    for (let times = 0; times < 100; times += 1) {
-      while (server.handles() < limit) {
-        const connection = await server.connect()
-        idle.push(connection)
-        await connection.send('GET / HTTP/1.1\r\nHost: test\r\n\r\n').answer()
-      }
-      const answers = [
-        await server.send('PUT', '/files/old', [], 'new'),
-        await server.patch(`/files/part-${times}`, 'bytes 0-2/6', 'abc'),
-      ]
-      for (const { status } of answers) statuses.add(status)
-    }
-    for (const connection of idle) connection.socket.destroy()
-    await server.releasesTo(handles)
-
-    expect([...statuses]).toEqual([500])
-    expect((await get(server, '/files/old')).toString()).toBe('old')
-    expect(await server.state('/files/part-0')).toBe('∅')
-    expect((await server.patch('/files/part-0', 'bytes 0-2/6', 'abc')).status).toBe(202)
-    expect((await server.send('PUT', '/files/old', [], 'new')).status).toBe(204)
-  },
-)

@@ -8,10 +8,11 @@ import express, { type Express } from 'express'
 import { RefusedError, UploadError, partialUpload, prepareServer } from 'partial-upload'
 import { memoryStorage } from 'partial-upload/storage/memory'
 import supertest from 'supertest'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 
 import type { PartialUploadOptions } from '../src/options.ts'
 import type { StorageAdapter, Writer } from '../src/storage/adapter.ts'
+import { closedAfterEach } from './listening.ts'
 import { WatchedStorage, type Step } from './watched-storage.ts'
 import { CHUNKED, Connection, MESSAGE, chunk, field, message, request } from './wire/client.ts'
 
@@ -517,17 +518,7 @@ class SlowSink implements StorageAdapter {
   }
 }
 
-const servers: http.Server[] = []
-const connections: Connection[] = []
-
-afterEach(async () => {
-  for (const connection of connections.splice(0)) connection.socket.destroy()
-  for (const server of servers.splice(0)) {
-    server.closeAllConnections()
-    server.close()
-    await once(server, 'close')
-  }
-})
+const { servers, connections } = closedAfterEach()
 
 /** An app with the middleware at `/files` over a watched storage, and one resource in mind. */
 async function serve(

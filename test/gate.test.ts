@@ -7,24 +7,15 @@ import type { AddressInfo } from 'node:net'
 import { partialUpload, prepareServer } from 'partial-upload'
 import type { Middleware, PartialUploadOptions } from 'partial-upload'
 import { memoryStorage } from 'partial-upload/storage/memory'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 
+import { closedAfterEach } from './listening.ts'
 import { Connection, MESSAGE, field, json, message, request } from './wire/client.ts'
 import type { Answer } from './wire/client.ts'
 
 type Options = Partial<PartialUploadOptions<express.Request>>
 
-const servers: http.Server[] = []
-const connections: Connection[] = []
-
-afterEach(async () => {
-  for (const connection of connections.splice(0)) connection.socket.destroy()
-  for (const server of servers.splice(0)) {
-    server.closeAllConnections()
-    server.close()
-    await once(server, 'close')
-  }
-})
+const { servers, connections } = closedAfterEach()
 
 describe('uploads at the same time', () => {
   it('beyond maxUploads are refused, until one has ended', async () => {

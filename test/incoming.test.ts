@@ -7,20 +7,11 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
 import { ConnectionLostError } from '../src/http.ts'
 import { IncomingBody } from '../src/incoming.ts'
+import { closedAfterEach } from './listening.ts'
 import { CHUNKED, Connection, chunk, chunked, request } from './wire/client.ts'
 
-const servers: http.Server[] = []
-const connections: Connection[] = []
+const { servers, connections } = closedAfterEach()
 const MIB = 1024 * 1024
-
-afterEach(async () => {
-  for (const connection of connections.splice(0)) connection.socket.destroy()
-  for (const server of servers.splice(0)) {
-    server.closeAllConnections()
-    server.close()
-    await once(server, 'close')
-  }
-})
 
 describe('a body', () => {
   it('gives out all content, and leaves no listener', async () => {

@@ -6,23 +6,14 @@ import type { AddressInfo } from 'node:net'
 import express from 'express'
 import { partialUpload, prepareServer } from 'partial-upload'
 import { memoryStorage } from 'partial-upload/storage/memory'
-import { afterEach, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 
+import { closedAfterEach } from './listening.ts'
 import { CHUNKED, Connection, MESSAGE, chunk, chunked, message, request } from './wire/client.ts'
 
 const EXPECT = 'Expect: 100-continue'
 const JSON_TYPE = 'Content-Type: application/json'
-const servers: http.Server[] = []
-const connections: Connection[] = []
-
-afterEach(async () => {
-  for (const connection of connections.splice(0)) connection.socket.destroy()
-  for (const server of servers.splice(0)) {
-    server.closeAllConnections()
-    server.close()
-    await once(server, 'close')
-  }
-})
+const { servers, connections } = closedAfterEach()
 
 describe('prepareServer', () => {
   it('gives back the server', () => {

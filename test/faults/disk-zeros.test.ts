@@ -85,6 +85,13 @@ async function write(
   await writer.commit(state)
 }
 
+/** A finished resource of old data. */
+async function finishOld(storage: StorageAdapter): Promise<void> {
+  const writer = await storage.openWriter('a', PERSIST)
+  await writer.write(0, [OLD])
+  await writer.commit(FINISHED)
+}
+
 /** Old data in the resource's own file, and a cut to `size`. */
 async function cut(storage: StorageAdapter, size: number, state: ResourceState): Promise<void> {
   const writer = await storage.openWriter('a', ATOMIC)
@@ -172,9 +179,7 @@ const GROWTHS: readonly Growth[] = [
   {
     name: 'a finished resource that is replaced by less, opened again and written beyond its end',
     async grow(storage) {
-      const writer = await storage.openWriter('a', PERSIST)
-      await writer.write(0, [OLD])
-      await writer.commit(FINISHED)
+      await finishOld(storage)
       await write(storage, REPLACE, 0, 1000, FINISHED)
       const reopened = await storage.openWriter('a', ATOMIC)
       await reopened.commit(REOPENED)
@@ -185,9 +190,7 @@ const GROWTHS: readonly Growth[] = [
   {
     name: 'a resource that was removed and made again',
     async grow(storage) {
-      const writer = await storage.openWriter('a', PERSIST)
-      await writer.write(0, [OLD])
-      await writer.commit(FINISHED)
+      await finishOld(storage)
       await storage.remove('a')
       await write(storage, ATOMIC, END, SIZE, FINISHED)
     },

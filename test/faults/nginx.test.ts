@@ -8,6 +8,7 @@ import {
   Connection,
   MESSAGE,
   MULTIPART,
+  ask,
   chunk,
   field,
   message,
@@ -29,20 +30,6 @@ const ENDS: readonly (readonly [name: string, end: (connection: Connection) => v
   ['half-closed', (connection) => connection.socket.end()],
   ['reset', (connection) => connection.socket.resetAndDestroy()],
 ]
-
-/** One request on a connection of its own. */
-async function ask(
-  port: number,
-  method: string,
-  path: string,
-  fields: readonly string[] = [],
-  body: Bytes = '',
-): Promise<Answer> {
-  const connection = await Connection.open(port)
-  const answer = await connection.send(request(method, path, fields, body)).answer(method)
-  connection.socket.destroy()
-  return answer
-}
 
 async function download(port: number, path: string, headers = {}): Promise<Buffer> {
   const response = await fetch(`http://127.0.0.1:${port}${path}`, { headers })
@@ -72,11 +59,11 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx as the README shows it', 
       end(connection)
 
       await server.settled(path)
-      const get = await ask(nginx.port, 'GET', path)
+      const get = await ask(nginx, 'GET', path)
       expect([stateOf(get), get.body.equals(data)]).toEqual([`I(300000/${length})`, true])
       const rest = pattern(999_960).subarray(300_000)
       const range = `bytes 300000-999959/999960`
-      const done = await ask(nginx.port, 'PATCH', path, [MESSAGE], message(range, rest))
+      const done = await ask(nginx, 'PATCH', path, [MESSAGE], message(range, rest))
       expect(done.status).toBe(201)
     })
 
@@ -117,7 +104,7 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx as the README shows it', 
     const path = await server.given(given)
 
     const direct = await server.send(method, path, fields, body)
-    const answer = await ask(nginx.port, method, path, fields, body)
+    const answer = await ask(nginx, method, path, fields, body)
 
     expect(essence(answer)).toEqual(essence(direct))
   })
@@ -125,9 +112,9 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx as the README shows it', 
   it('passes on several ranges, which can be sent back', async () => {
     const path = await server.given('C(26)')
 
-    const answer = await ask(nginx.port, 'GET', path, ['Range: bytes=0-1,8-9'])
+    const answer = await ask(nginx, 'GET', path, ['Range: bytes=0-1,8-9'])
     const type = `Content-Type: ${field(answer, 'content-type')}`
-    const again = await ask(nginx.port, 'PATCH', path, [type], answer.body)
+    const again = await ask(nginx, 'PATCH', path, [type], answer.body)
 
     expect([answer.status, again.status, await server.state(path)]).toEqual([206, 204, 'C(26)'])
   })
@@ -216,8 +203,8 @@ describe.skipIf(NO_NGINX !== null)(title('an app behind nginx', NO_NGINX), () =>
   const nginx = useNginx(() => server.port, shown())
 
   it('knows the client by X-Forwarded-For and X-Forwarded-Proto', async () => {
-    await ask(nginx.port, 'HEAD', '/files/a', ['X-Forwarded-For: 203.0.113.9'])
-    await ask(nginx.port, 'HEAD', '/files/a')
+    await ask(nginx, 'HEAD', '/files/a', ['X-Forwarded-For: 203.0.113.9'])
+    await ask(nginx, 'HEAD', '/files/a')
 
     expect(seen).toEqual([
       ['203.0.113.9', 'http', 'test'],
@@ -280,7 +267,7 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx with short times', NO_NGI
   it('a hook that takes too long costs the answer, not the file', async () => {
     const path = server.path()
 
-    const answer = await ask(nginx.port, 'PUT', path, ['Content-Type: x/slow'], 'abcd')
+    const answer = await ask(nginx, 'PUT', path, ['Content-Type: x/slow'], 'abcd')
 
     expect(answer.status).toBe(504)
     await server.becomes(path, 'C(4)')
@@ -314,7 +301,7 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx with short times', NO_NGI
     await server.becomes(path, 'I(4/10)')
 
     const body = message('bytes 4-9/10', 'EFGHIJ')
-    const answer = await ask(nginx.port, 'PATCH', path, [MESSAGE], body)
+    const answer = await ask(nginx, 'PATCH', path, [MESSAGE], body)
     const displaced = await stalled.answerOrClose()
     stalled.socket.destroy()
 
@@ -344,7 +331,7 @@ describe.skipIf(NO_NGINX !== null)(
         const path = await server.given(given)
         for (const method of ['HEAD', 'GET']) {
           const direct = await server.send(method, path, all)
-          expect(essence(await ask(careful.port, method, path, all))).toEqual(essence(direct))
+          expect(essence(await ask(careful, method, path, all))).toEqual(essence(direct))
         }
       }
     })
@@ -360,9 +347,9 @@ describe.skipIf(NO_NGINX !== null)(
         ['bytes 8-8/9', 'i'],
       ] as const
       for (const [range, data] of ranges) {
-        await ask(careful.port, 'PATCH', path, [MESSAGE], message(range, data))
-        states.push(stateOf(await ask(careful.port, 'HEAD', path)))
-        states.push(stateOf(await ask(careful.port, 'GET', path)))
+        await ask(careful, 'PATCH', path, [MESSAGE], message(range, data))
+        states.push(stateOf(await ask(careful, 'HEAD', path)))
+        states.push(stateOf(await ask(careful, 'GET', path)))
       }
 
       expect(states).toEqual(
@@ -374,22 +361,22 @@ describe.skipIf(NO_NGINX !== null)(
       const path = await server.given('I(4/10)')
       for (const nginx of [eager, caching]) {
         const direct = await server.send('GET', path, all)
-        const first = await ask(nginx.port, 'GET', path, all)
+        const first = await ask(nginx, 'GET', path, all)
         expect(essence(first)).toEqual(essence(direct))
       }
 
       await server.patch(path, 'bytes 4-5/10', 'ef')
 
-      expect(stateOf(await ask(caching.port, 'GET', path))).toBe('I(6/10)')
+      expect(stateOf(await ask(caching, 'GET', path))).toBe('I(6/10)')
     })
 
     it('add_header without always adds nothing to an answer about an upload', async () => {
       const [incomplete, finished] = [await server.given('I(4/10)'), await server.given('C(26)')]
 
       const answers = [
-        await ask(eager.port, 'HEAD', incomplete),
-        await ask(eager.port, 'PATCH', incomplete, [MESSAGE], message('bytes 4-5/10', 'ef')),
-        await ask(eager.port, 'HEAD', finished),
+        await ask(eager, 'HEAD', incomplete),
+        await ask(eager, 'PATCH', incomplete, [MESSAGE], message('bytes 4-5/10', 'ef')),
+        await ask(eager, 'HEAD', finished),
       ]
 
       const added = answers.map((answer) => [answer.status, field(answer, 'x-added')])
@@ -403,10 +390,10 @@ describe.skipIf(NO_NGINX !== null)(
     it('without these lines a finished file loses its length, or is not the current one', async () => {
       const path = await server.given('C(26)')
 
-      const head = await ask(eager.port, 'HEAD', path, all)
-      await ask(caching.port, 'GET', path)
+      const head = await ask(eager, 'HEAD', path, all)
+      await ask(caching, 'GET', path)
       await server.send('PUT', path, [], 'new')
-      const stale = await ask(caching.port, 'GET', path)
+      const stale = await ask(caching, 'GET', path)
 
       expect([field(head, 'content-length'), field(head, 'etag')?.slice(0, 2)]).toEqual([
         null,
@@ -432,7 +419,7 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx as it comes', NO_NGINX), 
 
     connection.send(request('PATCH', path, [MESSAGE, 'Content-Length: 900035']))
     await write(connection, body)
-    await ask(nginx.port, 'HEAD', path)
+    await ask(nginx, 'HEAD', path)
     connection.close()
 
     await connection.closed()
@@ -442,7 +429,7 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx as it comes', NO_NGINX), 
   })
 
   it('a request of more than 1 MB is refused by nginx itself', async () => {
-    const answer = await ask(nginx.port, 'PUT', server.path(), [], 'x'.repeat(MIB + 1))
+    const answer = await ask(nginx, 'PUT', server.path(), [], 'x'.repeat(MIB + 1))
 
     expect([answer.status, field(answer, 'content-type')]).toEqual([413, 'text/html'])
   })
@@ -463,7 +450,7 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx as it comes', NO_NGINX), 
 
     connection.send(request('PATCH', path, [MESSAGE, CHUNKED]))
     await write(connection, chunk(message('bytes 0-9/10', 'abcd')))
-    await ask(unbuffered.port, 'HEAD', path)
+    await ask(unbuffered, 'HEAD', path)
     connection.close()
 
     await connection.closed()

@@ -5,17 +5,8 @@ import { readFileSync } from 'node:fs'
 import { fsLocker } from 'partial-upload/storage/fs'
 import { describe, expect, it, vi } from 'vitest'
 
-import {
-  CHUNKED,
-  Connection,
-  MESSAGE,
-  chunk,
-  field,
-  json,
-  message,
-  request,
-} from '../wire/client.ts'
-import type { Answer, Bytes } from '../wire/client.ts'
+import { CHUNKED, MESSAGE, ask, chunk, field, json, message, request } from '../wire/client.ts'
+import type { Bytes, Connection } from '../wire/client.ts'
 import { letters, stateOf } from '../wire/server.ts'
 import {
   FaultServer,
@@ -44,20 +35,6 @@ async function share(directory: string, middleware = {}, more = {}): Promise<Fau
 async function pair(middleware = {}): Promise<readonly [FaultServer, FaultServer]> {
   const directory = newDirectory()
   return [await share(directory, middleware), await share(directory, middleware)]
-}
-
-/** One request on a connection of its own, which a cluster gives to any of its processes. */
-async function ask(
-  { port }: FaultServer,
-  method: string,
-  path: string,
-  fields: readonly string[] = [],
-  body: Bytes = '',
-): Promise<Answer> {
-  const connection = await Connection.open(port)
-  const answer = await connection.send(request(method, path, fields, body)).answer(method)
-  connection.socket.destroy()
-  return answer
 }
 
 /** A writer of `bytes 0-9/10` that has delivered `abcd` and sends nothing more. */

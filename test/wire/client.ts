@@ -187,6 +187,20 @@ export class Connection {
   }
 }
 
+/** One request on a connection of its own, which a cluster gives to any of its processes. */
+export async function ask(
+  { port }: { readonly port: number },
+  method: string,
+  path: string,
+  fields: readonly string[] = [],
+  body: Bytes = '',
+): Promise<Answer> {
+  const connection = await Connection.open(port)
+  const answer = await connection.send(request(method, path, fields, body)).answer(method)
+  connection.socket.destroy()
+  return answer
+}
+
 /** The first complete answer in `bytes` and its size; null if there is none yet. */
 function parseAnswer(
   bytes: Buffer,

@@ -1,0 +1,25 @@
+/** What a test listens on and connects to, which ends with it. */
+import { once } from 'node:events'
+import type http from 'node:http'
+
+import { afterEach } from 'vitest'
+
+import type { Connection } from './wire/client.ts'
+
+/** Lists for the servers and connections of each test; what is in them is closed after it. */
+export function closedAfterEach(): {
+  readonly servers: http.Server[]
+  readonly connections: Connection[]
+} {
+  const servers: http.Server[] = []
+  const connections: Connection[] = []
+  afterEach(async () => {
+    for (const connection of connections.splice(0)) connection.socket.destroy()
+    for (const server of servers.splice(0)) {
+      server.closeAllConnections()
+      server.close()
+      await once(server, 'close')
+    }
+  })
+  return { servers, connections }
+}

@@ -63,7 +63,7 @@ export class ClientError extends Error {
 }
 
 /** Whether an answer says that the same request can succeed later. */
-export function isTransient({ status, headers }: Response): boolean {
+function isTransient({ status, headers }: Response): boolean {
   // The holder of a lock says when it may be free; other conflicts do not pass by waiting. Nor does a
   // server that is full: it is not to be asked again until a person wants it (RFC 4918 §11.5).
   if ([409, 423, 507].includes(status)) return headers.has('Retry-After')

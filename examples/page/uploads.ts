@@ -53,13 +53,14 @@ export class Uploads {
 
   /**
    * Whether a file of the server is to be seen among the uploads, or has come to its end since the
-   * server was asked for its list, at `askedAt` (as of `performance.now()`).
+   * server was asked for its list, at `askedAt` (as of `performance.now()`). One that an upload clashes
+   * with is another file.
    */
   covers({ key, complete }: ListedFile, askedAt: number): boolean {
-    return this.items.some(
-      (item) =>
-        item.key === key && (item.state.kind !== 'done' || (!complete && askedAt < item.movedAt)),
-    )
+    return this.items.some((item) => {
+      if (item.key !== key || item.state.kind === 'clash') return false
+      return item.state.kind !== 'done' || (!complete && askedAt < item.movedAt)
+    })
   }
 
   /** Drops uploads that are done, since what they brought is there no more. */

@@ -44,7 +44,8 @@ export const xhrTransport: Transport = async (request) => {
   })
   release()
   const fields = xhr.getAllResponseHeaders().matchAll(/^(.+?): (.*)$/gm)
-  const answered = new Headers([...fields].map(([, ...field]) => field))
+  const answered = new Headers()
+  for (const [, name = '', value = ''] of fields) answered.set(name, value)
   // Without an answer the status is 0, of which no Response can be made: that throws.
   return toResponse(xhr.status, answered, xhr.response)
 }

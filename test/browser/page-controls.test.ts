@@ -72,6 +72,7 @@ describeInChromium('a person at the page', () => {
     await choose(page, ...['a', 'b', 'c'].map((name) => path.join(folder, `${name}.txt`)))
     for (const name of 'abc') {
       await says(uploadRow(page, `${name}.txt`), 'a different file of this name, of 9 bytes')
+      await says(fileRow(page, `${name}.txt`), '9 bytes')
     }
     await press(uploadRow(page, 'a.txt'), 'Replace')
     await says(uploadRow(page, 'a.txt'), 'Complete')

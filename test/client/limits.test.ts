@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import http from 'node:http'
 
-import { describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 
 import { CLIENTS, KiB, pattern, useBench } from './setup.ts'
 
@@ -10,8 +10,10 @@ const FILE = pattern(100 * KiB)
 describe.each(CLIENTS)('upload over %s to a server that is at a limit', (_name, { upload }) => {
   const bench = useBench()
 
-  /** Uploads, and makes room when it has to wait. Resolves with the status and problem of each wait. */
-  async function uploadAgainst(makeRoom: () => unknown) {
+  afterEach(() => vi.restoreAllMocks())
+
+  /** Uploads, and makes room when it has to wait. Resolves with the reason of each wait. */
+  async function uploadAgainst(makeRoom: (refusals: readonly unknown[]) => unknown) {
     const refusals: unknown[] = []
     await upload(bench.url, FILE, {
       ...bench.options,
@@ -20,7 +22,7 @@ describe.each(CLIENTS)('upload over %s to a server that is at a limit', (_name, 
       onState: (status) => {
         if (status.state !== 'waiting') return
         refusals.push(status.error)
-        makeRoom()
+        makeRoom(refusals)
       },
     }).done
     return refusals
@@ -62,4 +64,75 @@ describe.each(CLIENTS)('upload over %s to a server that is at a limit', (_name, 
     expect(bench.clock.waits[0]).toBeGreaterThanOrEqual(1000)
     expect((await bench.stored()).equals(FILE)).toBe(true)
   })
+
+  test('leaves its place when it is aborted while it stands still', async () => {
+    await bench.configure({ maxUploads: 1 })
+    bench.proxy.fail('PATCH', { kind: 'stall', after: 10 * KiB })
+    const controller = new AbortController()
+    const options = { ...bench.options, signal: controller.signal }
+    const stalled = upload(bench.url, FILE, options).done
+
+    await bench.proxy.stalled()
+    controller.abort()
+
+    await expect(stalled).rejects.toBe(controller.signal.reason)
+    const retries = Infinity
+    const other = await upload(`${bench.direct}2`, FILE, { minDelay: 20, maxDelay: 20, retries })
+      .done
+    expect(other.status).toBe(201)
+  })
+
+  test('goes on at the next server after the 503 of one that closes', async () => {
+    bench.proxy.fail('PATCH', { kind: 'stall', after: 10 * KiB })
+    const closed = bench.proxy.stalled().then(async () => {
+      await expect.poll(() => bench.state()).toMatch(/^I/)
+      await bench.close()
+    })
+    const started: Promise<void>[] = []
+
+    // The first refusal ends what is under way, the second keeps it from going on here.
+    const refusals = await uploadAgainst(({ length }) => {
+      if (length === 2) started.push(bench.restart())
+    })
+
+    await Promise.all([closed, ...started])
+    const closing = { status: 503, problem: { code: 'ERR_CLOSING' }, transient: true }
+    expect(refusals.slice(0, 2)).toMatchObject([closing, closing])
+    expect(Math.min(...bench.clock.waits.slice(0, 2))).toBeGreaterThanOrEqual(5000)
+    expectNothingTwice(10 * KiB)
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+  })
+
+  test('goes on after a 408 for its silence', async () => {
+    await bench.configure({ idleTimeout: 200 })
+    bench.proxy.fail('PATCH', { kind: 'stall', after: 10 * KiB })
+
+    const refusals = await uploadAgainst(() => undefined)
+
+    const idle = { status: 408, problem: { code: 'ERR_IDLE' }, transient: true }
+    expect(refusals[0]).toMatchObject(idle)
+    expectNothingTwice(10 * KiB)
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+  })
+
+  test('goes on after a 408 for its slowness', async () => {
+    await bench.configure({ minRate: 1000 })
+    bench.proxy.fail('PATCH', { kind: 'stall', after: 10 * KiB })
+    const now = performance.now.bind(performance)
+    // Each wait for bytes takes longer than the minute that the rate is an average of.
+    vi.spyOn(performance, 'now').mockImplementation(() => now() * 1e9)
+
+    const refusals = await uploadAgainst(() => vi.restoreAllMocks())
+
+    const slow = { status: 408, problem: { code: 'ERR_TOO_SLOW' }, transient: true }
+    expect(refusals[0]).toMatchObject(slow)
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+  })
+
+  /** The last segment begins where the first one stood still, of which the header is a part. */
+  function expectNothingTwice(passed: number): void {
+    const start = bench.proxy.seen.at(-1)?.start ?? 0
+    expect(start).toBeGreaterThan(passed - 200)
+    expect(start).toBeLessThan(passed)
+  }
 })

@@ -16,7 +16,10 @@ export type Fault =
   | { readonly kind: 'cut'; readonly after: number }
   /** Passes everything on, and ends the client's connection instead of answering. */
   | { readonly kind: 'lose' }
-  /** Passes `after` bytes on, then does nothing until the client gives up. */
+  /**
+   * Passes `after` bytes on, and swallows the rest, until the client gives up or the server answers.
+   * It reads on, since a connection that nobody reads from does not tell that the client has gone.
+   */
   | { readonly kind: 'stall'; readonly after: number }
   /** Holds the content back, and after `after` bytes ends the client's connection. */
   | { readonly kind: 'swallow'; readonly after: number }
@@ -206,10 +209,10 @@ export class Proxy {
       if (isAnswered) req.resume()
       else req.socket.destroy()
     })
-    req.on('close', () => {
+    res.on('close', () => {
       // Who is beyond a cut does not hear that the client has gone.
       void Promise.resolve(this.#silence).then(() => {
-        if (!req.complete) upstream.destroy()
+        if (!req.complete || fault?.kind === 'stall') upstream.destroy()
       })
     })
     return upstream
@@ -219,8 +222,8 @@ export class Proxy {
     const limit = fault?.kind === 'cut' || fault?.kind === 'stall' ? fault.after : Infinity
     let passed = 0
     req.on('data', (chunk: Buffer) => {
-      // Nobody waits for the rest of what is answered already.
-      if (upstream.destroyed || upstream.writableEnded) return
+      // Nobody waits for the rest of what is answered already, or of what has stalled.
+      if (upstream.destroyed || upstream.writableEnded || passed >= limit) return
       if (this.#silence !== null) {
         req.pause()
         return
@@ -234,17 +237,19 @@ export class Proxy {
         }
         return
       }
-      req.pause()
       if (fault?.kind === 'stall') {
         upstream.write(part, () => {
           for (const resolve of this.#stalls.splice(0)) resolve()
         })
       } else {
+        req.pause()
         // The server keeps what arrived before it ends its connection, which ends the client's.
         upstream.write(part, () => upstream.socket?.end())
       }
     })
-    req.on('end', () => upstream.end())
+    req.on('end', () => {
+      if (passed < limit) upstream.end()
+    })
   }
 }
 

@@ -66,6 +66,8 @@ export class Bench {
   readonly failures: unknown[] = []
   #options: Options = {}
   #server = http.createServer()
+  /** Closes the middleware, as before a new version of the app; its server still answers. */
+  close = async (): Promise<void> => undefined
 
   async start(options: Options = {}): Promise<void> {
     this.#storage = memoryStorage()
@@ -79,7 +81,10 @@ export class Bench {
 
   async #listen(port: number): Promise<void> {
     const app = express()
-    app.use('/files', partialUpload({ storage: this.#open(), stallTimeout: 100, ...this.#options }))
+    const options = { storage: this.#open(), stallTimeout: 100, ...this.#options }
+    const middleware = partialUpload(options)
+    this.close = () => middleware.close()
+    app.use('/files', middleware)
     app.use(((error: unknown, _req, res, _next) => {
       this.failures.push(error)
       res.status(500).end()

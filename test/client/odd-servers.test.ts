@@ -122,6 +122,18 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     expect(log.filter(({ method }) => method === 'PATCH')).toHaveLength(4)
   })
 
+  test('and tells no offset with a 409 is given up at once', async () => {
+    const { url, log } = await serve({
+      HEAD: [[404]],
+      PATCH: [[202], [409, {}, JSON.stringify({ code: 'ERR_GAP' })]],
+    })
+
+    const { done } = upload(url, FILE, { ...fast, segmentSize: 50 * KiB })
+
+    await expect(done).rejects.toMatchObject({ status: 409, transient: false })
+    expect(log.map(({ method }) => method).join(' ')).toBe('HEAD PATCH PATCH')
+  })
+
   test('and hides its lengths can not be resumed', async () => {
     const { url } = await serve({ HEAD: [[299, { 'Transfer-Encoding': 'chunked' }]] })
 
@@ -218,10 +230,10 @@ describe('a server that was asked before the content', () => {
   test('and does not know the expectation gets the content at once', async () => {
     const { url, expectations } = await serve((_req, res) => res.writeHead(417).end())
 
-    const response = await upload(url, FILE).done
+    const response = await upload(url, pattern(140 * KiB), { segmentSize: 70 * KiB }).done
 
     expect(response.status).toBe(201)
-    expect(expectations).toEqual(['100-continue', undefined])
+    expect(expectations).toEqual(['100-continue', undefined, undefined])
   })
 
   test('and says nothing is asked once in an upload', async () => {
@@ -229,7 +241,7 @@ describe('a server that was asked before the content', () => {
       req.resume().on('end', () => res.writeHead(202).end())
     })
 
-    await upload(url, pattern(210 * KiB), { segmentSize: 70 * KiB }).done
+    await upload(url, pattern(210 * KiB), { segmentSize: 70 * KiB, retries: 0 }).done
 
     expect(expectations).toEqual(['100-continue', undefined, undefined])
   })

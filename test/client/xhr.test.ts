@@ -78,6 +78,23 @@ describe('upload over XMLHttpRequest', () => {
     expect((await bench.stored()).equals(FILE)).toBe(true)
   })
 
+  test.each([
+    ['a stream', () => new Blob([FILE]).stream()],
+    ['an async iterable', () => new Blob([FILE]).stream().values()],
+  ])('goes on with %s after a cut of which more arrived than was reported', async (_, open) => {
+    vi.stubGlobal('XMLHttpRequest', QuietXhr)
+    bench.proxy.fail('PATCH', { kind: 'first', act: () => undefined })
+    bench.proxy.fail('PATCH', { kind: 'cut', after: 500 * KiB })
+
+    const response = await upload(open(), { segmentSize: MiB }).done
+
+    expect(response.status).toBe(201)
+    const starts = bench.proxy.seen.map(({ start }) => start)
+    expect(starts.slice(0, 4)).toEqual([null, 0, MiB, null])
+    expect(starts[4]).toBeGreaterThan(MiB + 500 * KiB - 200)
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+  })
+
   test('reports a file that has gone', async () => {
     const path = join(tmpdir(), `partial-upload-${process.pid}-gone`)
     await writeFile(path, FILE)
@@ -98,3 +115,8 @@ describe('upload over XMLHttpRequest', () => {
     expect(digest).toBe(`sha-256=:${expected}:`)
   })
 })
+
+/** Ends before it has reported anything: browsers do so every 50 ms. */
+class QuietXhr extends FakeXhr {
+  override readonly upload = Object.assign(new EventTarget(), { dispatchEvent: () => true })
+}

@@ -42,7 +42,7 @@ export class AtomicWriter implements Writer {
   /** The source's own file, to be read. */
   #original: FileHandle | null = null
   /** The source's own file while it is appended to. */
-  #pinned: FileHandle | null = null
+  #pinned: DataFile | null = null
   #copy: DataFile | null = null
   #signs: NodeJS.Timeout | undefined
   #size: number
@@ -63,7 +63,7 @@ export class AtomicWriter implements Writer {
     this.#turn.assert()
     const length = totalLength(chunks)
     if (length === 0) return
-    const file = await this.#target(position, this.#size)
+    const { name, file } = await this.#target(position, this.#size)
     try {
       // A position beyond the end leaves a hole in the file, which reads as zeros.
       await writeAll(file, position, chunks)
@@ -72,13 +72,14 @@ export class AtomicWriter implements Writer {
       this.#size = (await file.stat()).size
       throw error
     }
+    if (durabilityOf(this.#site) === 'now') this.#site.flusher.wrote(name, file, length)
   }
 
   async truncate(size: number): Promise<void> {
     this.#turn.assert()
     if (size < 0 || size > this.#size) throw new RangeError(`size ${size} is out of range`)
     if (size === this.#size) return
-    const file = await this.#target(size, size)
+    const { file } = await this.#target(size, size)
     await file.truncate(size)
     this.#size = size
   }
@@ -106,22 +107,22 @@ export class AtomicWriter implements Writer {
     if (this.#turn.hasEnded) return
     try {
       if (this.#copy !== null) await dropUpload(this.#site, this.#copy.name)
-      if (this.#pinned !== null && !this.#turn.isLost) await this.#unpin(this.#pinned)
+      if (this.#pinned !== null && !this.#turn.isLost) await this.#unpin(this.#pinned.file)
     } finally {
       await this.#end()
     }
   }
 
   /** The file for a change from `position` on; a copy made for it has the first `needed` bytes. */
-  async #target(position: number, needed: number): Promise<FileHandle> {
-    if (this.#copy !== null) return this.#copy.file
+  async #target(position: number, needed: number): Promise<DataFile> {
+    if (this.#copy !== null) return this.#copy
     const source = this.#source
     if (source?.kind === 'incomplete' && position >= source.info.size) return this.#pin(source)
-    return (await this.#makeCopy(needed)).file
+    return this.#makeCopy(needed)
   }
 
   /** Lets the data file grow without anybody seeing it, not even after a crash. */
-  async #pin({ path, record, info }: Incomplete): Promise<FileHandle> {
+  async #pin({ path, record, info }: Incomplete): Promise<DataFile> {
     if (this.#pinned !== null) return this.#pinned
     this.#turn.claim()
     const file = await open(path, READ_WRITE)
@@ -135,8 +136,8 @@ export class AtomicWriter implements Writer {
       await file.close()
       throw error
     }
-    this.#pinned = file
-    return file
+    this.#pinned = { name: record.data, file }
+    return this.#pinned
   }
 
   async #unpin(file: FileHandle): Promise<void> {
@@ -168,7 +169,7 @@ export class AtomicWriter implements Writer {
 
   async #current(): Promise<FileHandle> {
     if (this.#copy !== null) return this.#copy.file
-    if (this.#pinned !== null) return this.#pinned
+    if (this.#pinned !== null) return this.#pinned.file
     if (this.#source === null) throw new RangeError('there is nothing to read')
     this.#original ??= await open(this.#source.path, READ)
     return this.#original
@@ -240,7 +241,7 @@ export class AtomicWriter implements Writer {
   async #end(): Promise<void> {
     this.#turn.end()
     clearInterval(this.#signs)
-    const files = [this.#original, this.#pinned, this.#copy?.file ?? null]
+    const files = [this.#original, this.#pinned?.file, this.#copy?.file]
     const outcomes = await Promise.allSettled(files.map(async (file) => file?.close()))
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
   }

@@ -1,9 +1,11 @@
 /**
- * Flushes uploads in the background, a while after their bytes have come: a power cut takes the last
- * seconds of an upload, and a restart of the system nothing that is older.
+ * Flushes uploads in the background. A large write goes to the disk while more of it arrives, so that
+ * its end does not wait for all of it. And what has waited for a while is flushed, so that a power cut
+ * takes the last seconds of an upload, and a restart of the system nothing that is older.
  */
 
 import { stat } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import { READ, ifThere, openIfThere, sync } from './fs-io.ts'
 import { hiddenPath } from './fs-place.ts'
 import type { Place } from './fs-place.ts'
@@ -13,6 +15,8 @@ import { writeMark } from './fs-safe.ts'
 
 /** How long bytes may wait, in milliseconds, before it is their file's turn. */
 const DELAY = 10_000
+/** Bytes of one file that are worth a flush in the middle of its upload. */
+const LARGE = 32 * 1024 * 1024
 
 interface Due {
   readonly place: Place
@@ -21,12 +25,16 @@ interface Due {
 
 /** Uploads with bytes that a power cut could take, by the name of their data file. */
 export class Flusher {
-  readonly #spoiled: Set<string>
+  readonly #spoiled: Map<string, unknown>
   readonly #due = new Map<string, Due>()
   #isWaiting = false
+  /** Bytes that were written since the last flush. */
+  readonly #written = new WeakMap<FileHandle, number>()
+  /** The file that is being flushed while it is written. */
+  #current: { readonly name: string; readonly end: Promise<unknown> } | null = null
 
   /** Adds to `spoiled` the names of data files of which something may be lost. */
-  constructor(spoiled: Set<string>) {
+  constructor(spoiled: Map<string, unknown>) {
     this.#spoiled = spoiled
   }
 
@@ -40,6 +48,24 @@ export class Flusher {
   /** Tells that the data is on the disk, or gone. */
   forget(data: string): void {
     this.#due.delete(data)
+  }
+
+  /** Tells that so many bytes were written to a data file. One at a time is flushed for it. */
+  wrote(name: string, file: FileHandle, size: number): void {
+    const written = (this.#written.get(file) ?? 0) + size
+    const isTurn = written >= LARGE && this.#current === null
+    this.#written.set(file, isTurn ? 0 : written)
+    if (!isTurn) return
+    const end = file
+      .datasync()
+      .catch((error: unknown) => this.#spoiled.set(name, error))
+      .finally(() => (this.#current = null))
+    this.#current = { name, end }
+  }
+
+  /** Resolves when no flush of a large write to this file is under way. */
+  async ended(name: string): Promise<void> {
+    if (this.#current?.name === name) await this.#current.end
   }
 
   #wait(delay: number): void {
@@ -67,9 +93,11 @@ export class Flusher {
     try {
       const { size } = await file.stat()
       await file.datasync().catch((error: unknown) => {
-        this.#spoiled.add(data)
+        this.#spoiled.set(data, error)
         throw error
       })
+      await this.ended(data)
+      if (this.#spoiled.has(data)) return
       await sync(place.record)
       const after = await look(place)
       // A record that has changed meanwhile may be of other bytes.

@@ -78,7 +78,9 @@ export class PersistWriter implements Writer {
       if (this.#record !== null) this.#size = Math.max(this.#size, (await file.stat()).size)
       throw error
     }
-    if (this.#site.fsync === 'complete') this.#site.flusher.touch(this.#site.place, this.#data)
+    const { fsync, flusher, place } = this.#site
+    if (fsync === 'complete') flusher.touch(place, this.#data)
+    if (fsync !== 'never') flusher.wrote(this.#data, file, length)
   }
 
   async truncate(size: number): Promise<void> {

@@ -16,7 +16,7 @@ import { Uploads } from './fs-uploads.ts'
 export class Root implements Shared {
   readonly holds = new Holds()
   readonly uploads = new Uploads()
-  readonly spoiled = new Set<string>()
+  readonly spoiled = new Map<string, unknown>()
   readonly flusher = new Flusher(this.spoiled)
   readonly #directory: string
   #folders: Promise<Folders> | null = null

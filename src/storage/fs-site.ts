@@ -19,8 +19,8 @@ export interface Shared {
   readonly uploads: Uploads
   /** Flushes uploads in the background. */
   readonly flusher: Flusher
-  /** Names of data files of which a failed fsync may have lost something. */
-  readonly spoiled: Set<string>
+  /** Data files of which a failed fsync may have lost something, by name, and the error. */
+  readonly spoiled: Map<string, unknown>
 }
 
 /** One resource, as its writers see it. */
@@ -61,14 +61,16 @@ export function changedMeanwhile(): Error {
  * could not write, and the next one succeeds: the data must not count until it was written again.
  */
 export async function syncData(
-  { spoiled }: Site,
+  { spoiled, flusher }: Site,
   { name, file }: DataFile,
   what: 'all' | 'data',
 ): Promise<void> {
+  await flusher.ended(name)
+  if (spoiled.has(name)) throw spoiled.get(name)
   try {
     await (what === 'all' ? file.sync() : file.datasync())
   } catch (error) {
-    spoiled.add(name)
+    spoiled.set(name, error)
     throw error
   }
 }

@@ -82,8 +82,8 @@ export async function responseError(
   const { status } = response
   const content: unknown = await response.json().catch(() => null)
   const problem = isProblem(content) ? content : null
-  const words = [problem?.title, problem?.detail].filter(Boolean)
-  const message = [`${method} was answered with ${status}`, ...words].join(': ')
+  const words = [`${method} was answered with ${status}`, problem?.title, problem?.detail]
+  const message = words.filter(Boolean).join(': ')
   // A 409 passes if the server only stands elsewhere.
   const isPassing =
     passing.includes(status) && (status !== 409 || problem?.['expected-offset'] !== undefined)

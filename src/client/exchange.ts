@@ -40,7 +40,7 @@ export function connect(
 ): Connection {
   for (const [name, value] of Object.entries(options)) {
     const isNumber = typeof value === 'number'
-    if (isNumber && !(value >= 0)) throw new TypeError(`${name} is ${value}`)
+    if (isNumber && !(value >= 0)) throw new TypeError(`${name} is ${value}, expected >= 0`)
   }
   const base = typeof location === 'undefined' ? undefined : location.href
   const { signal = new AbortController().signal, clock = systemClock } = options

@@ -59,7 +59,7 @@ export function createPatch(
 ): (connection: Connection) => Promise<Response> {
   const { ifMatch = '*', length, onProgress } = options
   if (ranges.length === 0 && length === undefined) {
-    throw new TypeError('no ranges')
+    throw new TypeError('expected a range or `length`')
   }
   const parts = ranges.map(({ start, data }) => ({
     start,

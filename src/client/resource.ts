@@ -128,7 +128,7 @@ export async function hasSameEnds(
     return there.join() === here.join()
   }
 
-  if (length === 0 || size === 0) return true
+  if (length * size === 0) return true
   if (length <= 2 * size) return compare(0, length)
   return (await compare(0, size)) && compare(length - size, length)
 }
@@ -140,7 +140,7 @@ export async function hasSameEnds(
  */
 export async function removeResource(
   connection: Connection,
-  etag: string | null = null,
+  etag?: string | null,
 ): Promise<boolean> {
   const response = await exchange(connection, { method: 'DELETE', headers: { 'If-Match': etag } })
   if (response.ok || MISSING.includes(response.status)) return response.ok

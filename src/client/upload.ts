@@ -42,7 +42,7 @@ export function startUpload(
   let isPaused = false
   /** Ends what is under way: a request, or a wait. */
   let activity = new AbortController()
-  let wake = (): void => undefined
+  let wake: (() => void) | undefined
   const stop = (): void => activity.abort()
 
   function setStatus(next: UploadStatus): void {
@@ -117,7 +117,7 @@ export function startUpload(
       isPaused = false
       // A wait is cut short; a request is not disturbed.
       if (status.state === 'waiting') stop()
-      wake()
+      wake?.()
     },
   }
 }

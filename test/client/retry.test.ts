@@ -267,12 +267,12 @@ describe('options', () => {
   const bench = useBench()
 
   test.each([
-    [{ retries: -1 }, /retries/],
-    [{ minDelay: Number.NaN }, /minDelay/],
-    [{ segmentSize: -1 }, /segmentSize/],
-    [{ compareSize: -1 }, /compareSize/],
+    [{ retries: -1 }, 'retries is -1, expected >= 0'],
+    [{ minDelay: Number.NaN }, 'minDelay is NaN, expected >= 0'],
+    [{ segmentSize: -1 }, 'segmentSize is -1, expected >= 0'],
+    [{ compareSize: -1 }, 'compareSize is -1, expected >= 0'],
   ])('%j is refused at once', (options, message) => {
-    expect(() => upload('http://localhost/', FILE, options)).toThrow(message)
+    expect(() => upload('http://localhost/', FILE, options)).toThrow(new TypeError(message))
   })
 
   test('a URL that is none and a source that is none are refused at once', () => {

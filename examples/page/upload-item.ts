@@ -120,8 +120,10 @@ export class UploadItem {
 
   /** Stops. If something has arrived, a person has to say what becomes of it. */
   cancel(): void {
-    this.#stop({ kind: 'stopped' })
-    if (this.#progress.sent === 0) this.drop()
+    const isUntold = this.#progress.sent === 0 && this.#isSending
+    this.#stop({ kind: isUntold ? 'removing' : 'stopped' })
+    if (isUntold) void this.#leave()
+    else if (this.#progress.sent === 0) this.drop()
   }
 
   /** Goes from the list; on the server all stays as it is. */
@@ -142,6 +144,18 @@ export class UploadItem {
     } catch (error) {
       this.#set({ kind: 'failed', error })
     }
+  }
+
+  /** Goes from the list, unless something has arrived: the browser tells of bytes later than they leave. */
+  async #leave(): Promise<void> {
+    await this.#attempt
+    const there = await status(urlOf(this.#key), { retries: 0 }).catch(() => null)
+    if (there?.complete !== false) {
+      this.drop()
+      return
+    }
+    this.#progress = { ...NO_PROGRESS, sent: there.size }
+    this.#set({ kind: 'stopped' })
   }
 
   /** Takes the first name that is free, and begins. */

@@ -79,6 +79,7 @@ describeInChromium('the page, for everybody', () => {
         await begin(page, gate, 'film.mp4')
         await press(uploadRow(page, 'film.mp4'), 'Pause')
         await begin(page, gate, 'talk.mp4')
+        await expect.poll(() => server.list()).toHaveLength(2)
         await press(uploadRow(page, 'talk.mp4'), 'Cancel')
         gate.open()
         await says(uploadRow(page, 'talk.mp4'), 'Keep it, to go on another time?')

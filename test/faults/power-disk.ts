@@ -2,7 +2,7 @@
 import { execFile, execFileSync, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdirSync, truncateSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { promisify } from 'node:util'
 
@@ -71,6 +71,15 @@ export class Disk {
   /** Commands of the shell that let a server see the disk. */
   get shell(): string {
     return `exec nsenter -m -t ${this.#namespace} -- "$@"`
+  }
+
+  /** Whether the file system has met an error after which it lets nobody write. */
+  get isReadOnly(): boolean {
+    const mounts = readFileSync(`/proc/${this.#namespace}/mounts`, 'utf8').split('\n')
+    const options = mounts
+      .map((line) => line.split(' '))
+      .find(([, at]) => at === this.directory)?.[3]
+    return options?.split(',').some((option) => /^(emergency_)?ro$/.test(option)) ?? false
   }
 
   /**

@@ -150,6 +150,8 @@ describeInChromium('the page, for everybody', () => {
     await writeFile(server.pathOf('notes.txt'), 'hello')
 
     await begin(page, gate, 'film.mp4')
+    const shown = () => uploadRow(page, 'film.mp4').locator('progress').getAttribute('value')
+    await expect.poll(async () => Number(await shown())).toBeGreaterThan(0)
     await press(uploadRow(page, 'film.mp4'), 'Pause')
     await says(uploadRow(page, 'film.mp4'), 'Paused')
     await fileRow(page, 'notes.txt').waitFor()

@@ -103,7 +103,7 @@ const NODE_LAYERS = [
 
 /** Layer → the packages that it may import. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
-  cli: ['mime'],
+  cli: ['log-update', 'mime'],
   fields: ['range-parser'],
   incoming: ['raw-body'],
 }

@@ -1,4 +1,6 @@
 /** What a person or a log sees of transfers: live lines on a terminal, plain ones elsewhere. */
+import { createLogUpdate } from 'log-update'
+
 import type { Progress } from '../client/node.ts'
 
 import { formatSize, formatTime, printable } from './format.ts'
@@ -32,8 +34,6 @@ export interface Report {
 /** Where a report goes. */
 export interface Output {
   write(text: string): unknown
-  readonly isTTY?: boolean
-  readonly rows?: number
 }
 
 /** Plain lines, for pipes and files; with `isQuiet`, only what was asked for and errors. */
@@ -63,27 +63,25 @@ export function createPlainReport(out: Output, err: Output, isQuiet: boolean): R
 }
 
 /** A line per running transfer, drawn anew in place; what is over stays above. */
-export function createLiveReport(out: Output, err: Output): Report {
+export function createLiveReport(out: NodeJS.WritableStream, err: Output): Report {
+  const update = createLogUpdate(out)
   const lines = new Map<Task, string>()
-  let drawn = 0
   let drawnAt = 0
 
   function draw(): void {
     drawnAt = Date.now()
-    erase()
-    const shown = [...lines.values()].slice(0, Math.max(1, (out.rows ?? 24) - 1))
-    drawn = shown.length
-    // Without wrapping, a line that is too long for the terminal stays one line.
-    out.write(`\u001b[?7l${shown.map((line) => `${line}\n`).join('')}\u001b[?7h`)
+    if (lines.size > 0) update([...lines.values()].join('\n'))
+    else finish()
   }
 
-  function erase(): void {
-    if (drawn > 0) out.write(`\u001b[${drawn}A\u001b[J`)
-    drawn = 0
+  /** Leaves the terminal as it was, its cursor included. */
+  function finish(): void {
+    update.clear()
+    update.done()
   }
 
   function print(output: Output, text: string): void {
-    erase()
+    update.clear()
     output.write(`${printable(text)}\n`)
     draw()
   }

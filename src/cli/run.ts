@@ -24,7 +24,9 @@ export async function run(args: readonly string[], signal: AbortSignal): Promise
     }
     // Where the file itself is printed, there is no place for words about it.
     const out = command.kind === 'get' && command.file === '-' ? stderr : stdout
-    const isLive = out.isTTY && process.env['TERM'] !== 'dumb' && !command.quiet
+    // Nothing can be drawn in place on a terminal that does not tell its size.
+    const isDrawable = out.isTTY && out.columns > 0 && process.env['TERM'] !== 'dumb'
+    const isLive = isDrawable && !command.quiet
     const report = isLive
       ? createLiveReport(out, stderr)
       : createPlainReport(out, stderr, command.quiet)

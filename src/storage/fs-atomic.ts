@@ -15,7 +15,7 @@ import { hiddenPath, inHidden, newDataName } from './fs-place.ts'
 import { formatRecord, sameState, writeRecord } from './fs-record.ts'
 import type { FsRecord } from './fs-record.ts'
 import { distrust, removePublished, settle } from './fs-repair.ts'
-import { changedMeanwhile, durabilityOf, syncData } from './fs-site.ts'
+import { changedMeanwhile, durabilityOf } from './fs-site.ts'
 import type { DataFile, Site } from './fs-site.ts'
 import { Turn } from './fs-turn.ts'
 import { completeInfo, find, incompleteInfo } from './fs-version.ts'
@@ -142,7 +142,7 @@ export class AtomicWriter implements Writer {
 
   async #unpin(file: FileHandle): Promise<void> {
     if (this.#record === null) return
-    const isSpoiled = this.#site.spoiled.has(this.#record.data)
+    const isSpoiled = this.#site.flusher.isSpoiled(this.#record.data)
     if (isSpoiled) await distrust(this.#site, file, this.#record, this.base?.size ?? 0)
     else await settle(this.#site, file, this.#record)
   }
@@ -201,7 +201,7 @@ export class AtomicWriter implements Writer {
     const source = this.#source
     if (this.#copy === null && source?.kind === 'incomplete') return this.#grow(source, state)
     const { name, file } = this.#copy ?? (await this.#makeCopy(this.#size))
-    if (durabilityOf(this.#site) === 'now') await syncData(this.#site, { name, file }, 'data')
+    if (durabilityOf(this.#site) === 'now') await this.#site.flusher.sync(name, file, 'data')
     const stats = await file.stat()
     const found = this.#found
     const published = found.kind === 'complete' ? found.identity : null
@@ -217,7 +217,7 @@ export class AtomicWriter implements Writer {
     if (this.#pinned === null && sameState(source.record.state, state)) return source.info
     const name = source.record.data
     const file = await this.#current()
-    if (durabilityOf(this.#site) === 'now') await syncData(this.#site, { name, file }, 'data')
+    if (durabilityOf(this.#site) === 'now') await this.#site.flusher.sync(name, file, 'data')
     const stats = await file.stat()
     const record = newRecord(this.#site, name, state, stats.size)
     await this.#replaceRecord(record)

@@ -12,7 +12,7 @@ import type { Place } from './fs-place.ts'
 import { copyState, identity, newTag, writeRecord } from './fs-record.ts'
 import type { Durability, FsRecord } from './fs-record.ts'
 import { markPath } from './fs-safe.ts'
-import { bootOf, changedMeanwhile, durabilityOf, syncData } from './fs-site.ts'
+import { bootOf, changedMeanwhile, durabilityOf } from './fs-site.ts'
 import type { DataFile, Site } from './fs-site.ts'
 import type { Turn } from './fs-turn.ts'
 import { completeInfo } from './fs-version.ts'
@@ -61,7 +61,7 @@ export async function publish(
     const grown = await makeParents(place)
     if ((await lookUp(place)).kind === 'blocked') throw keyConflict()
     // With its times: the identity needs that of the file to outlive a power cut, too.
-    if (durability === 'now') await syncData(site, data, 'all')
+    if (durability === 'now') await site.flusher.sync(data.name, data.file, 'all')
     const stat = await data.file.stat({ bigint: true })
     const size = Number(stat.size)
     const record = { ...newRecord(site, data.name, state, size), published: identity(stat) }
@@ -136,9 +136,8 @@ export async function discard(path: string): Promise<void> {
 
 /** Removes the data of an upload that has ended, unless it has moved, and what was known of it. */
 export async function dropUpload(site: Site, data: string): Promise<void> {
-  const { place, flusher, fsync, spoiled } = site
+  const { place, flusher, fsync } = site
   flusher.forget(data)
-  spoiled.delete(data)
   await discard(hiddenPath(place, data))
   if (fsync !== 'never') await discard(markPath(place, { data }))
 }

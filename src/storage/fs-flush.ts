@@ -1,7 +1,8 @@
 /**
- * Flushes uploads in the background. A large write goes to the disk while more of it arrives, so that
- * its end does not wait for all of it. And what has waited for a while is flushed, so that a power cut
- * takes the last seconds of an upload, and a restart of the system nothing that is older.
+ * When data is made durable, and which is not to be trusted. Uploads are flushed in the background: a
+ * large write goes to the disk while more of it arrives, so that its end does not wait for all of it;
+ * and what has waited for a while is flushed, so that a power cut takes the last seconds of an upload,
+ * and a restart of the system nothing that is older.
  */
 
 import { stat } from 'node:fs/promises'
@@ -23,49 +24,61 @@ interface Due {
   readonly since: number
 }
 
-/** Uploads with bytes that a power cut could take, by the name of their data file. */
+/** Makes data files durable, in the background and at the end of a write. Knows them by their names. */
 export class Flusher {
-  readonly #spoiled: Map<string, unknown>
   readonly #due = new Map<string, Due>()
   #isWaiting = false
   /** Bytes that were written since the last flush. */
   readonly #written = new WeakMap<FileHandle, number>()
   /** The file that is being flushed while it is written. */
-  #current: { readonly name: string; readonly end: Promise<unknown> } | null = null
-
-  /** Adds to `spoiled` the names of data files of which something may be lost. */
-  constructor(spoiled: Map<string, unknown>) {
-    this.#spoiled = spoiled
-  }
+  #current: { readonly name: string; readonly end: Promise<void> } | null = null
+  /** Files of which a failed flush may have lost something, and its error. */
+  readonly #spoiled = new Map<string, unknown>()
 
   /** Tells that bytes have come. */
-  touch(place: Place, data: string): void {
-    if (this.#due.has(data)) return
-    this.#due.set(data, { place, since: performance.now() })
+  touch(place: Place, name: string): void {
+    if (this.#due.has(name)) return
+    this.#due.set(name, { place, since: performance.now() })
     if (!this.#isWaiting) this.#wait(DELAY)
   }
 
-  /** Tells that the data is on the disk, or gone. */
-  forget(data: string): void {
-    this.#due.delete(data)
-  }
-
-  /** Tells that so many bytes were written to a data file. One at a time is flushed for it. */
+  /** Tells that so many bytes were written to a file. One at a time is flushed for it. */
   wrote(name: string, file: FileHandle, size: number): void {
     const written = (this.#written.get(file) ?? 0) + size
     const isTurn = written >= LARGE && this.#current === null
     this.#written.set(file, isTurn ? 0 : written)
     if (!isTurn) return
-    const end = file
-      .datasync()
-      .catch((error: unknown) => this.#spoiled.set(name, error))
-      .finally(() => (this.#current = null))
+    const end = this.#watch(name, file.datasync()).finally(() => (this.#current = null))
     this.#current = { name, end }
   }
 
-  /** Resolves when no flush of a large write to this file is under way. */
-  async ended(name: string): Promise<void> {
+  /**
+   * Makes data durable, with its times or without. Once an fsync has failed, the system forgets what
+   * it could not write, and the next one succeeds: the data must not count until it was written again.
+   */
+  async sync(name: string, file: FileHandle, what: 'all' | 'data'): Promise<void> {
     if (this.#current?.name === name) await this.#current.end
+    await this.#watch(name, what === 'all' ? file.sync() : file.datasync())
+    if (this.#spoiled.has(name)) throw this.#spoiled.get(name)
+  }
+
+  /** Whether something of the data may be lost. */
+  isSpoiled(name: string): boolean {
+    return this.#spoiled.has(name)
+  }
+
+  /** Tells that all data that counts is on the disk, or gone. */
+  forget(name: string): void {
+    this.#due.delete(name)
+    this.#spoiled.delete(name)
+  }
+
+  async #watch(name: string, flush: Promise<void>): Promise<void> {
+    try {
+      await flush
+    } catch (error) {
+      this.#spoiled.set(name, error)
+    }
   }
 
   #wait(delay: number): void {
@@ -92,12 +105,7 @@ export class Flusher {
     if (file === null) return
     try {
       const { size } = await file.stat()
-      await file.datasync().catch((error: unknown) => {
-        this.#spoiled.set(data, error)
-        throw error
-      })
-      await this.ended(data)
-      if (this.#spoiled.has(data)) return
+      await this.sync(data, file, 'data')
       await sync(place.record)
       const after = await look(place)
       // A record that has changed meanwhile may be of other bytes.

@@ -15,7 +15,7 @@ import { formatRecord, newTag, sameState, writeRecord } from './fs-record.ts'
 import type { Durability, FsRecord } from './fs-record.ts'
 import { distrust, settle } from './fs-repair.ts'
 import { writeMark } from './fs-safe.ts'
-import { changedMeanwhile, durabilityOf, syncData } from './fs-site.ts'
+import { changedMeanwhile, durabilityOf } from './fs-site.ts'
 import type { Site } from './fs-site.ts'
 import { Turn } from './fs-turn.ts'
 import { find, incompleteInfo } from './fs-version.ts'
@@ -167,7 +167,7 @@ export class PersistWriter implements Writer {
     await this.#settle()
     const file = this.#file
     if (file === null || this.#site.fsync !== 'segment') return
-    await syncData(this.#site, { name: this.#data, file }, 'data')
+    await this.#site.flusher.sync(this.#data, file, 'data')
     await writeMark(this.#site.place, this.#record ?? record, this.#size)
   }
 
@@ -184,7 +184,7 @@ export class PersistWriter implements Writer {
   }
 
   #isSpoiled(): boolean {
-    return this.#site.spoiled.has(this.#data)
+    return this.#site.flusher.isSpoiled(this.#data)
   }
 
   async #distrust(record: FsRecord, limit: number): Promise<void> {
@@ -204,7 +204,7 @@ export class PersistWriter implements Writer {
     const isSame = old !== null && !old.unsettled && sameState(old.state, state)
     // A record that takes the place of another must not come to the disk before its data.
     const isSynced = fsync === 'segment' || (fsync !== 'never' && old !== null && !isSame)
-    if (isSynced) await syncData(this.#site, { name: this.#data, file }, 'data')
+    if (isSynced) await this.#site.flusher.sync(this.#data, file, 'data')
     // An open file: the system answers from memory.
     const stats = fstatSync(file.fd)
     if (stats.nlink === 0 || stats.size !== this.#size) throw changedMeanwhile()

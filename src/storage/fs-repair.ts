@@ -10,7 +10,7 @@ import type { Place } from './fs-place.ts'
 import { identity, newTag, writeRecord } from './fs-record.ts'
 import type { FsRecord } from './fs-record.ts'
 import { isOfThisBoot, safeSize } from './fs-safe.ts'
-import { bootOf, durabilityOf, syncData } from './fs-site.ts'
+import { bootOf, durabilityOf } from './fs-site.ts'
 import type { Site } from './fs-site.ts'
 import { find } from './fs-version.ts'
 import type { Found, Incomplete } from './fs-version.ts'
@@ -34,14 +34,14 @@ async function finishMove(site: Site, name: string): Promise<void> {
   if (durabilityOf(site) === 'now') await syncMove(site.place, grown)
 }
 
-function isInterrupted({ spoiled }: Site, record: FsRecord): boolean {
+function isInterrupted({ flusher }: Site, record: FsRecord): boolean {
   const { pinnedSize, unsettled, published, data } = record
   return (
     pinnedSize !== null ||
     unsettled ||
     published !== null ||
     !isOfThisBoot(record) ||
-    spoiled.has(data)
+    flusher.isSpoiled(data)
   )
 }
 
@@ -49,7 +49,7 @@ async function finishWrite(site: Site, { path, record, limit }: Incomplete): Pro
   if (record.published !== null) await removePublished(site.place, record.published)
   const file = await open(path, READ_WRITE)
   try {
-    if (site.spoiled.has(record.data)) await distrust(site, file, record, limit)
+    if (site.flusher.isSpoiled(record.data)) await distrust(site, file, record, limit)
     else await settle(site, file, record, limit)
   } finally {
     await file.close()
@@ -74,7 +74,7 @@ export async function settle(
   const time = (lastModified + 0.5) / 1000
   if (end < size && pinnedSize === end) await file.utimes(time, time)
   const durability = durabilityOf(site)
-  if (durability === 'now') await syncData(site, { name: data, file }, 'data')
+  if (durability === 'now') await site.flusher.sync(data, file, 'data')
   const settled = {
     ...record,
     tag: unsettled || !isOfThisBoot(record) ? newTag() : record.tag,
@@ -98,7 +98,7 @@ export async function distrust(
   record: FsRecord,
   limit: number,
 ): Promise<FsRecord> {
-  const { place, holds, spoiled } = site
+  const { place, holds, flusher } = site
   const { size } = await file.stat()
   const end = Math.min(size, limit, await safeSize(place, record))
   await file.truncate(end)
@@ -114,7 +114,7 @@ export async function distrust(
     published: null,
   }
   await writeRecord(place, left, 'now').catch(() => writeRecord(place, left, 'later'))
-  spoiled.delete(record.data)
+  flusher.forget(record.data)
   return left
 }
 

@@ -16,8 +16,7 @@ import { Uploads } from './fs-uploads.ts'
 export class Root implements Shared {
   readonly holds = new Holds()
   readonly uploads = new Uploads()
-  readonly spoiled = new Map<string, unknown>()
-  readonly flusher = new Flusher(this.spoiled)
+  readonly flusher = new Flusher()
   readonly #directory: string
   #folders: Promise<Folders> | null = null
   #wasThere = false

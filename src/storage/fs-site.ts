@@ -17,10 +17,8 @@ export interface Shared {
   readonly holds: Holds
   /** The uploads that wait for their next segment. */
   readonly uploads: Uploads
-  /** Flushes uploads in the background. */
+  /** Makes data durable. */
   readonly flusher: Flusher
-  /** Data files of which a failed fsync may have lost something, by name, and the error. */
-  readonly spoiled: Map<string, unknown>
 }
 
 /** One resource, as its writers see it. */
@@ -54,23 +52,4 @@ export function bootOf({ fsync }: Site): string {
 /** Makes the error for a writer whose `base` is no longer the current version. */
 export function changedMeanwhile(): Error {
   return new Error('the resource was changed by another writer')
-}
-
-/**
- * Makes data durable, with its times or without. Once an fsync has failed, the system forgets what it
- * could not write, and the next one succeeds: the data must not count until it was written again.
- */
-export async function syncData(
-  { spoiled, flusher }: Site,
-  { name, file }: DataFile,
-  what: 'all' | 'data',
-): Promise<void> {
-  await flusher.ended(name)
-  if (spoiled.has(name)) throw spoiled.get(name)
-  try {
-    await (what === 'all' ? file.sync() : file.datasync())
-  } catch (error) {
-    spoiled.set(name, error)
-    throw error
-  }
 }

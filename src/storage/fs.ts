@@ -56,11 +56,11 @@ export function fsStorage({ directory, fsync = 'complete' }: FsStorageOptions): 
     throw new TypeError(`fsync must be one of ${FSYNC.join(', ')}, not ${JSON.stringify(fsync)}`)
   }
   const root = rootOf(resolve(directory))
-  const { holds, uploads, flusher, spoiled } = root
+  const { holds, uploads, flusher } = root
   const site = async (key: string): Promise<Site> => {
     const folders = await root.folders()
     const assertThere = () => root.assertThere(folders)
-    return { place: place(folders, key), fsync, holds, uploads, flusher, spoiled, assertThere }
+    return { place: place(folders, key), fsync, holds, uploads, flusher, assertThere }
   }
   return {
     lockScope: root,
@@ -106,7 +106,7 @@ async function openWriter(site: Site, options: OpenWriterOptions): Promise<Write
 async function chooseWriter(site: Site, hold: Hold, options: OpenWriterOptions): Promise<Writer> {
   const { transaction, replace, initial } = options
   const upload = await site.uploads.take(site.place)
-  const isSound = upload !== null && !site.spoiled.has(upload.record.data)
+  const isSound = upload !== null && !site.flusher.isSpoiled(upload.record.data)
   if (isSound && transaction === 'persist' && !replace) {
     return new PersistWriter(site, hold, upload.found, initial, upload)
   }

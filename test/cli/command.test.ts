@@ -167,7 +167,7 @@ test.skipIf(spawnSync('script', ['--version']).error !== undefined)(
   'a terminal shows a bar',
   async () => {
     writeFileSync(line.at('film.mp4'), pattern(4 * MiB))
-    const command = `node ${line.program} put film.mp4 ${bench.url}`
+    const command = `stty cols 80 rows 24; node ${line.program} put film.mp4 ${bench.url}`
 
     const { outcome } = line.startProgram('script', ['-qec', command, '/dev/null'])
     const { code, out } = await outcome

@@ -1,3 +1,6 @@
+import { PassThrough } from 'node:stream'
+
+import xterm from '@xterm/headless'
 import { describe, expect, test } from 'vitest'
 
 import { formatSize, formatTime, printable } from '../../src/cli/format.ts'
@@ -41,38 +44,51 @@ test('text that could steer a terminal, or add a line, is replaced', () => {
 })
 
 describe('a live report', () => {
-  test('draws running transfers in place, and leaves what is over above', () => {
-    let out = ''
-    const terminal = { write: (text: string) => (out += text) }
-    const report = createLiveReport(terminal, terminal)
+  test('draws running transfers in place, and leaves what is over above', async () => {
+    const { report, screen } = terminal()
 
     const first = report.begin('a')
     const second = report.begin(`long/${'x'.repeat(40)}`)
     first.move({ sent: 50, size: 100, rate: null })
     second.note('trying again')
-    first.end('complete')
-    report.error('failed')
-    second.end(null)
 
     const a = `${'a'.padEnd(28)} [##########----------] 50% of 100 bytes`
     const x = `…${'x'.repeat(27)}`
-    expect(out.replaceAll('\u001b', '^')).toBe(
-      `^[?7l${a}\n${x}\n^[?7h`
-        .concat(`^[2A^[J^[?7l${a}\n${x} trying again\n^[?7h`)
-        .concat(`^[2A^[Ja: complete\n^[?7l${x} trying again\n^[?7h`)
-        .concat(`^[1A^[Jfailed\n^[?7l${x} trying again\n^[?7h`)
-        .concat('^[1A^[J^[?7l^[?7h'),
-    )
+    expect(await screen()).toEqual([a, `${x} trying again`])
+
+    first.end('complete')
+    expect(await screen()).toEqual(['a: complete', `${x} trying again`])
+
+    report.error('failed')
+    report.print('said')
+    expect(await screen()).toEqual(['a: complete', 'failed', 'said', `${x} trying again`])
+
+    second.end(null)
+    expect(await screen()).toEqual(['a: complete', 'failed', 'said'])
   })
 
-  test('draws no more lines than the terminal has', () => {
-    let out = ''
-    const report = createLiveReport({ write: (text) => (out += text), rows: 3 }, { write: String })
+  test('has no line of a transfer twice, however narrow the terminal and wide its letters', async () => {
+    const { report, screen } = terminal({ columns: 20 })
 
-    for (const name of ['a', 'b', 'c', 'd']) report.begin(name)
+    const task = report.begin('電影.mkv')
+    for (const text of ['one', 'two', 'three']) task.note(text)
+    const running = (await screen()).join('')
+    task.end('complete')
+
+    expect(running.match(/電影/g)).toHaveLength(1)
+    expect(running).toMatch(/three$/)
+    expect(await screen()).toEqual(['電影.mkv: complete'])
+  })
+
+  test('draws no more lines than the terminal has', async () => {
+    const { report, screen } = terminal({ rows: 5 })
+
+    const tasks = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'].map((name) => report.begin(name))
+    for (const task of tasks) task.note('waits')
     report.print('done')
+    for (const task of tasks) task.end(null)
 
-    expect(out.split('\n').length).toBe(4)
+    expect(await screen()).toEqual(['done'])
   })
 })
 
@@ -88,3 +104,27 @@ test('a plain report is silent about transfers if told so, not about what was as
 
   expect(out).toBe('asked for\n')
 })
+
+/** A report on the screen of a real terminal's emulator. */
+function terminal({ columns = 80, rows = 24 } = {}) {
+  const emulator = new xterm.Terminal({
+    cols: columns,
+    rows,
+    convertEol: true,
+    allowProposedApi: true,
+  })
+  const out = Object.assign(new PassThrough(), { isTTY: true, columns, rows })
+  out.on('data', (data: Buffer) => emulator.write(data))
+
+  /** The lines, as far up as one can scroll, without the empty ones. */
+  async function screen(): Promise<string[]> {
+    await new Promise((resolve) => setImmediate(resolve))
+    await new Promise<void>((resolve) => emulator.write('', resolve))
+    const { active } = emulator.buffer
+    return Array.from({ length: active.length }, (_, row) =>
+      active.getLine(row)?.translateToString(true),
+    ).flatMap((line) => line || [])
+  }
+
+  return { report: createLiveReport(out, out), screen }
+}

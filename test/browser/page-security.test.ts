@@ -63,7 +63,7 @@ describeInChromium('the Content-Security-Policy', () => {
     `)
 
     expect(await page.title()).toBe('partial-upload')
-    await vi.waitFor(() => expect(problems.join()).toMatch(/script-src/))
+    await vi.waitFor(() => expect(problems.join()).toMatch(/script-src/), 20_000)
   })
 
   test('keeps a page that was uploaded from running scripts', async () => {

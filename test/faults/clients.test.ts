@@ -139,13 +139,14 @@ it.each(FAULTS.slice(0, 3))('a client that has sent all and %s has done it', asy
     await vi.waitFor(async () => {
       const get = await server.send('GET', target)
       expect([get.status, get.body.toString()]).toEqual([200, then])
-    })
+    }, 20_000)
   }
 })
 
 describe('a client that is slow', () => {
   it('may send its content a byte at a time', async () => {
-    const middleware = { idleTimeout: IDLE_TIMEOUT }
+    const idleTimeout = 4 * IDLE_TIMEOUT
+    const middleware = { idleTimeout }
     const server = await FaultServer.start({ directory: newDirectory(), middleware })
 
     const statuses = WHOLE.map(async ([bytes, given], index) => {
@@ -157,7 +158,7 @@ describe('a client that is slow', () => {
       connection.send(text.slice(0, start))
       for (const byte of text.slice(start)) {
         // Waiting is the subject: together it is twice the silence that is allowed.
-        const pause = (2 * IDLE_TIMEOUT) / (text.length - start)
+        const pause = (2 * idleTimeout) / (text.length - start)
         await new Promise((resolve) => setTimeout(resolve, pause))
         connection.send(byte)
       }
@@ -198,7 +199,7 @@ describe('a client that is slow', () => {
         reader.socket.pause()
         readers.push(reader.send(request('GET', '/files/0')))
       }
-      await vi.waitFor(() => expect(server.handles()).toBeGreaterThanOrEqual(handles + 30))
+      await vi.waitFor(() => expect(server.handles()).toBeGreaterThanOrEqual(handles + 30), 20_000)
 
       await server.releasesTo(handles)
       for (const reader of readers) reader.socket.destroy()

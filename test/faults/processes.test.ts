@@ -152,7 +152,7 @@ describe('a process that is killed while it writes', () => {
 
     process.kill(pid, 'SIGKILL')
     // A connection that the primary gives to a process that it takes for alive is lost.
-    await vi.waitFor(() => expect(() => process.kill(pid, 0)).toThrow('ESRCH'))
+    await vi.waitFor(() => expect(() => process.kill(pid, 0)).toThrow('ESRCH'), 20_000)
     const body = message('bytes 4-9/10', 'efghij')
     const answer = await ask(server, 'PATCH', '/files/a', [MESSAGE], body)
 
@@ -189,7 +189,7 @@ describe('a writer in another process', () => {
   })
 
   it('is not disturbed while its bytes keep coming', async () => {
-    const [one, other] = await pair({ stallTimeout: 500, lockWait: 1500 })
+    const [one, other] = await pair({ stallTimeout: 2000, lockWait: 3000 })
     const writer = await one.connect()
     writer.send(
       request('PATCH', '/files/a', [MESSAGE, CHUNKED]),

@@ -215,7 +215,7 @@ describe.each(BOTH)('a writer over $name that has stalled', (combination) => {
 })
 
 describe('a writer whose bytes keep coming', () => {
-  const server = useServer(MEMORY, { stallTimeout: 400, lockWait: 700 })
+  const server = useServer(MEMORY, { stallTimeout: 2000, lockWait: 3000 })
 
   it('keeps the lock beyond stallTimeout', async () => {
     const path = server.path()

@@ -10,8 +10,8 @@ export default defineConfig({
   ssr: { resolve: { conditions } },
   test: {
     include: ['test/**/*.test.ts'],
-    // Most files wait for sockets and disks, so two at a time pay even on two cores.
-    maxWorkers: 2,
+    // Most files wait for sockets and disks, so three at a time pay even on two cores.
+    maxWorkers: 3,
     // A test that hangs fails; one on a slow machine does not.
     testTimeout: 30_000,
     hookTimeout: 30_000,

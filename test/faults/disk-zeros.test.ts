@@ -11,6 +11,7 @@ import type {
   StorageAdapter,
   Writer,
 } from '../../src/storage/adapter.ts'
+import { ATOMIC, BEGUN, FINISHED, PERSIST, REPLACE } from '../../src/storage/contract-check.ts'
 import { memoryStorage } from '../../src/storage/memory.ts'
 import { MULTIPART, message, multipart, MESSAGE, request } from '../wire/client.ts'
 import { newLoopMount, noPowerCut } from './power-disk.ts'
@@ -21,19 +22,7 @@ const SIZE = 300 * KIB
 /** What other resources had where these will be. */
 const OLD = Buffer.alloc(SIZE, 0xaa)
 
-const BEGUN: ResourceState = {
-  complete: false,
-  everComplete: false,
-  completeLength: null,
-  contentType: null,
-  reprDigest: null,
-  owner: null,
-}
-const FINISHED: ResourceState = { ...BEGUN, complete: true, everComplete: true }
 const REOPENED: ResourceState = { ...BEGUN, everComplete: true }
-const PERSIST: OpenWriterOptions = { transaction: 'persist', replace: false, initial: BEGUN }
-const ATOMIC: OpenWriterOptions = { ...PERSIST, transaction: 'atomic' }
-const REPLACE: OpenWriterOptions = { ...ATOMIC, replace: true }
 
 /** Fills what there is of a disk, or some memory, and gives it back. */
 function prime(directory: string | null): void {

@@ -6,7 +6,7 @@ import { fsLocker } from 'partial-upload/storage/fs'
 import { describe, expect, it, vi } from 'vitest'
 
 import { CHUNKED, MESSAGE, ask, chunk, field, json, message, request } from '../wire/client.ts'
-import type { Bytes, Connection } from '../wire/client.ts'
+import type { Bytes } from '../wire/client.ts'
 import { letters, stateOf } from '../wire/server.ts'
 import {
   FaultServer,
@@ -18,6 +18,7 @@ import {
   remount,
   title,
 } from './server.ts'
+import { finish, startWriting } from '../wire/writer.ts'
 
 const FOREVER = 60_000
 const NO_LINUX = process.platform === 'linux' ? null : 'needs Linux'
@@ -35,19 +36,6 @@ async function share(directory: string, middleware = {}, more = {}): Promise<Fau
 async function pair(middleware = {}): Promise<readonly [FaultServer, FaultServer]> {
   const directory = newDirectory()
   return [await share(directory, middleware), await share(directory, middleware)]
-}
-
-/** A writer of `bytes 0-9/10` that has delivered `abcd` and sends nothing more. */
-async function startWriting(server: FaultServer, path: string): Promise<Connection> {
-  const connection = await server.connect()
-  connection.send(request('PATCH', path, [MESSAGE, CHUNKED]))
-  connection.send(chunk(message('bytes 0-9/10', 'abcd')))
-  await server.becomes(path, 'I(4/10)')
-  return connection
-}
-
-function finish(connection: Connection): Connection {
-  return connection.send(chunk('efghij'), '0\r\n\r\n')
 }
 
 type Creation = readonly [

@@ -6,21 +6,10 @@ import { text } from 'node:stream/consumers'
 
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 
-import type { OpenWriterOptions, ResourceState, StorageAdapter } from '../../src/storage/adapter.ts'
+import type { OpenWriterOptions, StorageAdapter } from '../../src/storage/adapter.ts'
+import { ATOMIC, BEGUN, FINISHED, PERSIST } from '../../src/storage/contract-check.ts'
 import type { FsStorageOptions } from '../../src/storage/fs.ts'
 import { BOOT } from '../../src/storage/fs-safe.ts'
-
-const BEGUN: ResourceState = {
-  complete: false,
-  everComplete: false,
-  completeLength: null,
-  contentType: null,
-  reprDigest: null,
-  owner: null,
-}
-const FINISHED: ResourceState = { ...BEGUN, complete: true, everComplete: true }
-const PERSIST: OpenWriterOptions = { transaction: 'persist', replace: false, initial: BEGUN }
-const ATOMIC: OpenWriterOptions = { ...PERSIST, transaction: 'atomic' }
 
 let directory: string
 let hidden: string

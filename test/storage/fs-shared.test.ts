@@ -7,18 +7,8 @@ import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
 import { lockerOf } from '../../src/lock.ts'
-import type { OpenWriterOptions, ResourceState } from '../../src/storage/adapter.ts'
+import { BEGUN, PERSIST } from '../../src/storage/contract-check.ts'
 import { fsStorage } from '../../src/storage/fs.ts'
-
-const BEGUN: ResourceState = {
-  complete: false,
-  everComplete: false,
-  completeLength: null,
-  contentType: null,
-  reprDigest: null,
-  owner: null,
-}
-const PERSIST: OpenWriterOptions = { transaction: 'persist', replace: false, initial: BEGUN }
 
 let parent: string
 

@@ -12,24 +12,10 @@ import {
   message,
   request,
 } from './client.ts'
-import type { Connection } from './client.ts'
 import { BOTH, FS, MEMORY, letters, useServer } from './server.ts'
-import type { TestServer } from './server.ts'
+import { finish, startWriting } from './writer.ts'
 
 const FOREVER = 60_000
-
-/** A writer of `bytes 0-9/10` that has delivered `abcd` and sends nothing more. */
-async function startWriting(server: TestServer, path: string): Promise<Connection> {
-  const connection = await server.connect()
-  connection.send(request('PATCH', path, [MESSAGE, CHUNKED]))
-  connection.send(chunk(message('bytes 0-9/10', 'abcd')))
-  await server.becomes(path, 'I(4/10)')
-  return connection
-}
-
-function finish(connection: Connection): Connection {
-  return connection.send(chunk('efghij'), '0\r\n\r\n')
-}
 
 describe.each(BOTH)('a writer over $name that is taken for alive', (combination) => {
   const server = useServer(combination, { stallTimeout: FOREVER, lockWait: 200 })

@@ -6,7 +6,7 @@ import { describe, DONE, exitCodeOf, INTERRUPTED, UsageError } from './failure.t
 import { runGet } from './get.ts'
 import { COMMAND_HELP, COMMANDS, HELP } from './help.ts'
 import { runPut } from './put.ts'
-import { createLiveReport, createPlainReport, type Report } from './report.ts'
+import { createPlainReport, type Report } from './report.ts'
 import { runPatch, runRemove, runStatus } from './single.ts'
 
 /** Does what the arguments say. Resolves with the exit code. */
@@ -24,12 +24,7 @@ export async function run(args: readonly string[], signal: AbortSignal): Promise
     }
     // Where the file itself is printed, there is no place for words about it.
     const out = command.kind === 'get' && command.file === '-' ? stderr : stdout
-    // Nothing can be drawn in place on a terminal that does not tell its size.
-    const isDrawable = out.isTTY && out.columns > 0 && process.env['TERM'] !== 'dumb'
-    const isLive = isDrawable && !command.quiet
-    const report = isLive
-      ? createLiveReport(out, stderr)
-      : createPlainReport(out, stderr, command.quiet)
+    const report = await createReport(out, command.quiet)
     return await perform(command, report, signal)
   } catch (error) {
     if (!(error instanceof UsageError)) throw error
@@ -40,6 +35,16 @@ export async function run(args: readonly string[], signal: AbortSignal): Promise
     )
     return exitCodeOf(error)
   }
+}
+
+/** Live lines where they can be drawn in place, for which a terminal must tell its size. */
+async function createReport(out: NodeJS.WriteStream, isQuiet: boolean): Promise<Report> {
+  const { stderr } = process
+  const isLive = out.isTTY && out.columns > 0 && process.env['TERM'] !== 'dumb' && !isQuiet
+  if (!isLive) return createPlainReport(out, stderr, isQuiet)
+  // A script does not wait for what draws.
+  const { createLiveReport } = await import('./live-report.ts')
+  return createLiveReport(out, stderr)
 }
 
 async function perform(

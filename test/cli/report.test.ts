@@ -4,7 +4,8 @@ import xterm from '@xterm/headless'
 import { describe, expect, test } from 'vitest'
 
 import { formatSize, formatTime, printable } from '../../src/cli/format.ts'
-import { createLiveReport, createPlainReport, formatProgress } from '../../src/cli/report.ts'
+import { createLiveReport } from '../../src/cli/live-report.ts'
+import { createPlainReport, formatProgress } from '../../src/cli/report.ts'
 
 test.each([
   [0, '0 bytes'],

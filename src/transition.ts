@@ -64,7 +64,6 @@ export function advance(progress: Progress, part: Part, rules: TransitionRules):
   const isOpen = progress.isOpen && target.completeLength === null
   if (!isOpen && completeLength !== null && target.end > completeLength) {
     throw contradiction(
-      progress,
       `range ends at ${target.end}, but the resource will have ${completeLength} bytes`,
     )
   }
@@ -100,7 +99,6 @@ export function settle(
   }
   if (base?.complete && !progress.complete && !rules.allowReopen) {
     throw contradiction(
-      progress,
       `complete-length ${progress.completeLength} exceeds the ${base.size} bytes of a finished resource`,
     )
   }
@@ -112,16 +110,10 @@ function agreedLength(progress: Progress, announced: number | null): number | nu
   const end = endOf(progress)
   if (announced === null) return completeLength
   if (!isOpen && completeLength !== null && announced !== completeLength) {
-    throw contradiction(
-      progress,
-      `complete-length ${announced} is not the declared ${completeLength}`,
-    )
+    throw contradiction(`complete-length ${announced} is not the declared ${completeLength}`)
   }
   if (announced < end) {
-    throw contradiction(
-      progress,
-      `complete-length ${announced} is less than the ${end} bytes so far`,
-    )
+    throw contradiction(`complete-length ${announced} is less than the ${end} bytes so far`)
   }
   return announced
 }
@@ -139,10 +131,7 @@ function resize(progress: Progress, completeLength: number, rules: TransitionRul
     if (rules.allowTruncate) {
       return { size: completeLength, complete: true, completeLength, isOpen, ahead }
     }
-    throw contradiction(
-      progress,
-      `complete-length ${completeLength} would cut ${size} stored bytes`,
-    )
+    throw contradiction(`complete-length ${completeLength} would cut ${size} stored bytes`)
   }
   agreedLength(progress, completeLength)
   return { size, complete: size === completeLength, completeLength, isOpen, ahead }
@@ -160,9 +149,6 @@ function include(progress: Progress, range: Range): Pick<Progress, 'size' | 'ahe
   return { size, ahead }
 }
 
-function contradiction(progress: Progress, detail: string): UploadError {
-  return new UploadError('ERR_COMPLETE_LENGTH', {
-    detail,
-    members: { received: progress.size, length: progress.completeLength },
-  })
+function contradiction(detail: string): UploadError {
+  return new UploadError('ERR_COMPLETE_LENGTH', { detail })
 }

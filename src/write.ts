@@ -1,7 +1,7 @@
 /** Puts the parts of a patch into a writer: batch by batch, skipping what is stored already. */
 import { UploadError } from './errors.ts'
 import type { Part, PartEvent } from './media/part.ts'
-import type { ResourceInfo, Writer } from './storage/adapter.ts'
+import type { Writer } from './storage/adapter.ts'
 import { advance, progressOf, settle, type Progress, type TransitionRules } from './transition.ts'
 
 /** What an app allows a patch to change. */
@@ -91,8 +91,8 @@ export class PatchSession {
     const { rules } = this.#options
     settle(base, this.#progress, rules)
     if (base === null || !base.complete || !rules.immutableAfterComplete) return
-    if (this.#progress.completeLength !== base.size) throw immutable(base, 'length')
-    if ((this.#contentType ?? base.contentType) !== base.contentType) throw immutable(base, 'type')
+    if (this.#progress.completeLength !== base.size) throw immutable('length')
+    if ((this.#contentType ?? base.contentType) !== base.contentType) throw immutable('type')
   }
 
   async #begin(part: Part): Promise<void> {
@@ -152,16 +152,14 @@ export class PatchSession {
     if (base.complete ? immutableAfterComplete : appendOnly && position < base.size) {
       throw new UploadError('ERR_COMPLETE_LENGTH', {
         detail: `the data differs from what is stored at ${position}, which must not change`,
-        members: { received: base.size, length: base.completeLength },
       })
     }
   }
 }
 
-function immutable({ size }: ResourceInfo, what: string): UploadError {
+function immutable(what: string): UploadError {
   return new UploadError('ERR_COMPLETE_LENGTH', {
     detail: `the ${what} differs from that of a finished resource, which must not change`,
-    members: { received: size, length: size },
   })
 }
 

@@ -185,14 +185,6 @@ describe('a refusal', () => {
       members: { received: 0, 'expected-offset': 0, 'provided-offset': 6 },
     })
   })
-
-  it.each([
-    ['I(4/10)', '4-5/9', { received: 4, length: 10 }],
-    ['I(4/*)', '0-1/2', { received: 4, length: null }],
-    ['C(10)', '1-2/9', { received: 10, length: 10 }],
-  ])('of a length tells what %s has', (given, part, members) => {
-    expect(refusal(given, part)).toMatchObject({ status: 409, members })
-  })
 })
 
 /** The state after all parts, or the code of the refusal. */

@@ -62,19 +62,26 @@ export async function asOnlyWriter<T>(
     return await work(lock)
   } catch (error) {
     if (lock.isLost === true) throw interrupted()
-    throw isFull(error) ? await withReceived(error, request.key, storage) : error
+    throw isAboutBytes(error) ? await withReceived(error, request.key, storage) : error
   } finally {
     lock.release()
   }
 }
 
-const FULL: readonly string[] = ['ERR_STORAGE_FULL', 'ERR_QUOTA']
+const ABOUT_BYTES: readonly string[] = [
+  'ERR_COMPLETE_LENGTH',
+  'ERR_GAP',
+  'ERR_LENGTH',
+  'ERR_QUOTA',
+  'ERR_STORAGE_FULL',
+]
 
-function isFull(error: unknown): error is UploadError {
-  return error instanceof UploadError && FULL.includes(error.code)
+/** Whether what is stored, part of this request perhaps included, tells the client how to go on. */
+function isAboutBytes(error: unknown): error is UploadError {
+  return error instanceof UploadError && ABOUT_BYTES.includes(error.code)
 }
 
-/** Tells the client in the same answer from where it can resume once there is room. */
+/** Tells what is stored in the same answer, which saves a HEAD. */
 async function withReceived(
   error: UploadError,
   key: string,

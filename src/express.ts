@@ -63,6 +63,8 @@ export function partialUpload<Request extends IncomingMessage = IncomingMessage>
   async function answer(req: Request, res: ServerResponse): Promise<HandlerResponse | null> {
     const key = keyOf(req, pathBelowMount(req))
     if (key === null) return null
+    if (typeof key !== 'string')
+      throw new TypeError(`key must return a string or null, not ${typeof key}`)
     keySegments(key)
     const body = new IncomingBody(req, settings)
     const owner = ownerOf(req, options)
@@ -176,5 +178,6 @@ function fail(error: unknown, req: IncomingMessage, res: ServerResponse, next: N
     return
   }
   boundContent(req, res)
-  next(error)
+  // Without an error, or with 'route', Express would go on as if nothing had gone wrong.
+  next(error instanceof Object ? error : new Error(`the request failed: ${String(error)}`))
 }

@@ -236,6 +236,19 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       expect(await answer.json()).toEqual({ id: 7 })
     })
 
+    it.each([undefined, null, 'route', 0])('that throws %s fails', async (thrown) => {
+      const { url, failures } = await serve(framework, {
+        onCreate: () => {
+          throw thrown as unknown as Error
+        },
+      })
+
+      const answer = await fetch(url, { method: 'PUT', body: 'data' })
+
+      expect(answer.status).toBe(500)
+      expect(failures.splice(0)).toEqual([new Error(`the request failed: ${thrown}`)])
+    })
+
     it('that makes a response which cannot be sent fails', async () => {
       const { url, failures } = await serve(framework, {
         onComplete: () => ({ headers: { Location: 'a\nb' } }),

@@ -56,7 +56,7 @@ export async function exchange(
   connection: Connection,
   { method, headers = {}, body = [], onProgress }: Message,
 ): Promise<Response> {
-  const { url, signal, clock, credentials = 'same-origin', headers: own } = connection
+  const { url, signal, clock, credentials, headers: own } = connection
   const { stallTimeout = 30_000, answerTimeout = 300_000 } = connection
   const fields = new Headers(await abortable(typeof own === 'function' ? own() : own, signal))
   for (const [name, value] of Object.entries(headers)) if (value) fields.set(name, value)

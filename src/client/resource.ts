@@ -113,7 +113,7 @@ export async function hasSameEnds(
 ): Promise<boolean | null> {
   const { signal, compareSize = 64 * 1024 } = connection
   // An answer must fit into what is kept of one.
-  const size = Math.min(compareSize, MAX_ANSWER / 2)
+  const size = Math.min(Math.ceil(compareSize), MAX_ANSWER / 2)
 
   async function compare(start: number, end: number): Promise<boolean | null> {
     const headers = { Range: `bytes=${offset + start}-${offset + end - 1}`, 'If-Match': etag }

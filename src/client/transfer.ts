@@ -47,7 +47,7 @@ export function createTransfer(
 ): Transfer {
   const meter = createProgressMeter(upload.clock, source, options.onProgress)
   const { contentDigest = false, segmentSize = 0 } = options
-  let limit = segmentSize || (source.once || contentDigest ? USUAL_SEGMENT : Infinity)
+  let limit = Math.ceil(segmentSize) || (source.once || contentDigest ? USUAL_SEGMENT : Infinity)
   /** Nobody has said yet that nothing is there. */
   let isGuess = source.size !== null && source.size <= SMALL
   /** Entity tag of what is there, or ''; null for nothing, undefined as long as the server has to be asked. */

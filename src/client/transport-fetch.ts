@@ -12,11 +12,11 @@ declare const location: object | undefined
 /** Sends a request with the platform's `fetch`. */
 export const fetchTransport: Transport = async (request) => {
   const { url, onMove } = request
-  const init = {
+  const init: object = {
     ...request,
     // An old answer from a cache would be taken for what is there now.
-    cache: 'no-store' as const,
-    duplex: 'half' as const,
+    cache: 'no-store',
+    duplex: 'half',
     body: await content(request),
   }
   const response = await fetch(url, init)

@@ -21,7 +21,7 @@ export interface TransportRequest {
   readonly headers: Headers
   /** The content, piece by piece; empty for none. */
   readonly body: readonly Piece[]
-  readonly credentials: Credentials
+  readonly credentials: Credentials | undefined
   /** Ends the request when it aborts. */
   readonly signal: AbortSignal
   /**

@@ -73,7 +73,7 @@ export interface Writer {
    * Writes all of `chunks`, one after the other, from `position` on. The chunks are borrowed until the
    * promise settles.
    *
-   * persist: `position` is at most the current size; readers see the bytes once the promise resolves.
+   * persist: rejects a `position` beyond the current size; readers see the bytes once the promise resolves.
    * atomic: readers see nothing before `commit`; bytes between the current size and a `position` beyond
    * it read as zeros.
    *
@@ -142,6 +142,6 @@ export interface StorageAdapter {
   openWriter(key: string, options: OpenWriterOptions): Promise<Writer>
   /** Removes the resource; false if there was none. The caller holds the key's lock. Throws as `head`. */
   remove(key: string): Promise<boolean>
-  /** Lists the keys of incomplete resources, in any order. Only `expireIncomplete` needs it. */
+  /** Lists the keys of incomplete resources, in any order. Expiry and the limits per owner need it. */
   listIncomplete?(): AsyncIterable<string>
 }

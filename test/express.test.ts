@@ -249,6 +249,15 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       expect(failures.splice(0)).toEqual([new Error(`the request failed: ${thrown}`)])
     })
 
+    it('of the key that returns nothing fails', async () => {
+      const { url, failures } = await serve(framework, { key: () => undefined as unknown as null })
+
+      expect((await fetch(url)).status).toBe(500)
+      expect(failures.splice(0)).toEqual([
+        new TypeError('key must return a string or null, not undefined'),
+      ])
+    })
+
     it('that makes a response which cannot be sent fails', async () => {
       const { url, failures } = await serve(framework, {
         onComplete: () => ({ headers: { Location: 'a\nb' } }),

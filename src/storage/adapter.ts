@@ -54,7 +54,8 @@ export interface OpenWriterOptions {
   readonly initial: ResourceState
   /**
    * Tells whether the caller has lost the key's lock to another process. From then on the writer
-   * changes nothing: `write`, `truncate` and `commit` throw, `keep` and `rollback` only end it.
+   * changes nothing: `write`, `truncate` and `commit` throw, `keep` and `rollback` only end it. It is
+   * for storages that several processes share; the contract, which has one process, does not ask for it.
    */
   readonly isLost?: () => boolean
 }

@@ -70,6 +70,8 @@ describe.each(CORNERS)('over $name', (combination) => {
       const before = await content(server, once)
 
       const status = await send(server, once, list, false)
+      // In a document a later part may fill a gap, which a request of its own can't leave.
+      fc.pre(status >= 300 || !hasGap(list, before.bytes.length))
       const statuses: number[] = []
       for (const one of list) statuses.push(await send(server, singly, [one], true))
 
@@ -123,6 +125,16 @@ function parts(): fc.Arbitrary<readonly ModelPart[]> {
         return { first: start, data: piece, total }
       })
     })
+}
+
+/** Whether a part begins beyond the end of what the parts before have made of `size` bytes. */
+function hasGap(list: readonly ModelPart[], size: number): boolean {
+  let end = size
+  return list.some(({ first, data: { length } }) => {
+    const isBeyond = first > end
+    end = Math.max(end, first + length)
+    return isBeyond
+  })
 }
 
 async function send(

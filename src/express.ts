@@ -61,13 +61,11 @@ export function partialUpload<Request extends IncomingMessage = IncomingMessage>
   const stopExpiry = expireBy(settings, storage, locker)
 
   async function answer(req: Request, res: ServerResponse): Promise<HandlerResponse | null> {
-    const key = keyOf(req, pathBelowMount(req))
+    const key = stringOrNull('key', keyOf(req, pathBelowMount(req)))
     if (key === null) return null
-    if (typeof key !== 'string')
-      throw new TypeError(`key must return a string or null, not ${typeof key}`)
     keySegments(key)
     const body = new IncomingBody(req, settings)
-    const owner = ownerOf(req, options)
+    const owner = stringOrNull('owner', options.owner?.(req) ?? null)
     const stop = (reason: Error): void => body.stop(reason)
     if (UPLOADS.includes(req.method)) onceClosed(res, gate.enter({ owner, stop }))
     return handle({
@@ -113,13 +111,10 @@ function expireBy({ expireAfter }: Settings, storage: StorageAdapter, locker: Lo
   })
 }
 
-function ownerOf<Request extends IncomingMessage>(
-  req: Request,
-  { owner }: PartialUploadOptions<Request>,
-): string | null {
-  const name = owner?.(req) ?? null
-  if (name === null || typeof name === 'string') return name
-  throw new TypeError(`owner must return a string or null, not ${typeof name}`)
+/** What an option of the app has returned, which may be plain JavaScript. */
+function stringOrNull(option: string, value: unknown): string | null {
+  if (value === null || typeof value === 'string') return value
+  throw new TypeError(`${option} must return a string or null, not ${typeof value}`)
 }
 
 /** Calls back when the response is out, or the connection gone. */

@@ -8,6 +8,7 @@ import { createDigestCheck, verifiableDigest } from '../src/finish.ts'
 import { RefusedError, type FinishedResource } from '../src/hooks.ts'
 import { bodyOf, handlerFor, patch, request, type Options } from './plain.ts'
 import { WatchedStorage } from './watched-storage.ts'
+import { parseState } from './wire/state.ts'
 
 const LETTERS = 'abcdefghij'
 
@@ -360,10 +361,9 @@ type Hook = (resource: FinishedResource) => unknown
 async function serve(given: string, options: Options = {}, hook: Hook = () => undefined) {
   const storage = new WatchedStorage()
   const handle = handlerFor(storage, options)
-  const [, kind, size = '0', length = size] = /^(.)(?:\((\d+)(?:\/(.+))?\))?$/.exec(given) ?? []
+  const { kind, size, length } = parseState(given)
   if (kind !== '∅') {
-    const last = Number(size) - 1
-    await handle(patch(`bytes 0-${last}/${length}`, LETTERS.slice(0, last + 1)))
+    await handle(patch(`bytes 0-${size - 1}/${length ?? '*'}`, LETTERS.slice(0, size)))
   }
   const shown: object[] = []
   const hooks = {

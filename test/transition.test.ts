@@ -6,6 +6,7 @@ import { UploadError } from '../src/errors.ts'
 import type { Part, PartTarget } from '../src/media/part.ts'
 import type { ResourceInfo } from '../src/storage/adapter.ts'
 import { advance, progressOf, settle, type TransitionRules } from '../src/transition.ts'
+import { parseState } from './wire/state.ts'
 
 const RULES: TransitionRules = { allowTruncate: true, allowReopen: true, gapStatus: 409 }
 
@@ -216,13 +217,13 @@ function refusal(given: string, text: string, rules: Partial<TransitionRules> = 
 }
 
 function resource(state: string): ResourceInfo | null {
-  const [, kind, size = '', length = size] = /^(.)(?:\((\d+)(?:\/(.+))?\))?$/.exec(state) ?? []
+  const { kind, size, length } = parseState(state)
   if (kind === '∅') return null
   return {
-    size: Number(size),
+    size,
     complete: kind === 'C',
     everComplete: kind === 'C',
-    completeLength: length === '*' ? null : Number(length),
+    completeLength: length,
     contentType: null,
     reprDigest: null,
     owner: null,

@@ -15,6 +15,7 @@ import { afterAll, afterEach, beforeAll, expect } from 'vitest'
 
 import { Connection, MESSAGE, field, message, request } from './client.ts'
 import type { Answer, Bytes } from './client.ts'
+import { parseState } from './state.ts'
 
 const express4 = createRequire(import.meta.url)('express4') as typeof express
 
@@ -187,12 +188,12 @@ export class TestServer {
   /** A new resource in the state `∅`, `I(4/10)`, `I(4/*)` or `C(10)`, holding `letters`. */
   async given(state: string): Promise<string> {
     const path = this.path()
-    const [, kind, size = '', length = size] = /^(.)(?:\((\d+)(?:\/(.+))?\))?$/.exec(state) ?? []
+    const { kind, size, length } = parseState(state)
     if (kind !== '∅') {
-      const last = Number(size) - 1
-      await (size === '0'
-        ? this.patch(path, `bytes */${length}`)
-        : this.patch(path, `bytes 0-${last}/${length}`, letters(last + 1)))
+      const total = length ?? '*'
+      await (size === 0
+        ? this.patch(path, `bytes */${total}`)
+        : this.patch(path, `bytes 0-${size - 1}/${total}`, letters(size)))
     }
     expect(await this.state(path)).toBe(state)
     return path

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 
 import { CHUNKED, MESSAGE, MULTIPART, chunked, json, message, multipart } from './client.ts'
 import { CORNERS, MATRIX, MEMORY, useServer } from './server.ts'
+import { parseState } from './state.ts'
 
 type Cell = readonly [
   given: string,
@@ -260,6 +261,6 @@ describe('a finished resource that is completed again', () => {
 
 /** The members that tell of a state like `I(4/10)`. */
 function stored(state: string): { readonly received: number; readonly length: number | null } {
-  const [, size = '', length = size] = /^\w\((\d+)(?:\/(.+))?\)$/.exec(state) ?? []
-  return { received: Number(size), length: length === '*' ? null : Number(length) }
+  const { size, length } = parseState(state)
+  return { received: size, length }
 }

@@ -1,6 +1,6 @@
 export { ERRORS, UploadError, type ErrorCode, type UploadErrorOptions } from './errors.ts'
-export { expireIncomplete, type ExpireOptions } from './expire.ts'
-export { partialUpload, type Middleware } from './express.ts'
+export { expireIncomplete, type ExpireOptions } from './server/expire.ts'
+export { partialUpload, type Middleware } from './server/express.ts'
 export {
   RefusedError,
   type FinalResponse,
@@ -8,9 +8,9 @@ export {
   type NewResource,
   type RefuseOptions,
 } from './hooks.ts'
-export { memoryLocker, type AcquireOptions, type Lock, type Locker } from './lock.ts'
+export { memoryLocker, type AcquireOptions, type Lock, type Locker } from './storage/lock.ts'
 export type { Limits, PartialUploadOptions, Preset, Rules, Statuses } from './options.ts'
-export { prepareServer } from './server.ts'
+export { prepareServer } from './server/expect-continue.ts'
 export { DEFAULTS, PRESETS } from './settings.ts'
 export type {
   OpenWriterOptions,

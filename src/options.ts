@@ -1,6 +1,6 @@
 /** The options of the middleware. Their defaults stand in settings.ts. */
 import type { FinalResponse, FinishedResource, NewResource } from './hooks.ts'
-import type { Locker } from './lock.ts'
+import type { Locker } from './storage/lock.ts'
 import type { StorageAdapter } from './storage/adapter.ts'
 
 /** One of the revisions of the draft, as a set of statuses. */

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 
 import { ERRORS, UploadError, type ErrorCode } from '../src/errors.ts'
-import { problemResponse } from '../src/problem.ts'
+import { problemResponse } from '../src/protocol/problem.ts'
 
 describe('the table of errors', () => {
   it('has only statuses of errors, and titles that are sentences', () => {

@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest'
 
 import { UploadError } from '../src/errors.ts'
 import { RefusedError, callHook } from '../src/hooks.ts'
-import { bodyOf, handlerFor, patch, request, type Options } from './plain.ts'
-import { WatchedStorage } from './watched-storage.ts'
+import { bodyOf, handlerFor, patch, request, type Options } from './support/plain.ts'
+import { WatchedStorage } from './support/watched-storage.ts'
 
 /** An error with the manners of http-errors. */
 function httpError(status: unknown, expose: unknown): Error {

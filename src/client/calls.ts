@@ -2,7 +2,7 @@
 import { connect, type Connection } from './exchange.ts'
 import type { RequestOptions } from './options.ts'
 import { createRetry } from './retry.ts'
-import type { Platform } from './transport.ts'
+import type { Platform } from './transport/transport.ts'
 
 /**
  * Does `work` again until it succeeds or fails for good.

@@ -1,6 +1,6 @@
 /** The digests that a client sends along (RFC 9530). */
-import { readPiece, readRange, type ByteSource } from './byte-source.ts'
-import type { Hash, Piece } from './transport.ts'
+import { readPiece, readRange, type ByteSource } from './source/byte-source.ts'
+import type { Hash, Piece } from './transport/transport.ts'
 
 /** Bytes of the source in memory at a time. */
 const READ_SIZE = 256 * 1024

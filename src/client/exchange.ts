@@ -3,7 +3,7 @@ import { abortable, listen, systemClock, type Clock } from './clock.ts'
 import { ClientError } from './error.ts'
 import type { Fields } from './message.ts'
 import type { RequestOptions } from './options.ts'
-import { contentSize, type Piece, type Platform } from './transport.ts'
+import { contentSize, type Piece, type Platform } from './transport/transport.ts'
 
 /** What is sent. */
 export interface Message {

@@ -2,20 +2,20 @@
 import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 
-import type { OpenSource } from './byte-source.ts'
+import type { OpenSource } from './source/byte-source.ts'
 import { call } from './calls.ts'
 import type { RequestOptions, UploadOptions } from './options.ts'
 import { createPatch, type PatchOptions, type PatchRange } from './patch.ts'
 import { getStatus, removeResource, type ResourceStatus } from './resource.ts'
-import { openHandle, openPath } from './source-node.ts'
-import { sourceOpener, type Source } from './source.ts'
-import { nodeTransport, type Agent } from './transport-node.ts'
-import type { Platform } from './transport.ts'
+import { openHandle, openPath } from './source/node.ts'
+import { sourceOpener, type Source } from './source/source.ts'
+import { nodeTransport, type Agent } from './transport/node.ts'
+import type { Platform } from './transport/transport.ts'
 import { startUpload, type Upload } from './upload.ts'
 
 export { ClientError } from './error.ts'
 export type * from './index.ts'
-export type { Agent } from './transport-node.ts'
+export type { Agent } from './transport/node.ts'
 
 /** Also a path, a file URL or an open file, of which nothing is held in memory. */
 export type NodeSource = Source | string | URL | FileHandle

@@ -1,6 +1,6 @@
 /** What a caller can say, and the defaults. */
 import type { Clock } from './clock.ts'
-import type { Credentials } from './transport.ts'
+import type { Credentials } from './transport/transport.ts'
 
 /** Fields of requests, or a function that is asked before each request: tokens expire. */
 export type HeaderSource =

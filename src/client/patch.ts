@@ -1,12 +1,12 @@
 /** Writes ranges into a resource that exists, all of them or none. */
-import { blobOf } from './byte-source.ts'
+import { blobOf } from './source/byte-source.ts'
 import { responseError } from './error.ts'
 import { exchange, type Connection } from './exchange.ts'
 import { contentRange, encodeHeader } from './message.ts'
 import type { Progress, RequestOptions } from './options.ts'
 import { createProgressMeter } from './progress.ts'
 import { hasSameEnds, find } from './resource.ts'
-import { contentSize } from './transport.ts'
+import { contentSize } from './transport/transport.ts'
 
 /** Bytes and where they go. */
 export interface PatchRange {

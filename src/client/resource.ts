@@ -1,9 +1,9 @@
 /** What is at a URL: asking for it, comparing it with a source, removing it. */
-import { readRange, type ByteSource } from './byte-source.ts'
+import { readRange, type ByteSource } from './source/byte-source.ts'
 import { abortable } from './clock.ts'
 import { ClientError, responseError } from './error.ts'
 import { exchange, type Connection } from './exchange.ts'
-import { MAX_ANSWER } from './transport.ts'
+import { MAX_ANSWER } from './transport/transport.ts'
 
 /** What a server tells of a resource. */
 export interface ResourceStatus {

@@ -1,5 +1,5 @@
 /** SHA-256 (FIPS 180-4) of bytes that come in pieces, which `crypto.subtle` can't do. */
-import type { Hash } from './transport.ts'
+import type { Hash } from './transport/transport.ts'
 
 const BLOCK = 64
 /** Where the length of all goes in the last block. */

@@ -1,5 +1,5 @@
 /** The protocol of an upload, one request at a time: what to send next, and what an answer means. */
-import type { ByteSource } from './byte-source.ts'
+import type { ByteSource } from './source/byte-source.ts'
 import { abortable } from './clock.ts'
 import { digestContent, digestSource } from './digest.ts'
 import { ClientError, responseError, type ClientErrorCode } from './error.ts'
@@ -9,7 +9,7 @@ import type { UploadOptions } from './options.ts'
 import { createProgressMeter } from './progress.ts'
 import { find, MISSING, isSame, removeResource, strongTag, type Found } from './resource.ts'
 import type { Retry } from './retry.ts'
-import { contentSize, type Hash } from './transport.ts'
+import { contentSize, type Hash } from './transport/transport.ts'
 
 /** Up to this size a file is sent without asking first what is there. */
 const SMALL = 64 * 1024

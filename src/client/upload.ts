@@ -1,11 +1,11 @@
 /** An upload that goes on until it is done: around failures, pauses and other writers. */
-import type { OpenSource } from './byte-source.ts'
+import type { OpenSource } from './source/byte-source.ts'
 import { listen, until } from './clock.ts'
 import { connect } from './exchange.ts'
 import type { UploadOptions, UploadStatus } from './options.ts'
 import { createRetry } from './retry.ts'
 import { createTransfer, type Transfer } from './transfer.ts'
-import type { Platform } from './transport.ts'
+import type { Platform } from './transport/transport.ts'
 
 /** A running upload. */
 export interface Upload {

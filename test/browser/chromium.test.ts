@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest'
 
-import { portOf, serve, stop } from '../examples/serve.ts'
-import { describeInChromium, newContext } from './chromium.ts'
+import { portOf, serve, stop } from '../support/examples/serve.ts'
+import { describeInChromium, newContext } from '../support/browser/chromium.ts'
 
 describeInChromium('Chromium', () => {
   test('loads a page and runs its script', async () => {

@@ -13,10 +13,10 @@ import { fsStorage } from 'partial-upload/storage/fs'
 import type { Page } from 'playwright-core'
 import { expect, onTestFinished, test, vi } from 'vitest'
 
-import { portOf } from '../examples/serve.ts'
-import { describeInChromium } from './chromium.ts'
-import { openPage, pageApp, serveApp } from './client-page.ts'
-import { Gate } from './gate.ts'
+import { portOf } from '../support/examples/serve.ts'
+import { describeInChromium } from '../support/browser/chromium.ts'
+import { openPage, pageApp, serveApp } from '../support/browser/client-page.ts'
+import { Gate } from '../support/browser/gate.ts'
 
 const MiB = 1024 * 1024
 /** Of a length that no segment is a multiple of. */

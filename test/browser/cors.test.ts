@@ -8,10 +8,10 @@ import type { Page } from 'playwright-core'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 
 import { CORS, createApp } from '../../examples/cors.ts'
-import { Proxy } from '../client/proxy.ts'
-import { portOf } from '../examples/serve.ts'
-import { describeInChromium } from './chromium.ts'
-import { serveApp, sharedPage } from './client-page.ts'
+import { Proxy } from '../support/client/proxy.ts'
+import { portOf } from '../support/examples/serve.ts'
+import { describeInChromium } from '../support/browser/chromium.ts'
+import { serveApp, sharedPage } from '../support/browser/client-page.ts'
 
 const MiB = 1024 * 1024
 /** The least that an app has to say which allows nothing that is not needed. */

@@ -6,8 +6,8 @@ import type { AxeResults, RunOptions } from 'axe-core'
 import type { Page } from 'playwright-core'
 import { expect, test, vi } from 'vitest'
 
-import { describeInChromium } from './chromium.ts'
-import type { Gate } from './gate.ts'
+import { describeInChromium } from '../support/browser/chromium.ts'
+import type { Gate } from '../support/browser/gate.ts'
 import {
   IN_FLIGHT,
   choose,
@@ -21,7 +21,7 @@ import {
   sharedServer,
   uploadRow,
   writeRandom,
-} from './page-setup.ts'
+} from '../support/browser/page-setup.ts'
 
 const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 

@@ -6,8 +6,8 @@ import { setTimeout as wait } from 'node:timers/promises'
 
 import { expect, test } from 'vitest'
 
-import { describeInChromium, newContext } from './chromium.ts'
-import { Gate } from './gate.ts'
+import { describeInChromium, newContext } from '../support/browser/chromium.ts'
+import { Gate } from '../support/browser/gate.ts'
 import {
   IN_FLIGHT,
   choose,
@@ -19,7 +19,7 @@ import {
   sharedServer,
   uploadRow,
   writeRandom,
-} from './page-setup.ts'
+} from '../support/browser/page-setup.ts'
 
 const SIZE = Number(process.env['BROWSER_BYTES'] ?? 100_000_000)
 /** How long the network is away, in milliseconds. */

@@ -4,7 +4,7 @@ import path from 'node:path'
 import type { Route } from 'playwright-core'
 import { expect, test, vi } from 'vitest'
 
-import { describeInChromium } from './chromium.ts'
+import { describeInChromium } from '../support/browser/chromium.ts'
 import {
   IN_FLIGHT,
   choose,
@@ -18,7 +18,7 @@ import {
   sharedServer,
   uploadRow,
   writeRandom,
-} from './page-setup.ts'
+} from '../support/browser/page-setup.ts'
 
 // A browser, a server and a test share the processor with the other tests.
 vi.setConfig({ testTimeout: 120_000 })

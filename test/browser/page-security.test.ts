@@ -4,7 +4,7 @@ import path from 'node:path'
 import type { Page } from 'playwright-core'
 import { expect, test, vi } from 'vitest'
 
-import { describeInChromium, newContext } from './chromium.ts'
+import { describeInChromium, newContext } from '../support/browser/chromium.ts'
 import {
   choose,
   fileRow,
@@ -14,7 +14,7 @@ import {
   says,
   sharedServer,
   uploadRow,
-} from './page-setup.ts'
+} from '../support/browser/page-setup.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
 

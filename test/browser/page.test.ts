@@ -5,9 +5,9 @@ import path from 'node:path'
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 
-import { describeInChromium, newContext } from './chromium.ts'
-import { throttle } from './client-page.ts'
-import { Gate } from './gate.ts'
+import { describeInChromium, newContext } from '../support/browser/chromium.ts'
+import { throttle } from '../support/browser/client-page.ts'
+import { Gate } from '../support/browser/gate.ts'
 import {
   IN_FLIGHT,
   choose,
@@ -20,7 +20,7 @@ import {
   sharedServer,
   uploadRow,
   writeRandom,
-} from './page-setup.ts'
+} from '../support/browser/page-setup.ts'
 
 const SIZE = 200_000_000
 

@@ -12,8 +12,8 @@ import type { Locator, Page } from 'playwright-core'
 import { expect, onTestFinished, test, vi } from 'vitest'
 
 import { createApp } from '../../examples/uppy/server.ts'
-import { describeInChromium } from './chromium.ts'
-import { openPage, pageApp, serveApp, throttle } from './client-page.ts'
+import { describeInChromium } from '../support/browser/chromium.ts'
+import { openPage, pageApp, serveApp, throttle } from '../support/browser/client-page.ts'
 
 const MiB = 1024 * 1024
 

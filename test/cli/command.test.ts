@@ -6,8 +6,8 @@ import { beforeEach, describe, expect, test } from 'vitest'
 
 import { parseCommand } from '../../src/cli/arguments.ts'
 import { COMMANDS } from '../../src/cli/help.ts'
-import { MiB, pattern, useBench } from '../client/setup.ts'
-import { root, useCommandLine } from './setup.ts'
+import { MiB, pattern, useBench } from '../support/client/setup.ts'
+import { root, useCommandLine } from '../support/cli/setup.ts'
 
 const URL = 'http://127.0.0.1/a'
 

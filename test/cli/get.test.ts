@@ -8,8 +8,8 @@ import { partialUpload } from 'partial-upload'
 import { fsStorage } from 'partial-upload/storage/fs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
-import { MiB, pattern } from '../client/setup.ts'
-import { useCommandLine } from './setup.ts'
+import { MiB, pattern } from '../support/client/setup.ts'
+import { useCommandLine } from '../support/cli/setup.ts'
 
 const FILE = pattern(8 * MiB + 7)
 

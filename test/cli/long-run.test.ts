@@ -10,10 +10,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 import { expect, test } from 'vitest'
 
-import { Proxy, type Sighting } from '../client/proxy.ts'
-import { MiB } from '../client/setup.ts'
-import { startServer } from './server-process.ts'
-import { useCommandLine } from './setup.ts'
+import { Proxy, type Sighting } from '../support/client/proxy.ts'
+import { MiB } from '../support/client/setup.ts'
+import { startServer } from '../support/cli/server-process.ts'
+import { useCommandLine } from '../support/cli/setup.ts'
 
 const SIZE = Number(process.env['LONG_RUN_MIB'] ?? 64) * MiB
 /** Milliseconds without network. */

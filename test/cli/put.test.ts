@@ -5,10 +5,10 @@ import { createServer, type AddressInfo } from 'node:net'
 import { fsStorage } from 'partial-upload/storage/fs'
 import { beforeEach, describe, expect, test } from 'vitest'
 
-import { Proxy } from '../client/proxy.ts'
-import { MiB, pattern, useBench } from '../client/setup.ts'
-import { startServer } from './server-process.ts'
-import { useCommandLine } from './setup.ts'
+import { Proxy } from '../support/client/proxy.ts'
+import { MiB, pattern, useBench } from '../support/client/setup.ts'
+import { startServer } from '../support/cli/server-process.ts'
+import { useCommandLine } from '../support/cli/setup.ts'
 
 const FILE = pattern(6 * MiB + 5)
 

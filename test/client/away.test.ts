@@ -13,8 +13,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 import { expect, onTestFinished, test } from 'vitest'
 
-import { startServer, type ServerProcess } from '../cli/server-process.ts'
-import { CLIENTS, KiB, MiB, pattern } from './setup.ts'
+import { startServer, type ServerProcess } from '../support/cli/server-process.ts'
+import { CLIENTS, KiB, MiB, pattern } from '../support/client/setup.ts'
 
 /** How long the server is away. */
 const AWAY = Number(process.env['AWAY_SECONDS'] ?? 3) * 1000

@@ -2,8 +2,8 @@ import { partialUpload } from 'partial-upload'
 import { memoryStorage } from 'partial-upload/storage/memory'
 import { expect, test } from 'vitest'
 
-import { describeInChromium } from '../browser/chromium.ts'
-import { openPage, pageApp, serveApp } from '../browser/client-page.ts'
+import { describeInChromium } from '../support/browser/chromium.ts'
+import { openPage, pageApp, serveApp } from '../support/browser/client-page.ts'
 
 describeInChromium('upload in Chromium', () => {
   test.each([307, 308])('follows a redirection with %i, with method and content', async (code) => {

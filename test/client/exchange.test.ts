@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 
 import { connect, exchange } from '../../src/client/exchange.ts'
 import { createSha256 } from '../../src/client/sha256.ts'
-import type { Platform, TransportRequest } from '../../src/client/transport.ts'
+import type { Platform, TransportRequest } from '../../src/client/transport/transport.ts'
 
 test('hears nothing more of a request that has failed, and waits for nothing', async () => {
   let timers = 0

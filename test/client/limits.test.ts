@@ -3,7 +3,7 @@ import http from 'node:http'
 
 import { afterEach, describe, expect, test, vi } from 'vitest'
 
-import { CLIENTS, KiB, pattern, useBench } from './setup.ts'
+import { CLIENTS, KiB, pattern, useBench } from '../support/client/setup.ts'
 
 const FILE = pattern(100 * KiB)
 

@@ -9,7 +9,7 @@ import { pathToFileURL } from 'node:url'
 import { upload } from 'partial-upload/client/node'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 
-import { MiB, pattern, useBench } from './setup.ts'
+import { MiB, pattern, useBench } from '../support/client/setup.ts'
 
 const FILE = pattern(3 * MiB + 5)
 

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 
 import { afterEach, describe, expect, test } from 'vitest'
 
-import { CLIENTS, KiB, MiB, pattern, TestClock } from './setup.ts'
+import { CLIENTS, KiB, MiB, pattern, TestClock } from '../support/client/setup.ts'
 
 const FILE = pattern(100 * KiB)
 

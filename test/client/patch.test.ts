@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 
-import { CLIENTS, KiB, pattern, useBench } from './setup.ts'
+import { CLIENTS, KiB, pattern, useBench } from '../support/client/setup.ts'
 
 const FILE = pattern(100 * KiB)
 

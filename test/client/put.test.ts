@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 
 import { afterEach, describe, expect, test } from 'vitest'
 
-import { CLIENTS, KiB, MiB, pattern } from './setup.ts'
+import { CLIENTS, KiB, MiB, pattern } from '../support/client/setup.ts'
 
 const FILE = pattern(3 * MiB)
 

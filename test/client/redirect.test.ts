@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { upload, status } from 'partial-upload/client/node'
 import { afterEach, describe, expect, test } from 'vitest'
 
-import { MiB, pattern, useBench } from './setup.ts'
+import { MiB, pattern, useBench } from '../support/client/setup.ts'
 
 const FILE = pattern(3 * MiB)
 

@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events'
 
 import { afterEach, describe, expect, test, vi } from 'vitest'
 
-import { CLIENTS, KiB, pattern, useBench } from './setup.ts'
+import { CLIENTS, KiB, pattern, useBench } from '../support/client/setup.ts'
 
 const FILE = pattern(100 * KiB)
 const [, { ClientError, upload, status, remove }] = CLIENTS[0]

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
 
 import { createSha256 } from '../../src/client/sha256.ts'
-import { pattern } from './setup.ts'
+import { pattern } from '../support/client/setup.ts'
 
 test('gives the digest of an example of FIPS 180-2', () => {
   const hash = createSha256()

@@ -6,7 +6,7 @@ import { ClientError as NodeError } from 'partial-upload/client/node'
 import { fsStorage } from 'partial-upload/storage/fs'
 import { describe, expect, test } from 'vitest'
 
-import { CLIENTS, KiB, MiB, pattern, useBench } from './setup.ts'
+import { CLIENTS, KiB, MiB, pattern, useBench } from '../support/client/setup.ts'
 
 const FILE = pattern(3 * MiB)
 

@@ -4,7 +4,7 @@ import { memoryStorage } from 'partial-upload/storage/memory'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { createApp } from '../../examples/authorize.ts'
-import { portOf, serve, stop } from './serve.ts'
+import { portOf, serve, stop } from '../support/examples/serve.ts'
 
 const storage = memoryStorage()
 let server: Server

@@ -6,7 +6,7 @@ import { memoryStorage } from 'partial-upload/storage/memory'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { CORS, createApp } from '../../examples/cors.ts'
-import { portOf, serve, stop } from './serve.ts'
+import { portOf, serve, stop } from '../support/examples/serve.ts'
 
 /** Fields that every page can read (Fetch Standard, "CORS-safelisted response-header name"). */
 const SAFELISTED = ['content-length', 'content-type']
@@ -41,7 +41,9 @@ test('marks a refusal for the page, too', async () => {
 
 test('exposes the fields that the client reads, and no others', () => {
   const folder = path.join(import.meta.dirname, '../../src/client')
-  const files = readdirSync(folder).filter((name) => !name.endsWith('node.ts'))
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(
+    (name) => name.endsWith('.ts') && !name.endsWith('node.ts'),
+  )
   const code = files.map((name) => readFileSync(path.join(folder, name), 'utf8'))
   const read = code.join('').matchAll(/\bheaders\??\.(?:get|has)\('([^']+)'\)/g)
   const fields = new Set([...read].map(([, name = '']) => name.toLowerCase()))

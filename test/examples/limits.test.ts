@@ -11,7 +11,7 @@ import { memoryStorage } from 'partial-upload/storage/memory'
 import { expect, test } from 'vitest'
 
 import { createUploads } from '../../examples/limits.ts'
-import { portOf, serve, stop } from './serve.ts'
+import { portOf, serve, stop } from '../support/examples/serve.ts'
 
 const example = fileURLToPath(new URL('../../examples/limits.ts', import.meta.url))
 

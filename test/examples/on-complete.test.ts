@@ -5,7 +5,7 @@ import { memoryStorage } from 'partial-upload/storage/memory'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
 import { createApp } from '../../examples/on-complete.ts'
-import { portOf, serve, stop } from './serve.ts'
+import { portOf, serve, stop } from '../support/examples/serve.ts'
 
 const PNG = Buffer.from('\x89PNG\r\n\x1a\nthe rest of the image', 'latin1')
 

@@ -12,7 +12,7 @@ import { fsStorage } from 'partial-upload/storage/fs'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
 import { upload } from '../../examples/resume.ts'
-import { portOf, serve, stop } from './serve.ts'
+import { portOf, serve, stop } from '../support/examples/serve.ts'
 
 const SIZE = 8 * 1024 * 1024
 

@@ -4,9 +4,17 @@ import path from 'node:path'
 
 import { describe, expect, it, vi } from 'vitest'
 
-import { CHUNKED, MESSAGE, MULTIPART, chunk, message, multipart, request } from '../wire/client.ts'
-import type { Connection } from '../wire/client.ts'
-import { FaultServer, NO_PROC, newDirectory, title } from './server.ts'
+import {
+  CHUNKED,
+  MESSAGE,
+  MULTIPART,
+  chunk,
+  message,
+  multipart,
+  request,
+} from '../support/wire/client.ts'
+import type { Connection } from '../support/wire/client.ts'
+import { FaultServer, NO_PROC, newDirectory, title } from '../support/faults/server.ts'
 
 const IDLE_TIMEOUT = 250
 

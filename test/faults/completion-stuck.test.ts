@@ -1,9 +1,18 @@
 /** Hooks and calls of the storage that never return: they keep their lock, and nothing else. */
 import { describe, expect, it } from 'vitest'
 
-import { field } from '../wire/client.ts'
-import { ATOMIC_ENDS, DATA, ENDS, TARGET, begin, send, stands, start } from './completion.ts'
-import { newDirectory } from './server.ts'
+import { field } from '../support/wire/client.ts'
+import {
+  ATOMIC_ENDS,
+  DATA,
+  ENDS,
+  TARGET,
+  begin,
+  send,
+  stands,
+  start,
+} from '../support/faults/completion.ts'
+import { newDirectory } from '../support/faults/server.ts'
 
 describe.each(['onComplete', 'openWriter', 'write', 'commit', 'committed'] as const)(
   'a call that never returns: %s',

@@ -6,8 +6,8 @@ import path from 'node:path'
 import { upload } from 'partial-upload/client/node'
 import { describe, expect, it, onTestFinished } from 'vitest'
 
-import { Proxy } from '../client/proxy.ts'
-import { MESSAGE, MULTIPART, field, message } from '../wire/client.ts'
+import { Proxy } from '../support/client/proxy.ts'
+import { MESSAGE, MULTIPART, field, message } from '../support/wire/client.ts'
 import {
   ALL,
   ATOMIC_ENDS,
@@ -22,10 +22,10 @@ import {
   send,
   stands,
   start,
-} from './completion.ts'
-import type { Step } from './completion.ts'
-import { newDirectory, pattern } from './server.ts'
-import type { FaultServer } from './server.ts'
+} from '../support/faults/completion.ts'
+import type { Step } from '../support/faults/completion.ts'
+import { newDirectory, pattern } from '../support/faults/server.ts'
+import type { FaultServer } from '../support/faults/server.ts'
 
 /** Requests that complete an upload whose bytes are all there. */
 const FINISHES: readonly Step[] = [

@@ -7,10 +7,10 @@ import { partialUpload } from 'partial-upload'
 import { memoryStorage } from 'partial-upload/storage/memory'
 import { beforeAll, describe, expect, it } from 'vitest'
 
-import { CHUNKED, Connection, MESSAGE, chunked, message, request } from '../wire/client.ts'
-import { MEMORY, useServer } from '../wire/server.ts'
-import { NO_NGINX, shown, useNginx } from './nginx.ts'
-import { title } from './server.ts'
+import { CHUNKED, Connection, MESSAGE, chunked, message, request } from '../support/wire/client.ts'
+import { MEMORY, useServer } from '../support/wire/server.ts'
+import { NO_NGINX, shown, useNginx } from '../support/faults/nginx.ts'
+import { title } from '../support/faults/server.ts'
 
 /** What a misled parser would take for a request. */
 const SMUGGLED = 'DELETE /files/victim HTTP/1.1\r\nHost: test\r\n\r\n'

@@ -4,9 +4,16 @@ import path from 'node:path'
 
 import { describe, expect, it, vi } from 'vitest'
 
-import { json } from '../wire/client.ts'
-import { Disk, FILE_SYSTEMS, noPowerCut } from './power-disk.ts'
-import { FaultServer, NO_MOUNT, newDirectory, newMount, pattern, title } from './server.ts'
+import { json } from '../support/wire/client.ts'
+import { Disk, FILE_SYSTEMS, noPowerCut } from '../support/faults/power-disk.ts'
+import {
+  FaultServer,
+  NO_MOUNT,
+  newDirectory,
+  newMount,
+  pattern,
+  title,
+} from '../support/faults/server.ts'
 
 const MIB = 1024 * 1024
 

@@ -1,9 +1,9 @@
 /** A disk that has taken bytes which it can't keep: one fsync fails, and the next one succeeds. */
 import { expect, it } from 'vitest'
 
-import { json } from '../wire/client.ts'
-import { Disk, noPowerCut } from './power-disk.ts'
-import { FaultServer, newMount, pattern, remount, title } from './server.ts'
+import { json } from '../support/wire/client.ts'
+import { Disk, noPowerCut } from '../support/faults/power-disk.ts'
+import { FaultServer, newMount, pattern, remount, title } from '../support/faults/server.ts'
 
 const MIB = 1024 * 1024
 const missing = noPowerCut('ext4')

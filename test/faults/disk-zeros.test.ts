@@ -11,11 +11,11 @@ import type {
   StorageAdapter,
   Writer,
 } from '../../src/storage/adapter.ts'
-import { ATOMIC, BEGUN, FINISHED, PERSIST, REPLACE } from '../../src/storage/contract-check.ts'
+import { ATOMIC, BEGUN, FINISHED, PERSIST, REPLACE } from '../../src/storage/contract/check.ts'
 import { memoryStorage } from '../../src/storage/memory.ts'
-import { MULTIPART, message, multipart, MESSAGE, request } from '../wire/client.ts'
-import { newLoopMount, noPowerCut } from './power-disk.ts'
-import { FaultServer, NO_MOUNT, newMount, title } from './server.ts'
+import { MULTIPART, message, multipart, MESSAGE, request } from '../support/wire/client.ts'
+import { newLoopMount, noPowerCut } from '../support/faults/power-disk.ts'
+import { FaultServer, NO_MOUNT, newMount, title } from '../support/faults/server.ts'
 
 const KIB = 1024
 const SIZE = 300 * KIB

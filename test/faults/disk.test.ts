@@ -4,8 +4,16 @@ import path from 'node:path'
 
 import { describe, expect, it } from 'vitest'
 
-import { MESSAGE, MULTIPART, json, message, multipart, request } from '../wire/client.ts'
-import { FaultServer, NO_MOUNT, newDirectory, newMount, pattern, remount, title } from './server.ts'
+import { MESSAGE, MULTIPART, json, message, multipart, request } from '../support/wire/client.ts'
+import {
+  FaultServer,
+  NO_MOUNT,
+  newDirectory,
+  newMount,
+  pattern,
+  remount,
+  title,
+} from '../support/faults/server.ts'
 
 const MIB = 1024 * 1024
 

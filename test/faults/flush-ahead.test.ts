@@ -4,8 +4,16 @@ import path from 'node:path'
 
 import { describe, expect, it } from 'vitest'
 
-import { MESSAGE, message } from '../wire/client.ts'
-import { FaultServer, MEMORY, NO_TRACE, inject, newDirectory, pattern, title } from './server.ts'
+import { MESSAGE, message } from '../support/wire/client.ts'
+import {
+  FaultServer,
+  MEMORY,
+  NO_TRACE,
+  inject,
+  newDirectory,
+  pattern,
+  title,
+} from '../support/faults/server.ts'
 
 const SIZE = 40 * 1024 * 1024
 const DATA = pattern(SIZE)

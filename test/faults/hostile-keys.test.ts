@@ -17,7 +17,7 @@ import path from 'node:path'
 
 import { describe, expect, it, onTestFinished } from 'vitest'
 
-import { FaultServer, newDirectory, reasonAgainst, title } from './server.ts'
+import { FaultServer, newDirectory, reasonAgainst, title } from '../support/faults/server.ts'
 
 /** The statuses of a GET before and of a PUT, and the name of the file that it makes. */
 type Row = readonly [target: string, get: number, put: number, file: string | null]

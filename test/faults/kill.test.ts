@@ -4,9 +4,9 @@ import path from 'node:path'
 
 import { describe, expect, it, vi } from 'vitest'
 
-import { request } from '../wire/client.ts'
-import { FaultServer, NO_TRACE, inject, newDirectory, title } from './server.ts'
-import { torture } from './torture-run.ts'
+import { request } from '../support/wire/client.ts'
+import { FaultServer, NO_TRACE, inject, newDirectory, title } from '../support/faults/server.ts'
+import { torture } from './torture/run.ts'
 
 /** Kills that hit each kind of work in the middle. */
 const KILLS = 4

@@ -5,8 +5,8 @@ import path from 'node:path'
 
 import { describe, expect, it, vi } from 'vitest'
 
-import { MESSAGE, MULTIPART, json, message, multipart } from '../wire/client.ts'
-import type { Bytes } from '../wire/client.ts'
+import { MESSAGE, MULTIPART, json, message, multipart } from '../support/wire/client.ts'
+import type { Bytes } from '../support/wire/client.ts'
 import {
   FaultServer,
   MEMORY,
@@ -20,7 +20,7 @@ import {
   reasonAgainst,
   remount,
   title,
-} from './server.ts'
+} from '../support/faults/server.ts'
 
 /** Failures of each kind, at least. */
 const FAILURES = Number(process.env['FAULT_FAILURES'] ?? 100)

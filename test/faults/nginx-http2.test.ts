@@ -10,11 +10,11 @@ import { buffer } from 'node:stream/consumers'
 
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
 
-import { message } from '../wire/client.ts'
-import type { Bytes } from '../wire/client.ts'
-import { FS, useServer } from '../wire/server.ts'
-import { NO_NGINX, shown, useNginx } from './nginx.ts'
-import { pattern, reasonAgainst, title } from './server.ts'
+import { message } from '../support/wire/client.ts'
+import type { Bytes } from '../support/wire/client.ts'
+import { FS, useServer } from '../support/wire/server.ts'
+import { NO_NGINX, shown, useNginx } from '../support/faults/nginx.ts'
+import { pattern, reasonAgainst, title } from '../support/faults/server.ts'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'partial-upload-tls-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))

@@ -14,11 +14,11 @@ import {
   message,
   multipart,
   request,
-} from '../wire/client.ts'
-import type { Answer, Bytes } from '../wire/client.ts'
-import { FS, MEMORY, stateOf, useServer } from '../wire/server.ts'
-import { NO_NGINX, shown, useNginx, usual } from './nginx.ts'
-import { pattern, title } from './server.ts'
+} from '../support/wire/client.ts'
+import type { Answer, Bytes } from '../support/wire/client.ts'
+import { FS, MEMORY, stateOf, useServer } from '../support/wire/server.ts'
+import { NO_NGINX, shown, useNginx, usual } from '../support/faults/nginx.ts'
+import { pattern, title } from '../support/faults/server.ts'
 
 const MIB = 1024 * 1024
 /** What a proxy may change. */

@@ -4,10 +4,10 @@ import path from 'node:path'
 
 import { describe, expect, it, vi } from 'vitest'
 
-import { MESSAGE, message, request } from '../wire/client.ts'
-import { Disk, FILE_SYSTEMS, noPowerCut } from './power-disk.ts'
-import { KINDS, Tags, Worker, random } from './power-work.ts'
-import { FaultServer, NO_TRACE, inject, pattern, title } from './server.ts'
+import { MESSAGE, message, request } from '../support/wire/client.ts'
+import { Disk, FILE_SYSTEMS, noPowerCut } from '../support/faults/power-disk.ts'
+import { KINDS, Tags, Worker, random } from '../support/faults/power-work.ts'
+import { FaultServer, NO_TRACE, inject, pattern, title } from '../support/faults/server.ts'
 
 const SIZE = 300_000
 /** Of each file system and mode. */

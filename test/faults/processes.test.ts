@@ -5,9 +5,18 @@ import { readFileSync } from 'node:fs'
 import { fsLocker } from 'partial-upload/storage/fs'
 import { describe, expect, it, vi } from 'vitest'
 
-import { CHUNKED, MESSAGE, ask, chunk, field, json, message, request } from '../wire/client.ts'
-import type { Bytes } from '../wire/client.ts'
-import { letters, stateOf } from '../wire/server.ts'
+import {
+  CHUNKED,
+  MESSAGE,
+  ask,
+  chunk,
+  field,
+  json,
+  message,
+  request,
+} from '../support/wire/client.ts'
+import type { Bytes } from '../support/wire/client.ts'
+import { letters, stateOf } from '../support/wire/server.ts'
 import {
   FaultServer,
   NO_MOUNT,
@@ -17,8 +26,8 @@ import {
   reasonAgainst,
   remount,
   title,
-} from './server.ts'
-import { finish, startWriting } from '../wire/writer.ts'
+} from '../support/faults/server.ts'
+import { finish, startWriting } from '../support/wire/writer.ts'
 
 const FOREVER = 60_000
 const NO_LINUX = process.platform === 'linux' ? null : 'needs Linux'

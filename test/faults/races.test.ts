@@ -5,9 +5,9 @@ import path from 'node:path'
 
 import { describe, expect, it, vi } from 'vitest'
 
-import { field, request } from '../wire/client.ts'
-import type { Answer } from '../wire/client.ts'
-import { FaultServer, NO_TRACE, inject, newDirectory, title } from './server.ts'
+import { field, request } from '../support/wire/client.ts'
+import type { Answer } from '../support/wire/client.ts'
+import { FaultServer, NO_TRACE, inject, newDirectory, title } from '../support/faults/server.ts'
 
 const TYPE = 'text/x-known'
 /** How long each call of a slow reader takes, in milliseconds. */

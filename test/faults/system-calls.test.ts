@@ -1,9 +1,17 @@
 /** System calls that fail: every change is made or not, and told so, and the next one works. */
 import { describe, expect, it } from 'vitest'
 
-import { MESSAGE, MULTIPART, json, message, multipart } from '../wire/client.ts'
-import type { Answer, Bytes } from '../wire/client.ts'
-import { FaultServer, MEMORY, NO_TRACE, inject, newDirectory, pattern, title } from './server.ts'
+import { MESSAGE, MULTIPART, json, message, multipart } from '../support/wire/client.ts'
+import type { Answer, Bytes } from '../support/wire/client.ts'
+import {
+  FaultServer,
+  MEMORY,
+  NO_TRACE,
+  inject,
+  newDirectory,
+  pattern,
+  title,
+} from '../support/faults/server.ts'
 
 /** A change of a resource, from its bytes and state before to those after. */
 interface Operation {

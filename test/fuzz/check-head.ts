@@ -1,7 +1,7 @@
 /** What must hold when a connection brings any bytes at all: answers or a close, and no harm. */
 import assert from 'node:assert/strict'
 
-import { field, message, request, type Answer, type Connection } from '../wire/client.ts'
+import { field, message, request, type Answer, type Connection } from '../support/wire/client.ts'
 import type { FuzzServer } from './server.ts'
 
 /** What the server may say to nonsense; 501 is an unknown transfer coding, 505 a version. */

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import path from 'node:path'
 
 import { UploadError } from '../../src/errors.ts'
-import { keyOfPath, keySegments } from '../../src/key.ts'
+import { keyOfPath, keySegments } from '../../src/storage/key.ts'
 
 const ROOT = '/root/of/all'
 

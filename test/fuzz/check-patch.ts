@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { isDeepStrictEqual } from 'node:util'
 
-import { chunk, field, request, type Answer } from '../wire/client.ts'
-import { cut as cutModel, declare, patch, stateOf, type Model } from '../wire/model.ts'
+import { chunk, field, request, type Answer } from '../support/wire/client.ts'
+import { cut as cutModel, declare, patch, stateOf, type Model } from '../support/wire/model.ts'
 import { cut as cutBytes } from './check-parser.ts'
 import {
   referenceMessage,

@@ -8,12 +8,12 @@ import path from 'node:path'
 
 import express from 'express'
 
-import { partialUpload } from '../../src/express.ts'
-import type { Middleware } from '../../src/express.ts'
-import { prepareServer } from '../../src/server.ts'
+import { partialUpload } from '../../src/server/express.ts'
+import type { Middleware } from '../../src/server/express.ts'
+import { prepareServer } from '../../src/server/expect-continue.ts'
 import { fsStorage } from '../../src/storage/fs.ts'
 import { memoryStorage } from '../../src/storage/memory.ts'
-import { Connection } from '../wire/client.ts'
+import { Connection } from '../support/wire/client.ts'
 
 export type Store = 'memory' | 'fs'
 

@@ -50,7 +50,7 @@ describe('twice the size costs at most 2.2 times the work', () => {
   it.each(worstPaths(10).map(({ name }, index) => ({ name, index })))(
     'of the key of $name',
     async ({ index }) => {
-      const { keyOfPath, keySegments } = await import('../../src/key.ts')
+      const { keyOfPath, keySegments } = await import('../../src/storage/key.ts')
       const read = (size: number) => {
         const { path } = worstPaths(size)[index]!
         return () => keySegments(keyOfPath(path))

@@ -1,5 +1,5 @@
 /** Requests up to the limits that cost a server the most for their size. */
-import { CHUNKED, MESSAGE, chunk, message, request } from '../wire/client.ts'
+import { CHUNKED, MESSAGE, chunk, message, request } from '../support/wire/client.ts'
 import { largeHeaders, lookAlikes, manyParts, type WorstDocument } from './worst-documents.ts'
 import { worstFields, worstParameters, worstPaths } from './worst-fields.ts'
 

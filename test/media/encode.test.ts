@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { encodeCloseDelimiter, encodePartHeader } from '../../src/media/encode.ts'
 import { createPartParser } from '../../src/media/parse.ts'
 import type { PartParser } from '../../src/media/part.ts'
-import { everySplit, parseChunks, toBytes } from '../every-split.ts'
+import { everySplit, parseChunks, toBytes } from '../support/every-split.ts'
 
 const OPTIONS = { maxParts: 8, maxPartHeaderSize: 8192, maxSize: 1e6, contentLength: null }
 

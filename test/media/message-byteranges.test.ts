@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { createPartParser } from '../../src/media/parse.ts'
 import type { PartParser } from '../../src/media/part.ts'
-import { everySplit, parseChunks, toBytes } from '../every-split.ts'
+import { everySplit, parseChunks, toBytes } from '../support/every-split.ts'
 
 const LIMITS = { maxParts: 4, maxPartHeaderSize: 8192, maxSize: 1000 }
 

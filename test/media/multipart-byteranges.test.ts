@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { MAX_LINE_REST } from '../../src/media/delimiter.ts'
 import { createPartParser } from '../../src/media/parse.ts'
 import type { PartParser } from '../../src/media/part.ts'
-import { everySplit, parseChunks, toBytes } from '../every-split.ts'
+import { everySplit, parseChunks, toBytes } from '../support/every-split.ts'
 
 const OPTIONS = { maxParts: 3, maxPartHeaderSize: 8192, maxSize: 1000, contentLength: null }
 

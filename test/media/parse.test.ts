@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { createPartParser, PATCH_MEDIA_TYPES } from '../../src/media/parse.ts'
-import { everySplit } from '../every-split.ts'
+import { everySplit } from '../support/every-split.ts'
 
 const OPTIONS = { maxParts: 4, maxPartHeaderSize: 8192, maxSize: 1000, contentLength: null }
 

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { createNeedle, indexOf, partialLength } from '../../src/media/search.ts'
-import { toBytes } from '../every-split.ts'
+import { toBytes } from '../support/every-split.ts'
 
 const boundary = fc
   .array(fc.constantFrom('a', 'b', '-', ' '), { minLength: 1, maxLength: 70 })

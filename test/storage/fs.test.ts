@@ -23,7 +23,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 
 import type { OpenWriterOptions, ResourceState, StorageAdapter } from '../../src/storage/adapter.ts'
 import { fsStorage } from '../../src/storage/fs.ts'
-import { FileReader, errorCode, reportFull } from '../../src/storage/fs-io.ts'
+import { FileReader, errorCode, reportFull } from '../../src/storage/fs/io.ts'
 
 const BEGUN: ResourceState = {
   complete: false,

@@ -2,9 +2,9 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 
-import { MESSAGE, MULTIPART, message, multipart } from './client.ts'
-import { contentRange, type ModelPart } from './model.ts'
-import { CORNERS, useServer, type Snapshot, type TestServer } from './server.ts'
+import { MESSAGE, MULTIPART, message, multipart } from '../support/wire/client.ts'
+import { contentRange, type ModelPart } from '../support/wire/model.ts'
+import { CORNERS, useServer, type Snapshot, type TestServer } from '../support/wire/server.ts'
 
 const RUNS = 25
 

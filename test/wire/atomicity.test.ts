@@ -1,8 +1,17 @@
 /** What a reader sees of a patch that is under way, and `Prefer: transaction`. */
 import { describe, expect, it } from 'vitest'
 
-import { CHUNKED, MESSAGE, MULTIPART, chunk, field, message, multipart, request } from './client.ts'
-import { BOTH, MATRIX, letters, useServer } from './server.ts'
+import {
+  CHUNKED,
+  MESSAGE,
+  MULTIPART,
+  chunk,
+  field,
+  message,
+  multipart,
+  request,
+} from '../support/wire/client.ts'
+import { BOTH, MATRIX, letters, useServer } from '../support/wire/server.ts'
 
 const PARTS = multipart(['bytes 0-0/10', 'A'], ['bytes 4-9/10', 'EFGHIJ'])
 

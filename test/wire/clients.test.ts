@@ -1,9 +1,9 @@
 /** The exact requests of clients that exist: the draft author's browser demo and his Node client. */
 import { describe, expect, it } from 'vitest'
 
-import { field, request } from './client.ts'
-import { MATRIX, letters, useServer } from './server.ts'
-import type { TestServer } from './server.ts'
+import { field, request } from '../support/wire/client.ts'
+import { MATRIX, letters, useServer } from '../support/wire/server.ts'
+import type { TestServer } from '../support/wire/server.ts'
 
 /** What a browser adds to `fetch`. */
 const BROWSER = [

@@ -11,9 +11,9 @@ import {
   json,
   message,
   request,
-} from './client.ts'
-import { BOTH, FS, MEMORY, letters, useServer } from './server.ts'
-import { finish, startWriting } from './writer.ts'
+} from '../support/wire/client.ts'
+import { BOTH, FS, MEMORY, letters, useServer } from '../support/wire/server.ts'
+import { finish, startWriting } from '../support/wire/writer.ts'
 
 const FOREVER = 60_000
 

@@ -2,9 +2,18 @@
 import express from 'express'
 import { describe, expect, it } from 'vitest'
 
-import { CHUNKED, MESSAGE, MULTIPART, chunk, chunked, field, message, request } from './client.ts'
-import type { Bytes } from './client.ts'
-import { MATRIX, MEMORY, letters, useServer } from './server.ts'
+import {
+  CHUNKED,
+  MESSAGE,
+  MULTIPART,
+  chunk,
+  chunked,
+  field,
+  message,
+  request,
+} from '../support/wire/client.ts'
+import type { Bytes } from '../support/wire/client.ts'
+import { MATRIX, MEMORY, letters, useServer } from '../support/wire/server.ts'
 
 const PNG = 'Content-Type: image/png'
 const LARGE = 'x'.repeat(500_000)

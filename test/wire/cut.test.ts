@@ -1,9 +1,17 @@
 /** Connections that are cut in the middle of a request, and what HEAD tells afterwards. */
 import { describe, expect, it } from 'vitest'
 
-import { CHUNKED, MESSAGE, MULTIPART, chunk, message, multipart, request } from './client.ts'
-import type { Connection } from './client.ts'
-import { CORNERS, MEMORY, useServer } from './server.ts'
+import {
+  CHUNKED,
+  MESSAGE,
+  MULTIPART,
+  chunk,
+  message,
+  multipart,
+  request,
+} from '../support/wire/client.ts'
+import type { Connection } from '../support/wire/client.ts'
+import { CORNERS, MEMORY, useServer } from '../support/wire/server.ts'
 
 /** What a client may do to its connection. */
 const ENDS: readonly (readonly [name: string, end: (connection: Connection) => void])[] = [

@@ -1,8 +1,8 @@
 /** Data that is shorter or longer than its range, in content that ends properly. */
 import { describe, expect, it } from 'vitest'
 
-import { CHUNKED, MESSAGE, chunked, json, message } from './client.ts'
-import { MATRIX, MEMORY, letters, useServer } from './server.ts'
+import { CHUNKED, MESSAGE, chunked, json, message } from '../support/wire/client.ts'
+import { MATRIX, MEMORY, letters, useServer } from '../support/wire/server.ts'
 
 type Row = readonly [given: string, contentRange: string, data: string]
 

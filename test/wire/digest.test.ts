@@ -3,9 +3,17 @@ import { createHash } from 'node:crypto'
 
 import { describe, expect, it } from 'vitest'
 
-import { CHUNKED, MESSAGE, MULTIPART, chunked, json, message, multipart } from './client.ts'
-import type { Bytes } from './client.ts'
-import { MATRIX, MEMORY, letters, useServer } from './server.ts'
+import {
+  CHUNKED,
+  MESSAGE,
+  MULTIPART,
+  chunked,
+  json,
+  message,
+  multipart,
+} from '../support/wire/client.ts'
+import type { Bytes } from '../support/wire/client.ts'
+import { MATRIX, MEMORY, letters, useServer } from '../support/wire/server.ts'
 
 function digest(bytes: Bytes, algorithm: 'sha-256' | 'sha-512' = 'sha-256'): string {
   const hash = createHash(algorithm.replace('-', '')).update(bytes).digest('base64')

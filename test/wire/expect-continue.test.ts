@@ -1,8 +1,16 @@
 /** `Expect: 100-continue`: the content is asked for only after all checks that do not need it. */
 import { describe, expect, it } from 'vitest'
 
-import { CHUNKED, MESSAGE, MULTIPART, chunked, message, multipart, request } from './client.ts'
-import { MATRIX, useServer } from './server.ts'
+import {
+  CHUNKED,
+  MESSAGE,
+  MULTIPART,
+  chunked,
+  message,
+  multipart,
+  request,
+} from '../support/wire/client.ts'
+import { MATRIX, useServer } from '../support/wire/server.ts'
 
 const EXPECT = 'Expect: 100-continue'
 const DOCUMENT = message('bytes 4-9/10', 'efghij')

@@ -1,10 +1,10 @@
 /** Conditional GET, If-Range, and several ranges in one answer. */
 import { describe, expect, it } from 'vitest'
 
-import { MESSAGE, field, message } from './client.ts'
-import type { Answer } from './client.ts'
-import { BOTH, CORNERS, MEMORY, letters, useServer } from './server.ts'
-import type { TestServer } from './server.ts'
+import { MESSAGE, field, message } from '../support/wire/client.ts'
+import type { Answer } from '../support/wire/client.ts'
+import { BOTH, CORNERS, MEMORY, letters, useServer } from '../support/wire/server.ts'
+import type { TestServer } from '../support/wire/server.ts'
 
 const PAST = 'Sun, 06 Nov 1994 08:49:37 GMT'
 const FUTURE = 'Tue, 01 Jan 2099 00:00:00 GMT'

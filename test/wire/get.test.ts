@@ -3,9 +3,9 @@ import { once } from 'node:events'
 
 import { describe, expect, it } from 'vitest'
 
-import { CHUNKED, MESSAGE, chunk, field, message, request } from './client.ts'
-import type { Connection } from './client.ts'
-import { BOTH, MATRIX, MEMORY, letters, useServer } from './server.ts'
+import { CHUNKED, MESSAGE, chunk, field, message, request } from '../support/wire/client.ts'
+import type { Connection } from '../support/wire/client.ts'
+import { BOTH, MATRIX, MEMORY, letters, useServer } from '../support/wire/server.ts'
 
 /** What GET of a range of `letters` gives. `null` for the whole, as if the field were not there. */
 const RANGES: readonly (readonly [given: string, range: string, part: string | null])[] = [

@@ -2,8 +2,8 @@
 import { RefusedError, UploadError } from 'partial-upload'
 import { describe, expect, it } from 'vitest'
 
-import { MESSAGE, field, json, message } from './client.ts'
-import { MEMORY, useServer } from './server.ts'
+import { MESSAGE, field, json, message } from '../support/wire/client.ts'
+import { MEMORY, useServer } from '../support/wire/server.ts'
 
 describe('onComplete', () => {
   const finished: string[] = []

@@ -1,8 +1,8 @@
 /** Requests that are sent again because their answer was lost. */
 import { describe, expect, it } from 'vitest'
 
-import { field } from './client.ts'
-import { MATRIX, letters, useServer } from './server.ts'
+import { field } from '../support/wire/client.ts'
+import { MATRIX, letters, useServer } from '../support/wire/server.ts'
 
 describe.each(MATRIX)('over $name', (combination) => {
   const server = useServer(combination)

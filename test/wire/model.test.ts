@@ -2,11 +2,11 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 
-import { anyAction, type Action } from './model-actions.ts'
-import { perform } from './model-requests.ts'
-import { stateOf, type Model } from './model.ts'
-import { MATRIX, useServer } from './server.ts'
-import type { TestServer } from './server.ts'
+import { anyAction, type Action } from '../support/wire/model-actions.ts'
+import { perform } from '../support/wire/model-requests.ts'
+import { stateOf, type Model } from '../support/wire/model.ts'
+import { MATRIX, useServer } from '../support/wire/server.ts'
+import type { TestServer } from '../support/wire/server.ts'
 
 /** Seconds to go on for, over each store and each Express; by default a few sequences are enough. */
 const SECONDS = Number(process.env['MODEL_SECONDS'] ?? 0)

@@ -1,8 +1,8 @@
 /** The grammar of multipart/byteranges, and that a malformed one changes nothing. */
 import { describe, expect, it } from 'vitest'
 
-import { CHUNKED, MULTIPART, chunked, json, multipart } from './client.ts'
-import { CORNERS, MEMORY, useServer } from './server.ts'
+import { CHUNKED, MULTIPART, chunked, json, multipart } from '../support/wire/client.ts'
+import { CORNERS, MEMORY, useServer } from '../support/wire/server.ts'
 
 const AB = 'Content-Range: bytes 0-1/10\r\n\r\nAB'
 const CD = 'Content-Range: bytes 2-3/10\r\n\r\nCD'

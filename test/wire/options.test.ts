@@ -1,9 +1,9 @@
 /** What the options change of the state rules and the statuses. */
 import { describe, expect, it } from 'vitest'
 
-import { MESSAGE, MULTIPART, field, json, message, multipart } from './client.ts'
-import { MEMORY, useServer } from './server.ts'
-import type { TestServer } from './server.ts'
+import { MESSAGE, MULTIPART, field, json, message, multipart } from '../support/wire/client.ts'
+import { MEMORY, useServer } from '../support/wire/server.ts'
+import type { TestServer } from '../support/wire/server.ts'
 
 type Row = readonly [given: string, contentRange: string, data: string, status: number]
 

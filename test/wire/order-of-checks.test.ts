@@ -1,9 +1,9 @@
 /** Requests with two faults: the earlier check answers. */
 import { describe, expect, it } from 'vitest'
 
-import { CHUNKED, MESSAGE, chunked, field, json, message } from './client.ts'
-import type { Answer, Bytes } from './client.ts'
-import { MATRIX, MEMORY, useServer } from './server.ts'
+import { CHUNKED, MESSAGE, chunked, field, json, message } from '../support/wire/client.ts'
+import type { Answer, Bytes } from '../support/wire/client.ts'
+import { MATRIX, MEMORY, useServer } from '../support/wire/server.ts'
 
 const PNG = 'Content-Type: image/png'
 const GZIP = 'Content-Encoding: gzip'

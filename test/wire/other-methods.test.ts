@@ -1,8 +1,8 @@
 /** DELETE, OPTIONS, and methods that no resource has. */
 import { describe, expect, it } from 'vitest'
 
-import { MESSAGE, field, message } from './client.ts'
-import { MATRIX, MEMORY, useServer } from './server.ts'
+import { MESSAGE, field, message } from '../support/wire/client.ts'
+import { MATRIX, MEMORY, useServer } from '../support/wire/server.ts'
 
 const ALLOW = 'GET, HEAD, PUT, PATCH, DELETE, OPTIONS'
 

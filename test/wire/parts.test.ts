@@ -1,8 +1,8 @@
 /** Several parts in one patch: applied in their order, all of them or none. */
 import { describe, expect, it } from 'vitest'
 
-import { MULTIPART, multipart } from './client.ts'
-import { CORNERS, useServer } from './server.ts'
+import { MULTIPART, multipart } from '../support/wire/client.ts'
+import { CORNERS, useServer } from '../support/wire/server.ts'
 
 type Part = readonly [contentRange: string, data: string]
 

@@ -1,8 +1,8 @@
 /** The header of a patch, whatever the state of the resource: what is accepted and what is refused. */
 import { describe, expect, it } from 'vitest'
 
-import { CHUNKED, MESSAGE, MULTIPART, chunked, field, json } from './client.ts'
-import { CORNERS, MEMORY, useServer } from './server.ts'
+import { CHUNKED, MESSAGE, MULTIPART, chunked, field, json } from '../support/wire/client.ts'
+import { CORNERS, MEMORY, useServer } from '../support/wire/server.ts'
 
 const RANGE = 'Content-Range: bytes 0-3/10\r\n'
 const LONG_DIGITS = '9'.repeat(40)

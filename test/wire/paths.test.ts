@@ -4,8 +4,8 @@ import { dirname } from 'node:path'
 
 import { describe, expect, it } from 'vitest'
 
-import { MESSAGE, message } from './client.ts'
-import { CORNERS, FS, useServer } from './server.ts'
+import { MESSAGE, message } from '../support/wire/client.ts'
+import { CORNERS, FS, useServer } from '../support/wire/server.ts'
 
 describe.each(CORNERS)('over $name', (combination) => {
   const server = useServer(combination)

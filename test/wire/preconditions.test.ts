@@ -1,9 +1,9 @@
 /** Preconditions of writes: every field on every state with every method. */
 import { describe, expect, it } from 'vitest'
 
-import { MESSAGE, field, json, message } from './client.ts'
-import { CORNERS, MEMORY, letters, useServer } from './server.ts'
-import type { TestServer } from './server.ts'
+import { MESSAGE, field, json, message } from '../support/wire/client.ts'
+import { CORNERS, MEMORY, letters, useServer } from '../support/wire/server.ts'
+import type { TestServer } from '../support/wire/server.ts'
 
 const PAST = 'Sun, 06 Nov 1994 08:49:37 GMT'
 const FUTURE = 'Tue, 01 Jan 2099 00:00:00 GMT'

@@ -1,8 +1,8 @@
 /** PUT: a whole resource in one request, and what is left of one that was cut. */
 import { describe, expect, it } from 'vitest'
 
-import { CHUNKED, chunk, chunked, field, json, request } from './client.ts'
-import { MATRIX, MEMORY, useServer } from './server.ts'
+import { CHUNKED, chunk, chunked, field, json, request } from '../support/wire/client.ts'
+import { MATRIX, MEMORY, useServer } from '../support/wire/server.ts'
 
 const PERSIST = 'Prefer: transaction=persist'
 

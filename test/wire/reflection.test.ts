@@ -3,10 +3,18 @@ import { describe, expect, it } from 'vitest'
 import { RefusedError } from 'partial-upload'
 
 import { ERRORS } from '../../src/errors.ts'
-import { CHUNKED, MESSAGE, MULTIPART, field, json, message, multipart } from './client.ts'
-import type { Answer, Bytes } from './client.ts'
-import { BOTH, FS, MEMORY, useServer } from './server.ts'
-import type { TestServer } from './server.ts'
+import {
+  CHUNKED,
+  MESSAGE,
+  MULTIPART,
+  field,
+  json,
+  message,
+  multipart,
+} from '../support/wire/client.ts'
+import type { Answer, Bytes } from '../support/wire/client.ts'
+import { BOTH, FS, MEMORY, useServer } from '../support/wire/server.ts'
+import type { TestServer } from '../support/wire/server.ts'
 
 const MARKER = 'Zq7Marker'
 /** Fields that no request here depends on. */

@@ -1,9 +1,9 @@
 /** The fields of each answer, and the shape of problem documents. */
 import { describe, expect, it } from 'vitest'
 
-import { MESSAGE, field, json, message, request } from './client.ts'
-import type { Answer } from './client.ts'
-import { FS, MATRIX, MEMORY, letters, useServer } from './server.ts'
+import { MESSAGE, field, json, message, request } from '../support/wire/client.ts'
+import type { Answer } from '../support/wire/client.ts'
+import { FS, MATRIX, MEMORY, letters, useServer } from '../support/wire/server.ts'
 
 const STRONG_TAG = /^"[\x21\x23-\x7e]+"$/
 

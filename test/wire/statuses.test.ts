@@ -3,9 +3,9 @@ import { partialUpload } from 'partial-upload'
 import { memoryStorage } from 'partial-upload/storage/memory'
 import { describe, expect, it } from 'vitest'
 
-import { field } from './client.ts'
-import { MEMORY, useServer } from './server.ts'
-import type { Options } from './server.ts'
+import { field } from '../support/wire/client.ts'
+import { MEMORY, useServer } from '../support/wire/server.ts'
+import type { Options } from '../support/wire/server.ts'
 
 /** Preset → the statuses of a segment, of HEAD meanwhile, of the last segment. */
 const PRESETS: readonly (readonly [Options, number, number, readonly number[]])[] = [

@@ -1,9 +1,17 @@
 /** The state rules: every cell of the table, as one message and as a multipart of one part. */
 import { describe, expect, it } from 'vitest'
 
-import { CHUNKED, MESSAGE, MULTIPART, chunked, json, message, multipart } from './client.ts'
-import { CORNERS, MATRIX, MEMORY, useServer } from './server.ts'
-import { parseState } from './state.ts'
+import {
+  CHUNKED,
+  MESSAGE,
+  MULTIPART,
+  chunked,
+  json,
+  message,
+  multipart,
+} from '../support/wire/client.ts'
+import { CORNERS, MATRIX, MEMORY, useServer } from '../support/wire/server.ts'
+import { parseState } from '../support/wire/state.ts'
 
 type Cell = readonly [
   given: string,

@@ -1,0 +1,62 @@
+/** What every kind of source is to a transfer. */
+import { ClientError } from '../error.ts'
+import type { Piece } from '../transport/transport.ts'
+
+/** The bytes of a source by position: as much of a `Blob` as is used, and more. */
+export interface ByteSource {
+  /** Length in bytes; null until the end has been read. */
+  readonly size: number | null
+  /** Media type; none, or empty, if unknown. */
+  readonly type?: string
+  /** Whether bytes can be read only once and in order, apart from the last ones that were read. */
+  readonly once?: boolean
+  /**
+   * A range; less of it where the source ends.
+   *
+   * @throws ClientError `ERR_SOURCE`
+   */
+  slice(start: number, end: number): Piece | Promise<Piece>
+  /** Frees what the source holds. */
+  readonly close?: () => Promise<void>
+}
+
+/** Opens a source; `tap` sees all bytes of one that is read only once, in order. */
+export type OpenSource = (tap: (bytes: Uint8Array) => void) => ByteSource | Promise<ByteSource>
+
+/** Makes the error for a source that can't be read. */
+export function sourceError(message: string, cause?: unknown): ClientError {
+  return new ClientError('ERR_SOURCE', message, { cause })
+}
+
+/**
+ * Reads a range into memory; less of it where the source ends.
+ *
+ * @throws ClientError `ERR_SOURCE`
+ */
+export async function readRange(
+  source: Pick<ByteSource, 'slice'>,
+  start: number,
+  end: number,
+): Promise<Uint8Array> {
+  const piece = await source.slice(start, end)
+  return readPiece(piece)
+}
+
+/**
+ * Reads all of a piece into memory.
+ *
+ * @throws ClientError `ERR_SOURCE`
+ */
+export async function readPiece(piece: Piece): Promise<Uint8Array> {
+  return new Uint8Array(await piece.arrayBuffer().catch(failToRead))
+}
+
+/** Throws the error for a source of which a read has failed: a browser's file that was moved, say. */
+export function failToRead(cause: unknown): never {
+  throw sourceError('the source can not be read', cause)
+}
+
+/** Bytes as a Blob, by way of a copy: memory that threads share is what no browser's Blob takes. */
+export function blobOf(bytes: Uint8Array): Blob {
+  return new Blob([new Uint8Array(bytes)])
+}

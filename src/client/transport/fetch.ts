@@ -1,0 +1,67 @@
+/**
+ * Requests with `fetch`. Content streams, so that progress and backpressure are real, except in
+ * service workers: there browsers stream over HTTP/2 only, and the content goes as one Blob.
+ */
+import { readPiece } from '../source/byte-source.ts'
+import { MAX_ANSWER, toResponse } from './transport.ts'
+import type { Piece, Transport, TransportRequest } from './transport.ts'
+
+/** Of the platforms that have no `XMLHttpRequest`, service workers alone have an address. */
+declare const location: object | undefined
+
+/** Sends a request with the platform's `fetch`. */
+export const fetchTransport: Transport = async (request) => {
+  const { url, onMove } = request
+  const init: object = {
+    ...request,
+    // An old answer from a cache would be taken for what is there now.
+    cache: 'no-store',
+    duplex: 'half',
+    body: await content(request),
+  }
+  const response = await fetch(url, init)
+  onMove()
+  // What is longer than any answer of use is not read to its end.
+  const stream = response.body && counted(response.body, () => onMove(), MAX_ANSWER)
+  return toResponse(response.status, response.headers, await new Response(stream).blob())
+}
+
+async function content({
+  body,
+  onMove,
+}: TransportRequest): Promise<Blob | ReadableStream<Uint8Array> | null> {
+  if (body.length === 0) return null
+  const blob = await toBlob(body)
+  if (typeof location === 'undefined') return counted(blob.stream(), onMove, Infinity)
+  // Nobody tells how far it is: the time of the server begins at once.
+  onMove(blob.size)
+  return blob
+}
+
+/** The stream, up to the chunk that exceeds `limit`; `note` is told of bytes when they have left. */
+function counted(
+  stream: ReadableStream<Uint8Array>,
+  note: (size: number) => void,
+  limit: number,
+): ReadableStream<Uint8Array> {
+  let size = 0
+  const counter = new TransformStream<Uint8Array, Uint8Array>({
+    transform: (chunk, controller) => {
+      // Another chunk is wanted only when the last one is on its way.
+      note(size)
+      size += chunk.byteLength
+      controller.enqueue(chunk)
+      if (size > limit) controller.terminate()
+    },
+    flush: () => note(size),
+  })
+  return stream.pipeThrough(counter)
+}
+
+/** Puts pieces together, which in browsers are Blobs. */
+export async function toBlob(pieces: readonly Piece[]): Promise<Blob> {
+  const blob = new Blob(pieces.filter((piece) => piece instanceof Blob))
+  // A file that was moved or has changed would make a request fail like a broken network does.
+  await readPiece(blob.slice(-1))
+  return blob
+}

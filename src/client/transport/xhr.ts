@@ -1,0 +1,51 @@
+/**
+ * Requests with `XMLHttpRequest`, which alone tells browsers' real upload progress. Content is a Blob
+ * of Blobs, so that a browser reads a file from the disk as it sends it.
+ */
+import { listen, type Target } from '../clock.ts'
+import { fetchTransport, toBlob } from './fetch.ts'
+import { toResponse, type Transport } from './transport.ts'
+
+/** As much of the DOM's interface as is used. */
+interface Xhr extends Target {
+  readonly status: number
+  readonly response: Blob | null
+  readonly upload: {
+    addEventListener(type: 'progress', listener: (event: { readonly loaded: number }) => void): void
+  }
+  responseType: string
+  withCredentials: boolean
+  open(method: string, url: string): void
+  setRequestHeader(name: string, value: string): void
+  getAllResponseHeaders(): string
+  send(body: Blob): void
+  abort(): void
+}
+
+declare const XMLHttpRequest: new () => Xhr
+
+/** Sends content with `XMLHttpRequest`, and all else with `fetch`, which can pass by the cache. */
+export const xhrTransport: Transport = async (request) => {
+  const { method, url, headers, body, credentials, signal, onMove } = request
+  if (body.length === 0) return fetchTransport(request)
+  const content = await toBlob(body)
+  signal.throwIfAborted()
+  const xhr = new XMLHttpRequest()
+  xhr.open(method, url)
+  xhr.responseType = 'blob'
+  xhr.withCredentials = credentials === 'include'
+  for (const [name, value] of headers) xhr.setRequestHeader(name, value)
+  // An abort is an end, too.
+  const release = listen(signal, 'abort', () => xhr.abort())
+  await new Promise<void>((resolve) => {
+    xhr.upload.addEventListener('progress', ({ loaded }) => onMove(loaded))
+    listen(xhr, 'loadend', resolve)
+    xhr.send(content)
+  })
+  release()
+  const fields = xhr.getAllResponseHeaders().matchAll(/^(.+?): (.*)$/gm)
+  const answered = new Headers()
+  for (const [, name = '', value = ''] of fields) answered.set(name, value)
+  // Without an answer the status is 0, of which no Response can be made: that throws.
+  return toResponse(xhr.status, answered, xhr.response)
+}

@@ -1,0 +1,188 @@
+/** The end of a write: check the whole, ask the app, commit. */
+import { UploadError } from '../errors.ts'
+import { formatDigest, parseDigest, type Digest } from '../fields/digest.ts'
+import { RefusedError, callHook, type FinalResponse, type Hooks } from '../hooks.ts'
+import { inTurns, type NextTurn } from './yielding.ts'
+import type { ResourceInfo, ResourceState, StorageAdapter, Writer } from '../storage/adapter.ts'
+
+/** A running digest. */
+export interface Hash {
+  /** Adds bytes. */
+  update(bytes: Uint8Array): void
+  /** The digest of all bytes so far; ends the hash. */
+  digest(): Uint8Array
+}
+
+/** Makes hashes, since the core does not know the platform. */
+export type CreateHash = (algorithm: Digest['algorithm']) => Hash
+
+/** A write whose data has all been written. */
+export interface PendingWrite {
+  readonly key: string
+  readonly writer: Writer
+  /** What the resource becomes. */
+  readonly state: ResourceState
+  /** Bytes that the resource has now. */
+  readonly size: number
+  /** Whether any byte differs from the base. */
+  readonly changed: boolean
+}
+
+/** What it takes to finish a write. */
+export interface FinishOptions {
+  readonly storage: StorageAdapter
+  readonly hooks: Hooks
+  readonly createHash: CreateHash
+  /** Lets others be served in the middle of much work. */
+  readonly nextTurn: NextTurn
+}
+
+/** What came of a write. */
+export interface Outcome {
+  /** The current version. */
+  readonly info: ResourceInfo
+  /** The resource is complete for the first time. */
+  readonly created: boolean
+  /** What the app wants the final response to be; null for the usual one. */
+  readonly final: FinalResponse | null
+}
+
+/**
+ * Commits a write, or ends it without a trace if it changes nothing. A completion is checked against
+ * its `Repr-Digest` and shown to the app first.
+ *
+ * @throws UploadError `ERR_REPR_DIGEST`: the resource is gone, or as it was if it had been complete.
+ * @throws RefusedError from the app: likewise, unless the app keeps the bytes.
+ * @throws Error of the app or the storage, of any other kind: what a persist write has stored stays,
+ * and the next PATCH that leaves all bytes there, even one without data, tries again.
+ */
+export async function finishWrite(write: PendingWrite, options: FinishOptions): Promise<Outcome> {
+  const { writer, state, changed } = write
+  const { base } = writer
+  if (base !== null && !changed && isSameState(base, state)) {
+    await writer.rollback()
+    return { info: base, created: false, final: null }
+  }
+  const final = state.complete ? await approve(write, options) : null
+  const info = await writer.commit(state)
+  return { info, created: state.complete && base?.everComplete !== true, final }
+}
+
+const VERDICTS: readonly string[] = ['ERR_REFUSED', 'ERR_REPR_DIGEST']
+
+function isSameState(a: ResourceState, b: ResourceState): boolean {
+  return (
+    a.complete === b.complete &&
+    a.completeLength === b.completeLength &&
+    a.contentType === b.contentType &&
+    a.reprDigest === b.reprDigest
+  )
+}
+
+async function approve(write: PendingWrite, options: FinishOptions): Promise<FinalResponse | null> {
+  try {
+    await checkReprDigest(write, options)
+    const final = await callHook(() => options.hooks.onComplete(finishedResource(write)))
+    checkFinalStatus(final)
+    return final
+  } catch (error) {
+    if (isVerdict(error)) await discard(write, options.storage)
+    // Where this fails as well, the first error tells more, and a persist write stays all the same.
+    else if (isToStay(error, write)) await park(write).catch(() => {})
+    throw error
+  }
+}
+
+/** Whether the bytes are unwanted. A hook that uses the storage may meet any other code of ours. */
+function isVerdict(error: unknown): boolean {
+  if (error instanceof RefusedError && error.keep) return false
+  return error instanceof UploadError && VERDICTS.includes(error.code)
+}
+
+function checkFinalStatus(final: FinalResponse | null): void {
+  const status = final?.status ?? 200
+  if (Number.isInteger(status) && status >= 200 && status <= 299) return
+  throw new TypeError(`onComplete returned the status ${status}; to refuse, it throws RefusedError`)
+}
+
+function finishedResource({ key, writer, state, size }: PendingWrite) {
+  return {
+    key,
+    size,
+    contentType: state.contentType,
+    previous: writer.base?.complete ? writer.base : null,
+    read: (start = 0, end = size) => writer.read(Math.min(start, size), Math.min(end, size)),
+  }
+}
+
+function isToStay(error: unknown, { writer }: PendingWrite): boolean {
+  return error instanceof RefusedError || writer.transaction === 'persist'
+}
+
+/** Leaves all bytes stored and the resource incomplete: the next request to it completes it. */
+async function park({ writer, state }: PendingWrite): Promise<void> {
+  if (writer.base?.complete) return
+  const everComplete = writer.base?.everComplete ?? false
+  await writer.commit({ ...state, complete: false, everComplete })
+}
+
+/** Takes the whole upload back, earlier segments too; a finished resource stays as it was. */
+async function discard({ key, writer }: PendingWrite, storage: StorageAdapter): Promise<void> {
+  await writer.rollback()
+  if (writer.base !== null && !writer.base.complete) await storage.remove(key)
+}
+
+/**
+ * The digests of a `Repr-Digest` field that can be verified, as one field; null if there is none.
+ *
+ * @throws UploadError `ERR_FIELD`
+ */
+export function verifiableDigest(field: string | null): string | null {
+  const digests = field === null ? [] : parseDigest(field)
+  return digests.length === 0 ? null : digests.map(formatDigest).join(', ')
+}
+
+async function checkReprDigest(
+  write: PendingWrite,
+  { createHash, nextTurn }: FinishOptions,
+): Promise<void> {
+  const { reprDigest } = write.state
+  if (reprDigest === null) return
+  const check = createDigestCheck(parseDigest(reprDigest), createHash)
+  const stored = write.writer.read(0, write.size)
+  for await (const slice of inTurns(stored, nextTurn)) check.update(slice)
+  const wrong = check.mismatch()
+  if (wrong !== null) {
+    throw new UploadError('ERR_REPR_DIGEST', {
+      detail: `the ${write.size} bytes do not have the ${wrong} that was announced`,
+    })
+  }
+}
+
+/** Compares bytes with the digests that were announced for them. */
+export interface DigestCheck {
+  /** Adds bytes. */
+  update(bytes: Uint8Array): void
+  /** The first algorithm that disagrees; null if all agree. Ends the check. */
+  mismatch(): Digest['algorithm'] | null
+}
+
+/** Begins to compare. */
+export function createDigestCheck(digests: readonly Digest[], createHash: CreateHash): DigestCheck {
+  const checks = digests.map(({ algorithm, value }) => ({
+    algorithm,
+    value,
+    hash: createHash(algorithm),
+  }))
+  return {
+    update: (bytes) => {
+      for (const { hash } of checks) hash.update(bytes)
+    },
+    mismatch: () =>
+      checks.find(({ hash, value }) => !isEqual(hash.digest(), value))?.algorithm ?? null,
+  }
+}
+
+function isEqual(a: Uint8Array, b: Uint8Array): boolean {
+  return a.byteLength === b.byteLength && a.every((byte, index) => byte === b[index])
+}

@@ -1,0 +1,44 @@
+/** From the options to a handler: picks the method, and turns an error into a problem document. */
+import { UploadError } from '../errors.ts'
+import type { HandlerRequest, HandlerResponse } from './http.ts'
+import type { Method, MethodContext } from './methods/context.ts'
+import { remove } from './methods/delete.ts'
+import { get, head } from './methods/get.ts'
+import { allowedMethods, options } from './methods/options.ts'
+import { patch } from './methods/patch.ts'
+import { put } from './methods/put.ts'
+import { problemResponse } from './problem.ts'
+
+/** Answers a request. Rejects only with what is not the client's fault. */
+export type Handler = (request: HandlerRequest) => Promise<HandlerResponse>
+
+const METHODS: ReadonlyMap<string, Method> = new Map([
+  ['GET', get],
+  ['HEAD', head],
+  ['PUT', put],
+  ['PATCH', patch],
+  ['DELETE', remove],
+  ['OPTIONS', options],
+])
+
+/** Puts a handler together. */
+export function createHandler(context: MethodContext): Handler {
+  const allowed = allowedMethods(context.settings)
+  return async (request) => {
+    try {
+      const method = allowed.includes(request.method) ? METHODS.get(request.method) : undefined
+      if (method === undefined) throw methodNotAllowed(request.method, allowed)
+      return await method(request, context)
+    } catch (error) {
+      if (error instanceof UploadError) return problemResponse(error)
+      throw error
+    }
+  }
+}
+
+function methodNotAllowed(method: string, allowed: readonly string[]): UploadError {
+  return new UploadError('ERR_METHOD', {
+    detail: `${method} is not one of ${allowed.join(', ')}`,
+    headers: { Allow: allowed.join(', ') },
+  })
+}

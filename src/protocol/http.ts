@@ -1,0 +1,57 @@
+/** A request and its response as plain values, between the server that is used and the protocol. */
+import type { Hooks } from '../hooks.ts'
+
+/** Request content. Each step gives all chunks that arrived since the last one, at least one. */
+export type Body = AsyncIterable<readonly Uint8Array[]>
+
+/** What a method gets to know of a request. */
+export interface HandlerRequest {
+  /** The method, in upper case. */
+  readonly method: string
+  /** The storage key of the target resource. */
+  readonly key: string
+  /** Who uploads, in the app's words; null if the app does not tell. */
+  readonly owner: string | null
+  /** The request's fields. */
+  readonly headers: RequestHeaders
+  /**
+   * The content; either it or `readAll` is used, once. The server says 100 Continue when reading
+   * begins. Chunks that arrived are given out before an error is thrown.
+   *
+   * @throws ConnectionLostError when the client goes away before the content has ended.
+   * @throws UploadError `ERR_IDLE` when the client falls silent.
+   */
+  readonly body: Body
+  /** Reads content of a known, small length whole. Throws as `body`. */
+  readAll(): Promise<Uint8Array>
+  /** Ends `body`: the step that is waited for, and every later one, throws `reason`. */
+  stop(reason: Error): void
+  /** The app's say in this request. */
+  readonly hooks: Hooks
+}
+
+/** Field access without regard to case. */
+export interface RequestHeaders {
+  /** The value, lines of the same name joined by `, ` (RFC 9110 §5.3); null if there is none. */
+  get(name: string): string | null
+  /** The values line by line, for fields that must not repeat. */
+  all(name: string): readonly string[]
+}
+
+/** The answer to a request. */
+export interface HandlerResponse {
+  /** HTTP status. */
+  readonly status: number
+  /** Fields, by their usual spelling. */
+  readonly headers: Readonly<Record<string, string>>
+  /**
+   * Content; absent for none. Text goes out in one write with the head. An iterable is read to its end
+   * or returned early, exactly once.
+   */
+  readonly body?: string | Uint8Array | AsyncIterable<Uint8Array>
+}
+
+/** The client went away before its request had ended: there is nobody to answer. */
+export class ConnectionLostError extends Error {
+  override readonly name = 'ConnectionLostError'
+}

@@ -1,0 +1,129 @@
+/** What PATCH and PUT require of content before and while it is read. */
+import { UploadError } from '../../errors.ts'
+import { parseDigest, type Digest } from '../../fields/digest.ts'
+import { createDigestCheck, type CreateHash } from '../completion.ts'
+import type { Body, HandlerRequest, RequestHeaders } from '../http.ts'
+import { inTurns, type NextTurn } from '../yielding.ts'
+
+/**
+ * The length of the content; null if it is chunked.
+ *
+ * @throws UploadError `ERR_TRANSFER_CODING`, after which the connection can't be used.
+ */
+export function contentLength(headers: RequestHeaders): number | null {
+  const transferEncoding = headers.get('transfer-encoding')
+  if (transferEncoding === null) return Number(headers.get('content-length') ?? '0')
+  if (transferEncoding.trim().toLowerCase() === 'chunked') return null
+  throw new UploadError('ERR_TRANSFER_CODING', {
+    detail: 'expected no transfer coding but chunked',
+    headers: { Connection: 'close' },
+  })
+}
+
+/**
+ * Refuses coded content: the coding would apply to the patch document, not to the resource.
+ *
+ * @throws UploadError `ERR_CONTENT_CODING`
+ */
+export function checkContentCoding(headers: RequestHeaders): void {
+  const coding = headers.get('content-encoding')
+  if (coding === null || coding.trim().toLowerCase() === 'identity') return
+  throw new UploadError('ERR_CONTENT_CODING', {
+    detail: 'expected content without a Content-Encoding',
+    headers: { 'Accept-Encoding': 'identity' },
+  })
+}
+
+/**
+ * Refuses content that is known to be too long.
+ *
+ * @throws UploadError `ERR_CONTENT_LIMIT`
+ */
+export function checkContentLength(length: number | null, limit: number): void {
+  if (length === null || length <= limit) return
+  throw tooLong(limit)
+}
+
+/** The digests that the content must have (RFC 9530 §2); empty if none can be verified. */
+export function contentDigests(headers: RequestHeaders): readonly Digest[] {
+  const field = headers.get('content-digest')
+  return field === null ? [] : parseDigest(field)
+}
+
+/** How content is read. */
+export interface ContentOptions {
+  /** Length that the client gives; null if unknown. */
+  readonly length: number | null
+  /** Most bytes that are accepted. */
+  readonly limit: number
+  /** Content of at most this length is read whole; 0 for content that is of use in part. */
+  readonly bufferSize: number
+  /** What the content must match. */
+  readonly digests: readonly Digest[]
+  readonly createHash: CreateHash
+  readonly nextTurn: NextTurn
+}
+
+/** Content, either read whole already or to be streamed. */
+export interface Content {
+  /** Whether `body` is known to its end, and checked. */
+  readonly isWhole: boolean
+  /** The content. */
+  readonly body: Body
+}
+
+/**
+ * Begins to read content, which makes the server say 100 Continue.
+ *
+ * @throws UploadError `ERR_CONTENT_LIMIT`, `ERR_CONTENT_DIGEST`: here, or at the end of a streamed body.
+ */
+export async function readContent(
+  request: HandlerRequest,
+  options: ContentOptions,
+): Promise<Content> {
+  const { length, bufferSize, digests } = options
+  if (length === null || length > bufferSize) {
+    const isChecked = length !== null && digests.length === 0
+    return { isWhole: false, body: isChecked ? request.body : guard(request.body, options) }
+  }
+  const chunks: (readonly Uint8Array[])[] = []
+  for await (const batch of guard(once(request.readAll()), options)) chunks.push(batch)
+  return { isWhole: true, body: each(chunks) }
+}
+
+/** Counts and hashes the content on its way. */
+async function* guard(body: Body, options: ContentOptions): Body {
+  const { limit, digests, createHash, nextTurn } = options
+  const check = createDigestCheck(digests, createHash)
+  let size = 0
+  for await (const chunks of body) {
+    for (const chunk of chunks) size += chunk.byteLength
+    if (size > limit) throw tooLong(limit)
+    if (digests.length > 0) {
+      for await (const slice of inTurns(chunks, nextTurn)) check.update(slice)
+    }
+    yield chunks
+  }
+  const wrong = check.mismatch()
+  if (wrong !== null) {
+    throw new UploadError('ERR_CONTENT_DIGEST', {
+      detail: `the ${size} bytes of content do not have the ${wrong} that was announced`,
+    })
+  }
+}
+
+async function* once(bytes: Promise<Uint8Array>): Body {
+  yield [await bytes]
+}
+
+async function* each(batches: Iterable<readonly Uint8Array[]>): Body {
+  yield* batches
+}
+
+function tooLong(limit: number): UploadError {
+  return new UploadError('ERR_CONTENT_LIMIT', {
+    detail: `expected at most ${limit} bytes of content`,
+    headers: { Connection: 'close' },
+    members: { limit },
+  })
+}

@@ -1,0 +1,132 @@
+/** What every method works with, and the lock around every change. */
+import { UploadError } from '../../errors.ts'
+import type { CreateHash } from '../completion.ts'
+import { callHook } from '../../hooks.ts'
+import type { HandlerRequest, HandlerResponse, RequestHeaders } from '../http.ts'
+import type { Lock, Locker } from '../../storage/lock.ts'
+import { checkWriteConditions, hasWriteCondition } from '../preconditions.ts'
+import type { Settings } from '../../settings.ts'
+import type { NextTurn } from '../yielding.ts'
+import type { ResourceInfo, ResourceState, StorageAdapter, Writer } from '../../storage/adapter.ts'
+
+/** The parts that a handler is put together from. */
+export interface MethodContext {
+  readonly storage: StorageAdapter
+  readonly locker: Locker
+  readonly settings: Settings
+  readonly createHash: CreateHash
+  /** Lets others be served in the middle of much work. */
+  readonly nextTurn: NextTurn
+}
+
+/** Answers the requests of one HTTP method. */
+export type Method = (request: HandlerRequest, context: MethodContext) => Promise<HandlerResponse>
+
+/**
+ * A first look without a lock, so that a request that can't succeed is refused before its content is
+ * asked for (RFC 9110 §10.1.1) and before it disturbs a writer.
+ *
+ * @throws UploadError `ERR_PRECONDITION` or `ERR_PRECONDITION_REQUIRED`.
+ */
+export async function checkEarly(
+  { headers, key }: HandlerRequest,
+  context: MethodContext,
+  fieldsFor: (info: ResourceInfo | null) => RequestHeaders = () => headers,
+): Promise<void> {
+  if (hasWriteCondition(headers)) {
+    const info = await context.storage.head(key)
+    checkWriteConditions(fieldsFor(info), info)
+    return
+  }
+  if (!context.settings.requirePreconditions) return
+  throw new UploadError('ERR_PRECONDITION_REQUIRED', {
+    detail: 'expected If-Match, If-None-Match or If-Unmodified-Since',
+  })
+}
+
+/**
+ * Does `work` as the only writer of the resource. When a newcomer takes over, the body of the request
+ * ends with `ERR_INTERRUPTED`.
+ *
+ * @throws UploadError `ERR_LOCKED`
+ */
+export async function asOnlyWriter<T>(
+  request: HandlerRequest,
+  { locker, settings, storage }: MethodContext,
+  stall: number,
+  work: (lock: Lock) => Promise<T>,
+): Promise<T> {
+  const lock = await locker.acquire(request.key, { wait: settings.lockWait, stall })
+  try {
+    lock.onRevoke(() => request.stop(interrupted()))
+    return await work(lock)
+  } catch (error) {
+    if (lock.isLost === true) throw interrupted()
+    throw isAboutBytes(error) ? await withReceived(error, request.key, storage) : error
+  } finally {
+    lock.release()
+  }
+}
+
+const ABOUT_BYTES: readonly string[] = [
+  'ERR_COMPLETE_LENGTH',
+  'ERR_GAP',
+  'ERR_LENGTH',
+  'ERR_QUOTA',
+  'ERR_STORAGE_FULL',
+]
+
+/** Whether what is stored, part of this request perhaps included, tells the client how to go on. */
+function isAboutBytes(error: unknown): error is UploadError {
+  return error instanceof UploadError && ABOUT_BYTES.includes(error.code)
+}
+
+/** Tells what is stored in the same answer, which saves a HEAD. */
+async function withReceived(
+  error: UploadError,
+  key: string,
+  storage: StorageAdapter,
+): Promise<UploadError> {
+  const { code, message: detail, status, headers, cause } = error
+  try {
+    const info = await storage.head(key)
+    const length = info?.complete ? info.size : (info?.completeLength ?? null)
+    const members = { received: info?.size ?? 0, length, ...error.members }
+    return new UploadError(code, { detail, status, headers, members, cause })
+  } catch {
+    return error // The first error tells more.
+  }
+}
+
+function interrupted(): UploadError {
+  return new UploadError('ERR_INTERRUPTED', {
+    detail: 'nothing arrived for too long while another request waited, or the resource is removed',
+    headers: { 'Retry-After': '1', Connection: 'close' },
+  })
+}
+
+/** Asks the app before a resource comes to be. Throws as `callHook`. */
+export async function askToCreate(
+  { base }: Writer,
+  { completeLength: length, contentType }: ResourceState,
+  { key, hooks }: HandlerRequest,
+): Promise<void> {
+  if (base === null) await callHook(() => hooks.onCreate({ key, length, contentType }))
+}
+
+/** Steps through what the client sends, telling the lock whenever it is the client's turn. */
+export async function* takeTurns<T>(
+  steps: AsyncIterator<T>,
+  lock: Lock,
+): AsyncGenerator<T, void, undefined> {
+  try {
+    while (true) {
+      lock.idle()
+      const step = await steps.next().finally(() => lock.busy())
+      if (step.done === true) return
+      yield step.value
+    }
+  } finally {
+    await steps.return?.()
+  }
+}

@@ -1,0 +1,201 @@
+/** GET and HEAD (RFC 9110 §9.3.1, §9.3.2): the resource, or as much of it as has arrived. */
+import { UploadError } from '../../errors.ts'
+import { formatContentRange, formatUnsatisfiedRange } from '../../fields/content-range.ts'
+import { selectRanges, type RangeSelection } from '../../fields/range.ts'
+import type { HandlerRequest, HandlerResponse, RequestHeaders } from '../http.ts'
+import { encodeCloseDelimiter, encodePartHeader } from '../../media/encode.ts'
+import { ACCEPT_PATCH } from '../../media/parse.ts'
+import { allowsRange, isNotModified } from '../preconditions.ts'
+import type { Settings } from '../../settings.ts'
+import type { Reader, ResourceInfo } from '../../storage/adapter.ts'
+import type { MethodContext } from './context.ts'
+import { expiryFields, validators, type Fields } from './respond.ts'
+
+interface Range {
+  readonly start: number
+  readonly end: number
+}
+
+const NOT_FOUND: HandlerResponse = { status: 404, headers: { 'Content-Length': '0' } }
+const WHOLE: RangeSelection = { kind: 'whole' }
+
+/** Answers a HEAD, without a lock: `Content-Length` is where an upload resumes. */
+export async function head(
+  { key, headers }: HandlerRequest,
+  { storage, settings }: MethodContext,
+): Promise<HandlerResponse> {
+  const info = await storage.head(key)
+  if (info === null) return NOT_FOUND
+  if (isNotModified(headers, info)) return notModified(info, settings)
+  return whole(info, settings)
+}
+
+/** Answers a GET. */
+export async function get(
+  request: HandlerRequest,
+  { storage, settings }: MethodContext,
+): Promise<HandlerResponse> {
+  const reader = await storage.openReader(request.key)
+  if (reader === null) return NOT_FOUND
+  let response: HandlerResponse | null = null
+  try {
+    response = responseFrom(reader, request.headers, settings)
+    return response
+  } finally {
+    if (response?.body === undefined) await reader.close()
+  }
+}
+
+/** The answer from one version; its body, if it has one, closes the reader. */
+function responseFrom(
+  reader: Reader,
+  headers: RequestHeaders,
+  settings: Settings,
+): HandlerResponse {
+  const { info } = reader
+  if (!info.complete && !settings.exposeIncomplete) return NOT_FOUND
+  if (isNotModified(headers, info)) return notModified(info, settings)
+
+  const selection = selectedRanges(headers, info, settings.maxRanges)
+  if (selection.kind === 'unsatisfiable') throw unsatisfiable(info, settings)
+  if (selection.kind === 'whole') {
+    const body = readAndClose(reader, [{ start: 0, end: info.size }])
+    return { ...whole(info, settings), body }
+  }
+  const [range, ...more] = selection.ranges
+  if (range === undefined || more.length > 0) {
+    return severalRanges(reader, selection.ranges, settings)
+  }
+  return oneRange(reader, range, settings)
+}
+
+/** `Range` counts only on GET, only if `If-Range` holds, and one at a time while incomplete. */
+function selectedRanges(
+  headers: RequestHeaders,
+  info: ResourceInfo,
+  maxRanges: number,
+): RangeSelection {
+  const range = headers.get('range')
+  if (range === null || !allowsRange(headers, info, new Date())) return WHOLE
+  return selectRanges(range, info.size, info.complete ? maxRanges : 1)
+}
+
+function whole(info: ResourceInfo, settings: Settings): HandlerResponse {
+  return {
+    status: info.complete ? 200 : settings.incompleteStatus,
+    headers: {
+      ...representationFields(info, settings),
+      ...incompleteRange(info),
+      'Content-Type': contentType(info),
+      'Content-Length': String(info.size),
+      'Accept-Patch': ACCEPT_PATCH,
+    },
+  }
+}
+
+function oneRange(reader: Reader, range: Range, settings: Settings): HandlerResponse {
+  const { info } = reader
+  return {
+    status: 206,
+    headers: {
+      ...representationFields(info, settings),
+      'Content-Type': contentType(info),
+      'Content-Range': formatContentRange(range.start, range.end, info.complete ? info.size : null),
+      'Content-Length': String(range.end - range.start),
+    },
+    body: readAndClose(reader, [range]),
+  }
+}
+
+/** A `multipart/byteranges` that writes the same bytes when it is sent back as a PATCH. */
+function severalRanges(
+  reader: Reader,
+  ranges: readonly Range[],
+  settings: Settings,
+): HandlerResponse {
+  const { info } = reader
+  const boundary = crypto.randomUUID()
+  const header = ({ start, end }: Range): Uint8Array =>
+    encodePartHeader(boundary, contentType(info), start, end, info.size)
+  const trailer = encodeCloseDelimiter(boundary)
+  const length = ranges.reduce(
+    (sum, range) => sum + header(range).byteLength + range.end - range.start,
+    trailer.byteLength,
+  )
+  return {
+    status: 206,
+    headers: {
+      ...representationFields(info, settings),
+      'Content-Type': `multipart/byteranges; boundary=${boundary}`,
+      'Content-Length': String(length),
+    },
+    body: readAndClose(reader, ranges, { header, trailer }),
+  }
+}
+
+interface Framing {
+  readonly header: (range: Range) => Uint8Array
+  readonly trailer: Uint8Array
+}
+
+async function* readAndClose(
+  reader: Reader,
+  ranges: readonly Range[],
+  framing?: Framing,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    for (const range of ranges) {
+      if (framing !== undefined) yield framing.header(range)
+      yield* reader.read(range.start, range.end)
+    }
+    if (framing !== undefined) yield framing.trailer
+  } finally {
+    await reader.close()
+  }
+}
+
+function notModified(info: ResourceInfo, settings: Settings): HandlerResponse {
+  return { status: 304, headers: representationFields(info, settings) }
+}
+
+function unsatisfiable(info: ResourceInfo, settings: Settings): UploadError {
+  return new UploadError('ERR_UNSATISFIABLE', {
+    detail: `no range lies within the ${info.size} bytes`,
+    headers: {
+      ...representationFields(info, settings),
+      'Content-Range': formatUnsatisfiedRange(info.size),
+    },
+  })
+}
+
+/** What every answer about an existing version has in common. */
+function representationFields(info: ResourceInfo, settings: Settings): Fields {
+  const { complete, reprDigest } = info
+  const { contentSecurityPolicy: policy, serveAsAttachment, expireAfter } = settings
+  return {
+    ...validators(info),
+    'Accept-Ranges': 'bytes',
+    'X-Content-Type-Options': 'nosniff',
+    ...(policy === '' ? {} : { 'Content-Security-Policy': policy }),
+    ...(serveAsAttachment ? { 'Content-Disposition': 'attachment' } : {}),
+    // A compressing middleware would drop the Content-Length that resuming needs, and give coded
+    // bytes the entity tag and the ranges of the plain ones.
+    'Cache-Control': complete ? 'no-transform' : 'no-store, no-transform',
+    ...(complete && reprDigest !== null ? { 'Repr-Digest': reprDigest } : {}),
+    ...(complete ? {} : expiryFields(info, expireAfter)),
+  }
+}
+
+/** The one place where a client that lost all state learns the declared length. */
+function incompleteRange({ complete, size, completeLength }: ResourceInfo): Fields {
+  if (complete || (size === 0 && completeLength === null)) return {}
+  const value =
+    size === 0 && completeLength !== null
+      ? formatUnsatisfiedRange(completeLength)
+      : formatContentRange(0, size, completeLength)
+  return { 'Content-Range': value }
+}
+
+function contentType(info: ResourceInfo): string {
+  return info.contentType ?? 'application/octet-stream'
+}

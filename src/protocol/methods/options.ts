@@ -1,0 +1,25 @@
+/** OPTIONS (RFC 9110 §9.3.7), and what a resource supports. */
+import type { HandlerRequest, HandlerResponse } from '../http.ts'
+import { ACCEPT_PATCH } from '../../media/parse.ts'
+import type { Rules } from '../../options.ts'
+import type { MethodContext } from './context.ts'
+
+/** Answers an OPTIONS; the same for a resource that does not exist, since it can be created. */
+export async function options(
+  _request: HandlerRequest,
+  { settings }: MethodContext,
+): Promise<HandlerResponse> {
+  return {
+    status: 204,
+    headers: {
+      Allow: allowedMethods(settings).join(', '),
+      'Accept-Patch': ACCEPT_PATCH,
+      'Accept-Ranges': 'bytes',
+    },
+  }
+}
+
+/** The methods of the `Allow` field. */
+export function allowedMethods({ allowPut }: Pick<Rules, 'allowPut'>): readonly string[] {
+  return ['GET', 'HEAD', ...(allowPut ? ['PUT'] : []), 'PATCH', 'DELETE', 'OPTIONS']
+}

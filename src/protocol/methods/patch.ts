@@ -1,0 +1,254 @@
+/** PATCH (RFC 5789) with a byte range patch: from the header checks to the commit, in this order. */
+import { UploadError } from '../../errors.ts'
+import { preferredTransaction } from '../../fields/prefer.ts'
+import { finishWrite, verifiableDigest, type Outcome } from '../completion.ts'
+import {
+  ConnectionLostError,
+  type HandlerRequest,
+  type HandlerResponse,
+  type RequestHeaders,
+} from '../http.ts'
+import type { Lock } from '../../storage/lock.ts'
+import { createPartParser, type PatchFormat } from '../../media/parse.ts'
+import type { Part, PartEvent } from '../../media/part.ts'
+import { inTurns } from '../yielding.ts'
+import { checkWriteConditions } from '../preconditions.ts'
+import type { ResourceInfo, ResourceState, Transaction, Writer } from '../../storage/adapter.ts'
+import { PatchSession } from '../patch-session.ts'
+import {
+  checkContentCoding,
+  checkContentLength,
+  contentDigests,
+  contentLength,
+  readContent,
+  type Content,
+} from './content.ts'
+import { asOnlyWriter, askToCreate, checkEarly, takeTurns, type MethodContext } from './context.ts'
+import { appliedTransaction, writeResponse } from './respond.ts'
+
+/** A patch whose first part is known, and whatever of the rest has arrived. */
+interface IncomingPatch {
+  readonly multipart: boolean
+  readonly first: Part
+  /** The events of the batch that brought the first part. */
+  readonly head: readonly PartEvent[]
+  /** The events of later batches. */
+  readonly rest: AsyncIterator<readonly PartEvent[]>
+  /** Tells the parser that the content has ended. */
+  readonly end: () => void
+  readonly transaction: Transaction
+  readonly reprDigest: string | null
+  readonly owner: string | null
+}
+
+type FirstPartOptions = Pick<IncomingPatch, 'transaction' | 'reprDigest' | 'owner'> &
+  Pick<MethodContext, 'nextTurn'>
+
+/** Answers a PATCH. */
+export async function patch(
+  request: HandlerRequest,
+  context: MethodContext,
+): Promise<HandlerResponse> {
+  const { headers, key } = request
+  const { settings } = context
+
+  const length = contentLength(headers)
+  const { maxParts, maxPartHeaderSize, maxSize } = settings
+  const limits = { maxParts, maxPartHeaderSize, maxSize, contentLength: length }
+  const format = createPartParser(headers.all('content-type'), limits)
+  checkContentCoding(headers)
+  checkContentLength(length, settings.maxContentLength)
+  const reprDigest = verifiableDigest(headers.get('repr-digest'))
+  const digests = contentDigests(headers)
+  await checkEarly(request, context, (info) => relax(headers, context, info?.complete === false))
+
+  const preferred = preferredTransaction(headers.get('prefer'))
+  const isAtomic = format.multipart || digests.length > 0 || preferred === 'atomic'
+  const transaction = isAtomic ? 'atomic' : 'persist'
+  const content = await readContent(request, {
+    length,
+    limit: settings.maxContentLength,
+    bufferSize: isAtomic ? settings.bufferSize : 0,
+    digests,
+    createHash: context.createHash,
+    nextTurn: context.nextTurn,
+  })
+  const incoming = await readFirstPart(content, format, {
+    transaction,
+    reprDigest,
+    owner: request.owner,
+    nextTurn: context.nextTurn,
+  })
+
+  try {
+    return await asOnlyWriter(request, context, settings.stallTimeout, async (lock) => {
+      const writer = await context.storage.openWriter(key, {
+        transaction,
+        replace: false,
+        initial: initialState(incoming),
+        isLost: () => lock.isLost === true,
+      })
+      const outcome = await apply(incoming, writer, lock, request, context)
+      const applied = appliedTransaction(preferred, writer.transaction)
+      return writeResponse(outcome, settings, applied)
+    })
+  } finally {
+    await incoming.rest.return?.()
+  }
+}
+
+/** Reads up to the first part; content that is there whole is parsed, and so checked, to its end. */
+async function readFirstPart(
+  { body, isWhole }: Content,
+  { parser, multipart }: PatchFormat,
+  { nextTurn, ...options }: FirstPartOptions,
+): Promise<IncomingPatch> {
+  async function* parse(): AsyncGenerator<readonly PartEvent[], void, undefined> {
+    for await (const chunks of body) {
+      const events: PartEvent[] = []
+      for await (const chunk of inTurns(chunks, nextTurn)) events.push(...parser.write(chunk))
+      yield events
+    }
+  }
+  const rest = parse()
+  const end = (): void => {
+    if (!isWhole) parser.end()
+  }
+  try {
+    while (true) {
+      const step = await rest.next()
+      const head = step.done === true ? parser.end() : step.value
+      const [event] = head
+      if (event?.type === 'part') {
+        if (isWhole) parser.end()
+        return { ...options, multipart, first: event.part, head, rest, end }
+      }
+      if (step.done === true) {
+        throw new UploadError('ERR_SYNTAX', { detail: 'expected a part, found none' })
+      }
+    }
+  } catch (error) {
+    await rest.return()
+    throw error
+  }
+}
+
+function initialState({ first, reprDigest, owner }: IncomingPatch): ResourceState {
+  return {
+    complete: false,
+    everComplete: false,
+    completeLength: first.target.completeLength,
+    contentType: first.contentType,
+    reprDigest: reprDigest ?? verifiableDigest(first.reprDigest),
+    owner,
+  }
+}
+
+/** Writes the patch, and ends the writer in any case. */
+async function apply(
+  incoming: IncomingPatch,
+  writer: Writer,
+  lock: Lock,
+  request: HandlerRequest,
+  context: MethodContext,
+): Promise<Outcome> {
+  try {
+    const continues = isContinuation(incoming.first, writer.base)
+    checkWriteConditions(relax(request.headers, context, continues), writer.base)
+    const session = new PatchSession(writer, {
+      rules: context.settings,
+      multipart: incoming.multipart,
+      onFit: () => askToCreate(writer, initialState(incoming), request),
+    })
+    await receive(incoming, session, writer, lock)
+    const write = {
+      key: request.key,
+      writer,
+      state: finalState(incoming, session, writer.base),
+      size: session.progress.size,
+      changed: session.changed,
+    }
+    return await finishWrite(write, { ...context, hooks: request.hooks })
+  } catch (error) {
+    await writer.keep()
+    throw error
+  }
+}
+
+/**
+ * The fields whose conditions count. Examples of later drafts repeat `If-None-Match: *` on every
+ * segment, which an app may let pass for those that continue an upload.
+ */
+function relax(
+  headers: RequestHeaders,
+  { settings }: MethodContext,
+  continues: boolean,
+): RequestHeaders {
+  if (!settings.continuationIgnoresIfNoneMatchStar || !continues) return headers
+  const isDropped = (name: string): boolean =>
+    name === 'if-none-match' && headers.get(name)?.trim() === '*'
+  return {
+    get: (name) => (isDropped(name) ? null : headers.get(name)),
+    all: (name) => (isDropped(name) ? [] : headers.all(name)),
+  }
+}
+
+function isContinuation({ target }: Part, base: ResourceInfo | null): boolean {
+  if (base === null || base.complete || target.kind !== 'range') return false
+  const { start, completeLength } = target
+  return start > 0 && start <= base.size && completeLength === base.completeLength
+}
+
+/** Receives all data. What a persist write got before a cut stays, unless the document was malformed. */
+async function receive(
+  incoming: IncomingPatch,
+  session: PatchSession,
+  writer: Writer,
+  lock: Lock,
+): Promise<void> {
+  try {
+    await session.apply(incoming.head)
+    for await (const events of takeTurns(incoming.rest, lock)) await session.apply(events)
+  } catch (error) {
+    // Where only the end of the message is missing, completion depends on what is stored.
+    if (isCut(error) && writer.transaction === 'persist' && session.isWhole) return
+    if (isExcess(error)) await writer.rollback()
+    throw error
+  }
+  incoming.end()
+  session.settle()
+}
+
+/** Whether the client sent more than it may: then nothing of it counts. */
+function isExcess(error: unknown): boolean {
+  return error instanceof UploadError && ['ERR_LENGTH', 'ERR_CONTENT_LIMIT'].includes(error.code)
+}
+
+const CUTS: readonly string[] = ['ERR_IDLE', 'ERR_TOO_SLOW', 'ERR_INTERRUPTED', 'ERR_CLOSING']
+
+/** Whether the content ended early for a reason that says nothing about what came before. */
+function isCut(error: unknown): boolean {
+  if (error instanceof ConnectionLostError) return true
+  return error instanceof UploadError && CUTS.includes(error.code)
+}
+
+function finalState(
+  incoming: IncomingPatch,
+  { progress, changed, contentType, reprDigest }: PatchSession,
+  base: ResourceInfo | null,
+): ResourceState {
+  const { complete, completeLength } = progress
+  const announced = incoming.reprDigest ?? verifiableDigest(reprDigest)
+  // The digest of a finished resource is of its bytes; that of an upload is of what is to come.
+  const isOutdated = base?.complete && (changed || completeLength !== base.completeLength)
+  const earlier = base === null || isOutdated ? null : base.reprDigest
+  return {
+    complete,
+    everComplete: complete || (base?.everComplete ?? false),
+    completeLength,
+    contentType: contentType ?? base?.contentType ?? null,
+    reprDigest: announced ?? earlier,
+    // An upload stays with whoever began it; to change a finished resource begins anew.
+    owner: base === null || base.complete ? incoming.owner : base.owner,
+  }
+}

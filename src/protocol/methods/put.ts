@@ -1,0 +1,137 @@
+/** PUT (RFC 9110 §9.3.4): the whole resource in one request, resumable with PATCH if it was new. */
+import { UploadError } from '../../errors.ts'
+import { isServable, parseMediaType } from '../../fields/content-type.ts'
+import { preferredTransaction } from '../../fields/prefer.ts'
+import { finishWrite, verifiableDigest, type Outcome } from '../completion.ts'
+import type { Body, HandlerRequest, HandlerResponse, RequestHeaders } from '../http.ts'
+import type { Lock } from '../../storage/lock.ts'
+import { ACCEPT_PATCH, PATCH_MEDIA_TYPES } from '../../media/parse.ts'
+import { checkWriteConditions } from '../preconditions.ts'
+import type { ResourceState, Writer } from '../../storage/adapter.ts'
+import {
+  checkContentCoding,
+  checkContentLength,
+  contentDigests,
+  contentLength,
+  readContent,
+} from './content.ts'
+import { asOnlyWriter, askToCreate, checkEarly, takeTurns, type MethodContext } from './context.ts'
+import { appliedTransaction, writeResponse } from './respond.ts'
+
+/** Answers a PUT. */
+export async function put(
+  request: HandlerRequest,
+  context: MethodContext,
+): Promise<HandlerResponse> {
+  const { headers, key } = request
+  const { settings, createHash, nextTurn } = context
+
+  const length = contentLength(headers)
+  const contentType = resourceType(headers)
+  checkContentCoding(headers)
+  checkNoContentRange(headers)
+  const limit = Math.min(settings.maxSize, settings.maxContentLength)
+  checkContentLength(length, limit)
+  const reprDigest = verifiableDigest(headers.get('repr-digest'))
+  const digests = contentDigests(headers)
+  await checkEarly(request, context)
+
+  const preferred = preferredTransaction(headers.get('prefer'))
+  const wanted = preferred ?? (settings.keepInterruptedPut ? 'persist' : 'atomic')
+  const transaction = digests.length > 0 ? 'atomic' : wanted
+  const bufferSize = transaction === 'atomic' ? settings.bufferSize : 0
+  const content = await readContent(request, {
+    length,
+    limit,
+    bufferSize,
+    digests,
+    createHash,
+    nextTurn,
+  })
+
+  return asOnlyWriter(request, context, settings.stallTimeout, async (lock) => {
+    const initial: ResourceState = {
+      complete: false,
+      everComplete: false,
+      completeLength: length,
+      contentType,
+      reprDigest,
+      owner: request.owner,
+    }
+    const writer = await context.storage.openWriter(key, {
+      transaction,
+      replace: true,
+      initial,
+      isLost: () => lock.isLost === true,
+    })
+    const outcome = await replace(content.body, initial, writer, lock, request, context)
+    const applied = appliedTransaction(preferred, writer.transaction)
+    return writeResponse(outcome, settings, applied)
+  })
+}
+
+/**
+ * The media type of the resource; null if the client names none. A patch format here is almost
+ * certainly a PATCH with the wrong method.
+ */
+function resourceType(headers: RequestHeaders): string | null {
+  const [value, ...more] = headers.all('content-type')
+  if (value === undefined) return null
+  if (more.some((other) => other !== value)) {
+    throw new UploadError('ERR_FIELD', {
+      detail: 'expected one Content-Type, found different ones',
+    })
+  }
+  const mediaType = parseMediaType(value)
+  if (mediaType === null || !isServable(value)) {
+    throw new UploadError('ERR_FIELD', {
+      detail: 'expected a media type in Content-Type, in ASCII and of at most 255 bytes',
+    })
+  }
+  if (PATCH_MEDIA_TYPES.includes(mediaType.type)) {
+    throw new UploadError('ERR_MEDIA_TYPE', {
+      detail: `${mediaType.type} is a patch format: send it with PATCH`,
+      headers: { 'Accept-Patch': ACCEPT_PATCH },
+    })
+  }
+  return value.trim()
+}
+
+/** RFC 9110 §14.5: a server that took the part for the whole would destroy the rest. */
+function checkNoContentRange(headers: RequestHeaders): void {
+  if (headers.get('content-range') === null) return
+  throw new UploadError('ERR_FIELD', { detail: 'PUT with Content-Range: send a range with PATCH' })
+}
+
+/** Writes the content, and ends the writer in any case. */
+async function replace(
+  body: Body,
+  initial: ResourceState,
+  writer: Writer,
+  lock: Lock,
+  request: HandlerRequest,
+  context: MethodContext,
+): Promise<Outcome> {
+  try {
+    checkWriteConditions(request.headers, writer.base)
+    await askToCreate(writer, initial, request)
+    const size = await receive(body, writer, lock)
+    const state = { ...initial, complete: true, everComplete: true, completeLength: size }
+    const write = { key: request.key, writer, state, size, changed: true }
+    return await finishWrite(write, { ...context, hooks: request.hooks })
+  } catch (error) {
+    if (error instanceof UploadError && error.code === 'ERR_CONTENT_LIMIT') await writer.rollback()
+    await writer.keep()
+    throw error
+  }
+}
+
+async function receive(body: Body, writer: Writer, lock: Lock): Promise<number> {
+  let size = 0
+  const batches = body[Symbol.asyncIterator]()
+  for await (const chunks of takeTurns(batches, lock)) {
+    await writer.write(size, chunks)
+    for (const chunk of chunks) size += chunk.byteLength
+  }
+  return size
+}

@@ -1,0 +1,88 @@
+/** Responses that several methods share. */
+import { formatHttpDate } from '../../fields/http-date.ts'
+import type { Outcome } from '../completion.ts'
+import type { FinalResponse } from '../../hooks.ts'
+import type { HandlerResponse } from '../http.ts'
+import type { Settings } from '../../settings.ts'
+import type { ResourceInfo, Transaction } from '../../storage/adapter.ts'
+
+/** Fields by name. */
+export type Fields = Readonly<Record<string, string>>
+
+/** The fields that tell one version from another (RFC 9110 §8.8). */
+export function validators(info: ResourceInfo): Fields {
+  return { ETag: info.etag, 'Last-Modified': formatHttpDate(info.lastModified) }
+}
+
+/**
+ * When an incomplete resource is removed, in seconds from now: the `Upload-Limit` of "Resumable Uploads
+ * for HTTP". Nothing if it stays.
+ */
+export function expiryFields({ lastModified }: ResourceInfo, expireAfter: number): Fields {
+  if (expireAfter === 0) return {}
+  const left = lastModified.getTime() + expireAfter - Date.now()
+  return { 'Upload-Limit': `max-age=${Math.max(0, Math.floor(left / 1000))}` }
+}
+
+/** The answer to a write that was committed: more to come, or the final response. */
+export function writeResponse(
+  outcome: Outcome,
+  settings: Settings,
+  applied: Transaction | null,
+): HandlerResponse {
+  const { info, created, final } = outcome
+  const fields = {
+    ...validators(info),
+    ...(applied === null ? {} : { 'Preference-Applied': `transaction=${applied}` }),
+  }
+  if (!info.complete) {
+    const { segmentStatus, expireAfter } = settings
+    const expiry = expiryFields(info, expireAfter)
+    return withProgress(segmentStatus, { ...fields, ...expiry, 'Cache-Control': 'no-store' }, info)
+  }
+  const status = created ? settings.createdStatus : settings.modifiedStatus
+  if (final !== null) return customResponse(status, fields, final)
+  return status === 200
+    ? withProgress(status, fields, info)
+    : { status, headers: fields, ...(status === 204 ? {} : { body: '' }) }
+}
+
+/** `Preference-Applied` names a preference only if it is what was done (RFC 7240 §3). */
+export function appliedTransaction(
+  preferred: Transaction | null,
+  done: Transaction,
+): Transaction | null {
+  return preferred === done ? done : null
+}
+
+function withProgress(status: number, fields: Fields, info: ResourceInfo): HandlerResponse {
+  if (status === 204) return { status, headers: fields }
+  const { size, completeLength, complete } = info
+  const length = complete ? size : completeLength
+  return json(status, fields, { received: size, length, complete })
+}
+
+function customResponse(usual: number, fields: Fields, final: FinalResponse): HandlerResponse {
+  const { body } = final
+  const status = final.status ?? (body !== undefined && usual === 204 ? 200 : usual)
+  const headers = { ...fields, ...final.headers }
+  if (body === undefined || status === 204) {
+    return { status, headers, ...(status === 204 ? {} : { body: '' }) }
+  }
+  if (typeof body === 'string') {
+    return {
+      status,
+      headers: { 'Content-Type': 'text/plain; charset=utf-8', ...headers },
+      body,
+    }
+  }
+  return body instanceof Uint8Array ? { status, headers, body } : json(status, headers, body)
+}
+
+function json(status: number, fields: Fields, value: object): HandlerResponse {
+  return {
+    status,
+    headers: { 'Content-Type': 'application/json', ...fields },
+    body: JSON.stringify(value),
+  }
+}

@@ -1,0 +1,206 @@
+/** Puts the parts of a patch into a writer: batch by batch, skipping what is stored already. */
+import { UploadError } from '../errors.ts'
+import type { Part, PartEvent } from '../media/part.ts'
+import type { Writer } from '../storage/adapter.ts'
+import { advance, progressOf, settle, type Progress, type TransitionRules } from './transition.ts'
+
+/** What an app allows a patch to change. */
+export interface PatchRules extends TransitionRules {
+  /** Stored bytes of an incomplete resource must not change. */
+  readonly appendOnly: boolean
+  /** A finished resource must not change. */
+  readonly immutableAfterComplete: boolean
+}
+
+/** How a patch is applied. */
+export interface PatchOptions {
+  /** What may change. */
+  readonly rules: PatchRules
+  /** Later parts may fill the gaps that earlier ones leave. */
+  readonly multipart: boolean
+  /** Called with the first part, once it is known to fit, before anything is stored. */
+  readonly onFit: () => Promise<void>
+}
+
+/** One patch on its way into a writer. */
+export class PatchSession {
+  readonly #writer: Writer
+  readonly #options: PatchOptions
+  #progress: Progress
+  #changed = false
+  #contentType: string | null = null
+  #reprDigest: string | null = null
+  /** Data that is gathered for the next write, and where it goes. */
+  #pending: Uint8Array[] = []
+  #start = 0
+  #end = 0
+  /** Bytes of the current part that are still to come. */
+  #missing = 0
+
+  constructor(writer: Writer, options: PatchOptions) {
+    this.#writer = writer
+    this.#options = options
+    this.#progress = progressOf(writer.base)
+  }
+
+  /** The resource as it is when all data of the parts so far has been written. */
+  get progress(): Progress {
+    return this.#progress
+  }
+
+  /** Whether the bytes differ from those of the base. */
+  get changed(): boolean {
+    return this.#changed
+  }
+
+  /** The media type that the parts name; null if none does. */
+  get contentType(): string | null {
+    return this.#contentType
+  }
+
+  /** The digest of the finished resource that the parts name; null if none does. */
+  get reprDigest(): string | null {
+    return this.#reprDigest
+  }
+
+  /** Whether every byte of the current part has been written. */
+  get isWhole(): boolean {
+    return this.#missing === 0
+  }
+
+  /**
+   * Applies a batch; all of its data is written when the promise resolves.
+   *
+   * @throws UploadError when a part does not fit the resource.
+   */
+  async apply(events: readonly PartEvent[]): Promise<void> {
+    for (const event of events) {
+      if (event.type === 'part') await this.#begin(event.part)
+      else this.#gather(event.bytes)
+    }
+    await this.#flush()
+  }
+
+  /**
+   * Judges the patch as a whole, once it has ended.
+   *
+   * @throws UploadError `ERR_NOT_FOUND`, `ERR_GAP` or `ERR_COMPLETE_LENGTH`.
+   */
+  settle(): void {
+    const { base } = this.#writer
+    const { rules } = this.#options
+    settle(base, this.#progress, rules)
+    if (base === null || !base.complete || !rules.immutableAfterComplete) return
+    if (this.#progress.completeLength !== base.size) throw immutable('length')
+    if ((this.#contentType ?? base.contentType) !== base.contentType) throw immutable('type')
+  }
+
+  async #begin(part: Part): Promise<void> {
+    const { multipart, rules, onFit } = this.#options
+    const before = this.#progress
+    this.#progress = advance(before, part, rules)
+    this.#contentType ??= part.contentType
+    this.#reprDigest ??= part.reprDigest
+    if (!multipart) this.settle()
+    if (part.index === 0) await onFit()
+
+    if (part.target.kind === 'size') {
+      await this.#flush()
+      if (this.#progress.size < before.size) await this.#truncate(this.#progress.size)
+      return
+    }
+    if (part.target.start !== this.#end) {
+      await this.#flush()
+      this.#start = part.target.start
+      this.#end = part.target.start
+    }
+    this.#missing = part.target.end - part.target.start
+  }
+
+  #gather(bytes: Uint8Array): void {
+    this.#pending.push(bytes)
+    this.#end += bytes.byteLength
+    this.#missing -= bytes.byteLength
+  }
+
+  async #flush(): Promise<void> {
+    const chunks = this.#pending
+    const start = this.#start
+    this.#pending = []
+    this.#start = this.#end
+    if (chunks.length === 0) return
+
+    const equal = this.#changed ? 0 : await countEqual(this.#writer, start, chunks)
+    const rest = equal === 0 ? chunks : skip(chunks, equal)
+    if (rest.length === 0) return
+    this.#checkChange(start + equal)
+    this.#changed = true
+    await this.#writer.write(start + equal, rest)
+  }
+
+  async #truncate(size: number): Promise<void> {
+    this.#checkChange(size)
+    this.#changed = true
+    await this.#writer.truncate(size)
+  }
+
+  /** Holds a change at `position` to the rules of the app. */
+  #checkChange(position: number): void {
+    const { base } = this.#writer
+    if (base === null) return
+    const { appendOnly, immutableAfterComplete } = this.#options.rules
+    if (base.complete ? immutableAfterComplete : appendOnly && position < base.size) {
+      throw new UploadError('ERR_COMPLETE_LENGTH', {
+        detail: `the data differs from what is stored at ${position}, which must not change`,
+      })
+    }
+  }
+}
+
+function immutable(what: string): UploadError {
+  return new UploadError('ERR_COMPLETE_LENGTH', {
+    detail: `the ${what} differs from that of a finished resource, which must not change`,
+  })
+}
+
+/** How many leading bytes of `chunks` are stored at `position` already. */
+async function countEqual(
+  writer: Writer,
+  position: number,
+  chunks: readonly Uint8Array[],
+): Promise<number> {
+  const stored = writer.base?.size ?? 0
+  if (position >= stored) return 0
+  const length = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0)
+  let equal = 0
+  for await (const bytes of writer.read(position, Math.min(stored, position + length))) {
+    const same = countEqualBytes(bytes, skip(chunks, equal))
+    equal += same
+    if (same < bytes.byteLength) break
+  }
+  return equal
+}
+
+/** With an index: an iterator takes ten times as long, 180 ms for 4 MiB in one turn. */
+function countEqualBytes(stored: Uint8Array, chunks: readonly Uint8Array[]): number {
+  let equal = 0
+  for (const chunk of chunks) {
+    const length = Math.min(chunk.byteLength, stored.byteLength - equal)
+    let same = 0
+    while (same < length && chunk[same] === stored[equal + same]) same += 1
+    equal += same
+    if (same < chunk.byteLength) return equal
+  }
+  return equal
+}
+
+/** The chunks without their first `count` bytes, and without empty ones. */
+function skip(chunks: readonly Uint8Array[], count: number): Uint8Array[] {
+  const rest: Uint8Array[] = []
+  let left = count
+  for (const chunk of chunks) {
+    if (chunk.byteLength > left) rest.push(left === 0 ? chunk : chunk.subarray(left))
+    left = Math.max(0, left - chunk.byteLength)
+  }
+  return rest
+}

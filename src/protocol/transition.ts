@@ -1,0 +1,154 @@
+/**
+ * What a part does to a resource: the state table of the protocol as one pure function for a part and
+ * one for the patch as a whole.
+ */
+import { UploadError } from '../errors.ts'
+import type { Part } from '../media/part.ts'
+import type { ResourceInfo } from '../storage/adapter.ts'
+
+/** The resource as the parts so far leave it. */
+export interface Progress {
+  /** Bytes from the start without a gap. */
+  readonly size: number
+  /** All bytes that were announced are there. */
+  readonly complete: boolean
+  /** Length of the finished resource; null while unknown. */
+  readonly completeLength: number | null
+  /** The length follows the bytes: the resource was finished, and no part has told a length. */
+  readonly isOpen: boolean
+  /** Ranges written beyond `size`, in order, waiting for a later part of a multipart patch. */
+  readonly ahead: readonly Range[]
+}
+
+interface Range {
+  readonly start: number
+  readonly end: number
+}
+
+/** What an app allows beyond the strict minimum. */
+export interface TransitionRules {
+  /** `bytes *\/t` may shorten a finished resource. */
+  readonly allowTruncate: boolean
+  /** A complete-length beyond the end may make a finished resource incomplete again. */
+  readonly allowReopen: boolean
+  /** Status of a range that begins beyond the end. */
+  readonly gapStatus: number
+}
+
+const ABSENT: Progress = {
+  size: 0,
+  complete: false,
+  completeLength: null,
+  isOpen: false,
+  ahead: [],
+}
+
+/** The state a patch starts from. */
+export function progressOf(base: ResourceInfo | null): Progress {
+  if (base === null) return ABSENT
+  const { size, complete } = base
+  const completeLength = complete ? size : base.completeLength
+  return { size, complete, completeLength, isOpen: complete, ahead: [] }
+}
+
+/**
+ * Applies one part. A gap before the part is not judged yet, since a later part may fill it.
+ *
+ * @throws UploadError `ERR_COMPLETE_LENGTH` when the part contradicts the length of the resource.
+ */
+export function advance(progress: Progress, part: Part, rules: TransitionRules): Progress {
+  const { target } = part
+  if (target.kind === 'size') return resize(progress, target.completeLength, rules)
+
+  const completeLength = agreedLength(progress, target.completeLength)
+  const isOpen = progress.isOpen && target.completeLength === null
+  if (!isOpen && completeLength !== null && target.end > completeLength) {
+    throw contradiction(
+      `range ends at ${target.end}, but the resource will have ${completeLength} bytes`,
+    )
+  }
+  const { size, ahead } = include(progress, target)
+  if (isOpen) return { size, complete: true, completeLength: size, isOpen, ahead }
+  const complete = size === completeLength && ahead.length === 0
+  return { size, complete, completeLength, isOpen, ahead }
+}
+
+/**
+ * Judges the patch as a whole: after its only part's header, or after the last part of several.
+ *
+ * @throws UploadError `ERR_NOT_FOUND`, `ERR_GAP` or `ERR_COMPLETE_LENGTH`.
+ */
+export function settle(
+  base: ResourceInfo | null,
+  progress: Progress,
+  rules: TransitionRules,
+): void {
+  const [gap] = progress.ahead
+  if (gap !== undefined && base === null && progress.size === 0) {
+    throw new UploadError('ERR_NOT_FOUND', {
+      detail: `range begins at ${gap.start}, but there is no resource yet: begin at 0`,
+      members: { received: 0, 'expected-offset': 0, 'provided-offset': gap.start },
+    })
+  }
+  if (gap !== undefined) {
+    throw new UploadError('ERR_GAP', {
+      detail: `range begins at ${gap.start}, but the resource ends at ${progress.size}`,
+      status: rules.gapStatus,
+      members: { 'expected-offset': progress.size, 'provided-offset': gap.start },
+    })
+  }
+  if (base?.complete && !progress.complete && !rules.allowReopen) {
+    throw contradiction(
+      `complete-length ${progress.completeLength} exceeds the ${base.size} bytes of a finished resource`,
+    )
+  }
+}
+
+/** The complete-length after a part that gives `announced`, or null if still unknown. */
+function agreedLength(progress: Progress, announced: number | null): number | null {
+  const { isOpen, completeLength } = progress
+  const end = endOf(progress)
+  if (announced === null) return completeLength
+  if (!isOpen && completeLength !== null && announced !== completeLength) {
+    throw contradiction(`complete-length ${announced} is not the declared ${completeLength}`)
+  }
+  if (announced < end) {
+    throw contradiction(`complete-length ${announced} is less than the ${end} bytes so far`)
+  }
+  return announced
+}
+
+/** The end of all that is stored or waits beyond a gap, where ranges may overlap. */
+function endOf({ size, ahead }: Progress): number {
+  return ahead.reduce((end, range) => Math.max(end, range.end), size)
+}
+
+/** `bytes *\/t`: announces, confirms or, for a finished resource, changes the length. */
+function resize(progress: Progress, completeLength: number, rules: TransitionRules): Progress {
+  const { size, ahead } = progress
+  const isOpen = false
+  if (progress.isOpen && ahead.length === 0 && completeLength < size) {
+    if (rules.allowTruncate) {
+      return { size: completeLength, complete: true, completeLength, isOpen, ahead }
+    }
+    throw contradiction(`complete-length ${completeLength} would cut ${size} stored bytes`)
+  }
+  agreedLength(progress, completeLength)
+  return { size, complete: size === completeLength, completeLength, isOpen, ahead }
+}
+
+/** Adds a range to what is there and closes the gaps that it fills. */
+function include(progress: Progress, range: Range): Pick<Progress, 'size' | 'ahead'> {
+  let { size } = progress
+  const ahead: Range[] = []
+  const ranges = [...progress.ahead, { start: range.start, end: range.end }]
+  for (const next of ranges.sort((a, b) => a.start - b.start)) {
+    if (next.start <= size) size = Math.max(size, next.end)
+    else ahead.push(next)
+  }
+  return { size, ahead }
+}
+
+function contradiction(detail: string): UploadError {
+  return new UploadError('ERR_COMPLETE_LENGTH', { detail })
+}

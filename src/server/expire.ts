@@ -1,0 +1,104 @@
+/** Removes uploads that were given up. */
+import { UploadError } from '../errors.ts'
+import { lockerOf, type Lock, type Locker } from '../storage/lock.ts'
+import type { ResourceInfo, StorageAdapter } from '../storage/adapter.ts'
+
+/** What expires. */
+export interface ExpireOptions {
+  /** The storage that `partialUpload` has: the same object, so that both share their locks. */
+  readonly storage: StorageAdapter
+  /**
+   * The locker that `partialUpload` has.
+   *
+   * @default that of the storage, as in `partialUpload`
+   */
+  readonly locker?: Locker
+  /** Milliseconds since the last byte, or the last other change, beyond which an upload is removed. */
+  readonly olderThan: number
+  /**
+   * Only tell what would be removed.
+   *
+   * @default false
+   */
+  readonly dryRun?: boolean
+}
+
+/** A wait that is over at once, and a stall that no holder reaches: who writes is left alone. */
+const UNDISTURBING = { wait: 0, stall: Number.MAX_SAFE_INTEGER }
+
+/**
+ * Removes incomplete resources that nobody has written to for a while, and returns their keys. Finished
+ * resources stay, and so does what is being written.
+ *
+ * @throws TypeError when the storage can't list incomplete resources, or for a wrong option.
+ */
+export async function expireIncomplete(options: ExpireOptions): Promise<readonly string[]> {
+  const { storage, olderThan } = options
+  if (storage.listIncomplete === undefined) {
+    throw new TypeError('storage must have listIncomplete() to expire uploads')
+  }
+  if (!Number.isFinite(olderThan) || olderThan < 0) {
+    throw new TypeError(`olderThan must be a number of milliseconds, not ${olderThan}`)
+  }
+  const expired: string[] = []
+  for await (const key of storage.listIncomplete()) {
+    if (await expire(key, options)) expired.push(key)
+  }
+  return expired
+}
+
+async function expire(key: string, options: ExpireOptions): Promise<boolean> {
+  const { storage, locker = lockerOf(storage), olderThan, dryRun = false } = options
+  if (!isExpired(await storage.head(key), olderThan)) return false
+  if (dryRun) return true
+  const lock = await tryAcquire(locker, key)
+  if (lock === null) return false
+  try {
+    // Again: a segment may have come before the lock was given.
+    return isExpired(await storage.head(key), olderThan) && (await storage.remove(key))
+  } finally {
+    lock.release()
+  }
+}
+
+function isExpired(info: ResourceInfo | null, olderThan: number): boolean {
+  return info !== null && !info.complete && Date.now() - info.lastModified.getTime() > olderThan
+}
+
+/** The lock; null if somebody writes. */
+async function tryAcquire(locker: Locker, key: string): Promise<Lock | null> {
+  try {
+    return await locker.acquire(key, UNDISTURBING)
+  } catch (error) {
+    if (error instanceof UploadError && error.code === 'ERR_LOCKED') return null
+    throw error
+  }
+}
+
+/** Longest time between two runs, in milliseconds. */
+const HOUR = 60 * 60 * 1000
+
+/**
+ * Expires uploads again and again, every tenth of `olderThan` but at least once an hour, until the
+ * returned function is called. An error goes to `onError`, and the next run tries again.
+ */
+export function expireRegularly(
+  options: ExpireOptions,
+  onError: (error: unknown) => void,
+): () => void {
+  const period = Math.min(HOUR, Math.max(1, Math.ceil(options.olderThan / 10)))
+  let isStopped = false
+  let timer = schedule()
+
+  function schedule(): NodeJS.Timeout {
+    return setTimeout(() => void run(), period).unref()
+  }
+  async function run(): Promise<void> {
+    await expireIncomplete(options).catch(onError)
+    if (!isStopped) timer = schedule()
+  }
+  return () => {
+    isStopped = true
+    clearTimeout(timer)
+  }
+}

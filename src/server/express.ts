@@ -1,0 +1,178 @@
+/** The Express middleware: turns `req` into a plain request, and a plain response into `res`. */
+import { createHash } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { setImmediate } from 'node:timers/promises'
+import { UploadError } from '../errors.ts'
+import { expireRegularly } from './expire.ts'
+import { Gate } from './admission.ts'
+import { createHandler } from '../protocol/handler.ts'
+import type { Hooks } from '../hooks.ts'
+import { ConnectionLostError, type HandlerResponse, type RequestHeaders } from '../protocol/http.ts'
+import { IncomingBody } from './request-body.ts'
+import { keyOfPath, keySegments } from '../storage/key.ts'
+import { lockerOf, type Locker } from '../storage/lock.ts'
+import type { PartialUploadOptions } from '../options.ts'
+import { boundContent, sendResponse } from './send-response.ts'
+import { problemResponse } from '../protocol/problem.ts'
+import { withQuota, type ListableStorage, type QuotaLimits } from './quota.ts'
+import { resolveSettings, type Settings } from '../settings.ts'
+import type { StorageAdapter } from '../storage/adapter.ts'
+import { takeTurn } from './pipelining.ts'
+
+/** A Connect or Express middleware, for `app.use('/files', …)`. */
+export interface Middleware<Request> {
+  (req: Request, res: ServerResponse, next: Next): void
+  /**
+   * Stops gracefully, before the process ends: uploads under way store what has arrived, answer 503
+   * `ERR_CLOSING` and let go of their locks; later ones are refused with it, and GET and HEAD go on.
+   * Resolves when all uploads have ended, or after `timeout` milliseconds (default 10000): a hook or a
+   * storage that is still at work then is not waited for.
+   */
+  close(timeout?: number): Promise<void>
+}
+
+type Next = (error?: unknown) => void
+
+const CLOSE_TIMEOUT = 10_000
+/** The methods that `close` and the limits on uploads hold for. */
+const UPLOADS: readonly unknown[] = ['PATCH', 'PUT']
+
+/**
+ * Creates the middleware that answers every request below its mount.
+ *
+ * What is the client's fault is answered as `application/problem+json`; any other error goes to
+ * `next(error)`. A request for the mount itself and a CORS preflight are passed on.
+ *
+ * @throws TypeError for a wrong option, naming it and its value.
+ */
+export function partialUpload<Request extends IncomingMessage = IncomingMessage>(
+  options: PartialUploadOptions<Request>,
+): Middleware<Request> {
+  const settings = resolveSettings(options)
+  const { storage, locker = lockerOf(storage), key: keyOf = (_req, path) => path } = options
+  const handle = createHandler({
+    storage: hasQuota(storage, settings) ? withQuota(storage, settings) : storage,
+    locker,
+    settings,
+    createHash: (algorithm) => createHash(algorithm.replace('-', '')),
+    nextTurn: setImmediate,
+  })
+  const gate = new Gate(settings)
+  const stopExpiry = expireBy(settings, storage, locker)
+
+  async function answer(req: Request, res: ServerResponse): Promise<HandlerResponse | null> {
+    const key = stringOrNull('key', keyOf(req, pathBelowMount(req)))
+    if (key === null) return null
+    keySegments(key)
+    const body = new IncomingBody(req, settings)
+    const owner = stringOrNull('owner', options.owner?.(req) ?? null)
+    const stop = (reason: Error): void => body.stop(reason)
+    if (UPLOADS.includes(req.method)) onceClosed(res, gate.enter({ owner, stop }))
+    return handle({
+      method: req.method ?? '',
+      key,
+      owner,
+      headers: requestHeaders(req),
+      body,
+      readAll: () => body.readAll(),
+      stop,
+      hooks: bindHooks(req, options),
+    })
+  }
+
+  async function respond(req: Request, res: ServerResponse, next: Next): Promise<void> {
+    if (!(await takeTurn(req, res))) return
+    const response = isPreflight(req) ? null : await answer(req, res).catch(toProblem)
+    if (response === null) next()
+    else await sendResponse(req, res, response, settings.idleTimeout)
+  }
+
+  function middleware(req: Request, res: ServerResponse, next: Next): void {
+    respond(req, res, next).catch((error: unknown) => fail(error, req, res, next))
+  }
+
+  async function close(timeout = CLOSE_TIMEOUT): Promise<void> {
+    stopExpiry()
+    await gate.close(timeout)
+  }
+
+  return Object.assign(middleware, { close })
+}
+
+function hasQuota(storage: StorageAdapter, limits: QuotaLimits): storage is ListableStorage {
+  const isLimited = limits.maxIncompletePerOwner > 0 || limits.maxIncompleteBytesPerOwner > 0
+  return isLimited && storage.listIncomplete !== undefined
+}
+
+function expireBy({ expireAfter }: Settings, storage: StorageAdapter, locker: Locker): () => void {
+  if (expireAfter === 0) return () => undefined
+  return expireRegularly({ storage, locker, olderThan: expireAfter }, (error) => {
+    process.emitWarning(error instanceof Error ? error : String(error))
+  })
+}
+
+/** What an option of the app has returned, which may be plain JavaScript. */
+function stringOrNull(option: string, value: unknown): string | null {
+  if (value === null || typeof value === 'string') return value
+  throw new TypeError(`${option} must return a string or null, not ${typeof value}`)
+}
+
+/** Calls back when the response is out, or the connection gone. */
+function onceClosed(res: ServerResponse, callback: () => void): void {
+  if (res.closed) callback()
+  else res.once('close', callback)
+}
+
+/** A CORS preflight is for the `cors` middleware, which may come later. */
+function isPreflight(req: IncomingMessage): boolean {
+  return req.method === 'OPTIONS' && 'access-control-request-method' in req.headers
+}
+
+/** Throws as `keyOfPath`. A target may come in absolute form (RFC 9112 §3.2.2). */
+function pathBelowMount(req: IncomingMessage): string | null {
+  const [path = ''] = (req.url ?? '').replace(/^https?:\/\/[^/?]*/i, '').split('?', 1)
+  if (path === '/' || path === '') return null
+  const key = keyOfPath(path)
+  keySegments(key)
+  return key
+}
+
+function requestHeaders(req: IncomingMessage): RequestHeaders {
+  return {
+    get: (name) => {
+      const value = req.headers[name]
+      return value === undefined ? null : String(value)
+    },
+    // From the raw lines: of some fields `req.headers` has only the first.
+    all: (name) =>
+      req.rawHeaders.filter(
+        (_, index, lines) => index % 2 === 1 && lines[index - 1]?.toLowerCase() === name,
+      ),
+  }
+}
+
+function bindHooks<Request extends IncomingMessage>(
+  req: Request,
+  { onCreate, onComplete }: PartialUploadOptions<Request>,
+): Hooks {
+  return {
+    onCreate: async (resource) => onCreate?.(req, resource),
+    onComplete: async (resource) => (await onComplete?.(req, resource)) ?? null,
+  }
+}
+
+function toProblem(error: unknown): HandlerResponse {
+  if (error instanceof UploadError) return problemResponse(error)
+  throw error
+}
+
+/** Nobody is there to be told of a lost connection, and a response that has begun can only be cut. */
+function fail(error: unknown, req: IncomingMessage, res: ServerResponse, next: Next): void {
+  if (error instanceof ConnectionLostError || res.headersSent || res.destroyed) {
+    res.destroy()
+    return
+  }
+  boundContent(req, res)
+  // Without an error, or with 'route', Express would go on as if nothing had gone wrong.
+  next(error instanceof Object ? error : new Error(`the request failed: ${String(error)}`))
+}

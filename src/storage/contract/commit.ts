@@ -1,0 +1,254 @@
+/** The storage contract: versions, their state and their names. */
+
+import type { OpenWriterOptions, ResourceInfo, ResourceState, StorageAdapter } from '../adapter.ts'
+import {
+  ATOMIC,
+  BEGUN,
+  FINISHED,
+  PERSIST,
+  REPLACE,
+  begin,
+  check,
+  differ,
+  equal,
+  load,
+  rejection,
+  store,
+  write,
+} from './check.ts'
+import type { StorageCheck } from './check.ts'
+
+const STRONG_TAG = /^"[\x21\x23-\x7e\x80-\xff]*"$/
+const CLOCK_SKEW_MS = 60_000
+
+const STATES: readonly ResourceState[] = [
+  BEGUN,
+  { ...BEGUN, completeLength: 6 },
+  { ...BEGUN, completeLength: 6, owner: 'Zoë' },
+  { ...BEGUN, completeLength: 6, contentType: 'text/plain; charset="ü"' },
+  { ...BEGUN, everComplete: true, reprDigest: 'sha-256=:AAAA:, sha-512=:BBBB:' },
+  { ...FINISHED, contentType: 'application/octet-stream' },
+  { ...FINISHED, completeLength: 3, reprDigest: 'sha-256=:AAAA:' },
+  FINISHED,
+]
+
+/** The checks of this file. */
+export const commitChecks: readonly StorageCheck[] = [
+  check('stores the state as it is, with every member', async (storage) => {
+    for (const options of [PERSIST, ATOMIC, REPLACE]) {
+      for (const state of STATES) {
+        const writer = await storage.openWriter('a', options)
+        await write(writer, 0, 'abc')
+        equal(stateOf(await writer.commit(state)), state, 'the state that commit returns')
+        equal(stateOf(await storage.head('a')), state, 'the state that head returns')
+      }
+      await storage.remove('a')
+    }
+  }),
+
+  check('changes the state alone', async (storage) => {
+    await begin(storage, 'a', 'abc')
+    for (const options of [PERSIST, ATOMIC]) {
+      for (const state of STATES) {
+        const writer = await storage.openWriter('a', options)
+        equal(stateOf(await writer.commit(state)), state, 'the state that commit returns')
+        equal(await load(storage, 'a'), 'abc', 'the content')
+      }
+    }
+  }),
+
+  check('keeps the state when a write is kept or taken back', async (storage) => {
+    const state = { ...BEGUN, completeLength: 9, contentType: 'text/plain' }
+    const creating = await storage.openWriter('a', ATOMIC)
+    await write(creating, 0, 'abc')
+    await creating.commit(state)
+    for (const end of ['keep', 'rollback'] as const) {
+      const writer = await storage.openWriter('a', { ...PERSIST, initial: FINISHED })
+      await write(writer, 3, 'def')
+      await writer[end]()
+      equal(stateOf(await storage.head('a')), state, `the state after ${end}`)
+    }
+  }),
+
+  check('returns from commit what head tells', async (storage) => {
+    for (const options of [PERSIST, ATOMIC, REPLACE]) {
+      for (const state of [BEGUN, FINISHED]) {
+        const writer = await storage.openWriter('a', options)
+        await write(writer, 0, 'abc')
+        equal(await writer.commit(state), await storage.head('a'), 'what commit returns')
+      }
+    }
+  }),
+
+  check('begins with the version that is there', async (storage) => {
+    for (const fill of [begin, store]) {
+      await fill(storage, fill.name, 'abc')
+      for (const options of [PERSIST, ATOMIC, REPLACE]) {
+        const writer = await storage.openWriter(fill.name, options)
+        equal(writer.base, await storage.head(fill.name), 'base')
+        await writer.rollback()
+      }
+    }
+  }),
+
+  check('honours persist only for a resource in progress', async (storage) => {
+    await begin(storage, 'begun', 'abc')
+    await store(storage, 'finished', 'abc')
+    const atomic = [
+      await storage.openWriter('begun', ATOMIC),
+      await storage.openWriter('begun', { ...REPLACE, transaction: 'persist' }),
+      await storage.openWriter('finished', PERSIST),
+    ]
+    for (const writer of atomic) {
+      equal(writer.transaction, 'atomic', 'the transaction')
+      await writer.rollback()
+    }
+  }),
+
+  check('gives each version a strong etag that no other has', async (storage) => {
+    const seen = new Map<string, string>()
+    const look = async (what: string): Promise<void> => {
+      const etag = (await storage.head('a'))?.etag ?? ''
+      if (!STRONG_TAG.test(etag)) throw new Error(`${what}: ${etag} is no strong entity tag`)
+      const other = seen.get(etag)
+      if (other !== undefined) throw new Error(`${what} has the etag of ${other}: ${etag}`)
+      seen.set(etag, what)
+    }
+    for (const round of ['first', 'second']) {
+      await change(storage, PERSIST, 0, 'abc', BEGUN)
+      await look(`${round} beginning`)
+      await change(storage, PERSIST, 3, 'def', BEGUN)
+      await look(`${round} append`)
+      await change(storage, PERSIST, 1, 'X', BEGUN)
+      await look(`${round} overwrite`)
+      await change(storage, ATOMIC, 1, 'Y', BEGUN)
+      await look(`${round} atomic overwrite`)
+      await change(storage, PERSIST, 6, '', { ...BEGUN, contentType: 'text/plain' })
+      await look(`${round} type`)
+      await change(storage, PERSIST, 6, '', { ...BEGUN, completeLength: 6 })
+      await look(`${round} length`)
+      await change(storage, PERSIST, 6, '', FINISHED)
+      await look(`${round} completion`)
+      await change(storage, ATOMIC, 0, 'Z', FINISHED)
+      await look(`${round} patch`)
+      await change(storage, REPLACE, 0, 'abc', FINISHED)
+      await look(`${round} replacement`)
+      await change(storage, ATOMIC, 0, '', { ...BEGUN, everComplete: true })
+      await look(`${round} reopening`)
+      await storage.remove('a')
+    }
+  }),
+
+  check('keeps the etag of a version that nobody changes', async (storage) => {
+    await begin(storage, 'a', 'abc')
+    const before = await storage.head('a')
+    for (const options of [PERSIST, ATOMIC, REPLACE]) {
+      const writer = await storage.openWriter('a', options)
+      await writer.rollback()
+    }
+    equal(await storage.head('a'), before, 'head')
+  }),
+
+  check('tells when a version came to be', async (storage) => {
+    await begin(storage, 'a', 'abc')
+    const begun = dateOf(await storage.head('a'))
+    if (Math.abs(Date.now() - begun) > CLOCK_SKEW_MS)
+      throw new Error(`the time is ${begun} ms, but now it is ${Date.now()} ms`)
+    await change(storage, PERSIST, 3, 'def', FINISHED)
+    if (dateOf(await storage.head('a')) < begun) throw new Error('the time goes backwards')
+  }),
+
+  check('refuses a commit whose base is no longer current', async (storage) => {
+    for (const options of [PERSIST, ATOMIC, REPLACE]) {
+      for (const fill of [begin, store, null]) {
+        for (const late of [BEGUN, FINISHED]) {
+          await storage.remove('a')
+          await fill?.(storage, 'a', 'abc')
+          const stale = await storage.openWriter('a', options)
+          await change(storage, REPLACE, 0, 'new', FINISHED)
+          await write(stale, stale.base?.size ?? 0, 'late').catch(() => {})
+          await rejection(stale.commit(late), 'the commit of a stale writer')
+          await stale.rollback()
+          equal(await load(storage, 'a'), 'new', 'the content')
+        }
+      }
+    }
+  }),
+
+  check('lets a stale writer take nothing back', async (storage) => {
+    for (const options of [PERSIST, ATOMIC]) {
+      for (const end of ['keep', 'rollback'] as const) {
+        await storage.remove('a')
+        await begin(storage, 'a', 'abc')
+        const stale = await storage.openWriter('a', options)
+        await write(stale, 3, 'late')
+        const base = (await storage.head('a'))?.size ?? 0
+        await change(storage, PERSIST, base, 'new', BEGUN)
+        const before = await load(storage, 'a')
+        await rejection(stale.commit(BEGUN), 'the commit of a stale writer')
+        await stale[end]()
+        equal(await load(storage, 'a'), before, `the content after ${end}`)
+      }
+    }
+  }),
+
+  check('refuses the commit of a writer whose resource was removed', async (storage) => {
+    for (const options of [PERSIST, ATOMIC]) {
+      await begin(storage, 'a', 'abc')
+      const stale = await storage.openWriter('a', options)
+      await write(stale, 3, 'def')
+      equal(await storage.remove('a'), true, 'remove')
+      await rejection(stale.commit(FINISHED), 'the commit of a stale writer')
+      await stale.rollback()
+      equal(await load(storage, 'a'), null, 'the content')
+    }
+  }),
+
+  check('can end a writer whose commit was refused', async (storage) => {
+    await begin(storage, 'a', 'abc')
+    const stale = await storage.openWriter('a', ATOMIC)
+    await change(storage, ATOMIC, 0, 'X', BEGUN)
+    await rejection(stale.commit(FINISHED), 'the commit of a stale writer')
+    await stale.keep()
+    await change(storage, PERSIST, 3, 'def', FINISHED)
+    equal(await load(storage, 'a'), 'Xbcdef', 'the content')
+  }),
+
+  check('stores fifty resources at the same time', async (storage) => {
+    const keys = Array.from({ length: 50 }, (_, index) => `parallel-${index}`)
+    await Promise.all(
+      keys.map(async (key) => {
+        await begin(storage, key, `begin ${key}`)
+        const writer = await storage.openWriter(key, PERSIST)
+        await write(writer, `begin ${key}`.length, ', end')
+        await writer.commit(FINISHED)
+      }),
+    )
+    const stored = await Promise.all(keys.map((key) => load(storage, key)))
+    const expected = keys.map((key) => `begin ${key}, end`)
+    equal(stored, expected, 'the contents')
+    differ(stored[0], stored[1], 'the content')
+  }),
+]
+
+async function change(
+  storage: StorageAdapter,
+  options: OpenWriterOptions,
+  position: number,
+  text: string,
+  state: ResourceState,
+): Promise<void> {
+  const writer = await storage.openWriter('a', options)
+  await write(writer, position, text)
+  await writer.commit(state)
+}
+
+function stateOf(info: ResourceInfo | null): ResourceState | null {
+  if (info === null) return null
+  const { complete, everComplete, completeLength, contentType, reprDigest, owner } = info
+  return { complete, everComplete, completeLength, contentType, reprDigest, owner }
+}
+
+function dateOf(info: ResourceInfo | null): number {
+  return info?.lastModified.getTime() ?? NaN
+}

@@ -1,0 +1,258 @@
+/**
+ * The writer that shows nothing before `commit`. What it appends to an incomplete resource goes to
+ * the end of the data file, where the record says that it does not count yet; everything else goes
+ * to a private copy, made before the first change.
+ */
+
+import { futimesSync } from 'node:fs'
+import { constants, copyFile, open } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
+import type { ResourceInfo, ResourceState, Writer } from '../adapter.ts'
+import { discard, dropUpload, newRecord, publish, replaceRecord } from './commit.ts'
+import type { Hold } from './leases.ts'
+import { FileReader, READ, READ_WRITE, totalLength, writeAll } from './io.ts'
+import { hiddenPath, inHidden, newDataName } from './paths.ts'
+import { formatRecord, sameState, writeRecord } from './record.ts'
+import type { FsRecord } from './record.ts'
+import { distrust, removePublished, settle } from './recover.ts'
+import { changedMeanwhile, durabilityOf } from './resource.ts'
+import type { DataFile, Site } from './resource.ts'
+import { Turn } from './writer-lease.ts'
+import { completeInfo, find, incompleteInfo } from './version.ts'
+import type { Complete, Found, Incomplete } from './version.ts'
+
+// A copy that shares its blocks where the file system can do that, and is made by the kernel elsewhere.
+const COPY_MODE = constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE
+
+/** How often a copy is given the present time, in milliseconds: a start takes an old one for left over. */
+const SIGN_OF_LIFE = 1_200_000
+
+/** Writes a new version beside the current one. */
+export class AtomicWriter implements Writer {
+  readonly base: ResourceInfo | null
+  readonly transaction = 'atomic'
+  readonly #site: Site
+  readonly #turn: Turn
+  readonly #found: Found
+  /** What the write begins with; null for nothing. */
+  readonly #source: Incomplete | Complete | null
+  /** As it is on the disk, and what `find` has to say of it. */
+  #record: FsRecord | null
+  #revision: string
+  /** The source's own file, to be read. */
+  #original: FileHandle | null = null
+  /** The source's own file while it is appended to. */
+  #pinned: DataFile | null = null
+  #copy: DataFile | null = null
+  #signs: NodeJS.Timeout | undefined
+  #size: number
+
+  /** Takes over `hold`, which tells when another writer has changed the resource. */
+  constructor(site: Site, hold: Hold, found: Found, start: 'base' | 'empty') {
+    this.base = found.kind === 'absent' ? null : found.info
+    this.#site = site
+    this.#turn = new Turn(site, hold)
+    this.#found = found
+    this.#source = start === 'empty' || found.kind === 'absent' ? null : found
+    this.#record = found.kind === 'absent' ? null : found.record
+    this.#revision = found.revision
+    this.#size = this.#source?.info.size ?? 0
+  }
+
+  async write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
+    this.#turn.assert()
+    const length = totalLength(chunks)
+    if (length === 0) return
+    const { name, file } = await this.#target(position, this.#size)
+    try {
+      // A position beyond the end leaves a hole in the file, which reads as zeros.
+      await writeAll(file, position, chunks)
+      this.#size = Math.max(this.#size, position + length)
+    } catch (error) {
+      this.#size = (await file.stat()).size
+      throw error
+    }
+    if (durabilityOf(this.#site) === 'now') this.#site.flusher.wrote(name, file, length)
+  }
+
+  async truncate(size: number): Promise<void> {
+    this.#turn.assert()
+    if (size < 0 || size > this.#size) throw new RangeError(`size ${size} is out of range`)
+    if (size === this.#size) return
+    const { file } = await this.#target(size, size)
+    await file.truncate(size)
+    this.#size = size
+  }
+
+  async *read(start: number, end: number): AsyncIterable<Uint8Array> {
+    if (start < end) yield* new FileReader(await this.#current(), () => {}).read(start, end)
+  }
+
+  async commit(state: ResourceState): Promise<ResourceInfo> {
+    this.#turn.assert()
+    await this.#assertCurrent()
+    this.#turn.claim()
+    // From now on its time is a part of its identity.
+    clearInterval(this.#signs)
+    const info = state.complete ? await this.#finish(state) : await this.#advance(state)
+    await this.#end()
+    return info
+  }
+
+  keep(): Promise<void> {
+    return this.rollback()
+  }
+
+  async rollback(): Promise<void> {
+    if (this.#turn.hasEnded) return
+    try {
+      if (this.#copy !== null) await dropUpload(this.#site, this.#copy.name)
+      if (this.#pinned !== null && !this.#turn.isLost) await this.#unpin(this.#pinned.file)
+    } finally {
+      await this.#end()
+    }
+  }
+
+  /** The file for a change from `position` on; a copy made for it has the first `needed` bytes. */
+  async #target(position: number, needed: number): Promise<DataFile> {
+    if (this.#copy !== null) return this.#copy
+    const source = this.#source
+    if (source?.kind === 'incomplete' && position >= source.info.size) return this.#pin(source)
+    return this.#makeCopy(needed)
+  }
+
+  /** Lets the data file grow without anybody seeing it, not even after a crash. */
+  async #pin({ path, record, info }: Incomplete): Promise<DataFile> {
+    if (this.#pinned !== null) return this.#pinned
+    this.#turn.claim()
+    const file = await open(path, READ_WRITE)
+    try {
+      const lastModified = info.lastModified.getTime()
+      const pinned = { ...record, lastModified, pinnedSize: info.size }
+      await writeRecord(this.#site.place, pinned, durabilityOf(this.#site))
+      this.#record = pinned
+      this.#revision = formatRecord(pinned)
+    } catch (error) {
+      await file.close()
+      throw error
+    }
+    this.#pinned = { name: record.data, file }
+    return this.#pinned
+  }
+
+  async #unpin(file: FileHandle): Promise<void> {
+    if (this.#record === null) return
+    const isSpoiled = this.#site.flusher.isSpoiled(this.#record.data)
+    if (isSpoiled) await distrust(this.#site, file, this.#record, this.base?.size ?? 0)
+    else await settle(this.#site, file, this.#record)
+  }
+
+  async #makeCopy(needed: number): Promise<DataFile> {
+    const name = newDataName(this.#site.place)
+    const path = hiddenPath(this.#site.place, name)
+    const source = needed === 0 ? null : this.#source
+    let file
+    try {
+      file = await inHidden(this.#site.place, async () => {
+        if (source !== null) await copyFile(source.path, path, COPY_MODE)
+        return open(path, source === null ? 'wx+' : READ_WRITE)
+      })
+    } catch (error) {
+      await discard(path)
+      throw error
+    }
+    this.#copy = { name, file }
+    this.#signs = setInterval(() => showLife(file), SIGN_OF_LIFE).unref()
+    if (source !== null && needed < this.#size) await file.truncate(needed)
+    return this.#copy
+  }
+
+  async #current(): Promise<FileHandle> {
+    if (this.#copy !== null) return this.#copy.file
+    if (this.#pinned !== null) return this.#pinned.file
+    if (this.#source === null) throw new RangeError('there is nothing to read')
+    this.#original ??= await open(this.#source.path, READ)
+    return this.#original
+  }
+
+  async #finish(state: ResourceState): Promise<ResourceInfo> {
+    const source = this.#source
+    if (this.#copy === null && source?.kind === 'complete') return this.#relabel(source, state)
+    if (this.#copy === null && source?.kind === 'incomplete') {
+      const data = { name: source.record.data, file: await this.#current() }
+      return publish(this.#site, this.#turn, data, state, this.#record)
+    }
+    const data = this.#copy ?? (await this.#makeCopy(0))
+    return publish(this.#site, this.#turn, data, state, this.#record)
+  }
+
+  /** Another state for the same bytes, which stay where they are. */
+  async #relabel(source: Complete, state: ResourceState): Promise<ResourceInfo> {
+    if (source.record !== null && sameState(source.record.state, state)) return source.info
+    const { place } = this.#site
+    const name = source.record?.data ?? newDataName(place)
+    const { size } = source.info
+    const record = { ...newRecord(this.#site, name, state, size), published: source.identity }
+    await inHidden(place, () => this.#replaceRecord(record))
+    return completeInfo(record, size)
+  }
+
+  async #advance(state: ResourceState): Promise<ResourceInfo> {
+    const source = this.#source
+    if (this.#copy === null && source?.kind === 'incomplete') return this.#grow(source, state)
+    const { name, file } = this.#copy ?? (await this.#makeCopy(this.#size))
+    if (durabilityOf(this.#site) === 'now') await this.#site.flusher.sync(name, file, 'data')
+    const stats = await file.stat()
+    const found = this.#found
+    const published = found.kind === 'complete' ? found.identity : null
+    const record = { ...newRecord(this.#site, name, state, stats.size), published }
+    await this.#replaceRecord(record)
+    if (found.kind === 'incomplete') await dropUpload(this.#site, found.record.data)
+    if (published !== null) await removePublished(this.#site.place, published)
+    return incompleteInfo(record, stats)
+  }
+
+  /** What was appended to the data file counts from now on. */
+  async #grow(source: Incomplete, state: ResourceState): Promise<ResourceInfo> {
+    if (this.#pinned === null && sameState(source.record.state, state)) return source.info
+    const name = source.record.data
+    const file = await this.#current()
+    if (durabilityOf(this.#site) === 'now') await this.#site.flusher.sync(name, file, 'data')
+    const stats = await file.stat()
+    const record = newRecord(this.#site, name, state, stats.size)
+    await this.#replaceRecord(record)
+    return incompleteInfo(record, stats)
+  }
+
+  #replaceRecord(record: FsRecord): Promise<void> {
+    return replaceRecord(this.#site.place, this.#record, record, durabilityOf(this.#site))
+  }
+
+  /** Asks the disk, for a writer in another process. */
+  async #assertCurrent(): Promise<void> {
+    const found = await find(this.#site.place)
+    const size = found.kind === 'absent' ? undefined : found.info.size
+    if (found.kind !== this.#found.kind || found.revision !== this.#revision) {
+      throw changedMeanwhile()
+    }
+    if (size !== this.base?.size) throw changedMeanwhile()
+  }
+
+  async #end(): Promise<void> {
+    this.#turn.end()
+    clearInterval(this.#signs)
+    const files = [this.#original, this.#pinned?.file, this.#copy?.file]
+    const outcomes = await Promise.allSettled(files.map(async (file) => file?.close()))
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+  }
+}
+
+/** At once, so that none is on its way when the writer commits. */
+function showLife({ fd }: FileHandle): void {
+  const now = new Date()
+  try {
+    futimesSync(fd, now, now)
+  } catch {
+    // The next one may do; until then the file is as old as it is.
+  }
+}

@@ -1,0 +1,143 @@
+/**
+ * The steps that make a version the current one. At every point of them a reader finds the old
+ * version or the new one, and so does whoever comes after a crash.
+ */
+
+import { rename, unlink } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { ResourceInfo, ResourceState } from '../adapter.ts'
+import { errorCode, sync } from './io.ts'
+import { hiddenPath, keyConflict, lookUp, makeParents, removeParents } from './paths.ts'
+import type { Place } from './paths.ts'
+import { copyState, identity, newTag, writeRecord } from './record.ts'
+import type { Durability, FsRecord } from './record.ts'
+import { markPath } from './durable-size.ts'
+import { bootOf, changedMeanwhile, durabilityOf } from './resource.ts'
+import type { DataFile, Site } from './resource.ts'
+import type { Turn } from './writer-lease.ts'
+import { completeInfo } from './version.ts'
+
+/** Removes of neighbours that may take the parent directory of a resource that is being published. */
+const MAX_TRIES = 100
+
+/** Makes the record of a new version, of whose data `safeSize` bytes are on the disk. */
+export function newRecord(
+  site: Site,
+  data: string,
+  state: ResourceState,
+  safeSize: number,
+): FsRecord {
+  return {
+    key: site.place.key,
+    state: copyState(state),
+    tag: newTag(),
+    data,
+    lastModified: Date.now(),
+    pinnedSize: null,
+    safeSize,
+    boot: bootOf(site),
+    unsettled: false,
+    published: null,
+  }
+}
+
+/**
+ * Makes `data` the finished resource in the place of the version of `old`. The new record is the
+ * point of no return: from there on the version is found in the hidden folder until it has moved.
+ *
+ * @throws UploadError `ERR_KEY_CONFLICT`
+ * @throws Error when another writer has changed the resource.
+ */
+export async function publish(
+  site: Site,
+  turn: Turn,
+  data: DataFile,
+  state: ResourceState,
+  old: FsRecord | null,
+): Promise<ResourceInfo> {
+  const { place } = site
+  const durability = durabilityOf(site)
+  try {
+    const grown = await makeParents(place)
+    if ((await lookUp(place)).kind === 'blocked') throw keyConflict()
+    // With its times: the identity needs that of the file to outlive a power cut, too.
+    if (durability === 'now') await site.flusher.sync(data.name, data.file, 'all')
+    const stat = await data.file.stat({ bigint: true })
+    const size = Number(stat.size)
+    const record = { ...newRecord(site, data.name, state, size), published: identity(stat) }
+    // An fsync can take longer than a lock lives.
+    if (turn.isLost) throw changedMeanwhile()
+    await replaceRecord(place, old, record, durability, () => move(place, data.name))
+    if (durability === 'now') await syncMove(place, grown)
+    if (old?.state.complete === false) await dropUpload(site, old.data)
+    return completeInfo(record, size)
+  } catch (error) {
+    await removeParents(place)
+    throw error
+  }
+}
+
+/** Writes `record`, then does `next`; if either fails, the version of `old` is the current one. */
+export async function replaceRecord(
+  place: Place,
+  old: FsRecord | null,
+  record: FsRecord,
+  durability: Durability,
+  next?: () => Promise<void>,
+): Promise<void> {
+  try {
+    await writeRecord(place, record, durability)
+    await next?.()
+  } catch (error) {
+    // Where this fails as well, the first error tells more.
+    await (old === null ? discard(place.record) : writeRecord(place, old, durability)).catch(
+      () => {},
+    )
+    throw error
+  }
+}
+
+/** Moves data onto the path of the finished resource. */
+export async function move(place: Place, name: string): Promise<void> {
+  try {
+    await renameInto(place, name)
+  } catch (error) {
+    const code = errorCode(error)
+    throw code === 'EISDIR' || code === 'ENOTDIR' ? keyConflict(error) : error
+  }
+}
+
+async function renameInto(place: Place, name: string): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await rename(hiddenPath(place, name), place.published)
+      return
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT' || tries === MAX_TRIES) throw error
+      // The remove of a neighbour has taken the parent directory, which was empty.
+      await makeParents(place)
+    }
+  }
+}
+
+/**
+ * Makes a move durable. No error is worth telling: if the move is lost, the record that came before
+ * it leads to the hidden folder, and the move is done again.
+ */
+export async function syncMove(place: Place, grown: readonly string[]): Promise<void> {
+  const directories = new Set([...grown, dirname(place.published)])
+  await Promise.allSettled(Array.from(directories, sync))
+}
+
+/** Removes a file that nothing names any more; if that fails, the sweep takes it. */
+export async function discard(path: string): Promise<void> {
+  await unlink(path).catch(() => {})
+}
+
+/** Removes the data of an upload that has ended, unless it has moved, and what was known of it. */
+export async function dropUpload(site: Site, data: string): Promise<void> {
+  const { place, flusher, fsync } = site
+  flusher.forget(data)
+  await discard(hiddenPath(place, data))
+  if (fsync !== 'never') await discard(markPath(place, { data }))
+}

@@ -1,0 +1,130 @@
+/**
+ * When data is made durable, and which is not to be trusted. Uploads are flushed in the background: a
+ * large write goes to the disk while more of it arrives, so that its end does not wait for all of it;
+ * and what has waited for a while is flushed, so that a power cut takes the last seconds of an upload,
+ * and a restart of the system nothing that is older.
+ */
+
+import { stat } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
+import { READ, ifThere, openIfThere, sync } from './io.ts'
+import { hiddenPath } from './paths.ts'
+import type { Place } from './paths.ts'
+import { parseRecord, readRecord, stampOf } from './record.ts'
+import type { FsRecord } from './record.ts'
+import { writeMark } from './durable-size.ts'
+
+/** How long bytes may wait, in milliseconds, before it is their file's turn. */
+const DELAY = 10_000
+/** Bytes of one file that are worth a flush in the middle of its upload. */
+const LARGE = 32 * 1024 * 1024
+
+interface Due {
+  readonly place: Place
+  readonly since: number
+}
+
+/** Makes data files durable, in the background and at the end of a write. Knows them by their names. */
+export class Flusher {
+  readonly #due = new Map<string, Due>()
+  #isWaiting = false
+  /** Bytes that were written since the last flush. */
+  readonly #written = new WeakMap<FileHandle, number>()
+  /** The file that is being flushed while it is written. */
+  #current: { readonly name: string; readonly end: Promise<void> } | null = null
+  /** Files of which a failed flush may have lost something, and its error. */
+  readonly #spoiled = new Map<string, unknown>()
+
+  /** Tells that bytes have come. */
+  touch(place: Place, name: string): void {
+    if (this.#due.has(name)) return
+    this.#due.set(name, { place, since: performance.now() })
+    if (!this.#isWaiting) this.#wait(DELAY)
+  }
+
+  /** Tells that so many bytes were written to a file. One at a time is flushed for it. */
+  wrote(name: string, file: FileHandle, size: number): void {
+    const written = (this.#written.get(file) ?? 0) + size
+    const isTurn = written >= LARGE && this.#current === null
+    this.#written.set(file, isTurn ? 0 : written)
+    if (!isTurn) return
+    const end = this.#watch(name, file.datasync()).finally(() => (this.#current = null))
+    this.#current = { name, end }
+  }
+
+  /**
+   * Makes data durable, with its times or without. Once an fsync has failed, the system forgets what
+   * it could not write, and the next one succeeds: the data must not count until it was written again.
+   */
+  async sync(name: string, file: FileHandle, what: 'all' | 'data'): Promise<void> {
+    if (this.#current?.name === name) await this.#current.end
+    await this.#watch(name, what === 'all' ? file.sync() : file.datasync())
+    if (this.#spoiled.has(name)) throw this.#spoiled.get(name)
+  }
+
+  /** Whether something of the data may be lost. */
+  isSpoiled(name: string): boolean {
+    return this.#spoiled.has(name)
+  }
+
+  /** Tells that all data that counts is on the disk, or gone. */
+  forget(name: string): void {
+    this.#due.delete(name)
+    this.#spoiled.delete(name)
+  }
+
+  async #watch(name: string, flush: Promise<void>): Promise<void> {
+    try {
+      await flush
+    } catch (error) {
+      this.#spoiled.set(name, error)
+    }
+  }
+
+  #wait(delay: number): void {
+    this.#isWaiting = true
+    setTimeout(() => void this.#run(), delay).unref()
+  }
+
+  /** One after the other, so that no more than one thread of the pool is at it. */
+  async #run(): Promise<void> {
+    for (const [data, { place, since }] of this.#due) {
+      if (performance.now() - since < DELAY) break
+      this.#due.delete(data)
+      await this.#flush(place, data).catch(() => {}) // It is as before: the next bytes try again.
+    }
+    const [oldest] = this.#due.values()
+    this.#isWaiting = false
+    if (oldest !== undefined) this.#wait(Math.max(0, oldest.since + DELAY - performance.now()))
+  }
+
+  async #flush(place: Place, data: string): Promise<void> {
+    const before = await look(place)
+    if (before?.record.data !== data || before.record.state.complete) return
+    const file = await openIfThere(hiddenPath(place, data), READ)
+    if (file === null) return
+    try {
+      const { size } = await file.stat()
+      await this.sync(data, file, 'data')
+      await sync(place.record)
+      const after = await look(place)
+      // A record that has changed meanwhile may be of other bytes.
+      if (after?.stamp !== before.stamp) return
+      await writeMark(place, before.record, Math.min(size, before.record.pinnedSize ?? size))
+    } finally {
+      await file.close()
+    }
+  }
+}
+
+interface Look {
+  readonly stamp: string
+  readonly record: FsRecord
+}
+
+async function look(place: Place): Promise<Look | null> {
+  const found = await ifThere(stat(place.record))
+  const text = found === null ? null : await readRecord(place)
+  const record = text === null ? null : parseRecord(text)
+  return found === null || record === null ? null : { stamp: stampOf(found), record }
+}

@@ -1,0 +1,153 @@
+/** Reading, writing and fsync of single files. */
+
+import { constants } from 'node:fs'
+import { open } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
+import { UploadError } from '../../errors.ts'
+
+const READ_SIZE = 262_144
+
+const { O_RDONLY, O_RDWR, O_NOFOLLOW, O_NONBLOCK } = constants
+/** Opens a file of ours to read it: no other that a link leads to, and no pipe that never answers. */
+export const READ = O_RDONLY | O_NOFOLLOW | O_NONBLOCK
+/** Likewise, to write too. */
+export const READ_WRITE = O_RDWR | O_NOFOLLOW | O_NONBLOCK
+
+/** The code of a system error such as `ENOENT`; null for any other error. */
+export function errorCode(error: unknown): string | null {
+  if (!(error instanceof Error)) return null
+  // libuv has no name for EDQUOT: Node tells only the number.
+  if ('errno' in error && error.errno === -122) return 'EDQUOT'
+  return 'code' in error && typeof error.code === 'string' ? error.code : null
+}
+
+/** Tells whether an error is that of a full disk, a spent quota or a file too large. */
+export function isFull(error: unknown): boolean {
+  return ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(errorCode(error) ?? '')
+}
+
+/** Tells the client of a full disk, a spent quota and a file too large; other errors pass. */
+export async function reportFull<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work
+  } catch (cause) {
+    if (isFull(cause)) {
+      throw new UploadError('ERR_STORAGE_FULL', { detail: 'the storage has no room left', cause })
+    }
+    throw cause
+  }
+}
+
+/** Awaits `work`, or null if it finds no such file. */
+export async function ifThere<T>(work: Promise<T>): Promise<T | null> {
+  try {
+    return await work
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return null
+    throw error
+  }
+}
+
+/** Opens a file; null if there is none, or a symbolic link. */
+export async function openIfThere(path: string, flags: number): Promise<FileHandle | null> {
+  try {
+    return await open(path, flags)
+  } catch (error) {
+    const code = errorCode(error)
+    if (code === 'ENOENT' || code === 'ELOOP') return null
+    throw error
+  }
+}
+
+/** Reads a file in one call if it is shorter than `size`; null if there is none, or no file. */
+export async function readWhole(path: string, size: number): Promise<Buffer | null> {
+  const file = await openIfThere(path, READ)
+  if (file === null) return null
+  try {
+    // One read where `readFile` would ask for the size first: this is most of what a HEAD costs.
+    const buffer = Buffer.allocUnsafe(size)
+    const { bytesRead } = await file.read(buffer, 0, size, 0)
+    return bytesRead < size ? buffer.subarray(0, bytesRead) : await file.readFile()
+  } catch (error) {
+    const code = errorCode(error)
+    if (code === 'ESPIPE' || code === 'EISDIR') return null
+    throw error
+  } finally {
+    await file.close()
+  }
+}
+
+/** Writes all of `chunks` from `position` on, in one system call as long as none comes back short. */
+export async function writeAll(
+  file: FileHandle,
+  position: number,
+  chunks: readonly Uint8Array[],
+): Promise<void> {
+  let rest = chunks.filter((chunk) => chunk.length > 0)
+  let at = position
+  while (rest.length > 0) {
+    const { bytesWritten } = await file.writev(rest, at)
+    at += bytesWritten
+    rest = without(rest, bytesWritten)
+  }
+}
+
+/** Counts the bytes of all `chunks`. */
+export function totalLength(chunks: readonly Uint8Array[]): number {
+  return chunks.reduce((sum, chunk) => sum + chunk.length, 0)
+}
+
+function without(chunks: readonly Uint8Array[], length: number): Uint8Array[] {
+  let left = length
+  let index = 0
+  for (const chunk of chunks) {
+    if (left < chunk.length) return [chunk.subarray(left), ...chunks.slice(index + 1)]
+    left -= chunk.length
+    index += 1
+  }
+  return []
+}
+
+/** Reads from a file that is closed only after the read under way: its number may be reused at once. */
+export class FileReader {
+  readonly #file: FileHandle
+  readonly #check: () => void
+  #pending: Promise<unknown> = Promise.resolve()
+
+  /** Takes over `file`. `check` throws when bytes that were just read must not be shown. */
+  constructor(file: FileHandle, check: () => void) {
+    this.#file = file
+    this.#check = check
+  }
+
+  /** Yields a fresh buffer each time: the one who gets it may keep it. */
+  async *read(start: number, end: number): AsyncIterable<Uint8Array> {
+    let at = start
+    while (at < end) {
+      const buffer = Buffer.allocUnsafe(Math.min(READ_SIZE, end - at))
+      const reading = this.#file.read(buffer, 0, buffer.length, at)
+      this.#pending = reading
+      const { bytesRead } = await reading
+      this.#check()
+      if (bytesRead === 0) throw new Error(`the file ends at ${at}, its version at ${end}`)
+      yield buffer.subarray(0, bytesRead)
+      at += bytesRead
+    }
+  }
+
+  /** Closes the file; twice does no harm. */
+  async close(): Promise<void> {
+    await this.#pending.catch(() => {}) // Whoever reads is told.
+    await this.#file.close()
+  }
+}
+
+/** Makes a file durable, or the entries of a directory. */
+export async function sync(path: string): Promise<void> {
+  const file = await open(path, READ)
+  try {
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}

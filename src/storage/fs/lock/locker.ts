@@ -1,0 +1,244 @@
+/**
+ * Locks that hold between the processes of one machine, beside the files that they protect: a chain of
+ * links for each (`fs-lock-link.ts`), which its owner renews, and calls for an owner to make way.
+ */
+
+import { createHash } from 'node:crypto'
+import { mkdir, readdir } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { UploadError } from '../../../errors.ts'
+import { memoryLocker, type AcquireOptions, type Lock, type Locker } from '../../lock.ts'
+import { errorCode, reportFull } from '../io.ts'
+import { answerCalls, endCall, makeCall } from './release-request.ts'
+import { chainOf, isThere, remove, takeFree, takeOver, type OwnLink } from './chain.ts'
+import { Watch } from './liveness.ts'
+import { HIDDEN } from '../paths.ts'
+
+/** Where the locks are. */
+export interface FsLockerOptions {
+  /** The `directory` of the `fsStorage` that all processes share. */
+  readonly directory: string
+}
+
+/** How often an owner looks whether another process calls for its lock, in milliseconds. */
+const LOOK = 250
+/** After how many looks it shows that it lives. */
+const LOOKS_PER_SIGN = 4
+/** Pauses between two looks of a newcomer, in milliseconds: each is twice as long as the last. */
+const FIRST_PAUSE = 10
+const LONGEST_PAUSE = 200
+/** How often it looks whether the owner still lives, in milliseconds: that costs more. */
+const LIFE_LOOK = 1000
+
+/**
+ * Gives locks to several processes of one machine that share one `fsStorage`.
+ *
+ * A newcomer takes over from a stalled writer in any of them. The lock of a process that was killed is
+ * taken at once, that of one that merely stands still, never. An owner that can't be seen, since it is
+ * in another container or on another machine, is dead after 5 s without a sign of life.
+ *
+ * @throws TypeError when the option is wrong.
+ */
+export function fsLocker({ directory }: FsLockerOptions): Locker {
+  if (typeof directory !== 'string' || directory === '') {
+    throw new TypeError(`directory must be a path, not ${JSON.stringify(directory)}`)
+  }
+  return new FsLocker(resolve(directory))
+}
+
+/** A lock that this process has. */
+interface Held {
+  readonly key: string
+  readonly link: OwnLink
+}
+
+class FsLocker implements Locker {
+  readonly #root: string
+  readonly #locks: string
+  readonly #calls: string
+  /** Of several requests of this process, one at a time goes for the link. */
+  readonly #local = memoryLocker()
+  readonly #watch = new Watch()
+  /** By the name of the lock. */
+  readonly #held = new Map<string, Held>()
+  /** Links that could not be removed. */
+  readonly #left = new Set<OwnLink>()
+  #prepared: Promise<void> | null = null
+  #heart: NodeJS.Timeout | null = null
+  #looks = 0
+
+  constructor(root: string) {
+    this.#root = root
+    this.#locks = join(root, HIDDEN, 'locks')
+    this.#calls = join(root, HIDDEN, 'calls')
+  }
+
+  async acquire(key: string, options: AcquireOptions): Promise<Lock> {
+    const deadline = performance.now() + options.wait
+    const lock = await this.#local.acquire(key, options)
+    const name = createHash('sha256').update(key).digest('base64url')
+    try {
+      const link = await reportFull(this.#waitForLink(name, options, deadline))
+      return this.#hold(name, { key, link }, lock)
+    } catch (error) {
+      lock.release()
+      throw error
+    }
+  }
+
+  async #waitForLink(
+    name: string,
+    { wait, stall }: AcquireOptions,
+    deadline: number,
+  ): Promise<OwnLink> {
+    const path = join(this.#locks, name)
+    let call: string | null = null
+    try {
+      let link = await this.#takeFree(path)
+      while (true) {
+        link ??= await this.#succeed(path)
+        if (link !== null) return link
+        const now = performance.now()
+        if (now >= deadline) throw locked(wait)
+        call ??= await makeCall(this.#calls, name, stall)
+        await untilGone(path, Math.min(now + LIFE_LOOK, deadline))
+      }
+    } finally {
+      if (call !== null) await endCall(call)
+    }
+  }
+
+  /** Takes a lock that has become free, or whose owner is dead; null if it is neither. */
+  async #succeed(path: string): Promise<OwnLink | null> {
+    const chain = chainOf(path)
+    const last = chain.at(-1)
+    if (last !== undefined && !(await this.#watch.isDead(path, last))) return null
+    this.#watch.forget(path)
+    return takeOver(path, chain)
+  }
+
+  async #takeFree(path: string): Promise<OwnLink | null> {
+    await this.#prepare()
+    try {
+      return await takeFree(path)
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT') throw error
+      // Not the root: where that is gone, a disk may be.
+      await this.#makeFolders()
+      return takeFree(path)
+    }
+  }
+
+  /** Runs at the first call, and again after it has failed. */
+  async #prepare(): Promise<void> {
+    this.#prepared ??= this.#makeRoot()
+    try {
+      await this.#prepared
+    } catch (error) {
+      this.#prepared = null
+      throw error
+    }
+  }
+
+  async #makeRoot(): Promise<void> {
+    await mkdir(this.#root, { recursive: true })
+    await this.#makeFolders()
+    await this.#sweep().catch(() => {})
+  }
+
+  async #makeFolders(): Promise<void> {
+    for (const path of [join(this.#root, HIDDEN), this.#locks]) {
+      await mkdir(path, { mode: 0o700 }).catch((error: unknown) => {
+        if (errorCode(error) !== 'EEXIST') throw error
+      })
+    }
+  }
+
+  /** Frees the locks of the dead, and removes links that lead nowhere. What it can't do, it leaves. */
+  async #sweep(): Promise<void> {
+    for (const file of await readdir(this.#locks)) await this.#tidy(file).catch(() => {})
+  }
+
+  async #tidy(file: string): Promise<void> {
+    const [name = ''] = file.split('.')
+    const lock = join(this.#locks, name)
+    const chain = chainOf(lock)
+    const last = chain.at(-1)
+    if (!chain.some(({ path }) => path === join(this.#locks, file))) {
+      remove(join(this.#locks, file))
+    } else if (last !== undefined && (await this.#watch.isDead(lock, last))) {
+      const link = await takeOver(lock, chain)
+      link?.release()
+    }
+  }
+
+  #hold(name: string, held: Held, lock: Lock): Lock {
+    this.#held.set(name, held)
+    this.#heart ??= setInterval(() => this.#beat(), LOOK).unref()
+    return {
+      ...lock,
+      get isRevoked() {
+        return lock.isRevoked
+      },
+      get isLost() {
+        return held.link.isLost
+      },
+      release: () => {
+        if (this.#held.get(name) !== held) return
+        this.#held.delete(name)
+        this.#letGo(held.link)
+        lock.release()
+      },
+    }
+  }
+
+  #beat(): void {
+    this.#looks += 1
+    for (const link of this.#left) this.#letGo(link)
+    // No error could be acted on: a link that can't be renewed is gone, or counts as dead.
+    if (this.#looks % LOOKS_PER_SIGN === 0) {
+      for (const { link } of this.#held.values()) void link.renew().catch(() => {})
+    }
+    void answerCalls(this.#calls, (name, stall) => this.#makeWay(name, stall)).catch(() => {})
+  }
+
+  /** As a newcomer of this process that does not wait would: it revokes a holder that has stalled. */
+  #makeWay(name: string, stall: number): void {
+    const held = this.#held.get(name)
+    if (held === undefined) return
+    void this.#local.acquire(held.key, { wait: 0, stall }).then(
+      (lock) => lock.release(),
+      () => {}, // The holder is alive.
+    )
+  }
+
+  /** What can't be removed now is tried again: others see that this process lives, and would wait. */
+  #letGo(link: OwnLink): void {
+    try {
+      link.release()
+      this.#left.delete(link)
+    } catch {
+      this.#left.add(link)
+    }
+    if (this.#held.size + this.#left.size > 0 || this.#heart === null) return
+    clearInterval(this.#heart)
+    this.#heart = null
+  }
+}
+
+/** Waits until a file is gone, but not longer than `until`. */
+async function untilGone(path: string, until: number): Promise<void> {
+  for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
+    const left = until - performance.now()
+    if (left <= 0) return
+    await new Promise((done) => setTimeout(done, Math.min(pause, left)))
+    if (!isThere(path)) return
+  }
+}
+
+function locked(wait: number): UploadError {
+  return new UploadError('ERR_LOCKED', {
+    detail: `another process is writing; waited ${wait} ms`,
+    headers: { 'Retry-After': '1' },
+  })
+}

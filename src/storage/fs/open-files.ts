@@ -1,0 +1,88 @@
+/**
+ * Uploads between two segments. Their data file stays open for a while, so that the next segment
+ * costs two looks and a write, and no opening, reading and closing.
+ */
+
+import { fstatSync, statSync } from 'node:fs'
+import type { FileHandle } from 'node:fs/promises'
+import { hiddenPath } from './paths.ts'
+import type { Place } from './paths.ts'
+import { stampOf } from './record.ts'
+import type { FsRecord } from './record.ts'
+import { incompleteInfo } from './version.ts'
+import type { Incomplete } from './version.ts'
+
+/** Files that may wait for their next segment at a time. */
+const MAX_WAITING = 64
+/** How long each may wait, in milliseconds. */
+const MAX_WAIT = 5000
+
+/** What is known of an upload that waits. */
+export interface Upload {
+  /** Its record as it is on the disk. */
+  readonly record: FsRecord
+  /** The text of that record. */
+  readonly revision: string
+  /** Tells the file of that record from any other. */
+  readonly stamp: string
+  /** Its data file. */
+  readonly file: FileHandle
+}
+
+/** An upload that goes on. */
+export interface TakenUpload extends Upload {
+  /** Its current version. */
+  readonly found: Incomplete
+}
+
+interface Waiting extends Upload {
+  readonly timer: NodeJS.Timeout
+}
+
+/** The waiting uploads of one store, by the hash of their key. */
+export class Uploads {
+  readonly #waiting = new Map<string, Waiting>()
+
+  /** Takes over the file of an upload; closes the one that has waited longest if there are too many. */
+  async put(hash: string, upload: Upload): Promise<void> {
+    await this.drop(hash)
+    const timer = setTimeout(() => void this.drop(hash).catch(() => {}), MAX_WAIT).unref()
+    this.#waiting.set(hash, { ...upload, timer })
+    const [oldest] = this.#waiting.keys()
+    if (this.#waiting.size > MAX_WAITING && oldest !== undefined) await this.drop(oldest)
+  }
+
+  /**
+   * Hands out an upload with its current version; null unless it is as it was left, or longer.
+   *
+   * The looks are synchronous: of a file that is open, and of one that was read seconds ago, the
+   * system answers from memory, in a tenth of the time that a thread of the pool takes to wake up.
+   */
+  async take(place: Place): Promise<TakenUpload | null> {
+    const upload = this.#remove(place.hash)
+    if (upload === undefined) return null
+    const { record, revision, stamp, file } = upload
+    const recordFile = statSync(place.record, { throwIfNoEntry: false })
+    const data = fstatSync(file.fd)
+    if (recordFile === undefined || stampOf(recordFile) !== stamp || data.nlink === 0) {
+      await file.close()
+      return null
+    }
+    const info = incompleteInfo(record, data)
+    const path = hiddenPath(place, record.data)
+    const limit = Number.POSITIVE_INFINITY
+    return { ...upload, found: { kind: 'incomplete', record, path, limit, info, revision } }
+  }
+
+  /** Closes the file of an upload, if it waits. */
+  async drop(hash: string): Promise<void> {
+    await this.#remove(hash)?.file.close()
+  }
+
+  #remove(hash: string): Waiting | undefined {
+    const upload = this.#waiting.get(hash)
+    clearTimeout(upload?.timer)
+    this.#waiting.delete(hash)
+    return upload
+  }
+}

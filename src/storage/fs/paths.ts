@@ -1,0 +1,226 @@
+/** Where a resource of the file store is: the rules of its key, and its paths. */
+
+import { hash, randomBytes } from 'node:crypto'
+import { lstat, mkdir, opendir, realpath, rmdir } from 'node:fs/promises'
+import type { BigIntStats } from 'node:fs'
+import { dirname, sep } from 'node:path'
+import { UploadError } from '../../errors.ts'
+import { invalidKey, keySegments } from '../key.ts'
+import { errorCode, ifThere, sync } from './io.ts'
+
+/** Holds all that is not a finished resource. In no spelling does a key begin with it. */
+export const HIDDEN = '.partial-upload'
+
+const MAX_SEGMENT_SIZE = 255
+const MAX_KEY_SIZE = 1024
+
+/** The folders of one store. */
+export interface Folders {
+  /** Absolute path without symbolic links, of the folder that holds the finished resources. */
+  readonly root: string
+  /** Absolute path of the folder that holds records and unpublished data. */
+  readonly hidden: string
+}
+
+/** The paths of one key. */
+export interface Place extends Folders {
+  /** The key as it was given. */
+  readonly key: string
+  /** Names the key's files in the hidden folder, whatever the key's length and letters. */
+  readonly hash: string
+  /** The directories that the finished resource is in, from the one nearest to the root. */
+  readonly parents: readonly string[]
+  /** The finished resource. */
+  readonly published: string
+  /** The record. */
+  readonly record: string
+}
+
+/**
+ * Finds the paths of `key`.
+ *
+ * @throws UploadError `ERR_KEY`
+ */
+export function place({ root, hidden }: Folders, key: string): Place {
+  const segments = parseKey(key)
+  const digest = hash('sha256', key, 'base64url')
+  const parents = segments.slice(1).map((_, index) => below(root, segments.slice(0, index + 1)))
+  return {
+    root,
+    hidden,
+    key,
+    hash: digest,
+    parents,
+    published: below(root, segments),
+    record: below(hidden, [`${digest}.json`]),
+  }
+}
+
+/** Names a new file for the data of the resource; the hash tells the sweep whose it is. */
+export function newDataName({ hash }: Place): string {
+  return `${hash}.${randomBytes(9).toString('base64url')}.data`
+}
+
+/** Path of a file in the hidden folder. */
+export function hiddenPath({ hidden }: Folders, name: string): string {
+  return below(hidden, [name])
+}
+
+/** Makes a file in the hidden folder, and that folder too if somebody has removed it. */
+export async function inHidden<T>(folders: Folders, make: () => Promise<T>): Promise<T> {
+  try {
+    return await make()
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error
+    await makeHidden(folders)
+    return make()
+  }
+}
+
+/** Makes the hidden folder, unless it is there. The root must be. */
+export async function makeHidden({ root, hidden }: Folders): Promise<void> {
+  try {
+    await mkdir(hidden, { mode: 0o700 })
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST') throw error
+    if ((await lstat(hidden)).isDirectory()) return
+    throw new Error(`${hidden} must be a directory`, { cause: error })
+  }
+  await sync(root).catch(() => {}) // As far as this process may.
+}
+
+/** `join` would look for dots, which no segment of ours is. */
+function below(folder: string, segments: readonly string[]): string {
+  return `${folder}${sep}${segments.join(sep)}`
+}
+
+function parseKey(key: string): readonly string[] {
+  const segments = keySegments(key)
+  if (Buffer.byteLength(key) > MAX_KEY_SIZE) {
+    throw invalidKey(`the path exceeds ${MAX_KEY_SIZE} bytes`)
+  }
+  if (segments.some((segment) => Buffer.byteLength(segment) > MAX_SEGMENT_SIZE)) {
+    throw invalidKey(`a segment of the path exceeds ${MAX_SEGMENT_SIZE} bytes`)
+  }
+  if (isReserved(segments[0] ?? '')) throw invalidKey('the path is reserved')
+  return segments
+}
+
+/** Names that are themselves on every file system. */
+const PLAIN = /^\w[\w.-]*$/
+/** What FAT calls the hidden folder, too, or any other folder whose long name begins like it. */
+const SHORT = /^PA[^.]{0,4}~\d+$/
+
+/**
+ * Tells whether a file system could take a name for that of the hidden folder: some know no case or
+ * no difference of Unicode forms, or don't see characters without a shape, an end of dots and spaces
+ * or what follows a colon.
+ */
+function isReserved(name: string): boolean {
+  if (PLAIN.test(name)) return false
+  const visible = name.normalize('NFKC').replace(/\p{Default_Ignorable_Code_Point}/gu, '')
+  const [start = ''] = visible.toUpperCase().split(':', 1)
+  return start.replace(/[. ]+$/, '') === HIDDEN.toUpperCase() || SHORT.test(start)
+}
+
+/** What is at the path of a finished resource. */
+export type Published =
+  | { readonly kind: 'file'; readonly stat: BigIntStats }
+  | { readonly kind: 'none' }
+  /** Something that is no resource: a directory, a symbolic link, or a file among the parents. */
+  | { readonly kind: 'blocked' }
+
+/** Looks at the path of the finished resource; symbolic links are not followed. */
+export async function lookUp({ parents, published }: Place): Promise<Published> {
+  const parent = parents.at(-1)
+  try {
+    if (parent !== undefined && (await realpath(parent)) !== parent) return { kind: 'blocked' }
+    const stat = await lstat(published, { bigint: true })
+    return stat.isFile() ? { kind: 'file', stat } : { kind: 'blocked' }
+  } catch (error) {
+    const code = errorCode(error)
+    if (code === 'ENOENT') return { kind: 'none' }
+    if (code === 'ENOTDIR' || code === 'ELOOP') return { kind: 'blocked' }
+    if (code === 'ENAMETOOLONG' || code === 'EILSEQ') {
+      throw new UploadError('ERR_KEY', { detail: 'the path is no file name', cause: error })
+    }
+    throw error
+  }
+}
+
+/**
+ * Makes the parent directories and returns those that got a new entry, to be fsynced. Not with
+ * `recursive`, which would follow a symbolic link among them out of the root.
+ *
+ * @throws UploadError `ERR_KEY_CONFLICT`
+ */
+export async function makeParents({ root, parents }: Place): Promise<readonly string[]> {
+  const changed: string[] = []
+  for (let index = 0; index < parents.length;) {
+    const directory = parents[index] ?? ''
+    const outcome = await makeDirectory(root, directory)
+    if (outcome === 'made') changed.push(dirname(directory))
+    // The remove of a neighbour has taken it, or the one above it: begin again.
+    index = outcome === 'gone' ? 0 : index + 1
+  }
+  return changed
+}
+
+async function makeDirectory(root: string, path: string): Promise<'made' | 'there' | 'gone'> {
+  try {
+    await mkdir(path)
+    return 'made'
+  } catch (error) {
+    const code = errorCode(error)
+    if (code === 'ENOENT' && dirname(path) !== root) return 'gone'
+    if (code !== 'EEXIST') throw error
+    const found = await ifThere(lstat(path))
+    if (found === null) return 'gone'
+    if (!found.isDirectory()) throw keyConflict(error)
+    return 'there'
+  }
+}
+
+/** Removes the parent directories that are empty, but never the root. No symbolic link is followed. */
+export async function removeParents({ parents }: Place): Promise<void> {
+  for (const directory of parents.toReversed()) {
+    try {
+      if ((await realpath(directory)) !== directory) return
+      await rmdir(directory)
+    } catch (error) {
+      // It is in use, and so are those above it.
+      if (errorCode(error) !== 'ENOENT') return
+    }
+  }
+}
+
+/**
+ * Removes a directory where a resource is to be, if it holds no file: a crash has left it of resources
+ * that were removed. Says whether it did. No symbolic link is followed.
+ */
+export async function removeRemains({ published }: Pick<Place, 'published'>): Promise<boolean> {
+  try {
+    return (await realpath(published)) === published && (await removeEmpty(published))
+  } catch (error) {
+    // It is in use after all, or a file or a link.
+    const code = errorCode(error) ?? ''
+    if (['ENOTEMPTY', 'EEXIST', 'ENOENT', 'ENOTDIR', 'ELOOP'].includes(code)) return false
+    throw error
+  }
+}
+
+async function removeEmpty(directory: string): Promise<boolean> {
+  for await (const entry of await opendir(directory)) {
+    if (!entry.isDirectory() || !(await removeEmpty(below(directory, [entry.name])))) return false
+  }
+  await rmdir(directory)
+  return true
+}
+
+/** Makes the error for a key that stands where another one needs a directory, or the reverse. */
+export function keyConflict(cause?: unknown): UploadError {
+  return new UploadError('ERR_KEY_CONFLICT', {
+    detail: 'the path is a directory, or a part of it is a file',
+    cause,
+  })
+}

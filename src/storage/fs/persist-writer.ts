@@ -1,0 +1,265 @@
+/**
+ * The writer of an upload in progress: its bytes go where they stay, and the length of the data file
+ * tells how far it has come. An append costs one system call and no bookkeeping.
+ */
+
+import { fstatSync } from 'node:fs'
+import { open, unlink } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
+import type { ResourceInfo, ResourceState, Writer } from '../adapter.ts'
+import { dropUpload, newRecord, publish, replaceRecord } from './commit.ts'
+import type { Hold } from './leases.ts'
+import { FileReader, READ_WRITE, ifThere, totalLength, writeAll } from './io.ts'
+import { hiddenPath, inHidden, newDataName } from './paths.ts'
+import { formatRecord, newTag, sameState, writeRecord } from './record.ts'
+import type { Durability, FsRecord } from './record.ts'
+import { distrust, settle } from './recover.ts'
+import { writeMark } from './durable-size.ts'
+import { changedMeanwhile, durabilityOf } from './resource.ts'
+import type { Site } from './resource.ts'
+import { Turn } from './writer-lease.ts'
+import { find, incompleteInfo } from './version.ts'
+import type { Absent, Incomplete } from './version.ts'
+
+/** Writes an absent or incomplete resource in place. */
+export class PersistWriter implements Writer {
+  readonly base: ResourceInfo | null
+  readonly transaction = 'persist'
+  readonly #site: Site
+  readonly #turn: Turn
+  readonly #initial: ResourceState
+  readonly #data: string
+  /** As it is on the disk. */
+  #record: FsRecord | null
+  /** Of the record's file; null once this writer has changed it, or a write has failed. */
+  #stamp: string | null
+  /** The text of the record as this writer found it. */
+  readonly #revision: string
+  #file: FileHandle | null
+  #size: number
+
+  /**
+   * Takes over `hold`, which tells when another writer has changed the resource, and the data file if
+   * it is open already. The stamp is that of the record.
+   */
+  constructor(
+    site: Site,
+    hold: Hold,
+    found: Absent | Incomplete,
+    initial: ResourceState,
+    { stamp, file }: { readonly stamp: string | null; readonly file: FileHandle | null },
+  ) {
+    this.base = found.kind === 'absent' ? null : found.info
+    this.#site = site
+    this.#turn = new Turn(site, hold)
+    this.#initial = initial
+    this.#record = found.kind === 'absent' ? null : found.record
+    this.#stamp = stamp
+    this.#revision = found.revision
+    this.#file = file
+    this.#data = this.#record?.data ?? newDataName(site.place)
+    this.#size = this.base?.size ?? 0
+  }
+
+  async write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
+    this.#turn.assert()
+    const length = totalLength(chunks)
+    if (length === 0) return
+    if (position > this.#size) throw new RangeError(`position ${position} is beyond the end`)
+    const file = await this.#open()
+    this.#turn.claim()
+    if (position < this.#size) await this.#unsettle(position)
+    try {
+      if (this.#record === null) await this.#create(file, chunks)
+      else await writeAll(file, position, chunks)
+      this.#size = Math.max(this.#size, position + length)
+    } catch (error) {
+      this.#stamp = null // The next segment may need another file.
+      if (this.#record !== null) this.#size = Math.max(this.#size, (await file.stat()).size)
+      throw error
+    }
+    const { fsync, flusher, place } = this.#site
+    if (fsync === 'complete') flusher.touch(place, this.#data)
+    if (fsync !== 'never') flusher.wrote(this.#data, file, length)
+  }
+
+  async truncate(size: number): Promise<void> {
+    this.#turn.assert()
+    const least = this.base?.size ?? 0
+    if (size < least || size > this.#size) throw new RangeError(`size ${size} is out of range`)
+    if (size === this.#size) return
+    this.#turn.claim()
+    await this.#cut(size)
+  }
+
+  async *read(start: number, end: number): AsyncIterable<Uint8Array> {
+    if (start < end) yield* new FileReader(await this.#open(), () => {}).read(start, end)
+  }
+
+  async commit(state: ResourceState): Promise<ResourceInfo> {
+    this.#turn.assert()
+    const file = await this.#open()
+    this.#turn.claim()
+    if (this.#record !== null && this.#record.pinnedSize !== null) await this.#settle()
+    const info = state.complete ? await this.#finish(file, state) : await this.#advance(file, state)
+    await this.#end()
+    return info
+  }
+
+  async keep(): Promise<void> {
+    if (this.#turn.hasEnded) return
+    try {
+      if (this.#turn.isLost) return
+      if (this.#record === null) await this.#discardData()
+      else if (this.#isSpoiled()) await this.#distrust(this.#record, this.#size)
+      else await this.#keepAll(this.#record)
+    } finally {
+      await this.#end()
+    }
+  }
+
+  async rollback(): Promise<void> {
+    if (this.#turn.hasEnded) return
+    try {
+      if (this.#turn.isLost) return
+      if (this.base === null || this.#record === null) await this.#remove()
+      else if (this.#isSpoiled()) await this.#distrust(this.#record, this.base.size)
+      else if (this.#size > this.base.size) await this.#cut(this.base.size)
+      else await this.#settle()
+    } finally {
+      await this.#end()
+    }
+  }
+
+  async #open(): Promise<FileHandle> {
+    const { place } = this.#site
+    const path = hiddenPath(place, this.#data)
+    const isNew = this.#record === null
+    this.#file ??= await (isNew ? inHidden(place, () => open(path, 'wx+')) : open(path, READ_WRITE))
+    return this.#file
+  }
+
+  /** The record and the first bytes, at the same time: neither is wrong without the other. */
+  async #create(file: FileHandle, chunks: readonly Uint8Array[]): Promise<void> {
+    const outcomes = await Promise.allSettled([
+      this.#putRecord(newRecord(this.#site, this.#data, this.#initial, 0)),
+      writeAll(file, 0, chunks),
+    ])
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+  }
+
+  /** Before bytes are written over in place: until `#settle` they have no entity tag. */
+  async #unsettle(position: number): Promise<void> {
+    this.#site.holds.lose(this.#data, position, null)
+    if (this.#record === null || this.#record.unsettled) return
+    await this.#putRecord({ ...this.#record, unsettled: true })
+  }
+
+  /** Gives the bytes that were written over their entity tag, and ends a cut that has failed. */
+  async #settle(): Promise<void> {
+    const record = this.#record
+    if (record === null || (record.pinnedSize === null && !record.unsettled)) return
+    this.#stamp = null
+    this.#record = await settle(this.#site, await this.#open(), record)
+  }
+
+  async #keepAll(record: FsRecord): Promise<void> {
+    await this.#settle()
+    const file = this.#file
+    if (file === null || this.#site.fsync !== 'segment') return
+    await this.#site.flusher.sync(this.#data, file, 'data')
+    await writeMark(this.#site.place, this.#record ?? record, this.#size)
+  }
+
+  /** Takes bytes back that readers have seen: what comes in their place must not have their tag. */
+  async #cut(size: number): Promise<void> {
+    if (this.#record === null) return
+    const safeSize = Math.min(this.#record.safeSize, size)
+    const time = { lastModified: Date.now(), pinnedSize: size, safeSize }
+    const cut = { ...this.#record, ...time, tag: newTag() }
+    await this.#putRecord(cut)
+    this.#site.holds.lose(this.#data, size, null)
+    this.#size = size
+    this.#record = await settle(this.#site, await this.#open(), cut)
+  }
+
+  #isSpoiled(): boolean {
+    return this.#site.flusher.isSpoiled(this.#data)
+  }
+
+  async #distrust(record: FsRecord, limit: number): Promise<void> {
+    this.#stamp = null
+    this.#record = await distrust(this.#site, await this.#open(), record, limit)
+  }
+
+  async #finish(file: FileHandle, state: ResourceState): Promise<ResourceInfo> {
+    await this.#assertCurrent()
+    this.#stamp = null
+    return publish(this.#site, this.#turn, { name: this.#data, file }, state, this.#record)
+  }
+
+  async #advance(file: FileHandle, state: ResourceState): Promise<ResourceInfo> {
+    const { place, fsync } = this.#site
+    const old = this.#record
+    const isSame = old !== null && !old.unsettled && sameState(old.state, state)
+    // A record that takes the place of another must not come to the disk before its data.
+    const isSynced = fsync === 'segment' || (fsync !== 'never' && old !== null && !isSame)
+    if (isSynced) await this.#site.flusher.sync(this.#data, file, 'data')
+    // An open file: the system answers from memory.
+    const stats = fstatSync(file.fd)
+    if (stats.nlink === 0 || stats.size !== this.#size) throw changedMeanwhile()
+    if (isSame) {
+      if (isSynced) await writeMark(place, old, stats.size)
+      return incompleteInfo(old, stats)
+    }
+    await this.#assertCurrent()
+    const record = newRecord(this.#site, this.#data, state, isSynced ? stats.size : 0)
+    this.#stamp = null
+    await replaceRecord(place, old, record, this.#durability(old))
+    return incompleteInfo(record, stats)
+  }
+
+  /** A new upload is a matter of seconds, and not worth two fsyncs; one that has grown is. */
+  #durability(old: FsRecord | null): Durability {
+    if (old === null && this.#site.fsync === 'complete') return 'later'
+    return durabilityOf(this.#site)
+  }
+
+  async #putRecord(record: FsRecord): Promise<void> {
+    this.#stamp = null
+    await writeRecord(this.#site.place, record, this.#durability(this.#record))
+    this.#record = record
+  }
+
+  async #remove(): Promise<void> {
+    if (this.#record !== null) await ifThere(unlink(this.#site.place.record))
+    await this.#discardData()
+  }
+
+  async #discardData(): Promise<void> {
+    if (this.#file !== null) await dropUpload(this.#site, this.#data)
+  }
+
+  /** Asks the disk, for a writer in another process. */
+  async #assertCurrent(): Promise<void> {
+    const found = await find(this.#site.place)
+    const record = this.#record
+    if (record === null && found.kind === 'absent') return
+    if (record === null || found.kind !== 'incomplete') throw changedMeanwhile()
+    if (found.revision !== formatRecord(record) || found.info.size !== this.#size) {
+      throw changedMeanwhile()
+    }
+  }
+
+  /** Lets go of the file: for the next segment if nothing but its length has changed. */
+  async #end(): Promise<void> {
+    const { place, uploads } = this.#site
+    const file = this.#file
+    const record = this.#record
+    const stamp = this.#turn.isLost ? null : this.#stamp
+    this.#turn.end()
+    if (file === null) return
+    if (record === null || stamp === null) await file.close()
+    else await uploads.put(place.hash, { record, revision: this.#revision, stamp, file })
+  }
+}

@@ -1,0 +1,77 @@
+/** The reader of the file store. */
+
+import type { FileHandle } from 'node:fs/promises'
+import type { Reader, ResourceInfo } from '../adapter.ts'
+import type { Hold, Holds } from './leases.ts'
+import { FileReader, READ, openIfThere } from './io.ts'
+import type { Place } from './paths.ts'
+import { identity, readRecord } from './record.ts'
+import { find, incompleteInfo } from './version.ts'
+import type { Complete, Incomplete } from './version.ts'
+
+/** Commits that may come between finding a version and opening it. */
+const MAX_TRIES = 100
+
+/**
+ * Opens the current version. Its file stays open until `close`, whatever happens to the name: the
+ * version outlives a replace and a remove. Only the bytes of an incomplete resource may be written
+ * over or taken back in place; then the reader fails rather than show others.
+ */
+export async function openVersion(place: Place, holds: Holds): Promise<Reader | null> {
+  for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+    const found = await find(place)
+    if (found.kind === 'absent') return null
+    const file = await openIfThere(found.path, READ)
+    if (file === null) continue
+    const reader = await begin(place, holds, found, file).catch(async (error: unknown) => {
+      await file.close()
+      throw error
+    })
+    if (reader !== null) return reader
+    await file.close()
+  }
+  throw new Error('the resource changes too fast to be opened')
+}
+
+/** Makes the reader, or null if the file is not that of the version. */
+async function begin(
+  place: Place,
+  holds: Holds,
+  found: Incomplete | Complete,
+  file: FileHandle,
+): Promise<Reader | null> {
+  if (found.kind === 'complete') {
+    const isSame = identity(await file.stat({ bigint: true })) === found.identity
+    return isSame ? unchanging(found.info, file) : null
+  }
+  const info = incompleteInfo(found.record, await file.stat(), found.limit)
+  const hold = holds.take(found.record.data, info.size)
+  if ((await readRecord(place)) === found.revision && !hold.lost) {
+    return changing(info, file, holds, hold)
+  }
+  holds.drop(hold)
+  return null
+}
+
+function unchanging(info: ResourceInfo, file: FileHandle): Reader {
+  const reader = new FileReader(file, () => {})
+  return {
+    info,
+    read: (start, end) => reader.read(start, end),
+    close: () => reader.close(),
+  }
+}
+
+function changing(info: ResourceInfo, file: FileHandle, holds: Holds, hold: Hold): Reader {
+  const reader = new FileReader(file, () => {
+    if (hold.lost) throw new Error('the version was changed while it was read')
+  })
+  return {
+    info,
+    read: (start, end) => reader.read(start, end),
+    async close() {
+      holds.drop(hold)
+      await reader.close()
+    },
+  }
+}

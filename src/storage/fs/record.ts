@@ -1,0 +1,157 @@
+/**
+ * The record of a resource: what its bytes don't tell. A JSON file that is written beside its place
+ * and renamed onto it, so that no reader and no crash ever meets half of one.
+ */
+
+import { randomBytes } from 'node:crypto'
+import { open, rename, unlink } from 'node:fs/promises'
+import type { BigIntStats, Stats } from 'node:fs'
+import type { ResourceState } from '../adapter.ts'
+import { ifThere, readWhole, sync } from './io.ts'
+import { hiddenPath } from './paths.ts'
+import type { Place } from './paths.ts'
+
+const RECORD_SIZE = 2048
+
+/** A file of the hidden folder, and never one elsewhere. */
+const DATA_NAME = /^[\w-]{43}\.[\w-]{12}\.data$/
+
+/** What is known of a resource. */
+export interface FsRecord {
+  /** The key, for whoever looks into the folder. */
+  readonly key: string
+  /** As the protocol gave it. */
+  readonly state: ResourceState
+  /** 128 random bits, the first part of the entity tag. Every change but an append has its own. */
+  readonly tag: string
+  /** Name of the data file in the hidden folder, where it is until the resource is finished. */
+  readonly data: string
+  /** When the version came to be, in milliseconds; an append shows in the data file's time. */
+  readonly lastModified: number
+  /** Bytes of the data file that count, while an atomic write appends to it; null if all do. */
+  readonly pinnedSize: number | null
+  /** Bytes of the data file that were on the disk when this was written. */
+  readonly safeSize: number
+  /** The run of the system in which this was written; empty if its length is to be believed after. */
+  readonly boot: string
+  /** Bytes are being written over in place, and no entity tag names them until that has ended. */
+  readonly unsettled: boolean
+  /**
+   * Identity of the published file: of this version if that is complete, otherwise of the finished
+   * version that it has replaced and that is to be removed; null if there is none.
+   */
+  readonly published: string | null
+}
+
+/** Tells a file from every other that was at its path, across renames. */
+export function identity({ ino, size, mtimeNs }: BigIntStats): string {
+  return `${ino}-${size}-${mtimeNs}`
+}
+
+/** Makes an unused tag. */
+export function newTag(): string {
+  return randomBytes(16).toString('base64url')
+}
+
+/** Copies what an adapter stores of `state`, and nothing else that the object may have. */
+export function copyState(state: ResourceState): ResourceState {
+  const { complete, everComplete, completeLength, contentType, reprDigest, owner } = state
+  return { complete, everComplete, completeLength, contentType, reprDigest, owner }
+}
+
+/** Tells whether two states are the same. */
+export function sameState(a: ResourceState, b: ResourceState): boolean {
+  return (
+    a.complete === b.complete &&
+    a.everComplete === b.everComplete &&
+    a.completeLength === b.completeLength &&
+    a.contentType === b.contentType &&
+    a.reprDigest === b.reprDigest &&
+    a.owner === b.owner
+  )
+}
+
+/** The text of a record: two versions of a resource never share one. */
+export function formatRecord(record: FsRecord): string {
+  return JSON.stringify(record)
+}
+
+/** Reads the text of the record; null if there is none. */
+export async function readRecord({ record }: Pick<Place, 'record'>): Promise<string | null> {
+  return (await readWhole(record, RECORD_SIZE))?.toString() ?? null
+}
+
+/** Tells the file of a record from any other, as none is ever changed in place. */
+export function stampOf({ ino, size, mtimeMs }: Stats): string {
+  return `${ino}-${size}-${mtimeMs}`
+}
+
+/** Reads the text of a record; null where a power cut has left something else. */
+export function parseRecord(text: string): FsRecord | null {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    return null
+  }
+  return isRecord(value) ? value : null
+}
+
+/** When a record has to outlive a power cut: at once, or whenever the system sees fit. */
+export type Durability = 'now' | 'later'
+
+/** Puts `record` in the place of the one there is. */
+export async function writeRecord(
+  place: Place,
+  record: FsRecord,
+  durability: Durability,
+): Promise<void> {
+  const path = hiddenPath(place, `${place.hash}.${randomBytes(9).toString('base64url')}.tmp`)
+  try {
+    const file = await open(path, 'wx')
+    try {
+      await file.writeFile(formatRecord(record))
+      if (durability === 'now') await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(path, place.record)
+  } catch (error) {
+    await ifThere(unlink(path)).catch(() => {}) // The sweep takes it; the first error tells more.
+    throw error
+  }
+  if (durability === 'now') await sync(place.hidden)
+}
+
+function isRecord(value: unknown): value is FsRecord {
+  return (
+    isObject(value) &&
+    isObject(value['state']) &&
+    isState(value['state']) &&
+    typeof value['key'] === 'string' &&
+    typeof value['tag'] === 'string' &&
+    typeof value['data'] === 'string' &&
+    DATA_NAME.test(value['data']) &&
+    typeof value['lastModified'] === 'number' &&
+    (value['pinnedSize'] === null || typeof value['pinnedSize'] === 'number') &&
+    typeof value['safeSize'] === 'number' &&
+    typeof value['boot'] === 'string' &&
+    typeof value['unsettled'] === 'boolean' &&
+    (value['published'] === null || typeof value['published'] === 'string')
+  )
+}
+
+function isState(value: Readonly<Record<string, unknown>>): boolean {
+  return (
+    typeof value['complete'] === 'boolean' &&
+    typeof value['everComplete'] === 'boolean' &&
+    (value['completeLength'] === null || typeof value['completeLength'] === 'number') &&
+    (value['contentType'] === null || typeof value['contentType'] === 'string') &&
+    (value['reprDigest'] === null || typeof value['reprDigest'] === 'string') &&
+    (value['owner'] === null || typeof value['owner'] === 'string')
+  )
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null
+}

@@ -1,0 +1,55 @@
+/** One resource as its writers see it, and what they share. */
+
+import type { FileHandle } from 'node:fs/promises'
+import type { Flusher } from './flusher.ts'
+import type { Holds } from './leases.ts'
+import type { Place } from './paths.ts'
+import type { Durability } from './record.ts'
+import { BOOT } from './durable-size.ts'
+import type { Uploads } from './open-files.ts'
+
+/** What a power cut may take: see `FsStorageOptions`. */
+export type Fsync = 'complete' | 'segment' | 'never'
+
+/** What all writers of one folder in this process share. */
+export interface Shared {
+  /** Who relies on what. */
+  readonly holds: Holds
+  /** The uploads that wait for their next segment. */
+  readonly uploads: Uploads
+  /** Makes data durable. */
+  readonly flusher: Flusher
+}
+
+/** One resource, as its writers see it. */
+export interface Site extends Shared {
+  /** Its paths. */
+  readonly place: Place
+  /** What is fsynced. */
+  readonly fsync: Fsync
+  /** Throws if the folder of the store is gone, in which case nobody can say what is in it. */
+  readonly assertThere: () => Promise<void>
+}
+
+/** Data in the hidden folder. */
+export interface DataFile {
+  /** Its name there. */
+  readonly name: string
+  /** Open for reading and writing. */
+  readonly file: FileHandle
+}
+
+/** How durable the record of a finished or an atomic version has to be. */
+export function durabilityOf({ fsync }: Site): Durability {
+  return fsync === 'never' ? 'later' : 'now'
+}
+
+/** What a record says of the run of the system that it was written in. */
+export function bootOf({ fsync }: Site): string {
+  return fsync === 'never' ? '' : BOOT
+}
+
+/** Makes the error for a writer whose `base` is no longer the current version. */
+export function changedMeanwhile(): Error {
+  return new Error('the resource was changed by another writer')
+}

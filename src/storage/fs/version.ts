@@ -1,0 +1,190 @@
+/**
+ * Which version of a resource is the current one. The record and the files change one after the
+ * other, so what is found is believed only where they agree, or where the record has stayed the same
+ * meanwhile.
+ */
+
+import { lstat } from 'node:fs/promises'
+import type { BigIntStats } from 'node:fs'
+import type { ResourceInfo } from '../adapter.ts'
+import { ifThere } from './io.ts'
+import { hiddenPath, lookUp } from './paths.ts'
+import type { Place, Published } from './paths.ts'
+import { identity, newTag, parseRecord, readRecord } from './record.ts'
+import type { FsRecord } from './record.ts'
+import { isOfThisBoot, safeSize } from './durable-size.ts'
+
+/** What is stored under a key. */
+export type Found = Absent | Incomplete | Complete
+
+/** No resource. */
+export interface Absent {
+  readonly kind: 'absent'
+  /** Something stands at the path that is no resource, so that none can come to be. */
+  readonly isBlocked: boolean
+  /** Equal for two looks at the same version, and for no others. */
+  readonly revision: string
+}
+
+/** A resource whose bytes have not all arrived. */
+export interface Incomplete {
+  readonly kind: 'incomplete'
+  /** The record. */
+  readonly record: FsRecord
+  /** The file with its bytes. */
+  readonly path: string
+  /** Bytes of that file that count at most. */
+  readonly limit: number
+  /** The version. */
+  readonly info: ResourceInfo
+  /** Equal for two looks at the same version or at one that was only appended to. */
+  readonly revision: string
+}
+
+/** A finished resource. */
+export interface Complete {
+  readonly kind: 'complete'
+  /** The record; null for a file that another program put there. */
+  readonly record: FsRecord | null
+  /** The file with its bytes. */
+  readonly path: string
+  /** The file's identity. */
+  readonly identity: string
+  /** Name in the hidden folder, where a commit that did not end has left the file; else null. */
+  readonly unpublished: string | null
+  /** The version. */
+  readonly info: ResourceInfo
+  /** Equal for two looks at the same version, and for no others. */
+  readonly revision: string
+}
+
+/** Changes that may come in the middle of a look; after so many it ends. */
+const MAX_TRIES = 100
+
+/**
+ * Finds the current version.
+ *
+ * @throws Error when there is another one in the middle of each look.
+ */
+export async function find(place: Place): Promise<Found> {
+  let last: string | null = null
+  for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+    const text = await readRecord(place)
+    const record = text === null ? null : parseRecord(text)
+    const agreed = record === null ? null : await follow(place, record, text ?? '')
+    if (agreed !== null) return agreed
+    const published = await lookUp(place)
+    const isSettled = record === null && published.kind !== 'file'
+    // The same file twice: of several versions each may have gone before its record was looked for.
+    const look = `${published.kind === 'file' ? origin(published.stat) : published.kind} ${text}`
+    if (isSettled || look === last) return withoutData(place, published, record)
+    last = look
+  }
+  throw new Error('the resource changes too fast to be looked at')
+}
+
+/** Tells a file from every other that was at its path, even while another program writes to it. */
+function origin(found: BigIntStats): string {
+  // Zero where the file system does not tell. The number alone goes to the next file at once.
+  const { ino, birthtimeNs } = found
+  return birthtimeNs > 0n ? `${ino}-${birthtimeNs}` : identity(found)
+}
+
+/** The version that `record` tells of; null if there are no files that bear it out. */
+async function follow(place: Place, record: FsRecord, revision: string): Promise<Found | null> {
+  const hidden = hiddenPath(place, record.data)
+  if (!record.state.complete) {
+    const found = await ifThere(lstat(hidden))
+    if (found === null || !found.isFile()) return null
+    const limit = isOfThisBoot(record) ? Infinity : await safeSize(place, record)
+    const info = incompleteInfo(record, found, limit)
+    return { kind: 'incomplete', record, path: hidden, limit, info, revision }
+  }
+  const published = await lookUp(place)
+  if (published.kind === 'file' && identity(published.stat) === record.published) {
+    return complete(record, place.published, published.stat, revision)
+  }
+  const unpublished = await ifThere(lstat(hidden, { bigint: true }))
+  if (unpublished === null || !unpublished.isFile()) return null
+  return { ...complete(record, hidden, unpublished, revision), unpublished: record.data }
+}
+
+/** What there is when the record, if any, has lost its data. */
+function withoutData(place: Place, published: Published, record: FsRecord | null): Found {
+  if (published.kind !== 'file') {
+    return { kind: 'absent', isBlocked: published.kind === 'blocked', revision: '' }
+  }
+  const revision = `${identity(published.stat)}-${published.stat.ctimeNs}`
+  if (record?.state.complete === true && isRestored(published.stat, record)) {
+    return complete(record, place.published, published.stat, revision)
+  }
+  return complete(null, place.published, published.stat, revision)
+}
+
+/** Tells whether a file is this version all the same: a copy has another inode, but the same times. */
+function isRestored(found: BigIntStats, record: FsRecord): boolean {
+  return record.published?.endsWith(`-${found.size}-${found.mtimeNs}`) === true
+}
+
+function complete(
+  record: FsRecord | null,
+  path: string,
+  found: BigIntStats,
+  revision: string,
+): Complete {
+  return {
+    kind: 'complete',
+    record,
+    path,
+    identity: identity(found),
+    unpublished: null,
+    info: record === null ? foreignInfo(found) : completeInfo(record, Number(found.size)),
+    revision,
+  }
+}
+
+/** What the system tells of a data file. */
+interface DataStats {
+  readonly size: number
+  readonly mtimeMs: number
+}
+
+/** Describes an incomplete version by its record and data file, of which `limit` bytes count at most. */
+export function incompleteInfo(
+  record: FsRecord,
+  file: DataStats,
+  limit = Number.POSITIVE_INFINITY,
+): ResourceInfo {
+  const { state, tag, pinnedSize, lastModified, unsettled } = record
+  const size = Math.min(file.size, limit, pinnedSize ?? file.size)
+  const changed =
+    pinnedSize === null ? Math.max(lastModified, Math.floor(file.mtimeMs)) : lastModified
+  // Between two writes in place the bytes have no name that could be told again. The time tells an
+  // append from one that the system has lost.
+  const id = unsettled ? newTag() : [tag, size.toString(36), changed.toString(36)].join('.')
+  return { ...state, size, etag: `"${id}"`, lastModified: notInFuture(changed) }
+}
+
+/** Describes a finished version. */
+export function completeInfo(record: FsRecord, size: number): ResourceInfo {
+  const { state, tag, lastModified } = record
+  return { ...state, size, etag: `"${tag}"`, lastModified: notInFuture(lastModified) }
+}
+
+function foreignInfo({ ino, size, mtimeNs, mtimeMs, ctimeNs }: BigIntStats): ResourceInfo {
+  return {
+    complete: true,
+    everComplete: true,
+    completeLength: Number(size),
+    contentType: null,
+    reprDigest: null,
+    owner: null,
+    size: Number(size),
+    etag: `"${[ino, size, mtimeNs, ctimeNs].map((part) => part.toString(36)).join('-')}"`,
+    lastModified: notInFuture(Number(mtimeMs)),
+  }
+}
+
+function notInFuture(milliseconds: number): Date {
+  return new Date(Math.min(milliseconds, Date.now()))
+}

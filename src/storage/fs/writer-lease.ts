@@ -1,0 +1,45 @@
+/** The time in which a writer is the one to change its resource. */
+
+import type { Hold } from './leases.ts'
+import { changedMeanwhile } from './resource.ts'
+import type { Site } from './resource.ts'
+
+/** A writer's turn: from its opening until it has ended, or another one has changed the resource. */
+export class Turn {
+  readonly #site: Site
+  readonly #hold: Hold
+  #ended = false
+
+  /** Takes over `hold`, which tells when another writer has changed the resource. */
+  constructor(site: Site, hold: Hold) {
+    this.#site = site
+    this.#hold = hold
+  }
+
+  /** The writer has ended. */
+  get hasEnded(): boolean {
+    return this.#ended
+  }
+
+  /** Another writer has changed the resource. */
+  get isLost(): boolean {
+    return this.#hold.lost
+  }
+
+  /** Throws unless the resource is still this writer's to change. */
+  assert(): void {
+    if (this.#ended) throw new Error('the writer has ended')
+    if (this.#hold.lost) throw changedMeanwhile()
+  }
+
+  /** Tells the other writers of this process, if there are any, that they are too late. */
+  claim(): void {
+    this.#site.holds.lose(this.#site.place.hash, 0, this.#hold)
+  }
+
+  /** Ends the turn. */
+  end(): void {
+    this.#ended = true
+    this.#site.holds.drop(this.#hold)
+  }
+}

@@ -1,0 +1,49 @@
+/** Keys: which paths name a resource, whatever the storage. */
+import { UploadError } from '../errors.ts'
+
+// A lone surrogate has no UTF-8 form: two keys would become one name.
+// oxlint-disable-next-line no-control-regex
+const UNNAMEABLE = /[\u0000-\u001f\u007f\\\p{Cs}]/u
+
+/**
+ * The key of the path of a URL: the path without its leading slash, each segment percent-decoded.
+ *
+ * @throws UploadError `ERR_KEY` for bad percent-encoding, or for an encoded slash: `a%2Fb` must not be
+ * another name of `a/b`.
+ */
+export function keyOfPath(path: string): string {
+  return path.replace(/^\//, '').split('/').map(decodeSegment).join('/')
+}
+
+/**
+ * The segments of a key, which stays below its root under any file system's reading of it.
+ *
+ * @throws UploadError `ERR_KEY` for an empty or a dot segment, a backslash, a control character.
+ */
+export function keySegments(key: string): readonly string[] {
+  if (UNNAMEABLE.test(key)) {
+    throw invalidKey('the path has a control character, a backslash or a broken surrogate pair')
+  }
+  const segments = key.split('/')
+  if (segments.includes('')) throw invalidKey('the path has an empty segment')
+  if (segments.includes('.') || segments.includes('..')) {
+    throw invalidKey('the path has a dot segment')
+  }
+  return segments
+}
+
+/** Makes the error for a path that can't name a resource. */
+export function invalidKey(detail: string, cause?: unknown): UploadError {
+  return new UploadError('ERR_KEY', { detail, cause })
+}
+
+function decodeSegment(segment: string): string {
+  let decoded: string
+  try {
+    decoded = decodeURIComponent(segment)
+  } catch (cause) {
+    throw invalidKey('the path is not percent-encoded UTF-8', cause)
+  }
+  if (decoded.includes('/')) throw invalidKey('a path segment contains an encoded slash')
+  return decoded
+}

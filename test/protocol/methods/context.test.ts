@@ -1,0 +1,167 @@
+/** What every method does around a change: the lock, and whose turn it is. */
+import { describe, expect, it } from 'vitest'
+
+import { UploadError } from '../../../src/errors.ts'
+import type { Lock, Locker } from '../../../src/storage/lock.ts'
+import {
+  asOnlyWriter,
+  takeTurns,
+  type MethodContext,
+} from '../../../src/protocol/methods/context.ts'
+import { resolveSettings } from '../../../src/settings.ts'
+import { memoryStorage } from '../../../src/storage/memory.ts'
+import { handlerFor, patch, request } from '../../support/plain.ts'
+import { WatchedStorage } from '../../support/watched-storage.ts'
+
+describe('the only writer', () => {
+  it('has the lock of the key, with the times of the settings, until it is done', async () => {
+    const { locker, log } = loggingLocker()
+
+    const result = await asOnlyWriter(patch('bytes */1'), context(locker), 7, () => {
+      log.push('work')
+      return Promise.resolve('done')
+    })
+
+    expect(result).toBe('done')
+    expect(log).toEqual(['acquire a 2000 7', 'work', 'release'])
+  })
+
+  it('gives the lock back when it fails', async () => {
+    const { locker, log } = loggingLocker()
+    const failure = new Error('no')
+    const fail = async (): Promise<never> => {
+      throw failure
+    }
+
+    await expect(asOnlyWriter(patch('bytes */1'), context(locker), 0, fail)).rejects.toBe(failure)
+
+    expect(log).toEqual(['acquire a 2000 0', 'release'])
+  })
+
+  it('does nothing without the lock', async () => {
+    const storage = new WatchedStorage()
+    const refusal = new UploadError('ERR_LOCKED', { detail: 'busy' })
+    const locker: Locker = {
+      acquire: async () => {
+        throw refusal
+      },
+    }
+
+    const answer = await handlerFor(storage, { locker })(patch('bytes 0-3/10', 'abcd'))
+
+    expect(answer.status).toBe(409)
+    expect(storage.steps).toEqual([])
+  })
+
+  it('stops its client when the lock is revoked', async () => {
+    const { locker, revoke } = loggingLocker()
+    const reasons: Error[] = []
+    const stoppable = { ...patch('bytes */1'), stop: (reason: Error) => void reasons.push(reason) }
+
+    await asOnlyWriter(stoppable, context(locker), 0, async () => revoke())
+
+    expect(reasons).toMatchObject([{ code: 'ERR_INTERRUPTED', status: 409 }])
+  })
+})
+
+describe('turns', () => {
+  it('are told to the lock: idle while the client is waited for, busy after', async () => {
+    const { lock, log } = loggingLock()
+
+    for await (const step of takeTurns(count(2, log), lock)) log.push(`step ${step}`)
+
+    expect(log).toEqual([
+      ...['idle', 'busy', 'step 1'],
+      ...['idle', 'busy', 'step 2'],
+      ...['idle', 'closed', 'busy'],
+    ])
+  })
+
+  it('end with the steps that are left early', async () => {
+    const { lock, log } = loggingLock()
+
+    for await (const step of takeTurns(count(2, log), lock)) {
+      log.push(`step ${step}`)
+      break
+    }
+
+    expect(log).toEqual(['idle', 'busy', 'step 1', 'closed'])
+  })
+
+  it('are over when the client fails', async () => {
+    const { lock, log } = loggingLock()
+    const failure = new Error('gone')
+    const failing = {
+      next: async (): Promise<never> => {
+        throw failure
+      },
+    }
+
+    await expect(takeTurns(failing, lock).next()).rejects.toBe(failure)
+
+    expect(log).toEqual(['idle', 'busy'])
+  })
+
+  it('do not count what the app and the storage do', async () => {
+    const { locker, log } = loggingLocker()
+    const handle = handlerFor(memoryStorage(), { locker })
+    const body = ['Content-Range: bytes 0-3/4\r\n\r\nab', 'cd']
+    const onComplete = async () => {
+      log.push('onComplete')
+      return null
+    }
+
+    const headers = { 'Content-Type': 'message/byteranges', 'Transfer-Encoding': 'chunked' }
+    await handle(request({ method: 'PATCH', headers, body, hooks: { onComplete } }))
+
+    expect(log).toEqual([
+      'acquire a 2000 2000',
+      ...['idle', 'busy', 'idle', 'busy'],
+      ...['onComplete', 'release'],
+    ])
+  })
+})
+
+function context(locker: Locker): MethodContext {
+  const storage = memoryStorage()
+  const createHash = () => {
+    throw new Error('nothing is hashed here')
+  }
+  const nextTurn = async () => undefined
+  return { storage, locker, settings: resolveSettings({ storage }), createHash, nextTurn }
+}
+
+function loggingLock() {
+  const log: string[] = []
+  const listeners: (() => void)[] = []
+  const lock: Lock = {
+    isRevoked: false,
+    onRevoke: (listener) => void listeners.push(listener),
+    idle: () => void log.push('idle'),
+    busy: () => void log.push('busy'),
+    release: () => void log.push('release'),
+  }
+  const revoke = (): void => {
+    for (const listener of listeners) listener()
+  }
+  return { lock, log, revoke }
+}
+
+function loggingLocker() {
+  const { lock, log, revoke } = loggingLock()
+  const locker: Locker = {
+    acquire: (key, { wait, stall }) => {
+      log.push(`acquire ${key} ${wait} ${stall}`)
+      return Promise.resolve(lock)
+    },
+  }
+  return { locker, log, revoke }
+}
+
+async function* count(last: number, log: string[]): AsyncGenerator<number, void, undefined> {
+  try {
+    for (let number = 1; number <= last; number++) yield number
+  } finally {
+    log.push('closed')
+  }
+}

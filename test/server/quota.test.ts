@@ -1,0 +1,216 @@
+/** What each owner may have under way, in every store. */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+
+import { fsStorage } from 'partial-upload/storage/fs'
+import { memoryStorage } from 'partial-upload/storage/memory'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+
+import { withQuota, type ListableStorage } from '../../src/server/quota.ts'
+import type {
+  ResourceState,
+  StorageAdapter,
+  Transaction,
+  Writer,
+} from '../../src/storage/adapter.ts'
+
+const LIMITS = { maxIncompletePerOwner: 2, maxIncompleteBytesPerOwner: 100 }
+const TOO_MANY = { code: 'ERR_TOO_MANY_UPLOADS', status: 429, headers: { 'Retry-After': '60' } }
+const TOO_LARGE = { code: 'ERR_QUOTA', status: 507 }
+
+describe.each(['memory', 'fs'] as const)('an owner in %s', (kind) => {
+  let directory = ''
+  let plain: ListableStorage
+  let storage: StorageAdapter
+
+  beforeEach(async () => {
+    directory = await mkdtemp(path.join(tmpdir(), 'quota-'))
+    plain = listable(kind === 'fs' ? fsStorage({ directory }) : memoryStorage())
+    storage = withQuota(plain, LIMITS)
+  })
+  afterEach(async () => {
+    vi.restoreAllMocks()
+    await rm(directory, { recursive: true })
+  })
+
+  it('may have as many incomplete resources as it may, and no more', async () => {
+    await begin('a', 10)
+    await begin('b', 10)
+
+    await expect(begin('c', 10)).rejects.toMatchObject({ ...TOO_MANY, members: { limit: 2 } })
+    expect(await storage.head('c')).toBeNull()
+    await expect(begin('c', 10, 'bob')).resolves.toBeUndefined()
+    await expect(begin('d', 10, null)).resolves.toBeUndefined()
+  })
+
+  it('goes on with what it has, also when it has all it may', async () => {
+    await begin('a', 50)
+    await begin('b', 50)
+
+    await write('a', 3, 'def', { ...state(50), complete: false })
+
+    expect(await storage.head('a')).toMatchObject({ size: 6, owner: 'ann' })
+  })
+
+  it('has room again when one is finished or removed', async () => {
+    await begin('a', 10)
+    await begin('b', 10)
+
+    await write('a', 3, 'defghij', { ...state(10), complete: true, everComplete: true })
+    await begin('c', 10)
+    await storage.remove('b')
+    await begin('d', 10)
+
+    await expect(begin('e', 10)).rejects.toMatchObject(TOO_MANY)
+  })
+
+  it('has room again when one was removed behind the back of the account', async () => {
+    await begin('a', 10)
+    await begin('b', 10)
+    await plain.remove('a')
+    vi.spyOn(performance, 'now').mockReturnValue(performance.now() + 2000)
+
+    await expect(begin('c', 10)).resolves.toBeUndefined()
+  })
+
+  it('may announce as many bytes as it may have, and no more', async () => {
+    await begin('a', 60)
+
+    await expect(begin('b', 41)).rejects.toMatchObject({
+      ...TOO_LARGE,
+      members: { limit: 100, used: 60 },
+    })
+    await expect(begin('b', 40)).resolves.toBeUndefined()
+  })
+
+  it('is held to the bytes that come where it announces none', async () => {
+    await begin('a', 60)
+    const writer = await open('b', null)
+
+    await writer.write(0, [Buffer.alloc(30)])
+    await expect(writer.write(30, [Buffer.alloc(11)])).rejects.toMatchObject(TOO_LARGE)
+    await writer.keep()
+
+    expect(await storage.head('b')).toMatchObject({ size: 30, complete: false })
+  })
+
+  it('is held to bytes that it announces later', async () => {
+    await begin('a', 60)
+    await begin('b', null)
+
+    const announced = write('b', 3, '', { ...state(41), complete: false })
+
+    await expect(announced).rejects.toMatchObject(TOO_LARGE)
+    expect(await storage.head('b')).toMatchObject({ completeLength: null })
+  })
+
+  it('is counted for what it had before the process began', async () => {
+    await begin('a', 60)
+    await begin('b', 10)
+
+    storage = withQuota(plain, LIMITS)
+
+    await expect(begin('c', 10)).rejects.toMatchObject(TOO_MANY)
+  })
+
+  it('that races gets no more than it may', async () => {
+    const begun = ['a', 'b', 'c', 'd', 'e'].map((key) => begin(key, 10))
+
+    const results = await Promise.allSettled(begun)
+
+    expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(2)
+  })
+
+  it('claims nothing with an upload that is taken back', async () => {
+    for (const key of ['a', 'b', 'c', 'd']) {
+      const writer = await open(key, 90)
+      await writer.write(0, [Buffer.from('abc')])
+      await writer.rollback()
+    }
+
+    await expect(begin('e', 100)).resolves.toBeUndefined()
+  })
+
+  it('is held to its quota when it starts a finished resource over', async () => {
+    await begin('a', 90)
+    await write('f', 0, 'abc', { ...state(3), complete: true, everComplete: true }, 'bob')
+
+    const writer = await storage.openWriter('f', {
+      transaction: 'atomic',
+      replace: true,
+      initial: state(50),
+    })
+
+    await expect(writer.write(0, [Buffer.from('x')])).rejects.toMatchObject(TOO_LARGE)
+    await writer.rollback()
+    expect(await storage.head('f')).toMatchObject({ complete: true, size: 3 })
+  })
+
+  it('may change a finished resource without any claim', async () => {
+    await begin('a', 100)
+    await write('f', 0, 'abc', { ...state(3), complete: true, everComplete: true }, 'bob')
+
+    await write('f', 0, 'xyz', { ...state(3), complete: true, everComplete: true })
+
+    expect(await storage.head('f')).toMatchObject({ complete: true, size: 3 })
+  })
+
+  it('can truncate and read as without a quota', async () => {
+    const writer = await open('a', null, 'atomic')
+    await writer.write(0, [Buffer.from('abcdef')])
+    await writer.truncate(4)
+
+    const read: Uint8Array[] = []
+    for await (const bytes of writer.read(1, 4)) read.push(bytes)
+    await writer.commit({ ...state(null), complete: false })
+
+    expect(Buffer.concat(read).toString()).toBe('bcd')
+    expect(await storage.head('a')).toMatchObject({ size: 4 })
+  })
+
+  async function begin(key: string, length: number | null, owner: string | null = 'ann') {
+    await write(key, 0, 'abc', state(length, owner), owner)
+  }
+
+  function open(key: string, length: number | null, transaction: Transaction = 'persist') {
+    return storage.openWriter(key, { transaction, replace: false, initial: state(length) })
+  }
+
+  async function write(
+    key: string,
+    position: number,
+    text: string,
+    final: ResourceState,
+    owner: string | null = 'ann',
+  ): Promise<void> {
+    const initial = state(final.completeLength, owner)
+    const writer: Writer = await storage.openWriter(key, {
+      transaction: 'persist',
+      replace: false,
+      initial,
+    })
+    try {
+      await writer.write(position, [Buffer.from(text)])
+      await writer.commit({ ...final, owner })
+    } finally {
+      await writer.keep()
+    }
+  }
+})
+
+function state(completeLength: number | null, owner: string | null = 'ann'): ResourceState {
+  return {
+    complete: false,
+    everComplete: false,
+    completeLength,
+    contentType: null,
+    reprDigest: null,
+    owner,
+  }
+}
+
+function listable(storage: StorageAdapter): ListableStorage {
+  if (storage.listIncomplete === undefined) throw new Error('the storage can list')
+  return storage as ListableStorage
+}

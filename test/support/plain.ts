@@ -1,0 +1,99 @@
+/** Requests and answers as plain values, for the protocol without HTTP. */
+import { createHash } from 'node:crypto'
+import { setImmediate } from 'node:timers/promises'
+
+import { createHandler, type Handler } from '../../src/protocol/handler.ts'
+import type { Hooks } from '../../src/hooks.ts'
+import type { HandlerRequest, HandlerResponse } from '../../src/protocol/http.ts'
+import { memoryLocker } from '../../src/storage/lock.ts'
+import type { PartialUploadOptions } from '../../src/options.ts'
+import { resolveSettings } from '../../src/settings.ts'
+import type { StorageAdapter } from '../../src/storage/adapter.ts'
+import { memoryStorage } from '../../src/storage/memory.ts'
+
+export type Options = Partial<PartialUploadOptions<unknown>>
+
+/** A handler over a storage, with the settings of the options. */
+export function handlerFor(
+  storage: StorageAdapter = memoryStorage(),
+  options: Options = {},
+): Handler {
+  return createHandler({
+    storage,
+    locker: options.locker ?? memoryLocker(),
+    settings: resolveSettings({ ...options, storage }),
+    createHash: (algorithm) => createHash(algorithm.replace('-', '')),
+    nextTurn: setImmediate,
+  })
+}
+
+interface PlainRequest {
+  readonly method: string
+  readonly headers?: Readonly<Record<string, string>>
+  /** The batches of the content. */
+  readonly body?: AsyncIterable<readonly Uint8Array[]> | readonly string[]
+  readonly hooks?: Partial<Hooks>
+}
+
+/** A request for the resource `a`. */
+export function request({
+  method,
+  headers = {},
+  body = [],
+  hooks = {},
+}: PlainRequest): HandlerRequest {
+  const fields = new Map(
+    Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]),
+  )
+  const batches = Array.isArray(body) ? batchesOf(body as readonly string[]) : body
+  return {
+    method,
+    key: 'a',
+    owner: null,
+    headers: {
+      get: (name) => fields.get(name) ?? null,
+      all: (name) => (fields.has(name) ? [fields.get(name) ?? ''] : []),
+    },
+    body: batches as AsyncIterable<readonly Uint8Array[]>,
+    readAll: async () => {
+      const chunks: Uint8Array[] = []
+      for await (const batch of batches as AsyncIterable<readonly Uint8Array[]>)
+        chunks.push(...batch)
+      return Buffer.concat(chunks)
+    },
+    stop: () => undefined,
+    hooks: { onCreate: async () => undefined, onComplete: async () => null, ...hooks },
+  }
+}
+
+/** A PATCH with one range. */
+export function patch(
+  contentRange: string,
+  data = '',
+  { headers = {}, hooks = {} }: Pick<PlainRequest, 'headers' | 'hooks'> = {},
+): HandlerRequest {
+  const message = `Content-Range: ${contentRange}\r\n\r\n${data}`
+  return request({
+    method: 'PATCH',
+    headers: {
+      'Content-Type': 'message/byteranges',
+      'Content-Length': String(message.length),
+      ...headers,
+    },
+    body: [message],
+    hooks,
+  })
+}
+
+/** The content of an answer. */
+export async function bodyOf({ body }: HandlerResponse): Promise<string> {
+  if (body === undefined || typeof body === 'string') return body ?? ''
+  if (body instanceof Uint8Array) return Buffer.from(body).toString('latin1')
+  const chunks: Uint8Array[] = []
+  for await (const chunk of body) chunks.push(chunk)
+  return Buffer.concat(chunks).toString('latin1')
+}
+
+async function* batchesOf(texts: readonly string[]): AsyncGenerator<readonly Uint8Array[]> {
+  for (const text of texts) yield [Buffer.from(text, 'latin1')]
+}

@@ -1,0 +1,74 @@
+/**
+ * Changes resources until it is killed. Each step is announced before it begins and again when it is
+ * done, so that whoever kills the process knows what must be there: a `Step`, then `"done"`.
+ */
+
+import { text } from 'node:stream/consumers'
+
+import type { ResourceState } from '../../../src/storage/adapter.ts'
+import { fsStorage } from '../../../src/storage/fs.ts'
+
+export interface Step {
+  readonly key: string
+  /** Bytes may arrive one by one: the step is no transaction. */
+  readonly persists: boolean
+  readonly old: string | null
+  readonly next: string | null
+  readonly complete: boolean
+}
+
+const KEYS = ['a', 'b', 'nested/c']
+const BEGUN: ResourceState = {
+  complete: false,
+  everComplete: false,
+  completeLength: null,
+  contentType: 'text/plain',
+  reprDigest: null,
+  owner: null,
+}
+
+async function main(directory: string): Promise<never> {
+  const storage = fsStorage({ directory })
+  for (let count = 0; ; count += 1) {
+    const key = KEYS[random(KEYS.length)] ?? 'a'
+    const base = await storage.head(key)
+    const reader = await storage.openReader(key)
+    const old = reader && (await text(reader.read(0, reader.info.size)))
+    await reader?.close()
+    if (old !== null && random(8) === 0) {
+      await announce({ key, persists: false, old, next: null, complete: false })
+      await storage.remove(key)
+      await announce('done')
+      continue
+    }
+    const replace = old !== null && (old.length > 200_000 || random(6) === 0)
+    const transaction = random(3) === 0 ? 'atomic' : 'persist'
+    const writer = await storage.openWriter(key, { transaction, replace, initial: BEGUN })
+    const bytes = String.fromCharCode(97 + (count % 26)).repeat(1 + random(30_000))
+    const start = replace ? '' : (old ?? '')
+    const position = Math.max(0, start.length - (random(3) === 0 ? random(10_000) : 0))
+    const next = start.slice(0, position) + bytes + start.slice(position + bytes.length)
+    const complete = random(2) === 0
+    await announce({ key, persists: writer.transaction === 'persist', old, next, complete })
+    const half = bytes.length >> 1
+    await writer.write(position, [Buffer.from(bytes.slice(0, half))])
+    await writer.write(position + half, [Buffer.from(bytes.slice(half))])
+    const everComplete = complete || base?.everComplete === true
+    await writer.commit({ ...BEGUN, complete, everComplete })
+    await announce('done')
+  }
+}
+
+function random(below: number): number {
+  return Math.floor(Math.random() * below)
+}
+
+/** Resolves when the system has the line: then it is not lost with the process. */
+function announce(line: Step | 'done'): Promise<void> {
+  return new Promise((resolve) => {
+    process.stdout.write(`${JSON.stringify(line)}\n`, () => resolve())
+  })
+}
+
+const [directory] = process.argv.slice(2)
+if (directory !== undefined) await main(directory)

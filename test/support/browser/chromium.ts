@@ -56,11 +56,14 @@ async function launch(): Promise<Browser | string> {
   const failures: string[] = []
   for await (const { executablePath, env = {} } of candidates()) {
     try {
-      return await chromium.launch({
+      const started = await chromium.launch({
         executablePath,
         args: [...QUIET],
         env: { ...process.env, ...env },
       })
+      // Some builds start on a system where the first page crashes.
+      await started.newPage().then((page) => page.close())
+      return started
     } catch (error) {
       failures.push(`${executablePath}: ${firstLine(error)}`)
     }

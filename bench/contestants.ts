@@ -28,42 +28,42 @@ export const DISCARD = 'read and discard'
 const CONTESTANTS: readonly Contestant[] = [
   {
     label: OURS,
-    server: 'partial-upload.ts',
+    server: 'partial-upload.js',
     args: ['complete'],
     protocol: 'messageByteranges',
     cases: ['body', 'segments', 'head', 'memory'],
   },
   {
     label: OURS_MULTIPART,
-    server: 'partial-upload.ts',
+    server: 'partial-upload.js',
     args: ['complete'],
     protocol: 'multipartByteranges',
     cases: ['body', 'memory'],
   },
   {
     label: TUS,
-    server: 'tus.ts',
+    server: 'tus.js',
     args: [],
     protocol: 'tus',
     cases: ['body', 'segments', 'head', 'memory'],
   },
   {
     label: 'multer',
-    server: 'multer.ts',
+    server: 'multer.js',
     args: [],
     protocol: 'formData',
     cases: ['body'],
   },
   {
     label: 'pipeline to a file',
-    server: 'pipeline.ts',
+    server: 'pipeline.js',
     args: [],
     protocol: 'put',
     cases: ['body', 'segments', 'head'],
   },
   {
     label: DISCARD,
-    server: 'discard.ts',
+    server: 'discard.js',
     args: [],
     protocol: 'put',
     cases: ['body', 'segments', 'head', 'memory'],
@@ -80,7 +80,7 @@ export function contestantsOf(name: CaseName, fsync: readonly string[]): readonl
 function withFsync(setting: string): Contestant {
   return {
     label: `partial-upload, fsync: '${setting}'`,
-    server: 'partial-upload.ts',
+    server: 'partial-upload.js',
     args: [setting],
     protocol: 'messageByteranges',
     cases: ['body', 'segments'],

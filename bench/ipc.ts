@@ -2,7 +2,7 @@ import { fork, type ChildProcess, type Serializable } from 'node:child_process'
 import type { Server } from 'node:http'
 import { fileURLToPath } from 'node:url'
 
-/** Starts a file of this folder as a Node process with a message channel. */
+/** Starts a compiled file of this folder as a Node process with a message channel. */
 export function start(file: string, args: readonly string[] = []): ChildProcess {
   return fork(fileURLToPath(new URL(file, import.meta.url)), args)
 }

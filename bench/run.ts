@@ -57,7 +57,7 @@ const head: Work = { kind: 'head', count: parseSize(options.heads), size: 0 }
 const small: Work = { kind: 'body', count: 1, size: parseSize(options['small-size']) }
 const large: Work = { kind: 'body', count: 1, size: parseSize(options['large-size']) }
 
-const client = start('client.ts')
+const client = start('client.js')
 try {
   await main()
 } finally {

@@ -1,12 +1,15 @@
 /** Serves the page of `examples/page`: its files are made once, and kept in memory. */
 
 import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import path from 'node:path'
 
 import { build } from 'esbuild'
 import express, { type Router } from 'express'
 
-const SOURCE = path.join(import.meta.dirname, 'page')
+/** By the package's name, because the compiled server runs from another folder. */
+const ROOT = path.dirname(createRequire(import.meta.url).resolve('partial-upload/package.json'))
+const SOURCE = path.join(ROOT, 'examples/page')
 
 /** Nothing but the page's own script, style and icon runs or loads in it. */
 const PAGE_FIELDS = {

@@ -121,6 +121,14 @@ export interface Limits {
    */
   readonly maxUploadsPerOwner: number
   /**
+   * Digests of stored content of more than 8 MiB that are computed at the same time, each in a thread of
+   * its own; 1 or more. Beyond it: 503 `ERR_BUSY` with `Retry-After` where a `Repr-Digest` has to be
+   * verified. What a PATCH has stored stays, and the next request for the upload finishes it.
+   *
+   * @default 4
+   */
+  readonly maxHashings: number
+  /**
    * Incomplete resources that one `owner` may have begun. Beyond it: 429 `ERR_TOO_MANY_UPLOADS` with
    * `Retry-After`. Needs a storage with `listIncomplete`. 0: no limit.
    *

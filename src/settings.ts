@@ -25,6 +25,7 @@ export const DEFAULTS: Readonly<Limits & Rules> = {
   minRate: 100,
   maxUploads: 0,
   maxUploadsPerOwner: 0,
+  maxHashings: 4,
   maxIncompletePerOwner: 0,
   maxIncompleteBytesPerOwner: 0,
   expireAfter: 0,
@@ -50,7 +51,7 @@ const VALID_STATUS: Readonly<Record<keyof Statuses, (status: number) => boolean>
   gapStatus: (status) => [400, 409, 416, 422].includes(status),
 }
 
-const AT_LEAST_ONE = new Set(['maxParts', 'maxPartHeaderSize', 'maxRanges'])
+const AT_LEAST_ONE = new Set(['maxParts', 'maxPartHeaderSize', 'maxRanges', 'maxHashings'])
 /** What a field value may be (RFC 9110 §5.5). */
 const VISIBLE_ASCII = /^[\x20-\x7e]*$/
 const LONGEST_TIMER = 2 ** 31 - 1

@@ -27,10 +27,12 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'media',
     'media/part',
     'options',
+    'protocol/transition',
     'settings',
     'storage/adapter',
     'storage/lock',
   ],
+  'protocol/transition': ['errors', 'media/part', 'storage/adapter'],
   server: [
     'errors',
     'fields',
@@ -56,6 +58,7 @@ const NODE_LAYERS = [
   'client/node',
   'client/source/node',
   'client/transport/node',
+  'protocol',
   'server',
   'storage',
 ]
@@ -108,7 +111,7 @@ describe('the layers of src', () => {
     expect(strangers).toEqual([])
   })
 
-  test('know Node only around the protocol', () => {
+  test('know Node only around the parsers and the rules', () => {
     const users = files
       .filter(({ layer }) => !NODE_LAYERS.includes(layer))
       .filter(

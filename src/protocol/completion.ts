@@ -1,20 +1,10 @@
 /** The end of a write: check the whole, ask the app, commit. */
 import { UploadError } from '../errors.ts'
-import { formatDigest, parseDigest, type Digest } from '../fields/digest.ts'
+import { parseDigest } from '../fields/digest.ts'
 import { RefusedError, callHook, type FinalResponse, type Hooks } from '../hooks.ts'
-import { inTurns, type NextTurn } from './yielding.ts'
+import { findMismatch } from './digest-check.ts'
+import type { HashingService } from './hashing.ts'
 import type { ResourceInfo, ResourceState, StorageAdapter, Writer } from '../storage/adapter.ts'
-
-/** A running digest. */
-export interface Hash {
-  /** Adds bytes. */
-  update(bytes: Uint8Array): void
-  /** The digest of all bytes so far; ends the hash. */
-  digest(): Uint8Array
-}
-
-/** Makes hashes, since the core does not know the platform. */
-export type CreateHash = (algorithm: Digest['algorithm']) => Hash
 
 /** A write whose data has all been written. */
 export interface PendingWrite {
@@ -32,9 +22,7 @@ export interface PendingWrite {
 export interface FinishOptions {
   readonly storage: StorageAdapter
   readonly hooks: Hooks
-  readonly createHash: CreateHash
-  /** Lets others be served in the middle of much work. */
-  readonly nextTurn: NextTurn
+  readonly hashing: HashingService
 }
 
 /** What came of a write. */
@@ -53,6 +41,7 @@ export interface Outcome {
  *
  * @throws UploadError `ERR_REPR_DIGEST`: the resource is gone, or as it was if it had been complete.
  * @throws RefusedError from the app: likewise, unless the app keeps the bytes.
+ * @throws UploadError `ERR_BUSY` when the digest of the whole can't be computed now, as the next one.
  * @throws Error of the app or the storage, of any other kind: what a persist write has stored stays,
  * and the next PATCH that leaves all bytes there, even one without data, tries again.
  */
@@ -132,57 +121,17 @@ async function discard({ key, writer }: PendingWrite, storage: StorageAdapter): 
   if (writer.base !== null && !writer.base.complete) await storage.remove(key)
 }
 
-/**
- * The digests of a `Repr-Digest` field that can be verified, as one field; null if there is none.
- *
- * @throws UploadError `ERR_FIELD`
- */
-export function verifiableDigest(field: string | null): string | null {
-  const digests = field === null ? [] : parseDigest(field)
-  return digests.length === 0 ? null : digests.map(formatDigest).join(', ')
-}
-
 async function checkReprDigest(
-  write: PendingWrite,
-  { createHash, nextTurn }: FinishOptions,
+  { writer, state, size }: PendingWrite,
+  { hashing }: FinishOptions,
 ): Promise<void> {
-  const { reprDigest } = write.state
-  if (reprDigest === null) return
-  const check = createDigestCheck(parseDigest(reprDigest), createHash)
-  const stored = write.writer.read(0, write.size)
-  for await (const slice of inTurns(stored, nextTurn)) check.update(slice)
-  const wrong = check.mismatch()
-  if (wrong !== null) {
-    throw new UploadError('ERR_REPR_DIGEST', {
-      detail: `the ${write.size} bytes do not have the ${wrong} that was announced`,
-    })
-  }
-}
-
-/** Compares bytes with the digests that were announced for them. */
-export interface DigestCheck {
-  /** Adds bytes. */
-  update(bytes: Uint8Array): void
-  /** The first algorithm that disagrees; null if all agree. Ends the check. */
-  mismatch(): Digest['algorithm'] | null
-}
-
-/** Begins to compare. */
-export function createDigestCheck(digests: readonly Digest[], createHash: CreateHash): DigestCheck {
-  const checks = digests.map(({ algorithm, value }) => ({
-    algorithm,
-    value,
-    hash: createHash(algorithm),
-  }))
-  return {
-    update: (bytes) => {
-      for (const { hash } of checks) hash.update(bytes)
-    },
-    mismatch: () =>
-      checks.find(({ hash, value }) => !isEqual(hash.digest(), value))?.algorithm ?? null,
-  }
-}
-
-function isEqual(a: Uint8Array, b: Uint8Array): boolean {
-  return a.byteLength === b.byteLength && a.every((byte, index) => byte === b[index])
+  if (state.reprDigest === null) return
+  const announced = parseDigest(state.reprDigest)
+  const algorithms = announced.map(({ algorithm }) => algorithm)
+  const actual = await hashing.digest(writer.read(0, size), { size, algorithms })
+  const wrong = findMismatch(announced, actual)
+  if (wrong === null) return
+  throw new UploadError('ERR_REPR_DIGEST', {
+    detail: `the ${size} bytes do not have the ${wrong} that was announced`,
+  })
 }

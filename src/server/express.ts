@@ -1,11 +1,10 @@
 /** The Express middleware: turns `req` into a plain request, and a plain response into `res`. */
-import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { setImmediate } from 'node:timers/promises'
 import { UploadError } from '../errors.ts'
 import { expireRegularly } from './expire.ts'
 import { Gate } from './admission.ts'
 import { createHandler } from '../protocol/handler.ts'
+import { HashingService } from '../protocol/hashing.ts'
 import type { Hooks } from '../hooks.ts'
 import { ConnectionLostError, type HandlerResponse, type RequestHeaders } from '../protocol/http.ts'
 import { IncomingBody } from './request-body.ts'
@@ -54,8 +53,7 @@ export function partialUpload<Request extends IncomingMessage = IncomingMessage>
     storage: hasQuota(storage, settings) ? withQuota(storage, settings) : storage,
     locker,
     settings,
-    createHash: (algorithm) => createHash(algorithm.replace('-', '')),
-    nextTurn: setImmediate,
+    hashing: new HashingService(settings.maxHashings),
   })
   const gate = new Gate(settings)
   const stopExpiry = expireBy(settings, storage, locker)

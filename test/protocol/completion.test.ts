@@ -3,8 +3,6 @@ import { createHash } from 'node:crypto'
 
 import { describe, expect, it } from 'vitest'
 
-import { UploadError } from '../../src/errors.ts'
-import { createDigestCheck, verifiableDigest } from '../../src/protocol/completion.ts'
 import { RefusedError, type FinishedResource } from '../../src/hooks.ts'
 import { bodyOf, handlerFor, patch, request, type Options } from '../support/plain.ts'
 import { WatchedStorage } from '../support/watched-storage.ts'
@@ -323,36 +321,6 @@ describe('a storage that fails to commit', () => {
     const finished = await send(patch('bytes 4-9/10', 'efghij'))
 
     expect([finished.status, shown.length]).toEqual([201, 2])
-  })
-})
-
-describe('a digest check', () => {
-  it.each([
-    ['hello', 'hello', null],
-    ['hello', 'other', 'sha-512'],
-    ['other', 'hello', 'sha-256'],
-  ])('of %s by sha-256 and of %s by sha-512 finds %s wrong', (short, long, wrong) => {
-    const check = createDigestCheck(
-      [
-        { algorithm: 'sha-256', value: createHash('sha256').update(short).digest() },
-        { algorithm: 'sha-512', value: createHash('sha512').update(long).digest() },
-      ],
-      (algorithm) => createHash(algorithm.replace('-', '')),
-    )
-
-    check.update(Buffer.from('hel'))
-    check.update(Buffer.from('lo'))
-
-    expect(check.mismatch()).toBe(wrong)
-  })
-
-  it('keeps of a field what can be verified', () => {
-    const field = `md5=:AAAA:, ${digestOf('a')};x=1`
-
-    expect(verifiableDigest(field)).toBe(digestOf('a'))
-    expect(verifiableDigest('md5=:AAAA:')).toBeNull()
-    expect(verifiableDigest(null)).toBeNull()
-    expect(() => verifiableDigest('sha-256=abc')).toThrow(UploadError)
   })
 })
 

@@ -1,8 +1,6 @@
 /** Requests and answers as plain values, for the protocol without HTTP. */
-import { createHash } from 'node:crypto'
-import { setImmediate } from 'node:timers/promises'
-
 import { createHandler, type Handler } from '../../src/protocol/handler.ts'
+import { HashingService } from '../../src/protocol/hashing.ts'
 import type { Hooks } from '../../src/hooks.ts'
 import type { HandlerRequest, HandlerResponse } from '../../src/protocol/http.ts'
 import { memoryLocker } from '../../src/storage/lock.ts'
@@ -18,12 +16,12 @@ export function handlerFor(
   storage: StorageAdapter = memoryStorage(),
   options: Options = {},
 ): Handler {
+  const settings = resolveSettings({ ...options, storage })
   return createHandler({
     storage,
     locker: options.locker ?? memoryLocker(),
-    settings: resolveSettings({ ...options, storage }),
-    createHash: (algorithm) => createHash(algorithm.replace('-', '')),
-    nextTurn: setImmediate,
+    settings,
+    hashing: new HashingService(settings.maxHashings),
   })
 }
 

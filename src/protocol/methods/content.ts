@@ -1,9 +1,9 @@
 /** What PATCH and PUT require of content before and while it is read. */
 import { UploadError } from '../../errors.ts'
 import { parseDigest, type Digest } from '../../fields/digest.ts'
-import { createDigestCheck, type CreateHash } from '../completion.ts'
+import { createDigestCheck } from '../digest-check.ts'
 import type { Body, HandlerRequest, RequestHeaders } from '../http.ts'
-import { inTurns, type NextTurn } from '../yielding.ts'
+import { inSlices } from '../yielding.ts'
 
 /**
  * The length of the content; null if it is chunked.
@@ -60,8 +60,6 @@ export interface ContentOptions {
   readonly bufferSize: number
   /** What the content must match. */
   readonly digests: readonly Digest[]
-  readonly createHash: CreateHash
-  readonly nextTurn: NextTurn
 }
 
 /** Content, either read whole already or to be streamed. */
@@ -93,14 +91,14 @@ export async function readContent(
 
 /** Counts and hashes the content on its way. */
 async function* guard(body: Body, options: ContentOptions): Body {
-  const { limit, digests, createHash, nextTurn } = options
-  const check = createDigestCheck(digests, createHash)
+  const { limit, digests } = options
+  const check = createDigestCheck(digests)
   let size = 0
   for await (const chunks of body) {
     for (const chunk of chunks) size += chunk.byteLength
     if (size > limit) throw tooLong(limit)
     if (digests.length > 0) {
-      for await (const slice of inTurns(chunks, nextTurn)) check.update(slice)
+      for await (const slice of inSlices(chunks)) check.update(slice)
     }
     yield chunks
   }

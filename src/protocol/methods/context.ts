@@ -1,12 +1,11 @@
 /** What every method works with, and the lock around every change. */
 import { UploadError } from '../../errors.ts'
-import type { CreateHash } from '../completion.ts'
 import { callHook } from '../../hooks.ts'
+import type { HashingService } from '../hashing.ts'
 import type { HandlerRequest, HandlerResponse, RequestHeaders } from '../http.ts'
 import type { Lock, Locker } from '../../storage/lock.ts'
 import { checkWriteConditions, hasWriteCondition } from '../preconditions.ts'
 import type { Settings } from '../../settings.ts'
-import type { NextTurn } from '../yielding.ts'
 import type { ResourceInfo, ResourceState, StorageAdapter, Writer } from '../../storage/adapter.ts'
 
 /** The parts that a handler is put together from. */
@@ -14,9 +13,7 @@ export interface MethodContext {
   readonly storage: StorageAdapter
   readonly locker: Locker
   readonly settings: Settings
-  readonly createHash: CreateHash
-  /** Lets others be served in the middle of much work. */
-  readonly nextTurn: NextTurn
+  readonly hashing: HashingService
 }
 
 /** Answers the requests of one HTTP method. */

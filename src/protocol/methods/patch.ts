@@ -1,7 +1,8 @@
 /** PATCH (RFC 5789) with a byte range patch: from the header checks to the commit, in this order. */
 import { UploadError } from '../../errors.ts'
 import { preferredTransaction } from '../../fields/prefer.ts'
-import { finishWrite, verifiableDigest, type Outcome } from '../completion.ts'
+import { finishWrite, type Outcome } from '../completion.ts'
+import { verifiableDigest } from '../digest-check.ts'
 import {
   ConnectionLostError,
   type HandlerRequest,
@@ -11,7 +12,7 @@ import {
 import type { Lock } from '../../storage/lock.ts'
 import { createPartParser, type PatchFormat } from '../../media/parse.ts'
 import type { Part, PartEvent } from '../../media/part.ts'
-import { inTurns } from '../yielding.ts'
+import { inSlices } from '../yielding.ts'
 import { checkWriteConditions } from '../preconditions.ts'
 import type { ResourceInfo, ResourceState, Transaction, Writer } from '../../storage/adapter.ts'
 import { PatchSession } from '../patch-session.ts'
@@ -41,8 +42,7 @@ interface IncomingPatch {
   readonly owner: string | null
 }
 
-type FirstPartOptions = Pick<IncomingPatch, 'transaction' | 'reprDigest' | 'owner'> &
-  Pick<MethodContext, 'nextTurn'>
+type FirstPartOptions = Pick<IncomingPatch, 'transaction' | 'reprDigest' | 'owner'>
 
 /** Answers a PATCH. */
 export async function patch(
@@ -70,14 +70,11 @@ export async function patch(
     limit: settings.maxContentLength,
     bufferSize: isAtomic ? settings.bufferSize : 0,
     digests,
-    createHash: context.createHash,
-    nextTurn: context.nextTurn,
   })
   const incoming = await readFirstPart(content, format, {
     transaction,
     reprDigest,
     owner: request.owner,
-    nextTurn: context.nextTurn,
   })
 
   try {
@@ -101,12 +98,12 @@ export async function patch(
 async function readFirstPart(
   { body, isWhole }: Content,
   { parser, multipart }: PatchFormat,
-  { nextTurn, ...options }: FirstPartOptions,
+  options: FirstPartOptions,
 ): Promise<IncomingPatch> {
   async function* parse(): AsyncGenerator<readonly PartEvent[], void, undefined> {
     for await (const chunks of body) {
       const events: PartEvent[] = []
-      for await (const chunk of inTurns(chunks, nextTurn)) events.push(...parser.write(chunk))
+      for await (const chunk of inSlices(chunks)) events.push(...parser.write(chunk))
       yield events
     }
   }

@@ -2,7 +2,8 @@
 import { UploadError } from '../../errors.ts'
 import { isServable, parseMediaType } from '../../fields/content-type.ts'
 import { preferredTransaction } from '../../fields/prefer.ts'
-import { finishWrite, verifiableDigest, type Outcome } from '../completion.ts'
+import { finishWrite, type Outcome } from '../completion.ts'
+import { verifiableDigest } from '../digest-check.ts'
 import type { Body, HandlerRequest, HandlerResponse, RequestHeaders } from '../http.ts'
 import type { Lock } from '../../storage/lock.ts'
 import { ACCEPT_PATCH, PATCH_MEDIA_TYPES } from '../../media/parse.ts'
@@ -24,7 +25,7 @@ export async function put(
   context: MethodContext,
 ): Promise<HandlerResponse> {
   const { headers, key } = request
-  const { settings, createHash, nextTurn } = context
+  const { settings } = context
 
   const length = contentLength(headers)
   const contentType = resourceType(headers)
@@ -45,8 +46,6 @@ export async function put(
     limit,
     bufferSize,
     digests,
-    createHash,
-    nextTurn,
   })
 
   return asOnlyWriter(request, context, settings.stallTimeout, async (lock) => {

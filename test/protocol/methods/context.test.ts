@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 
 import { UploadError } from '../../../src/errors.ts'
+import { HashingService } from '../../../src/protocol/hashing.ts'
 import type { Lock, Locker } from '../../../src/storage/lock.ts'
 import {
   asOnlyWriter,
@@ -124,11 +125,8 @@ describe('turns', () => {
 
 function context(locker: Locker): MethodContext {
   const storage = memoryStorage()
-  const createHash = () => {
-    throw new Error('nothing is hashed here')
-  }
-  const nextTurn = async () => undefined
-  return { storage, locker, settings: resolveSettings({ storage }), createHash, nextTurn }
+  const hashing = new HashingService(1)
+  return { storage, locker, settings: resolveSettings({ storage }), hashing }
 }
 
 function loggingLock() {

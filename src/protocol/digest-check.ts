@@ -1,0 +1,44 @@
+/** Compares digests that a client announced with those of the bytes. */
+import { formatDigest, parseDigest, type Digest } from '../fields/digest.ts'
+import { createRunningDigest } from './hashing.ts'
+
+/**
+ * The digests of a `Repr-Digest` field that can be verified, as one field; null if there is none.
+ *
+ * @throws UploadError `ERR_FIELD`
+ */
+export function verifiableDigest(field: string | null): string | null {
+  const digests = field === null ? [] : parseDigest(field)
+  return digests.length === 0 ? null : digests.map(formatDigest).join(', ')
+}
+
+/** Compares bytes with the digests that were announced for them. */
+export interface DigestCheck {
+  /** Adds bytes. */
+  update(bytes: Uint8Array): void
+  /** The first algorithm that disagrees; null if all agree. Ends the check. */
+  mismatch(): Digest['algorithm'] | null
+}
+
+/** Begins to compare. */
+export function createDigestCheck(announced: readonly Digest[]): DigestCheck {
+  const running = createRunningDigest(announced.map(({ algorithm }) => algorithm))
+  return {
+    update: (bytes) => running.update(bytes),
+    mismatch: () => findMismatch(announced, running.digest()),
+  }
+}
+
+/** The first algorithm by which `actual` disagrees with `announced`; null if all agree. */
+export function findMismatch(
+  announced: readonly Digest[],
+  actual: readonly Digest[],
+): Digest['algorithm'] | null {
+  const isWrong = ({ algorithm, value }: Digest): boolean =>
+    !actual.some((digest) => digest.algorithm === algorithm && isEqual(digest.value, value))
+  return announced.find(isWrong)?.algorithm ?? null
+}
+
+function isEqual(a: Uint8Array, b: Uint8Array): boolean {
+  return a.byteLength === b.byteLength && a.every((byte, index) => byte === b[index])
+}

@@ -1,0 +1,208 @@
+/** Digests of stored content: small content is hashed in slices, large content in a thread of its own. */
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
+import { UploadError } from '../errors.ts'
+import type { Digest } from '../fields/digest.ts'
+import { inSlices } from './yielding.ts'
+
+/**
+ * Largest content that is hashed in the event loop's thread, in bytes. Starting a thread takes about as
+ * long as hashing this much.
+ */
+const INLINE_SIZE = 8 * 1024 * 1024
+
+/** Bytes that are handed to the thread at a time. */
+const BLOCK_SIZE = 512 * 1024
+
+/** What is hashed, and how. */
+export interface HashingOptions {
+  /** Length of the content in bytes, which decides where it is hashed. */
+  readonly size: number
+  /** The algorithms; the digests come in the same order. */
+  readonly algorithms: readonly Digest['algorithm'][]
+  /** Ends the work at the next chunk. */
+  readonly signal?: AbortSignal
+}
+
+/** Computes digests of content that takes long to hash, a limited number at the same time. */
+export class HashingService {
+  readonly #limit: number
+  #running = 0
+
+  /** At most `limit` large contents are hashed at the same time. */
+  constructor(limit: number) {
+    this.#limit = limit
+  }
+
+  /**
+   * Reads `content` to its end, and returns its digests. Chunks are only borrowed.
+   *
+   * @throws UploadError `ERR_BUSY`, with `content` untouched, when the limit is reached.
+   * @throws The reason of the signal, or the error of `content`.
+   */
+  async digest(
+    content: AsyncIterable<Uint8Array>,
+    options: HashingOptions,
+  ): Promise<readonly Digest[]> {
+    if (options.size <= INLINE_SIZE) return hashInSlices(content, options)
+    if (this.#running >= this.#limit) throw busy(this.#limit)
+    this.#running += 1
+    try {
+      return await hashInThread(content, options)
+    } finally {
+      this.#running -= 1
+    }
+  }
+}
+
+/** A running digest of one or more algorithms. */
+export interface RunningDigest {
+  /** Adds bytes. */
+  update(bytes: Uint8Array): void
+  /** The digests of all bytes so far. Ends the hashing. */
+  digest(): readonly Digest[]
+}
+
+/** Begins to hash in the calling thread. */
+export function createRunningDigest(algorithms: readonly Digest['algorithm'][]): RunningDigest {
+  const hashes = algorithms.map((algorithm) => createHash(nodeName(algorithm)))
+  return {
+    update: (bytes) => {
+      for (const hash of hashes) hash.update(bytes)
+    },
+    digest: () => withNames(algorithms, (index) => hashes[index]?.digest()),
+  }
+}
+
+async function hashInSlices(
+  content: AsyncIterable<Uint8Array>,
+  { algorithms, signal }: HashingOptions,
+): Promise<readonly Digest[]> {
+  const running = createRunningDigest(algorithms)
+  for await (const slice of inSlices(content)) {
+    signal?.throwIfAborted()
+    running.update(slice)
+  }
+  return running.digest()
+}
+
+async function hashInThread(
+  content: AsyncIterable<Uint8Array>,
+  { algorithms, signal }: HashingOptions,
+): Promise<readonly Digest[]> {
+  const thread = new HashThread(algorithms)
+  try {
+    for await (const chunk of content) {
+      signal?.throwIfAborted()
+      await thread.update(chunk)
+    }
+    return await thread.digest()
+  } finally {
+    await thread.terminate()
+  }
+}
+
+/**
+ * What the thread runs. As a string, because a worker's file would have to be found in `dist`, beside
+ * the sources in TypeScript and in the output of every bundler.
+ */
+const THREAD = `
+const { createHash } = require('node:crypto')
+const { parentPort, workerData } = require('node:worker_threads')
+const { names, blocks } = workerData
+const hashes = names.map((name) => createHash(name))
+parentPort.on('message', ({ index, length, isLast }) => {
+  const bytes = blocks[index].subarray(0, length)
+  for (const hash of hashes) hash.update(bytes)
+  parentPort.postMessage(isLast ? hashes.map((hash) => hash.digest()) : null)
+})
+`
+
+/** Hashes in a thread of its own. While that hashes one block, the other one is filled. */
+class HashThread {
+  readonly #algorithms: readonly Digest['algorithm'][]
+  readonly #blocks = [sharedBlock(), sharedBlock()] as const
+  readonly #worker: Worker
+  /** The block that is being filled, and how far it is. */
+  #index: 0 | 1 = 0
+  #length = 0
+  /** Settles when the thread has hashed the block that it was given last. */
+  #answer: Promise<unknown> = Promise.resolve()
+
+  constructor(algorithms: readonly Digest['algorithm'][]) {
+    this.#algorithms = algorithms
+    this.#worker = new Worker(THREAD, {
+      eval: true,
+      // Without the loaders of the process, such as tsx, which the thread would start as well.
+      execArgv: [],
+      workerData: { names: algorithms.map(nodeName), blocks: this.#blocks },
+    })
+  }
+
+  /** Copies a chunk, since it may belong to the storage, and waits where the thread is behind. */
+  async update(chunk: Uint8Array): Promise<void> {
+    let rest = chunk
+    while (rest.byteLength > 0) {
+      const copied = rest.subarray(0, BLOCK_SIZE - this.#length)
+      this.#blocks[this.#index].set(copied, this.#length)
+      this.#length += copied.byteLength
+      rest = rest.subarray(copied.byteLength)
+      if (this.#length === BLOCK_SIZE) await this.#send(false)
+    }
+  }
+
+  async digest(): Promise<readonly Digest[]> {
+    await this.#send(true)
+    const answer = await this.#answer
+    const values: readonly unknown[] = Array.isArray(answer) ? answer : []
+    return withNames(this.#algorithms, (index) => values[index])
+  }
+
+  async terminate(): Promise<void> {
+    await this.#worker.terminate()
+  }
+
+  /** Hands over the filled block, once the thread has given back the other one. */
+  async #send(isLast: boolean): Promise<void> {
+    await this.#answer
+    this.#answer = this.#nextMessage()
+    // An error of the thread is thrown where the answer is awaited, which may be after the next read.
+    this.#answer.catch(() => undefined)
+    this.#worker.postMessage({ index: this.#index, length: this.#length, isLast }, [])
+    this.#index = this.#index === 0 ? 1 : 0
+    this.#length = 0
+  }
+
+  async #nextMessage(): Promise<unknown> {
+    const messages: readonly unknown[] = await once(this.#worker, 'message')
+    return messages[0]
+  }
+}
+
+function sharedBlock(): Uint8Array {
+  return new Uint8Array(new SharedArrayBuffer(BLOCK_SIZE))
+}
+
+function nodeName(algorithm: Digest['algorithm']): string {
+  return algorithm.replace('-', '')
+}
+
+function withNames(
+  algorithms: readonly Digest['algorithm'][],
+  valueOf: (index: number) => unknown,
+): readonly Digest[] {
+  return algorithms.map((algorithm, index) => {
+    const value = valueOf(index)
+    if (!(value instanceof Uint8Array)) throw new Error(`no ${algorithm} was computed`)
+    return { algorithm, value }
+  })
+}
+
+function busy(limit: number): UploadError {
+  return new UploadError('ERR_BUSY', {
+    detail: `the server is computing ${limit} digests, which is its limit; retry shortly`,
+    headers: { 'Retry-After': '1' },
+    members: { limit },
+  })
+}

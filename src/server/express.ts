@@ -11,7 +11,8 @@ import { IncomingBody } from './request-body.ts'
 import { keyOfPath, keySegments } from '../storage/key.ts'
 import { lockerOf, type Locker } from '../storage/lock.ts'
 import type { PartialUploadOptions } from '../options.ts'
-import { boundContent, sendResponse } from './send-response.ts'
+import { discardContent } from './lingering-close.ts'
+import { sendResponse } from './send-response.ts'
 import { problemResponse } from '../protocol/problem.ts'
 import { withQuota, type ListableStorage, type QuotaLimits } from './quota.ts'
 import { resolveSettings, type Settings } from '../settings.ts'
@@ -170,7 +171,7 @@ function fail(error: unknown, req: IncomingMessage, res: ServerResponse, next: N
     res.destroy()
     return
   }
-  boundContent(req, res)
+  discardContent(req)
   // Without an error, or with 'route', Express would go on as if nothing had gone wrong.
   next(error instanceof Object ? error : new Error(`the request failed: ${String(error)}`))
 }

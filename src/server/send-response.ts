@@ -3,16 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { formatHttpDate } from '../fields/http-date.ts'
 import type { HandlerResponse } from '../protocol/http.ts'
 import { isUnassigned } from '../settings.ts'
-
-/** Content that nobody reads is taken in up to here, so that the connection stays usable. */
-const DRAIN_SIZE = 1024 * 1024
-/**
- * Content that is announced to be longer is read past up to here. Whoever looks for an answer has it
- * by then; browsers look only when all is sent, and send a cut request once more on their own.
- */
-const LONG_DRAIN_SIZE = 8 * DRAIN_SIZE
-/** How long that may take, in milliseconds. */
-const DRAIN_TIME = 2000
+import { canReuse, linger } from './lingering-close.ts'
 
 /**
  * Sends the response to the end. A client that takes nothing of it for `idleTimeout` milliseconds is cut
@@ -40,7 +31,7 @@ export async function sendResponse(
   }
   if (!req.complete && !isAwaitingContinue(req)) {
     res.flushHeaders()
-    await drain(req)
+    await linger(req)
   }
   res.end()
 }
@@ -78,7 +69,7 @@ function sendHead(
   if (typeof body === 'string' || body instanceof Uint8Array) {
     res.setHeader('Content-Length', Buffer.byteLength(body))
   }
-  if (!req.complete && !canDrain(req)) res.setHeader('Connection', 'close')
+  if (!req.complete && !canReuse(req)) res.setHeader('Connection', 'close')
 }
 
 /** Lists to which ours is added (RFC 9111 §5.2; of several security policies each holds). */
@@ -111,50 +102,7 @@ function untilDrained(res: ServerResponse, idleTimeout: number): Promise<void> {
   })
 }
 
-/**
- * Takes in what the client still sends while the app answers an error. Express's own answer waits for
- * the end of the content, so that a large upload would go on to its end; this one cuts it before.
- */
-export function boundContent(req: IncomingMessage, res: ServerResponse): void {
-  if (req.complete) return
-  if (!canDrain(req)) res.setHeader('Connection', 'close')
-  void drain(req)
-}
-
-/** Whether the rest of the content is small enough to read past it. */
-function canDrain(req: IncomingMessage): boolean {
-  return !(Number(req.headers['content-length']) > DRAIN_SIZE)
-}
-
 /** `prepareServer` waits for a first read to say 100 Continue; Node closes the connection instead. */
 function isAwaitingContinue(req: IncomingMessage): boolean {
   return Object.hasOwn(req, '_read')
-}
-
-/**
- * Reads past the rest of the content while the client reads the response, which is out already. To
- * close at once would reset the connection, and the client could lose the response (RFC 9112 §9.6).
- */
-function drain(req: IncomingMessage): Promise<void> {
-  return new Promise((resolve) => {
-    const limit = canDrain(req) ? DRAIN_SIZE : LONG_DRAIN_SIZE
-    let size = 0
-    const timer = setTimeout(giveUp, DRAIN_TIME).unref()
-
-    function count(chunk: Uint8Array): void {
-      size += chunk.byteLength
-      if (size > limit) giveUp()
-    }
-    function giveUp(): void {
-      settle()
-      req.socket.destroySoon()
-    }
-    function settle(): void {
-      clearTimeout(timer)
-      req.off('data', count).off('end', settle).off('close', settle)
-      resolve()
-    }
-    req.on('data', count).on('end', settle).on('close', settle)
-    req.resume()
-  })
 }

@@ -1,0 +1,80 @@
+/**
+ * What happens to content that nobody reads. It is discarded while the client still sends, because a
+ * connection that is closed at once is reset, and a client or proxy that is busy sending can lose the
+ * answer with it (RFC 9112 §9.6).
+ */
+import type { IncomingMessage } from 'node:http'
+
+/** Content of at most this many bytes is read to its end, and the connection is used again. */
+const REUSE_SIZE = 1024 * 1024
+
+/** How long a client may take to notice an answer, in milliseconds. */
+export interface LingerLimits {
+  /** Longest time from the answer to the close. */
+  readonly time: number
+  /** Longest silence in between. */
+  readonly silence: number
+}
+
+/** What nginx takes by default (`lingering_time`, `lingering_timeout`). */
+const LIMITS: LingerLimits = { time: 30_000, silence: 5000 }
+
+/** True if the rest of the content is small enough to keep the connection. */
+export function canReuse(req: IncomingMessage): boolean {
+  return !(Number(req.headers['content-length']) > REUSE_SIZE)
+}
+
+/**
+ * Discards the rest of the content after the answer was written, and resolves when the content has
+ * ended or the connection is closed. Where the connection is not kept, it is half-closed first, so that
+ * a client that waits for its end sees it. Discarding holds no memory, so its size is not limited.
+ */
+export function linger(req: IncomingMessage, limits: LingerLimits = LIMITS): Promise<void> {
+  if (!canReuse(req)) halfClose(req)
+  let size = 0
+  return discard(req, limits, (length) => {
+    size += length
+    if (size > REUSE_SIZE) halfClose(req)
+  })
+}
+
+/**
+ * Discards what the client still sends while the app answers an error. Express's own answer waits for
+ * the end of the content, so content that takes too long is cut.
+ */
+export function discardContent(req: IncomingMessage): void {
+  if (!req.complete) void discard(req, LIMITS)
+}
+
+/** Sends FIN after what was written. An HTTP/2 stream shares its socket with others. */
+function halfClose({ socket, httpVersionMajor }: IncomingMessage): void {
+  if (httpVersionMajor === 1 && socket.writable) socket.end()
+}
+
+function discard(
+  req: IncomingMessage,
+  limits: LingerLimits,
+  onLength: (length: number) => void = () => undefined,
+): Promise<void> {
+  return new Promise((resolve) => {
+    const total = setTimeout(giveUp, limits.time).unref()
+    const silence = setTimeout(giveUp, limits.silence).unref()
+
+    function heard(chunk: Uint8Array): void {
+      silence.refresh()
+      onLength(chunk.byteLength)
+    }
+    function giveUp(): void {
+      settle()
+      req.socket.destroySoon()
+    }
+    function settle(): void {
+      clearTimeout(total)
+      clearTimeout(silence)
+      req.off('data', heard).off('end', settle).off('close', settle)
+      resolve()
+    }
+    req.on('data', heard).on('end', settle).on('close', settle)
+    req.resume()
+  })
+}

@@ -26,15 +26,16 @@ export interface Response {
   readonly status: number
   /** The head, as it came. */
   readonly head: string
+  /** Bytes of content. */
+  readonly size: number
 }
 
-/** Content up to this many bytes goes out with the head in one system call. */
+/** Content up to this many bytes is sent with the head in one system call. */
 const SMALL_CONTENT = 128 * 1024
 
 /** One keep-alive connection that sends one request after the other and spends little CPU on it. */
 export class Connection {
   readonly #socket: Socket
-  #received = ''
 
   constructor(socket: Socket) {
     this.#socket = socket
@@ -43,7 +44,6 @@ export class Connection {
   /** Connects to a server on this machine. */
   static async open(port: number): Promise<Connection> {
     const socket = connect({ host: '127.0.0.1', port, noDelay: true })
-    socket.setEncoding('latin1')
     await once(socket, 'connect')
     return new Connection(socket)
   }
@@ -57,8 +57,8 @@ export class Connection {
     const { method, target, content, expect } = request
     const response = this.#readResponse(method)
     await Promise.race([this.#send(request, content ?? { size: 0, chunks: [] }), response])
-    const { status, head } = await response
-    if (status === expect) return { status, head }
+    const { status, head, size } = await response
+    if (status === expect) return { status, head, size }
     throw new Error(`${method} ${target}: ${status}, expected ${expect}\n${head}`)
   }
 
@@ -81,16 +81,15 @@ export class Connection {
   async #readResponse(method: string): Promise<Response> {
     return await new Promise((resolve, reject) => {
       const socket = this.#socket
+      const response = new ResponseReader(method)
       const settle = (): void => {
         socket.off('data', onData).off('close', onClose).off('error', reject)
       }
-      const onData = (text: string): void => {
-        this.#received += text
-        const response = takeResponse(this.#received, method)
-        if (response === null) return
-        this.#received = ''
+      const onData = (chunk: Buffer): void => {
+        const whole = response.add(chunk)
+        if (whole === null) return
         settle()
-        resolve(response)
+        resolve(whole)
       }
       const onClose = (): void => {
         settle()
@@ -101,27 +100,59 @@ export class Connection {
   }
 }
 
+/** Reads one response: keeps its head and counts its content. */
+class ResponseReader {
+  readonly #method: string
+  #text = ''
+  #head: string | null = null
+  #size = 0
+
+  constructor(method: string) {
+    this.#method = method
+  }
+
+  /** The response once it is whole. There is never more than one response under way. */
+  add(chunk: Buffer): Response | null {
+    if (this.#head === null) {
+      this.#text += chunk.toString('latin1')
+      this.#takeHead()
+      if (this.#head === null) return null
+    } else {
+      this.#size += chunk.byteLength
+      // The end of chunked content is looked for in the last chunk alone: its terminator is sent whole.
+      this.#text = chunk.byteLength < 4096 ? chunk.toString('latin1') : ''
+    }
+    return this.#isWhole(this.#head) ? this.#response(this.#head) : null
+  }
+
+  #takeHead(): void {
+    const end = this.#text.indexOf('\r\n\r\n')
+    if (end < 0) return
+    const head = this.#text.slice(0, end)
+    this.#text = this.#text.slice(end + 4)
+    if (Number(head.slice(9, 12)) < 200) {
+      this.#takeHead()
+      return
+    }
+    this.#head = head
+    this.#size = this.#text.length
+  }
+
+  #isWhole(head: string): boolean {
+    const status = Number(head.slice(9, 12))
+    if (this.#method === 'HEAD' || status === 204 || status === 304) return true
+    if (/\r\ntransfer-encoding: chunked/i.test(head)) return this.#text.endsWith('0\r\n\r\n')
+    return this.#size >= Number(/\r\ncontent-length: (\d+)/i.exec(head)?.[1] ?? 0)
+  }
+
+  #response(head: string): Response {
+    return { status: Number(head.slice(9, 12)), head, size: this.#size }
+  }
+}
+
 function formatHead({ method, target, fields = {}, content }: Request, size: number): string {
   let head = `${method} ${target} HTTP/1.1\r\nHost: 127.0.0.1\r\n`
   for (const [name, value] of Object.entries(fields)) head += `${name}: ${value}\r\n`
   if (content !== undefined) head += `Content-Length: ${size}\r\n`
   return `${head}\r\n`
-}
-
-/** Null until the response is whole. There is never more than one response under way. */
-function takeResponse(text: string, method: string): Response | null {
-  const end = text.indexOf('\r\n\r\n')
-  if (end < 0) return null
-  const head = text.slice(0, end)
-  const status = Number(head.slice(9, 12))
-  if (status < 200) return takeResponse(text.slice(end + 4), method)
-  const content = text.slice(end + 4)
-  return hasAll(head, content, method, status) ? { status, head } : null
-}
-
-function hasAll(head: string, content: string, method: string, status: number): boolean {
-  if (method === 'HEAD' || status === 204 || status === 304) return true
-  if (/\r\ntransfer-encoding: chunked/i.test(head)) return content.endsWith('0\r\n\r\n')
-  const length = /\r\ncontent-length: (\d+)/i.exec(head)?.[1] ?? 0
-  return content.length >= Number(length)
 }

@@ -1,88 +1,61 @@
 import type { ProtocolName } from './protocols.ts'
 
-/** What is measured: one table each. */
-export const CASES = ['body', 'segments', 'head', 'memory'] as const
-
-/** A name in `CASES`. */
-export type CaseName = (typeof CASES)[number]
-
 /** A server, and how it is spoken to. */
 export interface Contestant {
   /** Name in the tables. */
   readonly label: string
-  /** File in `servers/`. */
+  /** File in `servers/`, compiled. */
   readonly server: string
   /** Arguments of the server after the directory. */
   readonly args: readonly string[]
   readonly protocol: ProtocolName
-  /** The tables it stands in. */
-  readonly cases: readonly CaseName[]
 }
 
-/** The contestants that the ratios and targets refer to. */
-export const OURS = 'partial-upload'
-export const OURS_MULTIPART = 'partial-upload, multipart'
+/** The label that ratios "× bare" divide by. */
+export const BARE = 'bare server'
+/** The label that ratios "× tus" divide by. */
 export const TUS = '@tus/server'
+/** Stores nothing, so that nothing is checked. */
 export const DISCARD = 'read and discard'
 
-const CONTESTANTS: readonly Contestant[] = [
-  {
-    label: OURS,
+/** All contestants by a short name. */
+export const CONTESTANTS = {
+  ours: {
+    label: 'partial-upload',
+    server: 'partial-upload.js',
+    args: ['never'],
+    protocol: 'messageByteranges',
+  },
+  /** The package as it is without options: finished files are durable. */
+  durable: {
+    label: "partial-upload, fsync: 'complete'",
     server: 'partial-upload.js',
     args: ['complete'],
     protocol: 'messageByteranges',
-    cases: ['body', 'segments', 'head', 'memory'],
   },
-  {
-    label: OURS_MULTIPART,
+  multipart1M: {
+    label: 'partial-upload, parts of 1 MiB',
     server: 'partial-upload.js',
+    args: ['never'],
+    protocol: 'multipartOf1MiB',
+  },
+  multipart4K: {
+    label: 'partial-upload, parts of 4 KiB',
+    server: 'partial-upload.js',
+    args: ['never'],
+    protocol: 'multipartOf4KiB',
+  },
+  /** Node's own server and `writev`. */
+  bareNode: { label: BARE, server: 'bare-node.js', args: ['never'], protocol: 'plain' },
+  bareNodeDurable: {
+    label: 'bare server, fdatasync',
+    server: 'bare-node.js',
     args: ['complete'],
-    protocol: 'multipartByteranges',
-    cases: ['body', 'memory'],
+    protocol: 'plain',
   },
-  {
-    label: TUS,
-    server: 'tus.js',
-    args: [],
-    protocol: 'tus',
-    cases: ['body', 'segments', 'head', 'memory'],
-  },
-  {
-    label: 'multer',
-    server: 'multer.js',
-    args: [],
-    protocol: 'formData',
-    cases: ['body'],
-  },
-  {
-    label: 'pipeline to a file',
-    server: 'pipeline.js',
-    args: [],
-    protocol: 'put',
-    cases: ['body', 'segments', 'head'],
-  },
-  {
-    label: DISCARD,
-    server: 'discard.js',
-    args: [],
-    protocol: 'put',
-    cases: ['body', 'segments', 'head', 'memory'],
-  },
-]
-
-/** The contestants of a case, with one more of this package for each further `fsync` setting. */
-export function contestantsOf(name: CaseName, fsync: readonly string[]): readonly Contestant[] {
-  return [...CONTESTANTS.slice(0, 2), ...fsync.map(withFsync), ...CONTESTANTS.slice(2)].filter(
-    ({ cases }) => cases.includes(name),
-  )
-}
-
-function withFsync(setting: string): Contestant {
-  return {
-    label: `partial-upload, fsync: '${setting}'`,
-    server: 'partial-upload.js',
-    args: [setting],
-    protocol: 'messageByteranges',
-    cases: ['body', 'segments'],
-  }
-}
+  /** Express with `pwrite`, `stat` and `send`. */
+  bareExpress: { label: BARE, server: 'bare-express.js', args: [], protocol: 'plain' },
+  tus: { label: TUS, server: 'tus.js', args: [], protocol: 'tus' },
+  multer: { label: 'multer', server: 'multer.js', args: [], protocol: 'formData' },
+  discard: { label: DISCARD, server: 'discard.js', args: [], protocol: 'plain' },
+} as const satisfies Record<string, Contestant>

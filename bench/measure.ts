@@ -8,12 +8,14 @@ import { DISCARD, type Contestant } from './contestants.ts'
 import { ask, nextMessage, numberOf, start } from './ipc.ts'
 
 /** The work of one measurement. */
-export type Work = Pick<Job, 'kind' | 'count' | 'size'>
+export type Work = Pick<Job, 'kind' | 'count' | 'size' | 'connections' | 'range'>
 
 /** What one measurement found. */
 export interface Sample {
   /** Time that the work took, in seconds. */
   readonly seconds: number
+  /** Time that 1 % of the requests took longer than, in milliseconds. */
+  readonly p99: number
   /** CPU time of the server's process, user and system, in seconds. */
   readonly cpu: number
   /** The largest resident memory of the server's process, in bytes. */
@@ -40,9 +42,10 @@ export async function measure(
     const before = await ask(server, 'usage')
     const done = await ask(client, { ...work, protocol, port, name: 'measured' })
     const after = await ask(server, 'usage')
-    if (contestant.label !== DISCARD) await checkStored(directory, work.size * work.count)
+    if (contestant.label !== DISCARD) await checkStored(directory, work)
     return {
       seconds: numberOf(done, 'seconds'),
+      p99: numberOf(done, 'p99'),
       cpu: numberOf(after, 'cpu') - numberOf(before, 'cpu'),
       peak: numberOf(after, 'peak'),
     }
@@ -54,7 +57,9 @@ export async function measure(
   }
 }
 
-async function checkStored(directory: string, size: number): Promise<void> {
+async function checkStored(directory: string, work: Work): Promise<void> {
+  const isUpload = work.kind === 'upload' || work.kind === 'segments'
+  const size = isUpload ? work.size * work.count * work.connections : work.size
   let stored = 0
   for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
     if (entry.isFile()) stored += (await stat(path.join(entry.parentPath, entry.name))).size

@@ -15,21 +15,21 @@ export interface Resumable {
   /** Begins an upload of `size` bytes; resolves with its request target. */
   begin(connection: Connection, name: string, size: number): Promise<string>
   /** Uploads the bytes `start` to `end` (exclusive) of `size`. */
-  segment(connection: Connection, target: string, range: Range, size: number): Promise<void>
+  segment(connection: Connection, target: string, range: ByteRange, size: number): Promise<void>
   /** Fields that a HEAD request carries. */
   readonly headFields: Readonly<Record<string, string>>
   /** Status of HEAD while the upload is incomplete. */
   readonly headStatus: number
 }
 
-interface Range {
+interface ByteRange {
   readonly start: number
   readonly end: number
 }
 
-const PART_SIZE = 1024 * 1024
-/** Sent again and again. Random, so that neither a file system nor a search gets it too easily. */
-const BLOCK = randomBytes(PART_SIZE)
+const MIB = 1024 * 1024
+/** Sent again and again. Random, so that neither compression nor a search profits from it. */
+const BLOCK = randomBytes(MIB)
 
 const patchSegments: Resumable = {
   async begin(_connection, name) {
@@ -55,16 +55,18 @@ const messageByteranges: Protocol = {
   resumable: patchSegments,
 }
 
-const multipartByteranges: Protocol = {
-  async upload(connection, name, size) {
-    await connection.exchange({
-      method: 'PATCH',
-      target: `/files/${name}`,
-      fields: { 'Content-Type': 'multipart/byteranges; boundary=THIS_STRING_SEPARATES' },
-      content: multipart(size),
-      expect: 201,
-    })
-  },
+function multipartByteranges(partSize: number): Protocol {
+  return {
+    async upload(connection, name, size) {
+      await connection.exchange({
+        method: 'PATCH',
+        target: `/files/${name}`,
+        fields: { 'Content-Type': 'multipart/byteranges; boundary=THIS_STRING_SEPARATES' },
+        content: multipart(size, partSize),
+        expect: 201,
+      })
+    },
+  }
 }
 
 const TUS_FIELDS = { 'Tus-Resumable': '1.0.0' }
@@ -125,19 +127,22 @@ const formData: Protocol = {
   },
 }
 
-const put: Protocol = {
+/** A server without a protocol of its own: PUT writes a file, PATCH writes at `Upload-Offset`. */
+const plain: Protocol = {
   async upload(connection, name, size) {
     const target = `/files/${name}`
     await connection.exchange({ method: 'PUT', target, content: data(size), expect: 204 })
   },
   resumable: {
-    async begin(_connection, name) {
+    async begin(connection, name) {
+      await plain.upload(connection, name, 0)
       return `/files/${name}`
     },
     async segment(connection, target, { start, end }) {
       await connection.exchange({
         method: 'PATCH',
         target,
+        fields: { 'Upload-Offset': start },
         content: data(end - start),
         expect: 204,
       })
@@ -148,27 +153,51 @@ const put: Protocol = {
 }
 
 /** All protocols by name. */
-export const PROTOCOLS = { messageByteranges, multipartByteranges, tus, formData, put }
+export const PROTOCOLS = {
+  messageByteranges,
+  multipartOf1MiB: multipartByteranges(MIB),
+  multipartOf4KiB: multipartByteranges(4096),
+  tus,
+  formData,
+  plain,
+}
 
 /** A name in `PROTOCOLS`. */
 export type ProtocolName = keyof typeof PROTOCOLS
 
-/** A `message/byteranges` document. */
-function message({ start, end }: Range, size: number): Content {
+/** A `message/byteranges` document that changes one byte. */
+export function oneByte(position: number, size: number): Content {
+  return message({ start: position, end: position + 1 }, size)
+}
+
+function message({ start, end }: ByteRange, size: number): Content {
   return framed(`Content-Range: bytes ${start}-${end - 1}/${size}\r\n\r\n`, data(end - start), '')
 }
 
-/** A `multipart/byteranges` document with parts of 1 MiB. */
-function multipart(size: number): Content {
-  const chunks: Uint8Array[] = []
-  for (let start = 0; start < size; start += PART_SIZE) {
-    const end = Math.min(size, start + PART_SIZE)
-    const delimiter = '\r\n--THIS_STRING_SEPARATES\r\n'
-    chunks.push(Buffer.from(`${delimiter}Content-Range: bytes ${start}-${end - 1}/${size}\r\n\r\n`))
-    chunks.push(BLOCK.subarray(0, end - start))
+/** A `multipart/byteranges` document; sent in chunks of about 1 MiB, whatever the size of its parts. */
+function multipart(size: number, partSize: number): Content {
+  const delimiter = '\r\n--THIS_STRING_SEPARATES\r\n'
+  const close = '\r\n--THIS_STRING_SEPARATES--\r\n'
+  const head = (start: number): string =>
+    `${delimiter}Content-Range: bytes ${start}-${Math.min(size, start + partSize) - 1}/${size}\r\n\r\n`
+  let length = size + close.length
+  for (let start = 0; start < size; start += partSize) length += head(start).length
+
+  function* chunks(): Generator<Uint8Array, void, undefined> {
+    let batch: Uint8Array[] = []
+    let held = 0
+    for (let start = 0; start < size; start += partSize) {
+      const part = BLOCK.subarray(0, Math.min(partSize, size - start))
+      batch.push(Buffer.from(head(start)), part)
+      held += part.byteLength
+      if (held < MIB) continue
+      yield Buffer.concat(batch)
+      batch = []
+      held = 0
+    }
+    yield Buffer.concat([...batch, Buffer.from(close)])
   }
-  chunks.push(Buffer.from('\r\n--THIS_STRING_SEPARATES--\r\n'))
-  return { size: sizeOf(chunks), chunks }
+  return { size: length, chunks: chunks() }
 }
 
 function framed(before: string, content: Content, after: string): Content {
@@ -177,14 +206,8 @@ function framed(before: string, content: Content, after: string): Content {
 }
 
 function data(size: number): Content {
-  const chunks = Array<Uint8Array>(Math.floor(size / PART_SIZE)).fill(BLOCK)
-  const rest = size % PART_SIZE
+  const chunks = Array<Uint8Array>(Math.floor(size / MIB)).fill(BLOCK)
+  const rest = size % MIB
   if (rest > 0) chunks.push(BLOCK.subarray(0, rest))
   return { size, chunks }
-}
-
-function sizeOf(chunks: readonly Uint8Array[]): number {
-  let size = 0
-  for (const { byteLength } of chunks) size += byteLength
-  return size
 }

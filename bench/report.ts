@@ -1,23 +1,16 @@
 import { spawnSync } from 'node:child_process'
 import { availableParallelism, cpus } from 'node:os'
 
-import { DISCARD, OURS, OURS_MULTIPART, TUS, type CaseName } from './contestants.ts'
-import type { Sample, Work } from './measure.ts'
+import type { Case } from './cases.ts'
+import { BARE, TUS } from './contestants.ts'
+import type { Sample } from './measure.ts'
 
+const MB = 1e6
 const MIB = 2 ** 20
 const GIB = 2 ** 30
 
-/** The medians of one contestant, by its label. */
-export type Medians = ReadonlyMap<string, Sample>
-
-/** The median of each member over all rounds. */
-export function medianOf(samples: readonly Sample[]): Sample {
-  return {
-    seconds: median(samples.map(({ seconds }) => seconds)),
-    cpu: median(samples.map(({ cpu }) => cpu)),
-    peak: median(samples.map(({ peak }) => peak)),
-  }
-}
+/** The samples of one case, by the contestant's label. */
+export type Results = ReadonlyMap<string, readonly Sample[]>
 
 /** When and where this was measured. */
 export function formatMachine(directory: string, rounds: number): string {
@@ -25,114 +18,62 @@ export function formatMachine(directory: string, rounds: number): string {
   const model = cpus()[0]?.model.trim() ?? 'unknown CPU'
   return (
     `Measured on ${date}: ${model}, ${availableParallelism()} cores, Node ${process.version}, ` +
-    `${fileSystemOf(directory)}, ${process.platform}; medians of ${rounds} round(s).\n`
+    `${fileSystemOf(directory)}, ${process.platform}. Medians of ${rounds} interleaved rounds, least ` +
+    'and greatest rate in parentheses.\n'
   )
 }
 
-/** The table of one large body. */
-export function formatBody(medians: Medians, work: Work): string {
-  return (
-    `One body of ${formatSize(work.size)}:\n\n` +
-    formatTable(
-      ['server', 'MiB/s', 'CPU s per GiB', 'peak MiB', `× ${TUS}`, `× ${DISCARD}`],
-      [...medians].map(([label, sample]) => [
+/** The table of one case. */
+export function formatCase({ title, work, unit }: Case, results: Results): string {
+  const requests = work.count * work.connections
+  const bytes = (work.range ?? work.size) * requests
+  const amount = unit === 'MB' ? bytes / MB : requests
+  const rows = [...results].map(([label, samples]) => {
+    const rates = samples.map(({ seconds }) => amount / seconds)
+    const cpu = median(samples.map((sample) => sample.cpu))
+    const cost = unit === 'MB' ? (cpu * GIB) / bytes : (cpu * 1000) / requests
+    const p99 = median(samples.map((sample) => sample.p99))
+    const peak = median(samples.map((sample) => sample.peak))
+    return {
+      cells: [
         label,
-        (work.size / MIB / sample.seconds).toFixed(0),
-        ((sample.cpu * GIB) / work.size).toFixed(2),
-        formatMib(sample.peak),
-        ...formatRatios(medians, sample),
-      ]),
-    )
-  )
-}
-
-/** The table of many small requests. */
-export function formatRequests(medians: Medians, work: Work): string {
-  const what = work.kind === 'head' ? 'HEAD requests' : `segments of ${formatSize(work.size)}`
-  return (
-    `${work.count} ${what} on one connection, one after the other:\n\n` +
-    formatTable(
-      ['server', 'requests/s', 'CPU ms per request', `× ${TUS}`, `× ${DISCARD}`],
-      [...medians].map(([label, sample]) => [
-        label,
-        (work.count / sample.seconds).toFixed(0),
-        ((sample.cpu * 1000) / work.count).toFixed(2),
-        ...formatRatios(medians, sample),
-      ]),
-    )
-  )
-}
-
-/** The table of peak memory with a small and a large body, each in a new process. */
-export function formatMemory(
-  small: Medians,
-  large: Medians,
-  sizes: { small: number; large: number },
-): string {
-  return (
-    'Peak memory of the server, one body in a new process, MiB, with the TypeScript loader that all ' +
-    'of them run under:\n\n' +
-    formatTable(
-      ['server', formatSize(sizes.small), formatSize(sizes.large), 'difference'],
-      [...small].map(([label, { peak }]) => [
-        label,
-        formatMib(peak),
-        formatMib(large.get(label)?.peak ?? Number.NaN),
-        formatMib((large.get(label)?.peak ?? Number.NaN) - peak),
-      ]),
-    )
-  )
-}
-
-/** What the package sets out to reach, for the cases that were measured. */
-export function formatTargets(results: ReadonlyMap<CaseName | 'memory-large', Medians>): string {
-  const body = results.get('body')
-  const segments = results.get('segments')
-  const peak = (name: 'memory' | 'memory-large') => results.get(name)?.get(OURS)?.peak ?? Number.NaN
-  const rows: readonly (readonly [name: string, target: string, value: number, met: boolean])[] = [
-    atLeast(`one body, × ${TUS}`, 2.5, speedup(body, OURS, TUS)),
-    atLeast(`one body, × ${DISCARD}`, 0.75, speedup(body, OURS, DISCARD)),
-    atLeast('multipart, × one message', 0.8, speedup(body, OURS_MULTIPART, OURS)),
-    atLeast(`segments, × ${TUS}`, 4, speedup(segments, OURS, TUS)),
-    atMost('peak memory, large over small, MB', 20, (peak('memory-large') - peak('memory')) / 1e6),
+        `${median(rates).toFixed(0)} (${Math.min(...rates).toFixed(0)}–${Math.max(...rates).toFixed(0)})`,
+        cost.toFixed(2),
+        p99.toFixed(p99 < 100 ? 1 : 0),
+        (peak / MIB).toFixed(0),
+      ],
+      label,
+      rate: median(rates),
+      cost,
+    }
+  })
+  const of = (name: string) => rows.find(({ label }) => label === name)
+  const head = [
+    'server',
+    `${unit}/s`,
+    unit === 'MB' ? 'CPU s per GiB' : 'CPU ms each',
+    'p99 ms',
+    'peak MiB',
+    'rate × bare',
+    'CPU × bare',
+    'rate × tus',
   ]
-  return formatTable(
-    ['target', 'to reach', 'measured', 'reached'],
-    rows
-      .filter(([, , value]) => !Number.isNaN(value))
-      .map(([name, target, value, met]) => [name, target, value.toFixed(2), met ? 'yes' : 'no']),
+  return (
+    `${title}:\n\n` +
+    formatTable(
+      head,
+      rows.map(({ cells, rate, cost }) => [
+        ...cells,
+        ratio(rate, of(BARE)?.rate),
+        ratio(cost, of(BARE)?.cost),
+        ratio(rate, of(TUS)?.rate),
+      ]),
+    )
   )
 }
 
-/** Bytes in the largest binary unit that gives a short number. */
-function formatSize(size: number): string {
-  if (size >= GIB) return `${Number((size / GIB).toFixed(2))} GiB`
-  if (size >= MIB) return `${Number((size / MIB).toFixed(2))} MiB`
-  return `${Number((size / 1024).toFixed(2))} KiB`
-}
-
-function atLeast(name: string, bound: number, value: number) {
-  return [name, `≥ ${bound}`, value, value >= bound] as const
-}
-
-function atMost(name: string, bound: number, value: number) {
-  return [name, `≤ ${bound}`, value, value <= bound] as const
-}
-
-function formatRatios(medians: Medians, { seconds }: Sample): readonly string[] {
-  return [TUS, DISCARD].map((label) => formatRatio(medians.get(label), seconds))
-}
-
-function formatRatio(base: Sample | undefined, seconds: number): string {
-  return base === undefined ? '' : (base.seconds / seconds).toFixed(2)
-}
-
-function speedup(medians: Medians | undefined, label: string, base: string): number {
-  return (medians?.get(base)?.seconds ?? Number.NaN) / (medians?.get(label)?.seconds ?? Number.NaN)
-}
-
-function formatMib(size: number): string {
-  return (size / MIB).toFixed(0)
+function ratio(value: number, base: number | undefined): string {
+  return base === undefined ? '' : (value / base).toFixed(2)
 }
 
 function formatTable(head: readonly string[], rows: readonly (readonly string[])[]): string {

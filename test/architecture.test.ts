@@ -65,7 +65,7 @@ const NODE_LAYERS = [
 
 /** Layer → the packages that it may import. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
-  cli: ['log-update', 'mime'],
+  cli: ['mime'],
   fields: ['range-parser'],
   server: ['raw-body'],
 }

@@ -1,5 +1,6 @@
 /** Numbers and names as a person reads them. */
 
+const ELLIPSIS = '…'
 const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB', 'PB']
 
 /** `512 bytes`, `4.2 MB`, `120 GB`. */
@@ -22,10 +23,46 @@ export function formatTime(seconds: number): string {
 }
 
 /**
- * Text that can't steer a terminal: file names and the words of a server may hold anything. Line
- * breaks go too, since every message is one line.
+ * Replaces what could steer a terminal or add a line: file names, URLs and the words of a server may
+ * hold any character. `Bidi_Control` characters go too, because they reorder what is read.
  */
 export function printable(text: string): string {
-  // eslint-disable-next-line no-control-regex
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, '�')
+  return text.replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}\p{Cs}]/gu, '\ufffd')
+}
+
+/** Cuts the end off a text so that it takes at most `columns` columns. */
+export function fitStart(text: string, columns: number): string {
+  let width = 0
+  let fitting = ''
+  for (const character of text) {
+    width += widthOf(character)
+    if (width > columns) break
+    fitting += character
+  }
+  return fitting
+}
+
+/** Cuts the beginning off a path, because its end says more. */
+export function fitEnd(text: string, columns: number): string {
+  if (widthOf(text) <= columns) return text
+  const room = columns - widthOf(ELLIPSIS)
+  let width = 0
+  let rest = ''
+  for (const character of [...text].toReversed()) {
+    width += widthOf(character)
+    if (width > room) break
+    rest = character + rest
+  }
+  return `${ELLIPSIS}${rest}`
+}
+
+/**
+ * An upper bound of the columns that a text takes. It counts two for most scripts beyond Latin, Greek,
+ * Cyrillic, Hebrew and Arabic, because terminals disagree about many characters; a bound is enough for
+ * text that must not wrap.
+ */
+export function widthOf(text: string): number {
+  let width = 0
+  for (const character of text) width += (character.codePointAt(0) ?? 0) < 0x1100 ? 1 : 2
+  return width
 }

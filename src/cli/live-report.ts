@@ -1,50 +1,69 @@
 /** What a person at a terminal sees of transfers. */
-import { createLogUpdate } from 'log-update'
-
 import type { Progress } from '../client/node.ts'
 
-import { printable } from './format.ts'
+import { fitEnd, fitStart, printable, widthOf } from './format.ts'
 import { formatProgress, type Output, type Report, type Task } from './report.ts'
 
 /** Least time between two drawings, in milliseconds. */
 const DRAW_INTERVAL = 100
 const BAR_SIZE = 20
 const NAME_SIZE = 28
+/** With fewer columns there is no bar, and the name gets a third. */
+const COLUMNS_FOR_BAR = 72
 
-/** A line per running transfer, drawn anew in place; what is over stays above. */
-export function createLiveReport(out: NodeJS.WritableStream, err: Output): Report {
-  const update = createLogUpdate(out)
-  const lines = new Map<Task, string>()
+/** A terminal. Its size may change at any time. */
+export interface Terminal extends Output {
+  readonly columns?: number
+  readonly rows?: number
+}
+
+/** One running transfer. The label is printable. */
+interface Line {
+  readonly label: string
+  /** What to show behind the label, in a terminal of this many columns. */
+  readonly text: (columns: number) => string
+}
+
+/** Draws a line per running transfer in place; lines of finished transfers stay above them. */
+export function createLiveReport(out: Terminal, err: Output): Report {
+  const lines = new Map<Task, Line>()
+  let drawn: readonly string[] = []
   let drawnAt = 0
 
-  function draw(): void {
+  /** Erases what was drawn, writes `above`, which scrolls away, and draws again below it. */
+  function draw(above = ''): void {
+    const { columns = 80, rows = 24 } = out
     drawnAt = Date.now()
-    if (lines.size > 0) update([...lines.values()].join('\n'))
-    else finish()
-  }
-
-  /** Leaves the terminal as it was, its cursor included. */
-  function finish(): void {
-    update.clear()
-    update.done()
+    const erasure = eraseLines(drawn, columns)
+    drawn = layOut([...lines.values()], columns, rows)
+    out.write(`${erasure}${above}${drawn.map((line) => `${line}\n`).join('')}`)
   }
 
   function print(output: Output, text: string): void {
-    update.clear()
-    output.write(`${printable(text)}\n`)
+    const line = `${printable(text)}\n`
+    if (output === out) {
+      draw(line)
+      return
+    }
+    // The other stream is usually the same terminal: the drawing must not be in its way.
+    const shown = [...lines]
+    lines.clear()
+    draw()
+    output.write(line)
+    for (const [task, shownLine] of shown) lines.set(task, shownLine)
     draw()
   }
 
   return {
     begin: (name) => {
-      const label = printable(shorten(name)).padEnd(NAME_SIZE)
+      const label = printable(name)
       const task: Task = {
         move: (progress) => {
-          lines.set(task, `${label} ${formatBar(progress)} ${formatProgress(progress)}`)
+          lines.set(task, { label, text: (columns) => formatBar(progress, columns) })
           if (Date.now() - drawnAt >= DRAW_INTERVAL) draw()
         },
         note: (text) => {
-          lines.set(task, `${label} ${printable(text)}`)
+          lines.set(task, { label, text: () => printable(text) })
           draw()
         },
         end: (text) => {
@@ -53,7 +72,7 @@ export function createLiveReport(out: NodeJS.WritableStream, err: Output): Repor
           else print(out, `${name}: ${text}`)
         },
       }
-      lines.set(task, label)
+      lines.set(task, { label, text: () => '' })
       return task
     },
     error: (text) => print(err, text),
@@ -61,12 +80,35 @@ export function createLiveReport(out: NodeJS.WritableStream, err: Output): Repor
   }
 }
 
-function formatBar({ sent, size }: Progress): string {
-  const filled = size === null || size === 0 ? 0 : Math.floor((sent / size) * BAR_SIZE)
-  return `[${'#'.repeat(filled)}${'-'.repeat(BAR_SIZE - filled)}]`
+/**
+ * Makes lines that never wrap, no more of them than fit: only then is the number of rows to erase
+ * known.
+ */
+function layOut(lines: readonly Line[], columns: number, rows: number): readonly string[] {
+  const room = Math.max(1, rows - 1)
+  const hidden = lines.length > room ? lines.length - room + 1 : 0
+  const shown = hidden === 0 ? lines : lines.slice(0, room - 1)
+  const nameSize = columns < COLUMNS_FOR_BAR ? Math.floor(columns / 3) : NAME_SIZE
+  const texts = shown.map(({ label, text }) => {
+    const name = fitEnd(label, nameSize)
+    const padding = ' '.repeat(Math.max(0, nameSize - widthOf(name)))
+    return fitStart(`${name}${padding} ${text(columns)}`, columns - 1)
+  })
+  return hidden === 0 ? texts : [...texts, fitStart(`and ${hidden} more`, columns - 1)]
 }
 
-/** The end of a path tells more than its beginning. */
-function shorten(name: string): string {
-  return name.length <= NAME_SIZE ? name : `…${name.slice(1 - NAME_SIZE)}`
+/** Moves the cursor to the first drawn line and erases from there on (ECMA-48 CUU, ED). */
+function eraseLines(drawn: readonly string[], columns: number): string {
+  // A terminal that has become narrower has wrapped the lines.
+  const rows = drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / columns)), 0)
+  return rows === 0 ? '' : `\u001b[${rows}A\r\u001b[J`
+}
+
+function formatBar(progress: Progress, columns: number): string {
+  const { sent, size } = progress
+  const text = formatProgress(progress)
+  if (columns < COLUMNS_FOR_BAR) return text
+  const filled = size === null || size === 0 ? 0 : Math.floor((sent / size) * BAR_SIZE)
+  const bar = '#'.repeat(Math.min(BAR_SIZE, Math.max(0, filled)))
+  return `[${bar.padEnd(BAR_SIZE, '-')}] ${text}`
 }

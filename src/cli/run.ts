@@ -5,6 +5,7 @@ import { parseCommand, type Command } from './arguments.ts'
 import { describe, DONE, exitCodeOf, INTERRUPTED, UsageError } from './failure.ts'
 import { runGet } from './get.ts'
 import { COMMAND_HELP, COMMANDS, HELP } from './help.ts'
+import { createLiveReport } from './live-report.ts'
 import { runPut } from './put.ts'
 import { createPlainReport, type Report } from './report.ts'
 import { runPatch, runRemove, runStatus } from './single.ts'
@@ -12,39 +13,41 @@ import { runPatch, runRemove, runStatus } from './single.ts'
 /** Does what the arguments say. Resolves with the exit code. */
 export async function run(args: readonly string[], signal: AbortSignal): Promise<number> {
   const { stdout, stderr } = process
+  // Everything that is printed passes a report, which replaces what could steer the terminal.
+  const plain = createPlainReport(stdout, stderr, false)
   try {
     const command = parseCommand(args)
     if (command.kind === 'help') {
-      stdout.write(`${command.about === null ? HELP : COMMAND_HELP[command.about]}\n`)
+      printLines(plain.print, command.about === null ? HELP : COMMAND_HELP[command.about])
       return DONE
     }
     if (command.kind === 'version') {
-      stdout.write(`${await readVersion()}\n`)
+      plain.print(await readVersion())
       return DONE
     }
-    // Where the file itself is printed, there is no place for words about it.
+    // `get URL -` prints the file itself to the standard output.
     const out = command.kind === 'get' && command.file === '-' ? stderr : stdout
-    const report = await createReport(out, command.quiet)
-    return await perform(command, report, signal)
+    return await perform(command, createReport(out, command.quiet), signal)
   } catch (error) {
-    if (!(error instanceof UsageError)) throw error
     const about = COMMANDS.find((command) => command === args[0])
-    const words = ['See partial-upload', ...(about === undefined ? [] : [about]), '--help.']
-    stderr.write(
-      args.length === 0 ? `${HELP}\n` : `partial-upload: ${error.message}\n${words.join(' ')}\n`,
-    )
+    if (args.length === 0) printLines(plain.error, HELP)
+    else {
+      plain.error(`partial-upload: ${describe(error)}`)
+      plain.error(`See partial-upload ${about === undefined ? '' : `${about} `}--help.`)
+    }
     return exitCodeOf(error)
   }
 }
 
-/** Live lines where they can be drawn in place, for which a terminal must tell its size. */
-async function createReport(out: NodeJS.WriteStream, isQuiet: boolean): Promise<Report> {
+function printLines(print: (line: string) => void, text: string): void {
+  for (const line of text.split('\n')) print(line)
+}
+
+/** Live lines need a terminal that reports its size and can move its cursor. */
+function createReport(out: NodeJS.WriteStream, isQuiet: boolean): Report {
   const { stderr } = process
   const isLive = out.isTTY && out.columns > 0 && process.env['TERM'] !== 'dumb' && !isQuiet
-  if (!isLive) return createPlainReport(out, stderr, isQuiet)
-  // A script does not wait for what draws.
-  const { createLiveReport } = await import('./live-report.ts')
-  return createLiveReport(out, stderr)
+  return isLive ? createLiveReport(out, stderr) : createPlainReport(out, stderr, isQuiet)
 }
 
 async function perform(

@@ -41,7 +41,7 @@ test.each([
 })
 
 test('text that could steer a terminal, or add a line, is replaced', () => {
-  expect(printable('a\u001b[2Jb\nc\u009b\u202ed')).toBe('a�[2Jb�c��d')
+  expect(printable('a\u001b[2Jb\nc\u009b\u202ed\u2028e\u061cf')).toBe('a�[2Jb�c��d�e�f')
 })
 
 describe('a live report', () => {
@@ -54,7 +54,7 @@ describe('a live report', () => {
     second.note('trying again')
 
     const a = `${'a'.padEnd(28)} [##########----------] 50% of 100 bytes`
-    const x = `…${'x'.repeat(27)}`
+    const x = `…${'x'.repeat(26)}`
     expect(await screen()).toEqual([a, `${x} trying again`])
 
     first.end('complete')
@@ -76,9 +76,38 @@ describe('a live report', () => {
     const running = (await screen()).join('')
     task.end('complete')
 
-    expect(running.match(/電影/g)).toHaveLength(1)
+    expect(running.match(/…\.mkv|電影/g)).toHaveLength(1)
     expect(running).toMatch(/three$/)
     expect(await screen()).toEqual(['電影.mkv: complete'])
+  })
+
+  test.each([20, 40, 72, 80, 200])('draws one row per transfer in %i columns', async (columns) => {
+    const { report, screen } = terminal({ columns })
+    const names = ['電影/第一部.mkv', 'x'.repeat(300), '👩‍👩‍👧.jpg', 'e\u0301te\u0301.txt', 'a']
+
+    const tasks = names.map((name) => report.begin(name))
+    for (const sent of [0, 50, 100]) {
+      for (const task of tasks) task.note('y'.repeat(300))
+      for (const task of tasks) task.move({ sent, size: 100, rate: 5 })
+      report.error(`at ${sent}`)
+    }
+    const drawn = await screen()
+    for (const task of tasks) task.end(null)
+
+    expect(drawn).toHaveLength(names.length + 3)
+    expect(await screen()).toEqual(['at 0', 'at 50', 'at 100'])
+  })
+
+  test('erases its lines after the terminal has become narrower', async () => {
+    const { report, screen, resize } = terminal({ columns: 80 })
+
+    const task = report.begin('film.mp4')
+    task.move({ sent: 50, size: 100, rate: 5 })
+    resize(40)
+    task.note('trying again')
+    task.end('complete')
+
+    expect(await screen()).toEqual(['film.mp4: complete'])
   })
 
   test('draws no more lines than the terminal has', async () => {
@@ -86,9 +115,13 @@ describe('a live report', () => {
 
     const tasks = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'].map((name) => report.begin(name))
     for (const task of tasks) task.note('waits')
+    const running = await screen()
     report.print('done')
     for (const task of tasks) task.end(null)
 
+    expect(running.map((line) => line.split(/ +/).join(' '))).toEqual([
+      ...['a waits', 'b waits', 'c waits', 'and 5 more'],
+    ])
     expect(await screen()).toEqual(['done'])
   })
 })
@@ -127,5 +160,10 @@ function terminal({ columns = 80, rows = 24 } = {}) {
     ).flatMap((line) => line || [])
   }
 
-  return { report: createLiveReport(out, out), screen }
+  function resize(width: number): void {
+    emulator.resize(width, rows)
+    out.columns = width
+  }
+
+  return { report: createLiveReport(out, out), screen, resize }
 }

@@ -9,7 +9,10 @@ export interface Target {
   /** Without user and password, which are in the headers. */
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
+  /** Failures in a row after which a command gives up. */
   readonly retries: number
+  /** Keep trying while nothing has ever answered at the address. */
+  readonly wait: boolean
   readonly quiet: boolean
 }
 
@@ -53,6 +56,7 @@ export interface PatchCommand extends Target {
 const OPTIONS = {
   header: { type: 'string', short: 'H', multiple: true },
   retries: { type: 'string' },
+  wait: { type: 'boolean' },
   quiet: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean', short: 'v' },
@@ -62,7 +66,7 @@ const OPTIONS = {
   at: { type: 'string' },
 } as const
 
-const COMMON = ['header', 'retries', 'quiet', 'help']
+const COMMON = ['header', 'retries', 'wait', 'quiet', 'help']
 
 /** The options that each command takes beside the common ones. */
 const TAKES: Readonly<Record<CommandName, readonly string[]>> = {
@@ -88,7 +92,7 @@ const OWN_FIELDS = [
 ]
 
 /**
- * Makes out what to do.
+ * Determines what to do.
  *
  * @throws UsageError
  */
@@ -98,7 +102,8 @@ export function parseCommand(args: readonly string[]): Command {
   const name = findCommand(word)
   if (values.help === true) return { kind: 'help', about: name ?? null }
   if (word === 'help') return { kind: 'help', about: findCommand(rest[0]) ?? null }
-  if (values.version === true) return { kind: 'version' }
+  // Behind a command it may be meant as "verbose": an upload must not turn into a version.
+  if (values.version === true && word === undefined) return { kind: 'version' }
   if (name === undefined) {
     throw new UsageError(word === undefined ? 'no command' : `there is no command "${word}"`)
   }
@@ -111,6 +116,7 @@ export function parseCommand(args: readonly string[]): Command {
     return {
       ...parseTarget(url, values.header ?? []),
       retries: parseNumber('retries', values.retries ?? '20', 0),
+      wait: values.wait ?? false,
       quiet: values.quiet ?? false,
     }
   }
@@ -124,6 +130,7 @@ export function parseCommand(args: readonly string[]): Command {
     }
     case 'get': {
       const [url, file = '.'] = expectWords(name, rest, ['URL'], ['FILE'])
+      if (file === '') throw new UsageError('FILE is empty')
       return { kind: name, ...target(url), file, overwrite }
     }
     case 'patch': {
@@ -176,12 +183,12 @@ function parseNumber(name: string, text: string, least: number): number {
 
 function parseTarget(text = '', fields: readonly string[]): Pick<Target, 'url' | 'headers'> {
   if (!/^https?:/i.test(text) || !URL.canParse(text)) {
-    throw new UsageError(`"${text}" is no http or https URL`)
+    throw new UsageError(`"${text}" is not an http or https URL`)
   }
   const url = new URL(text)
   const headers = parseHeaders(fields)
   if (url.username !== '' && !headers.has('authorization')) {
-    const words = [url.username, url.password].map((word) => decodeURIComponent(word))
+    const words = [url.username, url.password].map(decode)
     headers.set('Authorization', `Basic ${Buffer.from(words.join(':')).toString('base64')}`)
   }
   url.username = ''
@@ -189,11 +196,19 @@ function parseTarget(text = '', fields: readonly string[]): Pick<Target, 'url' |
   return { url, headers: Object.fromEntries(headers) }
 }
 
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    throw new UsageError('user or password in the URL: a % must be written as %25')
+  }
+}
+
 function parseHeaders(fields: readonly string[]): Headers {
   const headers = new Headers()
   for (const field of fields) {
     const colon = field.indexOf(':')
-    // What it is may be a secret.
+    // Its value may be a secret.
     if (colon < 0) throw new UsageError('-H needs "Name: value", and one field has no colon')
     const name = field.slice(0, colon)
     if (OWN_FIELDS.includes(name.toLowerCase())) {
@@ -202,7 +217,9 @@ function parseHeaders(fields: readonly string[]): Headers {
     try {
       headers.append(name, field.slice(colon + 1).trim())
     } catch {
-      throw new UsageError(`-H needs "Name: value", and the field "${name}" is not like that`)
+      throw new UsageError(
+        `-H needs "Name: value", and "${name}" is not a valid name, or its value is not`,
+      )
     }
   }
   return headers

@@ -44,7 +44,7 @@ export interface Download {
 }
 
 /**
- * Fetches what is missing, again and again if need be.
+ * Fetches what is missing, with retries.
  *
  * @throws ClientError
  */
@@ -81,11 +81,12 @@ async function attempt(job: Download, measured: Measured, meter: ProgressMeter):
     measured.size = size
     meter.start(destination.position)
     await receive(response, destination, watch, meter)
-    if (size !== null && destination.position !== size) throw broken('the answer ended early')
+    if (size !== null && destination.position !== size)
+      throw broken('the answer has another length than it announced')
   } catch (cause) {
     signal.throwIfAborted()
     if (watch.hasStalled()) {
-      throw new ClientError('ERR_STALL', 'GET stood still', { transient: true, cause })
+      throw new ClientError('ERR_STALL', 'GET got no byte for too long', { transient: true, cause })
     }
     // `fetch` has no error of its own: what is wrong with a connection is a TypeError.
     throw cause instanceof TypeError ? broken('the connection broke', cause) : cause
@@ -103,7 +104,7 @@ async function ask(
   signal: AbortSignal,
 ): Promise<Response> {
   const { version, position } = destination
-  // Of a file that is all there the last byte is asked for, which tells whether it is up to date.
+  // If all bytes are there, the last one is fetched again: the answer says whether they are up to date.
   const start = Math.min(position, (version?.size ?? Infinity) - 1)
   const etag = version?.etag ?? null
   const isRest = etag !== null && start > 0
@@ -118,30 +119,52 @@ async function accept(response: Response, destination: Destination): Promise<Ver
   const { status, headers } = response
   const [, start, total] =
     /^bytes (?:([0-9]+)-[0-9]+|\*)\/([0-9]+|\*)$/.exec(headers.get('content-range') ?? '') ?? []
-  // Of the revisions of the draft some answer 200 while an upload is unfinished: its range tells.
+  // Some revisions of the draft answer 200 while an upload is unfinished, with its range.
   if (status === 299 || total === '*' || (status === 200 && total !== undefined)) {
-    throw new ClientError('ERR_RESPONSE', 'the file is not complete yet: its upload goes on', {
-      response,
-    })
+    throw refusal('the upload of this file is not complete yet', response)
   }
   if (status === 200) return begin(response, destination)
-  if (MISSING.includes(status)) {
-    throw new ClientError('ERR_RESPONSE', `nothing is at ${response.url}`, { response })
-  }
+  if (MISSING.includes(status)) throw refusal('there is nothing at this URL', response)
   if (status !== 206 && status !== 416) throw await responseError('GET', response)
-  const etag = strongTag(response.headers)
-  const isSame = etag === null || etag === destination.version?.etag
-  if (status === 206 && Number(start) === destination.position && isSame) {
-    return { etag, size: Number(total) }
-  }
+  const { version, position } = destination
+  const etag = strongTag(headers)
+  // A 206 repeats the validator that it was asked with (RFC 9110 §15.3.7). Without it, nothing proves
+  // that the range belongs to the same version.
+  const isSame = etag !== null && etag === version?.etag && !codingOf(headers)
+  if (status === 206 && isSame && Number(start) === position) return { etag, size: Number(total) }
+  // A range of coded content is not a range of the file.
   await destination.begin({ etag: null, size: null })
-  throw new ClientError('ERR_RESPONSE', 'the file has changed', { response, transient: true })
+  const message =
+    version === null
+      ? 'the server sent a range that was not asked for'
+      : 'the file on the server has changed'
+  throw new ClientError('ERR_RESPONSE', message, { response, transient: version !== null })
+}
+
+function refusal(message: string, response: Response): ClientError {
+  return new ClientError('ERR_RESPONSE', message, { response })
+}
+
+/** The content coding of an answer; empty if there is none. */
+function codingOf(headers: Headers): string {
+  return (headers.get('content-encoding') ?? '').toLowerCase().replace(/^identity$/, '')
 }
 
 async function begin(response: Response, destination: Destination): Promise<Version> {
-  const length = response.headers.get('content-length')
+  const { headers } = response
+  const coding = codingOf(headers)
+  if (coding !== '') {
+    // The server ignored `identity`. `fetch` decodes these; length and positions are those of the code.
+    if (!/^(?:(?:x-)?gzip|deflate|br)$/.test(coding)) {
+      throw refusal(`the server sends the file coded as "${coding}"`, response)
+    }
+    const unknown = { etag: null, size: null }
+    await destination.begin(unknown)
+    return unknown
+  }
+  const length = headers.get('content-length')
   const version = {
-    etag: strongTag(response.headers),
+    etag: strongTag(headers),
     size: length === null ? null : Number(length),
   }
   await destination.begin(version)
@@ -157,7 +180,7 @@ async function receive(
   if (body === null) return
   const chunks: AsyncIterable<Uint8Array> = body
   for await (const chunk of chunks) {
-    // That nobody takes what was fetched is no fault of the server's.
+    // A slow reader of the standard output is not a fault of the server.
     watch.rest()
     await destination.write(chunk)
     meter.move(destination.position)

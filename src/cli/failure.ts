@@ -1,5 +1,7 @@
-/** What went wrong, in one line and in a number. */
+/** Why a command failed: in one line for a person, and in a number for a script. */
 import { ClientError } from '../client/node.ts'
+
+import { causesOf, reasonFor } from './reasons.ts'
 
 /** Exit codes. */
 export const DONE = 0
@@ -13,7 +15,7 @@ export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-/** What is there may be another file, and is left alone. */
+/** The place is taken, perhaps by another file, which is left alone. */
 export class DifferentError extends Error {
   override readonly name = 'DifferentError'
 }
@@ -21,31 +23,36 @@ export class DifferentError extends Error {
 /** The exit code for an error. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof UsageError) return WRONG_USAGE
-  if (error instanceof DifferentError) return DIFFERENT
-  const isRefusal =
-    error instanceof ClientError && ['ERR_DIFFERENT', 'ERR_UNVERIFIED'].includes(error.code)
-  return isRefusal ? DIFFERENT : FAILED
+  return error instanceof DifferentError || isRefusal(error) ? DIFFERENT : FAILED
 }
 
-/** One line for a person: the server's own words if it has some. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof ClientError && ['ERR_DIFFERENT', 'ERR_UNVERIFIED'].includes(error.code)
+}
+
+/** One line for a person: what happened, and what to do about it. */
 export function describe(error: unknown): string {
+  const advice = isRefusal(error) ? '--overwrite replaces it' : reasonFor(error)?.advice
+  return [summarize(error), ...(typeof advice === 'string' ? [advice] : [])].join('; ')
+}
+
+/** What happened, without advice. A server that gave words of its own knows best. */
+export function summarize(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  if (!(error instanceof ClientError)) return error.message
+  const meaning = reasonFor(error)?.meaning
+  if (!(error instanceof ClientError)) {
+    return meaning === undefined ? error.message : `${meaning} (${error.message})`
+  }
   const { code, message, status, problem } = error
   const words = [problem?.title, problem?.detail].filter((text) => typeof text === 'string')
   if (words.length > 0) return `${words.join(': ')} (${status})`
-  if (['ERR_DIFFERENT', 'ERR_UNVERIFIED'].includes(code)) {
-    return `${message}; --overwrite replaces it`
+  if (code === 'ERR_STALL') return 'no byte moved for too long'
+  // A message without a known status is the client's own, such as "the file is not complete yet".
+  if (code === 'ERR_RESPONSE') {
+    return meaning === undefined || status === null ? message : `${meaning} (${status})`
   }
-  const reason = deepest(error.cause)
-  return reason === '' ? message : `${message}: ${reason}`
-}
-
-/** The first cause of all says most: `connect ECONNREFUSED 127.0.0.1:3000`. */
-function deepest(cause: unknown): string {
-  if (!(cause instanceof Error)) return ''
-  if (cause.cause instanceof Error) return deepest(cause.cause)
-  // With several addresses to try, the text is empty, and there is an error for each.
-  if (cause instanceof AggregateError) return deepest(cause.errors.at(-1))
-  return cause.message
+  const [first] = causesOf(error.cause)
+  if (first === undefined) return message
+  const what = code === 'ERR_NETWORK' ? (meaning ?? 'the connection broke') : message
+  return `${what} (${first.message})`
 }

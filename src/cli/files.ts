@@ -1,8 +1,10 @@
 /** Which files go where. */
+import type { Dirent, Stats } from 'node:fs'
+import { isUtf8 } from 'node:buffer'
 import { readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
 
-import { UsageError } from './failure.ts'
+import { summarize, UsageError } from './failure.ts'
 import { glob, isPattern } from './glob.ts'
 
 const MISSING = 'there is no such file'
@@ -17,21 +19,29 @@ export interface FileToSend {
   readonly url: string
 }
 
-/** What there is to send, and what can't be. */
+/** What there is to send, and what is not sent. */
 export interface Collection {
   readonly files: readonly FileToSend[]
-  /** A line for each that is missing or no file. */
+  /** A line for each name that is missing or can't be read. */
   readonly failures: readonly string[]
+  /** A line for each entry of a folder that is neither a file nor a folder. */
+  readonly skipped: readonly string[]
+}
+
+interface Lines {
+  readonly failures: string[]
+  readonly skipped: string[]
 }
 
 /**
- * Finds the files, and in folders all that are below them.
+ * Finds the files, and in folders all that are below them. A symbolic link is followed if it is named,
+ * not if it is found in a folder: it may lead in a circle or out of the folder.
  *
  * @throws UsageError where the URL does not fit, or two files would go to the same one.
  */
 export async function collectFiles(names: readonly string[], url: URL): Promise<Collection> {
   const files: FileToSend[] = []
-  const failures: string[] = []
+  const lines: Lines = { failures: [], skipped: [] }
   const isCollection = url.pathname.endsWith('/')
   for (const name of await expandPatterns(names)) {
     if (name === '-') {
@@ -47,7 +57,7 @@ export async function collectFiles(names: readonly string[], url: URL): Promise<
       const target = isCollection ? below(url, path.basename(name)) : url.href
       files.push({ name, path: name, url: target })
     } else if (kind === 'folder') {
-      for (const file of await listFolder(name, failures)) {
+      for (const file of await listFolder(name, lines)) {
         const target = path.join(isItself(name) ? '' : path.basename(name), file)
         files.push({
           name: path.join(name, file),
@@ -55,49 +65,63 @@ export async function collectFiles(names: readonly string[], url: URL): Promise<
           url: below(url, target),
         })
       }
-    } else failures.push(`${name}: ${kind}`)
+    } else lines.failures.push(`${name}: ${kind}`)
   }
   if (files.length > 1 && !isCollection) {
     throw new UsageError('several files need a URL that ends in a slash')
   }
   checkDistinct(files)
-  return { files, failures }
+  return { files, ...lines }
 }
 
 /** Where a shell has not done it: on Windows, or for a pattern in quotation marks. */
 async function expandPatterns(names: readonly string[]): Promise<readonly string[]> {
   const found: string[] = []
   for (const name of names) {
-    // A name that is there is that file, whatever it is made of.
+    // An existing name is that file, even if it looks like a pattern.
     const matches = isPattern(name) && (await kindOf(name)) === MISSING ? await glob(name) : []
     found.push(...(matches.length > 0 ? matches : [name]))
   }
   return found
 }
 
-/** `.` and `..` name no folder that could be made there: their content goes up. */
+/** `.`, `..` and `/` are not names that a folder on the server could get: their content goes up. */
 function isItself(name: string): boolean {
   return /(?:^|[\\/])\.{1,2}[\\/]*$|^[\\/]+$/.test(name)
 }
 
-/** The paths of all files below a folder, relative to it. */
-async function listFolder(folder: string, failures: string[]): Promise<readonly string[]> {
+/** The paths of all regular files below a folder, relative to it. */
+async function listFolder(folder: string, lines: Lines): Promise<readonly string[]> {
   const found: string[] = []
-  const entries = await readdir(folder, { withFileTypes: true })
-  for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
-    const name = path.join(folder, entry.name)
-    if (entry.isDirectory()) {
-      const more = await listFolder(name, failures)
-      found.push(...more.map((file) => path.join(entry.name, file)))
-      continue
-    }
-    const kind = await kindOf(name)
-    if (kind === 'file') found.push(entry.name)
-    // A link to a folder may lead in a circle.
-    else
-      failures.push(`${name}: ${kind === 'folder' ? 'a link to a folder is not followed' : kind}`)
+  for (const entry of await readFolder(folder, lines.failures)) {
+    // Node would replace bytes that are not UTF-8, and then not find the file.
+    const name = path.join(folder, entry.name.toString())
+    if (!isUtf8(entry.name)) lines.failures.push(`${name}: the name is not UTF-8; rename it`)
+    else if (entry.isFile()) found.push(entry.name.toString())
+    else if (entry.isDirectory()) {
+      const more = await listFolder(name, lines)
+      found.push(...more.map((file) => path.join(entry.name.toString(), file)))
+    } else lines.skipped.push(`${name}: skipped (${describeEntry(entry)})`)
   }
   return found
+}
+
+async function readFolder(folder: string, failures: string[]): Promise<readonly Dirent<Buffer>[]> {
+  try {
+    const entries = await readdir(folder, { withFileTypes: true, encoding: 'buffer' })
+    return entries.toSorted((a, b) => Buffer.compare(a.name, b.name))
+  } catch (error) {
+    failures.push(`${folder}: ${summarize(error)}`)
+    return []
+  }
+}
+
+/** What an entry is that is not sent. */
+function describeEntry(entry: Dirent<Buffer> | Stats): string {
+  if (entry.isSymbolicLink()) return 'symbolic link'
+  if (entry.isFIFO()) return 'named pipe'
+  if (entry.isSocket()) return 'socket'
+  return entry.isBlockDevice() || entry.isCharacterDevice() ? 'device' : 'not a regular file'
 }
 
 /** `file`, `folder`, or why it is neither. */
@@ -105,10 +129,11 @@ async function kindOf(name: string): Promise<string> {
   try {
     const stats = await stat(name)
     if (stats.isFile()) return 'file'
-    return stats.isDirectory() ? 'folder' : 'not a regular file'
+    if (stats.isDirectory()) return 'folder'
+    return `this is a ${describeEntry(stats)}; to send what it yields, use - and the standard input`
   } catch (error) {
     const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT'
-    return isMissing ? MISSING : 'the file can not be read'
+    return isMissing ? MISSING : summarize(error)
   }
 }
 

@@ -48,7 +48,7 @@ export function fitEnd(text: string, columns: number): string {
   const room = columns - widthOf(ELLIPSIS)
   let width = 0
   let rest = ''
-  for (const character of [...text].toReversed()) {
+  for (const character of Array.from(text).toReversed()) {
     width += widthOf(character)
     if (width > room) break
     rest = character + rest

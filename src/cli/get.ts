@@ -1,16 +1,14 @@
 /** Downloads a file, beside its final name until all of it is there. */
-import { stat } from 'node:fs/promises'
-import path from 'node:path'
-
 import type { Progress } from '../client/node.ts'
 
 import type { GetCommand } from './arguments.ts'
 import { download, type Destination } from './download.ts'
-import { describe, DifferentError, DONE, UsageError } from './failure.ts'
+import { DONE, summarize } from './failure.ts'
 import { formatSize, formatTime } from './format.ts'
 import { openPart } from './part-file.ts'
 import type { Report } from './report.ts'
 import { StandardOutput } from './standard-output.ts'
+import { findTarget } from './target.ts'
 
 /** Does the command. Resolves with the exit code. */
 export async function runGet(
@@ -22,7 +20,7 @@ export async function runGet(
     return fetchInto(new StandardOutput(), 'standard output', command, report, signal)
   }
   const target = await findTarget(command.file, command.url, command.overwrite)
-  const part = await openPart(target, command.url.href)
+  const part = await openPart(target, command.url.href, command.overwrite)
   try {
     return await fetchInto(part, target, command, report, signal, async () => part.finish())
   } finally {
@@ -40,7 +38,7 @@ async function fetchInto(
 ): Promise<number> {
   const task = report.begin(name)
   const startedAt = Date.now()
-  if (destination.position > 0) task.note(`going on at ${formatSize(destination.position)}`)
+  if (destination.position > 0) task.note(`resuming at ${formatSize(destination.position)}`)
   try {
     await download({
       url,
@@ -50,7 +48,7 @@ async function fetchInto(
       destination,
       onProgress: (progress: Progress) => task.move(progress),
       onWait: (delay, error) => {
-        task.note(`trying again in ${Math.ceil((delay ?? 0) / 1000)} s: ${describe(error)}`)
+        task.note(`trying again in ${Math.ceil((delay ?? 0) / 1000)} s: ${summarize(error)}`)
       },
     })
     await finish()
@@ -61,20 +59,4 @@ async function fetchInto(
     task.end(null)
     throw error
   }
-}
-
-async function findTarget(file: string, url: URL, overwrite: boolean): Promise<string> {
-  const found = await stat(file).catch(() => null)
-  if (found?.isDirectory() === true) {
-    const name = decodeURIComponent(url.pathname.split('/').at(-1) ?? '')
-    // What the URL says must not lead out of the folder.
-    if (name === '' || /[\\/\0]|^\.\.?$/.test(name)) {
-      throw new UsageError(`"${file}" is a folder, and the URL ends in no name for a file`)
-    }
-    return findTarget(path.join(file, name), url, overwrite)
-  }
-  if (found !== null && !overwrite) {
-    throw new DifferentError(`${file} is there already; --overwrite replaces it`)
-  }
-  return file
 }

@@ -1,4 +1,4 @@
-/** What `--help` says. */
+/** The texts of `--help`. */
 
 /** The commands. */
 export const COMMANDS = ['put', 'get', 'status', 'patch', 'rm'] as const
@@ -10,21 +10,22 @@ const COMMON = `
   -H 'NAME: VALUE'  send this field with every request; may be repeated
   --retries N       give up after N failures in a row without a byte of
                     progress (default 20)
+  --wait            keep trying if no server answers at the address; by
+                    default the command fails after a few seconds
   --quiet           print errors only
-  -h, --help        print this`
+  -h, --help        print this help`
 
 /** The help of the whole command. */
 export const HELP = `partial-upload: uploads and downloads that survive a broken connection
 
   partial-upload put FILE... URL       upload files and folders
   partial-upload get URL [FILE]        download a file
-  partial-upload status URL            tell how much is there
-  partial-upload patch URL --at N FILE write into a file that is there
+  partial-upload status URL            show how much the server has
+  partial-upload patch URL --at N FILE overwrite bytes of a file on the server
   partial-upload rm URL                remove a file, finished or not
 
-After a broken connection a transfer goes on by itself. After Ctrl-C, a crash
-or a restart, run the same command again: it sends or fetches only what is
-missing.
+After a broken connection a transfer resumes by itself. After Ctrl-C, a crash
+or a restart, run the same command again: it transfers only what is missing.
 
 Examples:
   partial-upload put film.mp4 https://example.org/files/film.mp4
@@ -33,28 +34,32 @@ Examples:
   partial-upload get https://example.org/files/film.mp4
 
 Options:
-  -h, --help        print this; after a command, its own help
+  -h, --help        print this help; after a command, the help of the command
   -v, --version     print the version
 
 Exit codes:
   0    done
   1    failed
   2    wrong usage
-  3    refused, because what is there is a different file
-  130  stopped by Ctrl-C; the same command goes on`
+  3    refused, because a file that may be different is already there
+  130  stopped by Ctrl-C; the same command resumes`
 
 /** The help of each command. */
 export const COMMAND_HELP: Readonly<Record<CommandName, string>> = {
   put: `partial-upload put FILE... URL
 
-Uploads files. What an earlier attempt has brought there is not sent again; a
-different file at the URL is left alone (exit code 3).
+Uploads files. Bytes that an earlier attempt has stored are not sent again, and
+a file that the server already has is reported as "skipped (same)". If the URL
+holds a different file, the command leaves it alone (exit code 3).
 
-One FILE goes to URL. Several, or a folder with all that is in it, go below a
-URL that ends in a slash, under their own names: photos/a.jpg of the folder
-photos becomes URL/photos/a.jpg, and of photos/. becomes URL/a.jpg. The FILE -
-is the standard input. Where the shell does not do it, * and ? in a FILE stand
-for parts of a name, and ** for folders of any depth.
+A single FILE goes to URL. If URL ends in a slash, files and folders go below
+it under their own names: photos/a.jpg of the folder photos becomes
+URL/photos/a.jpg, and of photos/. becomes URL/a.jpg. The FILE - is the standard
+input. In a quoted FILE, * and ? match parts of a name, and ** matches folders
+of any depth.
+
+A symbolic link is followed if it is given as FILE. Inside a folder, symbolic
+links, named pipes, sockets and devices are skipped, with a line about each.
 
 Examples:
   partial-upload put film.mp4 https://example.org/files/film.mp4
@@ -64,16 +69,19 @@ Examples:
   tar -c photos | partial-upload put - https://example.org/files/photos.tar
 
 Options:
-  --concurrency N   files under way at the same time (default 4)
-  --content-type T  media type that the files get (default: by their endings)
-  --overwrite       replace what is a different file${COMMON}`,
+  --concurrency N   number of files to send at the same time (default 4)
+  --content-type T  media type of the files (default: by their endings)
+  --overwrite       replace a different file${COMMON}`,
 
   get: `partial-upload get URL [FILE]
 
-Downloads to FILE; if that is a folder, or there is no FILE, to the name at the
-end of URL. Until all is there, the bytes are in FILE.part, and FILE.part.json
-tells which version they belong to: the same command goes on with that version,
-and begins again when there is a new one. The FILE - is the standard output.
+Downloads to FILE. If FILE is a folder or is not given, the name is the last
+part of URL. Until the download is complete, its bytes are in FILE.part, and
+FILE.part.json records their version. The same command resumes that version, or
+starts again if the server has a new one. The FILE - is the standard output.
+
+Only a regular file is replaced, and its permissions are kept. A symbolic link,
+a device or a named pipe at FILE or FILE.part is refused.
 
 Examples:
   partial-upload get https://example.org/files/film.mp4
@@ -81,13 +89,13 @@ Examples:
   partial-upload get https://example.org/files/photos.tar - | tar -x
 
 Options:
-  --overwrite       replace FILE if it is there (otherwise exit code 3)${COMMON}`,
+  --overwrite       replace FILE if it exists (otherwise exit code 3)${COMMON}`,
 
   status: `partial-upload status URL
 
-Tells what is at URL, one "name: value" to a line: state (complete or
-incomplete), size (bytes that are there), length (bytes that it will have, if
-that is known), type and etag. Exit code 1 if nothing is there.
+Prints what the server has at URL, one "name: value" per line: state (complete
+or incomplete), size (bytes that the server has), length (bytes of the finished
+file, if known), type and etag. The exit code is 1 if there is nothing.
 
 Examples:
   partial-upload status https://example.org/files/film.mp4
@@ -96,9 +104,9 @@ Options:${COMMON}`,
 
   patch: `partial-upload patch URL --at N FILE
 
-Writes the bytes of FILE into what is at URL, from position N on: all of them
-or none. N is at most the size of what is there; what reaches beyond its end
-makes it longer. The FILE - is the standard input.
+Writes the bytes of FILE into the file at URL, from position N on: all of them
+or none. N is at most the size of the file at URL, which grows if the new bytes
+reach beyond its end. The FILE - is the standard input.
 
 Examples:
   partial-upload patch https://example.org/files/disk.img --at 512 sector.bin
@@ -106,11 +114,12 @@ Examples:
 
 Options:
   --at N            position of the first byte, counted from 0
-  --content-type T  media type that the file gets${COMMON}`,
+  --content-type T  new media type of the file${COMMON}`,
 
   rm: `partial-upload rm URL
 
-Removes what is at URL, finished or not. It is no failure if nothing is there.
+Removes the file at URL, finished or not. If there is none, the exit code is 0
+as well.
 
 Examples:
   partial-upload rm https://example.org/files/film.mp4

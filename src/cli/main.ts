@@ -1,9 +1,13 @@
 #!/usr/bin/env node
 /** The command `partial-upload`: ties it to the process. */
+import { setMaxListeners } from 'node:events'
+
 import { FAILED, INTERRUPTED } from './failure.ts'
 import { run } from './run.ts'
 
 const controller = new AbortController()
+// Each file under way listens, and `--concurrency` says how many there are.
+setMaxListeners(0, controller.signal)
 
 /** The first signal stops in good order; a second one ends the process at once. */
 function stop(): void {
@@ -14,9 +18,9 @@ function stop(): void {
 }
 
 process.on('SIGINT', stop).on('SIGTERM', stop)
-// Whoever read the report is gone, as with `| head`: there is nobody to tell, but a script sees it.
+// The reader of the report has gone, as with `| head`. The exit code is all that can still be seen.
 process.stdout.on('error', () => process.exit(FAILED))
 
 const code = await run(process.argv.slice(2), controller.signal)
-// Neither an open standard input nor a connection that is kept for later shall hold the process.
+// An open standard input and connections kept for later would hold the process.
 process.stdout.write('', () => process.exit(code))

@@ -2,56 +2,91 @@
  * A download that is not finished: its bytes in `FILE.part`, the version that they belong to in
  * `FILE.part.json`. The version is written before its first byte, so that a crash leaves no bytes
  * under a wrong one.
+ *
+ * Both names can be guessed. In a folder that others write to, they may have put links or files of
+ * their own there: none of them is followed, read or written.
  */
+import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
-import { open, readFile, rename, rm, writeFile, type FileHandle } from 'node:fs/promises'
+import { lstat, open, readFile, rm, writeFile, type FileHandle } from 'node:fs/promises'
 import path from 'node:path'
 
 import type { Destination, Version } from './download.ts'
+import { DifferentError } from './failure.ts'
+import { hasCode, publish } from './target.ts'
+
+/** More than any note has. */
+const MAX_NOTE_SIZE = 64 * 1024
 
 /** Opens the unfinished download of `url` to `file`, or begins one. */
-export async function openPart(file: string, url: string): Promise<PartFile> {
-  const handle = await open(`${file}.part`, constants.O_RDWR | constants.O_CREAT).catch(
-    (error: unknown) => {
-      const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT'
-      throw isMissing ? new Error(`there is no folder "${path.dirname(file)}"`) : error
-    },
-  )
+export async function openPart(file: string, url: string, overwrite: boolean): Promise<PartFile> {
+  const name = `${file}.part`
+  const handle = (await openOwn(name)) ?? (await create(name))
   try {
     const version = await readVersion(`${file}.part.json`, url)
     const { size } = await handle.stat()
     const fits = version !== null && size <= (version.size ?? size)
-    return new PartFile(handle, file, url, fits ? version : null, fits ? size : 0)
+    return new PartFile(handle, { file, url, overwrite }, fits ? version : null, fits ? size : 0)
   } catch (error) {
     await handle.close()
     throw error
   }
 }
 
+/** Opens what an earlier command has left; null if there is nothing. */
+async function openOwn(name: string): Promise<FileHandle | null> {
+  const before = await lstat(name).catch(ignoreMissing)
+  if (before === null) return null
+  if (!before.isFile()) throw new Error(`${name} is not a regular file: remove it first`)
+  // NONBLOCK: a FIFO that took its place would wait for a writer.
+  const handle = await open(name, constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  const { dev, ino, nlink, uid } = await handle.stat()
+  const isSame = dev === before.dev && ino === before.ino
+  const isOwn = nlink === 1 && (process.getuid === undefined || uid === process.getuid())
+  if (isSame && isOwn) return handle
+  await handle.close()
+  throw new Error(`${name} belongs to another user or has several names: remove it first`)
+}
+
+async function create(name: string): Promise<FileHandle> {
+  return open(name, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL).catch(
+    (error: unknown) => {
+      if (!hasCode(error, 'ENOENT')) throw error
+      throw new Error(`there is no folder "${path.dirname(name)}"`)
+    },
+  )
+}
+
+function ignoreMissing(error: unknown): null {
+  if (hasCode(error, 'ENOENT')) return null
+  throw error
+}
+
+/** What a download is, and where it goes. */
+interface Job {
+  readonly file: string
+  readonly url: string
+  readonly overwrite: boolean
+}
+
 /** An open download. */
 export class PartFile implements Destination {
   readonly #handle: FileHandle
-  readonly #file: string
-  readonly #url: string
+  readonly #job: Job
   #version: Version | null
   #position: number
   #isFinished = false
+  /** The note as this command wrote it; null while it has not. */
+  #note: string | null = null
 
-  constructor(
-    handle: FileHandle,
-    file: string,
-    url: string,
-    version: Version | null,
-    position: number,
-  ) {
+  constructor(handle: FileHandle, job: Job, version: Version | null, position: number) {
     this.#handle = handle
-    this.#file = file
-    this.#url = url
+    this.#job = job
     this.#version = version
     this.#position = position
   }
 
-  /** What the bytes so far belong to; null if there are none that could be continued. */
+  /** The version that the bytes so far belong to; null if none could be resumed. */
   get version(): Version | null {
     return this.#version
   }
@@ -63,11 +98,15 @@ export class PartFile implements Destination {
 
   /** Begins a version from its first byte. */
   async begin(version: Version): Promise<void> {
+    // Another command may write to the same file: each note is unique, so that it shows.
+    const note = JSON.stringify({ url: this.#job.url, ...version, id: randomUUID() })
+    // Removed first, since a link in its place must not be followed.
+    await rm(this.#noteName, { force: true })
+    await writeFile(this.#noteName, note, { flag: 'wx' })
+    this.#note = note
     await this.#handle.truncate(0)
     this.#position = 0
     this.#version = version.etag === null ? null : version
-    if (version.etag === null) await rm(this.#note, { force: true })
-    else await writeFile(this.#note, JSON.stringify({ url: this.#url, ...version }))
   }
 
   /** Has the bytes from `position` on written again. */
@@ -85,30 +124,47 @@ export class PartFile implements Destination {
     }
   }
 
-  /** Gives the file its name. */
+  /**
+   * Gives the file its name.
+   *
+   * @throws DifferentError if a file has come to be there meanwhile and shall not be replaced.
+   */
   async finish(): Promise<void> {
-    // After an answer that was longer than it said.
+    // An earlier, longer version may have left bytes behind the end.
     await this.#handle.truncate(this.#position)
     await this.#handle.sync()
-    await rename(this.#part, this.#file)
+    if (!(await this.#isUndisturbed())) {
+      throw new DifferentError(`another command has written to ${this.#partName} meanwhile`)
+    }
+    await publish(this.#handle, this.#partName, this.#job.file, this.#job.overwrite)
     this.#isFinished = true
-    await rm(this.#note, { force: true })
+    await rm(this.#noteName, { force: true })
   }
 
-  /** Closes what is open; of a download that has not begun nothing is left. */
+  /** Whether the name still leads to the open file, and the note is the one that was written last. */
+  async #isUndisturbed(): Promise<boolean> {
+    const [there, { dev, ino }] = await Promise.all([
+      lstat(this.#partName).catch(ignoreMissing),
+      this.#handle.stat(),
+    ])
+    if (there === null || there.dev !== dev || there.ino !== ino) return false
+    return this.#note === null || (await readNote(this.#noteName)) === this.#note
+  }
+
+  /** Closes the file; removes it if it holds nothing that the next command could resume. */
   async close(): Promise<void> {
     await this.#handle.close()
-    if (this.#isFinished || this.#position > 0) return
-    await rm(this.#part, { force: true })
-    await rm(this.#note, { force: true })
+    if (this.#isFinished || (this.#position > 0 && this.#version !== null)) return
+    await rm(this.#partName, { force: true })
+    await rm(this.#noteName, { force: true })
   }
 
-  get #part(): string {
-    return `${this.#file}.part`
+  get #partName(): string {
+    return `${this.#job.file}.part`
   }
 
-  get #note(): string {
-    return `${this.#file}.part.json`
+  get #noteName(): string {
+    return `${this.#job.file}.part.json`
   }
 }
 
@@ -116,9 +172,9 @@ export class PartFile implements Destination {
 async function readVersion(file: string, url: string): Promise<Version | null> {
   let note: unknown
   try {
-    note = JSON.parse(await readFile(file, 'utf8'))
+    note = JSON.parse((await readNote(file)) ?? '')
   } catch {
-    // Not there, or cut: then the bytes are of no known version.
+    // Cut by a crash: then it is not known which version the bytes belong to.
     return null
   }
   if (typeof note !== 'object' || note === null) return null
@@ -126,4 +182,13 @@ async function readVersion(file: string, url: string): Promise<Version | null> {
   const { etag, size } = note
   if (typeof etag !== 'string' || (size !== null && typeof size !== 'number')) return null
   return { etag, size }
+}
+
+/** The text of a note; null if there is none, or something else has its name. */
+async function readNote(file: string): Promise<string | null> {
+  const stats = await lstat(file).catch(ignoreMissing)
+  if (stats?.isFile() !== true || stats.size > MAX_NOTE_SIZE) return null
+  if (process.getuid !== undefined && stats.uid !== process.getuid()) return null
+  const flag = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+  return readFile(file, { encoding: 'utf8', flag }).catch(() => null)
 }

@@ -1,13 +1,13 @@
 /** Uploads files, several at a time. */
 import mime from 'mime'
 
-import { upload, type Progress } from '../client/node.ts'
+import { upload, type Progress, type Upload, type UploadOptions } from '../client/node.ts'
 
 import type { PutCommand } from './arguments.ts'
-import { describe, DIFFERENT, DONE, exitCodeOf, FAILED } from './failure.ts'
+import { describe, DIFFERENT, DONE, exitCodeOf, FAILED, summarize } from './failure.ts'
 import { collectFiles, type FileToSend } from './files.ts'
 import { formatSize, formatTime } from './format.ts'
-import type { Report } from './report.ts'
+import type { Report, Task } from './report.ts'
 
 /** Does the command. Resolves with the exit code: one file that fails does not stop the others. */
 export async function runPut(
@@ -15,8 +15,8 @@ export async function runPut(
   report: Report,
   signal: AbortSignal,
 ): Promise<number> {
-  const { files, failures } = await collectFiles(command.files, command.url)
-  for (const failure of failures) report.error(`partial-upload: ${failure}`)
+  const { files, failures, skipped } = await collectFiles(command.files, command.url)
+  for (const line of [...failures, ...skipped]) report.error(`partial-upload: ${line}`)
   const codes = new Set(failures.length > 0 ? [FAILED] : [])
   const queue = files.values()
 
@@ -39,33 +39,19 @@ async function send(
   signal: AbortSignal,
 ): Promise<number> {
   const task = report.begin(name)
-  const startedAt = Date.now()
   const type = contentType ?? mime.getType(path ?? new URL(url).pathname)
-  let last: Progress | null = null
-  const running = upload(url, path ?? process.stdin, {
+  const { onProgress, onState, outcome } = follow(task)
+  const running: Upload = upload(url, path ?? process.stdin, {
     headers,
     retries,
     overwrite,
     signal,
     ...(type === null ? {} : { contentType: type }),
-    onProgress: (progress) => {
-      const isFirst = last === null
-      last = progress
-      if (isFirst && progress.sent > 0 && progress.sent !== progress.size) {
-        task.note(`going on at ${formatSize(progress.sent)}`)
-      }
-      task.move(progress)
-    },
-    onState: (status) => {
-      if (status.state !== 'waiting') return
-      const delay = Math.ceil((status.delay ?? 0) / 1000)
-      task.note(`trying again in ${delay} s: ${describe(status.error)}`)
-    },
+    onProgress,
+    onState,
   })
   try {
-    await running.done
-    const size = formatSize(sizeOf(last))
-    task.end(`complete, ${size} in ${formatTime((Date.now() - startedAt) / 1000)}`)
+    task.end(outcome(await running.done))
     return DONE
   } catch (error) {
     task.end(null)
@@ -74,7 +60,38 @@ async function send(
   }
 }
 
-/** A function, because the compiler does not see that a callback has set the variable. */
-function sizeOf(progress: Progress | null): number {
-  return progress?.size ?? progress?.sent ?? 0
+/** Reports an upload while it runs, and says in the end what it has done. */
+function follow(task: Task): Required<Pick<UploadOptions, 'onProgress' | 'onState'>> & {
+  readonly outcome: (response: Response) => string
+} {
+  const startedAt = Date.now()
+  const progress: { last: Progress | null } = { last: null }
+  /** A failed request may have stored bytes all the same. */
+  let hasFailed = false
+  let wasSending = false
+
+  return {
+    onProgress: (current) => {
+      const { sent, size } = current
+      if (progress.last === null && sent > 0 && sent !== size) {
+        task.note(`resuming at ${formatSize(sent)}`)
+      }
+      progress.last = current
+      task.move(current)
+    },
+    onState: (status) => {
+      if (status.state === 'sending') wasSending = true
+      if (status.state === 'checking') wasSending = false
+      if (status.state !== 'waiting') return
+      hasFailed = true
+      const delay = Math.ceil((status.delay ?? 0) / 1000)
+      task.note(`trying again in ${delay} s: ${summarize(status.error)}`)
+    },
+    outcome: ({ status }) => {
+      // A 200 at the end of a check answers HEAD: all bytes were there before one was accepted.
+      if (!wasSending && !hasFailed && status === 200) return 'skipped (same)'
+      const size = formatSize(progress.last?.size ?? progress.last?.sent ?? 0)
+      return `complete, ${size} in ${formatTime((Date.now() - startedAt) / 1000)}`
+    },
+  }
 }

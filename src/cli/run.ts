@@ -18,7 +18,8 @@ export async function run(args: readonly string[], signal: AbortSignal): Promise
   try {
     const command = parseCommand(args)
     if (command.kind === 'help') {
-      printLines(plain.print, command.about === null ? HELP : COMMAND_HELP[command.about])
+      const help = command.about === null ? HELP : COMMAND_HELP[command.about]
+      for (const line of help.split('\n')) plain.print(line)
       return DONE
     }
     if (command.kind === 'version') {
@@ -30,17 +31,13 @@ export async function run(args: readonly string[], signal: AbortSignal): Promise
     return await perform(command, createReport(out, command.quiet), signal)
   } catch (error) {
     const about = COMMANDS.find((command) => command === args[0])
-    if (args.length === 0) printLines(plain.error, HELP)
+    if (args.length === 0) for (const line of HELP.split('\n')) plain.error(line)
     else {
       plain.error(`partial-upload: ${describe(error)}`)
       plain.error(`See partial-upload ${about === undefined ? '' : `${about} `}--help.`)
     }
     return exitCodeOf(error)
   }
-}
-
-function printLines(print: (line: string) => void, text: string): void {
-  for (const line of text.split('\n')) print(line)
 }
 
 /** Live lines need a terminal that reports its size and can move its cursor. */
@@ -65,7 +62,7 @@ async function perform(
       return exitCodeOf(error)
     }
   }
-  report.error('partial-upload: stopped; the same command goes on from here')
+  report.error('partial-upload: stopped; run the same command again to resume')
   return INTERRUPTED
 }
 

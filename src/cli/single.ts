@@ -17,7 +17,7 @@ export async function runStatus(
 ): Promise<number> {
   const found = await status(url, { headers, retries, signal })
   if (found === null) {
-    report.error(`partial-upload: nothing is at ${url.href}`)
+    report.error(`partial-upload: there is nothing at ${url.href}`)
     return FAILED
   }
   const { complete, size, length, type, etag } = found
@@ -49,7 +49,7 @@ export async function runPatch(
     task.end(null)
     if (!(error instanceof ClientError) || error.status !== 412) throw error
     // The one condition of the request is that something is there.
-    report.error(`partial-upload: nothing is at ${url.href}`)
+    report.error(`partial-upload: there is nothing at ${url.href}`)
     return FAILED
   }
 }
@@ -61,6 +61,6 @@ export async function runRemove(
   signal: AbortSignal,
 ): Promise<number> {
   const wasThere = await remove(url, { headers, retries, signal })
-  if (!quiet) report.print(`${url.href}: ${wasThere ? 'removed' : 'nothing is there'}`)
+  if (!quiet) report.print(`${url.href}: ${wasThere ? 'removed' : 'there was nothing'}`)
   return DONE
 }

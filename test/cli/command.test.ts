@@ -72,8 +72,8 @@ describe('usage', () => {
   test.each([
     [[], 'no command'],
     [['put', URL], 'put needs FILE... and URL'],
-    [['put', 'a', 'b'], '"b" is no http or https URL'],
-    [['put', 'a', 'ftp://b/'], '"ftp://b/" is no http or https URL'],
+    [['put', 'a', 'b'], '"b" is not an http or https URL'],
+    [['put', 'a', 'ftp://b/'], '"ftp://b/" is not an http or https URL'],
     [['put', '--at', '1', 'a', URL], 'put takes no --at'],
     [['put', '--concurrency', '0', 'a', URL], '--concurrency must be a whole number from 1 on'],
     [['put', '--retries', '1.5', 'a', URL], '--retries must be a whole number from 0 on'],
@@ -88,6 +88,11 @@ describe('usage', () => {
     [['patch', URL, '--at', '1'], 'patch needs URL and FILE'],
     [['patch', URL, 'a'], 'patch needs --at N'],
     [['patch', URL, 'a', '--at', '9007199254740992'], '--at must be a whole number'],
+    [['put', 'a', 'http://%zz@b/'], 'a % must be written as %25'],
+    [['put', 'a', URL, '-v'], 'put takes no --version'],
+    [['-v', 'rm', URL], 'rm takes no --version'],
+    [['send', '-v'], 'there is no command "send"'],
+    [['get', URL, ''], 'FILE is empty'],
     [['status'], 'status needs URL'],
     [['rm', URL, 'b'], 'rm takes URL, and not "b"'],
   ])('%j is refused', (args, message) => {
@@ -120,11 +125,11 @@ describe('status, patch and rm', () => {
     ])
     expect([written.code, stored.toString()]).toEqual([0, 'abcXY'])
     expect(removed).toEqual({ code: 0, out: `${bench.url}: removed\n`, err: '' })
-    expect(again).toEqual({ code: 0, out: `${bench.url}: nothing is there\n`, err: '' })
+    expect(again).toEqual({ code: 0, out: `${bench.url}: there was nothing\n`, err: '' })
     expect(gone).toEqual({
       code: 1,
       out: '',
-      err: `partial-upload: nothing is at ${bench.url}\n`,
+      err: `partial-upload: there is nothing at ${bench.url}\n`,
     })
   })
 
@@ -133,7 +138,7 @@ describe('status, patch and rm', () => {
 
     const { code, err } = await line.run('patch', `${bench.url}2`, '--at', '0', 'a')
 
-    expect([code, err]).toEqual([1, `partial-upload: nothing is at ${bench.url}2\n`])
+    expect([code, err]).toEqual([1, `partial-upload: there is nothing at ${bench.url}2\n`])
   })
 
   test("a failure is the server's title and detail, in one line without a stack", async () => {

@@ -193,7 +193,7 @@ describe('get', () => {
     expect(await line.run('get', url, 'got.mp4')).toEqual({
       code: 1,
       out: '',
-      err: 'partial-upload: Busy: come back (403)\n',
+      err: 'partial-upload: Busy: come back (403); check the URL and your credentials\n',
     })
   })
 
@@ -215,12 +215,12 @@ describe('get', () => {
 
     expect([first.code, first.err, isThere]).toEqual([
       130,
-      'partial-upload: stopped; the same command goes on from here\n',
+      'partial-upload: stopped; run the same command again to resume\n',
       false,
     ])
     expect(second).toMatchObject({
       code: 0,
-      out: expect.stringMatching(/^got\.mp4: going on at /) as string,
+      out: expect.stringMatching(/^got\.mp4: resuming at /) as string,
     })
     expect(ranges.at(-1)).toMatch(/^bytes=[1-9]\d*-$/)
     expect(readFileSync(line.at('got.mp4')).equals(FILE)).toBe(true)
@@ -285,7 +285,7 @@ describe('get', () => {
       {
         code: 3,
         out: '',
-        err: 'partial-upload: got.mp4 is there already; --overwrite replaces it\n',
+        err: 'partial-upload: got.mp4 exists; --overwrite replaces it\n',
       },
       'mine',
     ])
@@ -303,7 +303,7 @@ describe('get', () => {
 
     expect([code, err]).toEqual([
       1,
-      'partial-upload: the file is not complete yet: its upload goes on\n',
+      'partial-upload: the upload of this file is not complete yet\n',
     ])
     expect(readdirSync(line.folder)).toEqual(['uploads'])
   })
@@ -311,7 +311,10 @@ describe('get', () => {
   test('fails if nothing is there, and leaves nothing', async () => {
     const { code, err } = await line.run('get', `${url}2`, 'got.mp4')
 
-    expect([code, err]).toEqual([1, `partial-upload: nothing is at ${url}2\n`])
+    expect([code, err]).toEqual([
+      1,
+      'partial-upload: the server has nothing at this URL (404); check the URL\n',
+    ])
     expect(readdirSync(line.folder)).toEqual(['uploads'])
   })
 

@@ -1,0 +1,127 @@
+/** What statuses and system errors mean to a person, and what to do about them. */
+import { ClientError } from '../client/node.ts'
+
+/** A sentence without a full stop, and what a person can do; null where nothing but waiting helps. */
+export interface Reason {
+  readonly meaning: string
+  readonly advice: string | null
+}
+
+const CHECK_URL = 'check the URL'
+const LATER = 'run the same command again later'
+const CREDENTIALS = "send valid credentials with -H 'Authorization: ...', or in the URL"
+const TRUST = 'if you trust it, name a file with its CA in NODE_EXTRA_CA_CERTS'
+
+function reason(meaning: string, advice: string | null = null): Reason {
+  return { meaning, advice }
+}
+
+/** By HTTP status. */
+const STATUSES: Readonly<Record<number, Reason>> = {
+  400: reason('the server does not understand the request', CHECK_URL),
+  401: reason('the server requires credentials', CREDENTIALS),
+  403: reason('the server does not allow this', 'check the URL and your credentials'),
+  404: reason('the server has nothing at this URL', CHECK_URL),
+  405: reason('the server does not allow this at this URL', CHECK_URL),
+  407: reason('a proxy requires credentials'),
+  409: reason('the request conflicts with what the server has'),
+  410: reason('the server has removed what was at this URL', CHECK_URL),
+  411: reason('the server requires a length'),
+  412: reason('the resource has changed meanwhile', 'run the same command again'),
+  413: reason('the server does not accept that many bytes'),
+  414: reason('the URL is too long for the server'),
+  415: reason('the server does not accept this kind of upload', CHECK_URL),
+  421: reason('the server is not responsible for this host', CHECK_URL),
+  423: reason('another client is writing to this resource', LATER),
+  428: reason('the server requires a condition that this command does not send'),
+  429: reason('the server received too many requests', LATER),
+  431: reason(
+    'the server does not accept that many header bytes',
+    'send fewer or shorter -H fields',
+  ),
+  500: reason('the server failed', LATER),
+  501: reason('the server does not know this kind of request', CHECK_URL),
+  502: reason('a proxy got no valid answer from the server', LATER),
+  503: reason('the server is overloaded or restarting', LATER),
+  504: reason('a proxy got no answer from the server in time', LATER),
+  507: reason('the server has no space left', 'free space on the server, or ask its operator'),
+  511: reason('the network requires a login', 'log in to the network with a browser'),
+}
+
+const UNTRUSTED = reason(
+  "the server's certificate is not from an authority that Node trusts",
+  TRUST,
+)
+const BROKEN = reason('the connection broke')
+const NO_TLS = reason(
+  'the server does not speak TLS on this port',
+  'try http:// instead of https://',
+)
+const DISK_FULL = reason('the disk is full', 'free space and run the same command again')
+const DENIED = reason('permission is denied')
+
+/** By the `code` of an error of Node, OpenSSL or the system. */
+const CODES: Readonly<Record<string, Reason>> = {
+  ECONNREFUSED: reason('no server listens there', 'check host and port of the URL'),
+  ECONNRESET: BROKEN,
+  EPIPE: BROKEN,
+  ENOTFOUND: reason('the host name is unknown', CHECK_URL),
+  EAI_AGAIN: reason('the host name could not be looked up', 'check the network'),
+  ETIMEDOUT: reason('the server does not answer', 'check the network and the URL'),
+  EHOSTUNREACH: reason('the server is unreachable', 'check the network'),
+  ENETUNREACH: reason('the network is unreachable', 'check the network'),
+  CERT_HAS_EXPIRED: reason(
+    "the server's certificate has expired",
+    'ask the operator of the server',
+  ),
+  CERT_NOT_YET_VALID: reason("the server's certificate is not valid yet", 'check your clock'),
+  ERR_TLS_CERT_ALTNAME_INVALID: reason("the server's certificate is for another host", CHECK_URL),
+  DEPTH_ZERO_SELF_SIGNED_CERT: UNTRUSTED,
+  SELF_SIGNED_CERT_IN_CHAIN: UNTRUSTED,
+  UNABLE_TO_GET_ISSUER_CERT: UNTRUSTED,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNTRUSTED,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNTRUSTED,
+  ERR_SSL_WRONG_VERSION_NUMBER: NO_TLS,
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: NO_TLS,
+  EPROTO: NO_TLS,
+  ENOSPC: DISK_FULL,
+  EDQUOT: DISK_FULL,
+  EACCES: DENIED,
+  EPERM: DENIED,
+  EROFS: reason('the file system is read-only'),
+  EFBIG: reason('the file is larger than the system allows'),
+  EISDIR: reason('it is a folder'),
+  ENOENT: reason('there is no such file'),
+  ENOTDIR: reason('a part of its path is not a folder'),
+  ENAMETOOLONG: reason('the name is too long'),
+  ELOOP: reason('its path has too many symbolic links'),
+  EMFILE: reason('too many files are open'),
+  EIO: reason('the disk reported an error'),
+}
+
+/** Quota exceeded on Linux: libuv has no name for it. */
+const EDQUOT = -122
+
+/** What the answer or the system says; null if neither is known. */
+export function reasonFor(error: unknown): Reason | null {
+  if (error instanceof ClientError && error.status !== null) {
+    return STATUSES[error.status] ?? null
+  }
+  for (const cause of causesOf(error)) {
+    if ('errno' in cause && cause.errno === EDQUOT) return DISK_FULL
+    const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : ''
+    const found = code.startsWith('HPE_')
+      ? reason('the answer is not HTTP', 'check the port; a TLS server needs https://')
+      : CODES[code]
+    if (found !== undefined) return found
+  }
+  return null
+}
+
+/** The error and all errors that led to it, the first of all first. */
+export function causesOf(error: unknown): readonly Error[] {
+  if (!(error instanceof Error)) return []
+  // With several addresses to try, there is an error for each, and the text is empty.
+  const inner: unknown = error instanceof AggregateError ? error.errors.at(-1) : error.cause
+  return [...causesOf(inner), error]
+}

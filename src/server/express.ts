@@ -17,7 +17,7 @@ import { problemResponse } from '../protocol/problem.ts'
 import { withQuota, type ListableStorage, type QuotaLimits } from './quota.ts'
 import { resolveSettings, type Settings } from '../settings.ts'
 import type { StorageAdapter } from '../storage/adapter.ts'
-import { takeTurn } from './pipelining.ts'
+import { waitForEarlierRequests } from './pipelining.ts'
 
 /** A Connect or Express middleware, for `app.use('/files', …)`. */
 export interface Middleware<Request> {
@@ -80,7 +80,7 @@ export function partialUpload<Request extends IncomingMessage = IncomingMessage>
   }
 
   async function respond(req: Request, res: ServerResponse, next: Next): Promise<void> {
-    if (!(await takeTurn(req, res))) return
+    if (!(await waitForEarlierRequests(req, res))) return
     const response = isPreflight(req) ? null : await answer(req, res).catch(toProblem)
     if (response === null) next()
     else await sendResponse(req, res, response, settings.idleTimeout)

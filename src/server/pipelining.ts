@@ -1,19 +1,27 @@
 /**
  * One request at a time on each connection. Node hands over a pipelined request while the one before
- * is still being answered: a `HEAD` would tell what was there before the `PATCH` that it follows.
+ * is still being answered: a `HEAD` would report the state before the `PATCH` that it follows.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
+/**
+ * Requests that may wait on one connection before it is no longer read. What the parser was given
+ * already, which is one read of up to 64 KiB, comes on top of that.
+ */
+const MOST_WAITING = 16
+
 /** The requests of one connection, in the order in which they came. */
-interface Line {
+interface RequestQueue {
   /** Resolves once the last of them has been answered. */
   end: Promise<void>
-  /** An answer has said that the connection closes with it. */
+  /** Requests that wait for their turn. */
+  waiting: number
+  /** An answer has announced that the connection closes with it. */
   isClosing: boolean
 }
 
-const LINES = new WeakMap<Socket, Line>()
+const QUEUES = new WeakMap<Socket, RequestQueue>()
 /** A request may come to several middlewares, and must not wait for itself. */
 const SEEN = new WeakSet<IncomingMessage>()
 
@@ -21,27 +29,57 @@ const SEEN = new WeakSet<IncomingMessage>()
  * Waits until the requests before this one on its connection have been answered (RFC 9112 §9.3.2).
  * Returns false if one of the answers closes it: what follows must not be processed (§9.6).
  */
-export async function takeTurn(req: IncomingMessage, res: ServerResponse): Promise<boolean> {
+export async function waitForEarlierRequests(
+  req: IncomingMessage,
+  res: ServerResponse,
+): Promise<boolean> {
   // The streams of an HTTP/2 connection do not wait for each other.
   if (req.httpVersionMajor > 1 || SEEN.has(req)) return true
   SEEN.add(req)
   const { socket } = req
-  const line = LINES.get(socket) ?? { end: Promise.resolve(), isClosing: false }
-  LINES.set(socket, line)
+  const queue = QUEUES.get(socket) ?? { end: Promise.resolve(), waiting: 0, isClosing: false }
+  QUEUES.set(socket, queue)
 
-  const before = line.end
+  const before = queue.end
   let leave = (): void => undefined
-  line.end = new Promise((resolve) => (leave = resolve))
-  await before
-  if (line.isClosing) {
+  queue.end = new Promise((resolve) => (leave = resolve))
+  await waitInQueue(before, queue, socket)
+  if (queue.isClosing) {
     leave()
     return false
   }
   onceAnswered(res, (isClosing) => {
-    line.isClosing = isClosing
+    queue.isClosing = isClosing
     leave()
   })
   return true
+}
+
+/**
+ * Stops reading the connection while too many requests wait. That can't keep content from the request
+ * whose turn it is: as long as another one waits, all content before that one has been read.
+ */
+async function waitInQueue(
+  before: Promise<void>,
+  queue: RequestQueue,
+  socket: Socket,
+): Promise<void> {
+  queue.waiting += 1
+  if (queue.waiting === MOST_WAITING + 1) {
+    socket.on('resume', keepPaused)
+    socket.pause()
+  }
+  await before
+  queue.waiting -= 1
+  if (queue.waiting === MOST_WAITING) {
+    socket.off('resume', keepPaused)
+    socket.resume()
+  }
+}
+
+/** Node resumes the socket whenever the content of any of its requests is read. */
+function keepPaused(this: Socket): void {
+  this.pause()
 }
 
 function onceAnswered(res: ServerResponse, done: (isClosing: boolean) => void): void {

@@ -113,6 +113,11 @@ function expireBy({ expireAfter }: Settings, storage: StorageAdapter, locker: Lo
 /** What an option of the app has returned, which may be plain JavaScript. */
 function stringOrNull(option: string, value: unknown): string | null {
   if (value === null || typeof value === 'string') return value
+  if (value instanceof Object && 'then' in value) {
+    // A rejection that has no handler would end the process.
+    Promise.resolve(value).catch(() => undefined)
+    throw new TypeError(`${option} must return a string or null, not a promise`)
+  }
   throw new TypeError(`${option} must return a string or null, not ${typeof value}`)
 }
 

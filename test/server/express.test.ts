@@ -266,6 +266,27 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       ])
     })
 
+    it.each(['key', 'owner'])(
+      'of %s that returns a promise fails, and the promise is handled',
+      async (option) => {
+        const rejections: unknown[] = []
+        const listener = (reason: unknown): void => void rejections.push(reason)
+        process.on('unhandledRejection', listener)
+        const { url, failures } = await serve(framework, {
+          [option]: () => Promise.reject(new Error('no database')),
+        })
+
+        const answer = await fetch(url)
+        process.off('unhandledRejection', listener)
+
+        expect(answer.status).toBe(500)
+        expect(failures.splice(0)).toEqual([
+          new TypeError(`${option} must return a string or null, not a promise`),
+        ])
+        expect(rejections).toEqual([])
+      },
+    )
+
     it('that makes a response which cannot be sent fails', async () => {
       const { url, failures } = await serve(framework, {
         onComplete: () => ({ headers: { Location: 'a\nb' } }),

@@ -1,9 +1,9 @@
-/** Which uploads may run: as many as the app allows, and none once it closes. */
+/** Which uploads may run: up to the limits of the app, and none once it closes. */
 import { UploadError } from '../errors.ts'
 
 /** Uploads at the same time; 0: no limit. */
-export interface GateLimits {
-  /** Of everybody. */
+export interface AdmissionLimits {
+  /** Of all owners together. */
   readonly maxUploads: number
   /** Of one owner. */
   readonly maxUploadsPerOwner: number
@@ -11,29 +11,30 @@ export interface GateLimits {
 
 /** An upload under way. */
 export interface RunningUpload {
-  /** Who uploads; null if the app does not tell. */
+  /** The owner that the app named; null if it named none. */
   readonly owner: string | null
   /** Ends its content with `reason`; what has arrived is kept as after a cut. */
   readonly stop: (reason: Error) => void
 }
 
 /** Counts the uploads that run. */
-export class Gate {
-  readonly #limits: GateLimits
+export class AdmissionControl {
+  readonly #limits: AdmissionLimits
   readonly #running = new Set<RunningUpload>()
+  readonly #countByOwner = new Map<string, number>()
   #isClosed = false
   #onEmpty = (): void => undefined
 
-  constructor(limits: GateLimits) {
+  constructor(limits: AdmissionLimits) {
     this.#limits = limits
   }
 
   /**
-   * Lets an upload in, and returns what it calls once it is over.
+   * Admits an upload, and returns what is called, once, when its work has ended and its answer is sent.
    *
    * @throws UploadError `ERR_CLOSING`, `ERR_BUSY`, `ERR_TOO_MANY_UPLOADS`
    */
-  enter(upload: RunningUpload): () => void {
+  admit(upload: RunningUpload): () => void {
     const { maxUploads, maxUploadsPerOwner } = this.#limits
     if (this.#isClosed) throw closing()
     if (maxUploads > 0 && this.#running.size >= maxUploads) throw busy(maxUploads)
@@ -41,20 +42,24 @@ export class Gate {
       throw tooManyOfOwner(maxUploadsPerOwner)
     }
     this.#running.add(upload)
+    this.#count(upload.owner, 1)
     return () => {
       this.#running.delete(upload)
+      this.#count(upload.owner, -1)
       if (this.#running.size === 0) this.#onEmpty()
     }
   }
 
-  /** Lets nobody in any more, stops who is in, and resolves when all are out or the time is over. */
+  /** Admits no more, stops what runs, and resolves when all has ended or the time is over. */
   async close(timeout: number): Promise<void> {
     this.#isClosed = true
     for (const { stop } of this.#running) stop(closing())
     if (this.#running.size === 0) return
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, timeout)
+      const earlier = this.#onEmpty
       this.#onEmpty = () => {
+        earlier()
         clearTimeout(timer)
         resolve()
       }
@@ -62,21 +67,27 @@ export class Gate {
   }
 
   #countOf(owner: string | null): number {
-    if (owner === null) return 0
-    return [...this.#running].filter((upload) => upload.owner === owner).length
+    return owner === null ? 0 : (this.#countByOwner.get(owner) ?? 0)
+  }
+
+  #count(owner: string | null, change: number): void {
+    if (owner === null) return
+    const count = this.#countOf(owner) + change
+    if (count === 0) this.#countByOwner.delete(owner)
+    else this.#countByOwner.set(owner, count)
   }
 }
 
 function closing(): UploadError {
   return new UploadError('ERR_CLOSING', {
-    detail: 'the server is being stopped: resume from what HEAD tells, in a moment',
+    detail: 'the server is shutting down; retry shortly from the offset that HEAD reports',
     headers: { 'Retry-After': '5', Connection: 'close' },
   })
 }
 
 function busy(limit: number): UploadError {
   return new UploadError('ERR_BUSY', {
-    detail: `${limit} uploads are under way, which is as many as the server takes`,
+    detail: `${limit} uploads are running, which is the limit of the server`,
     headers: { 'Retry-After': '5' },
     members: { limit },
   })
@@ -84,7 +95,7 @@ function busy(limit: number): UploadError {
 
 function tooManyOfOwner(limit: number): UploadError {
   return new UploadError('ERR_TOO_MANY_UPLOADS', {
-    detail: `${limit} uploads are under way, which is as many as you may have at a time`,
+    detail: `${limit} of your uploads are running, which is the limit at a time`,
     headers: { 'Retry-After': '5' },
     members: { limit },
   })

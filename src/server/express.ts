@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { UploadError } from '../errors.ts'
 import { expireRegularly } from './expire.ts'
-import { Gate } from './admission.ts'
+import { AdmissionControl } from './admission.ts'
 import { createHandler } from '../protocol/handler.ts'
 import { HashingService } from '../protocol/hashing.ts'
 import type { Hooks } from '../hooks.ts'
@@ -23,10 +23,10 @@ import { waitForEarlierRequests } from './pipelining.ts'
 export interface Middleware<Request> {
   (req: Request, res: ServerResponse, next: Next): void
   /**
-   * Stops gracefully, before the process ends: uploads under way store what has arrived, answer 503
-   * `ERR_CLOSING` and let go of their locks; later ones are refused with it, and GET and HEAD go on.
-   * Resolves when all uploads have ended, or after `timeout` milliseconds (default 10000): a hook or a
-   * storage that is still at work then is not waited for.
+   * Stops gracefully, before the process ends: running uploads store what has arrived, answer 503
+   * `ERR_CLOSING` and release their locks; later ones are refused with it, and GET and HEAD go on.
+   * Resolves when the work of all uploads has ended, that of clients that have left included, or after
+   * `timeout` milliseconds (default 10000): a hook or a storage that still works then is abandoned.
    */
   close(timeout?: number): Promise<void>
 }
@@ -56,7 +56,7 @@ export function partialUpload<Request extends IncomingMessage = IncomingMessage>
     settings,
     hashing: new HashingService(settings.maxHashings),
   })
-  const gate = new Gate(settings)
+  const admission = new AdmissionControl(settings)
   const stopExpiry = expireBy(settings, storage, locker)
 
   async function answer(req: Request, res: ServerResponse): Promise<HandlerResponse | null> {
@@ -66,8 +66,9 @@ export function partialUpload<Request extends IncomingMessage = IncomingMessage>
     const body = new IncomingBody(req, settings)
     const owner = stringOrNull('owner', options.owner?.(req) ?? null)
     const stop = (reason: Error): void => body.stop(reason)
-    if (UPLOADS.includes(req.method)) onceClosed(res, gate.enter({ owner, stop }))
-    return handle({
+    const leave = UPLOADS.includes(req.method) ? admission.admit({ owner, stop }) : () => undefined
+    const isClosed = closeOf(res)
+    const work = handle({
       method: req.method ?? '',
       key,
       owner,
@@ -77,6 +78,9 @@ export function partialUpload<Request extends IncomingMessage = IncomingMessage>
       stop,
       hooks: bindHooks(req, options),
     })
+    // The upload counts for as long as it costs: its hook or hash may outlive the connection.
+    void Promise.allSettled([work, isClosed]).then(leave)
+    return work
   }
 
   async function respond(req: Request, res: ServerResponse, next: Next): Promise<void> {
@@ -92,7 +96,7 @@ export function partialUpload<Request extends IncomingMessage = IncomingMessage>
 
   async function close(timeout = CLOSE_TIMEOUT): Promise<void> {
     stopExpiry()
-    await gate.close(timeout)
+    await admission.close(timeout)
   }
 
   return Object.assign(middleware, { close })
@@ -121,10 +125,12 @@ function stringOrNull(option: string, value: unknown): string | null {
   throw new TypeError(`${option} must return a string or null, not ${typeof value}`)
 }
 
-/** Calls back when the response is out, or the connection gone. */
-function onceClosed(res: ServerResponse, callback: () => void): void {
-  if (res.closed) callback()
-  else res.once('close', callback)
+/** Resolves when the response is sent, or its connection is closed. */
+function closeOf(res: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    if (res.closed) resolve()
+    else res.once('close', resolve)
+  })
 }
 
 /** A CORS preflight is for the `cors` middleware, which may come later. */

@@ -40,6 +40,26 @@ describe('uploads at the same time', () => {
     await expect.poll(async () => (await patch(port, '/files/b')).status).toBe(201)
   })
 
+  it.each([{ maxUploads: 1 }, { maxUploadsPerOwner: 1, owner: () => 'ann' }])(
+    'count until their hook has ended, even if their client has left: %o',
+    async (options) => {
+      const hook = heldHook()
+      const { port } = await serve({ ...options, onComplete: hook.run })
+      const first = await connect(port)
+      const body = message('bytes 0-12/13', 'abcdefghijklm')
+      first.send(request('PATCH', '/files/a', [MESSAGE], body))
+      await hook.reached
+
+      first.socket.resetAndDestroy()
+      await expect.poll(() => hook.isClientGone()).toBe(true)
+      const refused = await patch(port, '/files/b')
+      hook.end()
+
+      expect([429, 503]).toContain(refused.status)
+      await expect.poll(async () => (await patch(port, '/files/c')).status).toBe(201)
+    },
+  )
+
   it('do not keep GET, HEAD, DELETE and OPTIONS out', async () => {
     const { port } = await serve({ maxUploads: 1 })
     await beginPatch(port, '/files/a')
@@ -171,6 +191,26 @@ describe('close', () => {
     await closing
   })
 
+  it('waits for the hook of an upload whose client has left', async () => {
+    const hook = heldHook()
+    const { port, uploads } = await serve({ onComplete: hook.run })
+    const upload = await connect(port)
+    const body = message('bytes 0-12/13', 'abcdefghijklm')
+    upload.send(request('PATCH', '/files/a', [MESSAGE], body))
+    await hook.reached
+    upload.socket.resetAndDestroy()
+    await expect.poll(() => hook.isClientGone()).toBe(true)
+    let isClosed = false
+
+    const closing = uploads.close().then(() => (isClosed = true))
+    expect((await send(port, 'HEAD', '/files/a')).status).toBe(299)
+    expect(isClosed).toBe(false)
+    hook.end()
+    await closing
+
+    expect((await send(port, 'HEAD', '/files/a')).status).toBe(200)
+  })
+
   it('does not wait for ever for a hook', async () => {
     let reached = (): void => undefined
     const atHook = new Promise<void>((resolve) => {
@@ -201,6 +241,26 @@ describe('close', () => {
     expect((await send(port, 'HEAD', '/files/a')).status).toBe(404)
   })
 })
+
+/** An `onComplete` that waits for `end` the first time that it is called. */
+function heldHook() {
+  let end = (): void => undefined
+  let onReach = (): void => undefined
+  let req: express.Request | undefined
+  const ended = new Promise<void>((resolve) => (end = resolve))
+  const reached = new Promise<void>((resolve) => (onReach = resolve))
+  return {
+    reached,
+    end: () => end(),
+    isClientGone: () => req?.socket.destroyed,
+    run: async (request: express.Request) => {
+      if (req !== undefined) return
+      req = request
+      onReach()
+      await ended
+    },
+  }
+}
 
 interface Served {
   readonly port: number

@@ -21,6 +21,8 @@ export interface PendingWrite {
 /** What it takes to finish a write. */
 export interface FinishOptions {
   readonly storage: StorageAdapter
+  /** Whether the lock of the resource has gone to another process. */
+  readonly isLost: () => boolean
   readonly hooks: Hooks
   readonly hashing: HashingService
 }
@@ -75,7 +77,7 @@ async function approve(write: PendingWrite, options: FinishOptions): Promise<Fin
     checkFinalStatus(final)
     return final
   } catch (error) {
-    if (isVerdict(error)) await discard(write, options.storage)
+    if (isVerdict(error)) await discard(write, options)
     // Where this fails as well, the first error tells more, and a persist write stays all the same.
     else if (isToStay(error, write)) await park(write).catch(() => {})
     throw error
@@ -116,9 +118,12 @@ async function park({ writer, state }: PendingWrite): Promise<void> {
 }
 
 /** Takes the whole upload back, earlier segments too; a finished resource stays as it was. */
-async function discard({ key, writer }: PendingWrite, storage: StorageAdapter): Promise<void> {
+async function discard(
+  { key, writer }: PendingWrite,
+  { storage, isLost }: FinishOptions,
+): Promise<void> {
   await writer.rollback()
-  if (writer.base !== null && !writer.base.complete) await storage.remove(key)
+  if (writer.base !== null && !writer.base.complete) await storage.remove(key, { isLost })
 }
 
 async function checkReprDigest(

@@ -55,7 +55,8 @@ async function expire(key: string, options: ExpireOptions): Promise<boolean> {
   if (lock === null) return false
   try {
     // Again: a segment may have come before the lock was given.
-    return isExpired(await storage.head(key), olderThan) && (await storage.remove(key))
+    const isLost = (): boolean => lock.isLost === true
+    return isExpired(await storage.head(key), olderThan) && (await storage.remove(key, { isLost }))
   } finally {
     lock.release()
   }

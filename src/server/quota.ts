@@ -29,8 +29,8 @@ export function withQuota(storage: ListableStorage, limits: QuotaLimits): Storag
     openReader: (key) => storage.openReader(key),
     openWriter: async (key, options) =>
       counted(await storage.openWriter(key, options), key, options, account),
-    remove: async (key) => {
-      const isRemoved = await storage.remove(key)
+    remove: async (key, options) => {
+      const isRemoved = await storage.remove(key, options)
       account.settle(key, null)
       return isRemoved
     },

@@ -60,6 +60,9 @@ export interface OpenWriterOptions {
   readonly isLost?: () => boolean
 }
 
+/** How a resource is removed. */
+export type RemoveOptions = Pick<OpenWriterOptions, 'isLost'>
+
 /**
  * One change of one resource. The caller holds the key's lock, calls one method at a time, and ends
  * the writer with `commit`, `keep` or `rollback`. Opening one changes nothing: an absent resource
@@ -141,8 +144,12 @@ export interface StorageAdapter {
   openReader(key: string): Promise<Reader | null>
   /** Begins a change. The caller holds the key's lock. Throws as `head`, and `ERR_KEY_CONFLICT`. */
   openWriter(key: string, options: OpenWriterOptions): Promise<Writer>
-  /** Removes the resource; false if there was none. The caller holds the key's lock. Throws as `head`. */
-  remove(key: string): Promise<boolean>
+  /**
+   * Removes the resource; false if there was none. The caller holds the key's lock. Throws as `head`.
+   *
+   * @throws Error when `isLost` returns true: then nothing of the resource is changed.
+   */
+  remove(key: string, options?: RemoveOptions): Promise<boolean>
   /** Lists the keys of incomplete resources, in any order. Expiry and the limits per owner need it. */
   listIncomplete?(): AsyncIterable<string>
 }

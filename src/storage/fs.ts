@@ -8,18 +8,18 @@ import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { OpenWriterOptions, StorageAdapter, Writer } from './adapter.ts'
 import { AtomicWriter } from './fs/atomic-writer.ts'
-import type { Hold } from './fs/leases.ts'
 import { ifThere, reportFull } from './fs/io.ts'
 import { keyConflict, place, removeRemains } from './fs/paths.ts'
 import { PersistWriter } from './fs/persist-writer.ts'
 import { openVersion } from './fs/reader.ts'
 import { stampOf } from './fs/record.ts'
 import { removeResource } from './fs/remove.ts'
-import { repair } from './fs/recover.ts'
+import { findFenced, repair } from './fs/recover.ts'
 import { rootOf } from './fs/store.ts'
 import type { Fsync, Site } from './fs/resource.ts'
 import { listIncomplete } from './fs/sweep.ts'
 import { find } from './fs/version.ts'
+import { Turn } from './fs/writer-lease.ts'
 
 export { fsLocker, type FsLockerOptions } from './fs/lock/locker.ts'
 
@@ -80,11 +80,16 @@ export function fsStorage({ directory, fsync = 'complete' }: FsStorageOptions): 
     async openWriter(key, options) {
       return openWriter(await site(key), options)
     },
-    async remove(key) {
+    async remove(key, { isLost } = {}) {
       const here = await site(key)
-      const isRemoved = await reportFull(removeResource(here))
-      if (!isRemoved) await here.assertThere()
-      return isRemoved
+      const turn = new Turn(here, holds.take(here.place.hash, Infinity, isLost))
+      try {
+        const isRemoved = await reportFull(removeResource(here, turn))
+        if (!isRemoved) await here.assertThere()
+        return isRemoved
+      } finally {
+        turn.end()
+      }
     },
     async *listIncomplete() {
       yield* listIncomplete(await root.folders())
@@ -94,37 +99,37 @@ export function fsStorage({ directory, fsync = 'complete' }: FsStorageOptions): 
 
 async function openWriter(site: Site, options: OpenWriterOptions): Promise<Writer> {
   // Held from before the first look on, so that no change by another writer is missed.
-  const hold = site.holds.take(site.place.hash, Infinity, options.isLost)
+  const turn = new Turn(site, site.holds.take(site.place.hash, Infinity, options.isLost))
   try {
-    return reportingFull(await reportFull(chooseWriter(site, hold, options)))
+    return reportingFull(await reportFull(chooseWriter(site, turn, options)))
   } catch (error) {
-    site.holds.drop(hold)
+    turn.end()
     throw error
   }
 }
 
-async function chooseWriter(site: Site, hold: Hold, options: OpenWriterOptions): Promise<Writer> {
+async function chooseWriter(site: Site, turn: Turn, options: OpenWriterOptions): Promise<Writer> {
   const { transaction, replace, initial } = options
   const upload = await site.uploads.take(site.place)
   const isSound = upload !== null && !site.flusher.isSpoiled(upload.record.data)
   if (isSound && transaction === 'persist' && !replace) {
-    return new PersistWriter(site, hold, upload.found, initial, upload)
+    return new PersistWriter(site, turn, upload.found, initial, upload)
   }
   await upload?.file.close()
 
   // Before the record is read: if it is replaced in between, the stamp fits no record later.
   const recordFile = await ifThere(stat(site.place.record))
   const stamp = recordFile === null ? null : stampOf(recordFile)
-  const found = await repair(site, await find(site.place), hold)
+  const found = await repair(site, await findFenced(site.place), turn)
   if (found.kind === 'absent') await site.assertThere()
   if (found.kind === 'absent' && found.isBlocked && !(await removeRemains(site.place))) {
     throw keyConflict()
   }
   const mayPersist = found.kind === 'absent' || (found.kind === 'incomplete' && !replace)
   if (transaction === 'persist' && mayPersist) {
-    return new PersistWriter(site, hold, found, initial, { stamp, file: null })
+    return new PersistWriter(site, turn, found, initial, { stamp, file: null })
   }
-  return new AtomicWriter(site, hold, found, replace ? 'empty' : 'base')
+  return new AtomicWriter(site, turn, found, replace ? 'empty' : 'base')
 }
 
 function reportingFull(writer: Writer): Writer {

@@ -30,7 +30,8 @@ export function memoryStorage(): StorageAdapter {
     async openWriter(key, options) {
       return new MemoryWriter(versions, key, options)
     },
-    async remove(key) {
+    async remove(key, { isLost } = {}) {
+      if (isLost?.() === true) throw new Error('the lock has gone to another process')
       return versions.delete(key)
     },
     async *listIncomplete() {

@@ -1,5 +1,11 @@
 /** A storage that can fail, or wait, at a chosen step, and that counts what has not been let go of. */
-import type { Reader, ResourceInfo, StorageAdapter, Writer } from '../../src/storage/adapter.ts'
+import type {
+  Reader,
+  RemoveOptions,
+  ResourceInfo,
+  StorageAdapter,
+  Writer,
+} from '../../src/storage/adapter.ts'
 import { memoryStorage } from '../../src/storage/memory.ts'
 
 /** The steps of an adapter, in the order in which a write takes them; `send` reads for a GET. */
@@ -80,9 +86,9 @@ export class WatchedStorage implements StorageAdapter {
     return this.#watchWriter(writer)
   }
 
-  async remove(key: string): Promise<boolean> {
+  async remove(key: string, options?: RemoveOptions): Promise<boolean> {
     await this.#take('remove')
-    return this.#storage.remove(key)
+    return this.#storage.remove(key, options)
   }
 
   #watchWriter(writer: Writer): Writer {

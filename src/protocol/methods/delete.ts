@@ -14,9 +14,10 @@ export async function remove(
   await checkEarly(request, context)
   if ((await storage.head(key)) === null) throw nothingToRemove()
 
-  return asOnlyWriter(request, context, 0, async () => {
+  return asOnlyWriter(request, context, 0, async (lock) => {
     checkWriteConditions(headers, await storage.head(key))
-    if (!(await storage.remove(key))) throw nothingToRemove()
+    if (!(await storage.remove(key, { isLost: () => lock.isLost === true })))
+      throw nothingToRemove()
     return { status: 204, headers: {} }
   })
 }

@@ -165,7 +165,8 @@ async function apply(
       size: session.progress.size,
       changed: session.changed,
     }
-    return await finishWrite(write, { ...context, hooks: request.hooks })
+    const isLost = (): boolean => lock.isLost === true
+    return await finishWrite(write, { ...context, hooks: request.hooks, isLost })
   } catch (error) {
     await writer.keep()
     throw error

@@ -117,7 +117,8 @@ async function replace(
     const size = await receive(body, writer, lock)
     const state = { ...initial, complete: true, everComplete: true, completeLength: size }
     const write = { key: request.key, writer, state, size, changed: true }
-    return await finishWrite(write, { ...context, hooks: request.hooks })
+    const isLost = (): boolean => lock.isLost === true
+    return await finishWrite(write, { ...context, hooks: request.hooks, isLost })
   } catch (error) {
     if (error instanceof UploadError && error.code === 'ERR_CONTENT_LIMIT') await writer.rollback()
     await writer.keep()

@@ -8,16 +8,16 @@ import { futimesSync } from 'node:fs'
 import { constants, copyFile, open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import type { ResourceInfo, ResourceState, Writer } from '../adapter.ts'
-import { discard, dropUpload, newRecord, publish, replaceRecord } from './commit.ts'
-import type { Hold } from './leases.ts'
+import { assertStaged, discard, dropUpload, newRecord, publish, replaceRecord } from './commit.ts'
+import { writeRecord } from './fence.ts'
 import { FileReader, READ, READ_WRITE, totalLength, writeAll } from './io.ts'
 import { hiddenPath, inHidden, newDataName } from './paths.ts'
-import { formatRecord, sameState, writeRecord } from './record.ts'
+import { formatRecord, sameState } from './record.ts'
 import type { FsRecord } from './record.ts'
-import { distrust, removePublished, settle } from './recover.ts'
+import { distrust, removeReplaced, settle } from './recover.ts'
 import { changedMeanwhile, durabilityOf } from './resource.ts'
 import type { DataFile, Site } from './resource.ts'
-import { Turn } from './writer-lease.ts'
+import type { Turn } from './writer-lease.ts'
 import { completeInfo, find, incompleteInfo } from './version.ts'
 import type { Complete, Found, Incomplete } from './version.ts'
 
@@ -47,14 +47,13 @@ export class AtomicWriter implements Writer {
   #signs: NodeJS.Timeout | undefined
   #size: number
 
-  /** Takes over `hold`, which tells when another writer has changed the resource. */
-  constructor(site: Site, hold: Hold, found: Found, start: 'base' | 'empty') {
+  constructor(site: Site, turn: Turn, found: Found, start: 'base' | 'empty') {
     this.base = found.kind === 'absent' ? null : found.info
     this.#site = site
-    this.#turn = new Turn(site, hold)
+    this.#turn = turn
     this.#found = found
     this.#source = start === 'empty' || found.kind === 'absent' ? null : found
-    this.#record = found.kind === 'absent' ? null : found.record
+    this.#record = found.stored
     this.#revision = found.revision
     this.#size = this.#source?.info.size ?? 0
   }
@@ -108,6 +107,8 @@ export class AtomicWriter implements Writer {
     try {
       if (this.#copy !== null) await dropUpload(this.#site, this.#copy.name)
       if (this.#pinned !== null && !this.#turn.isLost) await this.#unpin(this.#pinned.file)
+    } catch (error) {
+      if (!this.#turn.isLost) throw error
     } finally {
       await this.#end()
     }
@@ -129,7 +130,8 @@ export class AtomicWriter implements Writer {
     try {
       const lastModified = info.lastModified.getTime()
       const pinned = { ...record, lastModified, pinnedSize: info.size }
-      await writeRecord(this.#site.place, pinned, durabilityOf(this.#site))
+      const { assertValid } = this.#turn
+      await writeRecord(this.#site.place, record, pinned, durabilityOf(this.#site), assertValid)
       this.#record = pinned
       this.#revision = formatRecord(pinned)
     } catch (error) {
@@ -143,8 +145,10 @@ export class AtomicWriter implements Writer {
   async #unpin(file: FileHandle): Promise<void> {
     if (this.#record === null) return
     const isSpoiled = this.#site.flusher.isSpoiled(this.#record.data)
-    if (isSpoiled) await distrust(this.#site, file, this.#record, this.base?.size ?? 0)
-    else await settle(this.#site, file, this.#record)
+    const { assertValid } = this.#turn
+    const limit = this.base?.size ?? 0
+    if (isSpoiled) await distrust(this.#site, file, this.#record, assertValid, limit)
+    else await settle(this.#site, file, this.#record, assertValid)
   }
 
   async #makeCopy(needed: number): Promise<DataFile> {
@@ -193,22 +197,24 @@ export class AtomicWriter implements Writer {
     const name = source.record?.data ?? newDataName(place)
     const { size } = source.info
     const record = { ...newRecord(this.#site, name, state, size), published: source.identity }
-    await inHidden(place, () => this.#replaceRecord(record))
+    await inHidden(place, () => this.#replaceRecord(record, async () => {}))
     return completeInfo(record, size)
   }
 
   async #advance(state: ResourceState): Promise<ResourceInfo> {
     const source = this.#source
     if (this.#copy === null && source?.kind === 'incomplete') return this.#grow(source, state)
-    const { name, file } = this.#copy ?? (await this.#makeCopy(this.#size))
+    const copy = this.#copy ?? (await this.#makeCopy(this.#size))
+    const { name, file } = copy
     if (durabilityOf(this.#site) === 'now') await this.#site.flusher.sync(name, file, 'data')
     const stats = await file.stat()
     const found = this.#found
     const published = found.kind === 'complete' ? found.identity : null
     const record = { ...newRecord(this.#site, name, state, stats.size), published }
-    await this.#replaceRecord(record)
+    const { place } = this.#site
+    await this.#replaceRecord(record, () => assertStaged(place, copy))
     if (found.kind === 'incomplete') await dropUpload(this.#site, found.record.data)
-    if (published !== null) await removePublished(this.#site.place, published)
+    await removeReplaced(place, record, this.#turn.assertValid)
     return incompleteInfo(record, stats)
   }
 
@@ -220,12 +226,12 @@ export class AtomicWriter implements Writer {
     if (durabilityOf(this.#site) === 'now') await this.#site.flusher.sync(name, file, 'data')
     const stats = await file.stat()
     const record = newRecord(this.#site, name, state, stats.size)
-    await this.#replaceRecord(record)
+    await this.#replaceRecord(record, () => assertStaged(this.#site.place, { name, file }))
     return incompleteInfo(record, stats)
   }
 
-  #replaceRecord(record: FsRecord): Promise<void> {
-    return replaceRecord(this.#site.place, this.#record, record, durabilityOf(this.#site))
+  #replaceRecord(record: FsRecord, next: () => Promise<void>): Promise<void> {
+    return replaceRecord(this.#site, this.#turn, this.#record, record, next)
   }
 
   /** Asks the disk, for a writer in another process. */

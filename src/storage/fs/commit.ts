@@ -3,14 +3,15 @@
  * version or the new one, and so does whoever comes after a crash.
  */
 
-import { rename, unlink } from 'node:fs/promises'
+import { lstat, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { ResourceInfo, ResourceState } from '../adapter.ts'
-import { errorCode, sync } from './io.ts'
+import { putRecord, retireRecord, writeRecord } from './fence.ts'
+import { errorCode, ifThere, sync } from './io.ts'
 import { hiddenPath, keyConflict, lookUp, makeParents, removeParents } from './paths.ts'
 import type { Place } from './paths.ts'
-import { copyState, identity, newTag, writeRecord } from './record.ts'
-import type { Durability, FsRecord } from './record.ts'
+import { copyState, identity, newTag } from './record.ts'
+import type { FsRecord } from './record.ts'
 import { markPath } from './durable-size.ts'
 import { bootOf, changedMeanwhile, durabilityOf } from './resource.ts'
 import type { DataFile, Site } from './resource.ts'
@@ -63,11 +64,12 @@ export async function publish(
     // With its times: the identity needs that of the file to outlive a power cut, too.
     if (durability === 'now') await site.flusher.sync(data.name, data.file, 'all')
     const stat = await data.file.stat({ bigint: true })
+    if (stat.nlink === 0n) throw changedMeanwhile()
     const size = Number(stat.size)
     const record = { ...newRecord(site, data.name, state, size), published: identity(stat) }
     // An fsync can take longer than a lock lives.
-    if (turn.isLost) throw changedMeanwhile()
-    await replaceRecord(place, old, record, durability, () => move(place, data.name))
+    turn.assertValid()
+    await replaceRecord(site, turn, old, record, () => move(place, data.name))
     if (durability === 'now') await syncMove(place, grown)
     if (old?.state.complete === false) await dropUpload(site, old.data)
     return completeInfo(record, size)
@@ -77,24 +79,44 @@ export async function publish(
   }
 }
 
-/** Writes `record`, then does `next`; if either fails, the version of `old` is the current one. */
+/**
+ * Writes `record`, then does `next`; if that fails, makes the version of `old` the current one again,
+ * unless another process has taken over the lock meanwhile.
+ */
 export async function replaceRecord(
-  place: Place,
+  site: Site,
+  turn: Turn,
   old: FsRecord | null,
   record: FsRecord,
-  durability: Durability,
-  next?: () => Promise<void>,
+  next: () => Promise<void>,
 ): Promise<void> {
+  const { place } = site
+  const durability = durabilityOf(site)
+  await putRecord(place, old, record, durability, turn.assertValid)
   try {
-    await writeRecord(place, record, durability)
-    await next?.()
+    if (durability === 'now') await sync(place.hidden)
+    await next()
   } catch (error) {
-    // Where this fails as well, the first error tells more.
-    await (old === null ? discard(place.record) : writeRecord(place, old, durability)).catch(
-      () => {},
-    )
+    turn.assertValid()
+    const restored =
+      old === null
+        ? retireRecord(place, record, turn.assertValid)
+        : writeRecord(place, record, old, durability, turn.assertValid)
+    await restored.catch(() => {}) // The first error says more.
     throw error
   }
+}
+
+/**
+ * Throws unless the staged file still has its name. What it replaces may be removed only after that:
+ * another process may have removed the staged file as a leftover of a crash.
+ */
+export async function assertStaged(place: Place, { name, file }: DataFile): Promise<void> {
+  const [named, open] = await Promise.all([
+    ifThere(lstat(hiddenPath(place, name), { bigint: true })),
+    file.stat({ bigint: true }),
+  ])
+  if (named?.ino !== open.ino || named.dev !== open.dev) throw changedMeanwhile()
 }
 
 /** Moves data onto the path of the finished resource. */
@@ -108,12 +130,14 @@ export async function move(place: Place, name: string): Promise<void> {
 }
 
 async function renameInto(place: Place, name: string): Promise<void> {
+  const staged = hiddenPath(place, name)
   for (let tries = 1; ; tries += 1) {
     try {
-      await rename(hiddenPath(place, name), place.published)
+      await rename(staged, place.published)
       return
     } catch (error) {
       if (errorCode(error) !== 'ENOENT' || tries === MAX_TRIES) throw error
+      if ((await ifThere(lstat(staged))) === null) throw error
       // The remove of a neighbour has taken the parent directory, which was empty.
       await makeParents(place)
     }

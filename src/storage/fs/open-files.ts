@@ -5,6 +5,7 @@
 
 import { fstatSync, statSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
+import { hasTicket } from './fence.ts'
 import { hiddenPath } from './paths.ts'
 import type { Place } from './paths.ts'
 import { stampOf } from './record.ts'
@@ -62,16 +63,31 @@ export class Uploads {
     const upload = this.#remove(place.hash)
     if (upload === undefined) return null
     const { record, revision, stamp, file } = upload
+    const isContested = hasTicket(place, record)
     const recordFile = statSync(place.record, { throwIfNoEntry: false })
     const data = fstatSync(file.fd)
-    if (recordFile === undefined || stampOf(recordFile) !== stamp || data.nlink === 0) {
+    if (
+      isContested ||
+      recordFile === undefined ||
+      stampOf(recordFile) !== stamp ||
+      data.nlink === 0
+    ) {
       await file.close()
       return null
     }
     const info = incompleteInfo(record, data)
     const path = hiddenPath(place, record.data)
     const limit = Number.POSITIVE_INFINITY
-    return { ...upload, found: { kind: 'incomplete', record, path, limit, info, revision } }
+    const found = {
+      kind: 'incomplete',
+      record,
+      stored: record,
+      path,
+      limit,
+      info,
+      revision,
+    } as const
+    return { ...upload, found }
   }
 
   /** Closes the file of an upload, if it waits. */

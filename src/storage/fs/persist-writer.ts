@@ -4,20 +4,20 @@
  */
 
 import { fstatSync } from 'node:fs'
-import { open, unlink } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import type { ResourceInfo, ResourceState, Writer } from '../adapter.ts'
-import { dropUpload, newRecord, publish, replaceRecord } from './commit.ts'
-import type { Hold } from './leases.ts'
-import { FileReader, READ_WRITE, ifThere, totalLength, writeAll } from './io.ts'
+import { dropUpload, newRecord, publish } from './commit.ts'
+import { retireRecord, writeRecord } from './fence.ts'
+import { FileReader, READ_WRITE, totalLength, writeAll } from './io.ts'
 import { hiddenPath, inHidden, newDataName } from './paths.ts'
-import { formatRecord, newTag, sameState, writeRecord } from './record.ts'
+import { formatRecord, newTag, sameState } from './record.ts'
 import type { Durability, FsRecord } from './record.ts'
 import { distrust, settle } from './recover.ts'
 import { writeMark } from './durable-size.ts'
 import { changedMeanwhile, durabilityOf } from './resource.ts'
 import type { Site } from './resource.ts'
-import { Turn } from './writer-lease.ts'
+import type { Turn } from './writer-lease.ts'
 import { find, incompleteInfo } from './version.ts'
 import type { Absent, Incomplete } from './version.ts'
 
@@ -29,8 +29,10 @@ export class PersistWriter implements Writer {
   readonly #turn: Turn
   readonly #initial: ResourceState
   readonly #data: string
-  /** As it is on the disk. */
+  /** As it is on the disk; null if the disk has none of this upload. */
   #record: FsRecord | null
+  /** The record that the first one of this upload replaces. */
+  readonly #stored: FsRecord | null
   /** Of the record's file; null once this writer has changed it, or a write has failed. */
   #stamp: string | null
   /** The text of the record as this writer found it. */
@@ -39,21 +41,21 @@ export class PersistWriter implements Writer {
   #size: number
 
   /**
-   * Takes over `hold`, which tells when another writer has changed the resource, and the data file if
-   * it is open already. The stamp is that of the record.
+   * Takes over the data file if it is open already. The stamp is that of the record.
    */
   constructor(
     site: Site,
-    hold: Hold,
+    turn: Turn,
     found: Absent | Incomplete,
     initial: ResourceState,
     { stamp, file }: { readonly stamp: string | null; readonly file: FileHandle | null },
   ) {
     this.base = found.kind === 'absent' ? null : found.info
     this.#site = site
-    this.#turn = new Turn(site, hold)
+    this.#turn = turn
     this.#initial = initial
     this.#record = found.kind === 'absent' ? null : found.record
+    this.#stored = found.stored
     this.#stamp = stamp
     this.#revision = found.revision
     this.#file = file
@@ -113,6 +115,8 @@ export class PersistWriter implements Writer {
       if (this.#record === null) await this.#discardData()
       else if (this.#isSpoiled()) await this.#distrust(this.#record, this.#size)
       else await this.#keepAll(this.#record)
+    } catch (error) {
+      if (!this.#turn.isLost) throw error
     } finally {
       await this.#end()
     }
@@ -126,6 +130,8 @@ export class PersistWriter implements Writer {
       else if (this.#isSpoiled()) await this.#distrust(this.#record, this.base.size)
       else if (this.#size > this.base.size) await this.#cut(this.base.size)
       else await this.#settle()
+    } catch (error) {
+      if (!this.#turn.isLost) throw error
     } finally {
       await this.#end()
     }
@@ -160,7 +166,7 @@ export class PersistWriter implements Writer {
     const record = this.#record
     if (record === null || (record.pinnedSize === null && !record.unsettled)) return
     this.#stamp = null
-    this.#record = await settle(this.#site, await this.#open(), record)
+    this.#record = await settle(this.#site, await this.#open(), record, this.#turn.assertValid)
   }
 
   async #keepAll(record: FsRecord): Promise<void> {
@@ -180,7 +186,7 @@ export class PersistWriter implements Writer {
     await this.#putRecord(cut)
     this.#site.holds.lose(this.#data, size, null)
     this.#size = size
-    this.#record = await settle(this.#site, await this.#open(), cut)
+    this.#record = await settle(this.#site, await this.#open(), cut, this.#turn.assertValid)
   }
 
   #isSpoiled(): boolean {
@@ -189,13 +195,20 @@ export class PersistWriter implements Writer {
 
   async #distrust(record: FsRecord, limit: number): Promise<void> {
     this.#stamp = null
-    this.#record = await distrust(this.#site, await this.#open(), record, limit)
+    this.#record = await distrust(
+      this.#site,
+      await this.#open(),
+      record,
+      this.#turn.assertValid,
+      limit,
+    )
   }
 
   async #finish(file: FileHandle, state: ResourceState): Promise<ResourceInfo> {
     await this.#assertCurrent()
     this.#stamp = null
-    return publish(this.#site, this.#turn, { name: this.#data, file }, state, this.#record)
+    const old = this.#record ?? this.#stored
+    return publish(this.#site, this.#turn, { name: this.#data, file }, state, old)
   }
 
   async #advance(file: FileHandle, state: ResourceState): Promise<ResourceInfo> {
@@ -215,7 +228,8 @@ export class PersistWriter implements Writer {
     await this.#assertCurrent()
     const record = newRecord(this.#site, this.#data, state, isSynced ? stats.size : 0)
     this.#stamp = null
-    await replaceRecord(place, old, record, this.#durability(old))
+    const durability = this.#durability(old)
+    await writeRecord(place, old ?? this.#stored, record, durability, this.#turn.assertValid)
     return incompleteInfo(record, stats)
   }
 
@@ -227,12 +241,16 @@ export class PersistWriter implements Writer {
 
   async #putRecord(record: FsRecord): Promise<void> {
     this.#stamp = null
-    await writeRecord(this.#site.place, record, this.#durability(this.#record))
+    const { assertValid } = this.#turn
+    const durability = this.#durability(this.#record)
+    const old = this.#record ?? this.#stored
+    await writeRecord(this.#site.place, old, record, durability, assertValid)
     this.#record = record
   }
 
   async #remove(): Promise<void> {
-    if (this.#record !== null) await ifThere(unlink(this.#site.place.record))
+    const { place } = this.#site
+    if (this.#record !== null) await retireRecord(place, this.#record, this.#turn.assertValid)
     await this.#discardData()
   }
 

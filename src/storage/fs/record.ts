@@ -1,14 +1,9 @@
-/**
- * The record of a resource: what its bytes don't tell. A JSON file that is written beside its place
- * and renamed onto it, so that no reader and no crash ever meets half of one.
- */
+/** The record of a resource, a JSON file: the state of the resource, and which file has its bytes. */
 
 import { randomBytes } from 'node:crypto'
-import { open, rename, unlink } from 'node:fs/promises'
 import type { BigIntStats, Stats } from 'node:fs'
 import type { ResourceState } from '../adapter.ts'
-import { ifThere, readWhole, sync } from './io.ts'
-import { hiddenPath } from './paths.ts'
+import { readWhole } from './io.ts'
 import type { Place } from './paths.ts'
 
 const RECORD_SIZE = 2048
@@ -99,29 +94,6 @@ export function parseRecord(text: string): FsRecord | null {
 
 /** When a record has to outlive a power cut: at once, or whenever the system sees fit. */
 export type Durability = 'now' | 'later'
-
-/** Puts `record` in the place of the one there is. */
-export async function writeRecord(
-  place: Place,
-  record: FsRecord,
-  durability: Durability,
-): Promise<void> {
-  const path = hiddenPath(place, `${place.hash}.${randomBytes(9).toString('base64url')}.tmp`)
-  try {
-    const file = await open(path, 'wx')
-    try {
-      await file.writeFile(formatRecord(record))
-      if (durability === 'now') await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(path, place.record)
-  } catch (error) {
-    await ifThere(unlink(path)).catch(() => {}) // The sweep takes it; the first error tells more.
-    throw error
-  }
-  if (durability === 'now') await sync(place.hidden)
-}
 
 function isRecord(value: unknown): value is FsRecord {
   return (

@@ -2,29 +2,48 @@
 
 import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
-import { discard, move, syncMove } from './commit.ts'
-import type { Hold } from './leases.ts'
+import { move, syncMove } from './commit.ts'
+import { fence, retirePublished, writeRecord } from './fence.ts'
+import type { AssertValid } from './fence.ts'
 import { READ_WRITE } from './io.ts'
-import { lookUp, makeParents, removeParents } from './paths.ts'
+import { makeParents, removeParents } from './paths.ts'
 import type { Place } from './paths.ts'
-import { identity, newTag, writeRecord } from './record.ts'
-import type { FsRecord } from './record.ts'
+import { newTag } from './record.ts'
+import type { Durability, FsRecord } from './record.ts'
 import { isOfThisBoot, safeSize } from './durable-size.ts'
 import { bootOf, durabilityOf } from './resource.ts'
 import type { Site } from './resource.ts'
+import type { Turn } from './writer-lease.ts'
 import { find } from './version.ts'
 import type { Found, Incomplete } from './version.ts'
 
+/** Versions that processes which have lost the lock may complete in the last moment. */
+const MAX_TRIES = 10
+
+/**
+ * Finds the current version after every process that had the lock before has been kept from replacing
+ * it.
+ */
+export async function findFenced(place: Place): Promise<Found> {
+  for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+    const found = await find(place)
+    await fence(place, found.stored)
+    const after = await find(place)
+    if (after.revision === found.revision && after.stored?.tag === found.stored?.tag) return after
+  }
+  throw new Error('the resource changes although its lock is held')
+}
+
 /** Finishes what is half done, before a change. The caller holds the key's lock. */
-export async function repair(site: Site, found: Found, hold: Hold): Promise<Found> {
+export async function repair(site: Site, found: Found, turn: Turn): Promise<Found> {
   if (found.kind === 'complete' && found.unpublished !== null) {
     await finishMove(site, found.unpublished)
   } else if (found.kind === 'incomplete' && isInterrupted(site, found.record)) {
-    await finishWrite(site, found)
+    await finishWrite(site, found, turn)
   } else {
     return found
   }
-  site.holds.lose(site.place.hash, 0, hold)
+  turn.claim()
   return find(site.place)
 }
 
@@ -45,12 +64,16 @@ function isInterrupted({ flusher }: Site, record: FsRecord): boolean {
   )
 }
 
-async function finishWrite(site: Site, { path, record, limit }: Incomplete): Promise<void> {
-  if (record.published !== null) await removePublished(site.place, record.published)
+async function finishWrite(
+  site: Site,
+  { path, record, limit }: Incomplete,
+  { assertValid }: Turn,
+): Promise<void> {
+  if (record.published !== null) await removeReplaced(site.place, record, assertValid)
   const file = await open(path, READ_WRITE)
   try {
-    if (site.flusher.isSpoiled(record.data)) await distrust(site, file, record, limit)
-    else await settle(site, file, record, limit)
+    if (site.flusher.isSpoiled(record.data)) await distrust(site, file, record, assertValid, limit)
+    else await settle(site, file, record, assertValid, limit)
   } finally {
     await file.close()
   }
@@ -64,11 +87,13 @@ export async function settle(
   site: Site,
   file: FileHandle,
   record: FsRecord,
+  assertValid: AssertValid,
   limit = Number.POSITIVE_INFINITY,
 ): Promise<FsRecord> {
   const { pinnedSize, unsettled, lastModified, data } = record
   const { size } = await file.stat()
   const end = Math.min(size, limit, pinnedSize ?? size)
+  assertValid()
   if (end < size) await file.truncate(end)
   // In the middle of the millisecond, since the way to the disk may take some of it.
   const time = (lastModified + 0.5) / 1000
@@ -84,7 +109,7 @@ export async function settle(
     unsettled: false,
     published: null,
   }
-  await writeRecord(site.place, settled, durability)
+  await writeRecord(site.place, record, settled, durability, assertValid)
   return settled
 }
 
@@ -96,11 +121,13 @@ export async function distrust(
   site: Site,
   file: FileHandle,
   record: FsRecord,
+  assertValid: AssertValid,
   limit: number,
 ): Promise<FsRecord> {
   const { place, holds, flusher } = site
   const { size } = await file.stat()
   const end = Math.min(size, limit, await safeSize(place, record))
+  assertValid()
   await file.truncate(end)
   holds.lose(record.data, end, null)
   const left = {
@@ -113,16 +140,24 @@ export async function distrust(
     unsettled: false,
     published: null,
   }
-  await writeRecord(place, left, 'now').catch(() => writeRecord(place, left, 'later'))
+  const write = (durability: Durability) =>
+    writeRecord(place, record, left, durability, assertValid)
+  await write('now').catch(() => write('later'))
   flusher.forget(record.data)
   return left
 }
 
-/** Removes the published file of a finished version that an incomplete one has replaced, if it can. */
-export async function removePublished(place: Place, replaced: string): Promise<void> {
-  const published = await lookUp(place).catch(() => null)
-  // Another file has come from elsewhere: it is not ours to remove.
-  if (published?.kind !== 'file' || identity(published.stat) !== replaced) return
-  await discard(place.published)
-  await removeParents(place)
+/**
+ * Removes the published file of the finished version that the incomplete one of `record` has replaced,
+ * if it can. A file of another program at that path stays.
+ */
+export async function removeReplaced(
+  place: Place,
+  record: FsRecord,
+  assertValid: AssertValid,
+): Promise<void> {
+  const { published } = record
+  if (published === null) return
+  const isRemoved = await retirePublished(place, record, published, assertValid).catch(() => false)
+  if (isRemoved) await removeParents(place)
 }

@@ -3,41 +3,93 @@
 import { unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { dropUpload } from './commit.ts'
+import { retirePublished, retireRecord } from './fence.ts'
 import { ifThere, sync } from './io.ts'
 import { lookUp, removeParents } from './paths.ts'
-import { durabilityOf } from './resource.ts'
+import { findFenced, repair } from './recover.ts'
+import { changedMeanwhile, durabilityOf } from './resource.ts'
 import type { Site } from './resource.ts'
-import { find } from './version.ts'
-import type { Found } from './version.ts'
+import type { Complete, Found, Incomplete } from './version.ts'
+import type { Turn } from './writer-lease.ts'
 
-/** Removes a resource and says whether there was one. The caller holds the key's lock. */
-export async function removeResource(site: Site): Promise<boolean> {
-  const { place, holds, uploads } = site
-  const found = await find(place)
-  holds.lose(place.hash, 0, null)
-  await uploads.drop(place.hash)
-  const published = await lookUp(place)
-  if (published.kind === 'file') await ifThere(unlink(place.published))
-  // Removed before the record: without the file that tells nothing, without it the file would.
-  if (published.kind === 'file' && durabilityOf(site) === 'now') {
-    await ifThere(sync(dirname(place.published)))
+/** Versions that another program may put at the path while one is removed. */
+const MAX_TRIES = 100
+
+/**
+ * Removes a resource and returns whether there was one. Of the files, only those of the version that
+ * was found are removed: a file that another program has put at the path of an incomplete resource
+ * stays, and so does what a process makes that has taken over the lock. The caller holds the lock.
+ *
+ * @throws Error when the lock has gone to another process.
+ */
+export async function removeResource(site: Site, turn: Turn): Promise<boolean> {
+  const { place, uploads } = site
+  for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+    const found = await findFenced(place)
+    turn.assertValid()
+    turn.claim()
+    await uploads.drop(place.hash)
+    if (found.kind === 'absent') return false
+    if (await removeFiles(site, await moveFirst(site, found, turn), turn)) return true
   }
-  if (published.kind === 'file') await removeParents(place)
-  // The record last: by it the next start finds the directories that a crash has left.
-  await removeHidden(site, found)
-  return found.kind !== 'absent'
+  throw changedMeanwhile()
 }
 
-async function removeHidden(site: Site, found: Found): Promise<void> {
-  const { place } = site
-  const isHidden = found.kind === 'incomplete' || isUnpublished(found)
+/**
+ * Ends a commit that a crash has cut short, because only the move of the new file removes the old one.
+ * Where something else than a file is at the path, nothing has to be moved.
+ */
+async function moveFirst(site: Site, found: Found, turn: Turn): Promise<Found> {
+  if (found.kind !== 'complete' || found.unpublished === null) return found
+  return (await lookUp(site.place)).kind === 'file' ? repair(site, found, turn) : found
+}
+
+async function removeFiles(site: Site, found: Found, turn: Turn): Promise<boolean> {
+  if (found.kind === 'absent') return false
+  const isUnpublished = found.kind === 'complete' && found.unpublished !== null
+  const published = publishedBy(found)
+  if (published !== null && !(await removePublished(site, found, published, turn))) {
+    if (found.kind === 'complete') return false
+  }
   // Before the record, which leads to it.
-  if (isUnpublished(found)) await ifThere(unlink(found.path))
-  await ifThere(unlink(place.record))
+  if (isUnpublished) await ifThere(unlink(found.path))
+  const isHidden = found.kind === 'incomplete' || isUnpublished
+  await removeRecord(site, found, isHidden, turn)
+  return true
+}
+
+/** Identity of the published file that belongs to the version; null if it has none. */
+function publishedBy(found: Incomplete | Complete): string | null {
+  if (found.kind === 'incomplete') return found.record.published
+  return found.unpublished === null ? found.identity : null
+}
+
+/**
+ * Removes the published file before the record: a record without a file reads as absent, a file
+ * without a record as a finished resource. Returns false if another file has taken its place.
+ */
+async function removePublished(
+  site: Site,
+  { stored }: Incomplete | Complete,
+  published: string,
+  turn: Turn,
+): Promise<boolean> {
+  const { place } = site
+  if (!(await retirePublished(place, stored, published, turn.assertValid))) return false
+  if (durabilityOf(site) === 'now') await ifThere(sync(dirname(place.published)))
+  await removeParents(place)
+  return true
+}
+
+/** The record goes last: by it the next start finds the directories that a crash has left. */
+async function removeRecord(
+  site: Site,
+  found: Incomplete | Complete,
+  isHidden: boolean,
+  turn: Turn,
+): Promise<void> {
+  const { place } = site
+  await retireRecord(place, found.stored, turn.assertValid)
   if (isHidden && durabilityOf(site) === 'now') await sync(place.hidden)
   if (found.kind === 'incomplete') await dropUpload(site, found.record.data)
-}
-
-function isUnpublished(found: Found): found is Extract<Found, { kind: 'complete' }> {
-  return found.kind === 'complete' && found.unpublished !== null
 }

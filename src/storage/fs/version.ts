@@ -17,8 +17,13 @@ import { isOfThisBoot, safeSize } from './durable-size.ts'
 /** What is stored under a key. */
 export type Found = Absent | Incomplete | Complete
 
+interface Stored {
+  /** The record on the disk, which may describe an earlier version than this one; null if none is. */
+  readonly stored: FsRecord | null
+}
+
 /** No resource. */
-export interface Absent {
+export interface Absent extends Stored {
   readonly kind: 'absent'
   /** Something stands at the path that is no resource, so that none can come to be. */
   readonly isBlocked: boolean
@@ -27,7 +32,7 @@ export interface Absent {
 }
 
 /** A resource whose bytes have not all arrived. */
-export interface Incomplete {
+export interface Incomplete extends Stored {
   readonly kind: 'incomplete'
   /** The record. */
   readonly record: FsRecord
@@ -42,7 +47,7 @@ export interface Incomplete {
 }
 
 /** A finished resource. */
-export interface Complete {
+export interface Complete extends Stored {
   readonly kind: 'complete'
   /** The record; null for a file that another program put there. */
   readonly record: FsRecord | null
@@ -98,27 +103,31 @@ async function follow(place: Place, record: FsRecord, revision: string): Promise
     if (found === null || !found.isFile()) return null
     const limit = isOfThisBoot(record) ? Infinity : await safeSize(place, record)
     const info = incompleteInfo(record, found, limit)
-    return { kind: 'incomplete', record, path: hidden, limit, info, revision }
+    return { kind: 'incomplete', record, stored: record, path: hidden, limit, info, revision }
   }
   const published = await lookUp(place)
   if (published.kind === 'file' && identity(published.stat) === record.published) {
-    return complete(record, place.published, published.stat, revision)
+    return complete(record, record, place.published, published.stat, revision)
   }
   const unpublished = await ifThere(lstat(hidden, { bigint: true }))
+  // A backup that was restored in part may have left an earlier half of the file there.
   if (unpublished === null || !unpublished.isFile()) return null
-  return { ...complete(record, hidden, unpublished, revision), unpublished: record.data }
+  if (identity(unpublished) !== record.published && !isRestored(unpublished, record)) return null
+  const found = complete(record, record, hidden, unpublished, revision)
+  return { ...found, unpublished: record.data }
 }
 
 /** What there is when the record, if any, has lost its data. */
 function withoutData(place: Place, published: Published, record: FsRecord | null): Found {
   if (published.kind !== 'file') {
-    return { kind: 'absent', isBlocked: published.kind === 'blocked', revision: '' }
+    const isBlocked = published.kind === 'blocked'
+    return { kind: 'absent', stored: record, isBlocked, revision: '' }
   }
   const revision = `${identity(published.stat)}-${published.stat.ctimeNs}`
   if (record?.state.complete === true && isRestored(published.stat, record)) {
-    return complete(record, place.published, published.stat, revision)
+    return complete(record, record, place.published, published.stat, revision)
   }
-  return complete(null, place.published, published.stat, revision)
+  return complete(null, record, place.published, published.stat, revision)
 }
 
 /** Tells whether a file is this version all the same: a copy has another inode, but the same times. */
@@ -128,6 +137,7 @@ function isRestored(found: BigIntStats, record: FsRecord): boolean {
 
 function complete(
   record: FsRecord | null,
+  stored: FsRecord | null,
   path: string,
   found: BigIntStats,
   revision: string,
@@ -135,6 +145,7 @@ function complete(
   return {
     kind: 'complete',
     record,
+    stored,
     path,
     identity: identity(found),
     unpublished: null,

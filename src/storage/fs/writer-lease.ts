@@ -29,6 +29,11 @@ export class Turn {
   /** Throws unless the resource is still this writer's to change. */
   assert(): void {
     if (this.#ended) throw new Error('the writer has ended')
+    this.assertValid()
+  }
+
+  /** Throws if another writer has changed the resource or has taken over the lock. */
+  readonly assertValid = (): void => {
     if (this.#hold.lost) throw changedMeanwhile()
   }
 

@@ -387,6 +387,35 @@ describe('a writer that has lost its lock', () => {
       expect([...outcomes]).toEqual(['lost', 'done'])
     },
   )
+
+  it.each([
+    ['an upload', BEGUN],
+    ['a file', DONE],
+  ] as const)('removes no part of %s, whenever it learns of it', async (_, state) => {
+    const outcomes = new Set<boolean | 'lost'>()
+    for (let looks = 0; looks < 8; looks += 1) {
+      const key = `remove-${looks}`
+      const storage = fsStorage({ directory })
+      const options = { transaction: 'persist', replace: false, initial: BEGUN } as const
+      const writer = await storage.openWriter(key, options)
+      await writer.write(0, [Buffer.from('abcdefgh')])
+      await writer.commit(state)
+
+      let left = looks
+      let found: unknown = null
+      const isLost = (): boolean => {
+        left -= 1
+        if (left < 0) found ??= contentOf(directory)
+        return left < 0
+      }
+      const outcome = await storage.remove(key, { isLost }).catch(() => 'lost' as const)
+
+      outcomes.add(outcome)
+      if (outcome === 'lost') expect(contentOf(directory)).toEqual(found)
+      else expect(await storage.head(key)).toBeNull()
+    }
+    expect([...outcomes]).toEqual(['lost', true])
+  })
 })
 
 describe('four processes', () => {

@@ -1,0 +1,129 @@
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import http from 'node:http'
+import https from 'node:https'
+import net, { type AddressInfo, type Server } from 'node:net'
+
+import { describe, expect, onTestFinished, test } from 'vitest'
+
+import { describe as describeError } from '../../src/cli/failure.ts'
+import { ClientError } from '../../src/client/error.ts'
+import { useCommandLine } from '../support/cli/setup.ts'
+
+function refused(status: number, problem?: { readonly title: string }): ClientError {
+  const response = new Response(null, { status })
+  return new ClientError('ERR_RESPONSE', `PATCH was answered with ${status}`, {
+    response,
+    ...(problem === undefined ? {} : { problem }),
+  })
+}
+
+describe('a refusal without words', () => {
+  test.each([
+    [401, "requires credentials (401); send valid credentials with -H 'Authorization: ...'"],
+    [403, 'does not allow this (403); check the URL and your credentials'],
+    [404, 'has nothing at this URL (404); check the URL'],
+    [405, 'does not allow this at this URL (405); check the URL'],
+    [413, 'does not accept that many bytes (413)'],
+    [415, 'does not accept this kind of upload (415); check the URL'],
+    [429, 'received too many requests (429); run the same command again later'],
+    [502, 'a proxy got no valid answer from the server (502); run'],
+    [503, 'is overloaded or restarting (503); run the same command again later'],
+    [507, 'has no space left (507); free space on the server'],
+  ])('of status %i says what it means and what to do', (status, words) => {
+    expect(describeError(refused(status))).toContain(words)
+  })
+
+  test('of another status says which', () => {
+    expect(describeError(refused(418))).toBe('PATCH was answered with 418')
+  })
+})
+
+test("the server's own words stand for the meaning, and the advice stays", () => {
+  expect(describeError(refused(401, { title: 'Token expired' }))).toMatch(
+    /^Token expired \(401\); send valid credentials/,
+  )
+})
+
+test.each([
+  [{ code: 'ENOSPC' }, 'the disk is full (failed); free space and run the same command again'],
+  [{ errno: -122 }, 'the disk is full (failed); free space and run the same command again'],
+  [{ code: 'EACCES' }, 'permission is denied (failed)'],
+  [{ code: 'HPE_INVALID_CONSTANT' }, 'the answer is not HTTP (failed); check the port'],
+  [{ code: 'ENOTFOUND' }, 'the host name is unknown (failed); check the URL'],
+  [{ code: 'CERT_HAS_EXPIRED' }, "the server's certificate has expired (failed); ask"],
+  [{}, 'failed'],
+])('an error of the system with %j is explained', (fields, words) => {
+  const error = Object.assign(new Error('failed'), fields)
+
+  expect(describeError(error)).toContain(words)
+})
+
+test('the first cause says most, also where several addresses were tried', () => {
+  const refusal = Object.assign(new Error('connect ECONNREFUSED ::1:1'), { code: 'ECONNREFUSED' })
+  const cause = new Error('fetch failed', { cause: new AggregateError([refusal], '') })
+  const error = new ClientError('ERR_NETWORK', 'HEAD got no answer', { cause })
+
+  expect(describeError(error)).toBe(
+    'no server listens there (connect ECONNREFUSED ::1:1); check host and port of the URL',
+  )
+})
+
+describe('a server that can not be reached', () => {
+  const line = useCommandLine()
+
+  async function listen(server: Server): Promise<number> {
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    onTestFinished(() => void server.close())
+    return (server.address() as AddressInfo).port
+  }
+
+  function makeCertificate(): { readonly key: Buffer; readonly cert: Buffer } {
+    const files = ['-keyout', line.at('key.pem'), '-out', line.at('cert.pem')]
+    const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost']
+    const kind = ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '1']
+    execFileSync('openssl', [...kind, ...files, ...subject], { stdio: 'ignore' })
+    return { key: readFileSync(line.at('key.pem')), cert: readFileSync(line.at('cert.pem')) }
+  }
+
+  test('by its name is a wrong host', async () => {
+    const { code, err } = await line.run('status', '--retries', '0', 'http://no-such-host.invalid/')
+
+    expect([code, err]).toEqual([
+      1,
+      expect.stringMatching(/: the host name .+ \(getaddrinfo .+\); /),
+    ])
+  })
+
+  test('because its certificate is not trusted says what to do', async () => {
+    const port = await listen(https.createServer(makeCertificate()))
+    const url = `https://localhost:${port}/`
+
+    const untrusted = await line.run('get', '--retries', '0', url, 'a')
+    const other = await line.run('status', '--retries', '0', url.replace('localhost', '127.0.0.1'))
+
+    expect(untrusted).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/: the server's certificate .+; if you trust it/) as string,
+    })
+    expect(other.code).toBe(1)
+  })
+
+  test('with TLS, because it speaks none, says so', async () => {
+    const port = await listen(http.createServer())
+
+    const { code, err } = await line.run('status', '--retries', '0', `https://127.0.0.1:${port}/`)
+
+    expect([code, err]).toEqual([1, expect.stringContaining('does not speak TLS')])
+  })
+
+  test('because it speaks another protocol says so', async () => {
+    const port = await listen(net.createServer((socket) => socket.end('220 mail.example.org\r\n')))
+
+    const { code, err } = await line.run('status', '--retries', '0', `http://127.0.0.1:${port}/`)
+
+    expect([code, err]).toEqual([1, expect.stringContaining('the answer is not HTTP')])
+  })
+})

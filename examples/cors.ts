@@ -12,7 +12,14 @@ import { fsStorage } from 'partial-upload/storage/fs'
 
 export const CORS: CorsOptions = {
   origin: 'https://app.example',
-  exposedHeaders: ['Content-Range', 'ETag', 'Retry-After'],
+  exposedHeaders: [
+    'Content-Disposition',
+    'Content-Range',
+    'ETag',
+    'Repr-Digest',
+    'Retry-After',
+    'Upload-Length',
+  ],
   maxAge: 7200,
 }
 

@@ -10,6 +10,11 @@ export interface NewResource {
   readonly length: number | null
   /** Media type that the client named; null if it did not. Unchecked: the bytes may be anything. */
   readonly contentType: string | null
+  /**
+   * File name that the client gave in `Content-Disposition`, decoded, without any folders; null if it did
+   * not. Unchecked: it may be of any length and end in anything.
+   */
+  readonly name: string | null
 }
 
 /** A resource whose bytes have all arrived, and which nobody can see yet. */
@@ -20,6 +25,11 @@ export interface FinishedResource {
   readonly size: number
   /** Media type that the client named; null if it did not. Unchecked: the bytes may be anything. */
   readonly contentType: string | null
+  /**
+   * File name that the client gave in `Content-Disposition`, decoded, without any folders; null if it did
+   * not. Unchecked: it may be of any length and end in anything.
+   */
+  readonly name: string | null
   /** The finished version that this one replaces; null if none is published now. */
   readonly previous: ResourceInfo | null
   /** Reads bytes `start` (default 0) to `end` (exclusive, default and at most `size`). */

@@ -5,6 +5,8 @@ import { RefusedError, callHook } from '../src/hooks.ts'
 import { bodyOf, handlerFor, patch, request, type Options } from './support/plain.ts'
 import { WatchedStorage } from './support/watched-storage.ts'
 
+const NAMED = "Content-Disposition: attachment; filename*=UTF-8''a%2Fb%20%C3%BC"
+
 /** An error with the manners of http-errors. */
 function httpError(status: unknown, expose: unknown): Error {
   return Object.assign(new Error('said so'), { status, expose })
@@ -74,16 +76,21 @@ describe('onCreate', () => {
     ['PATCH of a length', patch('bytes */10'), 10, null],
     ['PATCH with a type', patch('bytes 0-3/10\r\nContent-Type: text/css', 'abcd'), 10, 'text/css'],
     ['multipart PATCH', multipart('2-3/4', 'cd', '0-1/4', 'ab'), 4, null],
+    ['PATCH with a name', patch(`bytes 0-3/10\r\n${NAMED}`, 'abcd'), 10, null, 'b ü'],
     ['PUT', put({ 'Content-Length': '3', 'Content-Type': 'text/plain' }), 3, 'text/plain'],
+    ['PUT with a name', put({ 'Content-Disposition': 'inline; filename=b' }), 0, null, 'b'],
     ['chunked PUT', put({ 'Transfer-Encoding': 'chunked' }), null, null],
-  ])('is called once by a %s, before anything is stored', async (_name, change, length, type) => {
-    const { storage, created, send } = serve()
+  ])(
+    'is called once by a %s, before anything is stored',
+    async (_what, change, length, type, name: string | null = null) => {
+      const { storage, created, send } = serve()
 
-    await send(change)
+      await send(change)
 
-    expect(created).toEqual([{ key: 'a', length, contentType: type, stored: null }])
-    expect(storage.openWriters).toBe(0)
-  })
+      expect(created).toEqual([{ key: 'a', length, contentType: type, name, stored: null }])
+      expect(storage.openWriters).toBe(0)
+    },
+  )
 
   it('is not called for a resource that is there', async () => {
     const { created, send } = serve()

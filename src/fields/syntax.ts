@@ -8,6 +8,8 @@ export const QUOTED_STRING =
   '"(?:[\\t \\x21\\x23-\\x5b\\x5d-\\x7e\\x80-\\xff]|\\\\[\\t \\x21-\\x7e\\x80-\\xff])*"'
 
 const WHOLE_TOKEN = new RegExp(`^${TOKEN}$`)
+const PARAMETER = new RegExp(`[ \\t]*;[ \\t]*(?:(${TOKEN})=(${TOKEN}|${QUOTED_STRING}))?`, 'y')
+const REST = /[ \t]*$/y
 
 /** Tells whether the whole text is one token. */
 export function isToken(text: string): boolean {
@@ -26,6 +28,27 @@ export function trimWhitespace(text: string): string {
 /** Returns the value of a token or quoted-string: the latter without quotes and escapes. */
 export function unquote(text: string): string {
   return text.startsWith('"') ? text.slice(1, -1).replace(/\\(.)/g, '$1') : text
+}
+
+/**
+ * Reads the parameters from `start` to the end of a value (RFC 9110 §5.6.6): as they were sent, by name
+ * in lower case. Null if they are malformed or two have the same name.
+ */
+export function parseParameters(value: string, start: number): ReadonlyMap<string, string> | null {
+  const parameters = new Map<string, string>()
+  let at = start
+  for (;;) {
+    PARAMETER.lastIndex = at
+    const match = PARAMETER.exec(value)
+    if (!match) break
+    at = PARAMETER.lastIndex
+    if (match[1] === undefined || match[2] === undefined) continue
+    const name = match[1].toLowerCase()
+    if (parameters.has(name)) return null
+    parameters.set(name, match[2])
+  }
+  REST.lastIndex = at
+  return REST.test(value) ? parameters : null
 }
 
 /** Returns the number that decimal digits stand for; null if it is not a safe integer. */

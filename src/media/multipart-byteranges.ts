@@ -1,5 +1,6 @@
 /** `multipart/byteranges` (RFC 9110 §14.6) as a patch: one or more ranges between delimiters. */
 import { UploadError } from '../errors.ts'
+import { isSameDisposition } from '../fields/content-disposition.ts'
 import { isSameMediaType, parseMediaType } from '../fields/content-type.ts'
 import { DelimiterScanner } from './delimiter.ts'
 import { HeaderBlock } from './header-block.ts'
@@ -19,6 +20,7 @@ export class MultipartByterangesParser implements PartParser {
   /** Bytes of data of the current part. */
   #received = 0
   #contentType: string | null = null
+  #contentDisposition: string | null = null
   #completeLength: number | null = null
   #empty = true
 
@@ -95,10 +97,16 @@ export class MultipartByterangesParser implements PartParser {
     }
   }
 
-  /** Type and complete length are the whole resource's, so no two parts may give different ones. */
-  #checkAgreement({ index, target, contentType }: Part): void {
+  /** These are the whole resource's, so no two parts may give different ones. */
+  #checkAgreement({ index, target, contentType, contentDisposition }: Part): void {
     if (!isSameType(contentType, this.#contentType)) {
       throw malformed(`part ${index + 1}: the Content-Type differs from that of a part before`)
+    }
+    const disposition = this.#contentDisposition ?? contentDisposition
+    if (!isSameDisposition(contentDisposition ?? disposition ?? '', disposition ?? '')) {
+      throw malformed(
+        `part ${index + 1}: the Content-Disposition differs from that of a part before`,
+      )
     }
     const { completeLength } = target
     if (completeLength !== null && completeLength !== (this.#completeLength ?? completeLength)) {
@@ -106,6 +114,7 @@ export class MultipartByterangesParser implements PartParser {
       throw new UploadError('ERR_RANGE', { detail })
     }
     this.#contentType ??= contentType
+    this.#contentDisposition ??= contentDisposition
     this.#completeLength ??= completeLength
   }
 

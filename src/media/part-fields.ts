@@ -1,5 +1,6 @@
 /** The header of a part, which both formats share: header block → `Part`. */
 import { UploadError } from '../errors.ts'
+import { readContentDisposition } from '../fields/content-disposition.ts'
 import { parseContentRange, parseRangeAlias } from '../fields/content-range.ts'
 import {
   isSameMediaType,
@@ -40,11 +41,12 @@ function toPart(fields: FieldLines, index: number, limits: PartLimits): Part {
   const target = parseTarget(fields)
   checkContentLength(fields, target)
   const contentType = parseContentType(fields)
+  const contentDisposition = readContentDisposition(fields.get('content-disposition') ?? [])
   const reprDigest = fields.get('repr-digest')?.join(', ') ?? null
   // A malformed one would else come to light only when the resource is complete.
   if (reprDigest !== null) parseDigest(reprDigest)
   checkSize(target, limits.maxSize)
-  return { index, target, contentType, reprDigest }
+  return { index, target, contentType, contentDisposition, reprDigest }
 }
 
 function checkCodings(fields: FieldLines): void {

@@ -27,6 +27,8 @@ export interface Part {
   readonly target: PartTarget
   /** The part's `Content-Type`, valid, as it was sent; null if it has none. It is the resource's. */
   readonly contentType: string | null
+  /** The part's `Content-Disposition`, valid, as it was sent; null if it has none. It is the resource's. */
+  readonly contentDisposition: string | null
   /** The part's `Repr-Digest` (RFC 9530), verbatim; null if it has none. */
   readonly reprDigest: string | null
 }

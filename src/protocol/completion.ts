@@ -1,5 +1,6 @@
 /** The end of a write: check the whole, ask the app, commit. */
 import { UploadError } from '../errors.ts'
+import { dispositionName } from '../fields/content-disposition.ts'
 import { parseDigest } from '../fields/digest.ts'
 import { RefusedError, callHook, type FinalResponse, type Hooks } from '../hooks.ts'
 import { findMismatch } from './digest-check.ts'
@@ -66,6 +67,7 @@ function isSameState(a: ResourceState, b: ResourceState): boolean {
     a.complete === b.complete &&
     a.completeLength === b.completeLength &&
     a.contentType === b.contentType &&
+    a.contentDisposition === b.contentDisposition &&
     a.reprDigest === b.reprDigest
   )
 }
@@ -101,6 +103,7 @@ function finishedResource({ key, writer, state, size }: PendingWrite) {
     key,
     size,
     contentType: state.contentType,
+    name: dispositionName(state.contentDisposition),
     previous: writer.base?.complete ? writer.base : null,
     read: (start = 0, end = size) => writer.read(Math.min(start, size), Math.min(end, size)),
   }

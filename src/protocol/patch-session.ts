@@ -1,5 +1,6 @@
 /** Puts the parts of a patch into a writer: batch by batch, skipping what is stored already. */
 import { UploadError } from '../errors.ts'
+import { isSameDisposition } from '../fields/content-disposition.ts'
 import type { Part, PartEvent } from '../media/part.ts'
 import type { Writer } from '../storage/adapter.ts'
 import { advance, progressOf, settle, type Progress, type TransitionRules } from './transition.ts'
@@ -29,6 +30,7 @@ export class PatchSession {
   #progress: Progress
   #changed = false
   #contentType: string | null = null
+  #contentDisposition: string | null = null
   #reprDigest: string | null = null
   /** Data that is gathered for the next write, and where it goes. */
   #pending: Uint8Array[] = []
@@ -56,6 +58,14 @@ export class PatchSession {
   /** The media type that the parts name; null if none does. */
   get contentType(): string | null {
     return this.#contentType
+  }
+
+  /** The `Content-Disposition` that the parts give, in the stored form if it says the same; or null. */
+  get contentDisposition(): string | null {
+    const given = this.#contentDisposition
+    const stored = this.#writer.base?.contentDisposition ?? null
+    const isRepeated = given !== null && stored !== null && isSameDisposition(given, stored)
+    return isRepeated ? stored : given
   }
 
   /** The digest of the finished resource that the parts name; null if none does. */
@@ -93,6 +103,9 @@ export class PatchSession {
     if (base === null || !base.complete || !rules.immutableAfterComplete) return
     if (this.#progress.completeLength !== base.size) throw immutable('length')
     if ((this.#contentType ?? base.contentType) !== base.contentType) throw immutable('type')
+    if ((this.contentDisposition ?? base.contentDisposition) !== base.contentDisposition) {
+      throw immutable('Content-Disposition')
+    }
   }
 
   async #begin(part: Part): Promise<void> {
@@ -100,6 +113,7 @@ export class PatchSession {
     const before = this.#progress
     this.#progress = advance(before, part, rules)
     this.#contentType ??= part.contentType
+    this.#contentDisposition ??= part.contentDisposition
     this.#reprDigest ??= part.reprDigest
     if (!multipart) this.settle()
     if (part.index === 0) await onFit()

@@ -20,6 +20,8 @@ export interface ResourceState {
   readonly completeLength: number | null
   /** Media type of the finished resource; null if no client named one. */
   readonly contentType: string | null
+  /** `Content-Disposition` field (RFC 6266) to serve the resource with; null if no client gave one. */
+  readonly contentDisposition: string | null
   /** The `Repr-Digest` field (RFC 9530) that the finished resource must match; null if none. */
   readonly reprDigest: string | null
   /** Who began the upload, in the app's words; null if the app does not tell. */

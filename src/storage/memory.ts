@@ -155,6 +155,7 @@ class MemoryWriter implements Writer {
       everComplete: state.everComplete,
       completeLength: state.completeLength,
       contentType: state.contentType,
+      contentDisposition: state.contentDisposition,
       reprDigest: state.reprDigest,
       owner: state.owner,
       size: this.#size,

@@ -64,6 +64,22 @@ const mediaType = text(
     gap,
   ),
 )
+const disposition = text(
+  fc.constantFrom('attachment', 'INLINE', 'x-y', ''),
+  list(
+    text(
+      fc.constantFrom(';', '; ', ' ;\t', ''),
+      fc.constantFrom('filename', 'FileName*', 'filename*', 'modification-date', 'a'),
+      fc.constantFrom('=', '=', ' ='),
+      fc.oneof(
+        fc.constantFrom("UTF-8''a%2Fb%0A", "utf-8'en'%E2%82%AC", "UTF-8''%FF", "x''a", '".."'),
+        fc.constantFrom('"Wed, 12 Feb 1997 16:29:51 -0500"', '"12 Feb 1997 16:29 GMT"'),
+        word,
+      ),
+    ),
+    gap,
+  ),
+)
 const digest = list(text(gap, digests), fc.constantFrom(',', ' , ', ', ', ''))
 const date = fc.oneof(
   fc
@@ -83,6 +99,7 @@ export const FIELD_VALUES = {
   'content-range': contentRange,
   'range-in-part': rangeInPart,
   'content-type': mediaType,
+  'content-disposition': disposition,
   digest,
   'if-match': list(
     text(

@@ -3,6 +3,12 @@ import assert from 'node:assert/strict'
 
 import { UploadError } from '../../src/errors.ts'
 import {
+  asAttachment,
+  dispositionName,
+  isSameDisposition,
+  readContentDisposition,
+} from '../../src/fields/content-disposition.ts'
+import {
   formatContentRange,
   formatUnsatisfiedRange,
   parseContentRange,
@@ -23,6 +29,7 @@ export const FIELD_CHECKS = {
   'content-range': (value) => checkTarget(value, parseContentRange, false),
   'range-in-part': (value) => checkTarget(value, parseRangeAlias, true),
   'content-type': checkMediaType,
+  'content-disposition': checkDisposition,
   digest: checkDigest,
   'if-match': checkEntityTags,
   date: checkDate,
@@ -58,6 +65,17 @@ function checkMediaType(value: string): void {
   if (mediaType === null || canonical === null) return
   const again = parseMediaType(canonical)
   assert(again !== null && isSameMediaType(again, mediaType) && isSameMediaType(mediaType, again))
+}
+
+function checkDisposition(value: string): void {
+  const read = attempt(() => readContentDisposition([value]))
+  if (read === null) return
+  // The value is sent back as a field, and the name may become that of a file.
+  assert.match(read, /^[\t -~]{1,1024}$/)
+  assert.equal(readContentDisposition([read]), read)
+  assert.match(asAttachment(read), /^attachment[ \t]*(?:;|$)/)
+  assert(isSameDisposition(read, read))
+  assert.doesNotMatch(dispositionName(read) ?? '', /[/\\\p{Cc}]|^\.\.?$/u)
 }
 
 function format({ type, parameters }: MediaType): string {

@@ -92,6 +92,7 @@ function head(): fc.Arbitrary<string> {
     FIELD_VALUES.prefer.map((value) => `Prefer: ${value}`),
     FIELD_VALUES.digest.map((value) => `Content-Digest: ${value}`),
     FIELD_VALUES['content-type'].map((value) => `Content-Type: ${value}`),
+    FIELD_VALUES['content-disposition'].map((value) => `Content-Disposition: ${value}`),
     fc.constantFrom(
       'Content-Type: message/byteranges',
       'Content-Type: multipart/byteranges; boundary=B',

@@ -38,6 +38,7 @@ test('writes what a patch may send back', () => {
   ].map(({ start, end, data }) => ({
     target: { kind: 'range', start, end, completeLength: 10 },
     contentType: 'text/plain; charset=utf-8',
+    contentDisposition: null,
     reprDigest: null,
     data,
   }))
@@ -84,6 +85,7 @@ test('survives any data under any cuts', () => {
             completeLength: 2000,
           },
           contentType: 'a/b',
+          contentDisposition: null,
           reprDigest: null,
           data: part.data,
         })),

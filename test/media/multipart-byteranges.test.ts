@@ -17,6 +17,7 @@ function unnamed(): PartParser {
 const part = (start: number, data: string, completeLength: number | null = null) => ({
   target: { kind: 'range', start, end: start + data.length, completeLength },
   contentType: null,
+  contentDisposition: null,
   reprDigest: null,
   data,
 })

@@ -247,6 +247,7 @@ async function store(storage: StorageAdapter, text: string, complete: boolean): 
     complete,
     everComplete: complete,
     contentType: 'text/plain',
+    contentDisposition: null,
     reprDigest: null,
     owner: null,
   }
@@ -261,7 +262,13 @@ async function openWriter(
   return storage.openWriter('a', {
     transaction,
     replace: false,
-    initial: { ...initial, contentType: null, reprDigest: null, owner: null },
+    initial: {
+      ...initial,
+      contentType: null,
+      contentDisposition: null,
+      reprDigest: null,
+      owner: null,
+    },
   })
 }
 
@@ -280,12 +287,18 @@ function part(
 ): PartEvent {
   const { completeLength = null, contentType = null, reprDigest = null } = more
   const target = { kind: 'range', start, end, completeLength } as const
-  return { type: 'part', part: { index, target, contentType, reprDigest } satisfies Part }
+  return {
+    type: 'part',
+    part: { index, target, contentType, contentDisposition: null, reprDigest } satisfies Part,
+  }
 }
 
 function size(completeLength: number): PartEvent {
   const target = { kind: 'size', completeLength } as const
-  return { type: 'part', part: { index: 0, target, contentType: null, reprDigest: null } }
+  return {
+    type: 'part',
+    part: { index: 0, target, contentType: null, contentDisposition: null, reprDigest: null },
+  }
 }
 
 function data(text: string): PartEvent {

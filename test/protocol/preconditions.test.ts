@@ -15,6 +15,7 @@ const INFO: ResourceInfo = {
   everComplete: false,
   completeLength: 10,
   contentType: null,
+  contentDisposition: null,
   reprDigest: null,
   owner: null,
   etag: '"a"',

@@ -225,6 +225,7 @@ function resource(state: string): ResourceInfo | null {
     everComplete: kind === 'C',
     completeLength: length,
     contentType: null,
+    contentDisposition: null,
     reprDigest: null,
     owner: null,
     etag: '"1"',
@@ -238,7 +239,13 @@ function notation({ size, complete, completeLength }: ReturnType<typeof progress
 }
 
 function part(text: string, index = 0): Part {
-  return { index, target: target(text), contentType: null, reprDigest: null }
+  return {
+    index,
+    target: target(text),
+    contentType: null,
+    contentDisposition: null,
+    reprDigest: null,
+  }
 }
 
 function target(text: string): PartTarget {

@@ -16,6 +16,7 @@ const INCOMPLETE: ResourceState = {
   everComplete: false,
   completeLength: 10,
   contentType: null,
+  contentDisposition: null,
   reprDigest: null,
   owner: null,
 }

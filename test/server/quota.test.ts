@@ -205,6 +205,7 @@ function state(completeLength: number | null, owner: string | null = 'ann'): Res
     everComplete: false,
     completeLength,
     contentType: null,
+    contentDisposition: null,
     reprDigest: null,
     owner,
   }

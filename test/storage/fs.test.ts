@@ -30,6 +30,7 @@ const BEGUN: ResourceState = {
   everComplete: false,
   completeLength: null,
   contentType: 'text/plain',
+  contentDisposition: null,
   reprDigest: null,
   owner: null,
 }
@@ -595,6 +596,21 @@ describe('a process that died', () => {
     await change('a', PERSIST, 'def', BEGUN)
 
     expect(await load('a')).toBe('def')
+  })
+
+  test('of version 0.1.0 has no Content-Disposition, and is read all the same', async () => {
+    const state = { ...BEGUN, contentType: 'text/css', completeLength: 6 }
+    const before = await change('a', PERSIST, 'abc', state)
+    const [name = ''] = await hiddenNames('.json')
+    expect(await readFile(path.join(hidden, name), 'utf8')).not.toContain('contentDisposition')
+    await restart()
+
+    expect(await storage.head('a')).toEqual(before)
+    const finished = { ...state, complete: true, everComplete: true }
+    expect(await change('a', PERSIST, 'def', finished)).toMatchObject({
+      contentDisposition: null,
+    })
+    expect(await load('a')).toBe('abcdef')
   })
 
   test('has left files that are swept when they are old', async () => {

@@ -28,6 +28,7 @@ const state = fc.record({
   everComplete: fc.boolean(),
   completeLength: fc.constantFrom(null, 7),
   contentType: fc.constantFrom(null, 'text/plain'),
+  contentDisposition: fc.constantFrom(null, 'attachment; filename="a"'),
   reprDigest: fc.constantFrom(null, 'sha-256=:AA==:'),
   owner: fc.constantFrom(null, 'ann'),
 })

@@ -1,5 +1,6 @@
 /** What every method works with, and the lock around every change. */
 import { UploadError } from '../../errors.ts'
+import { dispositionName } from '../../fields/content-disposition.ts'
 import { callHook } from '../../hooks.ts'
 import type { HashingService } from '../hashing.ts'
 import type { HandlerRequest, HandlerResponse, RequestHeaders } from '../http.ts'
@@ -105,10 +106,12 @@ function interrupted(): UploadError {
 /** Asks the app before a resource comes to be. Throws as `callHook`. */
 export async function askToCreate(
   { base }: Writer,
-  { completeLength: length, contentType }: ResourceState,
+  { completeLength: length, contentType, contentDisposition }: ResourceState,
   { key, hooks }: HandlerRequest,
 ): Promise<void> {
-  if (base === null) await callHook(() => hooks.onCreate({ key, length, contentType }))
+  if (base !== null) return
+  const name = dispositionName(contentDisposition)
+  await callHook(() => hooks.onCreate({ key, length, contentType, name }))
 }
 
 /** Steps through what the client sends, telling the lock whenever it is the client's turn. */

@@ -1,5 +1,6 @@
 /** GET and HEAD (RFC 9110 §9.3.1, §9.3.2): the resource, or as much of it as has arrived. */
 import { UploadError } from '../../errors.ts'
+import { asAttachment } from '../../fields/content-disposition.ts'
 import { formatContentRange, formatUnsatisfiedRange } from '../../fields/content-range.ts'
 import { selectRanges, type RangeSelection } from '../../fields/range.ts'
 import type { HandlerRequest, HandlerResponse, RequestHeaders } from '../http.ts'
@@ -57,7 +58,7 @@ function responseFrom(
   if (isNotModified(headers, info)) return notModified(info, settings)
 
   const selection = selectedRanges(headers, info, settings.maxRanges)
-  if (selection.kind === 'unsatisfiable') throw unsatisfiable(info, settings)
+  if (selection.kind === 'unsatisfiable') throw unsatisfiable(info)
   if (selection.kind === 'whole') {
     const body = readAndClose(reader, [{ start: 0, end: info.size }])
     return { ...whole(info, settings), body }
@@ -158,11 +159,13 @@ function notModified(info: ResourceInfo, settings: Settings): HandlerResponse {
   return { status: 304, headers: representationFields(info, settings) }
 }
 
-function unsatisfiable(info: ResourceInfo, settings: Settings): UploadError {
+/** The content is a problem document: fields that describe the resource's own content are not for it. */
+function unsatisfiable(info: ResourceInfo): UploadError {
   return new UploadError('ERR_UNSATISFIABLE', {
     detail: `no range lies within the ${info.size} bytes`,
     headers: {
-      ...representationFields(info, settings),
+      ...validators(info),
+      'Accept-Ranges': 'bytes',
       'Content-Range': formatUnsatisfiedRange(info.size),
     },
   })
@@ -170,14 +173,17 @@ function unsatisfiable(info: ResourceInfo, settings: Settings): UploadError {
 
 /** What every answer about an existing version has in common. */
 function representationFields(info: ResourceInfo, settings: Settings): Fields {
-  const { complete, reprDigest } = info
-  const { contentSecurityPolicy: policy, serveAsAttachment, expireAfter } = settings
+  const { complete, reprDigest, contentDisposition } = info
+  const disposition = settings.serveAsAttachment
+    ? asAttachment(contentDisposition)
+    : contentDisposition
+  const { contentSecurityPolicy: policy, expireAfter } = settings
   return {
     ...validators(info),
     'Accept-Ranges': 'bytes',
     'X-Content-Type-Options': 'nosniff',
     ...(policy === '' ? {} : { 'Content-Security-Policy': policy }),
-    ...(serveAsAttachment ? { 'Content-Disposition': 'attachment' } : {}),
+    ...(disposition === null ? {} : { 'Content-Disposition': disposition }),
     // A compressing middleware would drop the Content-Length that resuming needs, and give coded
     // bytes the entity tag and the ranges of the plain ones.
     'Cache-Control': complete ? 'no-transform' : 'no-store, no-transform',

@@ -136,6 +136,7 @@ function initialState({ first, reprDigest, owner }: IncomingPatch): ResourceStat
     everComplete: false,
     completeLength: first.target.completeLength,
     contentType: first.contentType,
+    contentDisposition: first.contentDisposition,
     reprDigest: reprDigest ?? verifiableDigest(first.reprDigest),
     owner,
   }
@@ -232,7 +233,7 @@ function isCut(error: unknown): boolean {
 
 function finalState(
   incoming: IncomingPatch,
-  { progress, changed, contentType, reprDigest }: PatchSession,
+  { progress, changed, contentType, contentDisposition, reprDigest }: PatchSession,
   base: ResourceInfo | null,
 ): ResourceState {
   const { complete, completeLength } = progress
@@ -245,6 +246,7 @@ function finalState(
     everComplete: complete || (base?.everComplete ?? false),
     completeLength,
     contentType: contentType ?? base?.contentType ?? null,
+    contentDisposition: contentDisposition ?? base?.contentDisposition ?? null,
     reprDigest: announced ?? earlier,
     // An upload stays with whoever began it; to change a finished resource begins anew.
     owner: base === null || base.complete ? incoming.owner : base.owner,

@@ -1,5 +1,6 @@
 /** PUT (RFC 9110 §9.3.4): the whole resource in one request, resumable with PATCH if it was new. */
 import { UploadError } from '../../errors.ts'
+import { readContentDisposition } from '../../fields/content-disposition.ts'
 import { isServable, parseMediaType } from '../../fields/content-type.ts'
 import { preferredTransaction } from '../../fields/prefer.ts'
 import { finishWrite, type Outcome } from '../completion.ts'
@@ -29,6 +30,7 @@ export async function put(
 
   const length = contentLength(headers)
   const contentType = resourceType(headers)
+  const contentDisposition = readContentDisposition(headers.all('content-disposition'))
   checkContentCoding(headers)
   checkNoContentRange(headers)
   const limit = Math.min(settings.maxSize, settings.maxContentLength)
@@ -54,6 +56,7 @@ export async function put(
       everComplete: false,
       completeLength: length,
       contentType,
+      contentDisposition,
       reprDigest,
       owner: request.owner,
     }

@@ -33,6 +33,7 @@ export const BEGUN: ResourceState = {
   everComplete: false,
   completeLength: null,
   contentType: null,
+  contentDisposition: null,
   reprDigest: null,
   owner: null,
 }

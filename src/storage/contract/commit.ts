@@ -28,6 +28,7 @@ const STATES: readonly ResourceState[] = [
   { ...BEGUN, completeLength: 6, contentType: 'text/plain; charset="ü"' },
   { ...BEGUN, everComplete: true, reprDigest: 'sha-256=:AAAA:, sha-512=:BBBB:' },
   { ...FINISHED, contentType: 'application/octet-stream' },
+  { ...BEGUN, contentDisposition: "attachment; filename*=UTF-8''na%C3%AFve.txt" },
   { ...FINISHED, completeLength: 3, reprDigest: 'sha-256=:AAAA:' },
   FINISHED,
 ]
@@ -245,8 +246,10 @@ async function change(
 
 function stateOf(info: ResourceInfo | null): ResourceState | null {
   if (info === null) return null
-  const { complete, everComplete, completeLength, contentType, reprDigest, owner } = info
-  return { complete, everComplete, completeLength, contentType, reprDigest, owner }
+  const { complete, everComplete, completeLength } = info
+  const { contentType, contentDisposition, reprDigest, owner } = info
+  const lengths = { complete, everComplete, completeLength }
+  return { ...lengths, contentType, contentDisposition, reprDigest, owner }
 }
 
 function dateOf(info: ResourceInfo | null): number {

@@ -100,7 +100,13 @@ export const keyChecks: readonly StorageCheck[] = [
     await store(storage, 'a/b', 'below')
     const state = { complete: true, everComplete: true, completeLength: 3 }
     const refused = await writer
-      .commit({ ...state, contentType: null, reprDigest: null, owner: null })
+      .commit({
+        ...state,
+        contentType: null,
+        contentDisposition: null,
+        reprDigest: null,
+        owner: null,
+      })
       .catch((error: unknown) => error)
     if (refused instanceof Error) {
       equal(codeOf(refused), 'ERR_KEY_CONFLICT', 'the error')

@@ -50,8 +50,10 @@ export function newTag(): string {
 
 /** Copies what an adapter stores of `state`, and nothing else that the object may have. */
 export function copyState(state: ResourceState): ResourceState {
-  const { complete, everComplete, completeLength, contentType, reprDigest, owner } = state
-  return { complete, everComplete, completeLength, contentType, reprDigest, owner }
+  const { complete, everComplete, completeLength } = state
+  const { contentType, contentDisposition, reprDigest, owner } = state
+  const lengths = { complete, everComplete, completeLength }
+  return { ...lengths, contentType, contentDisposition, reprDigest, owner }
 }
 
 /** Tells whether two states are the same. */
@@ -61,14 +63,20 @@ export function sameState(a: ResourceState, b: ResourceState): boolean {
     a.everComplete === b.everComplete &&
     a.completeLength === b.completeLength &&
     a.contentType === b.contentType &&
+    a.contentDisposition === b.contentDisposition &&
     a.reprDigest === b.reprDigest &&
     a.owner === b.owner
   )
 }
 
-/** The text of a record: two versions of a resource never share one. */
+/**
+ * The text of a record: two versions of a resource never share one. A record that was read has the text
+ * that was read, because a writer compares the two; one of version 0.1.0 has no `contentDisposition`.
+ */
 export function formatRecord(record: FsRecord): string {
-  return JSON.stringify(record)
+  return JSON.stringify(record, (name, value: unknown) =>
+    name === 'contentDisposition' && value === null ? undefined : value,
+  )
 }
 
 /** Reads the text of the record; null if there is none. */
@@ -89,7 +97,15 @@ export function parseRecord(text: string): FsRecord | null {
   } catch {
     return null
   }
-  return isRecord(value) ? value : null
+  const record = withDefaults(value)
+  return isRecord(record) ? record : null
+}
+
+/** Adds what records of version 0.1.0 do not have. The order of the members stays, see `formatRecord`. */
+function withDefaults(value: unknown): unknown {
+  if (!isObject(value) || !isObject(value['state'])) return value
+  const { state } = value
+  return { ...value, state: { ...state, contentDisposition: state['contentDisposition'] ?? null } }
 }
 
 /** When a record has to outlive a power cut: at once, or whenever the system sees fit. */
@@ -119,6 +135,7 @@ function isState(value: Readonly<Record<string, unknown>>): boolean {
     typeof value['everComplete'] === 'boolean' &&
     (value['completeLength'] === null || typeof value['completeLength'] === 'number') &&
     (value['contentType'] === null || typeof value['contentType'] === 'string') &&
+    (value['contentDisposition'] === null || typeof value['contentDisposition'] === 'string') &&
     (value['reprDigest'] === null || typeof value['reprDigest'] === 'string') &&
     (value['owner'] === null || typeof value['owner'] === 'string')
   )

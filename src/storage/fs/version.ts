@@ -188,6 +188,7 @@ function foreignInfo({ ino, size, mtimeNs, mtimeMs, ctimeNs }: BigIntStats): Res
     everComplete: true,
     completeLength: Number(size),
     contentType: null,
+    contentDisposition: null,
     reprDigest: null,
     owner: null,
     size: Number(size),

@@ -109,6 +109,7 @@ const RECORD = JSON.stringify({
     everComplete: true,
     completeLength: 4,
     contentType: null,
+    contentDisposition: null,
     reprDigest: null,
     owner: null,
   },

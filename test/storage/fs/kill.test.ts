@@ -88,6 +88,7 @@ test(
             everComplete: false,
             completeLength: null,
             contentType: null,
+            contentDisposition: null,
             reprDigest: null,
             owner: null,
           },

@@ -340,6 +340,7 @@ describe('a writer that has lost its lock', () => {
     everComplete: false,
     completeLength: 8,
     contentType: null,
+    contentDisposition: null,
     reprDigest: null,
     owner: null,
   }

@@ -65,6 +65,7 @@ test('a resource that never stays for as long as a look ends in an error', TIMEO
     everComplete: false,
     completeLength: 9,
     contentType: null,
+    contentDisposition: null,
     reprDigest: null,
     owner: null,
   }

@@ -23,6 +23,7 @@ const BEGUN: ResourceState = {
   everComplete: false,
   completeLength: null,
   contentType: 'text/plain',
+  contentDisposition: null,
   reprDigest: null,
   owner: null,
 }

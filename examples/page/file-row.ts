@@ -3,10 +3,10 @@ import { remove } from 'partial-upload/client'
 
 import { Buttons, type ButtonSpec } from './buttons.ts'
 import { copyOf, find, setText } from './dom.ts'
+import { describeError } from './failure-words.ts'
 import { formatDate, formatPart, formatPercent, formatSize } from './format.ts'
 import { urlOf } from './intake.ts'
 import type { ListedFile } from './listing.ts'
-import { describeError } from './words.ts'
 
 type Action = 'delete' | 'confirm' | 'keep' | 'resume'
 
@@ -18,7 +18,7 @@ type State =
 
 /** What a row asks of its list. */
 export interface FileRowListener {
-  /** A person wants to choose the file again, to go on. */
+  /** A person wants to choose the file again, to resume its upload. */
   readonly onResume: (key: string) => void
   /** The file is no longer on the server. */
   readonly onDelete: (key: string) => void
@@ -36,7 +36,7 @@ export class FileRow {
   readonly #buttons: Buttons<Action>
   readonly #listener: FileRowListener
   #file: ListedFile
-  /** Since the last look it has grown: somebody is sending it. */
+  /** It has grown since the last listing: another client is sending it. */
   #isGrowing = false
   #state: State = IDLE
 

@@ -1,4 +1,4 @@
-/** What the server has, asked for again and again while somebody looks. */
+/** The list of what the server has, fetched at intervals while the page is visible. */
 
 /** One file of the server, as `GET /list` tells it. */
 export interface ListedFile {
@@ -12,11 +12,11 @@ export interface ListedFile {
   readonly modified: string
 }
 
-/** Between two questions, in milliseconds. */
+/** Time between two requests, in milliseconds. */
 const INTERVAL = 3000
-/** The same after something has changed; many files may be done at a time. */
+/** The same after a change; it gathers changes, because many files may finish at a time. */
 const SOON = 500
-/** Beyond it the server is taken to be out of reach, in milliseconds. */
+/** Time without an answer after which the server counts as out of reach, in milliseconds. */
 const TIMEOUT = 10_000
 
 /** The list as it was last seen. */
@@ -53,7 +53,7 @@ export class Listing {
     return this.#isReachable
   }
 
-  /** Asks now, unless that is being done. */
+  /** Fetches the list now, unless a request is under way. */
   async refresh(): Promise<void> {
     if (this.#isAsking) return
     this.#isAsking = true
@@ -65,7 +65,7 @@ export class Listing {
     this.#isStale = false
   }
 
-  /** Asks before long: something has changed. */
+  /** Fetches the list soon, because something has changed. */
   refreshSoon(): void {
     if (this.#isAsking) this.#isStale = true
     else if (!this.#isSoon) this.#plan(SOON)

@@ -31,7 +31,7 @@ const filesSection = new FilesSection({
 const listing = new Listing(onListing)
 let wasReachable = true
 let isScheduled = false
-/** The path of the file that is being chosen to go on. */
+/** The path of the file that is being chosen to resume. */
 let wanted = ''
 
 for (const input of document.querySelectorAll<HTMLInputElement>('.drop input')) {
@@ -55,7 +55,7 @@ void listing.refresh()
 function add(chosen: readonly Chosen[]): void {
   setText(trouble, '')
   if (chosen.length === 0) {
-    complain('There was no file in it.')
+    complain('The folder contains no files.')
     return
   }
   uploads.add(chosen)
@@ -63,13 +63,13 @@ function add(chosen: readonly Chosen[]): void {
   renderAll()
 }
 
-/** Says what went wrong before there was an upload that could tell it. */
+/** Reports what went wrong before there was an upload to show it with. */
 function complain(text: string): void {
   setText(trouble, text)
   announcer.say(text)
 }
 
-/** An incomplete file goes on under its own name, whatever the file is called here. */
+/** An incomplete file resumes under its name on the server, even if the local file has another one. */
 function chooseAgain(key: string): void {
   wanted = key
   again.click()
@@ -124,7 +124,7 @@ function announce(item: UploadItem): void {
 function onListing({ files, isReachable }: Listing): void {
   const complete = new Set(files?.flatMap((file) => (file.complete ? [file.key] : [])))
   for (const item of uploads.items) {
-    // The server is back, or another upload has come to the end: no need to wait for the next try.
+    // The server answers again, or another upload has finished the file: the next try can start now.
     if (isReachable && (!wasReachable || complete.has(item.key))) item.hurry()
   }
   if (isReachable !== wasReachable) {

@@ -10,6 +10,7 @@ import {
   type UploadStatus,
 } from 'partial-upload/client'
 
+import { isLocked } from './failure-words.ts'
 import { numbered, urlOf, type Chosen } from './intake.ts'
 import { exclusively, type Turns } from './turns.ts'
 
@@ -28,9 +29,14 @@ export type ItemState =
   | { readonly kind: 'stopped' }
   | { readonly kind: 'removing' }
   /** The server has something else under this name. */
-  | { readonly kind: 'clash'; readonly there: ResourceStatus | null }
+  | {
+      readonly kind: 'clash'
+      readonly there: ResourceStatus | null
+      /** The server does not let the two be compared. */
+      readonly isUnverified: boolean
+    }
   | { readonly kind: 'failed'; readonly error: unknown }
-  /** All is there: brought by this upload, by another one meanwhile, or before. */
+  /** The server has exactly this file: from this upload, from another one meanwhile, or from before. */
   | { readonly kind: 'done'; readonly by: 'this' | 'another' | 'earlier' }
 
 /** What an item tells its surroundings. */
@@ -90,7 +96,7 @@ export class UploadItem {
     return this.#movedAt
   }
 
-  /** Whether it goes on by itself. */
+  /** Whether it needs nothing from a person to proceed. */
   get isActive(): boolean {
     return ['queued', 'elsewhere', 'running', 'waiting'].includes(this.#state.kind)
   }
@@ -101,7 +107,7 @@ export class UploadItem {
     return key === this.#key && file.size === size && file.lastModified === lastModified
   }
 
-  /** Begins, or goes on: after a pause, an error or a reload alike. The URL tells where. */
+  /** Begins or resumes. The server knows the offset, so that a pause, an error and a reload are alike. */
   start({ overwrite = false } = {}): void {
     const signal = this.#begin()
     this.#set({ kind: 'queued' })
@@ -126,7 +132,7 @@ export class UploadItem {
     else if (this.#progress.sent === 0) this.drop()
   }
 
-  /** Goes from the list; on the server all stays as it is. */
+  /** Leaves the list; the server keeps what it has. */
   drop(): void {
     this.#controller.abort()
     this.#listener.onDrop(this)
@@ -265,7 +271,8 @@ export class UploadItem {
     if (signal.aborted) return
     const isPart = !isClash && there?.complete === false
     this.#progress = { ...NO_PROGRESS, sent: isPart ? there.size : 0 }
-    this.#set(isClash ? { kind: 'clash', there } : { kind: 'failed', error: failure })
+    const isUnverified = code === 'ERR_UNVERIFIED'
+    this.#set(isClash ? { kind: 'clash', there, isUnverified } : { kind: 'failed', error: failure })
   }
 
   #set(state: ItemState): void {
@@ -273,11 +280,4 @@ export class UploadItem {
     if (!this.isActive) this.#upload = null
     this.#listener.onChange(this)
   }
-}
-
-/** Whether somebody else is writing to the same resource. */
-export function isLocked(error: unknown): boolean {
-  return (
-    error instanceof ClientError && (error.status === 412 || error.problem?.code === 'ERR_LOCKED')
-  )
 }

@@ -147,9 +147,8 @@ function summarise(items: readonly UploadItem[], rate: number | null): string {
   if (items.length === 1) return ''
   if (done === items.length) return `${formatCount(done)} complete`
   const parts = [`${done} of ${formatCount(items.length)} complete`]
-  const { sent, size } = sumUp(items)
-  if (size > 0) parts.push(formatPercent(sent, size))
   const active = sumUp(items.filter(({ isActive }) => isActive))
+  if (active.size > 0) parts.push(formatPercent(active.sent, active.size))
   if (rate !== null && rate >= 1 && active.sent < active.size) {
     const left = formatDuration((active.size - active.sent) / rate)
     parts.push(`${formatSize(rate)}/s`, `${left} left`)

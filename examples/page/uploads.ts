@@ -37,7 +37,7 @@ export class Uploads {
     return this.#moved
   }
 
-  /** Begins to send files. One that is listed already goes on, and is not sent twice. */
+  /** Begins to send files. One that is listed already resumes, and is not sent twice. */
   add(chosen: readonly Chosen[]): void {
     for (const one of chosen) {
       const known = this.items.find((item) => item.isFile(one))

@@ -1,10 +1,12 @@
 /** What a person reads about an upload, and what can be done about it. */
 import { ClientError } from 'partial-upload/client'
 
-import { formatDuration, formatPart, formatPercent, formatSize } from './format.ts'
-import { isLocked, type ItemState, type UploadItem } from './upload-item.ts'
+import { describeError, isLocked } from './failure-words.ts'
 
-/** From here on, in milliseconds, a transfer is said to stand still. */
+import { formatDuration, formatPart, formatPercent, formatSize } from './format.ts'
+import type { ItemState, UploadItem } from './upload-item.ts'
+
+/** Time without a byte, in milliseconds, after which a transfer is reported as stalled. */
 const STILL = 3000
 
 /** What a button does. */
@@ -95,9 +97,9 @@ export function describe(item: UploadItem, now: number): string {
     case 'paused':
       return `Paused · ${howFar(item)}`
     case 'stopped':
-      return `Stopped · ${howFar(item)} on the server. Keep it, to go on another time?`
+      return `Stopped · ${howFar(item)} on the server. Keep it, to resume another time?`
     case 'removing':
-      return 'Removing what has arrived…'
+      return 'Removing what the server has of it…'
     case 'clash':
       return describeClash(state)
     case 'failed':
@@ -131,17 +133,21 @@ function describeRunning(item: UploadItem, now: number): string {
 const OFFLINE = 'waiting for the network'
 
 function describeWait({ until, error }: ItemState & { kind: 'waiting' }, now: number): string {
-  if (until === null) return 'Waiting for the network; then it goes on by itself'
+  if (until === null) return 'Waiting for the network; the upload then resumes by itself'
   const again = `next try in ${formatDuration((until - now) / 1000)}`
-  if (isLocked(error)) return `Somebody else is sending this file; ${again}`
-  if (error instanceof ClientError && error.problem !== null) return `${words(error)}; ${again}`
+  if (isLocked(error)) return `Another client is sending this file; ${again}`
+  if (error instanceof ClientError && error.status !== null)
+    return `${describeError(error)}; ${again}`
   if (error instanceof ClientError && error.code === 'ERR_STALL') {
-    return `The connection stood still; ${again}`
+    return `The connection stalled; ${again}`
   }
   return `The connection is broken; ${again}`
 }
 
-function describeClash({ there }: ItemState & { kind: 'clash' }): string {
+function describeClash({ there, isUnverified }: ItemState & { kind: 'clash' }): string {
+  if (isUnverified) {
+    return 'The server has a file of this name, and does not let the page compare the two'
+  }
   if (there === null) return 'The server has a different file of this name'
   const size = formatSize(there.size)
   if (there.complete) return `The server has a different file of this name, of ${size}`
@@ -150,29 +156,7 @@ function describeClash({ there }: ItemState & { kind: 'clash' }): string {
 }
 
 function describeDone({ by }: ItemState & { kind: 'done' }, size: string): string {
-  if (by === 'another') return `Complete · ${size} · another upload brought it to the end`
-  if (by === 'earlier') return `Was there already: same size, beginning and end · ${size}`
+  if (by === 'another') return `Complete · ${size} · finished by another upload`
+  if (by === 'earlier') return `Already there: the same file · ${size}`
   return `Complete · ${size}`
-}
-
-const FOLDER =
-  'On the server a folder has this name, or a file has that of its folder. Delete or rename one of them'
-
-/** The server's own words, where it has said something. */
-export function describeError(error: unknown): string {
-  if (isLocked(error)) return 'Somebody else is sending this file'
-  if (error instanceof ClientError && error.problem?.code === 'ERR_KEY_CONFLICT') return FOLDER
-  if (error instanceof ClientError && error.problem?.code === 'ERR_KEY') {
-    return `The server takes no file of this name: ${error.problem.detail ?? error.message}`
-  }
-  if (error instanceof ClientError && error.problem !== null) return words(error)
-  if (error instanceof ClientError && error.code === 'ERR_NETWORK')
-    return 'The server is out of reach'
-  const message = error instanceof Error ? error.message : String(error)
-  return message.charAt(0).toUpperCase() + message.slice(1)
-}
-
-function words({ problem, message }: ClientError): string {
-  const { title, detail } = problem ?? {}
-  return [title, detail].filter((text) => text !== undefined).join(': ') || message
 }

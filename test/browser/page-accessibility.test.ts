@@ -63,7 +63,7 @@ describeInChromium('the page, for everybody', () => {
   }
 
   const states: readonly (readonly [string, (page: Page, gate: Gate) => Promise<void>])[] = [
-    ['nothing is there', async (page) => page.getByText('Nothing is here yet.').waitFor()],
+    ['nothing is there', async (page) => page.getByText('No files yet.').waitFor()],
     [
       'files are under way, wait and are dragged',
       async (page, gate) => {
@@ -82,7 +82,7 @@ describeInChromium('the page, for everybody', () => {
         await expect.poll(() => server.list()).toHaveLength(2)
         await press(uploadRow(page, 'talk.mp4'), 'Cancel')
         gate.open()
-        await says(uploadRow(page, 'talk.mp4'), 'Keep it, to go on another time?')
+        await says(uploadRow(page, 'talk.mp4'), 'Keep it, to resume another time?')
       },
     ],
     [
@@ -112,7 +112,7 @@ describeInChromium('the page, for everybody', () => {
         await writeFile(server.pathOf('there'), 'there')
         await choose(page, file, await write('new', 'new'))
         await says(uploadRow(page, 'new'), 'Complete')
-        await says(uploadRow(page, 'there'), 'Was there already')
+        await says(uploadRow(page, 'there'), 'Already there: the same file')
       },
     ],
     [
@@ -201,7 +201,7 @@ const OUTLINE = `\
     - text: Choose files
     - button "Choose a folder"
     - text: Choose a folder
-    - paragraph: "After a break, uploads go on by themselves. If you close the page, choose the same files again: they go on where they were."
+    - paragraph: "After a break, uploads resume by themselves. If you close the page, choose the same files again: they resume where they stopped."
   - region "Uploads":
     - heading "Uploads" [level=2]
     - list:

@@ -31,7 +31,7 @@ describeInChromium('a person at the page', () => {
     return Promise.all(keys.map((key) => readFile(server.pathOf(key), 'utf8')))
   }
 
-  test('uploads, pauses, goes on and deletes by the keyboard alone', async () => {
+  test('uploads, pauses, resumes and deletes by the keyboard alone', async () => {
     const { page, gate } = await openByGate(server)
     const film = await writeRandom(await newFolder(), 'film.mp4', 30_000_000)
 
@@ -54,7 +54,7 @@ describeInChromium('a person at the page', () => {
     const afterAsking = await focused(page)
     await page.keyboard.press('Shift+Tab')
     await page.keyboard.press('Enter')
-    await page.getByText('Nothing is here yet.').waitFor()
+    await page.getByText('No files yet.').waitFor()
 
     expect(sent).toBe(await hashOf(film))
     expect(afterAsking).toBe('Keep film.mp4')
@@ -131,7 +131,7 @@ describeInChromium('a person at the page', () => {
 
     await choose(page, file)
 
-    await says(uploadRow(page, 'a.txt'), 'Was there already')
+    await says(uploadRow(page, 'a.txt'), 'Already there: the same file')
   })
 
   test.each([
@@ -148,7 +148,7 @@ describeInChromium('a person at the page', () => {
       await expect.poll(() => server.list()).toHaveLength(1)
       await press(row, 'Cancel')
       gate.open()
-      await says(row, 'Keep it, to go on another time?')
+      await says(row, 'Keep it, to resume another time?')
       await press(row, answer)
       await row.waitFor({ state: 'detached' })
 
@@ -191,7 +191,7 @@ describeInChromium('a person at the page', () => {
     const { page } = await openByGate(server)
     const folder = path.join(await newFolder(), 'empty')
     await mkdir(folder)
-    const told = page.getByText('There was no file in it.').and(page.locator('.drop *'))
+    const told = page.getByText('The folder contains no files.').and(page.locator('.drop *'))
 
     await drop(page, folder)
     await told.waitFor()

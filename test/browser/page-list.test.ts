@@ -62,7 +62,7 @@ describeInChromium('the list of what is on the server', () => {
     await says(uploadRow(page, 'a.txt'), 'Complete')
     await press(fileRow(page, 'a.txt'), 'Delete…')
     await press(fileRow(page, 'a.txt'), 'Delete')
-    await page.getByText('Nothing is here yet.').waitFor()
+    await page.getByText('No files yet.').waitFor()
 
     expect(await page.locator('#uploads').isVisible()).toBe(false)
   })

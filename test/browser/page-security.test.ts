@@ -43,7 +43,7 @@ describeInChromium('the Content-Security-Policy', () => {
     await says(uploadRow(page, 'a.txt'), 'Complete')
     await press(fileRow(page, 'a.txt'), 'Delete…')
     await press(fileRow(page, 'a.txt'), 'Delete')
-    await page.getByText('Nothing is here yet.').waitFor()
+    await page.getByText('No files yet.').waitFor()
 
     const answer = await fetch(server.origin)
     expect(answer.headers.get('content-security-policy')).toBe(

@@ -41,7 +41,7 @@ describeInChromium('an upload of 200 MB by the page', () => {
 
   afterAll(() => rmSync(folder, { recursive: true }))
 
-  test('stands still while it is paused, and goes on where it was', async () => {
+  test('sends nothing while it is paused, and resumes where it stopped', async () => {
     const gate = await Gate.to(server.port)
     const page = await openPage(gate.origin)
     const row = uploadRow(page, 'film.mp4')
@@ -62,7 +62,7 @@ describeInChromium('an upload of 200 MB by the page', () => {
     expect(await hashOf(server.pathOf('film.mp4'))).toBe(hash)
   })
 
-  test('goes on by itself when the server was killed and is back', async () => {
+  test('resumes by itself when the server was killed and is back', async () => {
     const gate = await Gate.to(server.port)
     const page = await openPage(gate.origin)
     const row = uploadRow(page, 'film.mp4')
@@ -79,7 +79,7 @@ describeInChromium('an upload of 200 MB by the page', () => {
     expect(await hashOf(server.pathOf('film.mp4'))).toBe(hash)
   })
 
-  test('waits for the network, and goes on by itself', async () => {
+  test('waits for the network, and resumes by itself', async () => {
     const gate = await Gate.to(server.port)
     const context = await newContext()
     const page = await openPage(gate.origin, context)
@@ -98,7 +98,7 @@ describeInChromium('an upload of 200 MB by the page', () => {
     expect(await hashOf(server.pathOf('film.mp4'))).toBe(hash)
   })
 
-  test('goes on after a reload when the same file is chosen again', async () => {
+  test('resumes after a reload when the same file is chosen again', async () => {
     const gate = await Gate.to(server.port)
     const page = await openPage(gate.origin)
 
@@ -161,7 +161,7 @@ describeInChromium('an upload of 200 MB by the page', () => {
     await choose(first, film)
     await begun
     await choose(second, film)
-    await says(uploadRow(second, 'film.mp4'), 'Somebody else is sending this file')
+    await says(uploadRow(second, 'film.mp4'), 'Another client is sending this file')
     await says(uploadRow(first, 'film.mp4'), 'Complete · 200 MB')
     await says(uploadRow(second, 'film.mp4'), 'another upload brought it to the end')
 

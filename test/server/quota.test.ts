@@ -7,7 +7,8 @@ import { fsStorage } from 'partial-upload/storage/fs'
 import { memoryStorage } from 'partial-upload/storage/memory'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
-import { withQuota, type ListableStorage } from '../../src/server/quota.ts'
+import type { ListableStorage } from '../../src/server/quota-account.ts'
+import { withQuota } from '../../src/server/quota.ts'
 import type {
   ResourceState,
   StorageAdapter,
@@ -72,6 +73,57 @@ describe.each(['memory', 'fs'] as const)('an owner in %s', (kind) => {
     vi.spyOn(performance, 'now').mockReturnValue(performance.now() + 2000)
 
     await expect(begin('c', 10)).resolves.toBeUndefined()
+  })
+
+  it.each(['keep', 'rollback'] as const)(
+    'has room again after a failed %s, also where the storage could not be read',
+    async (step) => {
+      const failure = new Error('the disk is broken')
+      storage = withQuota(failingAfter(plain, step, failure), LIMITS)
+      letTimePass()
+
+      for (const key of ['a', 'b', 'c', 'd']) {
+        const writer = await open(key, 10)
+        await writer.write(0, [Buffer.from('abc')])
+        await expect(writer[step]()).rejects.toBe(failure)
+        await plain.remove(key)
+      }
+
+      const writer = await open('e', 10)
+      await expect(writer.write(0, [Buffer.from('abc')])).resolves.toBeUndefined()
+    },
+  )
+
+  it('that is refused again and again has only its own uploads read', async () => {
+    for (const key of ['x', 'y', 'z']) await begin(key, 10, key)
+    await begin('a', 10)
+    await begin('b', 10)
+    const list = vi.spyOn(plain, 'listIncomplete')
+    const head = vi.spyOn(plain, 'head')
+    letTimePass()
+
+    for (const key of ['c', 'd']) await expect(begin(key, 10)).rejects.toMatchObject(TOO_MANY)
+
+    expect(list).not.toHaveBeenCalled()
+    const keys = new Set(head.mock.calls.map(([key]) => key))
+    expect([...keys].filter((key) => ['x', 'y', 'z'].includes(key))).toEqual([])
+  })
+
+  it('is counted in time for what it has begun in another process', async () => {
+    await begin('a', 10)
+    await begin('b', 10, 'ann', withQuota(plain, LIMITS))
+    vi.spyOn(performance, 'now').mockReturnValue(performance.now() + 3_600_000)
+
+    await begin('x', 10, 'bob')
+
+    await vi.waitFor(async () => {
+      const begun = begin('c', 10)
+      await begun.then(
+        () => storage.remove('c'),
+        () => undefined,
+      )
+      await expect(begun).rejects.toMatchObject(TOO_MANY)
+    })
   })
 
   it('may announce as many bytes as it may have, and no more', async () => {
@@ -169,8 +221,13 @@ describe.each(['memory', 'fs'] as const)('an owner in %s', (kind) => {
     expect(await storage.head('a')).toMatchObject({ size: 4 })
   })
 
-  async function begin(key: string, length: number | null, owner: string | null = 'ann') {
-    await write(key, 0, 'abc', state(length, owner), owner)
+  async function begin(
+    key: string,
+    length: number | null,
+    owner: string | null = 'ann',
+    through: StorageAdapter = storage,
+  ) {
+    await write(key, 0, 'abc', state(length, owner), owner, through)
   }
 
   function open(key: string, length: number | null, transaction: Transaction = 'persist') {
@@ -183,9 +240,10 @@ describe.each(['memory', 'fs'] as const)('an owner in %s', (kind) => {
     text: string,
     final: ResourceState,
     owner: string | null = 'ann',
+    through: StorageAdapter = storage,
   ): Promise<void> {
     const initial = state(final.completeLength, owner)
-    const writer: Writer = await storage.openWriter(key, {
+    const writer: Writer = await through.openWriter(key, {
       transaction: 'persist',
       replace: false,
       initial,
@@ -208,6 +266,40 @@ function state(completeLength: number | null, owner: string | null = 'ann'): Res
     contentDisposition: null,
     reprDigest: null,
     owner,
+  }
+}
+
+/** Every look at the clock is two seconds after the one before. */
+function letTimePass(): void {
+  let now = performance.now()
+  vi.spyOn(performance, 'now').mockImplementation(() => (now += 2000))
+}
+
+/** A storage whose writers end, and report a failure; the first look after that fails as well. */
+function failingAfter(
+  storage: ListableStorage,
+  step: 'keep' | 'rollback',
+  failure: Error,
+): ListableStorage {
+  let isBroken = false
+  return {
+    ...storage,
+    head: async (key) => {
+      const wasBroken = isBroken
+      isBroken = false
+      if (wasBroken) throw failure
+      return storage.head(key)
+    },
+    openWriter: async (key, options) => {
+      const writer = await storage.openWriter(key, options)
+      const end = writer[step].bind(writer)
+      writer[step] = async () => {
+        await end()
+        isBroken = true
+        throw failure
+      }
+      return writer
+    },
   }
 }
 

@@ -129,6 +129,14 @@ export interface Limits {
    */
   readonly maxHashings: number
   /**
+   * Copies of stored resources of more than 8 MiB that are made at the same time, because a PATCH
+   * changes a finished resource in part or an unfinished one as a whole or not at all; 1 or more.
+   * Beyond it: 503 `ERR_BUSY` with `Retry-After`, and nothing has changed.
+   *
+   * @default 4
+   */
+  readonly maxCopies: number
+  /**
    * Incomplete resources that one `owner` may have begun. Beyond it: 429 `ERR_TOO_MANY_UPLOADS` with
    * `Retry-After`. Needs a storage with `listIncomplete`. 0: no limit.
    *

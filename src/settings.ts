@@ -26,6 +26,7 @@ export const DEFAULTS: Readonly<Limits & Rules> = {
   maxUploads: 0,
   maxUploadsPerOwner: 0,
   maxHashings: 4,
+  maxCopies: 4,
   maxIncompletePerOwner: 0,
   maxIncompleteBytesPerOwner: 0,
   expireAfter: 0,
@@ -51,7 +52,13 @@ const VALID_STATUS: Readonly<Record<keyof Statuses, (status: number) => boolean>
   gapStatus: (status) => [400, 409, 416, 422].includes(status),
 }
 
-const AT_LEAST_ONE = new Set(['maxParts', 'maxPartHeaderSize', 'maxRanges', 'maxHashings'])
+const AT_LEAST_ONE = new Set([
+  'maxParts',
+  'maxPartHeaderSize',
+  'maxRanges',
+  'maxHashings',
+  'maxCopies',
+])
 /** What a field value may be (RFC 9110 §5.5). */
 const VISIBLE_ASCII = /^[\x20-\x7e]*$/
 const LONGEST_TIMER = 2 ** 31 - 1

@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
-import { UploadError } from '../errors.ts'
 import type { Digest } from '../fields/digest.ts'
+import { WorkLimit } from './work-limit.ts'
 import { inSlices } from './yielding.ts'
 
 /**
@@ -27,12 +27,11 @@ export interface HashingOptions {
 
 /** Computes digests of content that takes long to hash, a limited number at the same time. */
 export class HashingService {
-  readonly #limit: number
-  #running = 0
+  readonly #limit: WorkLimit
 
   /** At most `limit` large contents are hashed at the same time. */
   constructor(limit: number) {
-    this.#limit = limit
+    this.#limit = new WorkLimit(limit, 'digests of large content')
   }
 
   /**
@@ -46,13 +45,7 @@ export class HashingService {
     options: HashingOptions,
   ): Promise<readonly Digest[]> {
     if (options.size <= INLINE_SIZE) return hashInSlices(content, options)
-    if (this.#running >= this.#limit) throw busy(this.#limit)
-    this.#running += 1
-    try {
-      return await hashInThread(content, options)
-    } finally {
-      this.#running -= 1
-    }
+    return this.#limit.run(() => hashInThread(content, options))
   }
 }
 
@@ -196,13 +189,5 @@ function withNames(
     const value = valueOf(index)
     if (!(value instanceof Uint8Array)) throw new Error(`no ${algorithm} was computed`)
     return { algorithm, value }
-  })
-}
-
-function busy(limit: number): UploadError {
-  return new UploadError('ERR_BUSY', {
-    detail: `the server is computing ${limit} digests, which is its limit; retry shortly`,
-    headers: { 'Retry-After': '1' },
-    members: { limit },
   })
 }

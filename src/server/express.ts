@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { UploadError } from '../errors.ts'
 import { expireRegularly } from './expire.ts'
 import { AdmissionControl } from './admission.ts'
+import { withCopyLimit } from './copy-limit.ts'
 import { createHandler } from '../protocol/handler.ts'
 import { HashingService } from '../protocol/hashing.ts'
 import type { Hooks } from '../hooks.ts'
@@ -52,7 +53,7 @@ export function partialUpload<Request extends IncomingMessage = IncomingMessage>
   const settings = resolveSettings(options)
   const { storage, locker = lockerOf(storage), key: keyOf = (_req, path) => path } = options
   const handle = createHandler({
-    storage: hasQuota(storage, settings) ? withQuota(storage, settings) : storage,
+    storage: withLimits(storage, settings),
     locker,
     settings,
     hashing: new HashingService(settings.maxHashings),
@@ -101,6 +102,12 @@ export function partialUpload<Request extends IncomingMessage = IncomingMessage>
   }
 
   return Object.assign(middleware, { close })
+}
+
+/** The storage, as far as the limits let it be used. */
+function withLimits(storage: StorageAdapter, settings: Settings): StorageAdapter {
+  const limited = hasQuota(storage, settings) ? withQuota(storage, settings) : storage
+  return withCopyLimit(limited, settings.maxCopies)
 }
 
 function hasQuota(storage: StorageAdapter, limits: QuotaLimits): storage is ListableStorage {

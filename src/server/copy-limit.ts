@@ -1,0 +1,50 @@
+/**
+ * Bounds the copies of large resources. To change one byte of a finished resource, a storage copies all
+ * of it, because readers keep the old version: 142 bytes of request can cost 3 GiB of writing.
+ */
+import { WorkLimit } from '../protocol/work-limit.ts'
+import type { OpenWriterOptions, StorageAdapter, Writer } from '../storage/adapter.ts'
+
+/** Largest resource that may be copied without being counted, in bytes. */
+const SMALL_SIZE = 8 * 1024 * 1024
+
+/** The storage, in which at most `maxCopies` large resources are copied at the same time. */
+export function withCopyLimit(storage: StorageAdapter, maxCopies: number): StorageAdapter {
+  const limit = new WorkLimit(maxCopies, 'copies of large resources')
+  return {
+    head: (key) => storage.head(key),
+    openReader: (key) => storage.openReader(key),
+    openWriter: async (key, options) => {
+      const writer = await storage.openWriter(key, options)
+      return isLargeCopy(writer, options) ? limited(writer, limit) : writer
+    },
+    remove: (key, options) => storage.remove(key, options),
+  }
+}
+
+function isLargeCopy({ base, transaction }: Writer, { replace }: OpenWriterOptions): boolean {
+  return transaction === 'atomic' && !replace && base !== null && base.size > SMALL_SIZE
+}
+
+/** A writer whose first change, which makes the copy, counts for as long as it takes. */
+function limited(writer: Writer, limit: WorkLimit): Writer {
+  let isCopied = false
+
+  async function change<T>(work: () => Promise<T>): Promise<T> {
+    if (isCopied) return work()
+    const result = await limit.run(work)
+    isCopied = true
+    return result
+  }
+
+  return {
+    base: writer.base,
+    transaction: writer.transaction,
+    write: (position, chunks) => change(() => writer.write(position, chunks)),
+    truncate: (size) => change(() => writer.truncate(size)),
+    read: (start, end) => writer.read(start, end),
+    commit: (state) => change(() => writer.commit(state)),
+    keep: () => writer.keep(),
+    rollback: () => writer.rollback(),
+  }
+}

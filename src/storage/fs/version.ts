@@ -101,6 +101,7 @@ async function follow(place: Place, record: FsRecord, revision: string): Promise
   if (!record.state.complete) {
     const found = await ifThere(lstat(hidden))
     if (found === null || !found.isFile()) return null
+    if (record.pinnedSize === null && (await wasPinned(place, hidden, found, revision))) return null
     const limit = isOfThisBoot(record) ? Infinity : await safeSize(place, record)
     const info = incompleteInfo(record, found, limit)
     return { kind: 'incomplete', record, stored: record, path: hidden, limit, info, revision }
@@ -115,6 +116,22 @@ async function follow(place: Place, record: FsRecord, revision: string): Promise
   if (identity(unpublished) !== record.published && !isRestored(unpublished, record)) return null
   const found = complete(record, record, hidden, unpublished, revision)
   return { ...found, unpublished: record.data }
+}
+
+/**
+ * True if an atomic append may have begun after the record was read: an atomic writer pins the size in
+ * the record, then appends, and only then we stat, so that the size would show uncommitted bytes. If
+ * the writer has taken them back meanwhile, the record is as before, but the file is shorter.
+ */
+async function wasPinned(
+  place: Place,
+  data: string,
+  found: DataStats,
+  revision: string,
+): Promise<boolean> {
+  if ((await readRecord(place)) !== revision) return true
+  const later = await ifThere(lstat(data))
+  return later === null || later.size < found.size
 }
 
 /** What there is when the record, if any, has lost its data. */

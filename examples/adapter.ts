@@ -56,6 +56,7 @@ function openWriter(values: Map<string, Value>, key: string, options: OpenWriter
     },
     async truncate(size) {
       assertOpen()
+      if (size > bytes.length) throw new RangeError(`${size} bytes are not there`)
       bytes = bytes.subarray(0, size)
     },
     read: (start, end) => once(bytes.subarray(start, end)),

@@ -2,6 +2,8 @@
  * The interface between the protocol and a storage, and the one thing an app developer implements.
  *
  * `storageContract` (`partial-upload/storage/contract`) holds an implementation to what is said here.
+ * An info, a state and a chunk are values: an adapter copies what it is given before a method resolves,
+ * and never changes what it has returned.
  */
 
 /**
@@ -39,7 +41,10 @@ export interface ResourceInfo extends ResourceState {
    * every look may tell another one.
    */
   readonly etag: string
-  /** When the version came to be. */
+  /**
+   * When the version was made. Each version has a later time than the one before, as far as the clock
+   * of the storage tells them apart: an append and a change of the state alone move it, a look does not.
+   */
   readonly lastModified: Date
 }
 
@@ -57,7 +62,7 @@ export interface OpenWriterOptions {
   /**
    * Tells whether the caller has lost the key's lock to another process. From then on the writer
    * changes nothing: `write`, `truncate` and `commit` throw, `keep` and `rollback` only end it. It is
-   * for storages that several processes share; the contract, which has one process, does not ask for it.
+   * for storages that several processes share. The contract, which has one process, does not check it.
    */
   readonly isLost?: () => boolean
 }
@@ -71,15 +76,20 @@ export type RemoveOptions = Pick<OpenWriterOptions, 'isLost'>
  * comes to be with the first byte written (persist) or with `commit`.
  */
 export interface Writer {
-  /** The version that the write starts from, for preconditions; null if the resource is absent. */
+  /**
+   * The version that the write starts from, for preconditions; null if the resource is absent, also
+   * after a `remove`. It stays the same while the writer changes the resource.
+   */
   readonly base: ResourceInfo | null
   /** What holds for this write. */
   readonly transaction: Transaction
   /**
-   * Writes all of `chunks`, one after the other, from `position` on. The chunks are borrowed until the
-   * promise settles.
+   * Writes all of `chunks`, one after the other, from `position` on, and leaves the bytes around them
+   * as they are. A chunk may be empty, and may be a part of a larger buffer. The list and its chunks are
+   * borrowed until the promise settles. A write of no bytes changes nothing and creates nothing.
    *
-   * persist: rejects a `position` beyond the current size; readers see the bytes once the promise resolves.
+   * persist: rejects a `position` beyond the current size, changes nothing then, and can be used further;
+   * readers see the bytes, under another etag, once the promise resolves.
    * atomic: readers see nothing before `commit`; bytes between the current size and a `position` beyond
    * it read as zeros.
    *
@@ -88,21 +98,28 @@ export interface Writer {
    */
   write(position: number, chunks: readonly Uint8Array[]): Promise<void>
   /**
-   * Cuts the resource to `size` bytes, which is at most its current size.
+   * Cuts the resource to `size` bytes. Bytes that are written behind a gap later leave zeros there.
    *
-   * persist: not below the size of `base`.
+   * @throws Error when `size` is beyond the current size; persist: also when it is below that of `base`.
+   * Nothing has changed then.
    */
   truncate(size: number): Promise<void>
-  /** Reads bytes `start` to `end` (exclusive) as this write has left them so far. */
+  /**
+   * Reads bytes `start` to `end` (exclusive), 0 ≤ `start` ≤ `end` ≤ the current size, as this write has
+   * left them so far. Of a resource that is replaced it shows nothing of `base`.
+   */
   read(start: number, end: number): AsyncIterable<Uint8Array>
   /**
-   * Makes the write the current version, durably and at once for every reader, with `state`.
+   * Makes the write the current version, durably and at once for every reader, with `state`, and returns
+   * what `head` then returns. While it runs, `head` and `openReader` show the version before or the new
+   * one: never a mixture, and never nothing.
    *
    * A rejected commit changes nothing that a reader sees, and leaves the writer to be ended by `keep`
    * or `rollback`.
    *
    * @throws UploadError `ERR_KEY_CONFLICT` when the key can't be published beside the other keys.
-   * @throws Error when `base` is no longer the current version.
+   * @throws Error when `base` is no longer the current version: another writer has committed, or the
+   * resource was removed, even if it was created again with the same bytes. Also when the writer has ended.
    */
   commit(state: ResourceState): Promise<ResourceInfo>
   /**
@@ -120,24 +137,32 @@ export interface Writer {
 }
 
 /**
- * One version of a resource, held for reading: later writes do not show in it. Where a persist write
- * changes its bytes in place or takes them back, `read` may fail instead.
+ * One version of a resource, held for reading: later writes, a replacement and a removal do not show in
+ * it, not even in the middle of a `read`. Where a persist write changes its bytes in place or takes them
+ * back, `read` may fail instead. Several readers of one resource do not know of each other.
  */
 export interface Reader {
   /** The version that is read. */
   readonly info: ResourceInfo
-  /** Reads bytes `start` to `end` (exclusive), 0 ≤ `start` ≤ `end` ≤ `info.size`. */
+  /**
+   * Reads bytes `start` to `end` (exclusive), 0 ≤ `start` ≤ `end` ≤ `info.size`, any number of times. Each
+   * call has a position and buffers of its own, and may be left before its end. A chunk stays as it is
+   * after the next one was read, because it may wait to be sent.
+   */
   read(start: number, end: number): AsyncIterable<Uint8Array>
-  /** Lets go of the version. */
+  /** Lets go of the version; other readers of it go on. Does nothing the second time. */
   close(): Promise<void>
 }
 
-/** A place where resources are stored, each under a key: a path such as `reports/2026.pdf`. */
+/**
+ * A place where resources are stored, each under a key: a path such as `reports/2026.pdf`. Two keys that
+ * differ anywhere are two resources, however long or alike they are; a key may be refused instead.
+ */
 export interface StorageAdapter {
   /** Storages that store to the same place have the same one, and share their locks in this process. */
   readonly lockScope?: object
   /**
-   * Tells the current version without a lock and without disturbing a writer; null if there is none.
+   * Returns the current version without a lock and without disturbing a writer; null if there is none.
    *
    * @throws UploadError `ERR_KEY` for a key that the storage can't name.
    */
@@ -147,11 +172,16 @@ export interface StorageAdapter {
   /** Begins a change. The caller holds the key's lock. Throws as `head`, and `ERR_KEY_CONFLICT`. */
   openWriter(key: string, options: OpenWriterOptions): Promise<Writer>
   /**
-   * Removes the resource; false if there was none. The caller holds the key's lock. Throws as `head`.
+   * Removes the resource and no other, and resolves once it is absent; false if it was absent before. The
+   * caller holds the key's lock. Throws as `head`.
    *
    * @throws Error when `isLost` returns true: then nothing of the resource is changed.
    */
   remove(key: string, options?: RemoveOptions): Promise<boolean>
-  /** Lists the keys of incomplete resources, in any order. Expiry and the limits per owner need it. */
+  /**
+   * Lists the keys of incomplete resources, each once, in any order: those that `head` shows with
+   * `complete: false`, with empty, reopened and interrupted ones, and no others. Listed resources may be
+   * removed meanwhile. Expiry and the limits per owner need it.
+   */
   listIncomplete?(): AsyncIterable<string>
 }

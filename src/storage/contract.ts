@@ -1,22 +1,32 @@
 /**
- * The storage interface as checks, for every adapter: loop over `storageContract` in the runner of
- * your choice. What `adapter.ts` leaves open is left open here, too.
+ * The storage interface as checks for every adapter: loop over `storageContract` in any test runner.
+ * What `adapter.ts` leaves open, the checks leave open too.
  */
 
 import type { StorageCheck } from './contract/check.ts'
 import { commitChecks } from './contract/commit.ts'
 import { keyChecks } from './contract/keys.ts'
+import { largeChecks } from './contract/large.ts'
+import { listChecks } from './contract/list.ts'
 import { readChecks } from './contract/read.ts'
+import { replaceChecks } from './contract/replace.ts'
+import { stateChecks } from './contract/state.ts'
 import { transactionChecks } from './contract/transaction.ts'
+import { visibleChecks } from './contract/visible.ts'
 import { writeChecks } from './contract/write.ts'
 
 export type { StorageCheck } from './contract/check.ts'
 
-/** All checks. Each wants an empty storage of its own, and leaves no writer or reader open. */
+/** All checks. Each needs an empty storage of its own, and ends every writer and reader that it opens. */
 export const storageContract: readonly StorageCheck[] = [
   ...writeChecks,
+  ...replaceChecks,
   ...transactionChecks,
   ...commitChecks,
+  ...stateChecks,
   ...readChecks,
+  ...visibleChecks,
+  ...largeChecks,
   ...keyChecks,
+  ...listChecks,
 ]

@@ -4,12 +4,12 @@ import path from 'node:path'
 
 import { afterEach, describe, expect, test } from 'vitest'
 
-import { mapStorage } from '../../examples/adapter.ts'
 import type { StorageAdapter } from '../../src/storage/adapter.ts'
 import { storageContract } from '../../src/storage/contract.ts'
 import { fsStorage } from '../../src/storage/fs.ts'
 import type { FsStorageOptions } from '../../src/storage/fs.ts'
 import { memoryStorage } from '../../src/storage/memory.ts'
+import { BROKEN_ADAPTERS } from './broken-adapters.ts'
 
 const directories: string[] = []
 
@@ -28,9 +28,16 @@ describe.each([
   ['fsStorage, fsync: complete', () => newFsStorage('complete')],
   ['fsStorage, fsync: segment', () => newFsStorage('segment')],
   ['fsStorage, fsync: never', () => newFsStorage('never')],
-  ['examples/adapter.ts', () => mapStorage(new Map())],
 ])('%s', (_name, create) => {
   test.each(storageContract)('$name', async ({ run }) => {
     await expect(run(create)).resolves.toBeUndefined()
+  })
+})
+
+describe('an adapter with a mistake is caught', () => {
+  test.each(BROKEN_ADAPTERS)('$name', async ({ create, caughtBy }) => {
+    const check = storageContract.find(({ name }) => name === caughtBy)
+
+    await expect(check?.run(create)).rejects.toThrow(/expected/)
   })
 })

@@ -1,15 +1,22 @@
-/** What the checks of the storage contract are made of. */
+/** The building blocks of the checks. */
 
-import type { OpenWriterOptions, ResourceState, StorageAdapter, Writer } from '../adapter.ts'
+import type {
+  OpenWriterOptions,
+  Reader,
+  ResourceInfo,
+  ResourceState,
+  StorageAdapter,
+  Writer,
+} from '../adapter.ts'
 
 /** One rule that an adapter has to keep. */
 export interface StorageCheck {
   /** The rule, as a sentence without its subject. */
   readonly name: string
   /**
-   * Tries it on the storage that `create` makes, which has to be empty; it is called once.
+   * Tries it on the storage that `create` returns, which must be empty. It calls `create` once.
    *
-   * @throws Error that tells what was found and what was expected.
+   * @throws Error whose message says what was found and what was expected.
    */
   readonly run: (create: () => StorageAdapter | Promise<StorageAdapter>) => Promise<void>
 }
@@ -22,9 +29,21 @@ export function check(
   return {
     name,
     async run(create) {
-      await body(await create())
+      const storage = await create()
+      try {
+        await body(storage)
+      } catch (error) {
+        if (error instanceof ContractError) throw error
+        const message = error instanceof Error ? error.message : String(error)
+        throw new ContractError(`found an error, "${message}", expected none`, { cause: error })
+      }
     },
   }
+}
+
+/** What a check has found and what it expected. Any other error comes from the adapter. */
+export class ContractError extends Error {
+  override readonly name = 'ContractError'
 }
 
 /** The state of an upload of unknown length that has just begun. */
@@ -36,6 +55,17 @@ export const BEGUN: ResourceState = {
   contentDisposition: null,
   reprDigest: null,
   owner: null,
+}
+
+/** A state in which every member has a value that no other member has. */
+export const FULL: ResourceState = {
+  complete: false,
+  everComplete: true,
+  completeLength: 4_294_967_303,
+  contentType: 'text/plain; charset="ü"',
+  contentDisposition: "attachment; filename*=UTF-8''na%C3%AFve.txt",
+  reprDigest: 'sha-256=:AAAA:, sha-512=:BBBB:',
+  owner: 'Zoë',
 }
 
 /** The state of a finished resource. */
@@ -78,6 +108,21 @@ export async function begin(storage: StorageAdapter, key: string, text: string):
   await writer.commit(BEGUN)
 }
 
+/** Opens a reader of a resource that has to exist. */
+export async function openReader(storage: StorageAdapter, key: string): Promise<Reader> {
+  const reader = await storage.openReader(key)
+  if (reader === null)
+    throw new ContractError(`openReader of ${key}: found null, expected a reader`)
+  return reader
+}
+
+/** The members of `info` that are the state, however many there are. */
+export function stateOf(info: ResourceInfo | null): ResourceState | null {
+  if (info === null) return null
+  const { size: _size, etag: _etag, lastModified: _lastModified, ...state } = info
+  return state
+}
+
 /** Opens a persist writer; null if the storage has none, so that there is nothing to check. */
 export async function openPersist(storage: StorageAdapter, key: string): Promise<Writer | null> {
   const writer = await storage.openWriter(key, PERSIST)
@@ -86,12 +131,37 @@ export async function openPersist(storage: StorageAdapter, key: string): Promise
   return null
 }
 
+/** The bytes that the chunks make up. A chunk that the storage uses twice shows, because none is copied before the end. */
+export async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const kept: Uint8Array[] = []
+  for await (const chunk of chunks) kept.push(chunk)
+  return concat(kept)
+}
+
 /** The text that the chunks make up. */
 export async function join(chunks: AsyncIterable<Uint8Array>): Promise<string> {
-  const decoder = new TextDecoder()
-  let text = ''
-  for await (const chunk of chunks) text += decoder.decode(chunk, { stream: true })
-  return text + decoder.decode()
+  return new TextDecoder().decode(await collect(chunks))
+}
+
+/** One array of all chunks. */
+export function concat(chunks: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0))
+  let at = 0
+  for (const chunk of chunks) {
+    all.set(chunk, at)
+    at += chunk.length
+  }
+  return all
+}
+
+/** Bytes in which every aligned word of four is another, so that a misplaced read shows. */
+export function pattern(length: number, seed = 0): Uint8Array {
+  const words = new Uint32Array(Math.ceil(length / 4))
+  // An odd factor keeps the words apart and fills all their bytes.
+  for (let index = 0; index < words.length; index += 1) {
+    words[index] = Math.imul(index + seed, 2_654_435_761)
+  }
+  return new Uint8Array(words.buffer, 0, length)
 }
 
 /** Reads what is stored, and holds `head` and `openReader` to the same version; null if absent. */
@@ -117,17 +187,52 @@ export async function loadBytes(storage: StorageAdapter, key: string): Promise<s
   }
 }
 
+/** A value as JSON, with the members of objects in alphabetical order. */
+export function toText(value: unknown): string {
+  if (value === undefined) return 'undefined'
+  return JSON.stringify(value, (_name, member: unknown) => {
+    if (!(member instanceof Object) || Array.isArray(member)) return member
+    return Object.fromEntries(Object.entries(member).sort(([a], [b]) => (a < b ? -1 : 1)))
+  })
+}
+
 /** Holds `found` to `expected`, as JSON shows them. */
 export function equal(found: unknown, expected: unknown, what: string): void {
-  const is = JSON.stringify(found)
-  const should = JSON.stringify(expected)
-  if (is !== should) throw new Error(`${what} is ${is} and should be ${should}`)
+  if (typeof found === 'string' && typeof expected === 'string') {
+    sameBytes(bytes(found), bytes(expected), what)
+    return
+  }
+  const is = toText(found)
+  const should = toText(expected)
+  if (is !== should) throw new ContractError(`${what}: found ${is}, expected ${should}`)
+}
+
+/** Holds bytes to `expected`; the message shows where they begin to differ. */
+export function sameBytes(found: Uint8Array, expected: Uint8Array, what: string): void {
+  let first = 0
+  while (first < expected.length && found[first] === expected[first]) first += 1
+  if (first === expected.length && found.length === expected.length) return
+  throw new ContractError(
+    `${what}: found ${found.length} bytes, expected ${expected.length}; ` +
+      `from byte ${first} on, found ${show(found, first)}, expected ${show(expected, first)}`,
+  )
+}
+
+/** A few bytes from `start` on: as text if they are text, else in hexadecimal. */
+function show(all: Uint8Array, start: number): string {
+  const some = all.subarray(start, start + 16)
+  if (some.length === 0) return 'the end'
+  if (some.every((byte) => byte >= 0x20 && byte < 0x7f)) {
+    return JSON.stringify(new TextDecoder().decode(some))
+  }
+  return Array.from(some, (byte) => byte.toString(16).padStart(2, '0')).join(' ')
 }
 
 /** Holds two values apart. */
 export function differ(found: unknown, other: unknown, what: string): void {
-  const is = JSON.stringify(found)
-  if (is === JSON.stringify(other)) throw new Error(`${what} is ${is} and should be another`)
+  const is = toText(found)
+  if (is === toText(other))
+    throw new ContractError(`${what}: found ${is} again, expected another value`)
 }
 
 /** Awaits an error and returns its code; null if it has none. */
@@ -137,11 +242,12 @@ export async function rejection(work: Promise<unknown>, what: string): Promise<s
   } catch (error) {
     return codeOf(error)
   }
-  throw new Error(`${what} resolves and should reject`)
+  throw new ContractError(`${what}: it resolved, expected it to reject`)
 }
 
 /** The code of what was thrown, which has to be an Error; null if it has none. */
 export function codeOf(error: unknown): string | null {
-  if (!(error instanceof Error)) throw new Error('what is thrown is no Error')
+  if (!(error instanceof Error))
+    throw new ContractError(`found ${JSON.stringify(error)} thrown, expected an Error`)
   return 'code' in error && typeof error.code === 'string' ? error.code : null
 }

@@ -1,7 +1,17 @@
 /** The storage contract: keys. */
 
 import type { StorageAdapter } from '../adapter.ts'
-import { ATOMIC, begin, check, codeOf, equal, load, rejection, store } from './check.ts'
+import {
+  ContractError,
+  ATOMIC,
+  begin,
+  check,
+  codeOf,
+  equal,
+  load,
+  rejection,
+  store,
+} from './check.ts'
 import type { StorageCheck } from './check.ts'
 
 /** A storage may refuse some of them, but must not take one for another. */
@@ -38,26 +48,87 @@ const KEYS: readonly string[] = [
   'nested/a',
   'nested/b',
   'nested/deeper/a',
+  'other/a',
+  'nested_a',
+  'nested-a',
+  'nested.a',
+  'plain.tmp',
+  'plain.part',
+  'plain.json',
+  'plain.meta',
+  'plain.lock',
+  'plain~',
+  '.plain',
+  'plain-1',
+  'plain/1',
   'x'.repeat(200),
+  `${'x'.repeat(199)}y`,
+  `${'x'.repeat(200)}y`,
+  `y${'x'.repeat(199)}`,
+  `${'long/'.repeat(100)}a`,
+  `${'long/'.repeat(100)}b`,
+  `${'deep-and-long/'.repeat(60)}a`,
+  `${'deep-and-long/'.repeat(60)}A`,
+  '0',
+  '00',
+  'null',
+  'undefined',
+  'toString',
   '__proto__',
   'constructor',
 ]
 
 /** The checks of this file. */
 export const keyChecks: readonly StorageCheck[] = [
-  check('tells keys apart, those that differ only in case among them', async (storage) => {
-    const accepted: string[] = []
-    for (const key of KEYS) {
-      if (await accepts(storage, key)) accepted.push(key)
-      else continue
-      await store(storage, key, `content of ${key}`)
+  check('keeps keys apart, those that differ only late or in case among them', async (storage) => {
+    for (const fill of [store, begin]) {
+      const accepted: string[] = []
+      for (const key of KEYS) {
+        if (!(await accepts(storage, key))) continue
+        const refused = await fill(storage, key, `content of ${key}`).catch(
+          (error: unknown) => error,
+        )
+        if (refused === undefined) accepted.push(key)
+        else equal(codeOf(refused), 'ERR_KEY_CONFLICT', `the error for the key ${key}`)
+      }
+      if (!accepted.includes('plain'))
+        throw new ContractError('the key "plain": found a refusal, expected none')
+      for (const key of accepted) {
+        equal(await load(storage, key), `content of ${key}`, `the content of ${key}`)
+      }
+      for (const [index, key] of accepted.entries()) {
+        equal(await storage.remove(key), true, `remove of ${key}`)
+        equal(await load(storage, key), null, `the content of ${key} after its removal`)
+        const next = accepted[index + 1]
+        if (next === undefined) continue
+        equal(
+          await load(storage, next),
+          `content of ${next}`,
+          `${next} after the removal of ${key}`,
+        )
+      }
     }
-    if (!accepted.includes('plain')) throw new Error('the key "plain" is refused')
-    for (const key of accepted) {
-      equal(await load(storage, key), `content of ${key}`, `the content of ${key}`)
+  }),
+
+  check('removes a resource and none whose key begins or ends like it', async (storage) => {
+    const keys = ['a', 'ab', 'a.b', 'a-b', 'ba', 'c/a', 'c/ab', 'c/a.b', 'd/c/a', 'b']
+    for (const fill of [store, begin]) {
+      for (const key of keys) await fill(storage, key, `content of ${key}`)
+      for (const removed of ['a', 'c/a', 'ab', 'c/ab']) {
+        equal(await storage.remove(removed), true, `remove of ${removed}`)
+        for (const key of keys) {
+          const expected = key === removed ? null : `content of ${key}`
+          equal(await load(storage, key), expected, `the content of ${key} without ${removed}`)
+        }
+        await fill(storage, removed, `content of ${removed}`)
+      }
+      for (const key of ['c', 'd', 'd/c', 'c/a/x', 'nothing']) {
+        const found = await storage.remove(key).catch((error: unknown) => codeOf(error))
+        if (found !== 'ERR_KEY_CONFLICT') equal(found, false, `remove of ${key}, which is absent`)
+        equal(await load(storage, key), null, `the content of ${key}, which is absent`)
+      }
+      equal(await load(storage, 'd/c/a'), 'content of d/c/a', 'd/c/a after removals above it')
     }
-    for (const key of accepted) equal(await storage.remove(key), true, `remove of ${key}`)
-    for (const key of accepted) equal(await load(storage, key), null, `the content of ${key}`)
   }),
 
   check('keeps resources in progress apart from finished ones', async (storage) => {
@@ -126,13 +197,15 @@ export const keyChecks: readonly StorageCheck[] = [
   }),
 ]
 
+/** False for a key that the storage can't name, or not beside those that it has. */
 async function accepts(storage: StorageAdapter, key: string): Promise<boolean> {
   try {
     const writer = await storage.openWriter(key, ATOMIC)
     await writer.rollback()
     return true
   } catch (error) {
-    equal(codeOf(error), 'ERR_KEY', 'the error of openWriter')
+    const code = codeOf(error)
+    if (code !== 'ERR_KEY_CONFLICT') equal(code, 'ERR_KEY', 'the error of openWriter')
     return false
   }
 }

@@ -1,6 +1,6 @@
 /** The storage contract: readers, and what goes on beside them. */
 
-import type { Reader, StorageAdapter } from '../adapter.ts'
+import type { Reader } from '../adapter.ts'
 import {
   ATOMIC,
   BEGUN,
@@ -8,12 +8,17 @@ import {
   PERSIST,
   REPLACE,
   begin,
+  bytes,
   check,
+  concat,
   equal,
   join,
   load,
+  openReader,
+  sameBytes,
   store,
   write,
+  toText,
 } from './check.ts'
 import type { StorageCheck } from './check.ts'
 
@@ -23,7 +28,7 @@ const LONG = '0123456789'.repeat(100_000)
 export const readChecks: readonly StorageCheck[] = [
   check('reads any range', async (storage) => {
     await store(storage, 'a', LONG)
-    const reader = await open(storage, 'a')
+    const reader = await openReader(storage, 'a')
     for (const [start, end] of [
       [0, 0],
       [0, 1],
@@ -33,15 +38,141 @@ export const readChecks: readonly StorageCheck[] = [
       [1, 600_000],
       [0, 1_000_000],
     ] as const) {
-      const text = await join(reader.read(start, end))
-      if (text !== LONG.slice(start, end)) throw new Error(`${start} to ${end} reads other bytes`)
+      equal(await join(reader.read(start, end)), LONG.slice(start, end), `bytes ${start} to ${end}`)
     }
     await reader.close()
   }),
 
+  check('reads in several places at once, each read on its own', async (storage) => {
+    await store(storage, 'a', LONG)
+    const other = LONG.split('').reverse().join('')
+    await store(storage, 'b', other)
+    const [first, second] = [await openReader(storage, 'a'), await openReader(storage, 'a')]
+    const third = await openReader(storage, 'b')
+    const reads = [
+      { source: first.read(0, 500_000), expected: LONG.slice(0, 500_000) },
+      { source: first.read(300_001, 900_000), expected: LONG.slice(300_001, 900_000) },
+      { source: second.read(0, 1_000_000), expected: LONG },
+      { source: third.read(7, 800_000), expected: other.slice(7, 800_000) },
+    ]
+    const iterators = reads.map(({ source }) => source[Symbol.asyncIterator]())
+    const chunks: Uint8Array[][] = reads.map(() => [])
+    for (let open = reads.length; open > 0;) {
+      open = 0
+      for (const [index, iterator] of iterators.entries()) {
+        const result = await iterator.next()
+        if (result.done === true) continue
+        chunks[index]?.push(result.value)
+        open += 1
+      }
+    }
+    for (const [index, { expected }] of reads.entries()) {
+      sameBytes(concat(chunks[index] ?? []), bytes(expected), `read ${index} of 4 in turns`)
+    }
+    const both = await Promise.all([join(first.read(0, 1_000_000)), join(first.read(5, 15))])
+    equal(both[0], LONG, 'the first of two reads at once')
+    equal(both[1], LONG.slice(5, 15), 'the second of two reads at once')
+    for (const reader of [first, second, third]) await reader.close()
+  }),
+
+  check('reads the same a second time', async (storage) => {
+    await store(storage, 'a', 'abcdef')
+    const reader = await openReader(storage, 'a')
+    for (let count = 0; count < 3; count += 1) {
+      equal(await join(reader.read(0, 6)), 'abcdef', 'the whole content')
+      equal(await join(reader.read(2, 4)), 'cd', 'a part of the content')
+      for await (const chunk of reader.read(1, 6)) {
+        if (chunk.length > 0) break
+      }
+    }
+    await reader.close()
+  }),
+
+  check('never changes a chunk that it has given out', async (storage) => {
+    await begin(storage, 'a', LONG)
+    const reader = await openReader(storage, 'a')
+    const chunks: Uint8Array[] = []
+    for await (const chunk of reader.read(0, LONG.length)) chunks.push(chunk)
+    const writer = await storage.openWriter('a', PERSIST)
+    const written: Uint8Array[] = []
+    for await (const chunk of writer.read(0, LONG.length)) written.push(chunk)
+    await write(writer, 0, 'X'.repeat(100_000))
+    await writer.commit(BEGUN)
+    const replacing = await storage.openWriter('a', REPLACE)
+    await write(replacing, 0, 'Y'.repeat(LONG.length))
+    await replacing.commit(FINISHED)
+    await storage.remove('a')
+    sameBytes(concat(chunks), bytes(LONG), 'the chunks of a reader, later')
+    sameBytes(concat(written), bytes(LONG), 'the chunks of a writer, later')
+    await reader.close()
+  }),
+
+  check('closes one reader and leaves the others', async (storage) => {
+    for (const fill of [begin, store]) {
+      await fill(storage, 'a', LONG)
+      const [first, second] = [await openReader(storage, 'a'), await openReader(storage, 'a')]
+      const reading = second.read(0, LONG.length)[Symbol.asyncIterator]()
+      const chunks: Uint8Array[] = []
+      let result = await reading.next()
+      await first.close()
+      await first.close()
+      const third = await openReader(storage, 'a')
+      while (result.done !== true) {
+        chunks.push(result.value)
+        result = await reading.next()
+      }
+      sameBytes(concat(chunks), bytes(LONG), 'what a reader reads after another was closed')
+      await second.close()
+      equal(await join(third.read(0, 9)), LONG.slice(0, 9), 'what the last reader reads')
+      await third.close()
+      equal(await load(storage, 'a'), LONG, 'the content after all readers were closed')
+    }
+  }),
+
+  check('resumes a read that began before the resource was changed', async (storage) => {
+    const changes: readonly (() => Promise<unknown>)[] = [
+      () => store(storage, 'a', 'Y'.repeat(LONG.length)),
+      () => storage.remove('a'),
+      async () => {
+        await storage.remove('a')
+        await store(storage, 'a', 'Z'.repeat(LONG.length))
+      },
+      async () => {
+        const writer = await storage.openWriter('a', ATOMIC)
+        await write(writer, 0, 'X'.repeat(LONG.length))
+        await writer.commit(FINISHED)
+      },
+      async () => {
+        const writer = await storage.openWriter('a', ATOMIC)
+        await writer.truncate(5)
+        await writer.commit(FINISHED)
+      },
+    ]
+    for (const fill of [begin, store]) {
+      for (const change of changes) {
+        await fill(storage, 'a', LONG)
+        const reader = await openReader(storage, 'a')
+        const info = toText(reader.info)
+        const reading = reader.read(0, LONG.length)[Symbol.asyncIterator]()
+        const chunks: Uint8Array[] = []
+        let result = await reading.next()
+        await change()
+        while (result.done !== true) {
+          chunks.push(result.value)
+          result = await reading.next()
+        }
+        sameBytes(concat(chunks), bytes(LONG), 'a read that began before a change')
+        equal(await join(reader.read(9, 99)), LONG.slice(9, 99), 'a read that begins later')
+        equal(toText(reader.info), info, 'the info of the reader')
+        await reader.close()
+        await storage.remove('a')
+      }
+    }
+  }),
+
   check('lets a reader go before the end', async (storage) => {
     await store(storage, 'a', LONG)
-    const reader = await open(storage, 'a')
+    const reader = await openReader(storage, 'a')
     for await (const chunk of reader.read(0, LONG.length)) {
       if (chunk.length > 0) break
     }
@@ -51,7 +182,7 @@ export const readChecks: readonly StorageCheck[] = [
 
   check('reads one version while the resource grows', async (storage) => {
     await begin(storage, 'a', 'abc')
-    const reader = await open(storage, 'a')
+    const reader = await openReader(storage, 'a')
     const writer = await storage.openWriter('a', PERSIST)
     await write(writer, 3, 'def')
     await writer.commit(FINISHED)
@@ -64,7 +195,7 @@ export const readChecks: readonly StorageCheck[] = [
   check('reads one version while the resource is patched', async (storage) => {
     for (const fill of [begin, store]) {
       await fill(storage, fill.name, 'abcdef')
-      const reader = await open(storage, fill.name)
+      const reader = await openReader(storage, fill.name)
       const writer = await storage.openWriter(fill.name, ATOMIC)
       await write(writer, 2, 'XY')
       equal(await join(reader.read(0, 6)), 'abcdef', 'what is read during the write')
@@ -77,7 +208,7 @@ export const readChecks: readonly StorageCheck[] = [
 
   check('never mixes versions where a resource is written over in place', async (storage) => {
     await begin(storage, 'a', 'abcdef')
-    const reader = await open(storage, 'a')
+    const reader = await openReader(storage, 'a')
     const writer = await storage.openWriter('a', PERSIST)
     await write(writer, 2, 'XY')
     await writer.commit(BEGUN)
@@ -89,7 +220,7 @@ export const readChecks: readonly StorageCheck[] = [
     await begin(storage, 'a', 'abc')
     const writer = await storage.openWriter('a', PERSIST)
     await write(writer, 3, 'def')
-    const reader = await open(storage, 'a')
+    const reader = await openReader(storage, 'a')
     const expected = writer.transaction === 'persist' ? 'abcdef' : 'abc'
     await writer.rollback()
     const next = await storage.openWriter('a', PERSIST)
@@ -104,7 +235,7 @@ export const readChecks: readonly StorageCheck[] = [
       for (const state of [BEGUN, FINISHED]) {
         await storage.remove('a')
         await fill(storage, 'a', 'abc')
-        const reader = await open(storage, 'a')
+        const reader = await openReader(storage, 'a')
         const writer = await storage.openWriter('a', REPLACE)
         await write(writer, 0, 'XYZ')
         await writer.commit(state)
@@ -118,7 +249,7 @@ export const readChecks: readonly StorageCheck[] = [
   check('reads one version while the resource is removed', async (storage) => {
     for (const fill of [begin, store]) {
       await fill(storage, fill.name, 'abc')
-      const reader = await open(storage, fill.name)
+      const reader = await openReader(storage, fill.name)
       equal(await storage.remove(fill.name), true, 'remove')
       equal(await load(storage, fill.name), null, 'the content')
       equal(await join(reader.read(0, 3)), 'abc', 'what the reader reads')
@@ -138,12 +269,6 @@ export const readChecks: readonly StorageCheck[] = [
     equal(await storage.head('a'), after, 'head after the commit')
   }),
 ]
-
-async function open(storage: StorageAdapter, key: string): Promise<Reader> {
-  const reader = await storage.openReader(key)
-  if (reader === null) throw new Error(`${key} is not there`)
-  return reader
-}
 
 /** A storage that writes in place can't give old bytes any more, but it must not give others. */
 async function readOrFail(reader: Reader): Promise<string | null> {

@@ -3,12 +3,14 @@
 import {
   ATOMIC,
   BEGUN,
+  FINISHED,
   PERSIST,
   REPLACE,
   begin,
   check,
   differ,
   equal,
+  join,
   load,
   loadBytes,
   openPersist,
@@ -34,13 +36,45 @@ export const transactionChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), 'abcdXY', 'the content after commit')
   }),
 
-  check('refuses a persist write beyond the end', async (storage) => {
+  check('refuses to truncate what a persist write has not added', async (storage) => {
     await begin(storage, 'a', 'abc')
     const writer = await openPersist(storage, 'a')
     if (writer === null) return
-    await rejection(write(writer, 4, 'x'), 'a persist write that leaves a gap')
-    await writer.rollback()
-    equal(await load(storage, 'a'), 'abc', 'the content')
+    for (const size of [0, 2]) {
+      await rejection(
+        writer.truncate(size),
+        `truncate to ${size} bytes, of which 3 were stored before`,
+      )
+    }
+    equal(await load(storage, 'a'), 'abc', 'the content after a refused truncate')
+    await write(writer, 3, 'def')
+    await rejection(writer.truncate(2), 'truncate after an append')
+    equal(await load(storage, 'a'), 'abcdef', 'the content after an append')
+    await writer.truncate(3)
+    equal(await load(storage, 'a'), 'abc', 'the content after truncate to the size before')
+    await writer.commit(BEGUN)
+    equal(await load(storage, 'a'), 'abc', 'the content after commit')
+  }),
+
+  check('refuses a persist write beyond the end, and can resume', async (storage) => {
+    for (const end of ['commit', 'keep', 'rollback'] as const) {
+      await begin(storage, end, 'abc')
+      const writer = await openPersist(storage, end)
+      if (writer === null) return
+      await rejection(write(writer, 4, 'x'), 'a write to position 4 of 3 bytes')
+      equal(await load(storage, end), 'abc', 'the content after a refused write')
+      await write(writer, 3, 'de')
+      await rejection(write(writer, 6, 'x'), 'a write to position 6 of 5 bytes')
+      equal(await load(storage, end), 'abcde', 'the content after a second refused write')
+      if (end === 'commit') await writer.commit(BEGUN)
+      else await writer[end]()
+      equal(await load(storage, end), end === 'rollback' ? 'abc' : 'abcde', `content after ${end}`)
+    }
+    const creating = await openPersist(storage, 'absent')
+    if (creating === null) return
+    await rejection(write(creating, 1, 'x'), 'a write to position 1 of an absent resource')
+    await creating.keep()
+    equal(await load(storage, 'absent'), null, 'the content of an absent resource')
   }),
 
   check('keeps what a persist write has added', async (storage) => {
@@ -137,6 +171,90 @@ export const transactionChecks: readonly StorageCheck[] = [
       await writer.rollback()
       equal(await load(storage, key), before && 'abc', `the content of ${key} after rollback`)
       equal(await storage.head(key), before, `head of ${key} after rollback`)
+    }
+  }),
+
+  check('keeps nothing of an atomic write', async (storage) => {
+    await begin(storage, 'begun', 'abc')
+    await store(storage, 'finished', 'abc')
+    for (const options of [ATOMIC, REPLACE]) {
+      for (const key of ['absent', 'begun', 'finished']) {
+        const before = await storage.head(key)
+        const writer = await storage.openWriter(key, options)
+        await write(writer, 0, 'XYZ')
+        await write(writer, 3, 'more')
+        await writer.keep()
+        equal(await storage.head(key), before, `head of ${key} after keep`)
+        equal(await load(storage, key), before && 'abc', `the content of ${key} after keep`)
+      }
+    }
+  }),
+
+  check('lets a writer that has ended touch nothing of the next one', async (storage) => {
+    for (const options of [PERSIST, ATOMIC]) {
+      for (const end of ['commit', 'keep', 'rollback'] as const) {
+        const key = `${options.transaction} ${end}`
+        await begin(storage, key, 'abc')
+        const ended = await storage.openWriter(key, options)
+        await write(ended, 3, 'def')
+        if (end === 'commit') await ended.commit(BEGUN)
+        else await ended[end]()
+        const size = (await storage.head(key))?.size ?? 0
+        const next = await storage.openWriter(key, options)
+        await write(next, size, 'next')
+        const during = await loadBytes(storage, key)
+        await ended.rollback()
+        await ended.keep()
+        await ended.rollback()
+        await rejection(write(ended, 0, 'X'), `write after ${end}`)
+        await rejection(ended.truncate(size), `truncate after ${end}`)
+        await rejection(ended.commit(FINISHED), `commit after ${end}`)
+        equal(await loadBytes(storage, key), during, 'the content beside the next writer')
+        equal(await join(next.read(size, size + 4)), 'next', 'what the next writer reads')
+        const info = await next.commit(BEGUN)
+        equal(await storage.head(key), info, 'head after the commit of the next writer')
+        equal((await load(storage, key))?.slice(size), 'next', 'the end of the content')
+      }
+    }
+  }),
+
+  check('takes a truncated persist write back', async (storage) => {
+    await begin(storage, 'a', 'abc')
+    const writer = await openPersist(storage, 'a')
+    if (writer === null) return
+    await write(writer, 3, 'defghi')
+    await writer.truncate(5)
+    await write(writer, 5, 'X')
+    await writer.rollback()
+    equal((await storage.head('a'))?.size, 3, 'the size after rollback')
+    equal(await load(storage, 'a'), 'abc', 'the content after rollback')
+  }),
+
+  check('writes several resources at the same time, each on its own', async (storage) => {
+    for (const options of [PERSIST, ATOMIC]) {
+      const keys = ['one', 'two', 'three', 'four'].map((key) => `${options.transaction} ${key}`)
+      await Promise.all(keys.map((key) => begin(storage, key, `begin ${key}`)))
+      const writers = await Promise.all(keys.map((key) => storage.openWriter(key, options)))
+      for (const round of ['1', '22', '333']) {
+        await Promise.all(
+          writers.map((writer, index) => {
+            const start = `begin ${keys[index]}`.length + round.length * (round.length - 1) * 0.5
+            return write(writer, start, round.replaceAll(/./g, String(index)))
+          }),
+        )
+      }
+      const read = await Promise.all(
+        writers.map((writer, index) => join(writer.read(0, `begin ${keys[index]}`.length + 6))),
+      )
+      const whole = keys.map((key, index) => `begin ${key}${String(index).repeat(6)}`)
+      equal(read, whole, 'what the writers read')
+      await writers[0]?.commit(FINISHED)
+      await writers[1]?.rollback()
+      await writers[2]?.keep()
+      await writers[3]?.commit(BEGUN)
+      const kept = writers[2]?.transaction === 'persist' ? whole[2] : `begin ${keys[2]}`
+      const stored = await Promise.all(keys.map((key) => load(storage, key)))
+      equal(stored, [whole[0], `begin ${keys[1]}`, kept, whole[3]], 'the contents')
     }
   }),
 

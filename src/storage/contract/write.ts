@@ -19,7 +19,7 @@ import type { StorageCheck } from './check.ts'
 
 /** The checks of this file. */
 export const writeChecks: readonly StorageCheck[] = [
-  check('tells that nothing is there', async (storage) => {
+  check('returns null or false for an absent resource', async (storage) => {
     equal(await storage.head('a'), null, 'head')
     equal(await storage.openReader('a'), null, 'openReader')
     equal(await storage.remove('a'), false, 'remove')
@@ -123,6 +123,74 @@ export const writeChecks: readonly StorageCheck[] = [
     }
   }),
 
+  check(
+    'writes chunks that are parts of larger arrays, and leaves them as they are',
+    async (storage) => {
+      for (const options of [PERSIST, ATOMIC, REPLACE]) {
+        const whole = bytes('0123456789')
+        const chunks = [whole.subarray(3, 5), whole.subarray(0, 1), whole.subarray(9)]
+        const writer = await storage.openWriter('a', options)
+        await writer.write(0, chunks)
+        chunks.length = 0
+        await writer.write(4, [whole.subarray(5, 7)])
+        equal(new TextDecoder().decode(whole), '0123456789', 'the array of the chunks')
+        whole.fill(0)
+        equal(await join(writer.read(0, 6)), '340956', 'what the writer reads')
+        await writer.commit(FINISHED)
+        equal(await load(storage, 'a'), '340956', 'the content')
+        await storage.remove('a')
+      }
+    },
+  ),
+
+  check('changes nothing by a write of no bytes', async (storage) => {
+    for (const [index, options] of [PERSIST, ATOMIC, REPLACE].entries()) {
+      const key = `absent-${index}`
+      const creating = await storage.openWriter(key, options)
+      await creating.write(0, [])
+      await creating.write(0, [bytes(''), bytes('')])
+      equal(await storage.head(key), null, 'head after an empty write to an absent resource')
+      await creating.keep()
+      equal(await storage.head(key), null, 'head after keep')
+    }
+    await begin(storage, 'a', 'abc')
+    for (const options of [PERSIST, ATOMIC]) {
+      const before = await storage.head('a')
+      const writer = await storage.openWriter('a', options)
+      for (const position of [0, 2, 3]) await writer.write(position, [])
+      equal(await storage.head('a'), before, 'head after empty writes')
+      equal(await join(writer.read(0, 3)), 'abc', 'what the writer reads')
+      equal((await writer.commit(BEGUN)).size, 3, 'the size after commit')
+      equal(await load(storage, 'a'), 'abc', 'the content')
+    }
+  }),
+
+  check('writes backwards, forwards and over what it has just written', async (storage) => {
+    for (const options of [PERSIST, ATOMIC]) {
+      const key = options.transaction
+      await begin(storage, key, 'abcdefgh')
+      const writer = await storage.openWriter(key, options)
+      const expected = bytes('abcdefgh--------')
+      let size = 8
+      for (const [position, text] of [
+        [6, 'UVWXY'],
+        [2, 'JKL'],
+        [3, 'M'],
+        [11, 'Z'],
+        [0, 'A'],
+        [10, '123'],
+      ] as const) {
+        await write(writer, position, text)
+        expected.set(bytes(text), position)
+        size = Math.max(size, position + text.length)
+        const so = new TextDecoder().decode(expected.subarray(0, size))
+        equal(await join(writer.read(0, size)), so, `what the ${key} writer reads`)
+      }
+      await writer.commit(BEGUN)
+      equal(await load(storage, key), 'AbJMLfUVWX123', `${key} content`)
+    }
+  }),
+
   check('stores megabytes in many writes', async (storage) => {
     const writer = await storage.openWriter('a', PERSIST)
     const chunk = bytes('0123456789abcdef'.repeat(4096))
@@ -146,68 +214,6 @@ export const writeChecks: readonly StorageCheck[] = [
       await writer.commit(FINISHED)
       equal(await load(storage, key), expected, `the content of ${key}`)
     }
-  }),
-
-  check('reads zeros where an atomic write has cut before', async (storage) => {
-    await begin(storage, 'a', 'abcdef')
-    const writer = await storage.openWriter('a', ATOMIC)
-    await write(writer, 6, 'secret')
-    await writer.truncate(7)
-    await write(writer, 9, 'x')
-    await writer.truncate(2)
-    await write(writer, 4, 'y')
-    await writer.commit(FINISHED)
-    equal(await load(storage, 'a'), 'ab\0\0y', 'the content')
-  }),
-
-  check('replaces a resource', async (storage) => {
-    await begin(storage, 'begun', 'abcdef')
-    await store(storage, 'finished', 'abcdef')
-    for (const key of ['begun', 'finished', 'absent']) {
-      const before = await storage.head(key)
-      const writer = await storage.openWriter(key, { ...REPLACE, transaction: 'persist' })
-      equal(writer.base, before, `the base for ${key}`)
-      if (before !== null) equal(writer.transaction, 'atomic', `how ${key} is replaced`)
-      await write(writer, 0, 'xy')
-      await writer.commit(FINISHED)
-      equal(await load(storage, key), 'xy', `the content of ${key}`)
-    }
-  }),
-
-  check('replaces a finished resource by an incomplete one, and that again', async (storage) => {
-    await store(storage, 'a', 'abcdef')
-    const first = await storage.openWriter('a', REPLACE)
-    await write(first, 0, 'xy')
-    await first.commit({ ...BEGUN, everComplete: true })
-    equal(await load(storage, 'a'), 'xy', 'the content of the incomplete resource')
-    const second = await storage.openWriter('a', REPLACE)
-    await second.commit(BEGUN)
-    equal(await load(storage, 'a'), '', 'the content of the empty resource')
-  }),
-
-  check('reopens a finished resource', async (storage) => {
-    await store(storage, 'a', 'abc')
-    const reopening = await storage.openWriter('a', PERSIST)
-    equal(reopening.transaction, 'atomic', 'the transaction on a finished resource')
-    await reopening.commit({ ...BEGUN, everComplete: true, completeLength: 6 })
-    const info = await storage.head('a')
-    equal([info?.complete, info?.everComplete, info?.size], [false, true, 3], 'the reopened one')
-    const writer = await storage.openWriter('a', PERSIST)
-    await write(writer, 3, 'def')
-    await writer.commit(FINISHED)
-    equal(await load(storage, 'a'), 'abcdef', 'the content')
-  }),
-
-  check('truncates', async (storage) => {
-    await store(storage, 'a', 'abcdef')
-    const writer = await storage.openWriter('a', ATOMIC)
-    await writer.truncate(4)
-    equal(await join(writer.read(0, 4)), 'abcd', 'what the writer reads')
-    await writer.truncate(4)
-    await writer.truncate(0)
-    await write(writer, 0, 'x')
-    await writer.commit(FINISHED)
-    equal(await load(storage, 'a'), 'x', 'the content')
   }),
 
   check('reads as the write has left it so far', async (storage) => {

@@ -1,0 +1,232 @@
+/** The storage contract: what others see while a method of a writer runs. */
+
+import type { OpenWriterOptions, ResourceInfo, StorageAdapter } from '../adapter.ts'
+import {
+  ContractError,
+  ATOMIC,
+  BEGUN,
+  FINISHED,
+  FULL,
+  PERSIST,
+  REPLACE,
+  check,
+  equal,
+  join,
+  load,
+  write,
+  toText,
+} from './check.ts'
+import type { StorageCheck } from './check.ts'
+
+/** Observers that start one after the other, so that one of them looks at every step. */
+const OBSERVERS = 6
+/** More than a write takes at once. */
+const OLD = 'old content '.repeat(10_000)
+const NEW = 'new CONTENT '.repeat(10_000)
+
+interface Case {
+  readonly what: string
+  /** What is stored before; null: nothing. */
+  readonly before: string | null
+  readonly isFinished: boolean
+  readonly options: OpenWriterOptions
+  readonly position: number
+  readonly text: string
+  readonly after: string
+}
+
+const CASES: readonly Case[] = [
+  row('a creation', null, false, ATOMIC, 0, NEW, NEW),
+  row('a replacement', OLD, true, REPLACE, 0, NEW, NEW),
+  row('a replacement of an upload in progress', OLD, false, REPLACE, 0, 'x', 'x'),
+  row('a patch of a finished resource', OLD, true, ATOMIC, 0, NEW, NEW),
+  row('an atomic append', OLD, false, ATOMIC, OLD.length, NEW, OLD + NEW),
+]
+
+function row(
+  what: string,
+  before: string | null,
+  isFinished: boolean,
+  options: OpenWriterOptions,
+  position: number,
+  text: string,
+  after: string,
+): Case {
+  return { what, before, isFinished, options, position, text, after }
+}
+
+/** The checks of this file. */
+export const visibleChecks: readonly StorageCheck[] = [
+  check(
+    'shows the old version or the new one while commit runs, and no mixture',
+    async (storage) => {
+      for (const [index, entry] of CASES.entries()) {
+        const key = `case ${index}`
+        await prepare(storage, key, entry)
+        const before = await storage.head(key)
+        const writer = await storage.openWriter(key, entry.options)
+        await write(writer, entry.position, entry.text)
+        const seen = observe(storage, key, writer.commit({ ...FINISHED, contentType: 'a/b' }))
+        const after = await seen.work
+        for (const sight of await seen.sights()) {
+          expectOneOf(
+            sight,
+            [
+              { info: before, text: entry.before },
+              { info: after, text: entry.after },
+            ],
+            entry.what,
+          )
+        }
+        equal(await storage.head(key), after, `head after ${entry.what}`)
+        equal(await load(storage, key), entry.after, `the content after ${entry.what}`)
+      }
+    },
+  ),
+
+  check(
+    'shows bytes and state of one version while a persist write is committed',
+    async (storage) => {
+      const creating = await storage.openWriter('a', PERSIST)
+      await write(creating, 0, OLD)
+      await creating.commit(BEGUN)
+      const writer = await storage.openWriter('a', PERSIST)
+      await write(writer, OLD.length, NEW)
+      const during = await storage.head('a')
+      const text = writer.transaction === 'persist' ? OLD + NEW : OLD
+      const seen = observe(storage, 'a', writer.commit({ ...FULL, complete: true }))
+      const after = await seen.work
+      for (const sight of await seen.sights()) {
+        expectOneOf(
+          sight,
+          [
+            { info: during, text },
+            { info: after, text: OLD + NEW },
+          ],
+          'a commit',
+        )
+      }
+      equal(await load(storage, 'a'), OLD + NEW, 'the content after the commit')
+    },
+  ),
+
+  check('shows the old version while an atomic write is taken back', async (storage) => {
+    for (const end of ['keep', 'rollback'] as const) {
+      for (const [index, entry] of CASES.entries()) {
+        const key = `${end} ${index}`
+        await prepare(storage, key, entry)
+        const before = await storage.head(key)
+        const writer = await storage.openWriter(key, entry.options)
+        await write(writer, entry.position, entry.text)
+        const seen = observe(storage, key, writer[end]())
+        for (const sight of await seen.sights()) {
+          expectOneOf(sight, [{ info: before, text: entry.before }], `${end} of ${entry.what}`)
+        }
+        equal(await storage.head(key), before, `head after ${end} of ${entry.what}`)
+      }
+    }
+  }),
+
+  check(
+    'shows the old version while an atomic writer writes, reads and truncates',
+    async (storage) => {
+      for (const [index, entry] of CASES.entries()) {
+        const key = `case ${index}`
+        await prepare(storage, key, entry)
+        const before = await storage.head(key)
+        const writer = await storage.openWriter(key, entry.options)
+        const allowed = [{ info: before, text: entry.before }]
+        const steps: readonly (() => Promise<unknown>)[] = [
+          () => write(writer, entry.position, entry.text),
+          () => join(writer.read(0, 1)),
+          () => writer.truncate(1),
+        ]
+        for (const step of steps) {
+          for (const sight of await observe(storage, key, step()).sights()) {
+            expectOneOf(sight, allowed, `an atomic writer at work on ${entry.what}`)
+          }
+        }
+        await writer.rollback()
+      }
+    },
+  ),
+
+  check('shows a resource or nothing while it is removed', async (storage) => {
+    for (const entry of CASES.filter(({ before }) => before !== null)) {
+      await prepare(storage, 'a', entry)
+      const before = await storage.head('a')
+      const seen = observe(storage, 'a', storage.remove('a'))
+      for (const sight of await seen.sights()) {
+        expectOneOf(sight, [{ info: before, text: entry.before }, ABSENT], 'a removal')
+      }
+      equal(await load(storage, 'a'), null, 'the content after remove')
+    }
+  }),
+]
+
+/** A version as one look shows it. */
+interface Sight {
+  readonly info: ResourceInfo | null
+  /** Undefined if only `head` was asked. */
+  readonly text?: string | null
+}
+
+const ABSENT: Sight = { info: null, text: null }
+
+async function prepare(storage: StorageAdapter, key: string, entry: Case): Promise<void> {
+  if (entry.before === null) return
+  const writer = await storage.openWriter(key, REPLACE)
+  await write(writer, 0, entry.before)
+  await writer.commit(entry.isFinished ? FINISHED : BEGUN)
+}
+
+/** Looks at `key` from many sides until `work` has ended. */
+function observe<T>(storage: StorageAdapter, key: string, work: Promise<T>) {
+  const progress = { isDone: false }
+  const done = work.finally(() => {
+    progress.isDone = true
+  })
+  const sights: Sight[] = []
+  const observer = async (delay: number): Promise<void> => {
+    for (let step = 0; step < delay; step += 1) await Promise.resolve()
+    for (let looks = 0; !progress.isDone; looks += 1) {
+      sights.push(delay % 2 === 0 ? { info: await storage.head(key) } : await sightOf(storage, key))
+      // The work may need the event loop, which promises alone never give free.
+      if (looks > OBSERVERS) await new Promise((resolve) => setTimeout(resolve, 1))
+    }
+  }
+  const observers = Promise.all(Array.from({ length: OBSERVERS }, (_, delay) => observer(delay)))
+  return {
+    work: done,
+    sights: async () => {
+      await Promise.all([done, observers])
+      return sights
+    },
+  }
+}
+
+async function sightOf(storage: StorageAdapter, key: string): Promise<Sight> {
+  const reader = await storage.openReader(key)
+  if (reader === null) return ABSENT
+  try {
+    return { info: reader.info, text: await join(reader.read(0, reader.info.size)) }
+  } finally {
+    await reader.close()
+  }
+}
+
+function expectOneOf(sight: Sight, allowed: readonly Sight[], during: string): void {
+  const isAllowed = allowed.some(
+    ({ info, text }) =>
+      toText(sight.info) === toText(info) && (sight.text === undefined || sight.text === text),
+  )
+  if (isAllowed) return
+  const versions = allowed.map(describe).join(' or ')
+  throw new ContractError(`during ${during}: found ${describe(sight)}, expected ${versions}`)
+}
+
+function describe({ info, text }: Sight): string {
+  if (info === null) return 'no resource'
+  const content = text === undefined ? '' : ` with ${text?.length} bytes, ${text?.slice(0, 12)}…`
+  return `${toText(info)}${content}`
+}

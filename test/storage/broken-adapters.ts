@@ -1,0 +1,17 @@
+/** Adapters with exactly one mistake each: what the storage contract has to catch. */
+import type { BrokenAdapter } from './broken-adapters/break.ts'
+import { commitMistakes } from './broken-adapters/commit.ts'
+import { endMistakes } from './broken-adapters/end.ts'
+import { keyMistakes } from './broken-adapters/keys.ts'
+import { readMistakes } from './broken-adapters/read.ts'
+import { validatorMistakes } from './broken-adapters/validators.ts'
+import { writeMistakes } from './broken-adapters/write.ts'
+
+export const BROKEN_ADAPTERS: readonly BrokenAdapter[] = [
+  ...readMistakes,
+  ...writeMistakes,
+  ...endMistakes,
+  ...commitMistakes,
+  ...validatorMistakes,
+  ...keyMistakes,
+]

@@ -101,9 +101,10 @@ async function openWriter(site: Site, options: OpenWriterOptions): Promise<Write
   // Held from before the first look on, so that no change by another writer is missed.
   const turn = new Turn(site, site.holds.take(site.place.hash, Infinity, options.isLost))
   try {
-    return reportingFull(await reportFull(chooseWriter(site, turn, options)))
+    return guarded(await reportFull(chooseWriter(site, turn, options)), site)
   } catch (error) {
     turn.end()
+    site.place.lease.update()
     throw error
   }
 }
@@ -132,15 +133,17 @@ async function chooseWriter(site: Site, turn: Turn, options: OpenWriterOptions):
   return new AtomicWriter(site, turn, found, replace ? 'empty' : 'base')
 }
 
-function reportingFull(writer: Writer): Writer {
+/** The writer as the protocol gets it: it reports a full disk, and its end may end the lease. */
+function guarded(writer: Writer, { place: { lease } }: Site): Writer {
+  const ending = <T>(work: Promise<T>): Promise<T> => reportFull(work).finally(() => lease.update())
   return {
     base: writer.base,
     transaction: writer.transaction,
     write: (position, chunks) => reportFull(writer.write(position, chunks)),
     truncate: (size) => reportFull(writer.truncate(size)),
     read: (start, end) => writer.read(start, end),
-    commit: (state) => reportFull(writer.commit(state)),
-    keep: () => reportFull(writer.keep()),
-    rollback: () => reportFull(writer.rollback()),
+    commit: (state) => ending(writer.commit(state)),
+    keep: () => ending(writer.keep()),
+    rollback: () => ending(writer.rollback()),
   }
 }

@@ -30,6 +30,11 @@ export class Holds {
     if (holds?.size === 0) this.#holds.delete(hold.name)
   }
 
+  /** Nobody in this process holds anything. */
+  get isEmpty(): boolean {
+    return this.#holds.size === 0
+  }
+
   /** Tells whether anybody holds `name`. */
   has(name: string): boolean {
     return this.#holds.has(name)

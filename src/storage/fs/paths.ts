@@ -7,6 +7,7 @@ import { dirname, sep } from 'node:path'
 import { UploadError } from '../../errors.ts'
 import { invalidKey, keySegments } from '../key.ts'
 import { errorCode, ifThere, sync } from './io.ts'
+import type { OwnerLease } from './owner-lease.ts'
 
 /** Holds all that is not a finished resource. In no spelling does a key begin with it. */
 export const HIDDEN = '.partial-upload'
@@ -20,6 +21,8 @@ export interface Folders {
   readonly root: string
   /** Absolute path of the folder that holds records and unpublished data. */
   readonly hidden: string
+  /** The lease of this process on what it stages there. */
+  readonly lease: OwnerLease
 }
 
 /** The paths of one key. */
@@ -41,13 +44,14 @@ export interface Place extends Folders {
  *
  * @throws UploadError `ERR_KEY`
  */
-export function place({ root, hidden }: Folders, key: string): Place {
+export function place({ root, hidden, lease }: Folders, key: string): Place {
   const segments = parseKey(key)
   const digest = hash('sha256', key, 'base64url')
   const parents = segments.slice(1).map((_, index) => below(root, segments.slice(0, index + 1)))
   return {
     root,
     hidden,
+    lease,
     key,
     hash: digest,
     parents,
@@ -56,9 +60,14 @@ export function place({ root, hidden }: Folders, key: string): Place {
   }
 }
 
-/** Names a new file for the data of the resource; the hash tells the sweep whose it is. */
-export function newDataName({ hash }: Place): string {
-  return `${hash}.${randomBytes(9).toString('base64url')}.data`
+/** Names a new file for the data of the resource. */
+export function newDataName({ hash, lease }: Place): string {
+  return newStagedName(hash, lease, 'data')
+}
+
+/** Names a new file in the staging directory: by the name, a sweep knows its resource and its owner. */
+export function newStagedName(hash: string, { id }: OwnerLease, type: 'data' | 'tmp'): string {
+  return `${hash}.${id}${randomBytes(6).toString('base64url').slice(0, 6)}.${type}`
 }
 
 /** Path of a file in the hidden folder. */
@@ -68,11 +77,13 @@ export function hiddenPath({ hidden }: Folders, name: string): string {
 
 /** Makes a file in the hidden folder, and that folder too if somebody has removed it. */
 export async function inHidden<T>(folders: Folders, make: () => Promise<T>): Promise<T> {
+  folders.lease.keepAlive()
   try {
     return await make()
   } catch (error) {
     if (errorCode(error) !== 'ENOENT') throw error
     await makeHidden(folders)
+    folders.lease.keepAlive()
     return make()
   }
 }

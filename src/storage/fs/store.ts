@@ -9,6 +9,8 @@ import { sync } from './io.ts'
 import { HIDDEN, makeHidden } from './paths.ts'
 import type { Folders } from './paths.ts'
 import type { Shared } from './resource.ts'
+import { LEASE_LIFE, OwnerLease } from './owner-lease.ts'
+import { Watch } from './lock/liveness.ts'
 import { sweep } from './sweep.ts'
 import { Uploads } from './open-files.ts'
 
@@ -18,6 +20,7 @@ export class Root implements Shared {
   readonly uploads = new Uploads()
   readonly flusher = new Flusher()
   readonly #directory: string
+  readonly #watch = new Watch(LEASE_LIFE)
   #folders: Promise<Folders> | null = null
   #wasThere = false
 
@@ -50,12 +53,20 @@ export class Root implements Shared {
     // A disk that is not mounted any more must not be replaced by a folder on another one.
     if (!this.#wasThere) await makeDirectory(this.#directory)
     const root = await realpath(this.#directory)
-    const folders = { root, hidden: join(root, HIDDEN) }
+    const hidden = join(root, HIDDEN)
+    const lease = new OwnerLease(hidden, () => !this.holds.isEmpty)
+    const folders = { root, hidden, lease }
     await makeHidden(folders)
     this.#wasThere = true
-    // Nobody waits for it, and what it can't remove does no harm.
-    void sweep(folders, this.holds).catch(() => {})
+    // In the background, and best effort: what it can't remove does no harm.
+    void this.#sweep(folders).catch(() => {})
     return folders
+  }
+
+  async #sweep(folders: Folders): Promise<void> {
+    if ((await sweep(folders, this.holds, this.#watch)) === 'done') return
+    const again = () => void this.#sweep(folders).catch(() => {})
+    setTimeout(again, LEASE_LIFE + 1000).unref()
   }
 }
 

@@ -1,49 +1,93 @@
 /** Goes through the hidden folder: for what crashes have left, and for what is not finished. */
 
-import { randomBytes } from 'node:crypto'
 import { linkSync, renameSync, statSync, unlinkSync } from 'node:fs'
 import type { Stats } from 'node:fs'
-import { lstat, opendir } from 'node:fs/promises'
-import { discard } from './commit.ts'
+import { lstat, opendir, unlink } from 'node:fs/promises'
 import type { Holds } from './leases.ts'
 import { errorCode, ifThere } from './io.ts'
-import { hiddenPath, place, removeParents } from './paths.ts'
+import type { Watch } from './lock/liveness.ts'
+import { checkLease, leaseIdOf, removeLease } from './owner-lease.ts'
+import { hiddenPath, newStagedName, place, removeParents } from './paths.ts'
 import type { Folders } from './paths.ts'
 import { parseRecord, readRecord } from './record.ts'
 import { find } from './version.ts'
 
-/** Younger files may be in use by another process, for example before their record is written. */
+/** A younger record, or a younger file without a lease, may be in use by another process. */
 const MIN_AGE_MS = 3_600_000
 
-const OURS = /^(?<hash>[\w-]{43})\.(?:json|[\w-]{12}\.(?:data|safe|tmp))$/
+const RECORD = /^(?<hash>[\w-]{43})\.json$/
+const STAGED = /^(?<hash>[\w-]{43})\.(?<owner>[\w-]{6})[\w-]{6}\.(?:data|safe|tmp)$/
 
-/** Removes the files that nothing refers to any more. */
-export async function sweep(folders: Folders, holds: Holds): Promise<void> {
-  for await (const { name } of await opendir(folders.hidden)) {
-    const hash = OURS.exec(name)?.groups?.['hash']
-    if (hash === undefined || holds.has(hash)) continue
-    await sweepFile(folders, holds, name, hash).catch(() => {}) // It stays for the next time.
-  }
-}
-
-async function sweepFile(
+/**
+ * Removes the files that nothing refers to any more. Returns `undecided` if the owners of some may
+ * still turn out to be dead, so that another sweep is worth while.
+ */
+export async function sweep(
   folders: Folders,
   holds: Holds,
-  name: string,
-  hash: string,
-): Promise<void> {
+  watch: Watch,
+): Promise<'done' | 'undecided'> {
+  const leases = new Set<string>()
+  /** Leases by which another sweep has to judge. */
+  const needed = new Set<string>()
+  for await (const { name } of await opendir(folders.hidden)) {
+    const id = leaseIdOf(name)
+    if (id !== null) leases.add(id)
+    const record = RECORD.exec(name)?.groups?.['hash']
+    if (record !== undefined) await sweepRecord(folders, holds, record).catch(() => {})
+    const { hash, owner } = STAGED.exec(name)?.groups ?? {}
+    if (hash === undefined || owner === undefined || holds.has(hash)) continue
+    const isSwept = await sweepStaged({ folders, name, hash, owner, watch }).catch(() => false)
+    if (!isSwept) needed.add(owner)
+  }
+  return sweepLeases(folders, leases, needed, watch)
+}
+
+interface Staged {
+  readonly folders: Folders
+  readonly name: string
+  /** Of the key. */
+  readonly hash: string
+  /** Id of the owner's lease. */
+  readonly owner: string
+  readonly watch: Watch
+}
+
+/** Removes a staged file that no record refers to and no living process owns; false if it may later. */
+async function sweepStaged({ folders, name, hash, owner, watch }: Staged): Promise<boolean> {
   const path = hiddenPath(folders, name)
   const found = await ifThere(lstat(path))
-  if (found === null || Date.now() - found.mtimeMs < MIN_AGE_MS) return
-  const needed = name.replace(/safe$/, 'data')
-  if (name.endsWith('.json')) await sweepRecord(folders, holds, hash, found)
-  else if ((await dataOf(folders, hash)) !== needed) await discard(path)
+  if (found === null) return true
+  // After the name was seen: a process makes its lease before its first file.
+  const verdict = await checkLease(folders.hidden, owner, watch)
+  const isOld = Date.now() - found.mtimeMs >= MIN_AGE_MS
+  if (verdict === null ? !isOld : verdict !== 'dead') return false
+  if ((await dataOf(folders, hash)) !== name.replace(/safe$/, 'data')) await unlink(path)
+  return true
+}
+
+/** Removes the leases of dead processes, once no file needs them. */
+async function sweepLeases(
+  folders: Folders,
+  leases: ReadonlySet<string>,
+  needed: ReadonlySet<string>,
+  watch: Watch,
+): Promise<'done' | 'undecided'> {
+  let outcome: 'done' | 'undecided' = 'done'
+  for (const id of leases) {
+    const verdict = await checkLease(folders.hidden, id, watch).catch(() => null)
+    if (verdict === 'undecided') outcome = 'undecided'
+    if (verdict === 'dead' && !needed.has(id)) {
+      await removeLease(folders.hidden, id).catch(() => {})
+    }
+  }
+  return outcome
 }
 
 /** Lists the keys whose records tell of incomplete resources. */
 export async function* listIncomplete(folders: Folders): AsyncGenerator<string, void, undefined> {
   for await (const { name } of await opendir(folders.hidden)) {
-    if (!OURS.test(name) || !name.endsWith('.json')) continue
+    if (!RECORD.test(name)) continue
     const path = hiddenPath(folders, name)
     const text = await readRecord({ record: path })
     const record = text === null ? null : parseRecord(text)
@@ -61,13 +105,11 @@ function isRecordOf(folders: Folders, key: string, path: string): boolean {
   }
 }
 
-async function sweepRecord(
-  folders: Folders,
-  holds: Holds,
-  hash: string,
-  found: Stats,
-): Promise<void> {
+async function sweepRecord(folders: Folders, holds: Holds, hash: string): Promise<void> {
+  if (holds.has(hash)) return
   const path = hiddenPath(folders, `${hash}.json`)
+  const found = await ifThere(lstat(path))
+  if (found === null || Date.now() - found.mtimeMs < MIN_AGE_MS) return
   const text = await readRecord({ record: path })
   const record = text === null ? null : parseRecord(text)
   const isNamed = record !== null && isRecordOf(folders, record.key, path)
@@ -77,7 +119,7 @@ async function sweepRecord(
   // Whoever publishes there now makes them again.
   if (here !== null) await removeParents(here)
   // At once, so that no writer of this process can put a new record there in between.
-  if (isUnchanged(path, found) && !holds.has(hash)) removeUnchanged(path, found)
+  if (isUnchanged(path, found) && !holds.has(hash)) removeUnchanged(folders, hash, found)
 }
 
 function isUnchanged(path: string, { ino, mtimeMs }: Stats): boolean {
@@ -86,8 +128,9 @@ function isUnchanged(path: string, { ino, mtimeMs }: Stats): boolean {
 }
 
 /** Removes a record, but not one that another process has put there in the last moment. */
-function removeUnchanged(path: string, found: Stats): void {
-  const aside = path.replace(/json$/, `${randomBytes(9).toString('base64url')}.tmp`)
+function removeUnchanged(folders: Folders, hash: string, found: Stats): void {
+  const path = hiddenPath(folders, `${hash}.json`)
+  const aside = hiddenPath(folders, newStagedName(hash, folders.lease, 'tmp'))
   renameSync(path, aside)
   if (!isUnchanged(aside, found)) putBack(aside, path)
   unlinkSync(aside)

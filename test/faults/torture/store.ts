@@ -83,8 +83,11 @@ export class TortureStore {
     return existsSync(folder) ? readdirSync(folder) : []
   }
 
+  /** Without the locks and the leases, of which a living server has some. */
   #names(): readonly string[] {
-    return readdirSync(this.#hidden).filter((name) => !['locks', 'calls'].includes(name))
+    return readdirSync(this.#hidden).filter(
+      (name) => !['locks', 'calls'].includes(name) && !name.endsWith('.owner'),
+    )
   }
 
   #records() {

@@ -1,38 +1,49 @@
-/** Tells whether the owner of a lock is dead; one that can't be seen is watched for signs of life. */
+/** Whether the owner of a link lives. One that this process can't see is watched for signs of life. */
 
 import { lstat } from 'node:fs/promises'
 import { ifThere } from '../io.ts'
 import type { Link } from './chain.ts'
 import { fateOf } from './owner.ts'
 
-/** An owner that can't be seen, and has shown no sign of life for so many milliseconds, is dead. */
-const LIFE = 5000
+/** A lock whose owner can't be seen, and was silent for this many milliseconds, is free. */
+export const LOCK_LIFE = 5000
 /** Owners that are watched at a time; the one watched longest makes way. */
 const MAX_WATCHED = 10_000
 
 interface Watched {
-  /** The owner, and its last sign of life. */
-  readonly sign: string
+  readonly owner: string
+  /** Its last sign of life: the time of the link. */
+  readonly sign: number
   /** When that was first seen, by the clock of this process: no two others need agree. */
   readonly since: number
 }
+
+/** What a watch knows of an owner: `undecided` may still turn out to be dead. */
+export type Verdict = 'alive' | 'dead' | 'undecided'
 
 /** The owners that one process watches. */
 export class Watch {
   /** By the lock's file. */
   readonly #watched = new Map<string, Watched>()
+  readonly #life: number
 
-  /** Tells whether the owner of a lock is dead. One that can't be seen is so at the first look never. */
-  async isDead(lock: string, { path, owner }: Link): Promise<boolean> {
+  /** An owner that can't be seen, and was silent for `life` milliseconds, is dead. */
+  constructor(life: number) {
+    this.#life = life
+  }
+
+  /** Checks the owner of a lock. One that can't be seen is never dead at the first check. */
+  async check(lock: string, { path, owner }: Link): Promise<Verdict> {
     const fate = fateOf(owner)
-    if (fate !== 'unknown') return fate === 'dead'
+    if (fate !== 'unknown') return fate
     const found = await ifThere(lstat(path))
-    if (found === null) return false
-    const sign = `${owner} ${found.mtimeMs}`
+    if (found === null) return 'undecided'
     const watched = this.#watched.get(lock)
-    if (watched?.sign === sign) return performance.now() - watched.since > LIFE
-    this.#put(lock, { sign, since: performance.now() })
-    return false
+    if (watched?.owner === owner && watched.sign === found.mtimeMs) {
+      return performance.now() - watched.since > this.#life ? 'dead' : 'undecided'
+    }
+    this.#put(lock, { owner, sign: found.mtimeMs, since: performance.now() })
+    return watched?.owner === owner ? 'alive' : 'undecided'
   }
 
   /** Ends watching over a lock. */

@@ -11,7 +11,7 @@ import { memoryLocker, type AcquireOptions, type Lock, type Locker } from '../..
 import { errorCode, reportFull } from '../io.ts'
 import { answerCalls, endCall, makeCall } from './release-request.ts'
 import { chainOf, isThere, remove, takeFree, takeOver, type OwnLink } from './chain.ts'
-import { Watch } from './liveness.ts'
+import { LOCK_LIFE, Watch, type Verdict } from './liveness.ts'
 import { HIDDEN } from '../paths.ts'
 
 /** Where the locks are. */
@@ -58,7 +58,7 @@ class FsLocker implements Locker {
   readonly #calls: string
   /** Of several requests of this process, one at a time goes for the link. */
   readonly #local = memoryLocker()
-  readonly #watch = new Watch()
+  readonly #watch = new Watch(LOCK_LIFE)
   /** By the name of the lock. */
   readonly #held = new Map<string, Held>()
   /** Links that could not be removed. */
@@ -112,7 +112,7 @@ class FsLocker implements Locker {
   async #succeed(path: string): Promise<OwnLink | null> {
     const chain = chainOf(path)
     const last = chain.at(-1)
-    if (last !== undefined && !(await this.#watch.isDead(path, last))) return null
+    if (last !== undefined && (await this.#watch.check(path, last)) !== 'dead') return null
     this.#watch.forget(path)
     return takeOver(path, chain)
   }
@@ -143,7 +143,7 @@ class FsLocker implements Locker {
   async #makeRoot(): Promise<void> {
     await mkdir(this.#root, { recursive: true })
     await this.#makeFolders()
-    await this.#sweep().catch(() => {})
+    await this.#sweep()
   }
 
   async #makeFolders(): Promise<void> {
@@ -154,22 +154,31 @@ class FsLocker implements Locker {
     }
   }
 
-  /** Frees the locks of the dead, and removes links that lead nowhere. What it can't do, it leaves. */
+  /**
+   * Releases the locks of dead owners and removes orphaned links. Best effort. Runs again when owners
+   * that can't be seen, such as those in a container that was killed, have been silent for long enough.
+   */
   async #sweep(): Promise<void> {
-    for (const file of await readdir(this.#locks)) await this.#tidy(file).catch(() => {})
+    let isUndecided = false
+    for (const file of await readdir(this.#locks).catch(() => [])) {
+      const verdict = await this.#tidy(file).catch(() => null)
+      isUndecided ||= verdict === 'undecided'
+    }
+    if (isUndecided) setTimeout(() => void this.#sweep(), LOCK_LIFE + LOOK).unref()
   }
 
-  async #tidy(file: string): Promise<void> {
+  async #tidy(file: string): Promise<Verdict | null> {
     const [name = ''] = file.split('.')
     const lock = join(this.#locks, name)
     const chain = chainOf(lock)
     const last = chain.at(-1)
-    if (!chain.some(({ path }) => path === join(this.#locks, file))) {
+    if (last === undefined || !chain.some(({ path }) => path === join(this.#locks, file))) {
       remove(join(this.#locks, file))
-    } else if (last !== undefined && (await this.#watch.isDead(lock, last))) {
-      const link = await takeOver(lock, chain)
-      link?.release()
+      return null
     }
+    const verdict = await this.#watch.check(lock, last)
+    if (verdict === 'dead') (await takeOver(lock, chain))?.release()
+    return verdict
   }
 
   #hold(name: string, held: Held, lock: Lock): Lock {

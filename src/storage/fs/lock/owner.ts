@@ -9,14 +9,21 @@ import { errorCode } from '../io.ts'
 /** What is known of an owner: only of a process that this one sees can it be said for sure. */
 export type Fate = 'alive' | 'dead' | 'unknown'
 
-/**
- * Where a process number and a start time mean one process: a system since its start, and in it a
- * namespace, as a container has its own. Null where that can't be told, and in a worker thread, which
- * can end while its process goes on.
- */
-const PLACE = isMainThread ? placeOfProcess() : null
+interface ProcessId {
+  /**
+   * Where a process number and a start time mean one process: a system since its start, and in it a
+   * namespace, as each container has its own.
+   */
+  readonly place: string
+  /** When the process was started. */
+  readonly start: string
+}
 
-const SELF = PLACE === null ? '- - -' : `${PLACE} ${process.pid} ${statOf(process.pid).start}`
+/** Null where /proc does not show this process, and in a worker thread, which ends before its process. */
+const THIS_PROCESS = isMainThread ? identifyProcess() : null
+
+const SELF =
+  THIS_PROCESS === null ? '- - -' : `${THIS_PROCESS.place} ${process.pid} ${THIS_PROCESS.start}`
 
 /**
  * Names an owner in this process; no two are ever named alike. Less than 60 bytes: a link to it then
@@ -34,7 +41,7 @@ export function ownerId(owner: string): string {
 /** Tells whether the process of an owner still runs, or may run. */
 export function fateOf(owner: string): Fate {
   const [place, number, start] = owner.split(' ')
-  if (PLACE === null || place !== PLACE) return 'unknown'
+  if (THIS_PROCESS === null || place !== THIS_PROCESS.place) return 'unknown'
   const pid = Number(number)
   if (!exists(pid)) return 'dead'
   try {
@@ -42,20 +49,30 @@ export function fateOf(owner: string): Fate {
     // The number may have gone to another process since.
     return found.start === start && !isOver(pid, found) ? 'alive' : 'dead'
   } catch {
-    return 'alive' // It belongs to another user, and this one must not look.
+    // It has ended meanwhile, or /proc hides the processes of other users (hidepid). The number may
+    // have gone to one of those, so that only signs of life can show whether the owner still runs.
+    return 'unknown'
   }
 }
 
-function placeOfProcess(): string | null {
+function identifyProcess(): ProcessId | null {
   try {
-    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
-    const spaces = ['pid', 'time'].map((kind) => readlinkSync(`/proc/self/ns/${kind}`))
-    // The name, since machines that were copied while they ran have the rest in common.
-    const place = [hostname(), boot, ...spaces].join('/')
-    return createHash('sha256').update(place).digest('base64url').slice(0, 16)
+    // In a PID namespace of its own that still has the /proc of the one outside, the numbers there are
+    // those of other processes.
+    if (readlinkSync('/proc/self') !== String(process.pid)) return null
+    const { start } = statOf(process.pid)
+    return start === undefined ? null : { place: placeOfProcess(), start }
   } catch {
-    return null // Only Linux has them.
+    return null // Only Linux has /proc, and a container may lack it.
   }
+}
+
+function placeOfProcess(): string {
+  const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
+  const spaces = ['pid', 'time'].map((kind) => readlinkSync(`/proc/self/ns/${kind}`))
+  // The name, since machines that were copied while they ran have the rest in common.
+  const place = [hostname(), boot, ...spaces].join('/')
+  return createHash('sha256').update(place).digest('base64url').slice(0, 16)
 }
 
 function exists(pid: number): boolean {

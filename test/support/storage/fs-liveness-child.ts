@@ -1,0 +1,5 @@
+/** Prints what this process knows of the owner with a number, which has another start time. */
+import { fateOf, newOwner } from '../../../src/storage/fs/lock/owner.ts'
+
+const [place] = newOwner().split(' ')
+console.log(place, fateOf(`${place} ${process.argv[2]} 1 x`))

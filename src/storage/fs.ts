@@ -9,7 +9,7 @@ import { resolve } from 'node:path'
 import type { OpenWriterOptions, StorageAdapter, Writer } from './adapter.ts'
 import { AtomicWriter } from './fs/atomic-writer.ts'
 import { ifThere, reportFull } from './fs/io.ts'
-import { keyConflict, place, removeRemains } from './fs/paths.ts'
+import { keyConflict, removeRemains } from './fs/paths.ts'
 import { PersistWriter } from './fs/persist-writer.ts'
 import { openVersion } from './fs/reader.ts'
 import { stampOf } from './fs/record.ts'
@@ -58,9 +58,9 @@ export function fsStorage({ directory, fsync = 'complete' }: FsStorageOptions): 
   const root = rootOf(resolve(directory))
   const { holds, uploads, flusher } = root
   const site = async (key: string): Promise<Site> => {
-    const folders = await root.folders()
-    const assertThere = () => root.assertThere(folders)
-    return { place: place(folders, key), fsync, holds, uploads, flusher, assertThere }
+    const here = await root.pathsOf(key)
+    const assertThere = () => root.assertThere(here)
+    return { place: here, fsync, holds, uploads, flusher, assertThere }
   }
   return {
     lockScope: root,
@@ -78,10 +78,13 @@ export function fsStorage({ directory, fsync = 'complete' }: FsStorageOptions): 
       return reader
     },
     async openWriter(key, options) {
-      return openWriter(await site(key), options)
+      const here = await site(key)
+      await root.makeStaging(here.place)
+      return openWriter(here, options)
     },
     async remove(key, { isLost } = {}) {
       const here = await site(key)
+      await root.makeStaging(here.place)
       const turn = new Turn(here, holds.take(here.place.hash, Infinity, isLost))
       try {
         const isRemoved = await reportFull(removeResource(here, turn))
@@ -92,7 +95,7 @@ export function fsStorage({ directory, fsync = 'complete' }: FsStorageOptions): 
       }
     },
     async *listIncomplete() {
-      yield* listIncomplete(await root.folders())
+      for (const folders of await root.allFolders()) yield* listIncomplete(folders)
     },
   }
 }

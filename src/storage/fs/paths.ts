@@ -9,7 +9,7 @@ import { invalidKey, keySegments } from '../key.ts'
 import { errorCode, ifThere, sync } from './io.ts'
 import type { OwnerLease } from './owner-lease.ts'
 
-/** Holds all that is not a finished resource. In no spelling does a key begin with it. */
+/** Holds all that is not a finished resource. No segment of a key is that name in any spelling. */
 export const HIDDEN = '.partial-upload'
 
 const MAX_SEGMENT_SIZE = 255
@@ -89,7 +89,7 @@ export async function inHidden<T>(folders: Folders, make: () => Promise<T>): Pro
 }
 
 /** Makes the hidden folder, unless it is there. The root must be. */
-export async function makeHidden({ root, hidden }: Folders): Promise<void> {
+export async function makeHidden({ hidden }: Folders): Promise<void> {
   try {
     await mkdir(hidden, { mode: 0o700 })
   } catch (error) {
@@ -97,7 +97,7 @@ export async function makeHidden({ root, hidden }: Folders): Promise<void> {
     if ((await lstat(hidden)).isDirectory()) return
     throw new Error(`${hidden} must be a directory`, { cause: error })
   }
-  await sync(root).catch(() => {}) // As far as this process may.
+  await sync(dirname(hidden)).catch(() => {}) // As far as this process may.
 }
 
 /** `join` would look for dots, which no segment of ours is. */
@@ -113,7 +113,8 @@ function parseKey(key: string): readonly string[] {
   if (segments.some((segment) => Buffer.byteLength(segment) > MAX_SEGMENT_SIZE)) {
     throw invalidKey(`a segment of the path exceeds ${MAX_SEGMENT_SIZE} bytes`)
   }
-  if (isReserved(segments[0] ?? '')) throw invalidKey('the path is reserved')
+  // In any directory: where a file system is mounted, it has a staging directory of its own.
+  if (segments.some(isReserved)) throw invalidKey('the path is reserved')
   return segments
 }
 
@@ -215,14 +216,15 @@ export async function removeRemains({ published }: Pick<Place, 'published'>): Pr
   } catch (error) {
     // It is in use after all, or a file or a link.
     const code = errorCode(error) ?? ''
-    if (['ENOTEMPTY', 'EEXIST', 'ENOENT', 'ENOTDIR', 'ELOOP'].includes(code)) return false
+    if (['ENOTEMPTY', 'EEXIST', 'EBUSY', 'ENOENT', 'ENOTDIR', 'ELOOP'].includes(code)) return false
     throw error
   }
 }
 
 async function removeEmpty(directory: string): Promise<boolean> {
   for await (const entry of await opendir(directory)) {
-    if (!entry.isDirectory() || !(await removeEmpty(below(directory, [entry.name])))) return false
+    if (!entry.isDirectory() || entry.name === HIDDEN) return false
+    if (!(await removeEmpty(below(directory, [entry.name])))) return false
   }
   await rmdir(directory)
   return true

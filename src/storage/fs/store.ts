@@ -1,13 +1,14 @@
 /** The folder of a store: made once, found again, and what all stores on it share in this process. */
 
-import { realpathSync } from 'node:fs'
+import { existsSync, realpathSync } from 'node:fs'
 import { mkdir, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { Flusher } from './flusher.ts'
 import { Holds } from './leases.ts'
 import { sync } from './io.ts'
-import { HIDDEN, makeHidden } from './paths.ts'
-import type { Folders } from './paths.ts'
+import { MountTable, noteMount, notedMounts } from './mounts.ts'
+import { HIDDEN, makeHidden, place } from './paths.ts'
+import type { Folders, Place } from './paths.ts'
 import type { Shared } from './resource.ts'
 import { LEASE_LIFE, OwnerLease } from './owner-lease.ts'
 import { Watch } from './lock/liveness.ts'
@@ -21,6 +22,9 @@ export class Root implements Shared {
   readonly flusher = new Flusher()
   readonly #directory: string
   readonly #watch = new Watch(LEASE_LIFE)
+  readonly #mountTable = new MountTable()
+  /** The folders of the mounts below the directory. */
+  readonly #mounts = new Map<string, Folders>()
   #folders: Promise<Folders> | null = null
   #wasThere = false
 
@@ -39,6 +43,30 @@ export class Root implements Shared {
     }
   }
 
+  /** The paths of a key. What is below a mount is staged there: no rename leaves a file system. */
+  async pathsOf(key: string): Promise<Place> {
+    const folders = await this.folders()
+    const here = place(folders, key)
+    const mount = this.#mountTable.nearest(folders.root, here.parents)
+    return mount === null ? here : place(this.#foldersOf(folders, mount), key)
+  }
+
+  /** Sees to it that there is a staging directory for a change. */
+  async makeStaging({ root, hidden, lease }: Folders): Promise<void> {
+    const { hidden: own } = await this.folders()
+    if (hidden === own || existsSync(hidden)) return
+    await noteMount(own, dirname(hidden))
+    await makeHidden({ root, hidden, lease })
+  }
+
+  /** The folders of the directory and of all mounts below it that have a staging directory. */
+  async allFolders(): Promise<readonly Folders[]> {
+    const folders = await this.folders()
+    const mounts = await notedMounts(folders.hidden)
+    const here = mounts.filter((mount) => existsSync(join(mount, HIDDEN)))
+    return [folders, ...here.map((mount) => this.#foldersOf(folders, mount))]
+  }
+
   /** Throws if the folder is gone, in which case nobody can say what is in it. */
   async assertThere({ root }: Folders): Promise<void> {
     try {
@@ -53,20 +81,36 @@ export class Root implements Shared {
     // A disk that is not mounted any more must not be replaced by a folder on another one.
     if (!this.#wasThere) await makeDirectory(this.#directory)
     const root = await realpath(this.#directory)
-    const hidden = join(root, HIDDEN)
-    const lease = new OwnerLease(hidden, () => !this.holds.isEmpty)
-    const folders = { root, hidden, lease }
+    const folders = this.#stagingIn(root, root)
     await makeHidden(folders)
     this.#wasThere = true
-    // In the background, and best effort: what it can't remove does no harm.
-    void this.#sweep(folders).catch(() => {})
+    this.#sweepInBackground(folders)
+    for (const mount of await notedMounts(folders.hidden)) this.#foldersOf(folders, mount)
     return folders
+  }
+
+  #foldersOf({ root }: Folders, mount: string): Folders {
+    const known = this.#mounts.get(mount)
+    if (known !== undefined) return known
+    const folders = this.#stagingIn(root, mount)
+    this.#mounts.set(mount, folders)
+    this.#sweepInBackground(folders)
+    return folders
+  }
+
+  #stagingIn(root: string, directory: string): Folders {
+    const hidden = join(directory, HIDDEN)
+    return { root, hidden, lease: new OwnerLease(hidden, () => !this.holds.isEmpty) }
+  }
+
+  /** Best effort: what can't be removed does no harm. */
+  #sweepInBackground(folders: Folders): void {
+    void this.#sweep(folders).catch(() => {})
   }
 
   async #sweep(folders: Folders): Promise<void> {
     if ((await sweep(folders, this.holds, this.#watch)) === 'done') return
-    const again = () => void this.#sweep(folders).catch(() => {})
-    setTimeout(again, LEASE_LIFE + 1000).unref()
+    setTimeout(() => this.#sweepInBackground(folders), LEASE_LIFE + 1000).unref()
   }
 }
 

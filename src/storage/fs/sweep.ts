@@ -15,6 +15,9 @@ import { find } from './version.ts'
 /** A younger record, or a younger file without a lease, may be in use by another process. */
 const MIN_AGE_MS = 3_600_000
 
+/** Names that are read in one call. */
+const NAMES_AT_A_TIME = 4096
+
 const RECORD = /^(?<hash>[\w-]{43})\.json$/
 const STAGED = /^(?<hash>[\w-]{43})\.(?<owner>[\w-]{6})[\w-]{6}\.(?:data|safe|tmp)$/
 
@@ -84,11 +87,18 @@ async function sweepLeases(
   return outcome
 }
 
-/** Lists the keys whose records tell of incomplete resources. */
+/**
+ * Lists the keys of incomplete resources. They are those whose data is in the staging directory, so
+ * that no record of a finished resource is opened, however many there are.
+ */
 export async function* listIncomplete(folders: Folders): AsyncGenerator<string, void, undefined> {
-  for await (const { name } of await opendir(folders.hidden)) {
-    if (!RECORD.test(name)) continue
-    const path = hiddenPath(folders, name)
+  const hashes = new Set<string>()
+  for await (const { name } of await opendir(folders.hidden, { bufferSize: NAMES_AT_A_TIME })) {
+    const hash = name.endsWith('.data') ? STAGED.exec(name)?.groups?.['hash'] : undefined
+    if (hash !== undefined) hashes.add(hash)
+  }
+  for (const hash of hashes) {
+    const path = hiddenPath(folders, `${hash}.json`)
     const text = await readRecord({ record: path })
     const record = text === null ? null : parseRecord(text)
     if (record === null || record.state.complete) continue

@@ -4,15 +4,13 @@
  * data of what is not finished yet. Made for the file systems of Linux and macOS.
  */
 
-import { stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { OpenWriterOptions, StorageAdapter, Writer } from './adapter.ts'
 import { AtomicWriter } from './fs/atomic-writer.ts'
-import { ifThere, reportFull } from './fs/io.ts'
-import { keyConflict, removeRemains } from './fs/paths.ts'
+import { reportFull } from './fs/io.ts'
+import { isRemains, keyConflict } from './fs/paths.ts'
 import { PersistWriter } from './fs/persist-writer.ts'
 import { openVersion } from './fs/reader.ts'
-import { stampOf } from './fs/record.ts'
 import { removeResource } from './fs/remove.ts'
 import { findFenced, repair } from './fs/recover.ts'
 import { rootOf } from './fs/store.ts'
@@ -117,21 +115,19 @@ async function chooseWriter(site: Site, turn: Turn, options: OpenWriterOptions):
   const upload = await site.uploads.take(site.place)
   const isSound = upload !== null && !site.flusher.isSpoiled(upload.record.data)
   if (isSound && transaction === 'persist' && !replace) {
-    return new PersistWriter(site, turn, upload.found, initial, upload)
+    return new PersistWriter(site, turn, upload.found, initial, upload.file)
   }
   await upload?.file.close()
 
-  // Before the record is read: if it is replaced in between, the stamp fits no record later.
-  const recordFile = await ifThere(stat(site.place.record))
-  const stamp = recordFile === null ? null : stampOf(recordFile)
   const found = await repair(site, await findFenced(site.place), turn)
   if (found.kind === 'absent') await site.assertThere()
-  if (found.kind === 'absent' && found.isBlocked && !(await removeRemains(site.place))) {
+  // Directories without a file are removed only when the resource is published.
+  if (found.kind === 'absent' && found.isBlocked && !(await isRemains(site.place))) {
     throw keyConflict()
   }
   const mayPersist = found.kind === 'absent' || (found.kind === 'incomplete' && !replace)
   if (transaction === 'persist' && mayPersist) {
-    return new PersistWriter(site, turn, found, initial, { stamp, file: null })
+    return new PersistWriter(site, turn, found, initial, null)
   }
   return new AtomicWriter(site, turn, found, replace ? 'empty' : 'base')
 }

@@ -10,7 +10,7 @@ import type { FileHandle } from 'node:fs/promises'
 import type { ResourceInfo, ResourceState, Writer } from '../adapter.ts'
 import { assertStaged, discard, dropUpload, newRecord, publish, replaceRecord } from './commit.ts'
 import { writeRecord } from './fence.ts'
-import { FileReader, READ, READ_WRITE, totalLength, writeAll } from './io.ts'
+import { FileReader, READ, READ_WRITE, makeWritable, totalLength, writeAll } from './io.ts'
 import { hiddenPath, inHidden, newDataName } from './paths.ts'
 import { formatRecord, sameState } from './record.ts'
 import type { FsRecord } from './record.ts'
@@ -159,6 +159,7 @@ export class AtomicWriter implements Writer {
     try {
       file = await inHidden(this.#site.place, async () => {
         if (source !== null) await copyFile(source.path, path, COPY_MODE)
+        if (source !== null) await makeWritable(path)
         return open(path, source === null ? 'wx+' : READ_WRITE)
       })
     } catch (error) {

@@ -7,8 +7,8 @@ import { lstat, rename, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { ResourceInfo, ResourceState } from '../adapter.ts'
 import { putRecord, retireRecord, writeRecord } from './fence.ts'
-import { errorCode, ifThere, sync } from './io.ts'
-import { hiddenPath, keyConflict, lookUp, makeParents, removeParents } from './paths.ts'
+import { adoptMode, errorCode, ifThere, sync } from './io.ts'
+import { hiddenPath, keyConflict, lookUp, makeParents, removeMade, removeRemains } from './paths.ts'
 import type { Place } from './paths.ts'
 import { copyState, identity, newTag } from './record.ts'
 import type { FsRecord } from './record.ts'
@@ -58,9 +58,11 @@ export async function publish(
 ): Promise<ResourceInfo> {
   const { place } = site
   const durability = durabilityOf(site)
+  const grown = await makeParents(place)
   try {
-    const grown = await makeParents(place)
-    if ((await lookUp(place)).kind === 'blocked') throw keyConflict()
+    const existing = await lookUp(place)
+    if (existing.kind === 'blocked' && !(await removeRemains(place))) throw keyConflict()
+    if (existing.kind === 'file') await adoptMode(data.file, existing.stat)
     // With its times: the identity needs that of the file to outlive a power cut, too.
     if (durability === 'now') await site.flusher.sync(data.name, data.file, 'all')
     const stat = await data.file.stat({ bigint: true })
@@ -74,7 +76,7 @@ export async function publish(
     if (old?.state.complete === false) await dropUpload(site, old.data)
     return completeInfo(record, size)
   } catch (error) {
-    await removeParents(place)
+    await removeMade(place, grown)
     throw error
   }
 }

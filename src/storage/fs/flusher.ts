@@ -5,12 +5,11 @@
  * and a restart of the system nothing that is older.
  */
 
-import { stat } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
-import { READ, ifThere, openIfThere, sync } from './io.ts'
+import { READ, openIfThere, sync } from './io.ts'
 import { hiddenPath } from './paths.ts'
 import type { Place } from './paths.ts'
-import { parseRecord, readRecord, stampOf } from './record.ts'
+import { parseRecord, readRecord } from './record.ts'
 import type { FsRecord } from './record.ts'
 import { writeMark } from './durable-size.ts'
 
@@ -109,7 +108,7 @@ export class Flusher {
       await sync(place.record)
       const after = await look(place)
       // A record that has changed meanwhile may be of other bytes.
-      if (after?.stamp !== before.stamp) return
+      if (after?.text !== before.text) return
       await writeMark(place, before.record, Math.min(size, before.record.pinnedSize ?? size))
     } finally {
       await file.close()
@@ -118,13 +117,12 @@ export class Flusher {
 }
 
 interface Look {
-  readonly stamp: string
+  readonly text: string
   readonly record: FsRecord
 }
 
 async function look(place: Place): Promise<Look | null> {
-  const found = await ifThere(stat(place.record))
-  const text = found === null ? null : await readRecord(place)
+  const text = await readRecord(place)
   const record = text === null ? null : parseRecord(text)
-  return found === null || record === null ? null : { stamp: stampOf(found), record }
+  return text === null || record === null ? null : { text, record }
 }

@@ -1,7 +1,8 @@
 /** Reading, writing and fsync of single files. */
 
 import { constants } from 'node:fs'
-import { open } from 'node:fs/promises'
+import type { BigIntStats } from 'node:fs'
+import { chmod, open, stat } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { UploadError } from '../../errors.ts'
 
@@ -140,6 +141,29 @@ export class FileReader {
     await this.#pending.catch(() => {}) // Whoever reads is told.
     await this.#file.close()
   }
+}
+
+/**
+ * Gives a file the permissions of the one that it is to replace, and its owner and group where this
+ * process may. What the group may do is not carried over to another group.
+ */
+export async function adoptMode(file: FileHandle, replaced: BigIntStats): Promise<void> {
+  const { uid, gid } = await file.stat({ bigint: true })
+  const may = async (owner: bigint, group: bigint): Promise<boolean> =>
+    (owner === uid && group === gid) ||
+    file.chown(Number(owner), Number(group)).then(
+      () => true,
+      () => false,
+    )
+  const isSameGroup = (await may(replaced.uid, replaced.gid)) || (await may(uid, replaced.gid))
+  const mode = Number(replaced.mode & 0o777n)
+  await file.chmod(isSameGroup ? mode : mode & ~0o070)
+}
+
+/** Sees to it that this process may write to its copy of a file that is read-only. */
+export async function makeWritable(path: string): Promise<void> {
+  const { mode } = await stat(path)
+  if ((mode & 0o600) !== 0o600) await chmod(path, (mode & 0o777) | 0o600)
 }
 
 /** Makes a file durable, or the entries of a directory. */

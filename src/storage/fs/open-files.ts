@@ -3,12 +3,11 @@
  * costs two looks and a write, and no opening, reading and closing.
  */
 
-import { fstatSync, statSync } from 'node:fs'
+import { fstatSync, readFileSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { hasTicket } from './fence.ts'
 import { hiddenPath } from './paths.ts'
 import type { Place } from './paths.ts'
-import { stampOf } from './record.ts'
 import type { FsRecord } from './record.ts'
 import { incompleteInfo } from './version.ts'
 import type { Incomplete } from './version.ts'
@@ -24,8 +23,6 @@ export interface Upload {
   readonly record: FsRecord
   /** The text of that record. */
   readonly revision: string
-  /** Tells the file of that record from any other. */
-  readonly stamp: string
   /** Its data file. */
   readonly file: FileHandle
 }
@@ -56,26 +53,22 @@ export class Uploads {
   /**
    * Hands out an upload with its current version; null unless it is as it was left, or longer.
    *
-   * The looks are synchronous: of a file that is open, and of one that was read seconds ago, the
-   * system answers from memory, in a tenth of the time that a thread of the pool takes to wake up.
+   * The text of the record is compared, because its times may stay the same: some file systems count
+   * whole seconds. The looks are synchronous: for a file that is open, and for one that was read seconds
+   * ago, the system answers from memory, in a tenth of the time that a thread of the pool takes to wake
+   * up.
    */
   async take(place: Place): Promise<TakenUpload | null> {
     const upload = this.#remove(place.hash)
     if (upload === undefined) return null
-    const { record, revision, stamp, file } = upload
+    const { record, revision, file } = upload
     const isContested = hasTicket(place, record)
-    const recordFile = statSync(place.record, { throwIfNoEntry: false })
-    const data = fstatSync(file.fd)
-    if (
-      isContested ||
-      recordFile === undefined ||
-      stampOf(recordFile) !== stamp ||
-      data.nlink === 0
-    ) {
+    const isGone = fstatSync(file.fd).nlink === 0
+    if (isContested || isGone || readNow(place.record) !== revision) {
       await file.close()
       return null
     }
-    const info = incompleteInfo(record, data)
+    const info = incompleteInfo(record, fstatSync(file.fd))
     const path = hiddenPath(place, record.data)
     const limit = Number.POSITIVE_INFINITY
     const found = {
@@ -100,5 +93,14 @@ export class Uploads {
     clearTimeout(upload?.timer)
     this.#waiting.delete(hash)
     return upload
+  }
+}
+
+/** The text of a record; null if there is none. */
+function readNow(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return null // It is looked for again in the usual way, which reports an error.
   }
 }

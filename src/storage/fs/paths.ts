@@ -9,7 +9,7 @@ import { invalidKey, keySegments } from '../key.ts'
 import { errorCode, ifThere, sync } from './io.ts'
 import type { OwnerLease } from './owner-lease.ts'
 
-/** Holds all that is not a finished resource. No segment of a key is that name in any spelling. */
+/** Holds all that is not a finished resource. In no spelling does a key name something there. */
 export const HIDDEN = '.partial-upload'
 
 const MAX_SEGMENT_SIZE = 255
@@ -48,6 +48,9 @@ export function place({ root, hidden, lease }: Folders, key: string): Place {
   const segments = parseKey(key)
   const digest = hash('sha256', key, 'base64url')
   const parents = segments.slice(1).map((_, index) => below(root, segments.slice(0, index + 1)))
+  // Below the root, or below the mount that has a staging directory of its own.
+  const own = segments[parents.indexOf(dirname(hidden)) + 1] ?? ''
+  if (isReserved(own)) throw invalidKey('the path is reserved')
   return {
     root,
     hidden,
@@ -113,8 +116,6 @@ function parseKey(key: string): readonly string[] {
   if (segments.some((segment) => Buffer.byteLength(segment) > MAX_SEGMENT_SIZE)) {
     throw invalidKey(`a segment of the path exceeds ${MAX_SEGMENT_SIZE} bytes`)
   }
-  // In any directory: where a file system is mounted, it has a staging directory of its own.
-  if (segments.some(isReserved)) throw invalidKey('the path is reserved')
   return segments
 }
 
@@ -164,18 +165,30 @@ export async function lookUp({ parents, published }: Place): Promise<Published> 
  * Makes the parent directories and returns those that got a new entry, to be fsynced. Not with
  * `recursive`, which would follow a symbolic link among them out of the root.
  *
- * @throws UploadError `ERR_KEY_CONFLICT`
+ * @throws UploadError `ERR_KEY_CONFLICT`; then none was made.
  */
-export async function makeParents({ root, parents }: Place): Promise<readonly string[]> {
+export async function makeParents(place: Place): Promise<readonly string[]> {
+  const { root, parents } = place
   const changed: string[] = []
-  for (let index = 0; index < parents.length;) {
-    const directory = parents[index] ?? ''
-    const outcome = await makeDirectory(root, directory)
-    if (outcome === 'made') changed.push(dirname(directory))
-    // The remove of a neighbour has taken it, or the one above it: begin again.
-    index = outcome === 'gone' ? 0 : index + 1
+  try {
+    for (let index = 0; index < parents.length;) {
+      const directory = parents[index] ?? ''
+      const outcome = await makeDirectory(root, directory)
+      if (outcome === 'made') changed.push(dirname(directory))
+      // The remove of a neighbour has taken it, or the one above it: begin again.
+      index = outcome === 'gone' ? 0 : index + 1
+    }
+    return changed
+  } catch (error) {
+    await removeMade(place, changed)
+    throw error
   }
-  return changed
+}
+
+/** Takes `makeParents` back, given what it returned. Directories of another program stay. */
+export async function removeMade(place: Place, changed: readonly string[]): Promise<void> {
+  const isMade = (directory: string) => changed.includes(dirname(directory))
+  await removeDirectories(place.parents.filter(isMade))
 }
 
 async function makeDirectory(root: string, path: string): Promise<'made' | 'there' | 'gone'> {
@@ -195,7 +208,11 @@ async function makeDirectory(root: string, path: string): Promise<'made' | 'ther
 
 /** Removes the parent directories that are empty, but never the root. No symbolic link is followed. */
 export async function removeParents({ parents }: Place): Promise<void> {
-  for (const directory of parents.toReversed()) {
+  await removeDirectories(parents)
+}
+
+async function removeDirectories(directories: readonly string[]): Promise<void> {
+  for (const directory of directories.toReversed()) {
     try {
       if ((await realpath(directory)) !== directory) return
       await rmdir(directory)
@@ -207,12 +224,23 @@ export async function removeParents({ parents }: Place): Promise<void> {
 }
 
 /**
- * Removes a directory where a resource is to be, if it holds no file: a crash has left it of resources
- * that were removed. Says whether it did. No symbolic link is followed.
+ * Returns whether a directory is where a resource is to be, and holds no file: it is then left over from
+ * resources that were removed. No symbolic link is followed.
  */
-export async function removeRemains({ published }: Pick<Place, 'published'>): Promise<boolean> {
+export async function isRemains({ published }: Place): Promise<boolean> {
+  return visitRemains(published, async () => {})
+}
+
+/** Removes the directory that `isRemains` describes, and returns whether it did. */
+export async function removeRemains({ published }: Place): Promise<boolean> {
+  return visitRemains(published, rmdir)
+}
+
+type Visit = (directory: string) => Promise<void>
+
+async function visitRemains(published: string, visit: Visit): Promise<boolean> {
   try {
-    return (await realpath(published)) === published && (await removeEmpty(published))
+    return (await realpath(published)) === published && (await visitEmpty(published, visit))
   } catch (error) {
     // It is in use after all, or a file or a link.
     const code = errorCode(error) ?? ''
@@ -221,12 +249,12 @@ export async function removeRemains({ published }: Pick<Place, 'published'>): Pr
   }
 }
 
-async function removeEmpty(directory: string): Promise<boolean> {
+async function visitEmpty(directory: string, visit: Visit): Promise<boolean> {
   for await (const entry of await opendir(directory)) {
     if (!entry.isDirectory() || entry.name === HIDDEN) return false
-    if (!(await removeEmpty(below(directory, [entry.name])))) return false
+    if (!(await visitEmpty(below(directory, [entry.name]), visit))) return false
   }
-  await rmdir(directory)
+  await visit(directory)
   return true
 }
 

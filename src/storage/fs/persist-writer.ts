@@ -33,8 +33,8 @@ export class PersistWriter implements Writer {
   #record: FsRecord | null
   /** The record that the first one of this upload replaces. */
   readonly #stored: FsRecord | null
-  /** Of the record's file; null once this writer has changed it, or a write has failed. */
-  #stamp: string | null
+  /** The record is as this writer has found it, and no write has failed. */
+  #isUnchanged = true
   /** The text of the record as this writer found it. */
   readonly #revision: string
   #file: FileHandle | null
@@ -48,7 +48,7 @@ export class PersistWriter implements Writer {
     turn: Turn,
     found: Absent | Incomplete,
     initial: ResourceState,
-    { stamp, file }: { readonly stamp: string | null; readonly file: FileHandle | null },
+    file: FileHandle | null,
   ) {
     this.base = found.kind === 'absent' ? null : found.info
     this.#site = site
@@ -56,7 +56,6 @@ export class PersistWriter implements Writer {
     this.#initial = initial
     this.#record = found.kind === 'absent' ? null : found.record
     this.#stored = found.stored
-    this.#stamp = stamp
     this.#revision = found.revision
     this.#file = file
     this.#data = this.#record?.data ?? newDataName(site.place)
@@ -76,7 +75,7 @@ export class PersistWriter implements Writer {
       else await writeAll(file, position, chunks)
       this.#size = Math.max(this.#size, position + length)
     } catch (error) {
-      this.#stamp = null // The next segment may need another file.
+      this.#isUnchanged = false // The next segment may need another file.
       if (this.#record !== null) this.#size = Math.max(this.#size, (await file.stat()).size)
       throw error
     }
@@ -165,7 +164,7 @@ export class PersistWriter implements Writer {
   async #settle(): Promise<void> {
     const record = this.#record
     if (record === null || (record.pinnedSize === null && !record.unsettled)) return
-    this.#stamp = null
+    this.#isUnchanged = false
     this.#record = await settle(this.#site, await this.#open(), record, this.#turn.assertValid)
   }
 
@@ -194,7 +193,7 @@ export class PersistWriter implements Writer {
   }
 
   async #distrust(record: FsRecord, limit: number): Promise<void> {
-    this.#stamp = null
+    this.#isUnchanged = false
     this.#record = await distrust(
       this.#site,
       await this.#open(),
@@ -206,7 +205,7 @@ export class PersistWriter implements Writer {
 
   async #finish(file: FileHandle, state: ResourceState): Promise<ResourceInfo> {
     await this.#assertCurrent()
-    this.#stamp = null
+    this.#isUnchanged = false
     const old = this.#record ?? this.#stored
     return publish(this.#site, this.#turn, { name: this.#data, file }, state, old)
   }
@@ -227,7 +226,7 @@ export class PersistWriter implements Writer {
     }
     await this.#assertCurrent()
     const record = newRecord(this.#site, this.#data, state, isSynced ? stats.size : 0)
-    this.#stamp = null
+    this.#isUnchanged = false
     const durability = this.#durability(old)
     await writeRecord(place, old ?? this.#stored, record, durability, this.#turn.assertValid)
     return incompleteInfo(record, stats)
@@ -240,7 +239,7 @@ export class PersistWriter implements Writer {
   }
 
   async #putRecord(record: FsRecord): Promise<void> {
-    this.#stamp = null
+    this.#isUnchanged = false
     const { assertValid } = this.#turn
     const durability = this.#durability(this.#record)
     const old = this.#record ?? this.#stored
@@ -274,10 +273,10 @@ export class PersistWriter implements Writer {
     const { place, uploads } = this.#site
     const file = this.#file
     const record = this.#record
-    const stamp = this.#turn.isLost ? null : this.#stamp
+    const isReusable = this.#isUnchanged && !this.#turn.isLost
     this.#turn.end()
     if (file === null) return
-    if (record === null || stamp === null) await file.close()
-    else await uploads.put(place.hash, { record, revision: this.#revision, stamp, file })
+    if (record === null || !isReusable) await file.close()
+    else await uploads.put(place.hash, { record, revision: this.#revision, file })
   }
 }

@@ -1,7 +1,7 @@
 /** The record of a resource, a JSON file: the state of the resource, and which file has its bytes. */
 
 import { randomBytes } from 'node:crypto'
-import type { BigIntStats, Stats } from 'node:fs'
+import type { BigIntStats } from 'node:fs'
 import type { ResourceState } from '../adapter.ts'
 import { readWhole } from './io.ts'
 import type { Place } from './paths.ts'
@@ -82,11 +82,6 @@ export function formatRecord(record: FsRecord): string {
 /** Reads the text of the record; null if there is none. */
 export async function readRecord({ record }: Pick<Place, 'record'>): Promise<string | null> {
   return (await readWhole(record, RECORD_SIZE))?.toString() ?? null
-}
-
-/** Tells the file of a record from any other, as none is ever changed in place. */
-export function stampOf({ ino, size, mtimeMs }: Stats): string {
-  return `${ino}-${size}-${mtimeMs}`
 }
 
 /** Reads the text of a record; null where a power cut has left something else. */

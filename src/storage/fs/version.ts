@@ -147,10 +147,20 @@ function withoutData(place: Place, published: Published, record: FsRecord | null
   return complete(null, record, place.published, published.stat, revision)
 }
 
-/** Tells whether a file is this version all the same: a copy has another inode, but the same times. */
-function isRestored(found: BigIntStats, record: FsRecord): boolean {
-  return record.published?.endsWith(`-${found.size}-${found.mtimeNs}`) === true
+/**
+ * Returns whether a file is this version all the same: a backup restores a copy with another number and
+ * the same time, or, like the default format of tar, the same second. A whole second proves nothing about
+ * a file that is just as new, because another program may have made it in that second.
+ */
+function isRestored({ size, mtimeNs, ctimeNs }: BigIntStats, { published }: FsRecord): boolean {
+  const [, ownSize, ownTime] = /-(\d+)-(\d+)$/.exec(published ?? '') ?? []
+  if (ownSize !== String(size) || ownTime === undefined) return false
+  if (mtimeNs % SECOND !== 0n) return ownTime === String(mtimeNs)
+  return BigInt(ownTime) / SECOND === mtimeNs / SECOND && ctimeNs - mtimeNs >= 2n * SECOND
 }
+
+/** In nanoseconds. */
+const SECOND = 1_000_000_000n
 
 function complete(
   record: FsRecord | null,

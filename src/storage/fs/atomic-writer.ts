@@ -176,7 +176,9 @@ export class AtomicWriter implements Writer {
     if (this.#copy !== null) return this.#copy.file
     if (this.#pinned !== null) return this.#pinned.file
     if (this.#source === null) throw new RangeError('there is nothing to read')
-    this.#original ??= await open(this.#source.path, READ)
+    // The data of an upload may have to be flushed, which Windows does only for a writer.
+    const flags = this.#source.kind === 'incomplete' ? READ_WRITE : READ
+    this.#original ??= await open(this.#source.path, flags)
     return this.#original
   }
 

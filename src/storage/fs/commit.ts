@@ -3,18 +3,27 @@
  * version or the new one, and so does whoever comes after a crash.
  */
 
-import { lstat, rename, unlink } from 'node:fs/promises'
+import { lstat, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { ResourceInfo, ResourceState } from '../adapter.ts'
 import { putRecord, retireRecord, writeRecord } from './fence.ts'
 import { adoptMode, errorCode, ifThere, sync } from './io.ts'
-import { hiddenPath, keyConflict, lookUp, makeParents, removeMade, removeRemains } from './paths.ts'
+import {
+  hiddenPath,
+  keyConflict,
+  lookUp,
+  makeParents,
+  newTempName,
+  removeMade,
+  removeRemains,
+} from './paths.ts'
 import type { Place } from './paths.ts'
 import { copyState, identity, newTag } from './record.ts'
 import type { FsRecord } from './record.ts'
 import { markPath } from './durable-size.ts'
 import { bootOf, changedMeanwhile, durabilityOf } from './resource.ts'
 import type { DataFile, Site } from './resource.ts'
+import { replaceFile } from './windows.ts'
 import type { Turn } from './writer-lease.ts'
 import { completeInfo } from './version.ts'
 
@@ -135,7 +144,7 @@ async function renameInto(place: Place, name: string): Promise<void> {
   const staged = hiddenPath(place, name)
   for (let tries = 1; ; tries += 1) {
     try {
-      await rename(staged, place.published)
+      await replaceFile(staged, place.published, hiddenPath(place, newTempName(place)))
       return
     } catch (error) {
       if (errorCode(error) !== 'ENOENT' || tries === MAX_TRIES) throw error

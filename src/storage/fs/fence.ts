@@ -19,11 +19,12 @@
 
 import { existsSync } from 'node:fs'
 import { link, lstat, mkdir, open, readdir, rename, rmdir, unlink } from 'node:fs/promises'
-import { errorCode, ifThere, isFull, sync } from './io.ts'
+import { IS_WINDOWS, errorCode, ifThere, isFull, sync } from './io.ts'
 import { hiddenPath, makeParents } from './paths.ts'
 import type { Place } from './paths.ts'
 import { formatRecord, identity } from './record.ts'
 import type { Durability, FsRecord } from './record.ts'
+import { replaceFile } from './windows.ts'
 
 /** The part of a record that names its ticket; null if the resource has no record. */
 type Tagged = Pick<FsRecord, 'tag'> | null
@@ -88,7 +89,7 @@ export async function putRecord(
       await file.close()
     }
     assertValid()
-    await rename(path, place.record)
+    await replaceFile(path, place.record)
   } catch (error) {
     // The successor has removed the file, and may have one of its own there.
     assertValid()
@@ -171,10 +172,16 @@ async function clearRetired(place: Place, directory: string): Promise<void> {
       await ifThere(rmdir(directory))
       return
     } catch (error) {
+      // Windows keeps a removed file in its directory until its last reader has closed it.
+      if (IS_WINDOWS && isNotEmpty(error)) return
       // The process that was halted has renamed in the last moment.
-      if (errorCode(error) !== 'ENOTEMPTY' || tries === MAX_TRIES) throw error
+      if (!isNotEmpty(error) || tries === MAX_TRIES) throw error
     }
   }
+}
+
+function isNotEmpty(error: unknown): boolean {
+  return errorCode(error) === 'ENOTEMPTY'
 }
 
 async function removeRetired(place: Place, path: string, name: string): Promise<void> {

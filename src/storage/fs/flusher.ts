@@ -6,7 +6,7 @@
  */
 
 import type { FileHandle } from 'node:fs/promises'
-import { READ, openIfThere, sync } from './io.ts'
+import { READ_WRITE, openIfThere, sync } from './io.ts'
 import { hiddenPath } from './paths.ts'
 import type { Place } from './paths.ts'
 import { parseRecord, readRecord } from './record.ts'
@@ -100,7 +100,7 @@ export class Flusher {
   async #flush(place: Place, data: string): Promise<void> {
     const before = await look(place)
     if (before?.record.data !== data || before.record.state.complete) return
-    const file = await openIfThere(hiddenPath(place, data), READ)
+    const file = await openIfThere(hiddenPath(place, data), READ_WRITE)
     if (file === null) return
     try {
       const { size } = await file.stat()

@@ -14,6 +14,9 @@ export const READ = O_RDONLY | O_NOFOLLOW | O_NONBLOCK
 /** Likewise, to write too. */
 export const READ_WRITE = O_RDWR | O_NOFOLLOW | O_NONBLOCK
 
+/** The store runs on Windows. */
+export const IS_WINDOWS = process.platform === 'win32'
+
 /** The code of a system error such as `ENOENT`; null for any other error. */
 export function errorCode(error: unknown): string | null {
   if (!(error instanceof Error)) return null
@@ -168,7 +171,9 @@ export async function makeWritable(path: string): Promise<void> {
 
 /** Makes a file durable, or the entries of a directory. */
 export async function sync(path: string): Promise<void> {
-  const file = await open(path, READ)
+  // Windows has no fsync of a directory, and none of a file that is open for reading alone.
+  if (IS_WINDOWS && (await stat(path)).isDirectory()) return
+  const file = await open(path, IS_WINDOWS ? READ_WRITE : READ)
   try {
     await file.sync()
   } finally {

@@ -8,6 +8,7 @@ import { UploadError } from '../../errors.ts'
 import { invalidKey, keySegments } from '../key.ts'
 import { errorCode, ifThere, sync } from './io.ts'
 import type { OwnerLease } from './owner-lease.ts'
+import { HAS_ALIASES, isForbiddenName } from './windows.ts'
 
 /** Holds all that is not a finished resource. In no spelling does a key name something there. */
 export const HIDDEN = '.partial-upload'
@@ -68,6 +69,11 @@ export function newDataName({ hash, lease }: Place): string {
   return newStagedName(hash, lease, 'data')
 }
 
+/** Names a file that is put aside for a moment. */
+export function newTempName({ hash, lease }: Place): string {
+  return newStagedName(hash, lease, 'tmp')
+}
+
 /** Names a new file in the staging directory: by the name, a sweep knows its resource and its owner. */
 export function newStagedName(hash: string, { id }: OwnerLease, type: 'data' | 'tmp'): string {
   return `${hash}.${id}${randomBytes(6).toString('base64url').slice(0, 6)}.${type}`
@@ -116,6 +122,7 @@ function parseKey(key: string): readonly string[] {
   if (segments.some((segment) => Buffer.byteLength(segment) > MAX_SEGMENT_SIZE)) {
     throw invalidKey(`a segment of the path exceeds ${MAX_SEGMENT_SIZE} bytes`)
   }
+  if (segments.some(isForbiddenName)) throw invalidKey('the path has a name that Windows reserves')
   return segments
 }
 
@@ -149,7 +156,11 @@ export async function lookUp({ parents, published }: Place): Promise<Published> 
   try {
     if (parent !== undefined && (await realpath(parent)) !== parent) return { kind: 'blocked' }
     const stat = await lstat(published, { bigint: true })
-    return stat.isFile() ? { kind: 'file', stat } : { kind: 'blocked' }
+    if (!stat.isFile()) return { kind: 'blocked' }
+    if (HAS_ALIASES && (await realpath(published)) !== published) {
+      throw invalidKey('the path is another spelling of the name of a file')
+    }
+    return { kind: 'file', stat }
   } catch (error) {
     const code = errorCode(error)
     if (code === 'ENOENT') return { kind: 'none' }

@@ -14,6 +14,8 @@ export interface HandlerRequest {
   readonly owner: string | null
   /** The request's fields. */
   readonly headers: RequestHeaders
+  /** Bytes of content that the client announces; null if only the end of the message will tell. */
+  readonly contentLength: number | null
   /**
    * The content; either it or `readAll` is used, once. The server says 100 Continue when reading
    * begins. Chunks that arrived are given out before an error is thrown.

@@ -1,11 +1,16 @@
 /** What long uploads need from the server that an app runs in. */
-import { IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Http2SecureServer, Http2Server } from 'node:http2'
+import net from 'node:net'
 
 /** A second listener would answer each request that expects 100 Continue twice. */
-const PREPARED = new WeakSet<Server>()
+const PREPARED = new WeakSet<net.Server>()
+
+/** Requests whose client waits for 100 Continue before it sends the content. */
+const AWAITING = new WeakSet<IncomingMessage>()
 
 /**
- * Prepares a Node HTTP or HTTPS server for long uploads, and returns it. Twice does no harm.
+ * Prepares a Node HTTP, HTTPS or HTTP/2 server for long uploads, and returns it. Twice does no harm.
  *
  * - A request that expects 100 Continue gets it when the app begins to read the content, on every
  *   route: a request that is refused before that costs the client no upload (RFC 9110 §10.1.1).
@@ -13,9 +18,17 @@ const PREPARED = new WeakSet<Server>()
  *   middleware's own `idleTimeout` takes its place, and Node's `headersTimeout` stays.
  *
  * Without it, uploads work for as long as `requestTimeout` allows, and Node says 100 Continue at once.
+ *
+ * @throws TypeError for anything but a server, such as the app itself.
  */
-export function prepareServer<T extends Server>(server: T): T {
-  server.requestTimeout = 0
+export function prepareServer<T extends Server | Http2Server | Http2SecureServer>(server: T): T {
+  if (!(server instanceof net.Server)) {
+    throw new TypeError(
+      'prepareServer expects a Node server, as http.createServer(app) and app.listen() return it',
+    )
+  }
+  // A server for HTTP/2 alone has no such timeout.
+  if ('requestTimeout' in server) server.requestTimeout = 0
   if (PREPARED.has(server)) return server
   PREPARED.add(server)
   server.on('checkContinue', (req: IncomingMessage, res: ServerResponse) => {
@@ -25,11 +38,19 @@ export function prepareServer<T extends Server>(server: T): T {
   return server
 }
 
-/** Node reads a request lazily: `_read` is called when somebody first wants the content. */
+/** Whether the client still waits for 100 Continue, so that no content is on its way. */
+export function isAwaitingContinue(req: IncomingMessage): boolean {
+  return AWAITING.has(req)
+}
+
+/** Streams are read lazily: Node calls `_read` when somebody first wants the content. */
 function continueOnRead(req: IncomingMessage, res: ServerResponse): void {
+  AWAITING.add(req)
   req._read = (size) => {
+    AWAITING.delete(req)
+    // Uncovers the method of the class, which may be that of HTTP/1.1 or HTTP/2.
     Reflect.deleteProperty(req, '_read')
     if (!res.headersSent && !res.writableEnded) res.writeContinue()
-    IncomingMessage.prototype._read.call(req, size)
+    req._read(size)
   }
 }

@@ -20,6 +20,7 @@ import { withQuota } from './quota.ts'
 import { resolveSettings, type Settings } from '../settings.ts'
 import type { StorageAdapter } from '../storage/adapter.ts'
 import { waitForEarlierRequests } from './pipelining.ts'
+import { abort, announcedLength, isClosed, isOpen } from './transport.ts'
 
 /** A Connect or Express middleware, for `app.use('/files', …)`. */
 export interface Middleware<Request> {
@@ -75,6 +76,7 @@ export function partialUpload<Request extends IncomingMessage = IncomingMessage>
       key,
       owner,
       headers: requestHeaders(req),
+      contentLength: announcedLength(req),
       body,
       readAll: () => body.readAll(),
       stop,
@@ -136,7 +138,7 @@ function stringOrNull(option: string, value: unknown): string | null {
 /** Resolves when the response is sent, or its connection is closed. */
 function closeOf(res: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
-    if (res.closed) resolve()
+    if (isClosed(res)) resolve()
     else res.once('close', resolve)
   })
 }
@@ -161,12 +163,20 @@ function requestHeaders(req: IncomingMessage): RequestHeaders {
       const value = req.headers[name]
       return value === undefined ? null : String(value)
     },
-    // From the raw lines: of some fields `req.headers` has only the first.
-    all: (name) =>
-      req.rawHeaders.filter(
-        (_, index, lines) => index % 2 === 1 && lines[index - 1]?.toLowerCase() === name,
-      ),
+    all: (name) => fieldLines(req, name),
   }
+}
+
+/** From the raw lines, because of some fields `req.headers` has only the first. */
+function fieldLines({ rawHeaders, headers }: IncomingMessage, name: string): readonly string[] {
+  if (rawHeaders.length > 0) {
+    return rawHeaders.filter(
+      (_, index, lines) => index % 2 === 1 && lines[index - 1]?.toLowerCase() === name,
+    )
+  }
+  // An adapter may give nothing but `headers`.
+  const value = headers[name]
+  return value === undefined ? [] : [value].flat()
 }
 
 function bindHooks<Request extends IncomingMessage>(
@@ -184,13 +194,13 @@ function toProblem(error: unknown): HandlerResponse {
   throw error
 }
 
-/** Nobody is there to be told of a lost connection, and a response that has begun can only be cut. */
+/** A lost connection has no client to answer, and a response that was started can only be aborted. */
 function fail(error: unknown, req: IncomingMessage, res: ServerResponse, next: Next): void {
-  if (error instanceof ConnectionLostError || res.headersSent || res.destroyed) {
-    res.destroy()
+  if (error instanceof ConnectionLostError || res.headersSent || !isOpen(res)) {
+    abort(res)
     return
   }
-  discardContent(req)
+  discardContent(req, res)
   // Without an error, or with 'route', Express would go on as if nothing had gone wrong.
   next(error instanceof Object ? error : new Error(`the request failed: ${String(error)}`))
 }

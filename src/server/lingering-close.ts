@@ -3,7 +3,9 @@
  * connection that is closed at once is reset, and a client or proxy that is busy sending can lose the
  * answer with it (RFC 9112 §9.6).
  */
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { isAwaitingContinue } from './expect-continue.ts'
+import { hasEnded, isOpen, refuseRest, streamOf } from './transport.ts'
 
 /** Content of at most this many bytes is read to its end, and the connection is used again. */
 const REUSE_SIZE = 1024 * 1024
@@ -32,7 +34,8 @@ export function canReuse(req: IncomingMessage): boolean {
 export function linger(req: IncomingMessage, limits: LingerLimits = LIMITS): Promise<void> {
   if (!canReuse(req)) halfClose(req)
   let size = 0
-  return discard(req, limits, (length) => {
+  const close = (): void => req.socket.destroySoon()
+  return discard(req, limits, close, (length) => {
     size += length
     if (size > REUSE_SIZE) halfClose(req)
   })
@@ -42,18 +45,29 @@ export function linger(req: IncomingMessage, limits: LingerLimits = LIMITS): Pro
  * Discards what the client still sends while the app answers an error. Express's own answer waits for
  * the end of the content, so content that takes too long is cut.
  */
-export function discardContent(req: IncomingMessage): void {
-  if (!req.complete) void discard(req, LIMITS)
+export function discardContent(req: IncomingMessage, res: ServerResponse): void {
+  if (hasEnded(req) || isAwaitingContinue(req)) return
+  const stream = streamOf(res)
+  if (stream === null) {
+    void discard(req, LIMITS, () => req.socket.destroySoon())
+    return
+  }
+  // Other streams use the connection, so only this one ends: with the answer of the app if it comes.
+  stream.once('finish', () => refuseRest(stream))
+  void discard(req, LIMITS, () => {
+    if (isOpen(res) && !res.headersSent) res.writeHead(500).end()
+  })
 }
 
-/** Sends FIN after what was written. An HTTP/2 stream shares its socket with others. */
-function halfClose({ socket, httpVersionMajor }: IncomingMessage): void {
-  if (httpVersionMajor === 1 && socket.writable) socket.end()
+/** Sends FIN after what was written. */
+function halfClose({ socket }: IncomingMessage): void {
+  if (socket.writable) socket.end()
 }
 
 function discard(
   req: IncomingMessage,
   limits: LingerLimits,
+  onTimeout: () => void,
   onLength: (length: number) => void = () => undefined,
 ): Promise<void> {
   return new Promise((resolve) => {
@@ -66,7 +80,7 @@ function discard(
     }
     function giveUp(): void {
       settle()
-      req.socket.destroySoon()
+      onTimeout()
     }
     function settle(): void {
       clearTimeout(total)

@@ -3,6 +3,8 @@ import type { IncomingMessage } from 'node:http'
 import getRawBody from 'raw-body'
 import { UploadError } from '../errors.ts'
 import { ConnectionLostError, type Body } from '../protocol/http.ts'
+import { RateWatchdog, type RateLimits } from './rate-watchdog.ts'
+import { announcedLength, hasEnded, isCut } from './transport.ts'
 
 /**
  * Bytes that may wait for the storage in all uploads together, give or take a chunk for each. Every
@@ -31,17 +33,19 @@ function share(): number {
  */
 export class IncomingBody implements Body {
   readonly #req: IncomingMessage
-  readonly #pace: Pace
+  readonly #watchdog: RateWatchdog
   #chunks: Uint8Array[] = []
   #size = 0
+  /** Bytes that have arrived in all. */
+  #received = 0
   #isEnded = false
   #failure: Error | null = null
   #wake = (): void => undefined
   #isWaking = false
 
-  constructor(req: IncomingMessage, limits: PaceLimits) {
+  constructor(req: IncomingMessage, limits: RateLimits) {
     this.#req = req
-    this.#pace = new Pace(limits, (reason) => this.stop(reason))
+    this.#watchdog = new RateWatchdog(limits, (reason) => this.stop(reason))
   }
 
   /** Makes the pending and every later step throw `reason`, once what has arrived is given out. */
@@ -52,29 +56,32 @@ export class IncomingBody implements Body {
 
   /** Reads content of a known length whole. */
   async readAll(): Promise<Uint8Array> {
-    const length = Number(this.#req.headers['content-length'] ?? 0)
-    const parsed = parsedEarlier(this.#req)
+    const req = this.#req
+    const length = announcedLength(req) ?? 0
+    const parsed = parsedEarlier(req)
     if (parsed !== null) return parsed
     if (this.#failure !== null) throw this.#failure
-    if (this.#req.destroyed) return restOfClosed(this.#req)
+    if (isCut(req)) return restOfCut(req)
     const stopped = new Promise<never>((_resolve, reject) => {
       this.#wake = () => {
         if (this.#failure !== null) reject(this.#failure)
       }
     })
     const heard = (chunk: Uint8Array): void => {
-      this.#pace.endTurn(chunk.byteLength)
-      this.#pace.startTurn()
+      this.#watchdog.endWait(chunk.byteLength)
+      this.#watchdog.startWait()
     }
-    this.#req.on('data', heard)
-    this.#pace.startTurn()
+    req.on('data', heard)
+    this.#watchdog.startWait()
     try {
-      return await Promise.race([getRawBody(this.#req, { length, limit: length }), stopped])
+      const whole = getRawBody(req, { length, limit: length })
+      resumeIfPaused(req)
+      return await Promise.race([whole, stopped])
     } catch (error) {
-      throw this.#failure ?? connectionLost(error)
+      throw this.#failure ?? readError(error, length)
     } finally {
-      this.#pace.endTurn(0)
-      this.#req.off('data', heard)
+      this.#watchdog.endWait(0)
+      req.off('data', heard)
     }
   }
 
@@ -97,26 +104,28 @@ export class IncomingBody implements Body {
       }
     } finally {
       readers -= 1
-      this.#pace.endTurn(0)
+      this.#watchdog.endWait(0)
       this.#req.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClose)
       // A request that stays paused would hold up its connection for ever.
-      if (this.#req.isPaused()) this.#req.resume()
+      resumeIfPaused(this.#req)
     }
   }
 
   #listen(): void {
     const req = this.#req
-    if (req.readableEnded) this.#isEnded = true
+    if (req.readableEnded) this.#onEnd()
     else if (req.destroyed) this.#onClose()
     req.on('data', this.#onData).on('end', this.#onEnd).on('close', this.#onClose)
+    // An earlier middleware may have paused it, to do something slow before the content comes.
+    resumeIfPaused(req)
   }
 
   /** Waits for the client: only then does its silence count. */
   #arrival(): Promise<void> {
-    this.#pace.startTurn()
+    this.#watchdog.startWait()
     return new Promise((resolve) => {
       this.#wake = () => {
-        this.#pace.endTurn(this.#size)
+        this.#watchdog.endWait(this.#size)
         resolve()
       }
     })
@@ -127,13 +136,12 @@ export class IncomingBody implements Body {
     const isScattered = chunks.length > FEW_CHUNKS && this.#size < chunks.length * SMALL_CHUNK
     this.#chunks = []
     this.#size = 0
-    if (this.#req.isPaused()) this.#req.resume()
+    resumeIfPaused(this.#req)
     return isScattered ? [Buffer.concat(chunks)] : chunks
   }
 
   readonly #onData = (chunk: Uint8Array): void => {
-    this.#chunks.push(chunk)
-    this.#size += chunk.byteLength
+    this.#gather(chunk)
     if (this.#size + this.#chunks.length * CHUNK_COST >= share()) this.#req.pause()
     if (this.#isWaking) return
     this.#isWaking = true
@@ -146,71 +154,33 @@ export class IncomingBody implements Body {
     this.#wake()
   }
 
+  #gather(chunk: Uint8Array): void {
+    this.#chunks.push(chunk)
+    this.#size += chunk.byteLength
+    this.#received += chunk.byteLength
+  }
+
   readonly #onEnd = (): void => {
+    if (this.#isEnded || this.#failure !== null) return
+    const failure = checkEnd(this.#req, this.#received)
+    if (failure !== null) return this.stop(failure)
     this.#isEnded = true
     this.#wake()
   }
 
-  /** The stream of a closed connection emits nothing more, but still has what it never gave out. */
+  /** The stream of a closed connection emits nothing more, but still holds what was never read. */
   readonly #onClose = (): void => {
-    if (this.#isEnded) return
-    this.#chunks.push(...readRest(this.#req))
-    if (this.#req.complete) this.#onEnd()
-    else this.stop(connectionLost(undefined))
+    if (this.#isEnded || this.#failure !== null) return
+    for (const chunk of readRest(this.#req)) this.#gather(chunk)
+    this.#onEnd()
   }
 }
 
-/** How long a client may be silent, and how slow. */
-export interface PaceLimits {
-  /** Longest silence in milliseconds; 0: any. */
-  readonly idleTimeout: number
-  /** Least rate in bytes per second, on average over a minute; 0: any. */
-  readonly minRate: number
-}
-
-/** Over how many milliseconds of the client's turns the rate is an average. */
-const RATE_TIME = 60_000
-
-/** Tells when a client is too slow. Only its own turns count, not the time that the storage takes. */
-class Pace {
-  readonly #limits: PaceLimits
-  readonly #onFailure: (reason: UploadError) => void
-  #timer: NodeJS.Timeout | undefined
-  #turnStart: number | null = null
-  /** Milliseconds of the client's turns, and bytes that came, since the last look at the rate. */
-  #time = 0
-  #size = 0
-
-  constructor(limits: PaceLimits, onFailure: (reason: UploadError) => void) {
-    this.#limits = limits
-    this.#onFailure = onFailure
-  }
-
-  /** It is the client's turn from now on. */
-  startTurn(): void {
-    const { idleTimeout } = this.#limits
-    this.#turnStart = performance.now()
-    if (idleTimeout === 0) return
-    this.#timer = setTimeout(() => this.#onFailure(idleError(idleTimeout)), idleTimeout).unref()
-  }
-
-  /** The turn is over, with so many bytes. Does nothing between two turns. */
-  endTurn(size: number): void {
-    if (this.#turnStart === null) return
-    clearTimeout(this.#timer)
-    this.#time += performance.now() - this.#turnStart
-    this.#turnStart = null
-    this.#size += size
-    if (this.#time >= RATE_TIME) this.#judge()
-  }
-
-  #judge(): void {
-    const { minRate } = this.#limits
-    const rate = (this.#size / this.#time) * 1000
-    if (rate < minRate) this.#onFailure(slowError(rate, minRate))
-    this.#time = 0
-    this.#size = 0
-  }
+/** Why content that has stopped is not whole; null if it is. */
+function checkEnd(req: IncomingMessage, received: number): Error | null {
+  if (!hasEnded(req)) return connectionLost(undefined)
+  const announced = announcedLength(req)
+  return announced === null || announced === received ? null : wrongLength(received, announced)
 }
 
 /**
@@ -220,18 +190,24 @@ class Pace {
  */
 function parsedEarlier(req: IncomingMessage & { readonly body?: unknown }): Uint8Array | null {
   const isUntouched = !req.readableDidRead && req.readableEncoding === null
-  if (isUntouched || req.headers['content-length'] === '0') return null
-  if (req.body instanceof Uint8Array) return req.body
-  throw new Error(
-    'The request body was read before partialUpload() could read it: mount it before body parsers',
-  )
+  const announced = announcedLength(req)
+  if (isUntouched || announced === 0) return null
+  if (!(req.body instanceof Uint8Array)) {
+    throw new Error(
+      'The request body was read before partialUpload() could read it: mount it before body parsers',
+    )
+  }
+  const { byteLength } = req.body
+  if (announced !== null && announced !== byteLength) throw wrongLength(byteLength, announced)
+  return req.body
 }
 
-/** Takes what a closed request holds; raw-body would wait for it for ever. */
-function restOfClosed(req: IncomingMessage): Uint8Array {
-  const chunks = readRest(req)
-  if (!req.complete) throw connectionLost(undefined)
-  return Buffer.concat(chunks)
+/** The content of a request that is closed already; raw-body would wait for it for ever. */
+function restOfCut(req: IncomingMessage): Uint8Array {
+  const content = Buffer.concat(readRest(req))
+  const failure = checkEnd(req, content.byteLength)
+  if (failure !== null) throw failure
+  return content
 }
 
 function readRest(req: IncomingMessage): Uint8Array[] {
@@ -243,17 +219,24 @@ function readRest(req: IncomingMessage): Uint8Array[] {
   }
 }
 
-function idleError(idleTimeout: number): UploadError {
-  return new UploadError('ERR_IDLE', {
-    detail: `nothing arrived for ${idleTimeout} ms`,
-    headers: { Connection: 'close' },
-  })
+function resumeIfPaused(req: IncomingMessage): void {
+  if (req.isPaused()) req.resume()
 }
 
-function slowError(rate: number, minRate: number): UploadError {
-  return new UploadError('ERR_TOO_SLOW', {
-    detail: `${Math.floor(rate)} bytes per second arrived; expected ${minRate} or more`,
-    headers: { Connection: 'close' },
+/** The errors of raw-body that are about a number of bytes, by their `type`. */
+const LENGTH_ERRORS: readonly unknown[] = ['request.size.invalid', 'entity.too.large']
+
+/** What an error of raw-body says about the request. */
+function readError(error: unknown, announced: number): Error {
+  const hasLength = error instanceof Error && 'type' in error && 'received' in error
+  if (!hasLength || !LENGTH_ERRORS.includes(error.type)) return connectionLost(error)
+  return wrongLength(Number(error.received), announced)
+}
+
+/** Never over a connection, where the parsers see to it; but an adapter may recode the content. */
+function wrongLength(received: number, announced: number): UploadError {
+  return new UploadError('ERR_LENGTH', {
+    detail: `${received} bytes of content arrived; Content-Length announced ${announced}`,
   })
 }
 

@@ -3,7 +3,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { formatHttpDate } from '../fields/http-date.ts'
 import type { HandlerResponse } from '../protocol/http.ts'
 import { isUnassigned } from '../settings.ts'
+import { isAwaitingContinue } from './expect-continue.ts'
 import { canReuse, linger } from './lingering-close.ts'
+import { abort, hasEnded, isOpen, refuseRest, streamOf } from './transport.ts'
 
 /**
  * Sends the response to the end. A client that takes nothing of it for `idleTimeout` milliseconds is cut
@@ -20,16 +22,29 @@ export async function sendResponse(
   if (body === undefined || typeof body === 'string' || body instanceof Uint8Array) {
     if (!isOpen(res)) return
     sendHead(req, res, response)
-    if (req.complete) {
-      res.end(req.method === 'HEAD' ? undefined : body)
-      return
-    }
-    if (body && req.method !== 'HEAD') res.write(body)
+    await endResponse(req, res, req.method === 'HEAD' ? undefined : body)
   } else {
     await sendAll(req, res, { ...response, body }, idleTimeout)
-    if (!isOpen(res)) return
+    if (isOpen(res)) await endResponse(req, res, undefined)
   }
-  if (!req.complete && !isAwaitingContinue(req)) {
+  abortIfStuck(res, idleTimeout)
+}
+
+/** Ends an answer whose head is set, and deals with the content that was not read. */
+async function endResponse(
+  req: IncomingMessage,
+  res: ServerResponse,
+  body: string | Uint8Array | undefined,
+): Promise<void> {
+  const stream = streamOf(res)
+  if (stream !== null || hasEnded(req)) {
+    res.end(body)
+    if (stream !== null && !hasEnded(req)) refuseRest(stream)
+    return
+  }
+  if (body) res.write(body)
+  // Node closes a connection whose client was never asked to continue.
+  if (!isAwaitingContinue(req)) {
     res.flushHeaders()
     await linger(req)
   }
@@ -43,17 +58,28 @@ async function sendAll(
   response: HandlerResponse & { readonly body: AsyncIterable<Uint8Array> },
   idleTimeout: number,
 ): Promise<void> {
-  // Fewer bytes than announced would leave the client waiting for the rest: end() throws then.
-  res.strictContentLength = true
+  const length = Number(response.headers['Content-Length'])
+  let size = 0
   let isBegun = false
   for await (const piece of response.body) {
     // Only now: returning early closes what is read only if reading has begun.
     if (!isOpen(res)) return
+    size += piece.byteLength
+    if (size > length) throw wrongSize(`more than ${length}`, length)
     if (!isBegun) sendHead(req, res, response)
     isBegun = true
-    if (!res.write(piece)) await untilDrained(res, idleTimeout)
+    // Some adapters return undefined, and never emit `drain`.
+    const hasRoom: unknown = res.write(piece)
+    if (hasRoom === false) await untilDrained(res, idleTimeout)
   }
-  if (!isBegun && isOpen(res)) sendHead(req, res, response)
+  if (!isOpen(res)) return
+  if (size < length) throw wrongSize(String(size), length)
+  if (!isBegun) sendHead(req, res, response)
+}
+
+/** The client would wait for the rest, or take the surplus for the next answer. */
+function wrongSize(found: string, announced: number): Error {
+  return new Error(`the storage gave ${found} bytes of content; expected ${announced}`)
 }
 
 function sendHead(
@@ -62,14 +88,19 @@ function sendHead(
   { status, headers, body }: HandlerResponse,
 ): void {
   res.statusCode = status
-  if (isUnassigned(status)) res.statusMessage = 'Incomplete Content'
+  const isHttp2 = streamOf(res) !== null
+  // HTTP/2 has no reason phrases (RFC 9113 §8.3.2).
+  if (isUnassigned(status) && !isHttp2) res.statusMessage = 'Incomplete Content'
   // Node's own Date may be a second old: Last-Modified would lie after it (RFC 9110 §8.8.2.1).
   res.setHeader('Date', formatHttpDate(new Date()))
-  for (const [name, value] of Object.entries(headers)) setField(res, name, value)
+  for (const [name, value] of Object.entries(headers)) {
+    // It would speak of the connection, which other streams use (RFC 9113 §8.2.2).
+    if (!isHttp2 || name !== 'Connection') setField(res, name, value)
+  }
   if (typeof body === 'string' || body instanceof Uint8Array) {
     res.setHeader('Content-Length', Buffer.byteLength(body))
   }
-  if (!req.complete && !canReuse(req)) res.setHeader('Connection', 'close')
+  if (!isHttp2 && !hasEnded(req) && !canReuse(req)) res.setHeader('Connection', 'close')
 }
 
 /** Lists to which ours is added (RFC 9111 §5.2; of several security policies each holds). */
@@ -83,16 +114,10 @@ function setField(res: ServerResponse, name: string, value: string): void {
   else if (name !== 'Content-Disposition') res.setHeader(name, value)
 }
 
-/** Whether somebody waits for an answer that nobody else has given. */
-function isOpen(res: ServerResponse): boolean {
-  return !res.destroyed && !res.writableEnded
-}
-
 /** Resolves when more can be written, or nothing can any more. */
 function untilDrained(res: ServerResponse, idleTimeout: number): Promise<void> {
   return new Promise((resolve) => {
-    const timer =
-      idleTimeout === 0 ? undefined : setTimeout(() => res.destroy(), idleTimeout).unref()
+    const timer = idleTimeout === 0 ? undefined : setTimeout(() => abort(res), idleTimeout).unref()
     const settle = (): void => {
       clearTimeout(timer)
       res.off('drain', settle).off('close', settle)
@@ -102,7 +127,14 @@ function untilDrained(res: ServerResponse, idleTimeout: number): Promise<void> {
   })
 }
 
-/** `prepareServer` waits for a first read to say 100 Continue; Node closes the connection instead. */
-function isAwaitingContinue(req: IncomingMessage): boolean {
-  return Object.hasOwn(req, '_read')
+/**
+ * The content of a small answer waits in the stream for a client that opens no window for it. Over
+ * HTTP/1.1 the kernel has room for it.
+ */
+function abortIfStuck(res: ServerResponse, idleTimeout: number): void {
+  const stream = streamOf(res)
+  if (stream === null || idleTimeout === 0 || stream.writableFinished || stream.closed) return
+  const timer = setTimeout(() => abort(res), idleTimeout).unref()
+  const settle = (): void => clearTimeout(timer)
+  stream.once('finish', settle).once('close', settle)
 }

@@ -263,7 +263,7 @@ describe('a request behind one whose answer closes the connection', () => {
 
   it('is not processed', async () => {
     await server.send('PUT', '/files/victim', [], 'victim')
-    const connection = await server.connect()
+    const connection = await server.connectSocket()
     const tooLong = request('PUT', server.path(), [CHUNKED], chunked('x'.repeat(101)))
 
     connection.send(Buffer.concat([tooLong, Buffer.from(SMUGGLED)]))

@@ -52,6 +52,9 @@ export function request({
       get: (name) => fields.get(name) ?? null,
       all: (name) => (fields.has(name) ? [fields.get(name) ?? ''] : []),
     },
+    contentLength: fields.has('transfer-encoding')
+      ? null
+      : Number(fields.get('content-length') ?? 0),
     body: batches as AsyncIterable<readonly Uint8Array[]>,
     readAll: async () => {
       const chunks: Uint8Array[] = []

@@ -154,7 +154,7 @@ describe.each(BOTH)('a reader over $name', (combination) => {
     const path = server.path()
     await server.patch(path, `bytes 0-${size - 1}/${size}`, 'a'.repeat(size))
     const tag = await server.etag(path)
-    const reader = await server.connect()
+    const reader = await server.connectSocket()
     reader.socket.once('data', () => reader.socket.pause())
     reader.send(request('GET', path))
     await new Promise((resolve) => reader.socket.once('pause', resolve))

@@ -13,7 +13,7 @@ import {
   request,
 } from '../support/wire/client.ts'
 import type { Bytes } from '../support/wire/client.ts'
-import { MATRIX, MEMORY, letters, useServer } from '../support/wire/server.ts'
+import { HTTP2, MATRIX, MEMORY, letters, useServer } from '../support/wire/server.ts'
 
 const PNG = 'Content-Type: image/png'
 const LARGE = 'x'.repeat(500_000)
@@ -44,7 +44,7 @@ const EARLY: readonly Row[] = [
   ['an unsatisfiable range', 'GET', 'C(10)', ['Range: bytes=99-'], LARGE, 416],
 ]
 
-describe.each(MATRIX)('over $name', (combination) => {
+describe.each([...MATRIX, HTTP2])('over $name', (combination) => {
   const server = useServer(combination, { maxContentLength: 600_000 })
 
   it.each(EARLY)(
@@ -108,8 +108,8 @@ describe.each(MATRIX)('over $name', (combination) => {
   })
 })
 
-describe('a client that promises more than it sends', () => {
-  const server = useServer(MEMORY)
+describe.each([MEMORY, HTTP2])('a client that promises more than it sends over $name', (on) => {
+  const server = useServer(on)
 
   it.each(['Content-Length: 10000000', CHUNKED])(
     'is let go some time after an early answer: %s',
@@ -125,8 +125,8 @@ describe('a client that promises more than it sends', () => {
   )
 })
 
-describe('a client that sends far more than the server wants', () => {
-  const server = useServer(MEMORY)
+describe.each([MEMORY, HTTP2])('a client that sends far more than wanted over $name', (on) => {
+  const server = useServer(on)
 
   it.each([
     ['another type', [PNG], 415],
@@ -145,11 +145,15 @@ describe('a client that sends far more than the server wants', () => {
     const next = await connection.answerOrClose()
     expect([undefined, 204]).toContain(next?.status)
   })
+})
+
+describe('a client that sends far more than wanted over HTTP/1.1', () => {
+  const server = useServer(MEMORY)
 
   it.each([['Content-Length: 100000000'], [CHUNKED]])(
     'gets the answer although it reads only after all is sent, as browsers do: %s',
     async (length) => {
-      const connection = await server.connect()
+      const connection = await server.connectSocket()
       const { socket } = connection
       const megabyte = Buffer.alloc(1_000_000, 'x')
 
@@ -176,7 +180,7 @@ describe('a client that sends on after a hook has thrown', () => {
   })
 
   it('gets the answer of the app', async () => {
-    const connection = await server.connect()
+    const connection = await server.connectSocket()
     const { socket } = connection
 
     socket.pause()

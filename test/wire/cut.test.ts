@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 
 import {
   CHUNKED,
+  Connection,
   MESSAGE,
   MULTIPART,
   chunk,
@@ -10,13 +11,40 @@ import {
   multipart,
   request,
 } from '../support/wire/client.ts'
-import type { Connection } from '../support/wire/client.ts'
-import { CORNERS, MEMORY, useServer } from '../support/wire/server.ts'
+import type { Peer } from '../support/wire/client.ts'
+import { Http2Peer } from '../support/wire/http2-client.ts'
+import { CORNERS, HTTP2, HTTP2_FS, MEMORY, letters, useServer } from '../support/wire/server.ts'
+import type { Combination } from '../support/wire/server.ts'
 
 /** What a client may do to its connection. */
-const ENDS: readonly (readonly [name: string, end: (connection: Connection) => void])[] = [
-  ['closed', (connection) => connection.close()],
-  ['half-closed', (connection) => connection.socket.end()],
+type End = readonly [name: string, end: (peer: Peer) => void]
+
+const CLOSED: End = ['closed', (peer) => peer.close()]
+
+const SOCKET_ENDS: readonly End[] = [
+  CLOSED,
+  ['half-closed', (peer) => peer instanceof Connection && peer.socket.end()],
+]
+
+/** Node sends RST_STREAM with the code of the error: INTERNAL_ERROR, or NO_ERROR without one. */
+const STREAM_ENDS: readonly End[] = [
+  CLOSED,
+  ['reset', onceArrived((peer) => peer.stream.destroy(new Error('cut')))],
+  ['reset without an error', onceArrived((peer) => peer.stream.destroy())],
+  [
+    'lost after a GOAWAY',
+    onceArrived((peer) => {
+      peer.session.goaway()
+      peer.destroy()
+    }),
+  ],
+]
+
+/** Each store, and what may happen to a request over its transport. */
+const ROWS: readonly (readonly [on: Combination, ends: readonly End[]])[] = [
+  ...CORNERS.map((on) => [on, SOCKET_ENDS] as const),
+  [HTTP2, STREAM_ENDS],
+  [HTTP2_FS, STREAM_ENDS.slice(0, 2)],
 ]
 
 type Cut = readonly [given: string, contentRange: string, data: string, then: string, bytes: string]
@@ -43,17 +71,22 @@ const NOT_KEPT: readonly (readonly [given: string, contentRange: string, data: s
   ['C(10)', 'bytes 0-9/20', 'ABC'],
 ]
 
-describe.each(CORNERS)('over $name', (combination) => {
+describe.each(ROWS)('over $name', (combination, ends) => {
   const server = useServer(combination)
+  /** A stream that is reset at once may lose what the server has not begun to read. */
+  const arrives = (path: string, state: string) =>
+    combination.framework === 'http2' ? server.becomes(path, state) : undefined
 
-  describe.each(ENDS)('a connection that is %s', (_name, end) => {
+  describe.each(ends)('a connection that is %s', (_name, end) => {
     it.each(KEPT)(
       'to %s in "%s" after "%s" keeps it: %s "%s"',
       async (given, range, data, then, bytes) => {
         const path = await server.given(given)
         const connection = await server.connect()
 
-        end(connection.send(request('PATCH', path, lengthFields(range), message(range, data))))
+        connection.send(request('PATCH', path, lengthFields(range), message(range, data)))
+        await arrives(path, then)
+        end(connection)
 
         await server.becomes(path, then)
         await server.settled(path)
@@ -67,8 +100,10 @@ describe.each(CORNERS)('over $name', (combination) => {
         const path = await server.given(given)
         const connection = await server.connect()
 
-        const head = request('PATCH', path, [MESSAGE, CHUNKED])
-        end(connection.send(head, chunk(message(range)), ...[...data].map(chunk)))
+        connection.send(request('PATCH', path, [MESSAGE, CHUNKED]))
+        connection.send(chunk(message(range)), ...[...data].map(chunk))
+        await arrives(path, then)
+        end(connection)
 
         await server.becomes(path, then)
         await server.settled(path)
@@ -112,24 +147,11 @@ describe.each(CORNERS)('over $name', (combination) => {
     connection.send(chunk(message('bytes 4-9/10', 'EFG')))
     await server.becomes(path, 'I(7/10)')
 
-    connection.socket.resetAndDestroy()
+    if (connection instanceof Connection) connection.socket.resetAndDestroy()
+    else connection.destroy()
 
     await server.settled(path)
     expect(await server.snapshot(path)).toMatchObject({ state: 'I(7/10)', bytes: 'abcdEFG' })
-  })
-
-  it('keeps what came before an invalid chunk', async () => {
-    const path = await server.given('I(4/10)')
-    const connection = await server.connect()
-
-    connection.send(request('PATCH', path, [MESSAGE, CHUNKED]))
-    connection.send(chunk(message('bytes 4-9/10', 'EFG')))
-    await server.becomes(path, 'I(7/10)')
-    connection.send('no chunk\r\n')
-
-    await connection.closed()
-    await server.settled(path)
-    expect(await server.state(path)).toBe('I(7/10)')
   })
 
   it.each([
@@ -139,8 +161,8 @@ describe.each(CORNERS)('over $name', (combination) => {
     const path = await server.given('I(4/10)')
     const connection = await server.connect()
 
-    connection.send(request('PATCH', path, [MESSAGE, CHUNKED]), chunk(message(range, data)))
-    connection.close()
+    connection.send(request('PATCH', path, [MESSAGE, CHUNKED]), chunk(message(range)))
+    connection.send(chunk(data)).close()
 
     await server.becomes(path, then)
     expect(await server.snapshot(path)).toMatchObject({ state: then, bytes })
@@ -164,13 +186,74 @@ describe.each(CORNERS)('over $name', (combination) => {
     const path = server.path()
     const connection = await server.connect()
     const fields = lengthFields('bytes 0-9/10')
-    connection.send(request('PATCH', path, fields, message('bytes 0-9/10', 'abcd'))).close()
+    connection.send(request('PATCH', path, fields, message('bytes 0-9/10', 'abcd')))
+    await arrives(path, 'I(4/10)')
+    connection.close()
     await server.becomes(path, 'I(4/10)')
 
     const answer = await server.patch(path, 'bytes 4-9/10', 'efghij')
 
     expect(answer.status).toBe(201)
     expect(await server.snapshot(path)).toMatchObject({ state: 'C(10)', bytes: 'abcdefghij' })
+  })
+})
+
+describe.each(ROWS)('a PUT over $name', (combination, ends) => {
+  const completed: string[] = []
+  const server = useServer(combination, {
+    onComplete: (_req, { key }) => void completed.push(key),
+  })
+  const whole = letters(10)
+
+  describe.each(ends)('whose connection is %s', (_name, end) => {
+    it.each([
+      ['half of the announced length', ['Content-Length: 10'], whole.slice(0, 5)],
+      ['half of the chunks', [CHUNKED], chunk(whole.slice(0, 5))],
+      ['all but the last chunk', [CHUNKED], chunk(whole)],
+      ['a byte less than announced', ['Content-Length: 11'], whole],
+    ])('after %s replaces nothing', async (_what, fields, sent) => {
+      const path = await server.given('C(10)')
+      const before = await server.snapshot(path)
+      completed.length = 0
+      const connection = await server.connect()
+
+      end(connection.send(request('PUT', path, fields), sent))
+
+      await connection.closed()
+      await server.settled(path)
+      expect(await server.snapshot(path)).toEqual(before)
+      expect(completed).toEqual([])
+    })
+
+    it('after half creates nothing', async () => {
+      const path = server.path()
+      completed.length = 0
+      const connection = await server.connect()
+
+      end(connection.send(request('PUT', path, [CHUNKED]), chunk('half')))
+
+      await connection.closed()
+      await server.settled(path)
+      expect([await server.state(path), completed]).toEqual(['∅', []])
+    })
+  })
+})
+
+describe('a chunk that is invalid', () => {
+  const server = useServer(MEMORY)
+
+  it('leaves what came before it', async () => {
+    const path = await server.given('I(4/10)')
+    const connection = await server.connect()
+
+    connection.send(request('PATCH', path, [MESSAGE, CHUNKED]))
+    connection.send(chunk(message('bytes 4-9/10', 'EFG')))
+    await server.becomes(path, 'I(7/10)')
+    connection.send('no chunk\r\n')
+
+    await connection.closed()
+    await server.settled(path)
+    expect(await server.state(path)).toBe('I(7/10)')
   })
 })
 
@@ -207,8 +290,8 @@ describe('a patch that is cut anywhere', () => {
   })
 })
 
-describe('a client that falls silent', () => {
-  const server = useServer(MEMORY, { idleTimeout: 200, stallTimeout: 60_000, lockWait: 5000 })
+describe.each([MEMORY, HTTP2])('a client that falls silent over $name', (combination) => {
+  const server = useServer(combination, { idleTimeout: 200, stallTimeout: 60_000, lockWait: 5000 })
 
   it('is let go, and what it delivered is kept', async () => {
     const path = server.path()
@@ -224,6 +307,11 @@ describe('a client that falls silent', () => {
     expect(await server.snapshot(path)).toMatchObject({ state: 'I(3/10)', bytes: 'abc' })
   })
 })
+
+/** To reset a stream discards what still waits to be sent; a ping follows it. */
+function onceArrived(end: (peer: Http2Peer) => void): (peer: Peer) => void {
+  return (peer) => peer instanceof Http2Peer && peer.session.ping(() => end(peer))
+}
 
 /** The fields of a message/byteranges request whose content has the length of its range. */
 function lengthFields(contentRange: string): string[] {

@@ -10,7 +10,7 @@ import {
   multipart,
   request,
 } from '../support/wire/client.ts'
-import { MATRIX, useServer } from '../support/wire/server.ts'
+import { HTTP2, MATRIX, useServer } from '../support/wire/server.ts'
 
 const EXPECT = 'Expect: 100-continue'
 const DOCUMENT = message('bytes 4-9/10', 'efghij')
@@ -35,7 +35,7 @@ const REFUSED: readonly Row[] = [
   ['a false precondition', 'PUT', 'C(10)', [LENGTH, 'If-None-Match: *'], 412],
 ]
 
-describe.each(MATRIX)('over $name', (combination) => {
+describe.each([...MATRIX, HTTP2])('over $name', (combination) => {
   const server = useServer(combination, { maxContentLength: 1000 })
 
   it.each(REFUSED)('is not answered by 100 after %s: %s of %s', async (...row) => {

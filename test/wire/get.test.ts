@@ -1,11 +1,8 @@
 /** GET and HEAD: the whole, ranges of it, and conditions. */
-import { once } from 'node:events'
-
 import { describe, expect, it } from 'vitest'
 
 import { CHUNKED, MESSAGE, chunk, field, message, request } from '../support/wire/client.ts'
-import type { Connection } from '../support/wire/client.ts'
-import { BOTH, MATRIX, MEMORY, letters, useServer } from '../support/wire/server.ts'
+import { BOTH, HTTP2, MATRIX, MEMORY, letters, useServer } from '../support/wire/server.ts'
 
 /** What GET of a range of `letters` gives. `null` for the whole, as if the field were not there. */
 const RANGES: readonly (readonly [given: string, range: string, part: string | null])[] = [
@@ -51,7 +48,7 @@ const UNSATISFIABLE: readonly (readonly [given: string, range: string, contentRa
   ['I(4/10)', 'bytes=7-8', 'bytes */4'],
 ]
 
-describe.each(MATRIX)('GET over $name', (combination) => {
+describe.each([...MATRIX, HTTP2])('GET over $name', (combination) => {
   const server = useServer(combination)
 
   it.each(['∅', 'I(4/10)', 'I(0/10)', 'I(4/*)', 'C(10)', 'C(0)'])(
@@ -126,7 +123,7 @@ describe.each(MATRIX)('GET over $name', (combination) => {
   })
 })
 
-describe.each(BOTH)('GET over $name while a writer appends', (combination) => {
+describe.each([...BOTH, HTTP2])('GET over $name while a writer appends', (combination) => {
   const server = useServer(combination)
   const size = 8 << 20
 
@@ -134,10 +131,10 @@ describe.each(BOTH)('GET over $name while a writer appends', (combination) => {
     const path = server.path()
     await server.patch(path, `bytes 0-${size - 1}/*`, 'a'.repeat(size))
     const reader = await server.connect()
-    await startReading(reader, path)
+    await reader.stall(request('GET', path))
 
     const appended = await server.patch(path, `bytes ${size}-${size + 3}/*`, 'bbbb')
-    reader.socket.resume()
+    reader.resume()
     const answer = await reader.answer()
 
     expect([answer.status, appended.status]).toEqual([299, 202])
@@ -207,10 +204,10 @@ describe.each(BOTH)('GET over $name while a writer appends', (combination) => {
     const path = server.path()
     await server.patch(path, `bytes 0-${size - 1}/${size}`, 'a'.repeat(size))
     const reader = await server.connect()
-    await startReading(reader, path)
+    await reader.stall(request('GET', path))
 
     const deleted = await server.send('DELETE', path)
-    reader.socket.resume()
+    reader.resume()
     const answer = await reader.answer()
 
     expect(deleted.status).toBe(204)
@@ -218,25 +215,18 @@ describe.each(BOTH)('GET over $name while a writer appends', (combination) => {
   })
 })
 
-describe('GET with a failed reader', () => {
-  const server = useServer(MEMORY)
+describe.each([MEMORY, HTTP2])('GET over $name with a failed reader', (combination) => {
+  const server = useServer(combination)
 
   it('leaves the server serving', async () => {
     const size = 8 << 20
     const path = server.path()
     await server.patch(path, `bytes 0-${size - 1}/${size}`, 'a'.repeat(size))
     const reader = await server.connect()
-    await startReading(reader, path)
+    await reader.stall(request('GET', path))
 
-    reader.socket.destroy()
+    reader.destroy()
 
     expect(await server.state(path)).toBe(`C(${size})`)
   })
 })
-
-/** Sends a GET, and reads no more once the first bytes have come. */
-async function startReading({ socket }: Connection, path: string): Promise<void> {
-  socket.write(request('GET', path))
-  await once(socket, 'data')
-  socket.pause()
-}

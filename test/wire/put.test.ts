@@ -2,11 +2,11 @@
 import { describe, expect, it } from 'vitest'
 
 import { CHUNKED, chunk, chunked, field, json, request } from '../support/wire/client.ts'
-import { MATRIX, MEMORY, useServer } from '../support/wire/server.ts'
+import { HTTP2, MATRIX, MEMORY, useServer } from '../support/wire/server.ts'
 
 const PERSIST = 'Prefer: transaction=persist'
 
-describe.each(MATRIX)('PUT over $name', (combination) => {
+describe.each([...MATRIX, HTTP2])('PUT over $name', (combination) => {
   const server = useServer(combination)
 
   it.each([

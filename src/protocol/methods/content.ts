@@ -6,14 +6,13 @@ import type { Body, HandlerRequest, RequestHeaders } from '../http.ts'
 import { inSlices } from '../yielding.ts'
 
 /**
- * The length of the content; null if it is chunked.
+ * Refuses content that is coded in another way than in chunks.
  *
  * @throws UploadError `ERR_TRANSFER_CODING`, after which the connection can't be used.
  */
-export function contentLength(headers: RequestHeaders): number | null {
-  const transferEncoding = headers.get('transfer-encoding')
-  if (transferEncoding === null) return Number(headers.get('content-length') ?? '0')
-  if (transferEncoding.trim().toLowerCase() === 'chunked') return null
+export function checkTransferCoding(headers: RequestHeaders): void {
+  const coding = headers.get('transfer-encoding')
+  if (coding === null || coding.trim().toLowerCase() === 'chunked') return
   throw new UploadError('ERR_TRANSFER_CODING', {
     detail: 'expected no transfer coding but chunked',
     headers: { Connection: 'close' },
@@ -42,6 +41,11 @@ export function checkContentCoding(headers: RequestHeaders): void {
 export function checkContentLength(length: number | null, limit: number): void {
   if (length === null || length <= limit) return
   throw tooLong(limit)
+}
+
+/** Whether the client sent more or less than it announced, or more than it may: nothing of it counts. */
+export function isWrongLength(error: unknown): boolean {
+  return error instanceof UploadError && ['ERR_LENGTH', 'ERR_CONTENT_LIMIT'].includes(error.code)
 }
 
 /** The digests that the content must have (RFC 9530 §2); empty if none can be verified. */

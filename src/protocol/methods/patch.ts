@@ -19,8 +19,9 @@ import { PatchSession } from '../patch-session.ts'
 import {
   checkContentCoding,
   checkContentLength,
+  checkTransferCoding,
   contentDigests,
-  contentLength,
+  isWrongLength,
   readContent,
   type Content,
 } from './content.ts'
@@ -49,10 +50,10 @@ export async function patch(
   request: HandlerRequest,
   context: MethodContext,
 ): Promise<HandlerResponse> {
-  const { headers, key } = request
+  const { headers, key, contentLength: length } = request
   const { settings } = context
 
-  const length = contentLength(headers)
+  checkTransferCoding(headers)
   const { maxParts, maxPartHeaderSize, maxSize } = settings
   const limits = { maxParts, maxPartHeaderSize, maxSize, contentLength: length }
   const format = createPartParser(headers.all('content-type'), limits)
@@ -211,16 +212,11 @@ async function receive(
   } catch (error) {
     // Where only the end of the message is missing, completion depends on what is stored.
     if (isCut(error) && writer.transaction === 'persist' && session.isWhole) return
-    if (isExcess(error)) await writer.rollback()
+    if (isWrongLength(error)) await writer.rollback()
     throw error
   }
   incoming.end()
   session.settle()
-}
-
-/** Whether the client sent more than it may: then nothing of it counts. */
-function isExcess(error: unknown): boolean {
-  return error instanceof UploadError && ['ERR_LENGTH', 'ERR_CONTENT_LIMIT'].includes(error.code)
 }
 
 const CUTS: readonly string[] = ['ERR_IDLE', 'ERR_TOO_SLOW', 'ERR_INTERRUPTED', 'ERR_CLOSING']

@@ -13,8 +13,9 @@ import type { ResourceState, Writer } from '../../storage/adapter.ts'
 import {
   checkContentCoding,
   checkContentLength,
+  checkTransferCoding,
   contentDigests,
-  contentLength,
+  isWrongLength,
   readContent,
 } from './content.ts'
 import { asOnlyWriter, askToCreate, checkEarly, takeTurns, type MethodContext } from './context.ts'
@@ -25,10 +26,10 @@ export async function put(
   request: HandlerRequest,
   context: MethodContext,
 ): Promise<HandlerResponse> {
-  const { headers, key } = request
+  const { headers, key, contentLength: length } = request
   const { settings } = context
 
-  const length = contentLength(headers)
+  checkTransferCoding(headers)
   const contentType = resourceType(headers)
   const contentDisposition = readContentDisposition(headers.all('content-disposition'))
   checkContentCoding(headers)
@@ -123,7 +124,7 @@ async function replace(
     const isLost = (): boolean => lock.isLost === true
     return await finishWrite(write, { ...context, hooks: request.hooks, isLost })
   } catch (error) {
-    if (error instanceof UploadError && error.code === 'ERR_CONTENT_LIMIT') await writer.rollback()
+    if (isWrongLength(error)) await writer.rollback()
     await writer.keep()
     throw error
   }

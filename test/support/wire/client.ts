@@ -17,7 +17,7 @@ export const MULTIPART = 'Content-Type: multipart/byteranges; boundary=SEP'
 export const CHUNKED = 'Transfer-Encoding: chunked'
 
 const CRLF = Buffer.from('\r\n')
-const LONGEST_WAIT = 20_000
+export const LONGEST_WAIT = 20_000
 
 /** A request; `Host` is added, and `Content-Length` if nothing else delimits the body. */
 export function request(
@@ -63,7 +63,7 @@ export function chunk(piece: Bytes): Buffer {
 }
 
 /** Strings stand for their latin-1 bytes. */
-function toBuffer(bytes: Bytes): Buffer {
+export function toBuffer(bytes: Bytes): Buffer {
   return typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : Buffer.from(bytes)
 }
 
@@ -77,8 +77,35 @@ export function json(answer: Answer): Record<string, unknown> {
   return JSON.parse(answer.body.toString()) as Record<string, unknown>
 }
 
+/** The client's end of a connection, over either transport. */
+export interface Peer {
+  /** The 1xx answers so far. */
+  readonly interim: readonly Answer[]
+  /** False once the server has closed the connection. */
+  readonly isOpen: boolean
+  /** What has arrived of an answer that is not whole yet. */
+  readonly rest: Buffer
+  send(...pieces: readonly Bytes[]): this
+  /** Ends the connection after what was sent. */
+  close(): void
+  /** Ends the connection at once. */
+  destroy(): void
+  /** Sends a request, and reads no more once the answer has begun. */
+  stall(text: Bytes): Promise<void>
+  /** Reads on. */
+  resume(): void
+  /** The next final answer. The method of its request decides whether it has a body. */
+  answer(method?: string): Promise<Answer>
+  /** The next final answer; null if the server closes the connection or the stream instead. */
+  answerOrClose(method?: string): Promise<Answer | null>
+  /** Resolves with 100 Continue. */
+  continue(): Promise<void>
+  /** Resolves when the server has closed its side of the connection, or of the stream. */
+  closed(): Promise<void>
+}
+
 /** One connection of a client. Every wait ends: by what it waits for, by the close, or by an error. */
-export class Connection {
+export class Connection implements Peer {
   /** The 1xx answers so far. */
   readonly interim: Answer[] = []
   readonly socket: Socket
@@ -127,6 +154,20 @@ export class Connection {
   /** Ends the connection after what was sent. */
   close(): void {
     this.socket.destroySoon()
+  }
+
+  destroy(): void {
+    this.socket.destroy()
+  }
+
+  async stall(text: Bytes): Promise<void> {
+    this.send(text)
+    await once(this.socket, 'data')
+    this.socket.pause()
+  }
+
+  resume(): void {
+    this.socket.resume()
   }
 
   /** The next final answer. The method of its request decides whether it has a body. */

@@ -2,6 +2,8 @@
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import http from 'node:http'
+import http2 from 'node:http2'
+import type { Socket } from 'node:net'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,16 +16,18 @@ import { memoryStorage } from 'partial-upload/storage/memory'
 import { afterAll, afterEach, beforeAll, expect } from 'vitest'
 
 import { Connection, MESSAGE, field, message, request } from './client.ts'
-import type { Answer, Bytes } from './client.ts'
+import type { Answer, Bytes, Peer } from './client.ts'
+import { bareApp } from './bare-app.ts'
+import { Http2Peer } from './http2-client.ts'
 import { parseState } from './state.ts'
 
 const express4 = createRequire(import.meta.url)('express4') as typeof express
 
-/** A store and a version of Express. */
+/** A store, and what requests come over: a version of Express, or HTTP/2 without a framework. */
 export interface Combination {
   readonly name: string
   readonly store: 'memory' | 'fs'
-  readonly framework: typeof express
+  readonly framework: typeof express | 'http2'
 }
 
 export type Options = Partial<PartialUploadOptions<express.Request>>
@@ -38,6 +42,8 @@ const OLD_MEMORY: Combination = { name: 'memory, Express 4', store: 'memory', fr
 const OLD_FS: Combination = { name: 'fs, Express 4', store: 'fs', framework: express4 }
 
 export const MATRIX: readonly Combination[] = [MEMORY, FS, OLD_MEMORY, OLD_FS]
+export const HTTP2: Combination = { name: 'memory, HTTP/2', store: 'memory', framework: 'http2' }
+export const HTTP2_FS: Combination = { name: 'fs, HTTP/2', store: 'fs', framework: 'http2' }
 /** Each store once. */
 export const BOTH: readonly Combination[] = [MEMORY, FS]
 /** Each store and each Express once, for long tables. */
@@ -76,10 +82,12 @@ export class TestServer {
   readonly failures: unknown[] = []
   directory = ''
   port = 0
-  #server = http.createServer()
-  readonly #connections: Connection[] = []
+  #server: http.Server | http2.Http2Server = http.createServer()
+  #isHttp2 = false
+  readonly #connections: Peer[] = []
   /** Those that wait for the next request, after a success. */
-  #idle: Connection[] = []
+  #idle: Peer[] = []
+  readonly #sockets = new Set<Socket>()
   #paths = 0
   #close = async (): Promise<void> => undefined
   #listen = async (): Promise<void> => undefined
@@ -109,17 +117,28 @@ export class TestServer {
     // What an fsync costs here, a test of the wire cannot see.
     const onDisk = () => fsStorage({ directory: this.directory, fsync: 'never' })
     const storage = store === 'fs' ? onDisk() : memoryStorage()
-    const app = framework()
-    for (const handler of earlier) app.use(handler)
     const uploads = partialUpload({ storage, ...options })
     this.#close = () => uploads.close()
-    app.use('/files', uploads)
-    app.use((_req: express.Request, res: express.Response) => {
-      res.status(404).set('X-Passed-On', 'yes').end()
-    })
-    app.use(this.#onError)
-    this.#server = http.createServer(app)
+    this.#isHttp2 = framework === 'http2'
+    if (framework === 'http2') {
+      const handlers = [...earlier, uploads] as unknown as Parameters<typeof bareApp>[1]
+      const app = bareApp('/files', handlers, (error) => this.failures.push(error))
+      this.#server = http2.createServer(app as never)
+    } else {
+      const app = framework()
+      for (const handler of earlier) app.use(handler)
+      app.use('/files', uploads)
+      app.use((_req: express.Request, res: express.Response) => {
+        res.status(404).set('X-Passed-On', 'yes').end()
+      })
+      app.use(this.#onError)
+      this.#server = http.createServer(app)
+    }
     prepareServer(this.#server)
+    this.#server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket)
+      socket.on('close', () => this.#sockets.delete(socket))
+    })
     this.#server.listen(0, '127.0.0.1')
     await once(this.#server, 'listening')
     this.port = (this.#server.address() as { port: number }).port
@@ -133,7 +152,7 @@ export class TestServer {
 
   /** Ends the connections of one test, and tells whether the middleware failed in it. */
   hangUp(): void {
-    for (const connection of this.#connections.splice(0)) connection.socket.destroy()
+    for (const connection of this.#connections.splice(0)) connection.destroy()
     this.#idle = []
     expect(this.failures.splice(0)).toEqual([])
   }
@@ -145,12 +164,20 @@ export class TestServer {
 
   async #end(): Promise<void> {
     await this.#close()
-    this.#server.closeAllConnections()
+    for (const socket of this.#sockets) socket.destroy()
     this.#server.close()
     await once(this.#server, 'close')
   }
 
-  async connect(): Promise<Connection> {
+  async connect(): Promise<Peer> {
+    if (!this.#isHttp2) return this.connectSocket()
+    const peer = await Http2Peer.open(`http://127.0.0.1:${this.port}`)
+    this.#connections.push(peer)
+    return peer
+  }
+
+  /** A connection over HTTP/1.1, for what only its text can say. */
+  async connectSocket(): Promise<Connection> {
     const connection = await Connection.open(this.port)
     this.#connections.push(connection)
     return connection
@@ -175,7 +202,7 @@ export class TestServer {
     return answer
   }
 
-  #takeIdle(): Connection | undefined {
+  #takeIdle(): Peer | undefined {
     const connection = this.#idle.pop()
     return connection?.isOpen === false ? this.#takeIdle() : connection
   }

@@ -1,15 +1,15 @@
 /** A client in the middle of an upload. */
 import { CHUNKED, MESSAGE, chunk, message, request } from './client.ts'
-import type { Connection } from './client.ts'
+import type { Peer } from './client.ts'
 
 /** What a test has of a server, in this process or in another. */
 interface Server {
-  connect(): Promise<Connection>
+  connect(): Promise<Peer>
   becomes(target: string, state: string): Promise<void>
 }
 
 /** A writer of `bytes 0-9/10` that has delivered `abcd` and sends nothing more. */
-export async function startWriting(server: Server, target: string): Promise<Connection> {
+export async function startWriting(server: Server, target: string): Promise<Peer> {
   const connection = await server.connect()
   connection.send(request('PATCH', target, [MESSAGE, CHUNKED]))
   connection.send(chunk(message('bytes 0-9/10', 'abcd')))
@@ -18,6 +18,6 @@ export async function startWriting(server: Server, target: string): Promise<Conn
 }
 
 /** Has it deliver the rest. */
-export function finish(connection: Connection): Connection {
+export function finish(connection: Peer): Peer {
   return connection.send(chunk('efghij'), '0\r\n\r\n')
 }

@@ -1,0 +1,72 @@
+/** Ends the content of a client that falls silent or is too slow. */
+import { UploadError } from '../errors.ts'
+
+/** How long a client may be silent, and how slow. */
+export interface RateLimits {
+  /** Longest silence in milliseconds; 0: any. */
+  readonly idleTimeout: number
+  /** Least rate in bytes per second, on average over a minute; 0: any. */
+  readonly minRate: number
+}
+
+/** The rate is an average over this time, in milliseconds. */
+const RATE_TIME = 60_000
+
+/**
+ * Measures a client. Only the time in which the server waits for it counts, not the time that the
+ * storage takes.
+ */
+export class RateWatchdog {
+  readonly #limits: RateLimits
+  readonly #onFailure: (reason: UploadError) => void
+  #timer: NodeJS.Timeout | undefined
+  #waitStart: number | null = null
+  /** Milliseconds of waiting, and bytes that arrived, since the rate was last judged. */
+  #time = 0
+  #size = 0
+
+  constructor(limits: RateLimits, onFailure: (reason: UploadError) => void) {
+    this.#limits = limits
+    this.#onFailure = onFailure
+  }
+
+  /** The server waits for the client from now on. */
+  startWait(): void {
+    const { idleTimeout } = this.#limits
+    this.#waitStart = performance.now()
+    if (idleTimeout === 0) return
+    this.#timer = setTimeout(() => this.#onFailure(idleError(idleTimeout)), idleTimeout).unref()
+  }
+
+  /** The wait is over, and `size` bytes arrived in it. Does nothing if there was no wait. */
+  endWait(size: number): void {
+    if (this.#waitStart === null) return
+    clearTimeout(this.#timer)
+    this.#time += performance.now() - this.#waitStart
+    this.#waitStart = null
+    this.#size += size
+    if (this.#time >= RATE_TIME) this.#judge()
+  }
+
+  #judge(): void {
+    const { minRate } = this.#limits
+    const rate = (this.#size / this.#time) * 1000
+    if (rate < minRate) this.#onFailure(slowError(rate, minRate))
+    this.#time = 0
+    this.#size = 0
+  }
+}
+
+function idleError(idleTimeout: number): UploadError {
+  return new UploadError('ERR_IDLE', {
+    detail: `nothing arrived for ${idleTimeout} ms`,
+    headers: { Connection: 'close' },
+  })
+}
+
+function slowError(rate: number, minRate: number): UploadError {
+  return new UploadError('ERR_TOO_SLOW', {
+    detail: `${Math.floor(rate)} bytes per second arrived; expected ${minRate} or more`,
+    headers: { Connection: 'close' },
+  })
+}

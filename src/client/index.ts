@@ -55,7 +55,7 @@ export async function patch(
   ranges: readonly PatchRange[],
   options: PatchOptions = {},
 ): Promise<Response> {
-  return call(url, options, PLATFORM, createPatch(ranges, options))
+  return call(url, options, PLATFORM, createPatch(ranges, options), 'patch')
 }
 
 /**

@@ -2,10 +2,10 @@
 import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 
-import type { OpenSource } from './source/byte-source.ts'
+import type { ByteSource, OpenSource } from './source/byte-source.ts'
 import { call } from './calls.ts'
 import type { RequestOptions, UploadOptions } from './options.ts'
-import { createPatch, type PatchOptions, type PatchRange } from './patch.ts'
+import { createPatchOf, partOf, type Part, type PatchOptions, type PatchRange } from './patch.ts'
 import { getStatus, removeResource, type ResourceStatus } from './resource.ts'
 import { openHandle, openPath } from './source/node.ts'
 import { sourceOpener, type Source } from './source/source.ts'
@@ -19,6 +19,14 @@ export type { Agent } from './transport/node.ts'
 
 /** Also a path, a file URL or an open file, of which nothing is held in memory. */
 export type NodeSource = Source | string | URL | FileHandle
+
+/** Bytes and where they go; the bytes may also be those of a path, a file URL or an open file. */
+export interface NodePatchRange {
+  /** Position of the first byte, at most the size of the resource. */
+  readonly start: number
+  /** What is written there. It may reach beyond the end of the resource. */
+  readonly data: PatchRange['data'] | string | URL | FileHandle
+}
 
 /** What counts in Node only. */
 export interface NodeOptions {
@@ -51,10 +59,24 @@ export function upload(
  */
 export async function patch(
   url: string | URL,
-  ranges: readonly PatchRange[],
+  ranges: readonly NodePatchRange[],
   options: PatchOptions & NodeOptions = {},
 ): Promise<Response> {
-  return call(url, options, platform(options), createPatch(ranges, options))
+  const opened: ByteSource[] = []
+  try {
+    const parts: Part[] = []
+    for (const { start, data } of ranges) {
+      if (data instanceof Blob || data instanceof Uint8Array) parts.push(partOf({ start, data }))
+      else {
+        const source = await openFile(data)
+        opened.push(source)
+        parts.push({ start, data: await source.slice(0, source.size ?? 0), source })
+      }
+    }
+    return await call(url, options, platform(options), createPatchOf(parts, options), 'patch')
+  } finally {
+    for (const source of opened) await source.close?.()
+  }
 }
 
 /**
@@ -92,9 +114,12 @@ function platform({ agent }: NodeOptions): Platform {
 }
 
 function openerOf(source: NodeSource): OpenSource {
-  if (typeof source === 'string' || source instanceof URL) return async () => openPath(source)
-  if (isFileHandle(source)) return async () => openHandle(source)
-  return sourceOpener(source)
+  const isFile = typeof source === 'string' || source instanceof URL || isFileHandle(source)
+  return isFile ? async () => openFile(source) : sourceOpener(source)
+}
+
+async function openFile(file: string | URL | FileHandle): Promise<ByteSource> {
+  return typeof file === 'string' || file instanceof URL ? openPath(file) : openHandle(file)
 }
 
 function isFileHandle(source: Source | FileHandle): source is FileHandle {

@@ -9,7 +9,10 @@ export type HeaderSource =
 
 /** Options of every call. Times in milliseconds, sizes in bytes. */
 export interface RequestOptions {
-  /** Fields that go with every request, `Authorization` for example. */
+  /**
+   * Fields that go with every request, `Authorization` for example. After a 401 a function is asked
+   * once more, and the request is sent again with what it returns.
+   */
   readonly headers?: HeaderSource
   /**
    * Whether cookies go along, as in `fetch`. Counts in browsers only.
@@ -20,11 +23,19 @@ export interface RequestOptions {
   /** Ends the call: it rejects with the signal's reason. What the server has got stays there. */
   readonly signal?: AbortSignal
   /**
-   * Failures in a row, without a byte of progress between them, after which the call gives up.
+   * Failures in a row, without a byte of progress between them, after which the call gives up. Before
+   * the server has answered for the first time at most 3 count, see `waitForServer`.
    *
    * @default 20
    */
   readonly retries?: number
+  /**
+   * Keep trying, as often as `retries` allows, while nothing has ever answered at the address. By
+   * default the call fails within seconds then, because the address is more likely to be wrong.
+   *
+   * @default false
+   */
+  readonly waitForServer?: boolean
   /**
    * Bound of the first wait after a failure. Each further one doubles it; the wait itself is random
    * between 0 and the bound, so that many clients do not come back at once.
@@ -52,13 +63,6 @@ export interface RequestOptions {
    * @default 300000
    */
   readonly answerTimeout?: number
-  /**
-   * Bytes at either end that are compared where it must be known whether two files are the same; more
-   * than 512 KiB counts as 512 KiB. 0: lengths alone decide, for URLs that nobody else knows.
-   *
-   * @default 64 KiB
-   */
-  readonly compareSize?: number
   /** Time, for tests. */
   readonly clock?: Clock
   /** Randomness from 0 to 1, for tests. */
@@ -87,12 +91,22 @@ export interface UploadOptions extends RequestOptions {
    */
   readonly contentType?: string
   /**
-   * Remove what is at the URL if it is not the same file. Otherwise: `ERR_DIFFERENT`, or
-   * `ERR_UNVERIFIED` where the server does not let it be compared.
+   * Replace a file at the URL unless a digest proves that it equals the source. Otherwise:
+   * `ERR_DIFFERENT`, or `ERR_UNVERIFIED` where the server does not let it be compared. A finished
+   * file is replaced by one `PUT`, and stays as it is until the new one is complete: after a broken
+   * connection that `PUT` starts from the beginning. A stream must fit into one segment for that.
    *
    * @default false
    */
   readonly overwrite?: boolean
+  /**
+   * Compare the digest of the bytes that an earlier call has left before sending the rest, even if
+   * they carry the name, the modification date and the length of the source. By default these are
+   * enough to resume, and a digest of the whole is checked with the last segment.
+   *
+   * @default false
+   */
+  readonly verify?: boolean
   /**
    * Bytes per request. By default one request carries all that remains; after a 413, or when a proxy
    * has swallowed a cut request, the rest of the upload goes in smaller ones. 0: the default.
@@ -114,9 +128,15 @@ export interface UploadOptions extends RequestOptions {
    * @default false
    */
   readonly reprDigest?: boolean
-  /** Called as bytes move, at most every 50 ms, and at each stop. */
+  /**
+   * Called as bytes move, at most every 50 ms, and at each stop. An exception ends the upload, and
+   * `done` rejects with it.
+   */
   readonly onProgress?: (progress: Progress) => void
-  /** Called when the state changes. */
+  /**
+   * Called when the state changes. An exception ends the upload, and `done` rejects with it. With
+   * this callback a rejection of `done` that nobody handles is not an unhandled rejection.
+   */
   readonly onState?: (status: UploadStatus) => void
 }
 
@@ -130,7 +150,10 @@ export type UploadStatus =
   | { readonly state: 'waiting'; readonly delay: number | null; readonly error: Error }
   /** It waits for `resume()`. */
   | { readonly state: 'paused' }
-  /** All is there: `done` is resolved. */
-  | { readonly state: 'done' }
+  /**
+   * The server holds exactly the bytes of the source, and `done` is resolved. `isUnchanged` is true if
+   * it did so before the call, which has sent nothing.
+   */
+  | { readonly state: 'done'; readonly isUnchanged: boolean }
   /** It is over: `done` is rejected. */
   | { readonly state: 'failed'; readonly error: unknown }

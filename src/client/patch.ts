@@ -1,12 +1,13 @@
 /** Writes ranges into a resource that exists, all of them or none. */
-import { blobOf } from './source/byte-source.ts'
-import { responseError } from './error.ts'
+import { blobOf, type ByteSource } from './source/byte-source.ts'
+import { ClientError, responseError } from './error.ts'
 import { exchange, type Connection } from './exchange.ts'
 import { contentRange, encodeHeader } from './message.ts'
 import type { Progress, RequestOptions } from './options.ts'
 import { createProgressMeter } from './progress.ts'
-import { hasSameEnds, find } from './resource.ts'
-import { contentSize } from './transport/transport.ts'
+import { hasSameRange } from './comparison.ts'
+import { find, isPage, pageError, strongTag } from './resource.ts'
+import { contentSize, type Piece } from './transport/transport.ts'
 
 /** Bytes and where they go. */
 export interface PatchRange {
@@ -41,15 +42,16 @@ export interface PatchOptions extends RequestOptions {
   readonly onProgress?: (progress: Progress) => void
 }
 
-/** A range of which the data is a Blob. */
-interface Part {
+/** A range of which the data can be read as often as needed, whole and in ranges. */
+export interface Part {
   readonly start: number
-  readonly data: Blob
+  readonly data: Piece
+  readonly source: Pick<ByteSource, 'slice'>
 }
 
 /**
- * Makes what sends a patch, as often as need be. When an answer was lost, the ranges are compared with
- * what is there: had the patch been applied, it is not applied again.
+ * Makes what sends a patch, as often as need be. When an answer was lost, all bytes of the ranges are
+ * read back: had the patch been applied, it is not applied again.
  *
  * @throws TypeError for no ranges without `length`.
  */
@@ -57,14 +59,28 @@ export function createPatch(
   ranges: readonly PatchRange[],
   options: PatchOptions,
 ): (connection: Connection) => Promise<Response> {
+  return createPatchOf(ranges.map(partOf), options)
+}
+
+/** The part that a range makes. */
+export function partOf({ start, data }: PatchRange): Part {
+  const blob = data instanceof Blob ? data : blobOf(data)
+  return { start, data: blob, source: blob }
+}
+
+/**
+ * As `createPatch`, of data that need not be in memory.
+ *
+ * @throws TypeError for no ranges without `length`.
+ */
+export function createPatchOf(
+  parts: readonly Part[],
+  options: PatchOptions,
+): (connection: Connection) => Promise<Response> {
   const { ifMatch = '*', length, onProgress } = options
-  if (ranges.length === 0 && length === undefined) {
+  if (parts.length === 0 && length === undefined) {
     throw new TypeError('expected a range or `length`')
   }
-  const parts = ranges.map(({ start, data }) => ({
-    start,
-    data: data instanceof Blob ? data : blobOf(data),
-  }))
   const { type, body } = encode(parts, options)
   const headers = { 'Content-Type': type, 'If-Match': ifMatch, Prefer: 'transaction=atomic' }
   let isLost = false
@@ -72,27 +88,36 @@ export function createPatch(
   return async (connection) => {
     const mayBeApplied = isLost
     isLost = true
-    const meter = createProgressMeter(connection.clock, { size: contentSize(body) }, onProgress)
+    const listener = connection.guard(onProgress)
+    const meter = createProgressMeter(connection.clock, { size: contentSize(body) }, listener)
     meter.start(0)
     const message = { method: 'PATCH', headers, body, onProgress: meter.move }
     const response = await exchange(connection, message)
     isLost = false
-    if (response.ok) return response
-    const isRefused = response.status === 412 && mayBeApplied
-    const applied = isRefused ? await findApplied(connection, parts, options) : null
-    return applied ?? Promise.reject(await responseError('PATCH', response))
+    const isAnswer = strongTag(response.headers) !== null && !isPage(response)
+    if (response.ok && isAnswer) return response
+    const isUncertain = response.ok || (response.status === 412 && mayBeApplied)
+    const applied = isUncertain ? await findApplied(connection, parts, options) : null
+    if (applied !== null) return response.ok ? response : applied
+    if (response.ok) throw isPage(response) ? pageError('PATCH', response) : unconfirmed(response)
+    throw await responseError('PATCH', response)
   }
+}
+
+function unconfirmed(response: Response): ClientError {
+  const message = `PATCH was answered with ${response.status}, but the ranges do not hold the bytes`
+  return new ClientError('ERR_UNVERIFIED', message, { response })
 }
 
 function encode(
   ranges: readonly Part[],
   { length, contentType }: PatchOptions,
-): { readonly type: string; readonly body: readonly Blob[] } {
+): { readonly type: string; readonly body: readonly Piece[] } {
   // Not crypto.randomUUID, which pages without TLS lack.
   const boundary = crypto.getRandomValues(new Uint8Array(16)).join('')
   const delimiter = `\r\n--${boundary}`
   const parts = ranges.length > 0 ? ranges : [{ start: 0, data: new Blob([]) }]
-  const body = parts.flatMap(({ start, data }) => {
+  const body: Piece[] = parts.flatMap(({ start, data }) => {
     const range = { 'Content-Range': contentRange(start, data.size, length ?? null) }
     const header = encodeHeader({ ...range, 'Content-Type': contentType })
     return [new Blob([delimiter, '\r\n']), header, data]
@@ -102,16 +127,17 @@ function encode(
   return { type: `multipart/byteranges; boundary=${boundary}`, body }
 }
 
-/** The state of the resource if both ends of every range are as the patch would have made them. */
+/** The state of the resource if every range holds the bytes that the patch would have written. */
 async function findApplied(
   connection: Connection,
   parts: readonly Part[],
-  { length }: PatchOptions,
+  { length, contentType }: PatchOptions,
 ): Promise<Response | null> {
   const found = await find(connection)
   if (found === null || (length ?? found.length) !== found.length) return null
-  for (const { start, data } of parts) {
-    if (!(await hasSameEnds(connection, found.etag, data, data.size, start))) return null
+  if (contentType && found.type !== contentType) return null
+  for (const { start, data, source } of parts) {
+    if (!(await hasSameRange(connection, found.etag, source, data.size, start))) return null
   }
   return found.response
 }

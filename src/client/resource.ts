@@ -1,9 +1,7 @@
-/** What is at a URL: asking for it, comparing it with a source, removing it. */
-import { readRange, type ByteSource } from './source/byte-source.ts'
-import { abortable } from './clock.ts'
-import { ClientError, responseError } from './error.ts'
+/** What is at a URL: asking for it, and removing it. */
+import { sha256Of } from './digest.ts'
+import { ClientError, responseError, type Problem } from './error.ts'
 import { exchange, type Connection } from './exchange.ts'
-import { MAX_ANSWER } from './transport/transport.ts'
 
 /** What a server tells of a resource. */
 export interface ResourceStatus {
@@ -22,18 +20,28 @@ export interface ResourceStatus {
   readonly type: string | null
 }
 
-/** What is there, with the answer that told it. */
+/** What is there, with the answer that described it. */
 export interface Found extends ResourceStatus {
+  /** SHA-256 of the stored bytes, as `sha-256=:…:`; null if the answer has none. */
+  readonly digest: string | null
+  /** The `Content-Disposition`; null if the answer has none. */
+  readonly disposition: string | null
   readonly response: Response
 }
 
+/** Asks for the SHA-256 of what is stored (RFC 9530 §4). */
+export const WANT_DIGEST = { 'Want-Repr-Digest': 'sha-256=10' } as const
+
 /**
- * Asks what is there; null if nothing is.
+ * Asks what is there; null if nothing is. With `wanted` the server may compute a digest for it.
  *
  * @throws ClientError
  */
-export async function find(connection: Connection): Promise<Found | null> {
-  const response = await exchange(connection, { method: 'HEAD' })
+export async function find(
+  connection: Connection,
+  wanted: Readonly<Record<string, string>> = {},
+): Promise<Found | null> {
+  const response = await exchange(connection, { method: 'HEAD', headers: wanted })
   const { status, ok, headers } = response
   if (MISSING.includes(status)) return null
   if (!ok) throw await responseError('HEAD', response)
@@ -42,31 +50,63 @@ export async function find(connection: Connection): Promise<Found | null> {
   const [, last = -1, total] = range ?? []
   const told = headers.get('Content-Length') ?? (range && Number(last) + 1)
   if (told === null) {
-    throw new ClientError('ERR_RESPONSE', 'HEAD told no length')
+    throw new ClientError('ERR_RESPONSE', 'HEAD told no length', { response })
   }
   const size = Number(told)
-  const complete = status === 200 && range === null
+  const length = headers.get('Upload-Length') ?? total
+  const complete = status === 200 && range === null && !(Number(length) > size)
   return {
     size,
     complete,
     // `*`, or nothing. What has no byte to wait for is complete.
-    length: complete ? size : Number(total) || null,
-    etag: strongTag(headers),
-    type: headers.get('Content-Type'),
+    length: complete ? size : Number(length) || null,
     response,
+    ...fieldsOf(headers),
   }
 }
 
 /**
- * Asks what is there, without the answer that told it.
+ * What a refusal says about the resource; null if it says nothing. A cache may answer `HEAD` with an
+ * older state, while a refusal comes from the server itself.
+ */
+export function foundIn(response: Response, problem: Problem | null): Found | null {
+  const { received, length, complete } = problem ?? {}
+  const { etag, ...fields } = fieldsOf(response.headers)
+  // Without a tag of this state, `HEAD` is the better answer.
+  if (typeof received !== 'number' || etag === null) return null
+  const isComplete = complete === true
+  const total = typeof length === 'number' ? length : null
+  // The type is the one of the problem document.
+  return {
+    ...fields,
+    etag,
+    type: null,
+    size: received,
+    complete: isComplete,
+    length: total,
+    response,
+  }
+}
+
+function fieldsOf(headers: Headers): Pick<Found, 'etag' | 'type' | 'digest' | 'disposition'> {
+  return {
+    etag: strongTag(headers),
+    type: headers.get('Content-Type'),
+    digest: sha256Of(headers.get('Repr-Digest')),
+    disposition: headers.get('Content-Disposition'),
+  }
+}
+
+/**
+ * Asks what is there, without the answer that described it.
  *
  * @throws ClientError
  */
 export async function getStatus(connection: Connection): Promise<ResourceStatus | null> {
   const found = await find(connection)
   if (found === null) return null
-  const { response: _response, ...status } = found
-  return status
+  const { size, complete, length, etag, type } = found
+  return { size, complete, length, etag, type }
 }
 
 /** Statuses that say that nothing is there. */
@@ -77,60 +117,15 @@ export function strongTag(headers: Headers): string | null {
   return /^".*/.exec(headers.get('ETag') ?? '')?.[0] ?? null
 }
 
-/**
- * Whether a resource is the same file as a source, by the lengths, and `compareSize` bytes at either
- * end of what is there; null if the server does not let it be known.
- *
- * @throws ClientError when the server fails or the resource changes meanwhile.
- */
-export async function isSame(
-  connection: Connection,
-  { size, length, complete, etag }: ResourceStatus,
-  source: ByteSource,
-): Promise<boolean | null> {
-  const whole = source.size ?? length ?? size
-  if (size > whole || (length ?? whole) !== whole) return false
-  const isAlike = await hasSameEnds(connection, etag, source, size)
-  if (isAlike !== true || !complete) return isAlike
-  // This tells whether a stream ends here.
-  await source.slice(size, size)
-  return source.size === size
+/** Whether an answer is a web page: a login, a portal, or an app that answers every URL. */
+export function isPage(response: Response): boolean {
+  return /^text\/html\b/i.test(response.headers.get('Content-Type') ?? '')
 }
 
-/**
- * Compares the first and last bytes of a source of `length` bytes, or all of it if it is short, with
- * what is there from `offset`; null if the server does not let them be compared. What is compared is
- * held in memory.
- *
- * @throws ClientError
- */
-export async function hasSameEnds(
-  connection: Connection,
-  etag: string | null,
-  source: Pick<ByteSource, 'slice'>,
-  length: number,
-  offset: number = 0,
-): Promise<boolean | null> {
-  const { signal, compareSize = 64 * 1024 } = connection
-  // An answer must fit into what is kept of one.
-  const size = Math.min(Math.ceil(compareSize), MAX_ANSWER / 2)
-
-  async function compare(start: number, end: number): Promise<boolean | null> {
-    const headers = { Range: `bytes=${offset + start}-${offset + end - 1}`, 'If-Match': etag }
-    const response = await exchange(connection, { method: 'GET', headers })
-    if (response.status !== 206) {
-      // 412: it changes while we look.
-      const error = await responseError('GET', response, [412])
-      return error.transient ? Promise.reject(error) : null
-    }
-    const there = new Uint8Array(await response.arrayBuffer())
-    const here = await abortable(readRange(source, start, end), signal)
-    return there.join() === here.join()
-  }
-
-  if (length * size === 0) return true
-  if (length <= 2 * size) return compare(0, length)
-  return (await compare(0, size)) && compare(length - size, length)
+/** Makes the error for a web page in place of an answer. */
+export function pageError(method: string, response: Response): ClientError {
+  const message = `${method} was answered with ${response.status} and a web page: a login or a portal?`
+  return new ClientError('ERR_RESPONSE', message, { response })
 }
 
 /**
@@ -143,6 +138,7 @@ export async function removeResource(
   etag?: string | null,
 ): Promise<boolean> {
   const response = await exchange(connection, { method: 'DELETE', headers: { 'If-Match': etag } })
+  if (response.ok && isPage(response)) throw pageError('DELETE', response)
   if (response.ok || MISSING.includes(response.status)) return response.ok
   throw await responseError('DELETE', response, [412])
 }

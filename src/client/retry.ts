@@ -2,6 +2,7 @@
 import { listen, until } from './clock.ts'
 import { ClientError } from './error.ts'
 import type { Connection } from './exchange.ts'
+import { DEFAULTS } from './settings.ts'
 
 declare const navigator: { readonly onLine?: boolean } | undefined
 /** What a browser tells that it is online again. */
@@ -22,15 +23,23 @@ export interface Retry {
   ) => Promise<void>
 }
 
+/** Retries of a call that nothing has answered yet. */
+const FIRST_RETRIES = 3
+
 /** What counts of the options of a call. */
-type RetryOptions = Pick<Connection, 'retries' | 'minDelay' | 'maxDelay' | 'random' | 'clock'>
+type RetryOptions = Pick<Connection, 'clock'> &
+  Partial<
+    Pick<Connection, 'retries' | 'minDelay' | 'maxDelay' | 'random' | 'waitForServer' | 'contact'>
+  >
 
 /** Begins to count. */
 export function createRetry({
-  retries = 20,
-  minDelay = 500,
-  maxDelay = 30_000,
-  random = Math.random,
+  retries = DEFAULTS.retries,
+  minDelay = DEFAULTS.minDelay,
+  maxDelay = DEFAULTS.maxDelay,
+  random = DEFAULTS.random,
+  waitForServer = true,
+  contact = { isMade: true },
   clock,
 }: RetryOptions): Retry {
   let failures = 0
@@ -43,7 +52,11 @@ export function createRetry({
       failures = 0
     },
     wait: async (error, signal, onWait) => {
-      if (!(error instanceof ClientError && error.transient) || failures >= retries) throw error
+      if (!(error instanceof ClientError && error.transient)) throw error
+      const isFirst = !contact.isMade && !waitForServer && !isOffline()
+      // An address that swallows requests has taken `stallTimeout` already.
+      const patience = error.code === 'ERR_STALL' ? 0 : FIRST_RETRIES
+      if (failures >= (isFirst ? Math.min(patience, retries) : retries)) throw error
       // Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
       const jitter = random() * Math.min(maxDelay, minDelay * 2 ** failures)
       failures += 1

@@ -13,11 +13,14 @@ const ROUND = fractions(1 / 3)
 
 /** Begins a hash. */
 export function createSha256(): Hash {
-  const state = fractions(1 / 2).slice(0, 8)
+  return createHash(fractions(1 / 2).slice(0, 8), new Uint8Array(BLOCK), 0)
+}
+
+/** A hash after `before` bytes, of which `block` holds the last ones. */
+function createHash(state: Int32Array, block: Uint8Array<ArrayBuffer>, before: number): Hash {
   const words = new Int32Array(BLOCK)
-  const block = new Uint8Array(BLOCK)
   const view = new DataView(block.buffer)
-  let length = 0
+  let length = before
 
   function update(bytes: Uint8Array): void {
     for (let at = 0; at < bytes.byteLength;) {
@@ -40,7 +43,7 @@ export function createSha256(): Hash {
     return block.subarray(0, 32)
   }
 
-  return { update, digest }
+  return { update, digest, copy: () => createHash(state.slice(), block.slice(), length) }
 }
 
 /** FIPS 180-4 §6.2.2. Variables, since an array of eight would take several times as long. */

@@ -1,25 +1,30 @@
 /** The protocol of an upload, one request at a time: what to send next, and what an answer means. */
-import type { ByteSource } from './source/byte-source.ts'
 import { abortable } from './clock.ts'
-import { digestContent, digestSource } from './digest.ts'
-import { ClientError, responseError, type ClientErrorCode } from './error.ts'
+import { confirm, different, isFinal, unverified, type FinalAnswer } from './confirmation.ts'
+import { sha256Of, type SourceHash } from './digest.ts'
+import { isSameFile } from './disposition.ts'
+import { ClientError, responseError } from './error.ts'
+import { createEvidence } from './evidence.ts'
 import { exchange, type Connection } from './exchange.ts'
-import { contentRange, encodeHeader } from './message.ts'
 import type { UploadOptions } from './options.ts'
 import { createProgressMeter } from './progress.ts'
-import { find, MISSING, isSame, removeResource, strongTag, type Found } from './resource.ts'
+import {
+  find,
+  foundIn,
+  isPage,
+  MISSING,
+  pageError,
+  removeResource,
+  strongTag,
+  type Found,
+} from './resource.ts'
 import type { Retry } from './retry.ts'
-import { contentSize, type Hash } from './transport/transport.ts'
+import { createSegmentSizes } from './segment-size.ts'
+import { encodeSegment, type Segment, type SegmentMessage } from './segment.ts'
+import { sourceError, type ByteSource } from './source/byte-source.ts'
 
 /** Up to this size a file is sent without asking first what is there. */
 const SMALL = 64 * 1024
-/** The last segment is no longer than this if it carries the digest of the whole. */
-const LAST_SEGMENT = 1024 * 1024
-/**
- * Segments that are held in memory; also a guess after the first trouble on the way: proxies commonly
- * take less, and it is halved from there.
- */
-const USUAL_SEGMENT = 8 * 1024 * 1024
 /** Less than this may get lost in the buffers of a broken connection. */
 const LEAST_LOSS = 64 * 1024
 
@@ -27,6 +32,8 @@ const LEAST_LOSS = 64 * 1024
 export interface Transfer {
   /** Whether the next step sends, and does not ask. */
   readonly isSending: () => boolean
+  /** Whether this call has brought bytes to the server, or may have. */
+  readonly hasWritten: () => boolean
   /**
    * Asks, or sends a segment. Resolves with the final response when all is there, and else with null.
    *
@@ -37,36 +44,42 @@ export interface Transfer {
   readonly forget: () => void
 }
 
-/** Begins to upload a source; `hash` is null if no `Repr-Digest` is wanted. */
+/** A segment that is about to be sent. */
+interface Sending extends Segment {
+  /** Whether it ends where the source ends. */
+  readonly isLast: boolean
+}
+
+/** Begins to upload a source. */
 export function createTransfer(
   upload: Connection,
   source: ByteSource,
   options: UploadOptions,
-  hash: Hash | null,
+  hash: SourceHash,
   retry: Retry,
 ): Transfer {
-  const meter = createProgressMeter(upload.clock, source, options.onProgress)
-  const { contentDigest = false, segmentSize = 0 } = options
-  let limit = Math.ceil(segmentSize) || (source.once || contentDigest ? USUAL_SEGMENT : Infinity)
-  /** Nobody has said yet that nothing is there. */
+  const meter = createProgressMeter(upload.clock, source, upload.guard(options.onProgress))
+  const sizes = createSegmentSizes(source, options)
+  const evidence = createEvidence(source, hash, options)
+  const { overwrite = false, reprDigest = false } = options
+  /** No answer has said yet that nothing is there. */
   let isGuess = source.size !== null && source.size <= SMALL
   /** Entity tag of what is there, or ''; null for nothing, undefined as long as the server has to be asked. */
   let remote: string | null | undefined = isGuess ? null : undefined
-  let received = 0
-  /** One past the last byte that this client may have brought there. */
-  let reach = 0
   /** Bytes that have left of the segment that has got no answer. */
   let lost = 0
-  /** What is there is known to be this file. */
-  let isOurs = false
-  /** A creation was sent whose answer may have been lost. */
-  let hasTried = false
+  /** The resource does not have the name, date and type of the source yet. */
+  let isUnlabelled = true
   /** The server does not know `PATCH`: the whole goes as one `PUT`. */
   let isPut = false
+  /** A finished file is to be replaced, which only a `PUT` does at once. */
+  let isReplacing = false
+  /** What a refusal has said of the resource. */
+  let told: Found | null = null
   /** The answer to the last segment, until the server is asked whether it was the final one. */
-  let final: Response | null = null
+  let final: FinalAnswer | null = null
   /** Hashed beside the transfer, which a retry does not disturb. */
-  let digest: Promise<string> | null = null
+  let digest: Promise<string | null> | null = null
 
   async function step(signal: AbortSignal): Promise<Response | null> {
     const before = remote
@@ -77,136 +90,182 @@ export function createTransfer(
   }
 
   async function look(connection: Connection): Promise<Response | null> {
-    const found = await find(connection)
-    const size = found?.size ?? 0
-    const isComplete = found?.complete === true
+    const answer = await find(connection)
+    // A cache may have answered with an older state than the one that the refusal has described.
+    const found = told !== null && (answer?.size ?? 0) < told.size ? told : answer
+    told = null
     // Of so much not a byte has arrived: something on the way holds requests back until they are whole.
-    if (size === received && lost >= LEAST_LOSS) shrink(lost / 2)
+    if ((found?.size ?? 0) === evidence.received() && lost >= LEAST_LOSS) sizes.shrink(lost / 2)
     lost = 0
-    if (final !== null && !isComplete) {
-      final = null
-      throw new ClientError('ERR_RESPONSE', 'still incomplete', { transient: true })
+    if (final !== null) return finish(connection, found, final)
+    isReplacing = false
+    const isSame = found === null ? null : await evidence.accept(connection, found)
+    if (found === null) startOver(null)
+    else if (!isSame) await makeRoom(connection, found, isSame)
+    else if (found.complete) {
+      meter.start(found.size)
+      return found.response
+    } else {
+      remote = found.etag ?? ''
+      isUnlabelled = isSameFile(found.disposition, source) !== true
+      retry.reached(found.size)
     }
-    const isKnown = recognises(size, found)
-    const kept = isKnown ? found : await inspect(found, connection)
-    isOurs = kept !== null
-    remote = kept && (kept.etag ?? '')
-    if (!isKnown) reach = 0
-    arrive(isOurs ? size : 0)
-    meter.start(received)
-    return isOurs && isComplete ? (final ?? found.response) : null
-  }
-
-  /** Whether what is there is what this client has left: nothing that it can't have brought. */
-  function recognises(size: number, found: Found | null): boolean {
-    // A browser may not have told all that has left. A stream could not be compared.
-    const isInReach = size >= received && size <= (source.once ? Infinity : reach)
-    const length = found?.length ?? source.size
-    return isOurs && isInReach && length === (source.size ?? length)
-  }
-
-  /** Makes sure that what is there is the same file, or makes room for it. */
-  async function inspect(found: Found | null, connection: Connection): Promise<Found | null> {
-    if (found === null) return null
-    const isAlike = await isSame(connection, found, source)
-    if (isAlike ?? hasTried) return found
-    if (options.overwrite) {
-      await removeResource(connection, found.etag)
-      return null
-    }
-    const [code, kind]: [ClientErrorCode, string] =
-      isAlike === null ? ['ERR_UNVERIFIED', 'an unknown'] : ['ERR_DIFFERENT', 'a different']
-    throw new ClientError(code, `the URL holds ${found.size} bytes of ${kind} file`)
-  }
-
-  async function send(before: string | null, connection: Connection): Promise<Response | null> {
-    const { signal } = connection
-    const start = isPut ? 0 : received
-    const data = await abortable(source.slice(start, endAfter(start)), signal)
-    const { size } = data
-    const end = start + size
-    const isLast = end === source.size
-    if (isLast || !source.once) digest ??= hash && digestSource(hash, source, upload.signal)
-    // What goes wrong here comes up with the last segment, which alone tells the digest.
-    void digest?.catch(() => undefined)
-    const about = {
-      'Content-Type': before === null ? (options.contentType ?? source.type) : null,
-      'Repr-Digest': isLast ? await abortable(digest, signal) : null,
-    }
-    const range = contentRange(start, size, source.size)
-    const head = isPut ? [] : [encodeHeader({ 'Content-Range': range, ...about })]
-    const headerSize = contentSize(head)
-    const body = [...head, data]
-    const method = isPut ? 'PUT' : 'PATCH'
-    const headers = {
-      ...(isPut ? about : { 'Content-Type': 'message/byteranges' }),
-      'If-None-Match': before === null ? '*' : null,
-      'If-Match': before,
-      'Content-Digest': contentDigest ? await digestContent(upload.createHash(), body) : null,
-    }
-    hasTried ||= before === null
-    const onProgress = (sent: number): void => {
-      lost = Math.max(0, sent - headerSize)
-      reach = Math.max(reach, start + lost)
-      meter.move(start + lost)
-    }
-    const response = await exchange(connection, { method, headers, body, onProgress })
-    lost = 0
-    if (!response.ok) {
-      const isAnswer = isGuess && response.status === 412
-      isGuess = false
-      if (isAnswer) return null
-      const passing = before === null ? [412] : [409, 412, ...MISSING]
-      const error = await responseError(method, response, passing)
-      const told = Number(error.problem?.['limit']) - headerSize
-      if (yields(response.status, size, told, start === 0 && isLast)) return null
-      throw error
-    }
-    isOurs = true
-    arrive(end)
-    meter.move(end)
-    if (!isLast) remote = strongTag(response.headers) ?? ''
-    // 202 and 299 do not tell that all is there, but an app may have chosen them to: ask.
-    else if (response.status !== 202 && response.status < 209) return response
-    else final = response
+    meter.start(evidence.received())
     return null
   }
 
-  function endAfter(start: number): number {
-    if (isPut) return Infinity
-    const last = hash === null || source.once ? 0 : (source.size ?? 0) - LAST_SEGMENT
-    return start < last ? Math.min(start + limit, last) : start + limit
+  async function finish(
+    connection: Connection,
+    found: Found | null,
+    answer: FinalAnswer,
+  ): Promise<Response> {
+    final = null
+    await confirm(connection, answer, found, source, hash)
+    return answer.response
   }
 
-  function arrive(end: number): void {
-    received = end
-    reach = Math.max(reach, end)
-    retry.reached(end)
+  /** Another file is at the URL, or with `null` one that can't be compared. */
+  async function makeRoom(
+    connection: Connection,
+    found: Found,
+    isSame: false | null,
+  ): Promise<void> {
+    const { complete, etag, response } = found
+    if (overwrite && !complete && etag !== null) {
+      // This version alone: a file that was finished meanwhile stays.
+      await removeResource(connection, etag)
+      startOver(null)
+    } else if (overwrite || (isSame === null && !complete)) {
+      isReplacing = complete
+      startOver(etag ?? '')
+    } else if (complete && etag === null && isPage(response)) throw pageError('HEAD', response)
+    else throw isSame === null ? unverified(found) : different(found)
   }
 
-  /** Remembers for the rest of the upload what may get through. */
-  function shrink(size: number): void {
-    limit = Math.min(limit, Math.floor(size), USUAL_SEGMENT)
+  function startOver(etag: string | null): void {
+    evidence.startOver(etag)
+    remote = etag
+    isUnlabelled = true
   }
 
-  /** Whether something smaller, or a `PUT`, can go where a segment of `size` bytes was refused. */
-  function yields(status: number, size: number, told: number, isWhole: boolean): boolean {
-    if (isPut) return false
-    if (status === 413) {
-      // A limit that this segment kept to is not the one that was meant.
-      shrink(told < size ? told : size / 2)
-      return limit > 0
+  async function send(before: string | null, connection: Connection): Promise<Response | null> {
+    const segment = await nextSegment(before, connection.signal)
+    const { start, data, isLast } = segment
+    const message = await encodeSegment(upload, segment, source, options)
+    const onProgress = (sent: number): void => {
+      lost = Math.max(0, sent - message.headerSize)
+      evidence.sent(start + lost)
+      meter.move(start + lost)
     }
-    // What a server says that knows no PATCH, or not this kind of it.
-    isPut = (!source.once || isWhole) && [405, 415, 501].includes(status)
-    return isPut
+    const response = await exchange(connection, { ...message, onProgress }).catch(
+      (error: unknown) => {
+        evidence.lose(before)
+        throw error
+      },
+    )
+    lost = 0
+    if (!response.ok) return refused(response, segment, message)
+    const tag = strongTag(response.headers)
+    const end = start + data.size
+    // A page may come from a server that stores nothing.
+    if (!isLast && isPage(response)) throw pageError(message.method, response)
+    evidence.acknowledge(start, end, before, tag)
+    isUnlabelled = false
+    retry.reached(end)
+    meter.move(end)
+    if (!isLast) {
+      remote = tag ?? ''
+      return null
+    }
+    const isChecked =
+      segment.digest !== null && sha256Of(response.headers.get('Repr-Digest')) === segment.digest
+    const isProven = isChecked || evidence.isProven()
+    if (isProven && isFinal(response)) return response
+    final = { method: message.method, response, isProven }
+    return null
+  }
+
+  async function nextSegment(before: string | null, signal: AbortSignal): Promise<Sending> {
+    const isWhole = isPut || isReplacing
+    const start = isWhole ? 0 : evidence.received()
+    const hasDigest = reprDigest || !(isWhole || evidence.isProven())
+    // A stream is held in memory, and is not held whole.
+    const isUnbounded = isWhole && !(isReplacing && source.once)
+    const end = isUnbounded ? Infinity : sizes.endAfter(start, hasDigest)
+    const data = await abortable(source.slice(start, end), signal)
+    const isLast = start + data.size === source.size
+    if (isReplacing && !isLast) {
+      throw sourceError(
+        'a stream replaces a file only in one segment: raise segmentSize, or remove the file first',
+      )
+    }
+    if (hasDigest && (isLast || !source.once)) {
+      digest ??= hash.prefix(source, source.size ?? 0, upload.signal)
+      // What goes wrong here comes up with the last segment, which alone carries the digest.
+      void digest.catch(() => undefined)
+    }
+    return {
+      start,
+      data,
+      before,
+      isLast,
+      isPut: isWhole,
+      isLabelled: isWhole || isUnlabelled,
+      digest: isLast && hasDigest ? await abortable(digest, signal) : null,
+    }
+  }
+
+  async function refused(
+    response: Response,
+    { before, start, data, isLast, isPut: isWhole }: Sending,
+    { method, headerSize }: SegmentMessage,
+  ): Promise<null> {
+    const { status } = response
+    const passing = before === null ? [412] : [409, 412, ...MISSING]
+    const error = await responseError(method, response, passing)
+    // Only after a timeout or a failure of the server something may have been kept.
+    if (status < 500 && status !== 408) evidence.refuse()
+    if (status === 412 || status === 409) told = foundIn(response, error.problem)
+    if (status === 412 && isGuess) {
+      isGuess = false
+      return null
+    }
+    if (error.problem?.code === 'ERR_REPR_DIGEST' && !evidence.isProven()) return mistrust(error)
+    if (status === 413 && !isWhole) {
+      const limit = Number(error.problem?.['limit']) - headerSize
+      if (sizes.refuse(data.size, limit)) return null
+    }
+    if ([405, 415, 501].includes(status)) {
+      // What a server answers that does not know PATCH, or not this kind of it.
+      if (!isWhole && (!source.once || (start === 0 && isLast))) {
+        isPut = true
+        return null
+      }
+      if (isReplacing) throw notReplaceable(error)
+    }
+    throw error
+  }
+
+  /** What was there before was not the beginning of the source, which the server has found out. */
+  function mistrust(error: ClientError): never {
+    evidence.distrust()
+    const { message, problem } = error
+    // A stream can't be sent again.
+    const transient = source.once !== true
+    throw new ClientError('ERR_DIFFERENT', message, { problem, transient, cause: error })
   }
 
   return {
     step,
     isSending: () => remote !== undefined,
+    hasWritten: () => evidence.hasWritten(),
     forget: () => {
       lost = 0
     },
   }
+}
+
+function notReplaceable(cause: ClientError): ClientError {
+  const message = `${cause.message}: a file is replaced with PUT only, or by removing it first`
+  return new ClientError(cause.code, message, { problem: cause.problem, cause })
 }

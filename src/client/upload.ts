@@ -1,6 +1,7 @@
 /** An upload that goes on until it is done: around failures, pauses and other writers. */
 import type { OpenSource } from './source/byte-source.ts'
 import { listen, until } from './clock.ts'
+import { createSourceHash } from './digest.ts'
 import { connect } from './exchange.ts'
 import type { UploadOptions, UploadStatus } from './options.ts'
 import { createRetry } from './retry.ts'
@@ -13,7 +14,8 @@ export interface Upload {
    * The final response: the server's answer to the last segment, or to the question what is there
    * where all of it was there already or that answer was lost.
    *
-   * Rejects with a `ClientError`, or with the reason of the signal.
+   * Rejects with a `ClientError`, with the reason of the signal, or with what a callback has thrown.
+   * With `onState` a rejection that nobody handles is not an unhandled rejection.
    */
   readonly done: Promise<Response>
   /** What the upload is at. */
@@ -22,6 +24,12 @@ export interface Upload {
   pause(): void
   /** Goes on after a pause; ends a wait for the next try, too. */
   resume(): void
+}
+
+interface Final {
+  readonly response: Response
+  /** Whether all was there before. */
+  readonly isUnchanged: boolean
 }
 
 /**
@@ -35,7 +43,7 @@ export function startUpload(
   options: UploadOptions,
   platform: Platform,
 ): Upload {
-  const connection = connect(url, options, platform)
+  const connection = connect(url, options, platform, 'upload')
   const { signal } = connection
   const retry = createRetry(connection)
   let status: UploadStatus = { state: 'checking' }
@@ -45,31 +53,40 @@ export function startUpload(
   let wake: (() => void) | undefined
   const stop = (): void => activity.abort()
 
+  const onState = connection.guard(options.onState)
+
   function setStatus(next: UploadStatus): void {
     status = next
-    queueMicrotask(() => options.onState?.(next))
+    queueMicrotask(() => onState(next))
   }
 
   async function run(): Promise<Response> {
     const release = listen(signal, 'abort', stop)
     try {
       signal.throwIfAborted()
-      const response = await read()
-      setStatus({ state: 'done' })
+      const { response, isUnchanged } = await read()
+      // What a callback throws at the end must reach the caller, too.
+      status = { state: 'done', isUnchanged }
+      onState(status)
+      signal.throwIfAborted()
       return response
     } catch (error) {
-      setStatus({ state: 'failed', error })
+      status = { state: 'failed', error }
+      onState(status)
       throw error
     } finally {
       release()
+      connection.release()
     }
   }
 
-  async function read(): Promise<Response> {
-    const hash = options.reprDigest ? platform.createHash() : null
-    const source = await open((bytes) => hash?.update(bytes))
+  async function read(): Promise<Final> {
+    const hash = createSourceHash(platform.createHash)
+    const source = await open(hash.tap)
     try {
-      return await finish(createTransfer(connection, source, options, hash, retry))
+      const transfer = createTransfer(connection, source, options, hash, retry)
+      const response = await finish(transfer)
+      return { response, isUnchanged: !transfer.hasWritten() }
     } finally {
       await source.close?.()
     }
@@ -104,8 +121,12 @@ export function startUpload(
     if (activity.signal.aborted) activity = new AbortController()
   }
 
+  const done = run()
+  // The failure was reported: that nobody waits for `done` must not end the process.
+  if (options.onState) done.catch(() => undefined)
+
   return {
-    done: run(),
+    done,
     get status() {
       return status
     },

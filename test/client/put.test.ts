@@ -92,7 +92,14 @@ describe.each(CLIENTS)('upload over %s to a server without PATCH', (_name, { upl
 
     expect(response.status).toBe(201)
     expect(server.stored?.equals(FILE)).toBe(true)
-    expect(server.story).toEqual(['HEAD 404', `PATCH ${refusal}`, 'HEAD 404', 'PUT 201'])
+    expect(server.story.slice(0, 4)).toEqual([
+      'HEAD 404',
+      `PATCH ${refusal}`,
+      'HEAD 404',
+      'PUT 201',
+    ])
+    // Without an entity tag in the answer, HEAD has to confirm it; this server gives no digest.
+    expect(server.story.slice(4, 7)).toEqual(['HEAD 200', 'HEAD 200', 'GET 206'])
     expect(server.fields).toMatchObject({ 'content-type': 'video/mp4', 'if-none-match': '*' })
   })
 
@@ -104,7 +111,7 @@ describe.each(CLIENTS)('upload over %s to a server without PATCH', (_name, { upl
     await upload(url, FILE, { ...fast, onProgress: ({ sent }) => reports.push(sent) }).done
 
     expect(server.stored?.equals(FILE)).toBe(true)
-    expect(server.story.slice(2)).toEqual(['HEAD 404', 'PUT cut', 'HEAD 404', 'PUT 201'])
+    expect(server.story.slice(2, 6)).toEqual(['HEAD 404', 'PUT cut', 'HEAD 404', 'PUT 201'])
     expect(reports.at(-1)).toBe(FILE.length)
   })
 
@@ -113,7 +120,7 @@ describe.each(CLIENTS)('upload over %s to a server without PATCH', (_name, { upl
     server.stored = pattern(FILE.length, 3)
 
     await expect(upload(url, FILE, fast).done).rejects.toMatchObject({ code: 'ERR_DIFFERENT' })
-    expect(server.story).toEqual(['HEAD 200', 'GET 206'])
+    expect(server.story).toEqual(['HEAD 200', 'HEAD 200', 'GET 206'])
   })
 
   test('sends digests, of the content and of the whole', async () => {

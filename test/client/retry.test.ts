@@ -146,7 +146,7 @@ describe('a failed request', () => {
     await upload(bench.url, FILE, { ...bench.options, onState: (state) => seen.push(state) }).done
 
     expect(seen[0]).toMatchObject({ state: 'waiting', delay: 500, error: { status: 503 } })
-    expect(seen.at(-1)).toEqual({ state: 'done' })
+    expect(seen.at(-1)).toEqual({ state: 'done', isUnchanged: false })
   })
 
   test('is sent again at once when somebody resumes', async () => {
@@ -270,7 +270,6 @@ describe('options', () => {
     [{ retries: -1 }, 'retries is -1, expected >= 0'],
     [{ minDelay: Number.NaN }, 'minDelay is NaN, expected >= 0'],
     [{ segmentSize: -1 }, 'segmentSize is -1, expected >= 0'],
-    [{ compareSize: -1 }, 'compareSize is -1, expected >= 0'],
   ])('%j is refused at once', (options, message) => {
     expect(() => upload('http://localhost/', FILE, options)).toThrow(new TypeError(message))
   })

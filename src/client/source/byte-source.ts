@@ -10,6 +10,10 @@ export interface ByteSource {
   readonly type?: string
   /** Whether bytes can be read only once and in order, apart from the last ones that were read. */
   readonly once?: boolean
+  /** Name of the file, if it is one. */
+  readonly name?: string
+  /** When the file was changed last, in milliseconds since 1970. */
+  readonly lastModified?: number
   /**
    * A range; less of it where the source ends.
    *
@@ -48,7 +52,34 @@ export async function readRange(
  * @throws ClientError `ERR_SOURCE`
  */
 export async function readPiece(piece: Piece): Promise<Uint8Array> {
-  return new Uint8Array(await piece.arrayBuffer().catch(failToRead))
+  const bytes = new Uint8Array(await piece.arrayBuffer().catch(failToRead))
+  checkSize(bytes.byteLength, piece.size)
+  return bytes
+}
+
+/**
+ * Reads pieces one after the other, and checks that each yields as many bytes as it has announced: a
+ * Blob that `fs.openAsBlob` made of 4 GiB or more yields its size modulo 2^32 (Node 20 to 24).
+ *
+ * @throws ClientError `ERR_SOURCE` before a byte that is too many is given out.
+ */
+export async function* streamPieces(pieces: readonly Piece[]): AsyncGenerator<Uint8Array, void> {
+  for (const piece of pieces) {
+    let size = 0
+    for await (const chunk of piece.stream()) {
+      size += chunk.byteLength
+      if (size > piece.size) checkSize(size, piece.size)
+      yield chunk
+    }
+    checkSize(size, piece.size)
+  }
+}
+
+/** Throws `ERR_SOURCE` unless both numbers are the same. */
+function checkSize(size: number, announced: number): void {
+  if (size !== announced) {
+    throw sourceError(`the source yields ${size} bytes of the ${announced} that it announced`)
+  }
 }
 
 /** Throws the error for a source of which a read has failed: a browser's file that was moved, say. */

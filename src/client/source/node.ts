@@ -1,6 +1,8 @@
 /** Files as sources: read with two buffers in turn, so that a file of any size takes the same memory. */
 import type { Stats } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 import { sourceError, type ByteSource } from './byte-source.ts'
 import type { Piece } from '../transport/transport.ts'
@@ -13,8 +15,9 @@ export async function openPath(path: string | URL): Promise<ByteSource> {
   const handle = await open(path).catch((cause: unknown) => {
     throw sourceError('the file can not be opened', cause)
   })
+  const name = basename(path instanceof URL ? fileURLToPath(path) : path)
   try {
-    return await openHandle(handle, async () => handle.close())
+    return { ...(await openHandle(handle, async () => handle.close())), name }
   } catch (error) {
     await handle.close()
     throw error
@@ -36,6 +39,7 @@ export async function openHandle(
 
   return {
     size: stats.size,
+    lastModified: stats.mtimeMs,
     once: false,
     slice: async (start, end) => {
       await checkUnchanged()

@@ -2,7 +2,7 @@
  * Requests with `fetch`. Content streams, so that progress and backpressure are real, except in
  * service workers: there browsers stream over HTTP/2 only, and the content goes as one Blob.
  */
-import { readPiece } from '../source/byte-source.ts'
+import { failToRead, readPiece, streamPieces } from '../source/byte-source.ts'
 import { MAX_ANSWER, toResponse } from './transport.ts'
 import type { Piece, Transport, TransportRequest } from './transport.ts'
 
@@ -26,13 +26,29 @@ export const fetchTransport: Transport = async (request) => {
   return toResponse(response.status, response.headers, await new Response(stream).blob())
 }
 
+/** The bytes of pieces. The stream fails before it ends with more or fewer than were announced. */
+function exact(pieces: readonly Piece[]): ReadableStream<Uint8Array> {
+  const chunks = streamPieces(pieces)
+  return new ReadableStream(
+    {
+      pull: async (controller) => {
+        const next = await chunks.next().catch(failToRead)
+        if (next.done) controller.close()
+        else controller.enqueue(next.value)
+      },
+      cancel: async () => void (await chunks.return(undefined)),
+    },
+    { highWaterMark: 0 },
+  )
+}
+
 async function content({
   body,
   onMove,
 }: TransportRequest): Promise<Blob | ReadableStream<Uint8Array> | null> {
   if (body.length === 0) return null
   const blob = await toBlob(body)
-  if (typeof location === 'undefined') return counted(blob.stream(), onMove, Infinity)
+  if (typeof location === 'undefined') return counted(exact(body), onMove, Infinity)
   // Nobody tells how far it is: the time of the server begins at once.
   onMove(blob.size)
   return blob

@@ -5,6 +5,7 @@
 import http from 'node:http'
 import https from 'node:https'
 
+import { streamPieces } from '../source/byte-source.ts'
 import {
   MAX_ANSWER,
   contentSize,
@@ -109,6 +110,8 @@ function requestOptions(
     method,
     ...(agent === undefined ? {} : { agent }),
     headers: {
+      // An answer from a cache would be treated as the present state, and `fetch` adds this by itself.
+      ...(method === 'HEAD' || method === 'GET' ? { 'Cache-Control': 'no-cache' } : {}),
       ...Object.fromEntries(headers),
       ...(body.length === 0 ? {} : { 'Content-Length': contentSize(body) }),
       ...(expects ? { Expect: '100-continue' } : {}),
@@ -125,14 +128,12 @@ async function sendContent(
   const writer = new ContentWriter(req)
   if (req.hasHeader('expect')) await untilContinue(req, onSilence)
   let sent = 0
-  for (const piece of body) {
-    for await (const chunk of piece.stream()) {
-      for (let at = 0; at < chunk.byteLength; at += WRITE_SIZE) {
-        const slice = chunk.subarray(at, at + WRITE_SIZE)
-        if (!(await writer.write(slice))) return
-        sent += slice.byteLength
-        onMove(sent)
-      }
+  for await (const chunk of streamPieces(body)) {
+    for (let at = 0; at < chunk.byteLength; at += WRITE_SIZE) {
+      const slice = chunk.subarray(at, at + WRITE_SIZE)
+      if (!(await writer.write(slice))) return
+      sent += slice.byteLength
+      onMove(sent)
     }
   }
   req.end()

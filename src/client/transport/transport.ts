@@ -43,6 +43,8 @@ export interface Hash {
   update(bytes: Uint8Array): void
   /** The digest of all bytes so far; ends the hash. */
   digest(): Uint8Array
+  /** Another hash of the same bytes, which goes its own way from here. */
+  copy(): Hash
 }
 
 /** What differs from one platform to the next. */

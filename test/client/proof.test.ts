@@ -1,0 +1,276 @@
+import { once } from 'node:events'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+import { describe, expect, onTestFinished, test } from 'vitest'
+
+import { CLIENTS, KiB, MiB, pattern, useBench } from '../support/client/setup.ts'
+
+const FILE = pattern(3 * MiB)
+/** Differs from `FILE` in one byte in the middle. */
+const EDITED = edited(FILE)
+
+function edited(bytes: Buffer, position: number = bytes.length / 2): Buffer {
+  const copy = Buffer.from(bytes)
+  copy[position]! ^= 1
+  return copy
+}
+
+describe.each(CLIENTS)('an edited file of the same size over %s', (_name, { upload }) => {
+  const bench = useBench()
+
+  test.each([FILE.length, 100 * KiB])(
+    'is not taken for the finished one (%i bytes)',
+    async (size) => {
+      const old = FILE.subarray(0, size)
+      await bench.leave(old, size)
+
+      const failed = upload(bench.url, edited(old), bench.options).done
+
+      await expect(failed).rejects.toMatchObject({ code: 'ERR_DIFFERENT', transient: false })
+      expect((await bench.stored()).equals(old)).toBe(true)
+    },
+  )
+
+  test.each([
+    {},
+    { reprDigest: true },
+    { contentDigest: true },
+    { reprDigest: true, contentDigest: true, segmentSize: MiB },
+  ])('replaces the finished one when told to, with %j', async (options) => {
+    await bench.leave(FILE, FILE.length)
+
+    await upload(bench.url, EDITED, { ...bench.options, ...options, overwrite: true }).done
+
+    expect((await bench.stored()).equals(EDITED)).toBe(true)
+  })
+
+  test('is not completed with the beginning of the old one', async () => {
+    await bench.leave(FILE, 2 * MiB)
+
+    const failed = upload(bench.url, EDITED, bench.options).done
+
+    await expect(failed).rejects.toMatchObject({ code: 'ERR_DIFFERENT' })
+    expect(await bench.state()).toBe(`I(${2 * MiB}/${FILE.length})`)
+  })
+
+  test('replaces the beginning of the old one when told to', async () => {
+    await bench.leave(FILE, 2 * MiB)
+
+    await upload(bench.url, EDITED, { ...bench.options, overwrite: true }).done
+
+    expect((await bench.stored()).equals(EDITED)).toBe(true)
+  })
+
+  test('is sent whole over a beginning that can not be compared', async () => {
+    await bench.configure({ exposeIncomplete: false })
+    await bench.leave(FILE, 2 * MiB)
+
+    await upload(bench.url, EDITED, bench.options).done
+
+    expect((await bench.stored()).equals(EDITED)).toBe(true)
+  })
+
+  test('leaves a small file alone that can not be read, after a 412', async () => {
+    const small = FILE.subarray(0, 10 * KiB)
+    await bench.configure({ exposeIncomplete: false })
+    await bench.leave(small, 4 * KiB)
+
+    await upload(bench.url, edited(small, 10), bench.options).done
+
+    expect((await bench.stored()).equals(edited(small, 10))).toBe(true)
+  })
+})
+
+describe.each(CLIENTS)('an overwrite over %s', (_name, { upload }) => {
+  const bench = useBench()
+  const other = pattern(FILE.length, 3)
+
+  test('keeps the old file until the new one is complete', async () => {
+    await bench.leave(other, other.length)
+    bench.proxy.fail('PUT', { kind: 'cut', after: MiB })
+    const states: string[] = []
+    const seen: Promise<boolean>[] = []
+
+    await upload(bench.url, FILE, {
+      ...bench.options,
+      overwrite: true,
+      onState: ({ state }) => {
+        states.push(state)
+        if (state === 'waiting') seen.push(bench.stored().then((bytes) => bytes.equals(other)))
+      },
+    }).done
+
+    expect(states).toContain('waiting')
+    expect(await Promise.all(seen)).toEqual([true])
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+    expect(bench.proxy.story('DELETE')).toEqual([])
+  })
+
+  test('sends nothing if a digest proves that the file is the same', async () => {
+    await bench.leave(FILE, FILE.length)
+    const running = upload(bench.url, FILE, { ...bench.options, overwrite: true })
+
+    await running.done
+
+    expect(running.status).toEqual({ state: 'done', isUnchanged: true })
+    expect(bench.proxy.sent).toBe(0)
+  })
+
+  test('says what to do where PUT is not allowed', async () => {
+    await bench.configure({ allowPut: false })
+    await bench.leave(other, other.length)
+
+    const failed = upload(bench.url, FILE, { ...bench.options, overwrite: true }).done
+
+    await expect(failed).rejects.toMatchObject({
+      code: 'ERR_RESPONSE',
+      message: expect.stringContaining('removing it first') as string,
+    })
+    expect((await bench.stored()).equals(other)).toBe(true)
+  })
+
+  test('takes a stream that fits into a segment, and refuses a longer one', async () => {
+    await bench.leave(other, other.length)
+    const options = { ...bench.options, overwrite: true }
+
+    const longer = upload(bench.url, new Blob([FILE]).stream(), { ...options, segmentSize: MiB })
+    await expect(longer.done).rejects.toMatchObject({ code: 'ERR_SOURCE' })
+    expect((await bench.stored()).equals(other)).toBe(true)
+    await upload(bench.url, new Blob([FILE]).stream(), options).done
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+  })
+})
+
+describe.each(CLIENTS)('bytes of another client over %s', (_name, { upload, status }) => {
+  const bench = useBench()
+  /** Begins like `FILE`. */
+  const other = Buffer.concat([FILE.subarray(0, 4 * KiB), pattern(FILE.length - 4 * KiB, 3)])
+
+  test('do not become its own because a refused request had carried as many', async () => {
+    await bench.leave(other, 4 * KiB)
+    const headers = { 'Retry-After': '1' }
+    bench.proxy.fail('PATCH', { kind: 'answer', status: 409, headers })
+
+    const failed = upload(bench.url, FILE, {
+      ...bench.options,
+      onState: ({ state }) => {
+        // While the client waits, the other one sends more, and stops.
+        if (state === 'waiting') bench.proxy.fail('HEAD', { kind: 'first', act: more })
+      },
+    }).done
+    const more = async (): Promise<void> => bench.leave(other, 64 * KiB)
+
+    await expect(failed).rejects.toMatchObject({ code: 'ERR_DIFFERENT' })
+    expect(await status(bench.direct)).toMatchObject({ size: 64 * KiB, complete: false })
+  })
+
+  test('under its own name, date and length do not become its own', async () => {
+    const about = { type: 'a/b', lastModified: 1_700_000_000_000 }
+    const controller = new AbortController()
+    bench.proxy.fail('PATCH', { kind: 'stall', after: MiB })
+    const first = upload(bench.url, new File([FILE], 'a.bin', about), {
+      ...bench.options,
+      signal: controller.signal,
+    }).done
+    await bench.proxy.stalled()
+    controller.abort()
+    await expect(first).rejects.toBe(controller.signal.reason)
+    await expect.poll(() => bench.state()).toMatch(/^I/)
+    const changed = edited(FILE, 1000)
+
+    const file = new File([changed], 'a.bin', about)
+    await upload(bench.url, file, { ...bench.options, overwrite: true }).done
+
+    expect((await bench.stored()).equals(changed)).toBe(true)
+  })
+})
+
+describe.each(CLIENTS)('an answer of success over %s', (_name, { upload, patch, remove }) => {
+  const page = '<!doctype html><title>Sign in</title>'
+
+  /** Answers every request the same way. */
+  async function serve(status: number, headers: http.OutgoingHttpHeaders, body: string) {
+    const server = http.createServer((req, res) => {
+      req.resume().on('end', () => {
+        res.writeHead(status, { ...headers, 'Content-Length': body.length })
+        res.end(req.method === 'HEAD' ? undefined : body)
+      })
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    onTestFinished(() => {
+      server.closeAllConnections()
+      server.close()
+    })
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}/a`
+  }
+
+  const html = { 'Content-Type': 'text/html; charset=utf-8' }
+  const fast = { random: () => 0, retries: 2 }
+
+  test.each([page.length, 100, 100 * KiB])(
+    'with a web page is not believed (%i bytes)',
+    async (size) => {
+      const url = await serve(200, html, page)
+
+      await expect(upload(url, pattern(size), fast).done).rejects.toMatchObject({
+        code: 'ERR_RESPONSE',
+        message: expect.stringContaining('web page') as string,
+      })
+    },
+  )
+
+  test('with a web page is not believed with an entity tag either', async () => {
+    const url = await serve(200, { ...html, ETag: '"5f-1"' }, page)
+
+    await expect(upload(url, pattern(page.length), fast).done).rejects.toBeInstanceOf(Error)
+    await expect(upload(url, pattern(100 * KiB), fast).done).rejects.toBeInstanceOf(Error)
+  })
+
+  test('with a text is not believed', async () => {
+    const url = await serve(200, { 'Content-Type': 'text/plain' }, 'OK')
+
+    for (const size of [2, 100, 100 * KiB]) {
+      await expect(upload(url, pattern(size), fast).done).rejects.toBeInstanceOf(Error)
+    }
+  })
+
+  test('to a patch or a removal is not believed with a web page', async () => {
+    const url = await serve(200, html, page)
+
+    const ranges = [{ start: 0, data: pattern(10) }]
+    await expect(patch(url, ranges)).rejects.toMatchObject({ code: 'ERR_RESPONSE' })
+    await expect(remove(url)).rejects.toMatchObject({ code: 'ERR_RESPONSE' })
+  })
+
+  test('behind a redirection to a login is not believed', async () => {
+    const login = await serve(200, html, page)
+    const url = await serve(307, { Location: login }, '')
+
+    await expect(upload(url, pattern(100), fast).done).rejects.toMatchObject({
+      message: expect.stringContaining('web page') as string,
+    })
+  })
+})
+
+describe.each(CLIENTS)('a HEAD from a cache over %s', (_name, { upload }) => {
+  const bench = useBench()
+
+  test('is not believed against a newer refusal', async () => {
+    await bench.leave(FILE, MiB)
+    const cached = { kind: 'answer', status: 404 } as const
+    bench.proxy.fail('HEAD', cached).fail('HEAD', cached)
+
+    await upload(bench.url, FILE, bench.options).done
+
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+    expect(bench.clock.waits).toHaveLength(1)
+  })
+
+  test('is asked not to come from there', async () => {
+    await upload(bench.url, FILE, bench.options).done
+
+    expect(bench.proxy.seen[0]?.headers['cache-control']).toBe('no-cache')
+  })
+})

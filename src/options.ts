@@ -217,6 +217,13 @@ export interface Rules {
    */
   readonly keepInterruptedPut: boolean
   /**
+   * `Content-Range` on the answers to GET and HEAD while the resource is incomplete. Varnish answers 503
+   * to it; `Upload-Length` has the declared length in any case.
+   *
+   * @default true
+   */
+  readonly incompleteContentRange: boolean
+  /**
    * GET serves what has arrived of an incomplete resource. Otherwise: 404; HEAD tells it all the same.
    *
    * @default true

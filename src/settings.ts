@@ -38,6 +38,7 @@ export const DEFAULTS: Readonly<Limits & Rules> = {
   immutableAfterComplete: false,
   allowPut: true,
   keepInterruptedPut: false,
+  incompleteContentRange: true,
   exposeIncomplete: true,
   serveAsAttachment: false,
   contentSecurityPolicy: 'sandbox',

@@ -23,6 +23,7 @@ const BARE_ITEM = [
   '\\?[01]',
 ].join('|')
 const MEMBER = new RegExp(`(${KEY})=${BYTES}(?:; *${KEY}(?:=(?:${BARE_ITEM}))?)*`, 'y')
+const PREFERENCE = new RegExp(`^(${KEY})=(10|[0-9])(?:; *${KEY}(?:=(?:${BARE_ITEM}))?)*$`)
 const SEPARATOR = /[ \t]*,[ \t]*(?!$)/y
 
 /**
@@ -42,6 +43,22 @@ export function parseDigest(field: string): readonly Digest[] {
     at = MEMBER.lastIndex
   }
   return [...members].flatMap(([key, base64]) => toDigest(key, base64))
+}
+
+/**
+ * Returns the algorithm that a `Want-Repr-Digest` prefers among the known ones (RFC 9530 §4); null if it
+ * accepts none. A malformed field wants nothing, since it is only a wish.
+ */
+export function wantedAlgorithm(field: string | null): Digest['algorithm'] | null {
+  const preferences = new Map<string, number>()
+  for (const member of (field ?? '').split(',')) {
+    const [, key, preference] = PREFERENCE.exec(trimWhitespace(member)) ?? []
+    if (key === undefined) return null
+    preferences.set(key, Number(preference))
+  }
+  const [sha256 = 0, sha512 = 0] = [preferences.get('sha-256'), preferences.get('sha-512')]
+  if (sha256 === 0 && sha512 === 0) return null
+  return sha512 > sha256 ? 'sha-512' : 'sha-256'
 }
 
 /** Writes a digest as a member of the field: `sha-256=:…:`. */

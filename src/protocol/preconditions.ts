@@ -2,6 +2,7 @@
 import { UploadError } from '../errors.ts'
 import { matchesStrongly, matchesWeakly } from '../fields/entity-tag.ts'
 import { formatHttpDate, parseHttpDate } from '../fields/http-date.ts'
+import { progressMembers, uploadLength } from './resource-state.ts'
 import type { RequestHeaders } from './http.ts'
 import type { ResourceInfo } from '../storage/adapter.ts'
 
@@ -94,13 +95,13 @@ function preconditionFailed(field: string, info: ResourceInfo | null): UploadErr
   if (info === null) {
     return new UploadError('ERR_PRECONDITION', {
       detail: `${field} is false: there is no resource`,
-      members: { received: 0, length: null, complete: false },
+      members: { ...progressMembers(null) },
     })
   }
-  const { size, completeLength, complete, etag, lastModified } = info
+  const { etag, lastModified } = info
   return new UploadError('ERR_PRECONDITION', {
     detail: `${field} is false for the current version`,
-    headers: { ETag: etag, 'Last-Modified': formatHttpDate(lastModified) },
-    members: { received: size, length: complete ? size : completeLength, complete },
+    headers: { ETag: etag, 'Last-Modified': formatHttpDate(lastModified), ...uploadLength(info) },
+    members: { ...progressMembers(info) },
   })
 }

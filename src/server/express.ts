@@ -57,6 +57,7 @@ export function partialUpload<Request extends IncomingMessage = IncomingMessage>
     storage: withLimits(storage, settings),
     locker,
     settings,
+    isPrivate: options.owner !== undefined || options.key !== undefined,
     hashing: new HashingService(settings.maxHashings),
   })
   const admission = new AdmissionControl(settings)

@@ -97,21 +97,29 @@ function sendHead(
     // It would speak of the connection, which other streams use (RFC 9113 §8.2.2).
     if (!isHttp2 || name !== 'Connection') setField(res, name, value)
   }
+  if (body !== undefined && body !== '') res.setHeader('X-Content-Type-Options', 'nosniff')
   if (typeof body === 'string' || body instanceof Uint8Array) {
     res.setHeader('Content-Length', Buffer.byteLength(body))
   }
   if (!isHttp2 && !hasEnded(req) && !canReuse(req)) res.setHeader('Connection', 'close')
 }
 
-/** Lists to which ours is added (RFC 9111 §5.2; of several security policies each holds). */
-const ADDED = ['Cache-Control', 'Content-Security-Policy']
-
-/** What the app has said before of caching, of scripts and of file names stays. */
+/** What the app has set before of caching, of scripts and of file names stays. */
 function setField(res: ServerResponse, name: string, value: string): void {
   const earlier = res.getHeader(name)
   if (earlier === undefined) res.setHeader(name, value)
-  else if (ADDED.includes(name)) res.setHeader(name, `${String(earlier)}, ${value}`)
+  else if (name === 'Cache-Control') res.setHeader(name, `${String(earlier)}, ${unlessSaid(value)}`)
+  // Of several security policies each holds.
+  else if (name === 'Content-Security-Policy') res.setHeader(name, `${String(earlier)}, ${value}`)
   else if (name !== 'Content-Disposition') res.setHeader(name, value)
+}
+
+/**
+ * What is added to the `Cache-Control` of an app: it may let caches keep a finished resource. An upload
+ * in progress and an error are never stored, because HEAD would report an old offset.
+ */
+function unlessSaid(value: string): string {
+  return value.includes('no-store') ? value : 'no-transform'
 }
 
 /** Resolves when more can be written, or nothing can any more. */

@@ -21,6 +21,7 @@ export function handlerFor(
     storage,
     locker: options.locker ?? memoryLocker(),
     settings,
+    isPrivate: false,
     hashing: new HashingService(settings.maxHashings),
   })
 }

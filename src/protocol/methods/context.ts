@@ -5,6 +5,7 @@ import { callHook } from '../../hooks.ts'
 import type { HashingService } from '../hashing.ts'
 import type { HandlerRequest, HandlerResponse, RequestHeaders } from '../http.ts'
 import type { Lock, Locker } from '../../storage/lock.ts'
+import { progressMembers, uploadLength } from '../resource-state.ts'
 import { checkWriteConditions, hasWriteCondition } from '../preconditions.ts'
 import type { Settings } from '../../settings.ts'
 import type { ResourceInfo, ResourceState, StorageAdapter, Writer } from '../../storage/adapter.ts'
@@ -14,6 +15,8 @@ export interface MethodContext {
   readonly storage: StorageAdapter
   readonly locker: Locker
   readonly settings: Settings
+  /** Whether a URL may stand for different resources, one for each user: caches must not share them. */
+  readonly isPrivate: boolean
   readonly hashing: HashingService
 }
 
@@ -88,9 +91,10 @@ async function withReceived(
   const { code, message: detail, status, headers, cause } = error
   try {
     const info = await storage.head(key)
-    const length = info?.complete ? info.size : (info?.completeLength ?? null)
-    const members = { received: info?.size ?? 0, length, ...error.members }
-    return new UploadError(code, { detail, status, headers, members, cause })
+    const { received, length } = progressMembers(info)
+    const members = { received, length, ...error.members }
+    const fields = { ...headers, ...(status === 409 ? uploadLength(info) : {}) }
+    return new UploadError(code, { detail, status, headers: fields, members, cause })
   } catch {
     return error // The first error tells more.
   }

@@ -7,9 +7,10 @@ import type { HandlerRequest, HandlerResponse, RequestHeaders } from '../http.ts
 import { encodeCloseDelimiter, encodePartHeader } from '../../media/encode.ts'
 import { ACCEPT_PATCH } from '../../media/parse.ts'
 import { allowsRange, isNotModified } from '../preconditions.ts'
-import type { Settings } from '../../settings.ts'
 import type { Reader, ResourceInfo } from '../../storage/adapter.ts'
 import type { MethodContext } from './context.ts'
+import { uploadLength } from '../resource-state.ts'
+import { reprDigestFields } from './repr-digest.ts'
 import { expiryFields, validators, type Fields } from './respond.ts'
 
 interface Range {
@@ -17,31 +18,61 @@ interface Range {
   readonly end: number
 }
 
-const NOT_FOUND: HandlerResponse = { status: 404, headers: { 'Content-Length': '0' } }
+/**
+ * No problem document, unlike the 404 to other methods: clients of the draft's author read the length or
+ * the content without a look at the status. Not stored, because a cache would answer the next HEAD of an
+ * upload with it.
+ */
+const NOT_FOUND: HandlerResponse = {
+  status: 404,
+  headers: { 'Content-Length': '0', 'Cache-Control': 'no-store' },
+}
+type RepresentationContext = Pick<MethodContext, 'settings' | 'isPrivate'>
+
 const WHOLE: RangeSelection = { kind: 'whole' }
 
 /** Answers a HEAD, without a lock: `Content-Length` is where an upload resumes. */
 export async function head(
   { key, headers }: HandlerRequest,
-  { storage, settings }: MethodContext,
+  context: MethodContext,
 ): Promise<HandlerResponse> {
-  const info = await storage.head(key)
+  const { storage, hashing } = context
+  if (headers.get('want-repr-digest') === null) {
+    return headOf(await storage.head(key), headers, context)
+  }
+  const reader = await storage.openReader(key)
+  try {
+    const response = headOf(reader?.info ?? null, headers, context)
+    if (reader === null || response.status === 304) return response
+    const digest = await reprDigestFields(headers, reader, hashing)
+    return { ...response, headers: { ...response.headers, ...digest } }
+  } finally {
+    await reader?.close()
+  }
+}
+
+function headOf(
+  info: ResourceInfo | null,
+  headers: RequestHeaders,
+  context: MethodContext,
+): HandlerResponse {
   if (info === null) return NOT_FOUND
-  if (isNotModified(headers, info)) return notModified(info, settings)
-  return whole(info, settings)
+  return isNotModified(headers, info) ? notModified(info, context) : whole(info, context)
 }
 
 /** Answers a GET. */
 export async function get(
   request: HandlerRequest,
-  { storage, settings }: MethodContext,
+  context: MethodContext,
 ): Promise<HandlerResponse> {
-  const reader = await storage.openReader(request.key)
+  const reader = await context.storage.openReader(request.key)
   if (reader === null) return NOT_FOUND
   let response: HandlerResponse | null = null
   try {
-    response = responseFrom(reader, request.headers, settings)
-    return response
+    response = responseFrom(reader, request.headers, context)
+    if (response.body === undefined) return response
+    const digest = await reprDigestFields(request.headers, reader, context.hashing)
+    return { ...response, headers: { ...response.headers, ...digest } }
   } finally {
     if (response?.body === undefined) await reader.close()
   }
@@ -51,23 +82,23 @@ export async function get(
 function responseFrom(
   reader: Reader,
   headers: RequestHeaders,
-  settings: Settings,
+  context: RepresentationContext,
 ): HandlerResponse {
   const { info } = reader
-  if (!info.complete && !settings.exposeIncomplete) return NOT_FOUND
-  if (isNotModified(headers, info)) return notModified(info, settings)
+  if (!info.complete && !context.settings.exposeIncomplete) return NOT_FOUND
+  if (isNotModified(headers, info)) return notModified(info, context)
 
-  const selection = selectedRanges(headers, info, settings.maxRanges)
+  const selection = selectedRanges(headers, info, context.settings.maxRanges)
   if (selection.kind === 'unsatisfiable') throw unsatisfiable(info)
   if (selection.kind === 'whole') {
     const body = readAndClose(reader, [{ start: 0, end: info.size }])
-    return { ...whole(info, settings), body }
+    return { ...whole(info, context), body }
   }
   const [range, ...more] = selection.ranges
   if (range === undefined || more.length > 0) {
-    return severalRanges(reader, selection.ranges, settings)
+    return severalRanges(reader, selection.ranges, context)
   }
-  return oneRange(reader, range, settings)
+  return oneRange(reader, range, context)
 }
 
 /** `Range` counts only on GET, only if `If-Range` holds, and one at a time while incomplete. */
@@ -81,12 +112,13 @@ function selectedRanges(
   return selectRanges(range, info.size, info.complete ? maxRanges : 1)
 }
 
-function whole(info: ResourceInfo, settings: Settings): HandlerResponse {
+function whole(info: ResourceInfo, context: RepresentationContext): HandlerResponse {
   return {
-    status: info.complete ? 200 : settings.incompleteStatus,
+    status: info.complete ? 200 : context.settings.incompleteStatus,
     headers: {
-      ...representationFields(info, settings),
-      ...incompleteRange(info),
+      ...representationFields(info, context),
+      ...uploadLength(info),
+      ...(context.settings.incompleteContentRange ? incompleteRange(info) : {}),
       'Content-Type': contentType(info),
       'Content-Length': String(info.size),
       'Accept-Patch': ACCEPT_PATCH,
@@ -94,12 +126,12 @@ function whole(info: ResourceInfo, settings: Settings): HandlerResponse {
   }
 }
 
-function oneRange(reader: Reader, range: Range, settings: Settings): HandlerResponse {
+function oneRange(reader: Reader, range: Range, context: RepresentationContext): HandlerResponse {
   const { info } = reader
   return {
     status: 206,
     headers: {
-      ...representationFields(info, settings),
+      ...representationFields(info, context),
       'Content-Type': contentType(info),
       'Content-Range': formatContentRange(range.start, range.end, info.complete ? info.size : null),
       'Content-Length': String(range.end - range.start),
@@ -112,7 +144,7 @@ function oneRange(reader: Reader, range: Range, settings: Settings): HandlerResp
 function severalRanges(
   reader: Reader,
   ranges: readonly Range[],
-  settings: Settings,
+  context: RepresentationContext,
 ): HandlerResponse {
   const { info } = reader
   const boundary = crypto.randomUUID()
@@ -126,7 +158,7 @@ function severalRanges(
   return {
     status: 206,
     headers: {
-      ...representationFields(info, settings),
+      ...representationFields(info, context),
       'Content-Type': `multipart/byteranges; boundary=${boundary}`,
       'Content-Length': String(length),
     },
@@ -155,8 +187,8 @@ async function* readAndClose(
   }
 }
 
-function notModified(info: ResourceInfo, settings: Settings): HandlerResponse {
-  return { status: 304, headers: representationFields(info, settings) }
+function notModified(info: ResourceInfo, context: RepresentationContext): HandlerResponse {
+  return { status: 304, headers: representationFields(info, context) }
 }
 
 /** The content is a problem document: fields that describe the resource's own content are not for it. */
@@ -172,11 +204,15 @@ function unsatisfiable(info: ResourceInfo): UploadError {
 }
 
 /** What every answer about an existing version has in common. */
-function representationFields(info: ResourceInfo, settings: Settings): Fields {
+function representationFields(
+  info: ResourceInfo,
+  { settings, isPrivate }: RepresentationContext,
+): Fields {
   const { complete, reprDigest, contentDisposition } = info
   const disposition = settings.serveAsAttachment
     ? asAttachment(contentDisposition)
     : contentDisposition
+  const finished = isPrivate ? 'private, no-cache' : 'no-cache'
   const { contentSecurityPolicy: policy, expireAfter } = settings
   return {
     ...validators(info),
@@ -184,9 +220,10 @@ function representationFields(info: ResourceInfo, settings: Settings): Fields {
     'X-Content-Type-Options': 'nosniff',
     ...(policy === '' ? {} : { 'Content-Security-Policy': policy }),
     ...(disposition === null ? {} : { 'Content-Disposition': disposition }),
+    // A finished resource can change at any time, so a cache asks each time, for a 304 where it has not.
     // A compressing middleware would drop the Content-Length that resuming needs, and give coded
     // bytes the entity tag and the ranges of the plain ones.
-    'Cache-Control': complete ? 'no-transform' : 'no-store, no-transform',
+    'Cache-Control': `${complete ? finished : 'no-store'}, no-transform`,
     ...(complete && reprDigest !== null ? { 'Repr-Digest': reprDigest } : {}),
     ...(complete ? {} : expiryFields(info, expireAfter)),
   }

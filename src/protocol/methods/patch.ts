@@ -26,6 +26,7 @@ import {
   type Content,
 } from './content.ts'
 import { asOnlyWriter, askToCreate, checkEarly, takeTurns, type MethodContext } from './context.ts'
+import { withReprDigest } from './repr-digest.ts'
 import { appliedTransaction, writeResponse } from './respond.ts'
 
 /** A patch whose first part is known, and whatever of the rest has arrived. */
@@ -79,17 +80,23 @@ export async function patch(
   })
 
   try {
-    return await asOnlyWriter(request, context, settings.stallTimeout, async (lock) => {
-      const writer = await context.storage.openWriter(key, {
-        transaction,
-        replace: false,
-        initial: initialState(incoming),
-        isLost: () => lock.isLost === true,
-      })
-      const outcome = await apply(incoming, writer, lock, request, context)
-      const applied = appliedTransaction(preferred, writer.transaction)
-      return writeResponse(outcome, settings, applied)
-    })
+    const { response, info } = await asOnlyWriter(
+      request,
+      context,
+      settings.stallTimeout,
+      async (lock) => {
+        const writer = await context.storage.openWriter(key, {
+          transaction,
+          replace: false,
+          initial: initialState(incoming),
+          isLost: () => lock.isLost === true,
+        })
+        const outcome = await apply(incoming, writer, lock, request, context)
+        const applied = appliedTransaction(preferred, writer.transaction)
+        return { response: writeResponse(outcome, settings, applied), info: outcome.info }
+      },
+    )
+    return await withReprDigest(response, info, request, context)
   } finally {
     await incoming.rest.return?.()
   }

@@ -19,6 +19,7 @@ import {
   readContent,
 } from './content.ts'
 import { asOnlyWriter, askToCreate, checkEarly, takeTurns, type MethodContext } from './context.ts'
+import { withReprDigest } from './repr-digest.ts'
 import { appliedTransaction, writeResponse } from './respond.ts'
 
 /** Answers a PUT. */
@@ -51,26 +52,32 @@ export async function put(
     digests,
   })
 
-  return asOnlyWriter(request, context, settings.stallTimeout, async (lock) => {
-    const initial: ResourceState = {
-      complete: false,
-      everComplete: false,
-      completeLength: length,
-      contentType,
-      contentDisposition,
-      reprDigest,
-      owner: request.owner,
-    }
-    const writer = await context.storage.openWriter(key, {
-      transaction,
-      replace: true,
-      initial,
-      isLost: () => lock.isLost === true,
-    })
-    const outcome = await replace(content.body, initial, writer, lock, request, context)
-    const applied = appliedTransaction(preferred, writer.transaction)
-    return writeResponse(outcome, settings, applied)
-  })
+  const { response, info } = await asOnlyWriter(
+    request,
+    context,
+    settings.stallTimeout,
+    async (lock) => {
+      const initial: ResourceState = {
+        complete: false,
+        everComplete: false,
+        completeLength: length,
+        contentType,
+        contentDisposition,
+        reprDigest,
+        owner: request.owner,
+      }
+      const writer = await context.storage.openWriter(key, {
+        transaction,
+        replace: true,
+        initial,
+        isLost: () => lock.isLost === true,
+      })
+      const outcome = await replace(content.body, initial, writer, lock, request, context)
+      const applied = appliedTransaction(preferred, writer.transaction)
+      return { response: writeResponse(outcome, settings, applied), info: outcome.info }
+    },
+  )
+  return withReprDigest(response, info, request, context)
 }
 
 /**

@@ -3,6 +3,7 @@ import { formatHttpDate } from '../../fields/http-date.ts'
 import type { Outcome } from '../completion.ts'
 import type { FinalResponse } from '../../hooks.ts'
 import type { HandlerResponse } from '../http.ts'
+import { progressMembers, uploadLength } from '../resource-state.ts'
 import type { Settings } from '../../settings.ts'
 import type { ResourceInfo, Transaction } from '../../storage/adapter.ts'
 
@@ -38,7 +39,8 @@ export function writeResponse(
   if (!info.complete) {
     const { segmentStatus, expireAfter } = settings
     const expiry = expiryFields(info, expireAfter)
-    return withProgress(segmentStatus, { ...fields, ...expiry, 'Cache-Control': 'no-store' }, info)
+    const more = { ...expiry, ...uploadLength(info), 'Cache-Control': 'no-store' }
+    return withProgress(segmentStatus, { ...fields, ...more }, info)
   }
   const status = created ? settings.createdStatus : settings.modifiedStatus
   if (final !== null) return customResponse(status, fields, final)
@@ -57,9 +59,7 @@ export function appliedTransaction(
 
 function withProgress(status: number, fields: Fields, info: ResourceInfo): HandlerResponse {
   if (status === 204) return { status, headers: fields }
-  const { size, completeLength, complete } = info
-  const length = complete ? size : completeLength
-  return json(status, fields, { received: size, length, complete })
+  return json(status, fields, progressMembers(info))
 }
 
 function customResponse(usual: number, fields: Fields, final: FinalResponse): HandlerResponse {

@@ -126,7 +126,7 @@ describe('turns', () => {
 function context(locker: Locker): MethodContext {
   const storage = memoryStorage()
   const hashing = new HashingService(1)
-  return { storage, locker, settings: resolveSettings({ storage }), hashing }
+  return { isPrivate: false, storage, locker, settings: resolveSettings({ storage }), hashing }
 }
 
 function loggingLock() {

@@ -1,0 +1,62 @@
+/** The digest of one version, where a client asks for it with `Want-Repr-Digest` (RFC 9530 §4). */
+import { formatDigest, parseDigest, wantedAlgorithm } from '../../fields/digest.ts'
+import type { HandlerRequest, HandlerResponse, RequestHeaders } from '../http.ts'
+import type { HashingService } from '../hashing.ts'
+import type { Reader, ResourceInfo } from '../../storage/adapter.ts'
+import type { MethodContext } from './context.ts'
+import type { Fields } from './respond.ts'
+
+/**
+ * The `Repr-Digest` of the version that `reader` holds; of an incomplete resource it covers the bytes
+ * that are stored. Without the field: if it is not asked for, if too many digests are being computed, or
+ * if the version can't be read to its end. A missing digest is asked for again, a wrong one is believed.
+ */
+export async function reprDigestFields(
+  headers: RequestHeaders,
+  reader: Reader,
+  hashing: HashingService,
+): Promise<Fields> {
+  const { info } = reader
+  const algorithm = wantedAlgorithm(headers.get('want-repr-digest'))
+  if (algorithm === null) return {}
+  const stored = info.complete ? info.reprDigest : null
+  if (stored !== null && names(stored, algorithm)) return { 'Repr-Digest': stored }
+  const { size } = info
+  try {
+    const [computed] = await hashing.digest(reader.read(0, size), { size, algorithms: [algorithm] })
+    if (computed === undefined) return {}
+    const digest = formatDigest(computed)
+    return { 'Repr-Digest': stored === null ? digest : `${stored}, ${digest}` }
+  } catch {
+    return {}
+  }
+}
+
+/**
+ * Adds the `Repr-Digest` of the finished version that a write has made. Only an answer without content
+ * carries it, because beside content the field would describe that content (RFC 9530 §3).
+ */
+export async function withReprDigest(
+  response: HandlerResponse,
+  info: ResourceInfo,
+  { key, headers }: HandlerRequest,
+  { storage, hashing }: MethodContext,
+): Promise<HandlerResponse> {
+  const hasContent = response.body !== undefined && response.body !== ''
+  if (!info.complete || hasContent || 'Repr-Digest' in response.headers) return response
+  if (wantedAlgorithm(headers.get('want-repr-digest')) === null) return response
+  const reader = await storage.openReader(key).catch(() => null)
+  if (reader === null) return response
+  try {
+    // The lock is free by now: another request may have changed the resource.
+    if (reader.info.etag !== info.etag) return response
+    const fields = await reprDigestFields(headers, reader, hashing)
+    return { ...response, headers: { ...response.headers, ...fields } }
+  } finally {
+    await reader.close()
+  }
+}
+
+function names(field: string, algorithm: string): boolean {
+  return parseDigest(field).some((digest) => digest.algorithm === algorithm)
+}

@@ -6,7 +6,20 @@ import { chmod, open, stat } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { UploadError } from '../../errors.ts'
 
-const READ_SIZE = 262_144
+/**
+ * Bytes that may be read for all readers together while their clients are slow to take them. Large
+ * reads halve what a download costs, but a client that takes nothing holds one of them.
+ */
+const ALL_READING = 32 * 1024 * 1024
+const LEAST_READ = 64 * 1024
+const LARGEST_READ = 256 * 1024
+
+/** Reads that have begun and not ended. */
+let readers = 0
+
+function readSize(): number {
+  return Math.min(LARGEST_READ, Math.max(LEAST_READ, Math.floor(ALL_READING / readers)))
+}
 
 const { O_RDONLY, O_RDWR, O_NOFOLLOW, O_NONBLOCK } = constants
 /** Opens a file of ours to read it: no other that a link leads to, and no pipe that never answers. */
@@ -126,17 +139,26 @@ export class FileReader {
 
   /** Yields a fresh buffer each time: the one who gets it may keep it. */
   async *read(start: number, end: number): AsyncIterable<Uint8Array> {
-    let at = start
-    while (at < end) {
-      const buffer = Buffer.allocUnsafe(Math.min(READ_SIZE, end - at))
-      const reading = this.#file.read(buffer, 0, buffer.length, at)
-      this.#pending = reading
-      const { bytesRead } = await reading
-      this.#check()
-      if (bytesRead === 0) throw new Error(`the file ends at ${at}, its version at ${end}`)
-      yield buffer.subarray(0, bytesRead)
-      at += bytesRead
+    readers += 1
+    try {
+      for (let at = start; at < end;) {
+        const bytes = await this.#readAt(at, Math.min(readSize(), end - at))
+        if (bytes.length === 0) throw new Error(`the file ends at ${at}, its version at ${end}`)
+        yield bytes
+        at += bytes.length
+      }
+    } finally {
+      readers -= 1
     }
+  }
+
+  async #readAt(position: number, length: number): Promise<Uint8Array> {
+    const buffer = Buffer.allocUnsafe(length)
+    const reading = this.#file.read(buffer, 0, length, position)
+    this.#pending = reading
+    const { bytesRead } = await reading
+    this.#check()
+    return buffer.subarray(0, bytesRead)
   }
 
   /** Closes the file; twice does no harm. */

@@ -2,6 +2,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Http2SecureServer, Http2Server } from 'node:http2'
 import net from 'node:net'
+import { limitRequestTimes } from './request-timeout.ts'
 
 /** A second listener would answer each request that expects 100 Continue twice. */
 const PREPARED = new WeakSet<net.Server>()
@@ -14,8 +15,9 @@ const AWAITING = new WeakSet<IncomingMessage>()
  *
  * - A request that expects 100 Continue gets it when the app begins to read the content, on every
  *   route: a request that is refused before that costs the client no upload (RFC 9110 §10.1.1).
- * - `requestTimeout` is switched off: its default of 300 s ends any longer upload with 408. The
- *   middleware's own `idleTimeout` takes its place, and Node's `headersTimeout` stays.
+ * - `requestTimeout`, whose default of 300 s ends any longer upload with 408, no longer holds for
+ *   uploads: `idleTimeout` and `minRate` take its place. It holds for the content of all other requests,
+ *   with the value that the server has now, and `headersTimeout` stays as it is.
  *
  * Without it, uploads work for as long as `requestTimeout` allows, and Node says 100 Continue at once.
  *
@@ -27,10 +29,10 @@ export function prepareServer<T extends Server | Http2Server | Http2SecureServer
       'prepareServer expects a Node server, as http.createServer(app) and app.listen() return it',
     )
   }
-  // A server for HTTP/2 alone has no such timeout.
-  if ('requestTimeout' in server) server.requestTimeout = 0
   if (PREPARED.has(server)) return server
   PREPARED.add(server)
+  // A server for HTTP/2 alone has no such timeout.
+  if ('requestTimeout' in server) limitRequestTimes(server)
   server.on('checkContinue', (req: IncomingMessage, res: ServerResponse) => {
     continueOnRead(req, res)
     server.emit('request', req, res)

@@ -20,6 +20,7 @@ import { withQuota } from './quota.ts'
 import { resolveSettings, type Settings } from '../settings.ts'
 import type { StorageAdapter } from '../storage/adapter.ts'
 import { waitForEarlierRequests } from './pipelining.ts'
+import { exemptFromRequestTimeout } from './request-timeout.ts'
 import { abort, announcedLength, isClosed, isOpen } from './transport.ts'
 
 /** A Connect or Express middleware, for `app.use('/files', …)`. */
@@ -70,8 +71,7 @@ export function partialUpload<Request extends IncomingMessage = IncomingMessage>
     const body = new IncomingBody(req, settings)
     const owner = stringOrNull('owner', options.owner?.(req) ?? null)
     const stop = (reason: Error): void => body.stop(reason)
-    const leave = UPLOADS.includes(req.method) ? admission.admit({ owner, stop }) : () => undefined
-    const isClosed = closeOf(res)
+    const leave = UPLOADS.includes(req.method) ? admission.admit({ owner, stop }) : null
     const work = handle({
       method: req.method ?? '',
       key,
@@ -83,8 +83,11 @@ export function partialUpload<Request extends IncomingMessage = IncomingMessage>
       stop,
       hooks: bindHooks(req, options),
     })
-    // The upload counts for as long as it costs: its hook or hash may outlive the connection.
-    void Promise.allSettled([work, isClosed]).then(leave)
+    if (leave !== null) {
+      exemptFromRequestTimeout(req)
+      // The upload counts for as long as it costs: its hook or hash may outlive the connection.
+      void Promise.allSettled([work, closeOf(res)]).then(leave)
+    }
     return work
   }
 

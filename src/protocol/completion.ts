@@ -1,7 +1,7 @@
 /** The end of a write: check the whole, ask the app, commit. */
 import { UploadError } from '../errors.ts'
 import { dispositionName } from '../fields/content-disposition.ts'
-import { parseDigest } from '../fields/digest.ts'
+import { parseDigest, type Digest } from '../fields/digest.ts'
 import { RefusedError, callHook, type FinalResponse, type Hooks } from '../hooks.ts'
 import { findMismatch } from './digest-check.ts'
 import type { HashingService } from './hashing.ts'
@@ -17,6 +17,8 @@ export interface PendingWrite {
   readonly size: number
   /** Whether any byte differs from the base. */
   readonly changed: boolean
+  /** The digests that `state.reprDigest` names, if they were computed on the way; else null. */
+  readonly digests: readonly Digest[] | null
 }
 
 /** What it takes to finish a write. */
@@ -130,13 +132,13 @@ async function discard(
 }
 
 async function checkReprDigest(
-  { writer, state, size }: PendingWrite,
+  { writer, state, size, digests }: PendingWrite,
   { hashing }: FinishOptions,
 ): Promise<void> {
   if (state.reprDigest === null) return
   const announced = parseDigest(state.reprDigest)
   const algorithms = announced.map(({ algorithm }) => algorithm)
-  const actual = await hashing.digest(writer.read(0, size), { size, algorithms })
+  const actual = digests ?? (await hashing.digest(writer.read(0, size), { size, algorithms }))
   const wrong = findMismatch(announced, actual)
   if (wrong === null) return
   throw new UploadError('ERR_REPR_DIGEST', {

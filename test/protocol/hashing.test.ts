@@ -166,6 +166,34 @@ describe('an upload whose digest the server is too busy to verify', () => {
   })
 })
 
+describe('a PUT whose digest is announced', () => {
+  it('is hashed while it arrives, however busy the server is', async () => {
+    const held = gate()
+    const storage = holdingReads(held.opened)
+    const handle = handlerFor(storage, { maxHashings: 1 })
+    const first = handle(upload('first'))
+    await expect.poll(() => threads.length).toBe(1)
+
+    const right = await handle(put('right', LARGE))
+    const wrong = await handle(put('wrong', LARGE.subarray(1)))
+    held.open()
+    await first
+
+    expect([right.status, wrong.status, threads.length]).toEqual([201, 409, 1])
+    expect((await storage.head('right'))?.size).toBe(LARGE.byteLength)
+    expect(await storage.head('wrong')).toBeNull()
+  })
+})
+
+/** A PUT that announces the digest of `LARGE`. */
+function put(key: string, content: Buffer) {
+  const headers = {
+    'Content-Length': String(content.byteLength),
+    'Repr-Digest': `sha-256=:${createHash('sha256').update(LARGE).digest('base64')}:`,
+  }
+  return { ...request({ method: 'PUT', headers, body: [content.toString('latin1')] }), key }
+}
+
 function upload(key: string) {
   const digest = createHash('sha256').update(LARGE).digest('base64')
   const range = `bytes 0-${LARGE.byteLength - 1}/${LARGE.byteLength}`

@@ -173,6 +173,7 @@ async function apply(
       state: finalState(incoming, session, writer.base),
       size: session.progress.size,
       changed: session.changed,
+      digests: null,
     }
     const isLost = (): boolean => lock.isLost === true
     return await finishWrite(write, { ...context, hooks: request.hooks, isLost })

@@ -2,13 +2,16 @@
 import { UploadError } from '../../errors.ts'
 import { readContentDisposition } from '../../fields/content-disposition.ts'
 import { isServable, parseMediaType } from '../../fields/content-type.ts'
+import { parseDigest, type Digest } from '../../fields/digest.ts'
 import { preferredTransaction } from '../../fields/prefer.ts'
 import { finishWrite, type Outcome } from '../completion.ts'
 import { verifiableDigest } from '../digest-check.ts'
+import { createRunningDigest } from '../hashing.ts'
 import type { Body, HandlerRequest, HandlerResponse, RequestHeaders } from '../http.ts'
 import type { Lock } from '../../storage/lock.ts'
 import { ACCEPT_PATCH, PATCH_MEDIA_TYPES } from '../../media/parse.ts'
 import { checkWriteConditions } from '../preconditions.ts'
+import { inSlices } from '../yielding.ts'
 import type { ResourceState, Writer } from '../../storage/adapter.ts'
 import {
   checkContentCoding,
@@ -125,9 +128,9 @@ async function replace(
   try {
     checkWriteConditions(request.headers, writer.base)
     await askToCreate(writer, initial, request)
-    const size = await receive(body, writer, lock)
+    const { size, digests } = await receive(body, writer, lock, initial.reprDigest)
     const state = { ...initial, complete: true, everComplete: true, completeLength: size }
-    const write = { key: request.key, writer, state, size, changed: true }
+    const write = { key: request.key, writer, state, size, changed: true, digests }
     const isLost = (): boolean => lock.isLost === true
     return await finishWrite(write, { ...context, hooks: request.hooks, isLost })
   } catch (error) {
@@ -137,12 +140,33 @@ async function replace(
   }
 }
 
-async function receive(body: Body, writer: Writer, lock: Lock): Promise<number> {
+interface Received {
+  readonly size: number
+  /** The digests that `Repr-Digest` announced; null if it announced none. */
+  readonly digests: readonly Digest[] | null
+}
+
+/**
+ * Writes the content, and hashes it on the way: afterwards it would have to be read again, and an atomic
+ * write would be lost if the server were too busy for that.
+ */
+async function receive(
+  body: Body,
+  writer: Writer,
+  lock: Lock,
+  reprDigest: string | null,
+): Promise<Received> {
+  const running =
+    reprDigest === null
+      ? null
+      : createRunningDigest(parseDigest(reprDigest).map(({ algorithm }) => algorithm))
   let size = 0
   const batches = body[Symbol.asyncIterator]()
   for await (const chunks of takeTurns(batches, lock)) {
     await writer.write(size, chunks)
     for (const chunk of chunks) size += chunk.byteLength
+    if (running === null) continue
+    for await (const slice of inSlices(chunks)) running.update(slice)
   }
-  return size
+  return { size, digests: running?.digest() ?? null }
 }

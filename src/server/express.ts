@@ -1,5 +1,6 @@
 /** The Express middleware: turns `req` into a plain request, and a plain response into `res`. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { setTimeout as pause } from 'node:timers/promises'
 import { UploadError } from '../errors.ts'
 import { expireRegularly } from './expire.ts'
 import { AdmissionControl } from './admission.ts'
@@ -104,7 +105,12 @@ export function partialUpload<Request extends IncomingMessage = IncomingMessage>
 
   async function close(timeout = CLOSE_TIMEOUT): Promise<void> {
     stopExpiry()
+    const end = performance.now() + timeout
     await admission.close(timeout)
+    await Promise.race([
+      storage.flush?.(),
+      pause(Math.max(0, end - performance.now()), null, { ref: false }),
+    ])
   }
 
   return Object.assign(middleware, { close })

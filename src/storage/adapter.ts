@@ -179,6 +179,11 @@ export interface StorageAdapter {
    */
   remove(key: string, options?: RemoveOptions): Promise<boolean>
   /**
+   * Makes durable what uploads in progress have stored so far, best effort. Called by `close()`, before
+   * the process ends.
+   */
+  flush?(): Promise<void>
+  /**
    * Lists the keys of incomplete resources, each once, in any order: those that `head` shows with
    * `complete: false`, with empty, reopened and interrupted ones, and no others. Listed resources may be
    * removed meanwhile. Expiry and the limits per owner need it.

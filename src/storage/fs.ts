@@ -92,6 +92,7 @@ export function fsStorage({ directory, fsync = 'complete' }: FsStorageOptions): 
         turn.end()
       }
     },
+    flush: () => flusher.flushAll(),
     async *listIncomplete() {
       for (const folders of await root.allFolders()) yield* listIncomplete(folders)
     },

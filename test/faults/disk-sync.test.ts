@@ -1,9 +1,22 @@
 /** A disk that has taken bytes which it can't keep: one fsync fails, and the next one succeeds. */
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+
 import { expect, it } from 'vitest'
 
 import { json } from '../support/wire/client.ts'
 import { Disk, noPowerCut } from '../support/faults/power-disk.ts'
-import { FaultServer, newMount, pattern, remount, title } from '../support/faults/server.ts'
+import {
+  FaultServer,
+  MEMORY,
+  NO_TRACE,
+  inject,
+  newDirectory,
+  newMount,
+  pattern,
+  remount,
+  title,
+} from '../support/faults/server.ts'
 
 const MIB = 1024 * 1024
 const missing = noPowerCut('ext4')
@@ -46,5 +59,40 @@ it.skipIf(missing !== null)(
     expect(whole.status).toBe(201)
     expect((await next.send('GET', '/files/a')).body.equals(data)).toBe(true)
     expect(await next.state('/files/old')).toBe('C(3)')
+  },
+)
+
+it.skipIf(NO_TRACE !== null)(
+  title('remembers a failed fsync after a restart and in other processes', NO_TRACE),
+  { timeout: 60_000 },
+  async () => {
+    const directory = newDirectory(MEMORY)
+    const server = await FaultServer.start({ directory })
+    const other = await FaultServer.start({ directory })
+    const data = pattern(40 * MIB)
+    const length = data.length
+    const lost = `I(0/${length})`
+    await server.patch('/files/a', `bytes 0-${MIB - 1}/${length}`, data.subarray(0, MIB))
+    const repair = await inject(server.pid, 'fdatasync:error=EIO')
+
+    // So large that it is flushed while it arrives.
+    const more = await server.patch(
+      '/files/a',
+      `bytes ${MIB}-${length - 2}/*`,
+      data.subarray(MIB, -1),
+    )
+    await server.becomes('/files/a', lost)
+    const elsewhere = await other.state('/files/a')
+    await repair()
+    await server.kill()
+    const next = await FaultServer.start({ directory })
+    const afterRestart = await next.state('/files/a')
+    const end = await next.patch('/files/a', `bytes ${length - 1}-${length - 1}/*`, 'x')
+    const whole = await next.patch('/files/a', `bytes 0-${length - 1}/${length}`, data)
+
+    expect(more.status).toBe(202)
+    expect([elsewhere, afterRestart, end.status]).toEqual([lost, lost, 409])
+    expect(whole.status).toBe(201)
+    expect(readFileSync(path.join(directory, 'a')).equals(data)).toBe(true)
   },
 )

@@ -37,6 +37,11 @@ const NO_CONTAINER = reasonAgainst('needs unshare and the right to use it', () =
 )
 const CONTAINER = 'exec unshare --pid --fork --kill-child --mount-proc "$@"'
 
+/** A container whose manager has given it a boot id of its own. */
+const CONTAINER_WITH_BOOT_ID = `id=$(mktemp) && cat /proc/sys/kernel/random/uuid >"$id" &&
+  export id && exec unshare --mount --pid --fork --kill-child --mount-proc sh -c '
+    mount --bind "$id" /proc/sys/kernel/random/boot_id && rm "$id" && exec "$@"' sh "$@"`
+
 async function share(directory: string, middleware = {}, more = {}): Promise<FaultServer> {
   return FaultServer.start({ entry: 'sharing.ts', directory, middleware, ...more })
 }
@@ -289,6 +294,32 @@ describe.skipIf(NO_CONTAINER !== null)(
       expect((await ask(other, 'GET', '/files/a')).body.toString()).toBe('abcdEFGH')
       expect((await other.patch('/files/a', 'bytes 8-9/10', 'IJ')).status).toBe(201)
     })
+  },
+)
+
+describe.skipIf(NO_CONTAINER !== null)(
+  title('processes in containers with boot ids of their own', NO_CONTAINER),
+  () => {
+    it.each(['a living process', 'a process that was killed'])(
+      'count the bytes that %s has acknowledged',
+      async (name) => {
+        const directory = newDirectory()
+        const options = { entry: 'child.ts', shell: CONTAINER_WITH_BOOT_ID }
+        const one = await FaultServer.start({ ...options, directory })
+        const acknowledged = await one.patch('/files/a', 'bytes 0-3/10', 'abcd')
+        if (name.includes('killed')) await one.kill()
+        const other = await FaultServer.start({ ...options, directory })
+        const host = await FaultServer.start({ directory })
+
+        const states = [await other.state('/files/a'), await host.state('/files/a')]
+        const rest = await other.patch('/files/a', 'bytes 4-9/10', 'efghij')
+
+        expect(acknowledged.status).toBe(202)
+        expect(states).toEqual(['I(4/10)', 'I(4/10)'])
+        expect(rest.status).toBe(201)
+        expect((await ask(host, 'GET', '/files/a')).body.toString()).toBe(letters(10))
+      },
+    )
   },
 )
 

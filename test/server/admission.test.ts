@@ -146,6 +146,22 @@ describe('the incomplete uploads of an owner', () => {
 })
 
 describe('close', () => {
+  it('makes durable what uploads have stored before', async () => {
+    const storage = memoryStorage()
+    const calls: string[] = []
+    const flush = async (): Promise<void> => void calls.push('flush')
+    const { port, uploads } = await serve({ storage: { ...storage, flush } })
+    const upload = await beginPatch(port, '/files/a')
+
+    const [answer] = await Promise.all([
+      upload.answer('PATCH').finally(() => calls.push('answer')),
+      uploads.close(),
+    ])
+
+    expect(answer.status).toBe(503)
+    expect(calls).toContain('flush')
+  })
+
   it('keeps what has arrived, and says so', async () => {
     const { port, uploads } = await serve()
     const upload = await beginPatch(port, '/files/a')

@@ -21,7 +21,7 @@ import type { Place } from './paths.ts'
 import { copyState, identity, newTag } from './record.ts'
 import type { FsRecord } from './record.ts'
 import { markPath } from './durable-size.ts'
-import { bootOf, changedMeanwhile, durabilityOf } from './resource.ts'
+import { changedMeanwhile, durabilityOf, recordedCache } from './resource.ts'
 import type { DataFile, Site } from './resource.ts'
 import { replaceFile } from './windows.ts'
 import type { Turn } from './writer-lease.ts'
@@ -45,7 +45,7 @@ export function newRecord(
     lastModified: Date.now(),
     pinnedSize: null,
     safeSize,
-    boot: bootOf(site),
+    cache: recordedCache(site),
     unsettled: false,
     published: null,
   }

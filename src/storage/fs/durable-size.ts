@@ -1,20 +1,18 @@
 /**
- * How much of an upload a power cut has left. While the system runs, the length of the data file tells
- * how far an upload has come. After a power cut it may count bytes that had not reached the disk and
- * read as zeros (ext4 does that within a block), so that then only those count that were flushed: by
- * the record, or later by the mark, a small file beside the data.
+ * How many bytes of an upload are durable: the watermark. It is in the record, and later in the mark, a
+ * small file beside the data, so that a flush does not have to replace the record. It counts after the
+ * page cache was lost or an fsync has failed; before that, the length of the data file counts.
  */
 
-import { constants, readFileSync } from 'node:fs'
+import { constants } from 'node:fs'
+import type { Stats } from 'node:fs'
 import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { errorCode, readWhole, sync } from './io.ts'
+import { cacheOf, isSameCache } from './page-cache.ts'
 import { hiddenPath } from './paths.ts'
 import type { Folders } from './paths.ts'
 import type { FsRecord } from './record.ts'
-
-/** Names the run of the system, from one start to the next; empty where only its length can tell. */
-export const BOOT = readBoot()
 
 /** Within a sector, which a disk writes whole or not at all. */
 const MARK_SIZE = 64
@@ -22,10 +20,45 @@ const MARK = /^(?<tag>[\w-]{22}) (?<size>\d+) *\n$/
 
 type Marked = Pick<FsRecord, 'data' | 'tag'>
 
-/** Tells whether the system has not been started anew since the record was written. */
-export function isOfThisBoot({ boot }: Pick<FsRecord, 'boot'>): boolean {
+/**
+ * The bit of a data file's mode (the sticky bit, which has no meaning for files) that says that an
+ * fsync has failed, so that bytes which were not durable before may be lost. The system reports such a
+ * failure once; every later fsync succeeds, in other processes too. To set the bit takes no room on a
+ * full disk, and each look at the file's size shows it.
+ */
+const SUSPECT = 0o1000
+
+/** Checks whether an fsync of the data file has failed, in whichever process. */
+export function isSuspect({ mode }: Pick<Stats, 'mode'>): boolean {
+  return (mode & SUSPECT) !== 0
+}
+
+/** Notes that an fsync of the data file has failed. Best effort: the disk may refuse this as well. */
+export async function markSuspect(file: FileHandle): Promise<void> {
+  await file
+    .stat()
+    .then(({ mode }) => file.chmod(mode | SUSPECT))
+    .catch(() => {})
+}
+
+/** Notes that the data file has no bytes that may be lost. */
+export async function clearSuspect(file: FileHandle): Promise<void> {
+  const { mode } = await file.stat()
+  if ((mode & SUSPECT) !== 0) await file.chmod(mode & 0o7777 & ~SUSPECT)
+}
+
+/**
+ * Bytes of the data file that count at most. The length of the file counts, however large, while the
+ * page cache lives that it was written into, and no fsync has failed; otherwise only durable bytes do.
+ */
+export async function trustedSize(
+  folders: Folders,
+  record: FsRecord,
+  file: Pick<Stats, 'mode'>,
+): Promise<number> {
   // Without fsyncs nothing is promised, and the length is as good as anything.
-  return boot === '' || boot === BOOT
+  const isCached = record.cache === '' || isSameCache(record.cache, cacheOf(folders))
+  return isCached && !isSuspect(file) ? Infinity : safeSize(folders, record)
 }
 
 /** Bytes of the data that are known to be on the disk. */
@@ -61,13 +94,5 @@ async function openMark(path: string): Promise<{ file: FileHandle; isNew: boolea
   } catch (error) {
     if (errorCode(error) !== 'ENOENT') throw error
     return { file: await open(path, 'wx'), isNew: true }
-  }
-}
-
-function readBoot(): string {
-  try {
-    return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
-  } catch {
-    return '' // Only Linux tells.
   }
 }

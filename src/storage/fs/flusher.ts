@@ -5,13 +5,15 @@
  * and a restart of the system nothing that is older.
  */
 
+import { fstatSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { READ_WRITE, openIfThere, sync } from './io.ts'
 import { hiddenPath } from './paths.ts'
 import type { Place } from './paths.ts'
 import { parseRecord, readRecord } from './record.ts'
 import type { FsRecord } from './record.ts'
-import { writeMark } from './durable-size.ts'
+import { isSuspect, markSuspect, safeSize, writeMark } from './durable-size.ts'
+import { cacheOf, isSameCache } from './page-cache.ts'
 
 /** How long bytes may wait, in milliseconds, before it is their file's turn. */
 const DELAY = 10_000
@@ -27,6 +29,8 @@ interface Due {
 export class Flusher {
   readonly #due = new Map<string, Due>()
   #isWaiting = false
+  /** The flushes under way. */
+  #run: Promise<void> = Promise.resolve()
   /** Bytes that were written since the last flush. */
   readonly #written = new WeakMap<FileHandle, number>()
   /** The file that is being flushed while it is written. */
@@ -47,7 +51,7 @@ export class Flusher {
     const isTurn = written >= LARGE && this.#current === null
     this.#written.set(file, isTurn ? 0 : written)
     if (!isTurn) return
-    const end = this.#watch(name, file.datasync()).finally(() => (this.#current = null))
+    const end = this.#watch(name, file, file.datasync()).finally(() => (this.#current = null))
     this.#current = { name, end }
   }
 
@@ -57,7 +61,9 @@ export class Flusher {
    */
   async sync(name: string, file: FileHandle, what: 'all' | 'data'): Promise<void> {
     if (this.#current?.name === name) await this.#current.end
-    await this.#watch(name, what === 'all' ? file.sync() : file.datasync())
+    await this.#watch(name, file, what === 'all' ? file.sync() : file.datasync())
+    // The system reports a failure to one process, and success to the next one.
+    if (isSuspect(fstatSync(file.fd))) this.#spoil(name, new Error('an fsync has failed before'))
     if (this.#spoiled.has(name)) throw this.#spoiled.get(name)
   }
 
@@ -72,21 +78,38 @@ export class Flusher {
     this.#spoiled.delete(name)
   }
 
-  async #watch(name: string, flush: Promise<void>): Promise<void> {
+  /** Flushes, now, all that has waited. Best effort: what fails is as it was before. */
+  async flushAll(): Promise<void> {
+    for (const [data, { place }] of this.#due) {
+      this.#due.delete(data)
+      await this.#flush(place, data).catch(() => {})
+    }
+    await this.#run
+  }
+
+  async #watch(name: string, file: FileHandle, flush: Promise<void>): Promise<void> {
     try {
       await flush
     } catch (error) {
-      this.#spoiled.set(name, error)
+      this.#spoil(name, error)
+      await markSuspect(file)
     }
+  }
+
+  #spoil(name: string, error: unknown): void {
+    if (!this.#spoiled.has(name)) this.#spoiled.set(name, error)
   }
 
   #wait(delay: number): void {
     this.#isWaiting = true
-    setTimeout(() => void this.#run(), delay).unref()
+    const run = (): void => {
+      this.#run = this.#flushDue()
+    }
+    setTimeout(run, delay).unref()
   }
 
   /** One after the other, so that no more than one thread of the pool is at it. */
-  async #run(): Promise<void> {
+  async #flushDue(): Promise<void> {
     for (const [data, { place, since }] of this.#due) {
       if (performance.now() - since < DELAY) break
       this.#due.delete(data)
@@ -100,10 +123,13 @@ export class Flusher {
   async #flush(place: Place, data: string): Promise<void> {
     const before = await look(place)
     if (before?.record.data !== data || before.record.state.complete) return
+    // Of another page cache only the length may be left, and no flush can make such bytes durable.
+    if (!isSameCache(before.record.cache, cacheOf(place))) return
     const file = await openIfThere(hiddenPath(place, data), READ_WRITE)
     if (file === null) return
     try {
       const { size } = await file.stat()
+      if (size <= (await safeSize(place, before.record))) return
       await this.sync(data, file, 'data')
       await sync(place.record)
       const after = await look(place)

@@ -5,6 +5,7 @@
 
 import { fstatSync, readFileSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
+import { trustedSize } from './durable-size.ts'
 import { hasTicket } from './fence.ts'
 import { hiddenPath } from './paths.ts'
 import type { Place } from './paths.ts'
@@ -63,8 +64,10 @@ export class Uploads {
     if (upload === undefined) return null
     const { record, revision, file } = upload
     const isContested = hasTicket(place, record)
-    const isGone = fstatSync(file.fd).nlink === 0
-    if (isContested || isGone || readNow(place.record) !== revision) {
+    const data = fstatSync(file.fd)
+    const isTrusted = (await trustedSize(place, record, data)) === Infinity
+    const isGone = data.nlink === 0
+    if (isContested || !isTrusted || isGone || readNow(place.record) !== revision) {
       await file.close()
       return null
     }

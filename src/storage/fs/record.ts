@@ -27,8 +27,8 @@ export interface FsRecord {
   readonly pinnedSize: number | null
   /** Bytes of the data file that were on the disk when this was written. */
   readonly safeSize: number
-  /** The run of the system in which this was written; empty if its length is to be believed after. */
-  readonly boot: string
+  /** The page cache that holds the other bytes (`page-cache.ts`); empty if the length always counts. */
+  readonly cache: string
   /** Bytes are being written over in place, and no entity tag names them until that has ended. */
   readonly unsettled: boolean
   /**
@@ -118,7 +118,7 @@ function isRecord(value: unknown): value is FsRecord {
     typeof value['lastModified'] === 'number' &&
     (value['pinnedSize'] === null || typeof value['pinnedSize'] === 'number') &&
     typeof value['safeSize'] === 'number' &&
-    typeof value['boot'] === 'string' &&
+    typeof value['cache'] === 'string' &&
     typeof value['unsettled'] === 'boolean' &&
     (value['published'] === null || typeof value['published'] === 'string')
   )

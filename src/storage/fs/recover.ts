@@ -10,8 +10,8 @@ import { makeParents, removeParents } from './paths.ts'
 import type { Place } from './paths.ts'
 import { newTag } from './record.ts'
 import type { Durability, FsRecord } from './record.ts'
-import { isOfThisBoot, safeSize } from './durable-size.ts'
-import { bootOf, durabilityOf } from './resource.ts'
+import { clearSuspect, isSuspect, safeSize } from './durable-size.ts'
+import { durabilityOf, recordedCache } from './resource.ts'
 import type { Site } from './resource.ts'
 import type { Turn } from './writer-lease.ts'
 import { find } from './version.ts'
@@ -38,7 +38,7 @@ export async function findFenced(place: Place): Promise<Found> {
 export async function repair(site: Site, found: Found, turn: Turn): Promise<Found> {
   if (found.kind === 'complete' && found.unpublished !== null) {
     await finishMove(site, found.unpublished)
-  } else if (found.kind === 'incomplete' && isInterrupted(site, found.record)) {
+  } else if (found.kind === 'incomplete' && isInterrupted(site, found)) {
     await finishWrite(site, found, turn)
   } else {
     return found
@@ -53,13 +53,13 @@ async function finishMove(site: Site, name: string): Promise<void> {
   if (durabilityOf(site) === 'now') await syncMove(site.place, grown)
 }
 
-function isInterrupted({ flusher }: Site, record: FsRecord): boolean {
+function isInterrupted({ flusher }: Site, { record, limit }: Incomplete): boolean {
   const { pinnedSize, unsettled, published, data } = record
   return (
     pinnedSize !== null ||
     unsettled ||
     published !== null ||
-    !isOfThisBoot(record) ||
+    limit < Infinity ||
     flusher.isSpoiled(data)
   )
 }
@@ -72,7 +72,8 @@ async function finishWrite(
   if (record.published !== null) await removeReplaced(site.place, record, assertValid)
   const file = await open(path, READ_WRITE)
   try {
-    if (site.flusher.isSpoiled(record.data)) await distrust(site, file, record, assertValid, limit)
+    const isSpoiled = site.flusher.isSpoiled(record.data) || isSuspect(await file.stat())
+    if (isSpoiled) await distrust(site, file, record, assertValid, limit)
     else await settle(site, file, record, assertValid, limit)
   } finally {
     await file.close()
@@ -102,8 +103,8 @@ export async function settle(
   if (durability === 'now') await site.flusher.sync(data, file, 'data')
   const settled = {
     ...record,
-    tag: unsettled || !isOfThisBoot(record) ? newTag() : record.tag,
-    boot: bootOf(site),
+    tag: unsettled || limit < Infinity ? newTag() : record.tag,
+    cache: recordedCache(site),
     safeSize: end,
     pinnedSize: null,
     unsettled: false,
@@ -134,7 +135,7 @@ export async function distrust(
     ...record,
     tag: newTag(),
     lastModified: Date.now(),
-    boot: bootOf(site),
+    cache: recordedCache(site),
     safeSize: end,
     pinnedSize: null,
     unsettled: false,
@@ -144,6 +145,7 @@ export async function distrust(
     writeRecord(place, record, left, durability, assertValid)
   await write('now').catch(() => write('later'))
   flusher.forget(record.data)
+  await clearSuspect(file)
   return left
 }
 

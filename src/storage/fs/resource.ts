@@ -5,7 +5,7 @@ import type { Flusher } from './flusher.ts'
 import type { Holds } from './leases.ts'
 import type { Place } from './paths.ts'
 import type { Durability } from './record.ts'
-import { BOOT } from './durable-size.ts'
+import { cacheOf } from './page-cache.ts'
 import type { Uploads } from './open-files.ts'
 
 /** What a power cut may take: see `FsStorageOptions`. */
@@ -44,9 +44,9 @@ export function durabilityOf({ fsync }: Site): Durability {
   return fsync === 'never' ? 'later' : 'now'
 }
 
-/** What a record says of the run of the system that it was written in. */
-export function bootOf({ fsync }: Site): string {
-  return fsync === 'never' ? '' : BOOT
+/** What a record says of the page cache that holds its bytes; nothing where no fsync is promised. */
+export function recordedCache({ fsync, place }: Site): string {
+  return fsync === 'never' ? '' : cacheOf(place)
 }
 
 /** Makes the error for a writer whose `base` is no longer the current version. */

@@ -9,10 +9,11 @@ import { sync } from './io.ts'
 import { MountTable, noteMount, notedMounts } from './mounts.ts'
 import { HIDDEN, makeHidden, place } from './paths.ts'
 import type { Folders, Place } from './paths.ts'
+import { parseRecord, readRecord } from './record.ts'
 import type { Shared } from './resource.ts'
 import { LEASE_LIFE, OwnerLease } from './owner-lease.ts'
 import { Watch } from './lock/liveness.ts'
-import { sweep } from './sweep.ts'
+import { listIncomplete, sweep } from './sweep.ts'
 import { Uploads } from './open-files.ts'
 
 /** The folder of one or more stores. */
@@ -109,8 +110,19 @@ export class Root implements Shared {
   }
 
   async #sweep(folders: Folders): Promise<void> {
+    await this.#flushLeftovers(folders).catch(() => {})
     if ((await sweep(folders, this.holds, this.#watch)) === 'done') return
     setTimeout(() => this.#sweepInBackground(folders), LEASE_LIFE + 1000).unref()
+  }
+
+  /** Sees to it that bytes which a process had received before it died become durable. */
+  async #flushLeftovers(folders: Folders): Promise<void> {
+    for await (const key of listIncomplete(folders)) {
+      const here = place(folders, key)
+      const text = await readRecord(here)
+      const record = text === null ? null : parseRecord(text)
+      if (record !== null && record.cache !== '') this.flusher.touch(here, record.data)
+    }
   }
 }
 

@@ -12,7 +12,7 @@ import { hiddenPath, lookUp } from './paths.ts'
 import type { Place, Published } from './paths.ts'
 import { identity, newTag, parseRecord, readRecord } from './record.ts'
 import type { FsRecord } from './record.ts'
-import { isOfThisBoot, safeSize } from './durable-size.ts'
+import { trustedSize } from './durable-size.ts'
 
 /** What is stored under a key. */
 export type Found = Absent | Incomplete | Complete
@@ -102,7 +102,7 @@ async function follow(place: Place, record: FsRecord, revision: string): Promise
     const found = await ifThere(lstat(hidden))
     if (found === null || !found.isFile()) return null
     if (record.pinnedSize === null && (await wasPinned(place, hidden, found, revision))) return null
-    const limit = isOfThisBoot(record) ? Infinity : await safeSize(place, record)
+    const limit = await trustedSize(place, record, found)
     const info = incompleteInfo(record, found, limit)
     return { kind: 'incomplete', record, stored: record, path: hidden, limit, info, revision }
   }

@@ -9,7 +9,9 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { OpenWriterOptions, StorageAdapter } from '../../../src/storage/adapter.ts'
 import { ATOMIC, BEGUN, FINISHED, PERSIST } from '../../../src/storage/contract/check.ts'
 import type { FsStorageOptions } from '../../../src/storage/fs.ts'
-import { BOOT } from '../../../src/storage/fs/durable-size.ts'
+import { cacheOf } from '../../../src/storage/fs/page-cache.ts'
+
+const NO_CACHE = cacheOf({ hidden: tmpdir() }) === ''
 
 let directory: string
 let hidden: string
@@ -54,7 +56,7 @@ async function hiddenPath(end: '.json' | '.data' | '.safe'): Promise<string> {
 async function restartSystem(fsync: FsStorageOptions['fsync'] = 'complete'): Promise<void> {
   const record = await hiddenPath('.json')
   const bytes = await readFile(record, 'utf8')
-  await writeFile(record, bytes.replace(`"boot":"${BOOT}"`, '"boot":"earlier"'))
+  await writeFile(record, bytes.replace(/"cache":"[^"]+"/, '"cache":"earlier"'))
   storage = await start(fsync)
 }
 
@@ -78,8 +80,8 @@ test('an upload has the same etag in the next process', async () => {
   expect(await storage.head('a')).toEqual(before)
 })
 
-describe.skipIf(BOOT === '')(
-  `after a start of the system${BOOT === '' ? ' (only Linux tells of it)' : ''}`,
+describe.skipIf(NO_CACHE)(
+  `after a start of the system${NO_CACHE ? ' (only Linux tells of it)' : ''}`,
   () => {
     test('bytes count no more that nobody has flushed', async () => {
       const before = await append('abc', PERSIST)
@@ -160,6 +162,32 @@ describe.skipIf(BOOT === '')(
 
       expect(await storage.head('a')).toEqual(before)
       expect(await readdir(hidden)).toHaveLength(1)
+    })
+
+    test('bytes count that were flushed before the process ended', async () => {
+      await append('abc', PERSIST)
+      await storage.flush?.()
+      await append('def', PERSIST)
+      await restartSystem()
+
+      expect(await load()).toBe('abc')
+    })
+
+    test('bytes count that the next process has flushed, because the first one died', async () => {
+      await append('abc', PERSIST)
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+      try {
+        storage = await start('complete')
+        await storage.head('a')
+        await vi.waitUntil(() => vi.getTimerCount() > 0)
+        vi.advanceTimersByTime(10_000)
+      } finally {
+        vi.useRealTimers()
+      }
+      await expect.poll(async () => (await stat(await hiddenPath('.safe'))).size).toBe(64)
+      await restartSystem()
+
+      expect(await load()).toBe('abc')
     })
 
     test('bytes count that were flushed in the background', async () => {

@@ -23,6 +23,11 @@ export type FileSystem = (typeof FILE_SYSTEMS)[number]
  */
 export type Loss = 'all' | 'data'
 
+/** What is new after the loss: the boot of the system, or only the mount of the disk. */
+export type Restart = (typeof RESTARTS)[number]
+
+export const RESTARTS = ['boot', 'mount'] as const
+
 const MAKE: Readonly<Record<FileSystem, readonly string[]>> = {
   ext4: ['mkfs.ext4', '-q', '-F'],
   xfs: ['mkfs.xfs', '-q', '-f'],
@@ -83,11 +88,13 @@ export class Disk {
   }
 
   /**
-   * Mounts the disk anew. The commands of the shell tell the next server that the system was started
-   * anew, too.
+   * Mounts the disk anew. The commands of the shell let the next server see it. With a `boot` the next
+   * server sees a new boot of the system too; without one, as after the loss of a volume, it sees the
+   * same boot, device number and mount id as the last one.
    */
-  restart(): string {
+  restart(loss: Restart = 'boot'): string {
     this.remount()
+    if (loss === 'mount') return this.shell
     const script = path.join(path.dirname(this.directory), `boot-${randomUUID()}.mjs`)
     writeFileSync(script, newBoot(randomUUID()))
     return `export NODE_OPTIONS='--import ${script}'\n${this.shell}`

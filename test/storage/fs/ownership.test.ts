@@ -97,7 +97,8 @@ describe('a copy that another process has removed', () => {
     const before = await readdir(staging)
     const writer = await storage.openWriter('a', options)
     await writer.write(0, [Buffer.from('X')])
-    const copies = (await readdir(staging)).filter((name) => !before.includes(name))
+    const names = await readdir(staging)
+    const copies = names.filter((name) => name.endsWith('.data') && !before.includes(name))
     for (const name of copies) await unlink(path.join(staging, name))
 
     for (const state of [BEGUN, FINISHED]) {

@@ -67,8 +67,10 @@ export class UploadItem {
   /** Ends the attempt that is under way. */
   #controller = new AbortController()
   #attempt: Promise<void> = Promise.resolve()
-  /** Why the attempt that is under way had to wait. */
-  #trouble: 'none' | 'failure' | 'another' = 'none'
+  /** Another client has held the resource during the attempt that is under way. */
+  #hasMetAnother = false
+  /** The server had exactly this file before the attempt. */
+  #isUnchanged = false
 
   constructor({ key, file }: Chosen, turns: Turns, listener: ItemListener) {
     this.#key = key
@@ -203,9 +205,9 @@ export class UploadItem {
   /** One attempt, which ends when all is there, when it is stopped, or when it fails for good. */
   async #try(signal: AbortSignal, overwrite: boolean): Promise<void> {
     if (signal.aborted) return
-    this.#trouble = 'none'
+    this.#hasMetAnother = false
     const onWait = (): void => {
-      this.#trouble = 'another'
+      this.#hasMetAnother = true
       const where = this.#listener.hasRival(this) ? 'here' : 'tab'
       this.#set({ kind: 'elsewhere', where })
     }
@@ -233,11 +235,10 @@ export class UploadItem {
         if (!signal.aborted) this.#follow(state)
       },
     })
-    const { status: answer } = await this.#upload.done
+    await this.#upload.done
     if (signal.aborted) return
-    // 200 answers the question what is there: all of it was, or the answer to the last byte was lost.
-    const found = this.#trouble === 'another' ? 'another' : 'earlier'
-    const by = answer === 200 && this.#trouble !== 'failure' ? found : 'this'
+    const found = this.#hasMetAnother ? 'another' : 'earlier'
+    const by = this.#isUnchanged ? found : 'this'
     this.#progress = { ...this.#progress, sent: this.file.size }
     this.#movedAt = performance.now()
     this.#set({ kind: 'done', by })
@@ -257,9 +258,10 @@ export class UploadItem {
       this.#movedAt = performance.now()
       this.#set({ kind: 'running' })
     }
+    if (state.state === 'done') this.#isUnchanged = state.isUnchanged
     if (state.state !== 'waiting') return
     const { delay, error } = state
-    this.#trouble = isLocked(error) ? 'another' : 'failure'
+    this.#hasMetAnother ||= isLocked(error)
     this.#set({ kind: 'waiting', until: delay === null ? null : performance.now() + delay, error })
   }
 

@@ -64,7 +64,7 @@ export function actionsOf({ state, progress }: UploadItem): readonly Action[] {
     case 'failed':
       return ['retry', progress.sent > 0 ? 'cancel' : 'dismiss']
     case 'done':
-      return state.by === 'earlier' ? ['replace', 'dismiss'] : ['dismiss']
+      return ['dismiss']
     case 'removing':
       return []
     default:

@@ -2,8 +2,8 @@
  * An uploader for Uppy over `partial-upload/client`:
  * `uppy.use(PartialUpload, { endpoint: 'https://app.example/files/' })`.
  *
- * An upload that was cut goes on by itself. After a reload it goes on where it was, too, when the same
- * file is chosen again, since the URL is all that it needs.
+ * An upload that was cut resumes by itself. After a reload it resumes when the same file is chosen
+ * again, because the server knows the offset.
  */
 import {
   BasePlugin,
@@ -27,7 +27,7 @@ import {
 
 import { createSlots, type Enter, type Leave } from './slots.ts'
 
-/** A wait in milliseconds that nobody needs to be told of. */
+/** Shorter waits, in milliseconds, are not shown. */
 const SHORT_WAIT = 1000
 
 /** Fields of requests by name. */
@@ -40,7 +40,7 @@ export interface PartialUploadOptions<M extends Meta, B extends Body>
     Omit<UploadOptions, 'contentType' | 'headers' | 'onProgress' | 'onState' | 'signal'> {
   /**
    * Where a file goes: the URL of a folder, to which the file's name is added, or a function that
-   * tells the URL of each file.
+   * returns the URL of each file.
    */
   readonly endpoint: string | ((file: UppyFile<M, B>) => string)
   /** Fields that go with every request, or a function that is asked before each request. */
@@ -117,20 +117,21 @@ export class PartialUpload<M extends Meta, B extends Body> extends BasePlugin<
   }
 
   #start(url: string, file: UppyFile<M, B>, signal: AbortSignal): Upload {
-    const { headers = {}, limit: _limit, endpoint: _endpoint, ...options } = this.opts
     if (file.isRemote || file.data === undefined) throw new Error('only local files can be sent')
+    const { headers = {}, credentials } = this.opts
     const request = {
-      ...options,
       headers: typeof headers === 'function' ? async () => headers(file) : headers,
+      ...(credentials === undefined ? {} : { credentials }),
     }
     let isOurs = false
     const running = upload(url, file.data, {
+      ...clientOptions(this.opts),
       ...request,
       contentType: file.type,
       signal,
       onProgress: ({ sent }) => this.#tellProgress(file, sent),
       onState: (state) => {
-        // Before, what is at the URL may be a file of somebody else.
+        // Before, the URL may hold a file of another client.
         isOurs ||= state.state === 'sending'
         if (state.state === 'waiting') this.#tellWait(file, state.delay, state.error)
       },
@@ -200,13 +201,28 @@ export class PartialUpload<M extends Meta, B extends Body> extends BasePlugin<
   }
 }
 
-/** What a person is told: the words of the problem document, if there is one. */
+/** The options of the client's `upload`. It refuses others, such as those that every plugin has. */
+function clientOptions<M extends Meta, B extends Body>(
+  options: PartialUploadOptions<M, B>,
+): UploadOptions {
+  const {
+    id: _id,
+    locale: _locale,
+    endpoint: _endpoint,
+    headers: _headers,
+    limit: _limit,
+    ...others
+  } = options
+  return others
+}
+
+/** What a person reads: the words of the problem document, if there is one. */
 function describe(message: string, problem: Problem | null): string {
   const { title = message, detail } = problem ?? {}
   return detail === undefined ? title : `${title}: ${detail}`
 }
 
-/** Removes what the server has got so far. What is finished stays. */
+/** Removes an incomplete upload from the server. A finished file stays. */
 async function discard(url: string, options: RequestOptions): Promise<void> {
   const found = await status(url, options)
   if (found !== null && !found.complete) await remove(url, options)

@@ -36,6 +36,8 @@ export interface Download {
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
   readonly retries: number
+  /** Keep trying while nothing has ever answered at the address. */
+  readonly wait: boolean
   readonly signal: AbortSignal
   readonly destination: Destination
   readonly onProgress: (progress: Progress) => void
@@ -49,14 +51,15 @@ export interface Download {
  * @throws ClientError
  */
 export async function download(job: Download): Promise<void> {
-  const { destination, signal, retries, onWait, onProgress } = job
-  const retry = createRetry({ retries, clock: systemClock })
+  const { destination, signal, retries, wait, onWait, onProgress } = job
+  const contact = { isMade: false }
+  const retry = createRetry({ retries, waitForServer: wait, contact, clock: systemClock })
   const measured: Measured = { size: null }
   const meter = createProgressMeter(systemClock, measured, onProgress)
   for (;;) {
     signal.throwIfAborted()
     try {
-      await attempt(job, measured, meter)
+      await attempt(job, measured, meter, contact)
       return
     } catch (error) {
       signal.throwIfAborted()
@@ -72,11 +75,17 @@ interface Measured {
 }
 
 /** One request. Resolves when all is there. */
-async function attempt(job: Download, measured: Measured, meter: ProgressMeter): Promise<void> {
+async function attempt(
+  job: Download,
+  measured: Measured,
+  meter: ProgressMeter,
+  contact: { isMade: boolean },
+): Promise<void> {
   const { destination, signal } = job
   const watch = startWatch(signal)
   try {
     const response = await ask(job, watch.signal)
+    contact.isMade = true
     const { size } = await accept(response, destination)
     measured.size = size
     meter.start(destination.position)

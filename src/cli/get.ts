@@ -31,7 +31,7 @@ export async function runGet(
 async function fetchInto(
   destination: Destination,
   name: string,
-  { url, headers, retries }: GetCommand,
+  { url, headers, retries, wait }: GetCommand,
   report: Report,
   signal: AbortSignal,
   finish: () => Promise<void> = async () => undefined,
@@ -44,6 +44,7 @@ async function fetchInto(
       url,
       headers,
       retries,
+      wait,
       signal,
       destination,
       onProgress: (progress: Progress) => task.move(progress),

@@ -34,7 +34,7 @@ export async function runPut(
 
 async function send(
   { name, path, url }: FileToSend,
-  { headers, retries, overwrite, contentType }: PutCommand,
+  { headers, retries, wait, overwrite, contentType }: PutCommand,
   report: Report,
   signal: AbortSignal,
 ): Promise<number> {
@@ -44,6 +44,7 @@ async function send(
   const running: Upload = upload(url, path ?? process.stdin, {
     headers,
     retries,
+    waitForServer: wait,
     overwrite,
     signal,
     ...(type === null ? {} : { contentType: type }),
@@ -51,7 +52,8 @@ async function send(
     onState,
   })
   try {
-    task.end(outcome(await running.done))
+    await running.done
+    task.end(outcome())
     return DONE
   } catch (error) {
     task.end(null)
@@ -62,13 +64,11 @@ async function send(
 
 /** Reports an upload while it runs, and says in the end what it has done. */
 function follow(task: Task): Required<Pick<UploadOptions, 'onProgress' | 'onState'>> & {
-  readonly outcome: (response: Response) => string
+  readonly outcome: () => string
 } {
   const startedAt = Date.now()
   const progress: { last: Progress | null } = { last: null }
-  /** A failed request may have stored bytes all the same. */
-  let hasFailed = false
-  let wasSending = false
+  let isUnchanged = false
 
   return {
     onProgress: (current) => {
@@ -80,16 +80,13 @@ function follow(task: Task): Required<Pick<UploadOptions, 'onProgress' | 'onStat
       task.move(current)
     },
     onState: (status) => {
-      if (status.state === 'sending') wasSending = true
-      if (status.state === 'checking') wasSending = false
+      if (status.state === 'done') ({ isUnchanged } = status)
       if (status.state !== 'waiting') return
-      hasFailed = true
       const delay = Math.ceil((status.delay ?? 0) / 1000)
       task.note(`trying again in ${delay} s: ${summarize(status.error)}`)
     },
-    outcome: ({ status }) => {
-      // A 200 at the end of a check answers HEAD: all bytes were there before one was accepted.
-      if (!wasSending && !hasFailed && status === 200) return 'skipped (same)'
+    outcome: () => {
+      if (isUnchanged) return 'skipped (same)'
       const size = formatSize(progress.last?.size ?? progress.last?.sent ?? 0)
       return `complete, ${size} in ${formatTime((Date.now() - startedAt) / 1000)}`
     },

@@ -1,8 +1,8 @@
 /** The commands that are one request. */
-import { openAsBlob } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { buffer } from 'node:stream/consumers'
 
-import { ClientError, patch, remove, status, type Progress } from '../client/node.ts'
+import { ClientError, patch, remove, status } from '../client/node.ts'
 
 import type { PatchCommand, Target } from './arguments.ts'
 import { DONE, FAILED } from './failure.ts'
@@ -11,11 +11,11 @@ import type { Report } from './report.ts'
 
 /** Prints what is there. */
 export async function runStatus(
-  { url, headers, retries }: Target,
+  { url, headers, retries, wait }: Target,
   report: Report,
   signal: AbortSignal,
 ): Promise<number> {
-  const found = await status(url, { headers, retries, signal })
+  const found = await status(url, { headers, retries, waitForServer: wait, signal })
   if (found === null) {
     report.error(`partial-upload: there is nothing at ${url.href}`)
     return FAILED
@@ -31,19 +31,24 @@ export async function runStatus(
 
 /** Writes a file into what is there. */
 export async function runPatch(
-  { url, headers, retries, file, at, contentType }: PatchCommand,
+  { url, headers, retries, wait, file, at, contentType }: PatchCommand,
   report: Report,
   signal: AbortSignal,
 ): Promise<number> {
-  const data = file === '-' ? new Blob([await buffer(process.stdin)]) : await openAsBlob(file)
+  const data = file === '-' ? await buffer(process.stdin) : file
   signal.throwIfAborted()
-  const name = file === '-' ? 'standard input' : file
-  const task = report.begin(name)
-  const type = contentType === undefined ? {} : { contentType }
-  const onProgress = (progress: Progress): void => task.move(progress)
+  const size = typeof data === 'string' ? (await stat(data)).size : data.byteLength
+  const task = report.begin(file === '-' ? 'standard input' : file)
   try {
-    await patch(url, [{ start: at, data }], { headers, retries, signal, onProgress, ...type })
-    task.end(`written, ${formatSize(data.size)} at ${at}`)
+    await patch(url, [{ start: at, data }], {
+      headers,
+      retries,
+      waitForServer: wait,
+      signal,
+      ...(contentType === undefined ? {} : { contentType }),
+      onProgress: (progress) => task.move(progress),
+    })
+    task.end(`written, ${formatSize(size)} at ${at}`)
     return DONE
   } catch (error) {
     task.end(null)
@@ -56,11 +61,11 @@ export async function runPatch(
 
 /** Removes what is there. */
 export async function runRemove(
-  { url, headers, retries, quiet }: Target,
+  { url, headers, retries, wait, quiet }: Target,
   report: Report,
   signal: AbortSignal,
 ): Promise<number> {
-  const wasThere = await remove(url, { headers, retries, signal })
+  const wasThere = await remove(url, { headers, retries, waitForServer: wait, signal })
   if (!quiet) report.print(`${url.href}: ${wasThere ? 'removed' : 'there was nothing'}`)
   return DONE
 }

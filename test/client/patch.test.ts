@@ -112,6 +112,27 @@ describe.each(CLIENTS)('patch over %s', (_name, { patch, remove, status }) => {
     await expect(failed).rejects.toMatchObject({ status: 412 })
   })
 
+  test('compares all bytes of a range when the answer was lost and another has written', async () => {
+    await bench.leave(FILE, FILE.length)
+    const etag = (await status(bench.url))?.etag ?? ''
+    const data = Buffer.from(FILE)
+    data[FILE.length / 2]! ^= 1
+    bench.proxy.fail('PATCH', { kind: 'swallow', after: 1 })
+    bench.proxy.fail('PATCH', {
+      kind: 'first',
+      act: async () => {
+        await patch(bench.direct, [{ start: 5, data: FILE.subarray(5, 6) }], {
+          contentType: 'text/plain',
+        })
+      },
+    })
+
+    const failed = patch(bench.url, [{ start: 0, data }], { ...bench.options, ifMatch: etag })
+
+    await expect(failed).rejects.toMatchObject({ status: 412 })
+    await expectStored([])
+  })
+
   test('goes with a way to remove what is there', async () => {
     await bench.leave(FILE, FILE.length)
 

@@ -84,6 +84,7 @@ function checkSize(size: number, announced: number): void {
 
 /** Throws the error for a source of which a read has failed: a browser's file that was moved, say. */
 export function failToRead(cause: unknown): never {
+  if (cause instanceof ClientError) throw cause
   throw sourceError('the source can not be read', cause)
 }
 

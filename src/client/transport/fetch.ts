@@ -12,14 +12,20 @@ declare const location: object | undefined
 /** Sends a request with the platform's `fetch`. */
 export const fetchTransport: Transport = async (request) => {
   const { url, onMove } = request
+  let failure: unknown
   const init: object = {
     ...request,
     // An old answer from a cache would be taken for what is there now.
     cache: 'no-store',
     duplex: 'half',
-    body: await content(request),
+    body: await content(request, (error) => {
+      failure = error
+    }),
   }
-  const response = await fetch(url, init)
+  const response = await fetch(url, init).catch((error: unknown) => {
+    // `fetch` has one error for everything. What the source has failed with is no failed network.
+    throw failure ?? error
+  })
   onMove()
   // What is longer than any answer of use is not read to its end.
   const stream = response.body && counted(response.body, () => onMove(), MAX_ANSWER)
@@ -27,14 +33,26 @@ export const fetchTransport: Transport = async (request) => {
 }
 
 /** The bytes of pieces. The stream fails before it ends with more or fewer than were announced. */
-function exact(pieces: readonly Piece[]): ReadableStream<Uint8Array> {
+function exact(
+  pieces: readonly Piece[],
+  onFailure: (error: unknown) => void,
+): ReadableStream<Uint8Array> {
   const chunks = streamPieces(pieces)
+  async function next(): Promise<IteratorResult<Uint8Array, void>> {
+    try {
+      return await chunks.next().catch(failToRead)
+    } catch (error) {
+      onFailure(error)
+      throw error
+    }
+  }
+
   return new ReadableStream(
     {
       pull: async (controller) => {
-        const next = await chunks.next().catch(failToRead)
-        if (next.done) controller.close()
-        else controller.enqueue(next.value)
+        const result = await next()
+        if (result.done) controller.close()
+        else controller.enqueue(result.value)
       },
       cancel: async () => void (await chunks.return(undefined)),
     },
@@ -42,13 +60,13 @@ function exact(pieces: readonly Piece[]): ReadableStream<Uint8Array> {
   )
 }
 
-async function content({
-  body,
-  onMove,
-}: TransportRequest): Promise<Blob | ReadableStream<Uint8Array> | null> {
+async function content(
+  { body, onMove }: TransportRequest,
+  onFailure: (error: unknown) => void,
+): Promise<Blob | ReadableStream<Uint8Array> | null> {
   if (body.length === 0) return null
   const blob = await toBlob(body)
-  if (typeof location === 'undefined') return counted(exact(body), onMove, Infinity)
+  if (typeof location === 'undefined') return counted(exact(body, onFailure), onMove, Infinity)
   // Nobody tells how far it is: the time of the server begins at once.
   onMove(blob.size)
   return blob

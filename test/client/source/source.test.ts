@@ -141,6 +141,37 @@ describe('a source that fails under way', () => {
   })
 })
 
+describe.each([
+  ['node:http', nodeTransport()],
+  ['fetch', fetchTransport],
+])('a source that yields other than it announced over %s', (_name, transport) => {
+  const bench = useBench()
+
+  /** Announces `size` bytes and yields `FILE`. */
+  function announce(size: number): ByteSource {
+    const slice = (start: number, end: number) => ({
+      size: Math.min(end, size) - start,
+      async *stream() {
+        yield FILE.subarray(start)
+      },
+      arrayBuffer: async () => new Uint8Array(FILE.subarray(start)).buffer,
+    })
+    return { size, slice }
+  }
+
+  test.each([FILE.length - 1, FILE.length + 1, 2 * FILE.length])(
+    '(%i bytes) fails',
+    async (size) => {
+      const platform = { transport, createHash: createSha256 }
+
+      const { done } = startUpload(bench.url, () => announce(size), bench.options, platform)
+
+      await expect(done).rejects.toMatchObject({ code: 'ERR_SOURCE', transient: false })
+      expect(await bench.state()).not.toMatch(/^C/)
+    },
+  )
+})
+
 describe('fetch', () => {
   const bench = useBench()
 

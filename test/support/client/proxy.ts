@@ -72,6 +72,11 @@ export class Proxy {
     return this
   }
 
+  /** Forgets the faults that no request has met. */
+  heal(): void {
+    this.#faults.length = 0
+  }
+
   /** Holds content back until it is whole, and answers 413 to more than `limit` bytes, from now on. */
   limit(limit: number): void {
     this.#limit = limit

@@ -93,7 +93,8 @@ export function parseRecord(text: string): FsRecord | null {
     return null
   }
   const record = withDefaults(value)
-  return isRecord(record) ? record : null
+  // In the order of every other state, for those who compare its JSON.
+  return isRecord(record) ? { ...record, state: copyState(record.state) } : null
 }
 
 /** Adds what records of version 0.1.0 do not have. The order of the members stays, see `formatRecord`. */

@@ -1,6 +1,7 @@
 /** What a file system of Windows does differently. */
 
 import { rename, unlink } from 'node:fs/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { IS_WINDOWS, errorCode } from './io.ts'
 
 /** The system may find a file by another name: in another case, another Unicode form, or a short one. */
@@ -16,8 +17,9 @@ export function isForbiddenName(name: string): boolean {
   return IS_WINDOWS && (FORBIDDEN.test(name) || DEVICE.test(name))
 }
 
-/** How often a rename is tried that another process is in the way of. */
-const TRIES = 8
+/** How often a rename is tried while the file that it replaces is open, and the longest pause between. */
+const TRIES = 100
+const MAX_PAUSE = 40
 
 /**
  * Renames a file onto another. Windows refuses that while the other one is open: a reader of a record
@@ -30,7 +32,8 @@ export async function replaceFile(from: string, to: string, aside?: string): Pro
       return await rename(from, to)
     } catch (error) {
       if (!IS_WINDOWS || tries === TRIES || !isInUse(error)) throw error
-      if (aside === undefined) await new Promise((done) => setTimeout(done, 2 ** tries))
+      // By chance, so that it is not in step with a reader that comes again and again.
+      if (aside === undefined) await sleep(Math.random() * MAX_PAUSE)
       else await moveAside(to, aside)
     }
   }

@@ -1,0 +1,91 @@
+import { open, readFile, utimes, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+
+import { expect, test, vi } from 'vitest'
+
+import { describeInChromium } from '../support/browser/chromium.ts'
+import {
+  IN_FLIGHT,
+  choose,
+  chooseAndHold,
+  fileRow,
+  hashOf,
+  newFolder,
+  openByGate,
+  press,
+  says,
+  sharedServer,
+  uploadRow,
+  writeRandom,
+} from '../support/browser/page-setup.ts'
+
+// A browser, a server and a test share the processor with the other tests.
+vi.setConfig({ testTimeout: 120_000 })
+
+/** Changes seven bytes of a file, and leaves its size and its times as they were. */
+async function edit(file: string, position: number): Promise<void> {
+  const handle = await open(file, 'r+')
+  const { atime, mtime } = await handle.stat()
+  await handle.write('changed', position)
+  await handle.close()
+  await utimes(file, atime, mtime)
+}
+
+describeInChromium('what the page says of a file', () => {
+  const server = sharedServer()
+
+  test('with seven other bytes in the middle: that it is different, and Replace sends it', async () => {
+    const { page } = await openByGate(server)
+    const film = await writeRandom(await newFolder(), 'film.mp4', 5_000_000)
+    await choose(page, film)
+    await says(uploadRow(page, 'film.mp4'), 'Complete')
+    await edit(film, 2_500_000)
+    await page.reload()
+
+    await choose(page, film)
+    await says(uploadRow(page, 'film.mp4'), 'a different file of this name')
+    await press(uploadRow(page, 'film.mp4'), 'Replace')
+    await says(uploadRow(page, 'film.mp4'), 'Complete · 5.0 MB')
+
+    expect(await hashOf(server.pathOf('film.mp4'))).toBe(await hashOf(film))
+  })
+
+  test('that was edited while half of it was on the server: nothing false', async () => {
+    const { page, gate } = await openByGate(server)
+    const film = await writeRandom(await newFolder(), 'film.mp4', 2 * IN_FLIGHT)
+    await chooseAndHold(page, film, gate, 5_000_000)
+    const reloaded = page.reload()
+    gate.open()
+    await reloaded
+    await says(fileRow(page, 'film.mp4'), '% arrived')
+    await edit(film, 1000)
+
+    await choose(page, film)
+    const row = uploadRow(page, 'film.mp4')
+    await expect
+      .poll(async () => row.locator('.line').textContent(), { timeout: 60_000 })
+      .toMatch(/^Complete|different file/)
+    if ((await row.getByRole('button', { name: /^Replace/ }).count()) > 0) {
+      await press(row, 'Replace')
+      await says(row, 'Complete')
+    }
+
+    expect(await hashOf(server.pathOf('film.mp4'))).toBe(await hashOf(film))
+  })
+
+  test.each([
+    [401, 'The server requires you to sign in. Sign in, then try again'],
+    [413, 'The file is larger than the server accepts'],
+    [507, 'The server has no space left.'],
+  ])('that is refused with %i and no words: what that means', async (status, words) => {
+    const { page } = await openByGate(server)
+    const file = path.join(await newFolder(), 'a.txt')
+    await writeFile(file, 'a')
+    await page.route('**/files/a.txt', async (route) => route.fulfill({ status, body: '' }))
+
+    await choose(page, file)
+
+    await says(uploadRow(page, 'a.txt'), words)
+    await expect(readFile(server.pathOf('a.txt'))).rejects.toThrow('ENOENT')
+  })
+})

@@ -28,6 +28,8 @@ export interface HandlerRequest {
   readAll(): Promise<Uint8Array>
   /** Ends `body`: the step that is waited for, and every later one, throws `reason`. */
   stop(reason: Error): void
+  /** A signal that aborts when the connection is closed, for work whose result only the client needs. */
+  readonly closeSignal: () => AbortSignal
   /** The app's say in this request. */
   readonly hooks: Hooks
 }

@@ -82,6 +82,7 @@ export function partialUpload<Request extends IncomingMessage = IncomingMessage>
       body,
       readAll: () => body.readAll(),
       stop,
+      closeSignal: () => closeSignalOf(res),
       hooks: bindHooks(req, options),
     })
     if (leave !== null) {
@@ -151,6 +152,12 @@ function closeOf(res: ServerResponse): Promise<void> {
     if (isClosed(res)) resolve()
     else res.once('close', resolve)
   })
+}
+
+function closeSignalOf(res: ServerResponse): AbortSignal {
+  const controller = new AbortController()
+  void closeOf(res).then(() => controller.abort())
+  return controller.signal
 }
 
 /** A CORS preflight is for the `cors` middleware, which may come later. */

@@ -166,6 +166,22 @@ describe('an upload whose digest the server is too busy to verify', () => {
   })
 })
 
+describe('a digest that a client asks for', () => {
+  it('is given up when the client has left', async () => {
+    const storage = memoryStorage()
+    const handle = handlerFor(storage, { maxHashings: 1 })
+    const plain = patch(`bytes 0-${LARGE.byteLength - 1}/*`, LARGE.toString('latin1'))
+    await handle(plain)
+    const asked = request({ method: 'HEAD', headers: { 'Want-Repr-Digest': 'sha-256=1' } })
+
+    const left = await handle({ ...asked, closeSignal: () => AbortSignal.abort() })
+    const whole = await handle(asked)
+
+    expect(left.headers['Repr-Digest']).toBeUndefined()
+    expect(whole.headers['Repr-Digest']).toMatch(/^sha-256=:/)
+  })
+})
+
 describe('a PUT whose digest is announced', () => {
   it('is hashed while it arrives, however busy the server is', async () => {
     const held = gate()

@@ -64,6 +64,7 @@ export function request({
       return Buffer.concat(chunks)
     },
     stop: () => undefined,
+    closeSignal: () => new AbortController().signal,
     hooks: { onCreate: async () => undefined, onComplete: async () => null, ...hooks },
   }
 }

@@ -33,9 +33,10 @@ const WHOLE: RangeSelection = { kind: 'whole' }
 
 /** Answers a HEAD, without a lock: `Content-Length` is where an upload resumes. */
 export async function head(
-  { key, headers }: HandlerRequest,
+  request: HandlerRequest,
   context: MethodContext,
 ): Promise<HandlerResponse> {
+  const { key, headers } = request
   const { storage, hashing } = context
   if (headers.get('want-repr-digest') === null) {
     return headOf(await storage.head(key), headers, context)
@@ -44,7 +45,7 @@ export async function head(
   try {
     const response = headOf(reader?.info ?? null, headers, context)
     if (reader === null || response.status === 304) return response
-    const digest = await reprDigestFields(headers, reader, hashing)
+    const digest = await reprDigestFields(request, reader, hashing)
     return { ...response, headers: { ...response.headers, ...digest } }
   } finally {
     await reader?.close()
@@ -71,7 +72,7 @@ export async function get(
   try {
     response = responseFrom(reader, request.headers, context)
     if (response.body === undefined) return response
-    const digest = await reprDigestFields(request.headers, reader, context.hashing)
+    const digest = await reprDigestFields(request, reader, context.hashing)
     return { ...response, headers: { ...response.headers, ...digest } }
   } finally {
     if (response?.body === undefined) await reader.close()

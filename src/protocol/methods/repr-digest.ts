@@ -1,6 +1,6 @@
 /** The digest of one version, where a client asks for it with `Want-Repr-Digest` (RFC 9530 §4). */
 import { formatDigest, parseDigest, wantedAlgorithm } from '../../fields/digest.ts'
-import type { HandlerRequest, HandlerResponse, RequestHeaders } from '../http.ts'
+import type { HandlerRequest, HandlerResponse } from '../http.ts'
 import type { HashingService } from '../hashing.ts'
 import type { Reader, ResourceInfo } from '../../storage/adapter.ts'
 import type { MethodContext } from './context.ts'
@@ -12,7 +12,7 @@ import type { Fields } from './respond.ts'
  * if the version can't be read to its end. A missing digest is asked for again, a wrong one is believed.
  */
 export async function reprDigestFields(
-  headers: RequestHeaders,
+  { headers, closeSignal }: Pick<HandlerRequest, 'headers' | 'closeSignal'>,
   reader: Reader,
   hashing: HashingService,
 ): Promise<Fields> {
@@ -23,7 +23,8 @@ export async function reprDigestFields(
   if (stored !== null && names(stored, algorithm)) return { 'Repr-Digest': stored }
   const { size } = info
   try {
-    const [computed] = await hashing.digest(reader.read(0, size), { size, algorithms: [algorithm] })
+    const options = { size, algorithms: [algorithm], signal: closeSignal() }
+    const [computed] = await hashing.digest(reader.read(0, size), options)
     if (computed === undefined) return {}
     const digest = formatDigest(computed)
     return { 'Repr-Digest': stored === null ? digest : `${stored}, ${digest}` }
@@ -39,18 +40,18 @@ export async function reprDigestFields(
 export async function withReprDigest(
   response: HandlerResponse,
   info: ResourceInfo,
-  { key, headers }: HandlerRequest,
+  request: HandlerRequest,
   { storage, hashing }: MethodContext,
 ): Promise<HandlerResponse> {
   const hasContent = response.body !== undefined && response.body !== ''
   if (!info.complete || hasContent || 'Repr-Digest' in response.headers) return response
-  if (wantedAlgorithm(headers.get('want-repr-digest')) === null) return response
-  const reader = await storage.openReader(key).catch(() => null)
+  if (wantedAlgorithm(request.headers.get('want-repr-digest')) === null) return response
+  const reader = await storage.openReader(request.key).catch(() => null)
   if (reader === null) return response
   try {
     // The lock is free by now: another request may have changed the resource.
     if (reader.info.etag !== info.etag) return response
-    const fields = await reprDigestFields(headers, reader, hashing)
+    const fields = await reprDigestFields(request, reader, hashing)
     return { ...response, headers: { ...response.headers, ...fields } }
   } finally {
     await reader.close()

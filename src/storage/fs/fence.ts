@@ -184,6 +184,19 @@ function isNotEmpty(error: unknown): boolean {
   return errorCode(error) === 'ENOTEMPTY'
 }
 
+/**
+ * Removes a ticket directory that a crash has left. A process that is about to use it makes it again. A
+ * file of another program stays in it, for the next writer to put back.
+ */
+export async function sweepRetired(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    const path = `${directory}/${name}`
+    const found = await ifThere(lstat(path, { bigint: true }))
+    if (found !== null && (name === RECORD || identity(found) === name)) await ifThere(unlink(path))
+  }
+  await ifThere(rmdir(directory))
+}
+
 async function removeRetired(place: Place, path: string, name: string): Promise<void> {
   const found = await ifThere(lstat(path, { bigint: true }))
   if (found === null) return

@@ -3,6 +3,7 @@
 import { linkSync, renameSync, statSync, unlinkSync } from 'node:fs'
 import type { Stats } from 'node:fs'
 import { lstat, opendir, unlink } from 'node:fs/promises'
+import { sweepRetired } from './fence.ts'
 import type { Holds } from './leases.ts'
 import { errorCode, ifThere } from './io.ts'
 import type { Watch } from './lock/liveness.ts'
@@ -19,6 +20,7 @@ const MIN_AGE_MS = 3_600_000
 const NAMES_AT_A_TIME = 4096
 
 const RECORD = /^(?<hash>[\w-]{43})\.json$/
+const RETIRED = /^[\w-]{43}\.[\w-]{12}\.old$/
 const STAGED = /^(?<hash>[\w-]{43})\.(?<owner>[\w-]{6})[\w-]{6}\.(?:data|safe|tmp)$/
 
 /**
@@ -38,6 +40,7 @@ export async function sweep(
     if (id !== null) leases.add(id)
     const record = RECORD.exec(name)?.groups?.['hash']
     if (record !== undefined) await sweepRecord(folders, holds, record).catch(() => {})
+    if (RETIRED.test(name)) await sweepRetired(hiddenPath(folders, name)).catch(() => {})
     const { hash, owner } = STAGED.exec(name)?.groups ?? {}
     if (hash === undefined || owner === undefined || holds.has(hash)) continue
     const isSwept = await sweepStaged({ folders, name, hash, owner, watch }).catch(() => false)

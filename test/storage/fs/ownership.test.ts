@@ -1,11 +1,11 @@
 /** Which files the store treats as its own: it removes no others, and serves no others as its version. */
 import { execFileSync } from 'node:child_process'
-import { mkdtemp, readFile, readdir, rename, rm, unlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, readdir, rename, rm, unlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { text } from 'node:stream/consumers'
 
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 
 import type { OpenWriterOptions, StorageAdapter } from '../../../src/storage/adapter.ts'
 import { ATOMIC, BEGUN, FINISHED, PERSIST } from '../../../src/storage/contract/check.ts'
@@ -153,5 +153,20 @@ test('a finished file that a crash has left unpublished is served from a backup'
   await rename(`${directory}-copy`, directory)
 
   expect(await storage.head('a')).toEqual(info)
+  expect(await load()).toBe('abc')
+})
+
+test('a start removes what a crash in a removal has left', async () => {
+  await append('abc', PERSIST)
+  const ticket = path.join(staging, `${'x'.repeat(43)}.${'y'.repeat(12)}.old`)
+  await mkdir(ticket)
+  await writeFile(path.join(ticket, 'record'), '{}')
+  const before = (await readdir(staging)).length
+
+  vi.resetModules()
+  const next = await import('../../../src/storage/fs.ts')
+  await next.fsStorage({ directory }).head('a')
+
+  await expect.poll(async () => (await readdir(staging)).length).toBe(before - 1)
   expect(await load()).toBe('abc')
 })

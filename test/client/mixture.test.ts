@@ -43,7 +43,7 @@ describe('two clients with different files at one URL', () => {
     const source = plan.isStream ? new Blob([file]).stream() : plan.isNamed ? named : file
     const { segmentSize, reprDigest, verify } = plan
     const options = { segmentSize, reprDigest, verify, retries: 5 }
-    const [, { upload }] = CLIENTS[plan.over]!
+    const [, { upload }] = CLIENTS[plan.over]
     try {
       await upload(url, source, { ...bench.options, ...options }).done
     } catch {

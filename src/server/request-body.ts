@@ -191,7 +191,9 @@ function checkEnd(req: IncomingMessage, received: number): Error | null {
 function parsedEarlier(req: IncomingMessage & { readonly body?: unknown }): Uint8Array | null {
   const isUntouched = !req.readableDidRead && req.readableEncoding === null
   const announced = announcedLength(req)
-  if (isUntouched || announced === 0) return null
+  // An adapter may give the content in `body`, beside a stream that can't be read.
+  const isGiven = !req.readable && req.body instanceof Uint8Array
+  if ((isUntouched && !isGiven) || announced === 0) return null
   if (!(req.body instanceof Uint8Array)) {
     throw new Error(
       'The request body was read before partialUpload() could read it: mount it before body parsers',

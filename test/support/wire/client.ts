@@ -1,6 +1,7 @@
 /** The other end of the wire: requests as bytes, raw sockets, responses as they stood. */
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
+import tls from 'node:tls'
 
 export type Bytes = string | Uint8Array
 
@@ -130,9 +131,10 @@ export class Connection implements Peer {
   }
 
   /** Silence of the server beyond `longestWait` milliseconds is an error. */
-  static async open(port: number, longestWait = LONGEST_WAIT): Promise<Connection> {
-    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true })
-    await once(socket, 'connect')
+  static async open(port: number, longestWait = LONGEST_WAIT, ca?: Buffer): Promise<Connection> {
+    const options = { port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true }
+    const socket = ca === undefined ? connect(options) : tls.connect({ ...options, ca })
+    await once(socket, ca === undefined ? 'connect' : 'secureConnect')
     return new Connection(socket, longestWait)
   }
 

@@ -35,6 +35,7 @@ export const ERRORS = {
   ERR_PART_CODING: [422, 'The part has a content coding'],
   ERR_PRECONDITION_REQUIRED: [428, 'The request needs a precondition'],
   ERR_TOO_MANY_UPLOADS: [429, 'There are too many uploads'],
+  ERR_HEADER_LIMIT: [431, 'The request has too many field lines'],
   ERR_TRANSFER_CODING: [501, 'The transfer coding is not supported'],
   ERR_BUSY: [503, 'The server takes no more uploads at the moment'],
   ERR_CLOSING: [503, 'The server is being stopped'],

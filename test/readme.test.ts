@@ -205,6 +205,19 @@ describe('with the server of npm start', () => {
     )
   })
 
+  test('the resume leaves a file alone that was there before', async () => {
+    const file = Buffer.alloc(5000, 'the bytes of a film ')
+    await writeFile(path.join(directory, 'film.mp4'), file)
+    await send('DELETE', '/files/film.mp4')
+    await send('PUT', '/files/film.mp4', '', 'AAA')
+    const resume = blocks('sh').find((block) => block.includes('OFFSET=')) ?? ''
+
+    const output = await run('sh', resume)
+
+    expect(output).toContain('200')
+    expect(await readFile(path.join(directory, 'uploads/film.mp4'), 'utf8')).toBe('AAA')
+  })
+
   /** Runs a script of the README, and returns all that it prints. */
   async function run(shell: string, script: string): Promise<string> {
     const here = script.replaceAll('http://127.0.0.1:3000', origin)

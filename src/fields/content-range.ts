@@ -71,7 +71,9 @@ function toTarget(
   const start = toNumber(firstDigits)
   const last = toNumber(lastDigits)
   const completeLength = lengthDigits === undefined ? null : toNumber(lengthDigits)
-  if (last < start) throw malformed(`the range ends at ${last}, before its start at ${start}`)
+  const isEmpty = last === start - 1
+  if (last < start && !isEmpty)
+    throw malformed(`the range ends at ${last}, before its start at ${start}`)
   if (last === Number.MAX_SAFE_INTEGER) throw tooLarge()
   if (completeLength !== null && completeLength <= last) {
     throw malformed(`bytes ${start}-${last} do not fit in a complete length of ${completeLength}`)

@@ -25,6 +25,11 @@ export function trimWhitespace(text: string): string {
   return text.slice(start, end)
 }
 
+/** Whether a `Content-Encoding` names no coding but `identity`: an empty list names none. */
+export function isIdentity(contentEncoding: string): boolean {
+  return /^(?:[ \t,]|identity(?=[ \t,]|$))*$/i.test(contentEncoding)
+}
+
 /** Returns the value of a token or quoted-string: the latter without quotes and escapes. */
 export function unquote(text: string): string {
   return text.startsWith('"') ? text.slice(1, -1).replace(/\\(.)/g, '$1') : text

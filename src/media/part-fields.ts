@@ -9,7 +9,7 @@ import {
   parseMediaType,
 } from '../fields/content-type.ts'
 import { parseDigest } from '../fields/digest.ts'
-import { parseSafeInteger } from '../fields/syntax.ts'
+import { isIdentity, parseSafeInteger } from '../fields/syntax.ts'
 import { type FieldLines, parseFieldLines } from './field-lines.ts'
 import type { HeaderBlock } from './header-block.ts'
 import type { Part, PartLimits, PartTarget } from './part.ts'
@@ -51,8 +51,7 @@ function toPart(fields: FieldLines, index: number, limits: PartLimits): Part {
 
 function checkCodings(fields: FieldLines): void {
   if (fields.has('transfer-encoding')) throw malformed('Transfer-Encoding is not allowed here')
-  const codings = fields.get('content-encoding')?.join(',').toLowerCase() ?? ''
-  if (/^(?:[ \t,]|identity(?=[ \t,]|$))*$/.test(codings)) return
+  if (isIdentity(fields.get('content-encoding')?.join(',') ?? '')) return
   throw new UploadError('ERR_PART_CODING', {
     detail: 'the Content-Encoding is not identity, and the data would be stored encoded',
   })

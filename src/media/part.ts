@@ -7,7 +7,7 @@ export type PartTarget =
       readonly kind: 'range'
       /** First position written, ≥ 0. */
       readonly start: number
-      /** One past the last position written, > `start`. */
+      /** One past the last position written, ≥ `start`; equal where nothing is left to send. */
       readonly end: number
       /** Length that the finished resource will have; null for `*`. Never less than `end`. */
       readonly completeLength: number | null

@@ -2,7 +2,8 @@
 import { UploadError } from '../errors.ts'
 import { dispositionName } from '../fields/content-disposition.ts'
 import { parseDigest, type Digest } from '../fields/digest.ts'
-import { RefusedError, callHook, type FinalResponse, type Hooks } from '../hooks.ts'
+import { RefusedError, callHook, type Hooks } from '../hooks.ts'
+import { prepareFinalResponse, type PreparedResponse } from './final-response.ts'
 import { findMismatch } from './digest-check.ts'
 import type { HashingService } from './hashing.ts'
 import type { ResourceInfo, ResourceState, StorageAdapter, Writer } from '../storage/adapter.ts'
@@ -37,7 +38,7 @@ export interface Outcome {
   /** The resource is complete for the first time. */
   readonly created: boolean
   /** What the app wants the final response to be; null for the usual one. */
-  readonly final: FinalResponse | null
+  readonly final: PreparedResponse | null
 }
 
 /**
@@ -74,12 +75,14 @@ function isSameState(a: ResourceState, b: ResourceState): boolean {
   )
 }
 
-async function approve(write: PendingWrite, options: FinishOptions): Promise<FinalResponse | null> {
+async function approve(
+  write: PendingWrite,
+  options: FinishOptions,
+): Promise<PreparedResponse | null> {
   try {
     await checkReprDigest(write, options)
     const final = await callHook(() => options.hooks.onComplete(finishedResource(write)))
-    checkFinalStatus(final)
-    return final
+    return prepareFinalResponse(final)
   } catch (error) {
     if (isVerdict(error)) await discard(write, options)
     // Where this fails as well, the first error tells more, and a persist write stays all the same.
@@ -92,12 +95,6 @@ async function approve(write: PendingWrite, options: FinishOptions): Promise<Fin
 function isVerdict(error: unknown): boolean {
   if (error instanceof RefusedError && error.keep) return false
   return error instanceof UploadError && VERDICTS.includes(error.code)
-}
-
-function checkFinalStatus(final: FinalResponse | null): void {
-  const status = final?.status ?? 200
-  if (Number.isInteger(status) && status >= 200 && status <= 299) return
-  throw new TypeError(`onComplete returned the status ${status}; to refuse, it throws RefusedError`)
 }
 
 function finishedResource({ key, writer, state, size }: PendingWrite) {

@@ -59,6 +59,7 @@ export function progressOf(base: ResourceInfo | null): Progress {
 export function advance(progress: Progress, part: Part, rules: TransitionRules): Progress {
   const { target } = part
   if (target.kind === 'size') return resize(progress, target.completeLength, rules)
+  if (target.start === target.end) return confirm(progress, target.start, target.completeLength)
 
   const completeLength = agreedLength(progress, target.completeLength)
   const isOpen = progress.isOpen && target.completeLength === null
@@ -135,6 +136,21 @@ function resize(progress: Progress, completeLength: number, rules: TransitionRul
   }
   agreedLength(progress, completeLength)
   return { size, complete: size === completeLength, completeLength, isOpen, ahead }
+}
+
+/**
+ * A range of no bytes, `bytes 4-3/10`, says that nothing is left to send. It has to begin where the
+ * resource ends, and to agree with its length.
+ */
+function confirm(progress: Progress, start: number, announced: number | null): Progress {
+  const { size, ahead } = progress
+  const completeLength = progress.completeLength ?? (announced === size ? size : null)
+  if (start !== size || ahead.length > 0 || (announced ?? completeLength) !== completeLength) {
+    throw new UploadError('ERR_RANGE', {
+      detail: `the range at ${start} has no bytes, and is not the end of an upload of ${size} bytes`,
+    })
+  }
+  return { ...progress, completeLength, complete: size === completeLength }
 }
 
 /** Adds a range to what is there and closes the gaps that it fills. */

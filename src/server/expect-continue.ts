@@ -29,6 +29,8 @@ export function prepareServer<T extends Server | Http2Server | Http2SecureServer
       'prepareServer expects a Node server, as http.createServer(app) and app.listen() return it',
     )
   }
+  // Node reads 1,000 field lines unless told otherwise, and drops the rest: an If-None-Match among them.
+  if ('maxHeadersCount' in server) server.maxHeadersCount = 0
   if (PREPARED.has(server)) return server
   PREPARED.add(server)
   // A server for HTTP/2 alone has no such timeout.

@@ -10,7 +10,7 @@ import { HashingService } from '../protocol/hashing.ts'
 import type { Hooks } from '../hooks.ts'
 import { ConnectionLostError, type HandlerResponse, type RequestHeaders } from '../protocol/http.ts'
 import { IncomingBody } from './request-body.ts'
-import { keyOfPath, keySegments } from '../storage/key.ts'
+import { invalidKey, keyOfPath, keySegments } from '../storage/key.ts'
 import { lockerOf, type Locker } from '../storage/lock.ts'
 import type { PartialUploadOptions } from '../options.ts'
 import { discardContent } from './lingering-close.ts'
@@ -38,6 +38,8 @@ export interface Middleware<Request> {
 
 type Next = (error?: unknown) => void
 
+/** Names and values of the field lines that Node reads: 1,000, unless `prepareServer` lifts the limit. */
+const MAX_LISTED_HEADERS = 2000
 const CLOSE_TIMEOUT = 10_000
 /** The methods that `close` and the limits on uploads hold for. */
 const UPLOADS: readonly unknown[] = ['PATCH', 'PUT']
@@ -66,6 +68,7 @@ export function partialUpload<Request extends IncomingMessage = IncomingMessage>
   const stopExpiry = expireBy(settings, storage, locker)
 
   async function answer(req: Request, res: ServerResponse): Promise<HandlerResponse | null> {
+    checkFieldLines(req)
     const key = stringOrNull('key', keyOf(req, pathBelowMount(req)))
     if (key === null) return null
     keySegments(key)
@@ -95,7 +98,8 @@ export function partialUpload<Request extends IncomingMessage = IncomingMessage>
 
   async function respond(req: Request, res: ServerResponse, next: Next): Promise<void> {
     if (!(await waitForEarlierRequests(req, res))) return
-    const response = isPreflight(req) ? null : await answer(req, res).catch(toProblem)
+    const response =
+      isPreflight(req) || isPassedOn(req) ? null : await answer(req, res).catch(toProblem)
     if (response === null) next()
     else await sendResponse(req, res, response, settings.idleTimeout)
   }
@@ -165,13 +169,47 @@ function isPreflight(req: IncomingMessage): boolean {
   return req.method === 'OPTIONS' && 'access-control-request-method' in req.headers
 }
 
-/** Throws as `keyOfPath`. A target may come in absolute form (RFC 9112 §3.2.2). */
+/** Throws as `keyOfPath`. */
 function pathBelowMount(req: IncomingMessage): string | null {
-  const [path = ''] = (req.url ?? '').replace(/^https?:\/\/[^/?]*/i, '').split('?', 1)
+  const target = req.url ?? ''
+  if (target.includes('#')) throw invalidKey('the request target has a fragment')
+  if (target === '*') throw invalidKey(`${req.method} does not go with the request target *`)
+  const path = pathOf(req)
   if (path === '/' || path === '') return null
   const key = keyOfPath(path)
   keySegments(key)
   return key
+}
+
+/** The path below the mount, without the query. A target may come in absolute form (RFC 9112 §3.2.2). */
+function pathOf(req: IncomingMessage): string {
+  const [path = ''] = (req.url ?? '').replace(/^https?:\/\/[^/?]*/i, '').split('?', 1)
+  return path
+}
+
+/** GET and HEAD of a folder, which an app may list, and `OPTIONS *`, which is about the whole server. */
+function isPassedOn(req: IncomingMessage): boolean {
+  const { method = '' } = req
+  if (method === 'OPTIONS') return req.url === '*'
+  return ['GET', 'HEAD'].includes(method) && /[^/]\/$/.test(pathOf(req))
+}
+
+/** Refuses what other servers on the way may have read in another way, or Node in part. */
+function checkFieldLines(req: IncomingMessage): void {
+  const { rawHeaders, socket } = req
+  const server: unknown = 'server' in socket ? socket.server : null
+  const isUnlimited =
+    server instanceof Object && 'maxHeadersCount' in server && server.maxHeadersCount === 0
+  if (rawHeaders.length > MAX_LISTED_HEADERS && !isUnlimited) {
+    throw new UploadError('ERR_HEADER_LIMIT', {
+      detail: 'more than 1,000 field lines, of which Node drops some',
+    })
+  }
+  if (
+    rawHeaders.filter((line, index) => index % 2 === 0 && line.toLowerCase() === 'host').length > 1
+  ) {
+    throw new UploadError('ERR_FIELD', { detail: 'the request has two Host fields' })
+  }
 }
 
 function requestHeaders(req: IncomingMessage): RequestHeaders {

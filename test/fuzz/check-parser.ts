@@ -104,7 +104,7 @@ function checkPart(part: Part, index: number, { maxParts, maxSize }: MessageOpti
   if (target.kind === 'range') {
     const { start, end, completeLength } = target
     assert(Number.isSafeInteger(start) && Number.isSafeInteger(end))
-    assert(start >= 0 && start < end && end <= (completeLength ?? end))
+    assert(start >= 0 && start <= end && end <= (completeLength ?? end))
     assert((completeLength ?? end) <= maxSize)
   } else {
     assert(Number.isSafeInteger(target.completeLength) && target.completeLength >= 0)

@@ -109,7 +109,7 @@ export function referenceRange(value: string, isRange: boolean): Position | null
   }
   const range = [BigInt(first!), BigInt(last!) + 1n] as const
   const completeLength = total === undefined || total === '*' ? null : BigInt(total)
-  if (range[0] >= range[1] || range[1] > MAX_SAFE) return null
+  if (range[0] > range[1] || range[1] > MAX_SAFE) return null
   if (completeLength === null) return { range, completeLength }
   return completeLength < range[1] || completeLength > MAX_SAFE ? null : { range, completeLength }
 }

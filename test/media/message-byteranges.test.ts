@@ -171,10 +171,10 @@ describe('rejects', () => {
       'part 1: Content-Offset is not supported, only Content-Range',
     ],
     [
-      'Content-Range: bytes 5-4/10\r\n\r\n',
+      'Content-Range: bytes 5-3/10\r\n\r\n',
       'write',
       'ERR_RANGE',
-      'part 1: the range ends at 4, before its start at 5',
+      'part 1: the range ends at 3, before its start at 5',
     ],
     [
       'Content-Range: lines 0-1/2\r\n\r\nab',

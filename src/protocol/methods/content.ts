@@ -1,5 +1,6 @@
 /** What PATCH and PUT require of content before and while it is read. */
 import { UploadError } from '../../errors.ts'
+import { isIdentity } from '../../fields/syntax.ts'
 import { parseDigest, type Digest } from '../../fields/digest.ts'
 import { createDigestCheck } from '../digest-check.ts'
 import type { Body, HandlerRequest, RequestHeaders } from '../http.ts'
@@ -25,8 +26,7 @@ export function checkTransferCoding(headers: RequestHeaders): void {
  * @throws UploadError `ERR_CONTENT_CODING`
  */
 export function checkContentCoding(headers: RequestHeaders): void {
-  const coding = headers.get('content-encoding')
-  if (coding === null || coding.trim().toLowerCase() === 'identity') return
+  if (isIdentity(headers.get('content-encoding') ?? '')) return
   throw new UploadError('ERR_CONTENT_CODING', {
     detail: 'expected content without a Content-Encoding',
     headers: { 'Accept-Encoding': 'identity' },

@@ -1,7 +1,7 @@
 /** DELETE (RFC 9110 §9.3.5): takes over from any writer at once. */
 import { UploadError } from '../../errors.ts'
 import type { HandlerRequest, HandlerResponse } from '../http.ts'
-import { checkWriteConditions } from '../preconditions.ts'
+import { checkWriteConditions, hasWriteCondition } from '../preconditions.ts'
 import { asOnlyWriter, checkEarly, type MethodContext } from './context.ts'
 
 /** Answers a DELETE. */
@@ -11,11 +11,15 @@ export async function remove(
 ): Promise<HandlerResponse> {
   const { headers, key } = request
   const { storage } = context
-  await checkEarly(request, context)
-  if ((await storage.head(key)) === null) throw nothingToRemove()
+  // A condition counts only where the answer without it would be a success (RFC 9110 §13.2.1).
+  const isAbsent = (await storage.head(key)) === null
+  if (!isAbsent || !hasWriteCondition(headers)) await checkEarly(request, context)
+  if (isAbsent) throw nothingToRemove()
 
   return asOnlyWriter(request, context, 0, async (lock) => {
-    checkWriteConditions(headers, await storage.head(key))
+    const info = await storage.head(key)
+    if (info === null) throw nothingToRemove()
+    checkWriteConditions(headers, info)
     if (!(await storage.remove(key, { isLost: () => lock.isLost === true })))
       throw nothingToRemove()
     return { status: 204, headers: {} }

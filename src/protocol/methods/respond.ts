@@ -1,7 +1,7 @@
 /** Responses that several methods share. */
 import { formatHttpDate } from '../../fields/http-date.ts'
 import type { Outcome } from '../completion.ts'
-import type { FinalResponse } from '../../hooks.ts'
+import type { PreparedResponse } from '../final-response.ts'
 import type { HandlerResponse } from '../http.ts'
 import { progressMembers, uploadLength } from '../resource-state.ts'
 import type { Settings } from '../../settings.ts'
@@ -62,21 +62,11 @@ function withProgress(status: number, fields: Fields, info: ResourceInfo): Handl
   return json(status, fields, progressMembers(info))
 }
 
-function customResponse(usual: number, fields: Fields, final: FinalResponse): HandlerResponse {
+function customResponse(usual: number, fields: Fields, final: PreparedResponse): HandlerResponse {
   const { body } = final
   const status = final.status ?? (body !== undefined && usual === 204 ? 200 : usual)
   const headers = { ...fields, ...final.headers }
-  if (body === undefined || status === 204) {
-    return { status, headers, ...(status === 204 ? {} : { body: '' }) }
-  }
-  if (typeof body === 'string') {
-    return {
-      status,
-      headers: { 'Content-Type': 'text/plain; charset=utf-8', ...headers },
-      body,
-    }
-  }
-  return body instanceof Uint8Array ? { status, headers, body } : json(status, headers, body)
+  return status === 204 ? { status, headers } : { status, headers, body: body ?? '' }
 }
 
 function json(status: number, fields: Fields, value: object): HandlerResponse {

@@ -146,6 +146,7 @@ describe("reads what the clients of the draft's author send", () => {
       message,
     )
 
-    expect(outcome).toMatchObject({ thrownBy: 'write', code: 'ERR_RANGE' })
+    const target = { kind: 'range', start: 300, end: 300, completeLength: 300 }
+    expect(outcome).toMatchObject({ parts: [{ target, data: '' }] })
   })
 })

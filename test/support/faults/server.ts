@@ -193,10 +193,18 @@ export function title(text: string, ...reasons: readonly (string | null)[]): str
   return reason === undefined ? text : `${text} (${reason})`
 }
 
-/** Makes system calls of a process fail until the returned function is called. */
-export async function inject(pid: number, fault: string): Promise<() => Promise<void>> {
+/**
+ * Makes system calls of a process fail until the returned function is called; with `file`, only those that
+ * name this file.
+ */
+export async function inject(
+  pid: number,
+  fault: string,
+  file?: string,
+): Promise<() => Promise<void>> {
   const [calls = ''] = fault.split(':', 1)
   const options = ['-f', '-o', '/dev/null', '-e', `trace=${calls}`, '-e', `inject=${fault}`]
+  if (file !== undefined) options.push('-P', file)
   const tracer = spawn('strace', [...options, '-p', String(pid)], {
     stdio: ['ignore', 'ignore', 'pipe'],
   })

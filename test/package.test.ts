@@ -52,7 +52,7 @@ const server = prepareServer(app.listen(0, '127.0.0.1', async () => {
 }))
 `
 
-/** The same for both module systems: options that are typed, and a request that the hooks get. */
+/** The same for both module systems: typed options, and the requests of every host. */
 const TYPED_USE = `
 const app = express()
 const storages: StorageAdapter[] = [memoryStorage(), fsStorage({ directory: '.', fsync: 'never' })]
@@ -63,6 +63,35 @@ for (const storage of storages) {
 partialUpload({})
 // @ts-expect-error: not a preset
 partialUpload({ storage: memoryStorage(), preset: 'next' })
+app.use('/files', partialUpload({
+  storage: memoryStorage(),
+  owner: (req: express.Request) => req.ip ?? null,
+  onComplete: (req: express.Request) => ({ body: req.originalUrl }),
+}))
+app.use('/files', partialUpload<express.Request>({
+  storage: memoryStorage(),
+  owner: (req) => req.ip ?? null,
+}))
+express4().use('/files', partialUpload({ storage: memoryStorage() }))
+express4().use('/files', partialUpload({
+  storage: memoryStorage(),
+  owner: (req: express4.Request) => req.ip ?? null,
+}))
+const uploads = partialUpload({
+  storage: memoryStorage(),
+  owner: (req) => req.headers.authorization ?? null,
+})
+const passOn = () => undefined
+createServer((req, res) => uploads(req, res, passOn))
+http2.createServer((req, res) => uploads(req, res, passOn))
+http2.createSecureServer({ allowHTTP1: true }, (req, res) => uploads(req, res, passOn))
+const typed = partialUpload({
+  storage: memoryStorage(),
+  owner: (req: http2.Http2ServerRequest) => req.authority,
+})
+prepareServer(http2.createServer((req, res) => typed(req, res, passOn)))
+// @ts-expect-error: its hook reads a property that only a request over HTTP/2 has
+createServer((req, res) => typed(req, res, passOn))
 const code: ErrorCode = new UploadError('ERR_GAP', { detail: '' }).code
 prepareServer(createServer(app)).listen(0)
 export const checks = [code, storageContract]
@@ -73,7 +102,8 @@ beforeAll(() => {
   const [tarball] = readdirSync(consumer).filter((name) => name.endsWith('.tgz'))
   mkdirSync(installed, { recursive: true })
   run('tar', ['-xzf', `${tarball}`, '--strip-components', '1', '-C', installed], consumer)
-  for (const name of [...declaredPackages(), '@types/express', '@types/node']) link(name)
+  for (const name of [...declaredPackages(), '@types/express', '@types/express4', '@types/node'])
+    link(name)
 }, 120_000)
 
 afterAll(() => rmSync(consumer, { recursive: true, force: true }))
@@ -138,7 +168,9 @@ describe('the packed package', () => {
     writeFileSync(
       path.join(consumer, 'app.mts'),
       `import { createServer } from 'node:http'
+      import http2 from 'node:http2'
       import express from 'express'
+      import express4 from 'express4'
       import { partialUpload, prepareServer, UploadError } from 'partial-upload'
       import type { ErrorCode, StorageAdapter } from 'partial-upload'
       import { storageContract } from 'partial-upload/storage/contract'
@@ -149,7 +181,9 @@ describe('the packed package', () => {
     writeFileSync(
       path.join(consumer, 'app.cts'),
       `import { createServer } from 'node:http'
+      import http2 = require('node:http2')
       import express = require('express')
+      import express4 = require('express4')
       import { partialUpload, prepareServer, UploadError } from 'partial-upload'
       import type { ErrorCode, StorageAdapter } from 'partial-upload'
       import contract = require('partial-upload/storage/contract')

@@ -1,14 +1,15 @@
 /** What long uploads need from the server that an app runs in. */
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Server } from 'node:http'
 import type { Http2SecureServer, Http2Server } from 'node:http2'
 import net from 'node:net'
 import { limitRequestTimes } from './request-timeout.ts'
+import type { HttpRequest, HttpResponse } from './transport.ts'
 
 /** A second listener would answer each request that expects 100 Continue twice. */
 const PREPARED = new WeakSet<net.Server>()
 
 /** Requests whose client waits for 100 Continue before it sends the content. */
-const AWAITING = new WeakSet<IncomingMessage>()
+const AWAITING = new WeakSet<HttpRequest>()
 
 /**
  * Prepares a Node HTTP, HTTPS or HTTP/2 server for long uploads, and returns it. Twice does no harm.
@@ -35,7 +36,7 @@ export function prepareServer<T extends Server | Http2Server | Http2SecureServer
   PREPARED.add(server)
   // A server for HTTP/2 alone has no such timeout.
   if ('requestTimeout' in server) limitRequestTimes(server)
-  server.on('checkContinue', (req: IncomingMessage, res: ServerResponse) => {
+  server.on('checkContinue', (req: HttpRequest, res: HttpResponse) => {
     continueOnRead(req, res)
     server.emit('request', req, res)
   })
@@ -43,12 +44,12 @@ export function prepareServer<T extends Server | Http2Server | Http2SecureServer
 }
 
 /** Whether the client still waits for 100 Continue, so that no content is on its way. */
-export function isAwaitingContinue(req: IncomingMessage): boolean {
+export function isAwaitingContinue(req: HttpRequest): boolean {
   return AWAITING.has(req)
 }
 
 /** Streams are read lazily: Node calls `_read` when somebody first wants the content. */
-function continueOnRead(req: IncomingMessage, res: ServerResponse): void {
+function continueOnRead(req: HttpRequest, res: HttpResponse): void {
   AWAITING.add(req)
   req._read = (size) => {
     AWAITING.delete(req)

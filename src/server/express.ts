@@ -1,5 +1,4 @@
 /** The Express middleware: turns `req` into a plain request, and a plain response into `res`. */
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 import { UploadError } from '../errors.ts'
 import { expireRegularly } from './expire.ts'
@@ -22,11 +21,18 @@ import { resolveSettings, type Settings } from '../settings.ts'
 import type { StorageAdapter } from '../storage/adapter.ts'
 import { waitForEarlierRequests } from './pipelining.ts'
 import { exemptFromRequestTimeout } from './request-timeout.ts'
-import { abort, announcedLength, isClosed, isOpen } from './transport.ts'
+import {
+  abort,
+  announcedLength,
+  isClosed,
+  isOpen,
+  type HttpRequest,
+  type HttpResponse,
+} from './transport.ts'
 
 /** A Connect or Express middleware, for `app.use('/files', …)`. */
 export interface Middleware<Request> {
-  (req: Request, res: ServerResponse, next: Next): void
+  (req: Request, res: HttpResponse, next: Next): void
   /**
    * Stops gracefully, before the process ends: running uploads store what has arrived, answer 503
    * `ERR_CLOSING` and release their locks; later ones are refused with it, and GET and HEAD go on.
@@ -52,7 +58,7 @@ const UPLOADS: readonly unknown[] = ['PATCH', 'PUT']
  *
  * @throws TypeError for a wrong option, naming it and its value.
  */
-export function partialUpload<Request extends IncomingMessage = IncomingMessage>(
+export function partialUpload<Request extends HttpRequest = HttpRequest>(
   options: PartialUploadOptions<Request>,
 ): Middleware<Request> {
   const settings = resolveSettings(options)
@@ -67,7 +73,7 @@ export function partialUpload<Request extends IncomingMessage = IncomingMessage>
   const admission = new AdmissionControl(settings)
   const stopExpiry = expireBy(settings, storage, locker)
 
-  async function answer(req: Request, res: ServerResponse): Promise<HandlerResponse | null> {
+  async function answer(req: Request, res: HttpResponse): Promise<HandlerResponse | null> {
     checkFieldLines(req)
     const key = stringOrNull('key', keyOf(req, pathBelowMount(req)))
     if (key === null) return null
@@ -96,7 +102,7 @@ export function partialUpload<Request extends IncomingMessage = IncomingMessage>
     return work
   }
 
-  async function respond(req: Request, res: ServerResponse, next: Next): Promise<void> {
+  async function respond(req: Request, res: HttpResponse, next: Next): Promise<void> {
     if (!(await waitForEarlierRequests(req, res))) return
     const response =
       isPreflight(req) || isPassedOn(req) ? null : await answer(req, res).catch(toProblem)
@@ -104,7 +110,7 @@ export function partialUpload<Request extends IncomingMessage = IncomingMessage>
     else await sendResponse(req, res, response, settings.idleTimeout)
   }
 
-  function middleware(req: Request, res: ServerResponse, next: Next): void {
+  function middleware(req: Request, res: HttpResponse, next: Next): void {
     respond(req, res, next).catch((error: unknown) => fail(error, req, res, next))
   }
 
@@ -151,26 +157,26 @@ function stringOrNull(option: string, value: unknown): string | null {
 }
 
 /** Resolves when the response is sent, or its connection is closed. */
-function closeOf(res: ServerResponse): Promise<void> {
+function closeOf(res: HttpResponse): Promise<void> {
   return new Promise((resolve) => {
     if (isClosed(res)) resolve()
     else res.once('close', resolve)
   })
 }
 
-function closeSignalOf(res: ServerResponse): AbortSignal {
+function closeSignalOf(res: HttpResponse): AbortSignal {
   const controller = new AbortController()
   void closeOf(res).then(() => controller.abort())
   return controller.signal
 }
 
 /** A CORS preflight is for the `cors` middleware, which may come later. */
-function isPreflight(req: IncomingMessage): boolean {
+function isPreflight(req: HttpRequest): boolean {
   return req.method === 'OPTIONS' && 'access-control-request-method' in req.headers
 }
 
 /** Throws as `keyOfPath`. */
-function pathBelowMount(req: IncomingMessage): string | null {
+function pathBelowMount(req: HttpRequest): string | null {
   const target = req.url ?? ''
   if (target.includes('#')) throw invalidKey('the request target has a fragment')
   if (target === '*') throw invalidKey(`${req.method} does not go with the request target *`)
@@ -182,20 +188,20 @@ function pathBelowMount(req: IncomingMessage): string | null {
 }
 
 /** The path below the mount, without the query. A target may come in absolute form (RFC 9112 §3.2.2). */
-function pathOf(req: IncomingMessage): string {
+function pathOf(req: HttpRequest): string {
   const [path = ''] = (req.url ?? '').replace(/^https?:\/\/[^/?]*/i, '').split('?', 1)
   return path
 }
 
 /** GET and HEAD of a folder, which an app may list, and `OPTIONS *`, which is about the whole server. */
-function isPassedOn(req: IncomingMessage): boolean {
+function isPassedOn(req: HttpRequest): boolean {
   const { method = '' } = req
   if (method === 'OPTIONS') return req.url === '*'
   return ['GET', 'HEAD'].includes(method) && /[^/]\/$/.test(pathOf(req))
 }
 
 /** Refuses what other servers on the way may have read in another way, or Node in part. */
-function checkFieldLines(req: IncomingMessage): void {
+function checkFieldLines(req: HttpRequest): void {
   const { rawHeaders, socket } = req
   const server: unknown = 'server' in socket ? socket.server : null
   const isUnlimited =
@@ -212,7 +218,7 @@ function checkFieldLines(req: IncomingMessage): void {
   }
 }
 
-function requestHeaders(req: IncomingMessage): RequestHeaders {
+function requestHeaders(req: HttpRequest): RequestHeaders {
   return {
     get: (name) => {
       const value = req.headers[name]
@@ -223,7 +229,7 @@ function requestHeaders(req: IncomingMessage): RequestHeaders {
 }
 
 /** From the raw lines, because of some fields `req.headers` has only the first. */
-function fieldLines({ rawHeaders, headers }: IncomingMessage, name: string): readonly string[] {
+function fieldLines({ rawHeaders, headers }: HttpRequest, name: string): readonly string[] {
   if (rawHeaders.length > 0) {
     return rawHeaders.filter(
       (_, index, lines) => index % 2 === 1 && lines[index - 1]?.toLowerCase() === name,
@@ -234,7 +240,7 @@ function fieldLines({ rawHeaders, headers }: IncomingMessage, name: string): rea
   return value === undefined ? [] : [value].flat()
 }
 
-function bindHooks<Request extends IncomingMessage>(
+function bindHooks<Request extends HttpRequest>(
   req: Request,
   { onCreate, onComplete }: PartialUploadOptions<Request>,
 ): Hooks {
@@ -250,7 +256,7 @@ function toProblem(error: unknown): HandlerResponse {
 }
 
 /** A lost connection has no client to answer, and a response that was started can only be aborted. */
-function fail(error: unknown, req: IncomingMessage, res: ServerResponse, next: Next): void {
+function fail(error: unknown, req: HttpRequest, res: HttpResponse, next: Next): void {
   if (error instanceof ConnectionLostError || res.headersSent || !isOpen(res)) {
     abort(res)
     return

@@ -3,9 +3,15 @@
  * connection that is closed at once is reset, and a client or proxy that is busy sending can lose the
  * answer with it (RFC 9112 §9.6).
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isAwaitingContinue } from './expect-continue.ts'
-import { hasEnded, isOpen, refuseRest, streamOf } from './transport.ts'
+import {
+  hasEnded,
+  isOpen,
+  refuseRest,
+  streamOf,
+  type HttpRequest,
+  type HttpResponse,
+} from './transport.ts'
 
 /** Content of at most this many bytes is read to its end, and the connection is used again. */
 const REUSE_SIZE = 1024 * 1024
@@ -22,7 +28,7 @@ export interface LingerLimits {
 const LIMITS: LingerLimits = { time: 30_000, silence: 5000 }
 
 /** True if the rest of the content is small enough to keep the connection. */
-export function canReuse(req: IncomingMessage): boolean {
+export function canReuse(req: HttpRequest): boolean {
   return !(Number(req.headers['content-length']) > REUSE_SIZE)
 }
 
@@ -31,7 +37,7 @@ export function canReuse(req: IncomingMessage): boolean {
  * ended or the connection is closed. Where the connection is not kept, it is half-closed first, so that
  * a client that waits for its end sees it. Discarding holds no memory, so its size is not limited.
  */
-export function linger(req: IncomingMessage, limits: LingerLimits = LIMITS): Promise<void> {
+export function linger(req: HttpRequest, limits: LingerLimits = LIMITS): Promise<void> {
   if (!canReuse(req)) halfClose(req)
   let size = 0
   const close = (): void => req.socket.destroySoon()
@@ -45,7 +51,7 @@ export function linger(req: IncomingMessage, limits: LingerLimits = LIMITS): Pro
  * Discards what the client still sends while the app answers an error. Express's own answer waits for
  * the end of the content, so content that takes too long is cut.
  */
-export function discardContent(req: IncomingMessage, res: ServerResponse): void {
+export function discardContent(req: HttpRequest, res: HttpResponse): void {
   if (hasEnded(req) || isAwaitingContinue(req)) return
   const stream = streamOf(res)
   if (stream === null) {
@@ -60,12 +66,12 @@ export function discardContent(req: IncomingMessage, res: ServerResponse): void 
 }
 
 /** Sends FIN after what was written. */
-function halfClose({ socket }: IncomingMessage): void {
+function halfClose({ socket }: HttpRequest): void {
   if (socket.writable) socket.end()
 }
 
 function discard(
-  req: IncomingMessage,
+  req: HttpRequest,
   limits: LingerLimits,
   onTimeout: () => void,
   onLength: (length: number) => void = () => undefined,

@@ -2,8 +2,8 @@
  * One request at a time on each connection. Node hands over a pipelined request while the one before
  * is still being answered: a `HEAD` would report the state before the `PATCH` that it follows.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { HttpRequest, HttpResponse } from './transport.ts'
 
 /**
  * Requests that may wait on one connection before it is no longer read. What the parser was given
@@ -23,15 +23,15 @@ interface RequestQueue {
 
 const QUEUES = new WeakMap<Socket, RequestQueue>()
 /** A request may come to several middlewares, and must not wait for itself. */
-const SEEN = new WeakSet<IncomingMessage>()
+const SEEN = new WeakSet<HttpRequest>()
 
 /**
  * Waits until the requests before this one on its connection have been answered (RFC 9112 §9.3.2).
  * Returns false if one of the answers closes it: what follows must not be processed (§9.6).
  */
 export async function waitForEarlierRequests(
-  req: IncomingMessage,
-  res: ServerResponse,
+  req: HttpRequest,
+  res: HttpResponse,
 ): Promise<boolean> {
   // The streams of an HTTP/2 connection do not wait for each other.
   if (req.httpVersionMajor > 1 || SEEN.has(req)) return true
@@ -82,7 +82,7 @@ function keepPaused(this: Socket): void {
   this.pause()
 }
 
-function onceAnswered(res: ServerResponse, done: (isClosing: boolean) => void): void {
+function onceAnswered(res: HttpResponse, done: (isClosing: boolean) => void): void {
   function end(): void {
     res.off('finish', end).off('close', end)
     // Later, so that a client that sends thousands of requests at once does not hold up the others.

@@ -1,10 +1,10 @@
 /** The content of a Node request: in batches, with a bound on memory and on the client's silence. */
-import type { IncomingMessage } from 'node:http'
+import type { Readable } from 'node:stream'
 import getRawBody from 'raw-body'
 import { UploadError } from '../errors.ts'
 import { ConnectionLostError, type Body } from '../protocol/http.ts'
 import { RateWatchdog, type RateLimits } from './rate-watchdog.ts'
-import { announcedLength, hasEnded, isCut } from './transport.ts'
+import { announcedLength, hasEnded, isCut, type HttpRequest } from './transport.ts'
 
 /**
  * Bytes that may wait for the storage in all uploads together, give or take a chunk for each. Every
@@ -32,7 +32,7 @@ function share(): number {
  * Continue is not told to send what nobody wants. While one batch is written the next one gathers.
  */
 export class IncomingBody implements Body {
-  readonly #req: IncomingMessage
+  readonly #req: HttpRequest
   readonly #watchdog: RateWatchdog
   #chunks: Uint8Array[] = []
   #size = 0
@@ -43,7 +43,7 @@ export class IncomingBody implements Body {
   #wake = (): void => undefined
   #isWaking = false
 
-  constructor(req: IncomingMessage, limits: RateLimits) {
+  constructor(req: HttpRequest, limits: RateLimits) {
     this.#req = req
     this.#watchdog = new RateWatchdog(limits, (reason) => this.stop(reason))
   }
@@ -57,6 +57,7 @@ export class IncomingBody implements Body {
   /** Reads content of a known length whole. */
   async readAll(): Promise<Uint8Array> {
     const req = this.#req
+    const content: Readable = req
     const length = announcedLength(req) ?? 0
     const parsed = parsedEarlier(req)
     if (parsed !== null) return parsed
@@ -74,7 +75,7 @@ export class IncomingBody implements Body {
     req.on('data', heard)
     this.#watchdog.startWait()
     try {
-      const whole = getRawBody(req, { length, limit: length })
+      const whole = getRawBody(content, { length, limit: length })
       resumeIfPaused(req)
       return await Promise.race([whole, stopped])
     } catch (error) {
@@ -177,7 +178,7 @@ export class IncomingBody implements Body {
 }
 
 /** Why content that has stopped is not whole; null if it is. */
-function checkEnd(req: IncomingMessage, received: number): Error | null {
+function checkEnd(req: HttpRequest, received: number): Error | null {
   if (!hasEnded(req)) return connectionLost(undefined)
   const announced = announcedLength(req)
   return announced === null || announced === received ? null : wrongLength(received, announced)
@@ -188,7 +189,7 @@ function checkEnd(req: IncomingMessage, received: number): Error | null {
  *
  * @throws Error when the bytes are gone.
  */
-function parsedEarlier(req: IncomingMessage & { readonly body?: unknown }): Uint8Array | null {
+function parsedEarlier(req: HttpRequest & { readonly body?: unknown }): Uint8Array | null {
   const isUntouched = !req.readableDidRead && req.readableEncoding === null
   const announced = announcedLength(req)
   // An adapter may give the content in `body`, beside a stream that can't be read.
@@ -205,14 +206,14 @@ function parsedEarlier(req: IncomingMessage & { readonly body?: unknown }): Uint
 }
 
 /** The content of a request that is closed already; raw-body would wait for it for ever. */
-function restOfCut(req: IncomingMessage): Uint8Array {
+function restOfCut(req: HttpRequest): Uint8Array {
   const content = Buffer.concat(readRest(req))
   const failure = checkEnd(req, content.byteLength)
   if (failure !== null) throw failure
   return content
 }
 
-function readRest(req: IncomingMessage): Uint8Array[] {
+function readRest(req: HttpRequest): Uint8Array[] {
   const chunks: Uint8Array[] = []
   while (true) {
     const chunk: unknown = req.read()
@@ -221,7 +222,7 @@ function readRest(req: IncomingMessage): Uint8Array[] {
   }
 }
 
-function resumeIfPaused(req: IncomingMessage): void {
+function resumeIfPaused(req: HttpRequest): void {
   if (req.isPaused()) req.resume()
 }
 

@@ -1,11 +1,19 @@
 /** Sends a response over Node, and leaves the connection either usable or closed. */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Writable } from 'node:stream'
 import { formatHttpDate } from '../fields/http-date.ts'
 import type { HandlerResponse } from '../protocol/http.ts'
 import { isUnassigned } from '../settings.ts'
 import { isAwaitingContinue } from './expect-continue.ts'
 import { canReuse, linger } from './lingering-close.ts'
-import { abort, hasEnded, isOpen, refuseRest, streamOf } from './transport.ts'
+import {
+  abort,
+  hasEnded,
+  isOpen,
+  refuseRest,
+  streamOf,
+  type HttpRequest,
+  type HttpResponse,
+} from './transport.ts'
 
 /**
  * Sends the response to the end. A client that takes nothing of it for `idleTimeout` milliseconds is cut
@@ -13,8 +21,8 @@ import { abort, hasEnded, isOpen, refuseRest, streamOf } from './transport.ts'
  * can't be read to its end.
  */
 export async function sendResponse(
-  req: IncomingMessage,
-  res: ServerResponse,
+  req: HttpRequest,
+  res: HttpResponse,
   response: HandlerResponse,
   idleTimeout: number,
 ): Promise<void> {
@@ -32,20 +40,21 @@ export async function sendResponse(
 
 /** Ends an answer whose head is set, and deals with the content that was not read. */
 async function endResponse(
-  req: IncomingMessage,
-  res: ServerResponse,
+  req: HttpRequest,
+  res: HttpResponse,
   body: string | Uint8Array | undefined,
 ): Promise<void> {
+  const content: Writable = res
   const stream = streamOf(res)
   if (stream !== null || hasEnded(req)) {
-    res.end(body)
+    content.end(body)
     if (stream !== null && !hasEnded(req)) refuseRest(stream)
     return
   }
-  if (body) res.write(body)
+  if (body) content.write(body)
   // Node closes a connection whose client was never asked to continue.
   if (!isAwaitingContinue(req)) {
-    res.flushHeaders()
+    if ('flushHeaders' in res) res.flushHeaders()
     await linger(req)
   }
   res.end()
@@ -53,11 +62,12 @@ async function endResponse(
 
 /** The head waits for the first piece: until then another answer can be given to an error. */
 async function sendAll(
-  req: IncomingMessage,
-  res: ServerResponse,
+  req: HttpRequest,
+  res: HttpResponse,
   response: HandlerResponse & { readonly body: AsyncIterable<Uint8Array> },
   idleTimeout: number,
 ): Promise<void> {
+  const content: Writable = res
   const length = Number(response.headers['Content-Length'])
   let size = 0
   let isBegun = false
@@ -69,7 +79,7 @@ async function sendAll(
     if (!isBegun) sendHead(req, res, response)
     isBegun = true
     // Some adapters return undefined, and never emit `drain`.
-    const hasRoom: unknown = res.write(piece)
+    const hasRoom: unknown = content.write(piece)
     if (hasRoom === false) await untilDrained(res, idleTimeout)
   }
   if (!isOpen(res)) return
@@ -83,8 +93,8 @@ function wrongSize(found: string, announced: number): Error {
 }
 
 function sendHead(
-  req: IncomingMessage,
-  res: ServerResponse,
+  req: HttpRequest,
+  res: HttpResponse,
   { status, headers, body }: HandlerResponse,
 ): void {
   res.statusCode = status
@@ -105,7 +115,7 @@ function sendHead(
 }
 
 /** What the app has set before of caching, of scripts and of file names stays. */
-function setField(res: ServerResponse, name: string, value: string): void {
+function setField(res: HttpResponse, name: string, value: string): void {
   const earlier = res.getHeader(name)
   if (earlier === undefined) res.setHeader(name, value)
   else if (name === 'Cache-Control') res.setHeader(name, `${String(earlier)}, ${unlessSaid(value)}`)
@@ -123,7 +133,7 @@ function unlessSaid(value: string): string {
 }
 
 /** Resolves when more can be written, or nothing can any more. */
-function untilDrained(res: ServerResponse, idleTimeout: number): Promise<void> {
+function untilDrained(res: HttpResponse, idleTimeout: number): Promise<void> {
   return new Promise((resolve) => {
     const timer = idleTimeout === 0 ? undefined : setTimeout(() => abort(res), idleTimeout).unref()
     const settle = (): void => {
@@ -139,7 +149,7 @@ function untilDrained(res: ServerResponse, idleTimeout: number): Promise<void> {
  * The content of a small answer waits in the stream for a client that opens no window for it. Over
  * HTTP/1.1 the kernel has room for it.
  */
-function abortIfStuck(res: ServerResponse, idleTimeout: number): void {
+function abortIfStuck(res: HttpResponse, idleTimeout: number): void {
   const stream = streamOf(res)
   if (stream === null || idleTimeout === 0 || stream.writableFinished || stream.closed) return
   const timer = setTimeout(() => abort(res), idleTimeout).unref()

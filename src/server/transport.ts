@@ -12,8 +12,14 @@ import {
 } from 'node:http2'
 import { UploadError } from '../errors.ts'
 
+/** A request over HTTP/1.1 or HTTP/2. */
+export type HttpRequest = IncomingMessage | Http2ServerRequest
+
+/** Its response. */
+export type HttpResponse = ServerResponse | Http2ServerResponse
+
 /** The HTTP/2 stream of a request or a response; null over HTTP/1.1. */
-export function streamOf(message: IncomingMessage | ServerResponse): ServerHttp2Stream | null {
+export function streamOf(message: HttpRequest | HttpResponse): ServerHttp2Stream | null {
   const isHttp2 = message instanceof Http2ServerRequest || message instanceof Http2ServerResponse
   return isHttp2 ? message.stream : null
 }
@@ -24,7 +30,7 @@ export function streamOf(message: IncomingMessage | ServerResponse): ServerHttp2
  *
  * @throws UploadError `ERR_FIELD`, which the parsers of Node rule out, but an adapter may not.
  */
-export function announcedLength(req: IncomingMessage): number | null {
+export function announcedLength(req: HttpRequest): number | null {
   const field = req.headers['content-length']
   if (req.headers['transfer-encoding'] !== undefined) return null
   if (field === undefined) return streamOf(req)?.endAfterHeaders === false ? null : 0
@@ -37,32 +43,32 @@ export function announcedLength(req: IncomingMessage): number | null {
  * Whether the client has ended the content. Over HTTP/2 only END_STREAM does that: a stream that is
  * reset, or whose session is lost, emits `end` as well, but after it was aborted.
  */
-export function hasEnded(req: IncomingMessage): boolean {
+export function hasEnded(req: HttpRequest): boolean {
   const stream = streamOf(req)
   if (stream === null) return req.complete
   return (req.readableEnded || stream.endAfterHeaders) && !isReset(stream)
 }
 
 /** Whether no more of the content can arrive, although some may wait to be read. */
-export function isCut(req: IncomingMessage): boolean {
+export function isCut(req: HttpRequest): boolean {
   const stream = streamOf(req)
   return stream === null ? req.destroyed : stream.destroyed || isReset(stream)
 }
 
 /** Whether a client waits for an answer that nothing else has ended. */
-export function isOpen(res: ServerResponse): boolean {
+export function isOpen(res: HttpResponse): boolean {
   const stream = streamOf(res)
   const isClosed = stream === null ? res.destroyed : stream.destroyed || stream.closed
   return !isClosed && !res.writableEnded
 }
 
 /** Whether the response has emitted `close`, or is about to. */
-export function isClosed(res: ServerResponse): boolean {
+export function isClosed(res: HttpResponse): boolean {
   return streamOf(res)?.destroyed ?? res.closed
 }
 
 /** Breaks off an answer, so that the client can't take a part of it for the whole. */
-export function abort(res: ServerResponse): void {
+export function abort(res: HttpResponse): void {
   const stream = streamOf(res)
   if (stream === null) res.destroy()
   // Without a code, the client would be told that nothing is wrong.

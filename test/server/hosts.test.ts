@@ -28,7 +28,10 @@ import {
 import type { Peer } from '../support/wire/client.ts'
 import { Http2Peer } from '../support/wire/http2-client.ts'
 
-type Listener = (req: http.IncomingMessage, res: http.ServerResponse) => unknown
+type Listener = (
+  req: http.IncomingMessage | http2.Http2ServerRequest,
+  res: http.ServerResponse | http2.Http2ServerResponse,
+) => unknown
 type Start = (tls: Certificate | null) => Promise<Server> | Server
 
 const require = createRequire(import.meta.url)
@@ -64,8 +67,8 @@ const onHttp1 = (listener: () => Listener): Start => {
 const onHttp2 = (listener: () => Listener, allowHTTP1 = false): Start => {
   return (tls) =>
     tls === null
-      ? http2.createServer(listener() as never)
-      : http2.createSecureServer({ ...tls, allowHTTP1 }, listener() as never)
+      ? http2.createServer(listener())
+      : http2.createSecureServer({ ...tls, allowHTTP1 }, listener())
 }
 const onFastify: Start = async (tls) => {
   const app = fastify({ http2: true, ...(tls === null ? {} : { https: tls }) } as { http2: true })

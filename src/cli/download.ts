@@ -5,6 +5,7 @@ import type { Progress } from '../client/options.ts'
 import { createProgressMeter, type ProgressMeter } from '../client/progress.ts'
 import { MISSING, strongTag } from '../client/resource.ts'
 import { createRetry } from '../client/retry.ts'
+import { DEFAULTS } from '../client/settings.ts'
 
 /** Longest time without a byte, in milliseconds. */
 const STALL_TIMEOUT = 30_000
@@ -53,7 +54,13 @@ export interface Download {
 export async function download(job: Download): Promise<void> {
   const { destination, signal, retries, wait, onWait, onProgress } = job
   const contact = { isMade: false }
-  const retry = createRetry({ retries, waitForServer: wait, contact, clock: systemClock })
+  const retry = createRetry({
+    ...DEFAULTS,
+    retries,
+    waitForServer: wait,
+    contact,
+    clock: systemClock,
+  })
   const measured: Measured = { size: null }
   const meter = createProgressMeter(systemClock, measured, onProgress)
   for (;;) {

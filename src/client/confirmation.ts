@@ -35,34 +35,27 @@ export async function confirm(
   source: ByteSource,
   hash: SourceHash,
 ): Promise<void> {
-  const isPortal =
-    isPage(response) || (found !== null && found.etag === null && isPage(found.response))
-  if (found?.complete !== true) {
-    if (isPage(response)) throw pageError(method, response)
+  const isPortal = isPage(response) || (found?.etag === null && isPage(found.response))
+  if (found?.complete !== true && !isPortal) {
     throw new ClientError('ERR_RESPONSE', 'still incomplete', { response, transient: true })
   }
-  if (found.size !== source.size) {
-    if (isPortal) throw pageError(method, response)
-    throw different(found)
-  }
   const tag = strongTag(response.headers)
-  if (isProven && !isPortal && tag !== null && tag === found.etag) return
-  const isSame = await hasSameBytes(connection, found, source, hash)
-  if (isSame === false) throw isPortal ? pageError(method, response) : different(found)
-  // Some servers have no entity tags, or hide them: one that stores what it acknowledges has this length.
-  const isPlain = tag === null || found.etag === null
-  if (isSame === true || (isProven && isPlain && !isPortal)) return
-  throw isPortal ? pageError(method, response) : unverified(found)
+  const isAcknowledged = isProven && !isPortal
+  if (found?.complete === true) {
+    const hasSize = found.size === source.size
+    if (hasSize && isAcknowledged && tag !== null && tag === found.etag) return
+    const isSame = hasSize && (await hasSameBytes(connection, found, source, hash))
+    // Some servers have no entity tags, or hide them: one that stores what it acknowledges has this length.
+    const isPlain = tag === null || found.etag === null
+    if (isSame ?? (isAcknowledged && isPlain)) return
+    if (!isPortal) throw mismatch(found, isSame)
+  }
+  throw pageError(method, response)
 }
 
-/** The URL holds another file. */
-export function different({ size, response }: Found): ClientError {
-  const message = `the URL holds ${size} bytes of a different file`
-  return new ClientError('ERR_DIFFERENT', message, { response })
-}
-
-/** The URL holds a file of the right size, and nothing proves that it is the source. */
-export function unverified({ size, response }: Found): ClientError {
-  const message = `the URL holds ${size} bytes of an unknown file, without a digest`
-  return new ClientError('ERR_UNVERIFIED', message, { response })
+/** The URL holds another file, or with `null` one that nothing proves to be the source. */
+export function mismatch({ size, response }: Found, isSame: boolean | null): ClientError {
+  const what = isSame === null ? 'an unknown file, without a digest' : 'a different file'
+  const code = isSame === null ? 'ERR_UNVERIFIED' : 'ERR_DIFFERENT'
+  return new ClientError(code, `the URL holds ${size} bytes of ${what}`, { response })
 }

@@ -5,7 +5,7 @@
  */
 import { call } from './calls.ts'
 import type { RequestOptions, UploadOptions } from './options.ts'
-import { createPatch, type PatchOptions, type PatchRange } from './patch.ts'
+import { createPatch, partOf, type PatchOptions, type PatchRange } from './patch.ts'
 import { getStatus, removeResource, type ResourceStatus } from './resource.ts'
 import { createSha256 } from './sha256.ts'
 import { sourceOpener, type Source } from './source/source.ts'
@@ -55,7 +55,7 @@ export async function patch(
   ranges: readonly PatchRange[],
   options: PatchOptions = {},
 ): Promise<Response> {
-  return call(url, options, PLATFORM, createPatch(ranges, options), 'patch')
+  return call(url, options, PLATFORM, createPatch(ranges.map(partOf), options), 'patch')
 }
 
 /**

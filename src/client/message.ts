@@ -15,7 +15,7 @@ export function encodeHeader(fields: Fields): Blob {
  * The `Content-Range` of data; without data it tells the complete length alone, null if that is
  * unknown or not to be told.
  */
-export function contentRange(start: number, size: number, completeLength: number | null): string {
+export function contentRange(start: number, size: number, completeLength?: number | null): string {
   // Not formatContentRange: its file brings the parsers of a server into the browser's bundle.
   const range = size > 0 ? `${start}-${start + size - 1}` : '*'
   return `bytes ${range}/${completeLength ?? '*'}`

@@ -49,19 +49,6 @@ export interface Part {
   readonly source: Pick<ByteSource, 'slice'>
 }
 
-/**
- * Makes what sends a patch, as often as need be. When an answer was lost, all bytes of the ranges are
- * read back: had the patch been applied, it is not applied again.
- *
- * @throws TypeError for no ranges without `length`.
- */
-export function createPatch(
-  ranges: readonly PatchRange[],
-  options: PatchOptions,
-): (connection: Connection) => Promise<Response> {
-  return createPatchOf(ranges.map(partOf), options)
-}
-
 /** The part that a range makes. */
 export function partOf({ start, data }: PatchRange): Part {
   const blob = data instanceof Blob ? data : blobOf(data)
@@ -69,11 +56,12 @@ export function partOf({ start, data }: PatchRange): Part {
 }
 
 /**
- * As `createPatch`, of data that need not be in memory.
+ * Makes what sends a patch, as often as need be. When an answer was lost, all bytes of the ranges are
+ * read back: had the patch been applied, it is not applied again.
  *
  * @throws TypeError for no ranges without `length`.
  */
-export function createPatchOf(
+export function createPatch(
   parts: readonly Part[],
   options: PatchOptions,
 ): (connection: Connection) => Promise<Response> {
@@ -91,22 +79,19 @@ export function createPatchOf(
     const listener = connection.guard(onProgress)
     const meter = createProgressMeter(connection.clock, { size: contentSize(body) }, listener)
     meter.start(0)
-    const message = { method: 'PATCH', headers, body, onProgress: meter.move }
-    const response = await exchange(connection, message)
+    const request = { method: 'PATCH', headers, body, onProgress: meter.move }
+    const response = await exchange(connection, request)
     isLost = false
-    const isAnswer = strongTag(response.headers) !== null && !isPage(response)
-    if (response.ok && isAnswer) return response
-    const isUncertain = response.ok || (response.status === 412 && mayBeApplied)
+    const { ok, status } = response
+    if (ok && strongTag(response.headers) !== null && !isPage(response)) return response
+    const isUncertain = ok || (status === 412 && mayBeApplied)
     const applied = isUncertain ? await findApplied(connection, parts, options) : null
-    if (applied !== null) return response.ok ? response : applied
-    if (response.ok) throw isPage(response) ? pageError('PATCH', response) : unconfirmed(response)
-    throw await responseError('PATCH', response)
+    if (applied !== null) return ok ? response : applied
+    if (!ok) throw await responseError('PATCH', response)
+    if (isPage(response)) throw pageError('PATCH', response)
+    const message = `PATCH was answered with ${status}, but the ranges do not hold the bytes`
+    throw new ClientError('ERR_UNVERIFIED', message, { response })
   }
-}
-
-function unconfirmed(response: Response): ClientError {
-  const message = `PATCH was answered with ${response.status}, but the ranges do not hold the bytes`
-  return new ClientError('ERR_UNVERIFIED', message, { response })
 }
 
 function encode(
@@ -118,8 +103,8 @@ function encode(
   const delimiter = `\r\n--${boundary}`
   const parts = ranges.length > 0 ? ranges : [{ start: 0, data: new Blob([]) }]
   const body: Piece[] = parts.flatMap(({ start, data }) => {
-    const range = { 'Content-Range': contentRange(start, data.size, length ?? null) }
-    const header = encodeHeader({ ...range, 'Content-Type': contentType })
+    const range = contentRange(start, data.size, length)
+    const header = encodeHeader({ 'Content-Range': range, 'Content-Type': contentType })
     return [new Blob([delimiter, '\r\n']), header, data]
   })
   if (parts.length === 1) return { type: 'message/byteranges', body: body.slice(1) }

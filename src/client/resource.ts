@@ -71,19 +71,16 @@ export async function find(
  */
 export function foundIn(response: Response, problem: Problem | null): Found | null {
   const { received, length, complete } = problem ?? {}
-  const { etag, ...fields } = fieldsOf(response.headers)
+  const fields = fieldsOf(response.headers)
   // Without a tag of this state, `HEAD` is the better answer.
-  if (typeof received !== 'number' || etag === null) return null
-  const isComplete = complete === true
-  const total = typeof length === 'number' ? length : null
-  // The type is the one of the problem document.
+  if (typeof received !== 'number' || fields.etag === null) return null
   return {
     ...fields,
-    etag,
+    // What the answer carries is the type of the problem document.
     type: null,
     size: received,
-    complete: isComplete,
-    length: total,
+    complete: complete === true,
+    length: Number(length) || null,
     response,
   }
 }
@@ -105,8 +102,8 @@ function fieldsOf(headers: Headers): Pick<Found, 'etag' | 'type' | 'digest' | 'd
 export async function getStatus(connection: Connection): Promise<ResourceStatus | null> {
   const found = await find(connection)
   if (found === null) return null
-  const { size, complete, length, etag, type } = found
-  return { size, complete, length, etag, type }
+  const { digest: _digest, disposition: _disposition, response: _response, ...status } = found
+  return status
 }
 
 /** Statuses that say that nothing is there. */

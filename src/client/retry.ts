@@ -2,7 +2,6 @@
 import { listen, until } from './clock.ts'
 import { ClientError } from './error.ts'
 import type { Connection } from './exchange.ts'
-import { DEFAULTS } from './settings.ts'
 
 declare const navigator: { readonly onLine?: boolean } | undefined
 /** What a browser tells that it is online again. */
@@ -27,21 +26,14 @@ export interface Retry {
 const FIRST_RETRIES = 3
 
 /** What counts of the options of a call. */
-type RetryOptions = Pick<Connection, 'clock'> &
-  Partial<
-    Pick<Connection, 'retries' | 'minDelay' | 'maxDelay' | 'random' | 'waitForServer' | 'contact'>
-  >
+type RetryOptions = Pick<
+  Connection,
+  'retries' | 'minDelay' | 'maxDelay' | 'random' | 'waitForServer' | 'contact' | 'clock'
+>
 
 /** Begins to count. */
-export function createRetry({
-  retries = DEFAULTS.retries,
-  minDelay = DEFAULTS.minDelay,
-  maxDelay = DEFAULTS.maxDelay,
-  random = DEFAULTS.random,
-  waitForServer = true,
-  contact = { isMade: true },
-  clock,
-}: RetryOptions): Retry {
+export function createRetry(options: RetryOptions): Retry {
+  const { retries, minDelay, maxDelay, random, waitForServer, contact, clock } = options
   let failures = 0
   let best = 0
 

@@ -66,17 +66,18 @@ export type Call = keyof typeof SETTINGS
 export function checkOptions(call: Call, options: object): void {
   const settings = new Map<string, unknown>(Object.entries(SETTINGS[call]))
   for (const [name, value] of Object.entries(options)) {
-    if (!settings.has(name)) throw new TypeError(`${name} is not an option`)
-    const expected = expectationOf(settings.get(name), value)
-    if (value === undefined || expected === null) continue
-    throw new TypeError(`${name} is ${String(value)}, expected ${expected}`)
+    const example = settings.get(name)
+    if (example === undefined) throw new TypeError(`${name} is not an option`)
+    if (value === undefined || isLike(example, value)) continue
+    const kind = typeof example === 'number' ? '>= 0' : typeof example
+    const expected = example instanceof RegExp ? example : kind
+    throw new TypeError(`${name} is ${String(value)}, expected ${String(expected)}`)
   }
 }
 
-/** What an option should be instead of `value`; null if the value is right. */
-function expectationOf(example: unknown, value: unknown): string | null {
-  const kind = typeof example
-  if (example instanceof RegExp) return example.test(String(value)) ? null : String(example)
-  if (kind === 'number') return typeof value === kind && Number(value) >= 0 ? null : '>= 0'
-  return typeof value === kind || (example === OBJECT && value instanceof Object) ? null : kind
+/** Whether a value is of the kind of the example. No number is negative. */
+function isLike(example: unknown, value: unknown): boolean {
+  if (example instanceof RegExp) return example.test(String(value))
+  if (example === OBJECT) return value instanceof Object
+  return typeof value === typeof example && (typeof value !== 'number' || value >= 0)
 }

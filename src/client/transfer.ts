@@ -1,6 +1,6 @@
 /** The protocol of an upload, one request at a time: what to send next, and what an answer means. */
 import { abortable } from './clock.ts'
-import { confirm, different, isFinal, unverified, type FinalAnswer } from './confirmation.ts'
+import { confirm, isFinal, mismatch, type FinalAnswer } from './confirmation.ts'
 import { sha256Of, type SourceHash } from './digest.ts'
 import { isSameFile } from './disposition.ts'
 import { ClientError, responseError } from './error.ts'
@@ -139,7 +139,7 @@ export function createTransfer(
       isReplacing = complete
       startOver(etag ?? '')
     } else if (complete && etag === null && isPage(response)) throw pageError('HEAD', response)
-    else throw isSame === null ? unverified(found) : different(found)
+    else throw mismatch(found, isSame)
   }
 
   function startOver(etag: string | null): void {

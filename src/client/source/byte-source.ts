@@ -68,7 +68,7 @@ export async function* streamPieces(pieces: readonly Piece[]): AsyncGenerator<Ui
     let size = 0
     for await (const chunk of piece.stream()) {
       size += chunk.byteLength
-      if (size > piece.size) checkSize(size, piece.size)
+      if (size > piece.size) break
       yield chunk
     }
     checkSize(size, piece.size)

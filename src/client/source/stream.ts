@@ -3,29 +3,31 @@ import { blobOf, failToRead, sourceError, type ByteSource } from './byte-source.
 
 type ByteStream = ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>
 
+/**
+ * The chunks of a ReadableStream, which not every browser can iterate. `return` cancels the stream even
+ * while a chunk is awaited.
+ */
+export function iterate(stream: ReadableStream<Uint8Array>): AsyncIterableIterator<Uint8Array> {
+  const reader = stream.getReader()
+  const chunks: AsyncIterableIterator<Uint8Array> = {
+    next: async () => reader.read(),
+    return: async () => ({ done: true, value: await reader.cancel() }),
+    [Symbol.asyncIterator]: () => chunks,
+  }
+  return chunks
+}
+
 /** Reads from a stream; `tap` sees all of its bytes in order. */
 export function openStream(stream: ByteStream, tap: (bytes: Uint8Array) => void): ByteSource {
-  // Not every browser can iterate a ReadableStream.
-  const reader = 'getReader' in stream ? stream.getReader() : stream[Symbol.asyncIterator]()
+  const chunks = 'getReader' in stream ? iterate(stream) : stream[Symbol.asyncIterator]()
   /** What is held, and where it begins and ends in the stream. */
   const held: Blob[] = []
   let start = 0
   let end = 0
   let isEnded = false
 
-  async function next(): Promise<{
-    readonly done?: boolean | undefined
-    readonly value?: unknown
-  }> {
-    return 'read' in reader ? reader.read() : reader.next()
-  }
-
-  async function stop(): Promise<unknown> {
-    return 'cancel' in reader ? reader.cancel() : reader.return?.()
-  }
-
   async function pull(): Promise<void> {
-    const { done, value } = await next().catch(failToRead)
+    const { done, value } = await chunks.next().catch(failToRead)
     isEnded = done === true
     if (isEnded) return
     if (!(value instanceof Uint8Array)) failToRead(value)
@@ -52,7 +54,7 @@ export function openStream(stream: ByteStream, tap: (bytes: Uint8Array) => void)
     },
     close: async () => {
       // Not awaited: a generator that waits for its own source would not return before it gets on.
-      if (!isEnded) void stop().catch(() => undefined)
+      if (!isEnded) void chunks.return?.().catch(() => undefined)
     },
   }
 }

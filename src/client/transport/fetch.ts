@@ -2,7 +2,8 @@
  * Requests with `fetch`. Content streams, so that progress and backpressure are real, except in
  * service workers: there browsers stream over HTTP/2 only, and the content goes as one Blob.
  */
-import { failToRead, readPiece, streamPieces } from '../source/byte-source.ts'
+import { blobOf, readPiece, streamPieces } from '../source/byte-source.ts'
+import { iterate } from '../source/stream.ts'
 import { MAX_ANSWER, toResponse } from './transport.ts'
 import type { Piece, Transport, TransportRequest } from './transport.ts'
 
@@ -18,46 +19,14 @@ export const fetchTransport: Transport = async (request) => {
     // An old answer from a cache would be taken for what is there now.
     cache: 'no-store',
     duplex: 'half',
-    body: await content(request, (error) => {
-      failure = error
-    }),
+    body: await content(request, (error) => (failure = error)),
   }
   const response = await fetch(url, init).catch((error: unknown) => {
     // `fetch` has one error for everything. What the source has failed with is no failed network.
     throw failure ?? error
   })
   onMove()
-  // What is longer than any answer of use is not read to its end.
-  const stream = response.body && counted(response.body, () => onMove(), MAX_ANSWER)
-  return toResponse(response.status, response.headers, await new Response(stream).blob())
-}
-
-/** The bytes of pieces. The stream fails before it ends with more or fewer than were announced. */
-function exact(
-  pieces: readonly Piece[],
-  onFailure: (error: unknown) => void,
-): ReadableStream<Uint8Array> {
-  const chunks = streamPieces(pieces)
-  async function next(): Promise<IteratorResult<Uint8Array, void>> {
-    try {
-      return await chunks.next().catch(failToRead)
-    } catch (error) {
-      onFailure(error)
-      throw error
-    }
-  }
-
-  return new ReadableStream(
-    {
-      pull: async (controller) => {
-        const result = await next()
-        if (result.done) controller.close()
-        else controller.enqueue(result.value)
-      },
-      cancel: async () => void (await chunks.return(undefined)),
-    },
-    { highWaterMark: 0 },
-  )
+  return toResponse(response.status, response.headers, await readAnswer(response, onMove))
 }
 
 async function content(
@@ -66,30 +35,52 @@ async function content(
 ): Promise<Blob | ReadableStream<Uint8Array> | null> {
   if (body.length === 0) return null
   const blob = await toBlob(body)
-  if (typeof location === 'undefined') return counted(exact(body, onFailure), onMove, Infinity)
+  if (typeof location === 'undefined') return streamOf(body, onMove, onFailure)
   // Nobody tells how far it is: the time of the server begins at once.
   onMove(blob.size)
   return blob
 }
 
-/** The stream, up to the chunk that exceeds `limit`; `note` is told of bytes when they have left. */
-function counted(
-  stream: ReadableStream<Uint8Array>,
-  note: (size: number) => void,
-  limit: number,
+/** The bytes of pieces. The stream fails before it ends with more or fewer than were announced. */
+function streamOf(
+  pieces: readonly Piece[],
+  onMove: (sent: number) => void,
+  onFailure: (error: unknown) => void,
 ): ReadableStream<Uint8Array> {
+  const chunks = streamPieces(pieces)
   let size = 0
-  const counter = new TransformStream<Uint8Array, Uint8Array>({
-    transform: (chunk, controller) => {
-      // Another chunk is wanted only when the last one is on its way.
-      note(size)
-      size += chunk.byteLength
-      controller.enqueue(chunk)
-      if (size > limit) controller.terminate()
+  return new ReadableStream(
+    {
+      pull: async (controller) => {
+        // Another chunk is wanted only when the last one is on its way.
+        onMove(size)
+        try {
+          const { done, value } = await chunks.next()
+          if (done === true) return controller.close()
+          size += value.byteLength
+          controller.enqueue(value)
+        } catch (error) {
+          onFailure(error)
+          throw error
+        }
+      },
+      cancel: async () => void (await chunks.return()),
     },
-    flush: () => note(size),
-  })
-  return stream.pipeThrough(counter)
+    { highWaterMark: 0 },
+  )
+}
+
+/** What is longer than any answer of use is not read to its end. */
+async function readAnswer({ body }: Response, onMove: () => void): Promise<Blob> {
+  const chunks: Blob[] = []
+  let size = 0
+  for await (const chunk of body ? iterate(body) : []) {
+    onMove()
+    chunks.push(blobOf(chunk))
+    size += chunk.byteLength
+    if (size > MAX_ANSWER) break
+  }
+  return new Blob(chunks)
 }
 
 /** Puts pieces together, which in browsers are Blobs. */

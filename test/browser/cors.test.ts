@@ -17,8 +17,21 @@ const MiB = 1024 * 1024
 /** The least that an app has to say which allows nothing that is not needed. */
 const LEAST = {
   methods: ['PATCH', 'DELETE'],
-  allowedHeaders: ['Content-Type', 'If-Match', 'If-None-Match', 'Content-Digest'],
-  exposedHeaders: ['Content-Range', 'ETag', 'Retry-After'],
+  allowedHeaders: [
+    'Content-Type',
+    'If-Match',
+    'If-None-Match',
+    'Want-Repr-Digest',
+    'Content-Digest',
+  ],
+  exposedHeaders: [
+    'Content-Disposition',
+    'Content-Range',
+    'ETag',
+    'Repr-Digest',
+    'Retry-After',
+    'Upload-Length',
+  ],
 }
 
 const FAILS = 'ERR_NETWORK'
@@ -123,6 +136,11 @@ describeInChromium('a page of another origin', () => {
       ['Content-Type', without('allowedHeaders', 'Content-Type'), { create: FAILS, goOn: FAILS }],
       ['If-None-Match', without('allowedHeaders', 'If-None-Match'), { create: FAILS, goOn: 201 }],
       ['If-Match', without('allowedHeaders', 'If-Match'), { create: 201, goOn: FAILS }],
+      [
+        'Want-Repr-Digest',
+        without('allowedHeaders', 'Want-Repr-Digest'),
+        { create: 201, goOn: FAILS },
+      ],
       ['Content-Digest', without('allowedHeaders', 'Content-Digest'), { create: FAILS }],
     ])('%s', async (_what, options, expected) => {
       const { page, origin } = await start()
@@ -137,7 +155,7 @@ describeInChromium('a page of another origin', () => {
           client
             .upload(`${folder}/${name}`, file, options)
             .done.then(({ status }) => status, codeOf)
-        const remove = client.remove(`${folder}/old`, options).then(() => 'done', codeOf)
+        const remove = client.remove(`${folder}/old`, { retries: 0 }).then(() => 'done', codeOf)
         return { create: await send('new'), goOn: await send('begun'), remove: await remove }
       }, url)
 
@@ -164,8 +182,13 @@ describeInChromium('a page of another origin', () => {
   test.each([
     ['goes on where 200 stands for incomplete, too, and Content-Range is exposed', {}, 200],
     [
-      'takes the beginning for a finished file where Content-Range is hidden',
+      'goes on where 200 stands for incomplete, too, and Upload-Length is exposed',
       without('exposedHeaders', 'Content-Range'),
+      200,
+    ],
+    [
+      'takes the beginning for a finished file where Content-Range and Upload-Length are hidden',
+      { exposedHeaders: ['ETag', 'Repr-Digest', 'Retry-After'] },
       'ERR_DIFFERENT',
     ],
   ])('%s', async (_what, options, expected) => {
@@ -174,6 +197,25 @@ describeInChromium('a page of another origin', () => {
     await begin(`${url}/a`)
 
     expect(await upload(page, `${url}/a`)).toBe(expected)
+  })
+
+  test.each([
+    ['resumes by a digest where Repr-Digest is exposed', {}, []],
+    [
+      'reads the stored bytes where Repr-Digest is hidden',
+      without('exposedHeaders', 'Repr-Digest'),
+      ['bytes=0-4'],
+    ],
+  ])('%s', async (_what, options, expected) => {
+    const { page, origin } = await start()
+    const ranges: unknown[] = []
+    const url = await serve({ ...CORS, origin, ...options }, {}, ({ method, headers }) => {
+      if (method === 'GET') ranges.push(headers.range)
+    })
+    await begin(`${url}/a`)
+
+    expect(await upload(page, `${url}/a`)).toBe(201)
+    expect(ranges).toEqual(expected)
   })
 
   test.each([

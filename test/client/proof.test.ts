@@ -82,6 +82,27 @@ describe.each(CLIENTS)('an edited file of the same size over %s', (_name, { uplo
     await expect(failed).rejects.toMatchObject({ code: 'ERR_DIFFERENT' })
     expect(await bench.state()).toBe(`I(${4 * KiB}/${small.length})`)
   })
+
+  test('is sent whole after a 412 if neither a digest nor the stored bytes can be read', async () => {
+    const small = FILE.subarray(0, 10 * KiB)
+    const changed = edited(small, 10)
+    await bench.configure({ exposeIncomplete: false })
+    await bench.leave(small, 4 * KiB)
+    const { headers } = await fetch(bench.direct, { method: 'HEAD' })
+    const fields = {
+      ETag: headers.get('etag')!,
+      'Content-Length': 4 * KiB,
+      'Upload-Length': 10 * KiB,
+    }
+    const withoutDigest = { kind: 'answer', status: 299, headers: fields } as const
+    bench.proxy.fail('HEAD', withoutDigest).fail('HEAD', withoutDigest)
+
+    await upload(bench.url, changed, bench.options).done
+
+    expect(bench.proxy.story()).toEqual([`0+${10 * KiB} → 412`, `0+${10 * KiB} → 201`])
+    expect(bench.proxy.seen.find(({ method }) => method === 'GET')?.status).toBe(404)
+    expect((await bench.stored()).equals(changed)).toBe(true)
+  })
 })
 
 describe.each(CLIENTS)('an overwrite over %s', (_name, { upload }) => {

@@ -197,6 +197,8 @@ describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
 
     await upload(bench.url, stream, { ...bench.options, segmentSize: MiB }).done
 
+    const [first] = bench.proxy.seen.filter(({ method }) => method === 'PATCH')
+    expect(first?.start).toBe(100 * KiB)
     expect((await bench.stored()).equals(FILE)).toBe(true)
   })
 

@@ -7,6 +7,7 @@ import { lstat, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { ResourceInfo, ResourceState } from '../adapter.ts'
 import { putRecord, retireRecord, writeRecord } from './fence.ts'
+import { reserveNumber } from './file-times.ts'
 import { adoptMode, errorCode, ifThere, sync } from './io.ts'
 import {
   hiddenPath,
@@ -76,6 +77,7 @@ export async function publish(
     if (durability === 'now') await site.flusher.sync(data.name, data.file, 'all')
     const stat = await data.file.stat({ bigint: true })
     if (stat.nlink === 0n) throw changedMeanwhile()
+    await reserveNumber(hiddenPath(place, data.name), stat)
     const size = Number(stat.size)
     const record = { ...newRecord(site, data.name, state, size), published: identity(stat) }
     // An fsync can take longer than a lock lives.

@@ -7,6 +7,7 @@
 import { lstat } from 'node:fs/promises'
 import type { BigIntStats } from 'node:fs'
 import type { ResourceInfo } from '../adapter.ts'
+import { SECOND, mayComeBack } from './file-times.ts'
 import { ifThere } from './io.ts'
 import { hiddenPath, lookUp } from './paths.ts'
 import type { Place, Published } from './paths.ts'
@@ -159,9 +160,6 @@ function isRestored({ size, mtimeNs, ctimeNs }: BigIntStats, { published }: FsRe
   return BigInt(ownTime) / SECOND === mtimeNs / SECOND && ctimeNs - mtimeNs >= 2n * SECOND
 }
 
-/** In nanoseconds. */
-const SECOND = 1_000_000_000n
-
 function complete(
   record: FsRecord | null,
   stored: FsRecord | null,
@@ -209,7 +207,9 @@ export function completeInfo(record: FsRecord, size: number): ResourceInfo {
   return { ...state, size, etag: `"${tag}"`, lastModified: notInFuture(lastModified) }
 }
 
-function foreignInfo({ ino, size, mtimeNs, mtimeMs, ctimeNs }: BigIntStats): ResourceInfo {
+function foreignInfo(found: BigIntStats): ResourceInfo {
+  const { ino, size, mtimeNs, mtimeMs, ctimeNs } = found
+  const id = [ino, size, mtimeNs, ctimeNs].map((part) => part.toString(36)).join('-')
   return {
     complete: true,
     everComplete: true,
@@ -219,7 +219,8 @@ function foreignInfo({ ino, size, mtimeNs, mtimeMs, ctimeNs }: BigIntStats): Res
     reprDigest: null,
     owner: null,
     size: Number(size),
-    etag: `"${[ino, size, mtimeNs, ctimeNs].map((part) => part.toString(36)).join('-')}"`,
+    // A validator that two files may share is not strong (RFC 9110 §8.8.1).
+    etag: `"${mayComeBack(found) ? newTag() : id}"`,
     lastModified: notInFuture(Number(mtimeMs)),
   }
 }

@@ -1,0 +1,33 @@
+/**
+ * File systems that count whole seconds: ext4 with inodes of 128 bytes, ext3, HFS+, FAT, some of NFS. On
+ * these, a file can have the number, the size and the times of an earlier file at its path:
+ *
+ *     10.1 s  file 1 is at the path
+ *     10.2 s  file 2 is renamed onto it, so that the system frees number 1
+ *     10.3 s  another file gets number 1 and is renamed onto the path
+ */
+
+import type { BigIntStats } from 'node:fs'
+import { openIfThere, READ } from './io.ts'
+
+/** In nanoseconds. */
+export const SECOND = 1_000_000_000n
+
+/** FAT counts in steps of two seconds, and the clock that stamps a file lags by some milliseconds. */
+const LONGEST_STEP = 3
+
+/** Returns whether the next file at the path may have the same times as this one. */
+export function mayComeBack({ ctimeNs }: BigIntStats): boolean {
+  const countsSeconds = ctimeNs % SECOND === 0n
+  return countsSeconds && BigInt(Date.now()) * 1_000_000n < ctimeNs + BigInt(LONGEST_STEP) * SECOND
+}
+
+/**
+ * Keeps the number of a file from being used again while another file may have the same times: the file
+ * stays open for that long. Does nothing on a file system that counts parts of a second.
+ */
+export async function reserveNumber(path: string, found: BigIntStats): Promise<void> {
+  if (!mayComeBack(found)) return
+  const file = await openIfThere(path, READ)
+  setTimeout(() => void file?.close().catch(() => {}), LONGEST_STEP * 1000).unref()
+}

@@ -165,7 +165,9 @@ async function makeDirectory(path: string): Promise<void> {
 /** Completes a removal, no matter which process has begun it. */
 async function clearRetired(place: Place, directory: string): Promise<void> {
   for (let tries = 1; ; tries += 1) {
-    for (const name of (await ifThere(readdir(directory))) ?? []) {
+    const names = await ifThere(readdir(directory))
+    if (names === null) return
+    for (const name of names) {
       await removeRetired(place, `${directory}/${name}`, name)
     }
     try {

@@ -15,7 +15,7 @@ import { promisify } from 'node:util'
 
 import { DEFAULTS, ERRORS, PRESETS, partialUpload } from 'partial-upload'
 import { memoryStorage } from 'partial-upload/storage/memory'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const readme = readFileSync(path.join(root, 'README.md'), 'utf8')
@@ -205,17 +205,47 @@ describe('with the server of npm start', () => {
     )
   })
 
-  test('the resume leaves a file alone that was there before', async () => {
+  describe('the resume', () => {
     const file = Buffer.alloc(5000, 'the bytes of a film ')
-    await writeFile(path.join(directory, 'film.mp4'), file)
-    await send('DELETE', '/files/film.mp4')
-    await send('PUT', '/files/film.mp4', '', 'AAA')
     const resume = blocks('sh').find((block) => block.includes('OFFSET=')) ?? ''
 
-    const output = await run('sh', resume)
+    beforeEach(async () => {
+      await writeFile(path.join(directory, 'film.mp4'), file)
+      await send('DELETE', '/files/film.mp4')
+    })
 
-    expect(output).toContain('200')
-    expect(await readFile(path.join(directory, 'uploads/film.mp4'), 'utf8')).toBe('AAA')
+    test('leaves a file alone that was there before, and fails', async () => {
+      await send('PUT', '/files/film.mp4', '', 'AAA')
+
+      const output = await run('sh', `(${resume}) || echo failed`)
+
+      expect(output).toMatch(/different file\nfailed\n$/)
+      expect(await readFile(path.join(directory, 'uploads/film.mp4'), 'utf8')).toBe('AAA')
+    })
+
+    test('succeeds if the same file is there', async () => {
+      await send('PUT', '/files/film.mp4', '', file)
+
+      expect(await run('sh', `(${resume}) || echo failed`)).toBe('complete\n')
+    })
+
+    test('does not join the beginnings and ends of two versions of a file', async () => {
+      const old = Buffer.alloc(3000, 'an older version ')
+      await send('PATCH', '/files/film.mp4', 'Content-Range: bytes 0-2999/5000', old)
+
+      const first = await run('sh', `(${resume}) || echo failed`)
+      const second = await run('sh', `(${resume}) || echo failed`)
+
+      expect(first).toMatch(/ERR_REPR_DIGEST[^]*failed\n$/)
+      expect(second).toMatch(/complete\n$/)
+      expect((await readFile(path.join(directory, 'uploads/film.mp4'))).equals(file)).toBe(true)
+    })
+
+    test('fails if no server answers', async () => {
+      const nowhere = resume.replace('127.0.0.1:3000', '127.0.0.1:1')
+
+      expect(await run('sh', `(${nowhere}) || echo failed`)).toMatch(/failed\n$/)
+    })
   })
 
   /** Runs a script of the README, and returns all that it prints. */

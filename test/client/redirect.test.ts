@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-import { upload, status } from 'partial-upload/client/node'
+import { remove, upload, status } from 'partial-upload/client/node'
 import { afterEach, describe, expect, test } from 'vitest'
 
 import { MiB, pattern, useBench } from '../support/client/setup.ts'
@@ -110,12 +110,20 @@ describe('a redirection over node:http', () => {
     expect(got.requests).toBe(21)
   })
 
-  test('with 303 is followed with GET or HEAD, not with content', async () => {
+  test('with 303 is followed with GET and HEAD only', async () => {
     const { url } = await redirect(303, bench.url)
 
     await expect(status(url)).resolves.toBeNull()
     await expect(upload(url, FILE, bench.options).done).rejects.toMatchObject({
       message: 'PATCH was answered with 303',
     })
+  })
+
+  test('with 303 removes nothing at the other place', async () => {
+    await upload(bench.url, FILE, bench.options).done
+    const { url } = await redirect(303, bench.url)
+
+    await expect(remove(url)).rejects.toMatchObject({ message: 'DELETE was answered with 303' })
+    expect((await bench.stored()).equals(FILE)).toBe(true)
   })
 })

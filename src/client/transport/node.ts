@@ -54,14 +54,18 @@ export function nodeTransport(agent?: Agent): Transport {
   }
 }
 
-/** The request that a redirection asks for, as `fetch` would make it; null if it is none to follow. */
+/**
+ * The request that a redirection asks for; null if it must not be followed. After a 303 `fetch`
+ * follows every method with `GET`, whose answer says nothing about the change that was requested.
+ */
 function redirected(
   request: TransportRequest,
   { status, headers }: Response,
 ): TransportRequest | null {
   const location = headers.get('location') ?? ''
   const isFollowed =
-    [301, 302, 307, 308].includes(status) || (status === 303 && request.body.length === 0)
+    [301, 302, 307, 308].includes(status) ||
+    (status === 303 && ['GET', 'HEAD'].includes(request.method))
   if (!isFollowed || location === '' || !URL.canParse(location, request.url)) return null
   const url = new URL(location, request.url)
   if (!['http:', 'https:'].includes(url.protocol)) return null

@@ -135,8 +135,11 @@ async function accept(response: Response, destination: Destination): Promise<Ver
   const { status, headers } = response
   const [, start, total] =
     /^bytes (?:([0-9]+)-[0-9]+|\*)\/([0-9]+|\*)$/.exec(headers.get('content-range') ?? '') ?? []
-  // Some revisions of the draft answer 200 while an upload is unfinished, with its range.
-  if (status === 299 || total === '*' || (status === 200 && total !== undefined)) {
+  // Some revisions of the draft answer 200 while an upload is unfinished, with its range. Behind
+  // proxies that refuse a range there, only the length of the finished file shows it.
+  const isShort =
+    Number(headers.get('upload-length')) > Number(headers.get('content-length') ?? NaN)
+  if (status === 299 || total === '*' || (status === 200 && (total !== undefined || isShort))) {
     throw refusal('the upload of this file is not complete yet', response)
   }
   if (status === 200) return begin(response, destination)
@@ -146,8 +149,11 @@ async function accept(response: Response, destination: Destination): Promise<Ver
   const etag = strongTag(headers)
   // A 206 repeats the validator that it was asked with (RFC 9110 §15.3.7). Without it, nothing proves
   // that the range belongs to the same version.
-  const isSame = etag !== null && etag === version?.etag && !codingOf(headers)
-  if (status === 206 && isSame && Number(start) === position) return { etag, size: Number(total) }
+  const isTagged = etag !== null && etag === version?.etag && !codingOf(headers)
+  const size = version?.size ?? Number(total)
+  // One strong entity tag stands for the same bytes, so for one length.
+  const isSame = isTagged && size === Number(total)
+  if (status === 206 && isSame && Number(start) === position) return { etag, size }
   // A range of coded content is not a range of the file.
   await destination.begin({ etag: null, size: null })
   const message =

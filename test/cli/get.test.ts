@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 
-import express, { type RequestHandler, type Response } from 'express'
+import express, { type Request, type RequestHandler, type Response } from 'express'
 import { partialUpload } from 'partial-upload'
 import { fsStorage } from 'partial-upload/storage/fs'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -19,16 +19,19 @@ const faults = new EventEmitter()
 let fault: { readonly kind: 'cut' | 'stall' | 'short'; readonly after: number } | null
 let ranges: (string | undefined)[]
 let refusal: { readonly status: number; readonly retryAfter?: string } | null
+/** Answers downloads in place of the middleware. */
+let answer: ((req: Request, res: Response) => void) | null
 let server: Server
 let url: string
 
 beforeEach(async () => {
   fault = null
   refusal = null
+  answer = null
   ranges = []
   const app = express()
   const storage = fsStorage({ directory: line.at('uploads') })
-  app.use('/files', refuseDownloads, breakDownloads, partialUpload({ storage }))
+  app.use('/files', refuseDownloads, answerDownloads, breakDownloads, partialUpload({ storage }))
   server = createServer(app).listen(0, '127.0.0.1')
   await once(server, 'listening')
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/files/film.mp4`
@@ -51,6 +54,11 @@ const refuseDownloads: RequestHandler = (req, res, next) => {
   refusal = null
   if (retryAfter !== undefined) res.set('Retry-After', retryAfter)
   res.status(status).json({ title: 'Busy', detail: 'come back' })
+}
+
+const answerDownloads: RequestHandler = (req, res, next) => {
+  if (req.method === 'GET' && answer !== null) answer(req, res)
+  else next()
 }
 
 /** The next download breaks, or stops to move, after so many bytes. */
@@ -306,6 +314,35 @@ describe('get', () => {
       'partial-upload: the upload of this file is not complete yet\n',
     ])
     expect(readdirSync(line.folder)).toEqual(['uploads'])
+  })
+
+  test('takes a 200 with a greater Upload-Length for no finished file', async () => {
+    answer = (_req, res) => res.set('Upload-Length', '10').send('abcd')
+
+    const { code, err } = await line.run('get', url, 'got.mp4')
+
+    expect([code, err]).toEqual([
+      1,
+      'partial-upload: the upload of this file is not complete yet\n',
+    ])
+    expect(readdirSync(line.folder)).toEqual(['uploads'])
+  })
+
+  test('starts over if a range has the same entity tag and another complete length', async () => {
+    answer = (_req, res) => {
+      answer = ({ headers }, rest) => {
+        answer = null
+        const start = Number(/[0-9]+/.exec(headers.range ?? '')?.[0])
+        const range = `bytes ${start}-${start + 1}/${start + 2}`
+        rest.status(206).set({ ETag: '"1"', 'Content-Range': range }).send('ef')
+      }
+      res.set({ ETag: '"1"', 'Content-Length': String(FILE.length) })
+      res.write(FILE.subarray(0, 4 * MiB), () => res.socket?.end())
+    }
+
+    const { code } = await line.run('get', url, 'got.mp4')
+
+    expect([code, readFileSync(line.at('got.mp4')).equals(FILE)]).toEqual([0, true])
   })
 
   test('fails if nothing is there, and leaves nothing', async () => {

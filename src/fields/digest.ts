@@ -10,6 +10,9 @@ export interface Digest {
   readonly value: Uint8Array
 }
 
+/** The algorithms that are verified. */
+export const ALGORITHMS: readonly Digest['algorithm'][] = ['sha-256', 'sha-512']
+
 const DIGEST_SIZES: Readonly<Record<Digest['algorithm'], number>> = { 'sha-256': 32, 'sha-512': 64 }
 
 // A dictionary of byte sequences with parameters: RFC 8941 §3.2, §3.3.5, §3.1.2.

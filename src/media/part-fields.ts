@@ -42,11 +42,17 @@ function toPart(fields: FieldLines, index: number, limits: PartLimits): Part {
   checkContentLength(fields, target)
   const contentType = parseContentType(fields)
   const contentDisposition = readContentDisposition(fields.get('content-disposition') ?? [])
-  const reprDigest = fields.get('repr-digest')?.join(', ') ?? null
-  // A malformed one would else come to light only when the resource is complete.
-  if (reprDigest !== null) parseDigest(reprDigest)
+  const contentDigest = readDigest(fields, 'content-digest')
+  const reprDigest = readDigest(fields, 'repr-digest')
   checkSize(target, limits.maxSize)
-  return { index, target, contentType, contentDisposition, reprDigest }
+  return { index, target, contentType, contentDisposition, contentDigest, reprDigest }
+}
+
+/** Parses the field here, because a malformed one would otherwise be refused after the data. */
+function readDigest(fields: FieldLines, name: string): string | null {
+  const value = fields.get(name)?.join(', ') ?? null
+  if (value !== null) parseDigest(value)
+  return value
 }
 
 function checkCodings(fields: FieldLines): void {

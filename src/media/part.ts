@@ -29,6 +29,8 @@ export interface Part {
   readonly contentType: string | null
   /** The part's `Content-Disposition`, valid, as it was sent; null if it has none. It is the resource's. */
   readonly contentDisposition: string | null
+  /** The part's `Content-Digest` (RFC 9530), which covers its data, verbatim; null if it has none. */
+  readonly contentDigest: string | null
   /** The part's `Repr-Digest` (RFC 9530), verbatim; null if it has none. */
   readonly reprDigest: string | null
 }

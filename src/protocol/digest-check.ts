@@ -1,4 +1,5 @@
 /** Compares digests that a client announced with those of the bytes. */
+import { UploadError } from '../errors.ts'
 import { formatDigest, parseDigest, type Digest } from '../fields/digest.ts'
 import { createRunningDigest } from './hashing.ts'
 
@@ -37,6 +38,13 @@ export function findMismatch(
   const isWrong = ({ algorithm, value }: Digest): boolean =>
     !actual.some((digest) => digest.algorithm === algorithm && isEqual(digest.value, value))
   return announced.find(isWrong)?.algorithm ?? null
+}
+
+/** Makes the error for content that does not match its `Content-Digest`. */
+export function wrongContent(algorithm: Digest['algorithm']): UploadError {
+  return new UploadError('ERR_CONTENT_DIGEST', {
+    detail: `the content does not have the ${algorithm} that was announced`,
+  })
 }
 
 function isEqual(a: Uint8Array, b: Uint8Array): boolean {

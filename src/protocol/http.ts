@@ -14,6 +14,11 @@ export interface HandlerRequest {
   readonly owner: string | null
   /** The request's fields. */
   readonly headers: RequestHeaders
+  /**
+   * The fields after the content (RFC 9110 §6.5), none before `body` has ended. Null if the message can't
+   * have any.
+   */
+  readonly trailers: RequestHeaders | null
   /** Bytes of content that the client announces; null if only the end of the message will tell. */
   readonly contentLength: number | null
   /**

@@ -87,6 +87,7 @@ export function partialUpload<Request extends HttpRequest = HttpRequest>(
       key,
       owner,
       headers: requestHeaders(req),
+      trailers: requestTrailers(req),
       contentLength: announcedLength(req),
       body,
       readAll: () => body.readAll(),
@@ -228,16 +229,27 @@ function requestHeaders(req: HttpRequest): RequestHeaders {
   }
 }
 
+/** The trailer fields, which Node adds while it reads. HTTP/1.1 has them in chunked content alone. */
+function requestTrailers(req: HttpRequest): RequestHeaders | null {
+  if (req.httpVersionMajor === 1 && req.headers['transfer-encoding'] === undefined) return null
+  const all = (name: string): readonly string[] => {
+    // An adapter may have none.
+    const { rawTrailers = [] } = req
+    return valuesOf(name, rawTrailers)
+  }
+  return { get: (name) => (all(name).length === 0 ? null : all(name).join(', ')), all }
+}
+
 /** From the raw lines, because of some fields `req.headers` has only the first. */
 function fieldLines({ rawHeaders, headers }: HttpRequest, name: string): readonly string[] {
-  if (rawHeaders.length > 0) {
-    return rawHeaders.filter(
-      (_, index, lines) => index % 2 === 1 && lines[index - 1]?.toLowerCase() === name,
-    )
-  }
+  if (rawHeaders.length > 0) return valuesOf(name, rawHeaders)
   // An adapter may give nothing but `headers`.
   const value = headers[name]
   return value === undefined ? [] : [value].flat()
+}
+
+function valuesOf(name: string, lines: readonly string[]): readonly string[] {
+  return lines.filter((_, index) => index % 2 === 1 && lines[index - 1]?.toLowerCase() === name)
 }
 
 function bindHooks<Request extends HttpRequest>(

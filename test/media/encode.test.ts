@@ -39,6 +39,7 @@ test('writes what a patch may send back', () => {
     target: { kind: 'range', start, end, completeLength: 10 },
     contentType: 'text/plain; charset=utf-8',
     contentDisposition: null,
+    contentDigest: null,
     reprDigest: null,
     data,
   }))
@@ -86,6 +87,7 @@ test('survives any data under any cuts', () => {
           },
           contentType: 'a/b',
           contentDisposition: null,
+          contentDigest: null,
           reprDigest: null,
           data: part.data,
         })),

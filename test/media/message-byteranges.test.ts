@@ -91,7 +91,16 @@ describe('reads', () => {
     ],
   ])('%s', (_, message, target, data) => {
     expect(everySplit(streamed, message)).toEqual({
-      parts: [{ target, contentType: null, contentDisposition: null, reprDigest: null, data }],
+      parts: [
+        {
+          target,
+          contentType: null,
+          contentDisposition: null,
+          contentDigest: null,
+          reprDigest: null,
+          data,
+        },
+      ],
     })
     expect(everySplit(() => announced(message.length), message)).toEqual(
       everySplit(streamed, message),

@@ -18,6 +18,7 @@ const part = (start: number, data: string, completeLength: number | null = null)
   target: { kind: 'range', start, end: start + data.length, completeLength },
   contentType: null,
   contentDisposition: null,
+  contentDigest: null,
   reprDigest: null,
   data,
 })

@@ -289,7 +289,14 @@ function part(
   const target = { kind: 'range', start, end, completeLength } as const
   return {
     type: 'part',
-    part: { index, target, contentType, contentDisposition: null, reprDigest } satisfies Part,
+    part: {
+      index,
+      target,
+      contentType,
+      contentDisposition: null,
+      contentDigest: null,
+      reprDigest,
+    } satisfies Part,
   }
 }
 
@@ -297,7 +304,14 @@ function size(completeLength: number): PartEvent {
   const target = { kind: 'size', completeLength } as const
   return {
     type: 'part',
-    part: { index: 0, target, contentType: null, contentDisposition: null, reprDigest: null },
+    part: {
+      index: 0,
+      target,
+      contentType: null,
+      contentDisposition: null,
+      contentDigest: null,
+      reprDigest: null,
+    },
   }
 }
 

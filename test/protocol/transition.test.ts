@@ -244,6 +244,7 @@ function part(text: string, index = 0): Part {
     target: target(text),
     contentType: null,
     contentDisposition: null,
+    contentDigest: null,
     reprDigest: null,
   }
 }

@@ -55,13 +55,16 @@ export function parseChunks(parser: PartParser, chunks: readonly Uint8Array[]): 
   }
   expect(parts.map(({ part }) => part.index)).toEqual(parts.map((_, index) => index))
   return {
-    parts: parts.map(({ part: { target, contentType, contentDisposition, reprDigest }, data }) => ({
-      target,
-      contentType,
-      contentDisposition,
-      reprDigest,
-      data,
-    })),
+    parts: parts.map(
+      ({ part: { target, contentType, contentDisposition, contentDigest, reprDigest }, data }) => ({
+        target,
+        contentType,
+        contentDisposition,
+        contentDigest,
+        reprDigest,
+        data,
+      }),
+    ),
   }
 }
 

@@ -53,6 +53,7 @@ export function request({
       get: (name) => fields.get(name) ?? null,
       all: (name) => (fields.has(name) ? [fields.get(name) ?? ''] : []),
     },
+    trailers: null,
     contentLength: fields.has('transfer-encoding')
       ? null
       : Number(fields.get('content-length') ?? 0),

@@ -1,8 +1,9 @@
 /** What PATCH and PUT require of content before and while it is read. */
 import { UploadError } from '../../errors.ts'
 import { isIdentity } from '../../fields/syntax.ts'
-import { parseDigest, type Digest } from '../../fields/digest.ts'
-import { createDigestCheck } from '../digest-check.ts'
+import { ALGORITHMS, parseDigest, type Digest } from '../../fields/digest.ts'
+import { findMismatch, wrongContent } from '../digest-check.ts'
+import { createRunningDigest } from '../hashing.ts'
 import type { Body, HandlerRequest, RequestHeaders } from '../http.ts'
 import { inSlices } from '../yielding.ts'
 
@@ -48,9 +49,12 @@ export function isWrongLength(error: unknown): boolean {
   return error instanceof UploadError && ['ERR_LENGTH', 'ERR_CONTENT_LIMIT'].includes(error.code)
 }
 
-/** The digests that the content must have (RFC 9530 §2); empty if none can be verified. */
-export function contentDigests(headers: RequestHeaders): readonly Digest[] {
-  const field = headers.get('content-digest')
+/**
+ * The digests that a header or a trailer gives for the content (RFC 9530 §2); empty if none can be
+ * verified.
+ */
+export function contentDigests(fields: RequestHeaders | null): readonly Digest[] {
+  const field = fields?.get('content-digest') ?? null
   return field === null ? [] : parseDigest(field)
 }
 
@@ -64,6 +68,8 @@ export interface ContentOptions {
   readonly bufferSize: number
   /** What the content must match. */
   readonly digests: readonly Digest[]
+  /** Content that must also match the digests of the trailer is hashed for them while it arrives. */
+  readonly verifiesTrailer: boolean
 }
 
 /** Content, either read whole already or to be streamed. */
@@ -72,6 +78,8 @@ export interface Content {
   readonly isWhole: boolean
   /** The content. */
   readonly body: Body
+  /** Whether `body` throws at its end for a wrong `Content-Digest` in the trailer. */
+  readonly verifiesTrailer: boolean
 }
 
 /**
@@ -83,35 +91,38 @@ export async function readContent(
   request: HandlerRequest,
   options: ContentOptions,
 ): Promise<Content> {
-  const { length, bufferSize, digests } = options
+  const { length, bufferSize, digests, verifiesTrailer } = options
+  const trailers = verifiesTrailer ? request.trailers : null
   if (length === null || length > bufferSize) {
-    const isChecked = length !== null && digests.length === 0
-    return { isWhole: false, body: isChecked ? request.body : guard(request.body, options) }
+    const isChecked = length !== null && digests.length === 0 && trailers === null
+    const body = isChecked ? request.body : guard(request.body, options, trailers)
+    return { isWhole: false, body, verifiesTrailer }
   }
   const chunks: (readonly Uint8Array[])[] = []
-  for await (const batch of guard(once(request.readAll()), options)) chunks.push(batch)
-  return { isWhole: true, body: each(chunks) }
+  for await (const batch of guard(once(request.readAll()), options, trailers)) chunks.push(batch)
+  return { isWhole: true, body: each(chunks), verifiesTrailer }
 }
 
 /** Counts and hashes the content on its way. */
-async function* guard(body: Body, options: ContentOptions): Body {
-  const { limit, digests } = options
-  const check = createDigestCheck(digests)
+async function* guard(
+  body: Body,
+  { limit, digests }: ContentOptions,
+  trailers: RequestHeaders | null,
+): Body {
+  // Only the trailer itself shows by which algorithm it verifies the content.
+  const algorithms = trailers === null ? digests.map(({ algorithm }) => algorithm) : ALGORITHMS
+  const running = createRunningDigest(algorithms)
   let size = 0
   for await (const chunks of body) {
     for (const chunk of chunks) size += chunk.byteLength
     if (size > limit) throw tooLong(limit)
-    if (digests.length > 0) {
-      for await (const slice of inSlices(chunks)) check.update(slice)
+    if (algorithms.length > 0) {
+      for await (const slice of inSlices(chunks)) running.update(slice)
     }
     yield chunks
   }
-  const wrong = check.mismatch()
-  if (wrong !== null) {
-    throw new UploadError('ERR_CONTENT_DIGEST', {
-      detail: `the ${size} bytes of content do not have the ${wrong} that was announced`,
-    })
-  }
+  const wrong = findMismatch([...digests, ...contentDigests(trailers)], running.digest())
+  if (wrong !== null) throw wrongContent(wrong)
 }
 
 async function* once(bytes: Promise<Uint8Array>): Body {

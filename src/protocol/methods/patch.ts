@@ -10,11 +10,10 @@ import {
   type RequestHeaders,
 } from '../http.ts'
 import type { Lock } from '../../storage/lock.ts'
-import { createPartParser, type PatchFormat } from '../../media/parse.ts'
-import type { Part, PartEvent } from '../../media/part.ts'
-import { inSlices } from '../yielding.ts'
+import { createPartParser } from '../../media/parse.ts'
+import type { Part } from '../../media/part.ts'
 import { checkWriteConditions } from '../preconditions.ts'
-import type { ResourceInfo, ResourceState, Transaction, Writer } from '../../storage/adapter.ts'
+import type { ResourceInfo, ResourceState, Writer } from '../../storage/adapter.ts'
 import { PatchSession } from '../patch-session.ts'
 import {
   checkContentCoding,
@@ -23,28 +22,12 @@ import {
   contentDigests,
   isWrongLength,
   readContent,
-  type Content,
 } from './content.ts'
 import { asOnlyWriter, askToCreate, checkEarly, takeTurns, type MethodContext } from './context.ts'
+import { readBack, readFirstPart, type IncomingPatch } from './incoming-patch.ts'
 import { withReprDigest } from './repr-digest.ts'
 import { appliedTransaction, writeResponse } from './respond.ts'
-
-/** A patch whose first part is known, and whatever of the rest has arrived. */
-interface IncomingPatch {
-  readonly multipart: boolean
-  readonly first: Part
-  /** The events of the batch that brought the first part. */
-  readonly head: readonly PartEvent[]
-  /** The events of later batches. */
-  readonly rest: AsyncIterator<readonly PartEvent[]>
-  /** Tells the parser that the content has ended. */
-  readonly end: () => void
-  readonly transaction: Transaction
-  readonly reprDigest: string | null
-  readonly owner: string | null
-}
-
-type FirstPartOptions = Pick<IncomingPatch, 'transaction' | 'reprDigest' | 'owner'>
+import { announcesContentDigest, checkTrailer } from './trailers.ts'
 
 /** Answers a PATCH. */
 export async function patch(
@@ -65,16 +48,18 @@ export async function patch(
   await checkEarly(request, context, (info) => relax(headers, context, info?.complete === false))
 
   const preferred = preferredTransaction(headers.get('prefer'))
-  const isAtomic = format.multipart || digests.length > 0 || preferred === 'atomic'
-  const transaction = isAtomic ? 'atomic' : 'persist'
+  const announced = digests.length > 0 || announcesContentDigest(headers)
+  const isAtomic = format.multipart || announced || preferred === 'atomic'
   const content = await readContent(request, {
     length,
     limit: settings.maxContentLength,
     bufferSize: isAtomic ? settings.bufferSize : 0,
     digests,
+    // Parts may overlap, so the content of a multipart can't be read back.
+    verifiesTrailer: format.multipart || announcesContentDigest(headers),
   })
   const incoming = await readFirstPart(content, format, {
-    transaction,
+    transaction: isAtomic ? 'atomic' : 'persist',
     reprDigest,
     owner: request.owner,
   })
@@ -86,7 +71,7 @@ export async function patch(
       settings.stallTimeout,
       async (lock) => {
         const writer = await context.storage.openWriter(key, {
-          transaction,
+          transaction: incoming.transaction,
           replace: false,
           initial: initialState(incoming),
           isLost: () => lock.isLost === true,
@@ -99,42 +84,6 @@ export async function patch(
     return await withReprDigest(response, info, request, context)
   } finally {
     await incoming.rest.return?.()
-  }
-}
-
-/** Reads up to the first part; content that is there whole is parsed, and so checked, to its end. */
-async function readFirstPart(
-  { body, isWhole }: Content,
-  { parser, multipart }: PatchFormat,
-  options: FirstPartOptions,
-): Promise<IncomingPatch> {
-  async function* parse(): AsyncGenerator<readonly PartEvent[], void, undefined> {
-    for await (const chunks of body) {
-      const events: PartEvent[] = []
-      for await (const chunk of inSlices(chunks)) events.push(...parser.write(chunk))
-      yield events
-    }
-  }
-  const rest = parse()
-  const end = (): void => {
-    if (!isWhole) parser.end()
-  }
-  try {
-    while (true) {
-      const step = await rest.next()
-      const head = step.done === true ? parser.end() : step.value
-      const [event] = head
-      if (event?.type === 'part') {
-        if (isWhole) parser.end()
-        return { ...options, multipart, first: event.part, head, rest, end }
-      }
-      if (step.done === true) {
-        throw new UploadError('ERR_SYNTAX', { detail: 'expected a part, found none' })
-      }
-    }
-  } catch (error) {
-    await rest.return()
-    throw error
   }
 }
 
@@ -167,10 +116,14 @@ async function apply(
       onFit: () => askToCreate(writer, initialState(incoming), request),
     })
     await receive(incoming, session, writer, lock)
+    const reprDigest = await checkTrailer(request.trailers, writer, {
+      readBack: incoming.verifiesTrailer ? null : () => readBack(incoming, writer),
+      reprDigest: incoming.reprDigest ?? verifiableDigest(session.reprDigest),
+    })
     const write = {
       key: request.key,
       writer,
-      state: finalState(incoming, session, writer.base),
+      state: finalState(incoming, session, writer.base, reprDigest),
       size: session.progress.size,
       changed: session.changed,
       digests: null,
@@ -237,11 +190,11 @@ function isCut(error: unknown): boolean {
 
 function finalState(
   incoming: IncomingPatch,
-  { progress, changed, contentType, contentDisposition, reprDigest }: PatchSession,
+  { progress, changed, contentType, contentDisposition }: PatchSession,
   base: ResourceInfo | null,
+  announced: string | null,
 ): ResourceState {
   const { complete, completeLength } = progress
-  const announced = incoming.reprDigest ?? verifiableDigest(reprDigest)
   // The digest of a finished resource is of its bytes; that of an upload is of what is to come.
   const isOutdated = base?.complete && (changed || completeLength !== base.completeLength)
   const earlier = base === null || isOutdated ? null : base.reprDigest

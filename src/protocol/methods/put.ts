@@ -20,10 +20,12 @@ import {
   contentDigests,
   isWrongLength,
   readContent,
+  type Content,
 } from './content.ts'
 import { asOnlyWriter, askToCreate, checkEarly, takeTurns, type MethodContext } from './context.ts'
 import { withReprDigest } from './repr-digest.ts'
 import { appliedTransaction, writeResponse } from './respond.ts'
+import { announcesContentDigest, checkTrailer } from './trailers.ts'
 
 /** Answers a PUT. */
 export async function put(
@@ -42,17 +44,19 @@ export async function put(
   checkContentLength(length, limit)
   const reprDigest = verifiableDigest(headers.get('repr-digest'))
   const digests = contentDigests(headers)
+  const verifiesTrailer = announcesContentDigest(headers)
   await checkEarly(request, context)
 
   const preferred = preferredTransaction(headers.get('prefer'))
   const wanted = preferred ?? (settings.keepInterruptedPut ? 'persist' : 'atomic')
-  const transaction = digests.length > 0 ? 'atomic' : wanted
+  const transaction = digests.length > 0 || verifiesTrailer ? 'atomic' : wanted
   const bufferSize = transaction === 'atomic' ? settings.bufferSize : 0
   const content = await readContent(request, {
     length,
     limit,
     bufferSize,
     digests,
+    verifiesTrailer,
   })
 
   const { response, info } = await asOnlyWriter(
@@ -75,7 +79,7 @@ export async function put(
         initial,
         isLost: () => lock.isLost === true,
       })
-      const outcome = await replace(content.body, initial, writer, lock, request, context)
+      const outcome = await replace(content, initial, writer, lock, request, context)
       const applied = appliedTransaction(preferred, writer.transaction)
       return { response: writeResponse(outcome, settings, applied), info: outcome.info }
     },
@@ -118,7 +122,7 @@ function checkNoContentRange(headers: RequestHeaders): void {
 
 /** Writes the content, and ends the writer in any case. */
 async function replace(
-  body: Body,
+  { body, verifiesTrailer }: Content,
   initial: ResourceState,
   writer: Writer,
   lock: Lock,
@@ -129,8 +133,25 @@ async function replace(
     checkWriteConditions(request.headers, writer.base)
     await askToCreate(writer, initial, request)
     const { size, digests } = await receive(body, writer, lock, initial.reprDigest)
-    const state = { ...initial, complete: true, everComplete: true, completeLength: size }
-    const write = { key: request.key, writer, state, size, changed: true, digests }
+    const reprDigest = await checkTrailer(request.trailers, writer, {
+      readBack: verifiesTrailer ? null : () => writer.read(0, size),
+      reprDigest: initial.reprDigest,
+    })
+    const state = {
+      ...initial,
+      complete: true,
+      everComplete: true,
+      completeLength: size,
+      reprDigest,
+    }
+    const write = {
+      key: request.key,
+      writer,
+      state,
+      size,
+      changed: true,
+      digests: reprDigest === initial.reprDigest ? digests : null,
+    }
     const isLost = (): boolean => lock.isLost === true
     return await finishWrite(write, { ...context, hooks: request.hooks, isLost })
   } catch (error) {

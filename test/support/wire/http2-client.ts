@@ -158,7 +158,10 @@ export class Http2Peer implements Peer {
     const isChunked = 'transfer-encoding' in fields
     delete fields['transfer-encoding']
     const left = Number(fields['content-length'] ?? 0)
-    const stream = this.session.request(fields, { endStream: !isChunked && left === 0 })
+    const stream = this.session.request(fields, {
+      endStream: !isChunked && left === 0,
+      waitForTrailers: isChunked,
+    })
     this.#listen(stream)
     if (isChunked) this.#expected = { kind: 'chunk', stream }
     else if (left > 0) this.#expected = { kind: 'content', stream, left }
@@ -177,10 +180,23 @@ export class Http2Peer implements Peer {
     const end = this.#text.indexOf('\r\n')
     if (end === -1) return false
     const size = Number.parseInt(this.#text.toString('latin1', 0, end), 16)
+    if (size === 0) return this.#sendTrailer(stream, end)
     if (this.#text.length < end + size + 4) return false
     const piece = this.#take(end + size + 4).subarray(end + 2, -2)
-    if (size > 0) this.#write(stream, piece)
-    else this.#end(stream)
+    this.#write(stream, piece)
+    return true
+  }
+
+  /** The stream was opened to wait for trailers, so that it ends with them alone. */
+  #sendTrailer(stream: ClientHttp2Stream, start: number): boolean {
+    const end = this.#text.indexOf('\r\n\r\n', start)
+    if (end === -1) return false
+    const lines = this.#take(end + 4)
+      .toString('latin1', start, end)
+      .split('\r\n')
+    const fields = lines.slice(1).map((line) => line.split(': ', 2))
+    stream.on('wantTrailers', () => stream.sendTrailers(Object.fromEntries(fields)))
+    this.#end(stream)
     return true
   }
 

@@ -1,0 +1,70 @@
+/** Digests in the trailer section (RFC 9110 §6.5, RFC 9530): known once the content has ended. */
+import { UploadError } from '../../errors.ts'
+import { parseDigest, type Digest } from '../../fields/digest.ts'
+import { createDigestCheck, findMismatch, verifiableDigest, wrongContent } from '../digest-check.ts'
+import type { RequestHeaders } from '../http.ts'
+import type { Writer } from '../../storage/adapter.ts'
+import { inSlices } from '../yielding.ts'
+import { contentDigests } from './content.ts'
+
+/** Whether the header announces a `Content-Digest` in the trailer (RFC 9110 §6.6.2). */
+export function announcesContentDigest(headers: RequestHeaders): boolean {
+  const names = (headers.get('trailer') ?? '').split(',')
+  return names.some((name) => name.trim().toLowerCase() === 'content-digest')
+}
+
+/** What the trailer is compared with. */
+export interface TrailerOptions {
+  /** Reads the written content back; null if `Content-Digest` was verified while the content arrived. */
+  readonly readBack: (() => AsyncIterable<Uint8Array>) | null
+  /** The `Repr-Digest` that came before the content; null if none. */
+  readonly reprDigest: string | null
+}
+
+/**
+ * Verifies the digests of the trailer, and returns the `Repr-Digest` that the resource must match; null
+ * if none. Rolls the writer back if a digest is wrong or malformed.
+ *
+ * @throws UploadError `ERR_CONTENT_DIGEST`, `ERR_REPR_DIGEST` or `ERR_FIELD`.
+ */
+export async function checkTrailer(
+  trailers: RequestHeaders | null,
+  writer: Writer,
+  { readBack, reprDigest }: TrailerOptions,
+): Promise<string | null> {
+  try {
+    if (readBack !== null) await checkContentDigest(contentDigests(trailers), readBack)
+    return mergeReprDigests(reprDigest, trailers)
+  } catch (error) {
+    await writer.rollback()
+    throw error
+  }
+}
+
+/**
+ * Reads the content back to verify a digest that the header has not announced. To hash all chunked
+ * content while it arrives, by both algorithms because the trailer may name either, would slow down every
+ * chunked upload, and hardly any has such a trailer.
+ */
+async function checkContentDigest(
+  digests: readonly Digest[],
+  readBack: () => AsyncIterable<Uint8Array>,
+): Promise<void> {
+  if (digests.length === 0) return
+  const check = createDigestCheck(digests)
+  for await (const slice of inSlices(readBack())) check.update(slice)
+  const wrong = check.mismatch()
+  if (wrong !== null) throw wrongContent(wrong)
+}
+
+/** Joins the `Repr-Digest` of the header and that of the trailer: the resource has to match both. */
+function mergeReprDigests(inHeader: string | null, trailers: RequestHeaders | null): string | null {
+  const inTrailer = verifiableDigest(trailers?.get('repr-digest') ?? null)
+  if (inHeader === null || inTrailer === null) return inHeader ?? inTrailer
+  const both = `${inHeader}, ${inTrailer}`
+  // Of two members with the same name the last one counts, so a member of the header may be lost.
+  if (findMismatch(parseDigest(inHeader), parseDigest(both)) === null) return verifiableDigest(both)
+  throw new UploadError('ERR_REPR_DIGEST', {
+    detail: 'the Repr-Digest of the trailer differs from that of the header',
+  })
+}

@@ -1,0 +1,44 @@
+/** Compares the data of each part with the `Content-Digest` in the header of that part. */
+import { UploadError } from '../errors.ts'
+import { parseDigest } from '../fields/digest.ts'
+import type { Part, PartEvent, PartParser } from '../media/part.ts'
+import { createDigestCheck, type DigestCheck } from './digest-check.ts'
+
+/**
+ * Returns a parser that yields the events of `parser`, and throws `ERR_CONTENT_DIGEST` where the data
+ * of a part ends that does not match its digest.
+ */
+export function withPartDigests(parser: PartParser): PartParser {
+  let current: { readonly part: Part; readonly check: DigestCheck } | null = null
+
+  function endPart(): void {
+    const wrong = current?.check.mismatch() ?? null
+    if (current === null || wrong === null) return
+    throw new UploadError('ERR_CONTENT_DIGEST', {
+      detail: `part ${current.part.index + 1}: the data does not have the ${wrong} of its Content-Digest`,
+    })
+  }
+
+  function take(events: readonly PartEvent[]): readonly PartEvent[] {
+    for (const event of events) {
+      if (event.type === 'data') current?.check.update(event.bytes)
+      else {
+        endPart()
+        const { part } = event
+        const digests = part.contentDigest === null ? [] : parseDigest(part.contentDigest)
+        current = digests.length === 0 ? null : { part, check: createDigestCheck(digests) }
+      }
+    }
+    return events
+  }
+
+  return {
+    write: (chunk) => take(parser.write(chunk)),
+    end: () => {
+      const events = take(parser.end())
+      endPart()
+      current = null
+      return events
+    },
+  }
+}

@@ -1,0 +1,245 @@
+/** Digests of the trailer and of part headers (RFC 9530), which count as those of the header. */
+import { createHash } from 'node:crypto'
+
+import { describe, expect, it } from 'vitest'
+
+import {
+  CHUNKED,
+  MESSAGE,
+  MULTIPART,
+  chunk,
+  json,
+  message,
+  multipart,
+  toBuffer,
+} from '../support/wire/client.ts'
+import type { Bytes } from '../support/wire/client.ts'
+import { BOTH, HTTP2, useServer } from '../support/wire/server.ts'
+
+function digest(bytes: Bytes, algorithm: 'sha-256' | 'sha-512' = 'sha-256'): string {
+  const hash = createHash(algorithm.replace('-', '')).update(bytes).digest('base64')
+  return `${algorithm}=:${hash}:`
+}
+
+const WRONG = digest('something else')
+const ANNOUNCED = [CHUNKED, 'Trailer: Content-Digest']
+
+/** Chunked content with trailer fields. */
+function withTrailer(content: Bytes, ...lines: readonly string[]): Buffer {
+  const trailer = lines.map((line) => `${line}\r\n`).join('')
+  return Buffer.concat([chunk(content), toBuffer(`0\r\n${trailer}\r\n`)])
+}
+
+/** A message whose part has a further field. */
+function messageWith(line: string, contentRange: string, data: string): string {
+  return `${line}\r\nContent-Range: ${contentRange}\r\n\r\n${data}`
+}
+
+describe.each([...BOTH, HTTP2])('over $name', (combination) => {
+  const server = useServer(combination)
+  const document = message('bytes 4-9/10', 'EFGHIJ')
+
+  describe.each([
+    ['announced', ANNOUNCED],
+    ['unannounced', [CHUNKED]],
+  ])('an %s Content-Digest in the trailer', (_how, coding) => {
+    it.each([
+      ['sha-256', digest(document)],
+      ['sha-512', digest(document, 'sha-512')],
+      ['an unknown algorithm', 'crc99=:AAAA:'],
+    ])('completes an upload if it is right: %s', async (_what, value) => {
+      const path = await server.given('I(4/10)')
+
+      const body = withTrailer(document, `Content-Digest: ${value}`)
+      const answer = await server.send('PATCH', path, [MESSAGE, ...coding], body)
+
+      expect(answer.status).toBe(201)
+      expect(await server.snapshot(path)).toMatchObject({ state: 'C(10)', bytes: 'abcdEFGHIJ' })
+    })
+
+    it.each([
+      ['of other bytes', WRONG, 'ERR_CONTENT_DIGEST'],
+      ['of other bytes, sha-512', digest('', 'sha-512'), 'ERR_CONTENT_DIGEST'],
+      ['of the data alone', digest('EFGHIJ'), 'ERR_CONTENT_DIGEST'],
+      ['malformed', 'sha-256=abc', 'ERR_FIELD'],
+      ['too short', 'sha-256=:AAAA:', 'ERR_FIELD'],
+    ])('keeps nothing of a segment if it is wrong: %s', async (_what, value, code) => {
+      for (const given of ['I(4/10)', 'C(10)']) {
+        const path = await server.given(given)
+        const before = await server.snapshot(path)
+
+        const body = withTrailer(document, `Content-Digest: ${value}`)
+        const answer = await server.send('PATCH', path, [MESSAGE, ...coding], body)
+
+        expect(json(answer)).toMatchObject({ status: 400, code })
+        expect(await server.snapshot(path)).toMatchObject({
+          state: before.state,
+          bytes: before.bytes,
+        })
+      }
+    })
+
+    it('creates nothing if it is wrong', async () => {
+      const path = server.path()
+
+      const body = withTrailer(message('bytes 0-3/4', 'abcd'), `Content-Digest: ${WRONG}`)
+      const answer = await server.send('PATCH', path, [MESSAGE, ...coding], body)
+
+      expect([answer.status, await server.state(path)]).toEqual([400, '∅'])
+    })
+
+    it.each([
+      [digest('abcd'), 201, 'C(4)'],
+      [digest('abcd', 'sha-512'), 201, 'C(4)'],
+      [WRONG, 400, '∅'],
+    ])('is verified for a PUT: %s', async (value, status, state) => {
+      const path = server.path()
+
+      const body = withTrailer('abcd', `Content-Digest: ${value}`)
+      const answer = await server.send('PUT', path, coding, body)
+
+      expect([answer.status, await server.state(path)]).toEqual([status, state])
+    })
+
+    it('is verified for a multipart whose parts overlap', async () => {
+      const parts = multipart(['bytes 0-3/4', 'abcd'], ['bytes 1-2/4', 'BC'])
+      for (const [value, status, state] of [
+        [digest(parts), 201, 'C(4)'],
+        [WRONG, 400, '∅'],
+      ] as const) {
+        const path = server.path()
+
+        const body = withTrailer(parts, `Content-Digest: ${value}`)
+        const answer = await server.send('PATCH', path, [MULTIPART, ...coding], body)
+
+        expect([answer.status, await server.state(path)]).toEqual([status, state])
+      }
+    })
+
+    it.each([
+      [digest(document), WRONG],
+      [WRONG, digest(document)],
+    ])('and one in the header must both hold: %s, %s', async (inHeader, inTrailer) => {
+      const path = await server.given('I(4/10)')
+
+      const fields = [MESSAGE, ...coding, `Content-Digest: ${inHeader}`]
+      const body = withTrailer(document, `Content-Digest: ${inTrailer}`)
+      const answer = await server.send('PATCH', path, fields, body)
+
+      expect([answer.status, await server.state(path)]).toEqual([400, 'I(4/10)'])
+    })
+  })
+
+  it('an announced digest stages the data: a cut keeps nothing', async () => {
+    const path = await server.given('I(4/10)')
+    const fields = [MESSAGE, ...ANNOUNCED, 'Host: a'].join('\r\n')
+    const peer = await server.connect()
+    peer.send(`PATCH ${path} HTTP/1.1\r\n${fields}\r\n\r\n`, chunk(document))
+    peer.close()
+
+    await server.settled(path)
+
+    expect(await server.state(path)).toBe('I(4/10)')
+  })
+
+  describe('a Repr-Digest in the trailer', () => {
+    it.each([
+      ['alone', [], digest('abcdEFGHIJ'), 201],
+      ['sha-512', [], digest('abcdEFGHIJ', 'sha-512'), 201],
+      ['alone and wrong', [], WRONG, 409],
+      ['beside another algorithm', [digest('abcdEFGHIJ')], digest('abcdEFGHIJ', 'sha-512'), 201],
+      ['right beside a wrong one', [WRONG], digest('abcdEFGHIJ'), 409],
+      ['wrong beside a right one', [digest('abcdEFGHIJ')], WRONG, 409],
+      ['malformed', [], 'sha-256=abc', 400],
+    ])('is verified at completion: %s', async (_what, inHeader, inTrailer, status) => {
+      const path = await server.given('I(4/10)')
+
+      const header = inHeader.map((value) => `Repr-Digest: ${value}`)
+      const body = withTrailer(document, `Repr-Digest: ${inTrailer}`)
+      const answer = await server.send('PATCH', path, [MESSAGE, CHUNKED, ...header], body)
+
+      expect(answer.status).toBe(status)
+      if (status === 201) expect(await server.state(path)).toBe('C(10)')
+      else expect(await server.state(path)).not.toMatch(/^C/)
+    })
+
+    it.each([
+      [digest('abcd'), [], 201, 'C(4)'],
+      [digest('abcd', 'sha-512'), [digest('abcd')], 201, 'C(4)'],
+      [WRONG, [], 409, '∅'],
+      [WRONG, [digest('abcd')], 409, '∅'],
+    ])('is verified for a PUT: %s, %s', async (value, inHeader, status, state) => {
+      const path = server.path()
+
+      const header = inHeader.map((other) => `Repr-Digest: ${other}`)
+      const body = withTrailer('abcd', `Repr-Digest: ${value}`)
+      const answer = await server.send('PUT', path, [CHUNKED, ...header], body)
+
+      expect([answer.status, await server.state(path)]).toEqual([status, state])
+    })
+  })
+
+  describe('a Content-Digest of a part', () => {
+    it.each([
+      ['sha-256', digest('EFGHIJ')],
+      ['sha-512', digest('EFGHIJ', 'sha-512')],
+      ['an unknown algorithm', 'crc99=:AAAA:'],
+    ])('covers the data of a message: %s', async (_what, value) => {
+      const path = await server.given('I(4/10)')
+
+      const body = messageWith(`Content-Digest: ${value}`, 'bytes 4-9/10', 'EFGHIJ')
+      const answer = await server.send('PATCH', path, [MESSAGE], body)
+
+      expect([answer.status, await server.state(path)]).toEqual([201, 'C(10)'])
+    })
+
+    it.each([
+      ['of other bytes', WRONG, 'ERR_CONTENT_DIGEST'],
+      ['malformed', 'sha-256=abc', 'ERR_FIELD'],
+    ])('keeps nothing of a message if it is wrong: %s', async (_what, value, code) => {
+      for (const coding of [[], [CHUNKED]]) {
+        const path = await server.given('I(4/10)')
+        const before = await server.snapshot(path)
+        const text = messageWith(`Content-Digest: ${value}`, 'bytes 4-9/10', 'EFGHIJ')
+
+        const body = coding.length === 0 ? text : withTrailer(text)
+        const answer = await server.send('PATCH', path, [MESSAGE, ...coding], body)
+
+        expect(json(answer)).toMatchObject({ status: 400, code })
+        expect(await server.snapshot(path)).toEqual(before)
+      }
+    })
+
+    it('stages the data of a message: a cut keeps nothing', async () => {
+      const path = await server.given('I(4/10)')
+      const text = messageWith(`Content-Digest: ${digest('EFGHIJ')}`, 'bytes 4-9/10', 'EFG')
+      const peer = await server.connect()
+      const fields = `Host: a\r\n${MESSAGE}\r\nContent-Length: ${text.length + 3}`
+      peer.send(`PATCH ${path} HTTP/1.1\r\n${fields}\r\n\r\n`, text)
+      peer.close()
+
+      await server.settled(path)
+
+      expect(await server.state(path)).toBe('I(4/10)')
+    })
+
+    it.each([
+      ['both right', digest('abcd'), digest('efgh'), 201, 'C(8)'],
+      ['the first wrong', WRONG, digest('efgh'), 400, '∅'],
+      ['the last wrong', digest('abcd'), WRONG, 400, '∅'],
+      ['that of the other part', digest('efgh'), digest('abcd'), 400, '∅'],
+    ])('covers the data of its part: %s', async (_what, first, last, status, state) => {
+      const part = (value: string, range: string, data: string): string =>
+        `--SEP\r\nContent-Digest: ${value}\r\nContent-Range: ${range}\r\n\r\n${data}\r\n`
+      const text = `${part(first, 'bytes 0-3/8', 'abcd')}${part(last, 'bytes 4-7/8', 'efgh')}--SEP--`
+      for (const coding of [[], [CHUNKED]]) {
+        const path = server.path()
+
+        const body = coding.length === 0 ? text : withTrailer(text)
+        const answer = await server.send('PATCH', path, [MULTIPART, ...coding], body)
+
+        expect([answer.status, await server.state(path)]).toEqual([status, state])
+      }
+    })
+  })
+})

@@ -46,7 +46,7 @@ export function newRecord(
     lastModified: Date.now(),
     pinnedSize: null,
     safeSize,
-    cache: recordedCache(site),
+    boot: recordedCache(site),
     unsettled: false,
     published: null,
   }

@@ -57,7 +57,7 @@ export async function trustedSize(
   file: Pick<Stats, 'mode'>,
 ): Promise<number> {
   // Without fsyncs nothing is promised, and the length is as good as anything.
-  const isCached = record.cache === '' || isSameCache(record.cache, cacheOf(folders))
+  const isCached = record.boot === '' || isSameCache(record.boot, cacheOf(folders))
   return isCached && !isSuspect(file) ? Infinity : safeSize(folders, record)
 }
 

@@ -124,7 +124,7 @@ export class Flusher {
     const before = await look(place)
     if (before?.record.data !== data || before.record.state.complete) return
     // Of another page cache only the length may be left, and no flush can make such bytes durable.
-    if (!isSameCache(before.record.cache, cacheOf(place))) return
+    if (!isSameCache(before.record.boot, cacheOf(place))) return
     const file = await openIfThere(hiddenPath(place, data), READ_WRITE)
     if (file === null) return
     try {

@@ -52,10 +52,14 @@ export function cacheOf({ hidden }: Pick<Folders, 'hidden'>): string {
   return [boot, isOwn ? 'own' : 'other', started, mountOf(found.dev)].join(' ')
 }
 
-/** Checks whether two descriptions, perhaps by processes in two containers, are of one page cache. */
+/**
+ * Checks whether two descriptions, perhaps by processes in two containers, are of one page cache. Of a
+ * description by version 0.1.0, which is the id of the boot alone, only that can be compared.
+ */
 export function isSameCache(one: string, other: string): boolean {
   if (one === other) return true
   const [a, b] = [one.split(' '), other.split(' ')]
+  if (a.length === 1 || b.length === 1) return a[0] === b[0]
   if (a.length !== 4 || b.length !== 4 || a[3] !== b[3]) return false
   if (a[0] === b[0]) return true
   const isCovered = a[1] === 'other' || b[1] === 'other'

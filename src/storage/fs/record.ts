@@ -27,8 +27,11 @@ export interface FsRecord {
   readonly pinnedSize: number | null
   /** Bytes of the data file that were on the disk when this was written. */
   readonly safeSize: number
-  /** The page cache that holds the other bytes (`page-cache.ts`); empty if the length always counts. */
-  readonly cache: string
+  /**
+   * The page cache that holds the other bytes (`page-cache.ts`); empty if the length always counts. The
+   * member keeps the name of version 0.1.0, which wrote only the id of the boot.
+   */
+  readonly boot: string
   /** Bytes are being written over in place, and no entity tag names them until that has ended. */
   readonly unsettled: boolean
   /**
@@ -119,7 +122,7 @@ function isRecord(value: unknown): value is FsRecord {
     typeof value['lastModified'] === 'number' &&
     (value['pinnedSize'] === null || typeof value['pinnedSize'] === 'number') &&
     typeof value['safeSize'] === 'number' &&
-    typeof value['cache'] === 'string' &&
+    typeof value['boot'] === 'string' &&
     typeof value['unsettled'] === 'boolean' &&
     (value['published'] === null || typeof value['published'] === 'string')
   )

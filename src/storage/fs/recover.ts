@@ -104,7 +104,7 @@ export async function settle(
   const settled = {
     ...record,
     tag: unsettled || limit < Infinity ? newTag() : record.tag,
-    cache: recordedCache(site),
+    boot: recordedCache(site),
     safeSize: end,
     pinnedSize: null,
     unsettled: false,
@@ -135,7 +135,7 @@ export async function distrust(
     ...record,
     tag: newTag(),
     lastModified: Date.now(),
-    cache: recordedCache(site),
+    boot: recordedCache(site),
     safeSize: end,
     pinnedSize: null,
     unsettled: false,

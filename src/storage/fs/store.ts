@@ -121,7 +121,7 @@ export class Root implements Shared {
       const here = place(folders, key)
       const text = await readRecord(here)
       const record = text === null ? null : parseRecord(text)
-      if (record !== null && record.cache !== '') this.flusher.touch(here, record.data)
+      if (record !== null && record.boot !== '') this.flusher.touch(here, record.data)
     }
   }
 }

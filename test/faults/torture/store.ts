@@ -121,7 +121,7 @@ const RECORD = JSON.stringify({
   lastModified: 0,
   pinnedSize: null,
   safeSize: 4,
-  cache: '',
+  boot: '',
   unsettled: false,
   published: '1-4-0',
 })

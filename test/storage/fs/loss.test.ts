@@ -56,7 +56,7 @@ async function hiddenPath(end: '.json' | '.data' | '.safe'): Promise<string> {
 async function restartSystem(fsync: FsStorageOptions['fsync'] = 'complete'): Promise<void> {
   const record = await hiddenPath('.json')
   const bytes = await readFile(record, 'utf8')
-  await writeFile(record, bytes.replace(/"cache":"[^"]+"/, '"cache":"earlier"'))
+  await writeFile(record, bytes.replace(/"boot":"[^"]+"/, '"boot":"earlier"'))
   storage = await start(fsync)
 }
 

@@ -30,6 +30,17 @@ describe('prepareServer', () => {
     expect(prepareServer(server)).toBe(server)
   })
 
+  it.each([
+    ['an Express app', express()],
+    ['null', null],
+  ])('expects a server, and names what it expects when it gets %s', (_what, value) => {
+    expect(() => prepareServer(value as never)).toThrow(
+      new TypeError(
+        'prepareServer expects a Node server, as http.createServer(app) and app.listen() return it',
+      ),
+    )
+  })
+
   it('takes the end of a long request from Node, and leaves it that of a long header', () => {
     const server = prepareServer(http.createServer())
 

@@ -222,6 +222,29 @@ describe('a body parser before the middleware', () => {
   })
 })
 
+describe.each([MEMORY, HTTP2])(
+  'a request over $name that an earlier middleware has paused',
+  (combination) => {
+    const server = useServer(combination, {}, [
+      (req, _res, next) => {
+        req.pause()
+        setImmediate(next)
+      },
+    ])
+
+    it.each([
+      ['as it arrives', []],
+      ['whole', ['Prefer: transaction=atomic']],
+    ])('is read %s', async (_how, fields) => {
+      const path = server.path()
+
+      const answer = await server.patch(path, 'bytes 0-3/4', 'abcd', ...fields)
+
+      expect([answer.status, await server.state(path)]).toEqual([201, 'C(4)'])
+    })
+  },
+)
+
 describe('a HEAD and a GET on one connection', () => {
   const server = useServer(MEMORY)
 

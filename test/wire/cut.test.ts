@@ -168,6 +168,25 @@ describe.each(ROWS)('over $name', (combination, ends) => {
     expect(await server.snapshot(path)).toMatchObject({ state: then, bytes })
   })
 
+  it.each([
+    ['a multipart', [MULTIPART, CHUNKED], multipart(['bytes 4-9/10', 'EFGHIJ'])],
+    [
+      'an atomic patch',
+      [MESSAGE, CHUNKED, 'Prefer: transaction=atomic'],
+      message('bytes 4-9/10', 'EFGHIJ'),
+    ],
+  ])('changes nothing by %s when only the last chunk is missing', async (_what, fields, text) => {
+    const path = await server.given('I(4/10)')
+    const before = await server.snapshot(path)
+    const connection = await server.connect()
+
+    connection.send(request('PATCH', path, fields), chunk(text)).close()
+
+    await connection.closed()
+    await server.settled(path)
+    expect(await server.snapshot(path)).toEqual(before)
+  })
+
   it.each(['I(4/10)', 'C(10)'])('changes nothing of %s by half a multipart', async (given) => {
     const path = await server.given(given)
     const before = await server.snapshot(path)
@@ -257,8 +276,8 @@ describe('a chunk that is invalid', () => {
   })
 })
 
-describe('a patch that is cut anywhere', () => {
-  const server = useServer(MEMORY)
+describe.each([MEMORY, HTTP2])('a patch over $name that is cut anywhere', (combination) => {
+  const server = useServer(combination)
   const single = message('bytes 2-9/10', 'cdEFGHIJ')
   const parts = multipart(['bytes 4-5/10', 'EF'], ['bytes 6-9/10', 'GHIJ'])
 

@@ -171,7 +171,10 @@ async function receive(
     await session.apply(incoming.head)
     for await (const events of takeTurns(incoming.rest, lock)) await session.apply(events)
   } catch (error) {
-    // Where only the end of the message is missing, completion depends on what is stored.
+    // Every byte of the announced range has arrived, and only the end of the message is missing: the last
+    // chunk over HTTP/1.1, END_STREAM over HTTP/2. A cut keeps the stored bytes, so the resource is
+    // complete if they reach its complete length. PUT and atomic patches need the end of the message,
+    // because it alone shows that the client has sent everything.
     if (isCut(error) && writer.transaction === 'persist' && session.isWhole) return
     if (isWrongLength(error)) await writer.rollback()
     throw error

@@ -87,9 +87,11 @@ function lossesOf(patches: readonly Sighting[]): readonly number[] {
 /** How much the server said it had, each time before something was sent again; 0 for nothing (404). */
 function offsetsOf(seen: readonly Sighting[]): readonly number[] {
   const segments = seen.flatMap(({ method }, index) => (method === 'PATCH' ? [index] : []))
-  return segments
-    .slice(1)
-    .map((end) => seen.slice(0, end).findLast(({ status }) => status === 299)?.length ?? 0)
+  return segments.slice(1).map((end) => {
+    const answer = seen.slice(0, end).findLast(({ status }) => status === 299 || status === 202)
+    // A 202 acknowledges the segment: the last MiB, with the digest of the whole, follows it.
+    return answer?.status === 202 ? (answer.start ?? 0) + answer.data : (answer?.length ?? 0)
+  })
 }
 
 /** Bytes that no two files have in common, and no two parts of one. */

@@ -44,7 +44,7 @@ function checkStatus(status: unknown): void {
     return
   }
   throw new TypeError(
-    `onComplete returned the status ${String(status)}; to refuse, it throws RefusedError`,
+    `onComplete returned the status ${JSON.stringify(status)}; to refuse, it throws RefusedError`,
   )
 }
 

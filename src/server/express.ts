@@ -233,9 +233,9 @@ function requestHeaders(req: HttpRequest): RequestHeaders {
 function requestTrailers(req: HttpRequest): RequestHeaders | null {
   if (req.httpVersionMajor === 1 && req.headers['transfer-encoding'] === undefined) return null
   const all = (name: string): readonly string[] => {
-    // An adapter may have none.
-    const { rawTrailers = [] } = req
-    return valuesOf(name, rawTrailers)
+    // An adapter of another platform may have none.
+    const lines: readonly string[] | undefined = req.rawTrailers
+    return valuesOf(name, lines ?? [])
   }
   return { get: (name) => (all(name).length === 0 ? null : all(name).join(', ')), all }
 }

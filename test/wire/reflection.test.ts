@@ -86,6 +86,7 @@ const ROWS: readonly Row[] = [
 /** Codes that need another set-up, below, or a state in which no byte of the request is looked at. */
 const ELSEWHERE = ['ERR_KEY', 'ERR_KEY_CONFLICT', 'ERR_PRECONDITION_REQUIRED', 'ERR_REFUSED']
 const BEFORE_READING = [
+  'ERR_HEADER_LIMIT',
   'ERR_BUSY',
   'ERR_TOO_MANY_UPLOADS',
   'ERR_CLOSING',

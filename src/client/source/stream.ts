@@ -27,9 +27,10 @@ export function openStream(stream: ByteStream, tap: (bytes: Uint8Array) => void)
   let isEnded = false
 
   async function pull(): Promise<void> {
-    const { done, value } = await chunks.next().catch(failToRead)
-    isEnded = done === true
+    const step: IteratorResult<unknown, unknown> = await chunks.next().catch(failToRead)
+    isEnded = step.done === true
     if (isEnded) return
+    const { value } = step
     if (!(value instanceof Uint8Array)) failToRead(value)
     tap(value)
     // A Blob is a copy: chunks are borrowed from the stream.

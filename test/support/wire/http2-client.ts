@@ -194,7 +194,10 @@ export class Http2Peer implements Peer {
     const lines = this.#take(end + 4)
       .toString('latin1', start, end)
       .split('\r\n')
-    const fields = lines.slice(1).map((line) => line.split(': ', 2))
+    const fields = lines.slice(1).map((line): readonly [string, string] => {
+      const [name = '', value = ''] = line.split(': ', 2)
+      return [name, value]
+    })
     stream.on('wantTrailers', () => stream.sendTrailers(Object.fromEntries(fields)))
     this.#end(stream)
     return true

@@ -12,7 +12,8 @@ import { assertStaged, discard, dropUpload, newRecord, publish, replaceRecord } 
 import { writeRecord } from './fence.ts'
 import { FileReader, READ, READ_WRITE, makeWritable, totalLength, writeAll } from './io.ts'
 import { hiddenPath, inHidden, newDataName } from './paths.ts'
-import { formatRecord, sameState } from './record.ts'
+import type { Place } from './paths.ts'
+import { formatRecord, parseRecord, readRecord, sameState } from './record.ts'
 import type { FsRecord } from './record.ts'
 import { distrust, removeReplaced, settle } from './recover.ts'
 import { changedMeanwhile, durabilityOf } from './resource.ts'
@@ -105,7 +106,9 @@ export class AtomicWriter implements Writer {
   async rollback(): Promise<void> {
     if (this.#turn.hasEnded) return
     try {
-      if (this.#copy !== null) await dropUpload(this.#site, this.#copy.name)
+      if (this.#copy !== null && !(await isNamed(this.#site.place, this.#copy.name))) {
+        await dropUpload(this.#site, this.#copy.name)
+      }
       if (this.#pinned !== null && !this.#turn.isLost) await this.#unpin(this.#pinned.file)
     } catch (error) {
       if (!this.#turn.isLost) throw error
@@ -254,6 +257,15 @@ export class AtomicWriter implements Writer {
     const outcomes = await Promise.allSettled(files.map(async (file) => file?.close()))
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
   }
+}
+
+/**
+ * Checks whether the record names this data. It does after a failed commit that could not restore the
+ * earlier record either: then the data is the current version, and without it nothing would be.
+ */
+async function isNamed(place: Place, data: string): Promise<boolean> {
+  const text = await readRecord(place)
+  return text !== null && parseRecord(text)?.data === data
 }
 
 /** At once, so that none is on its way when the writer commits. */

@@ -31,6 +31,9 @@ import { completeInfo } from './version.ts'
 /** Removes of neighbours that may take the parent directory of a resource that is being published. */
 const MAX_TRIES = 100
 
+/** Attempts to restore the earlier record after a failed commit. */
+const RESTORE_TRIES = 3
+
 /** Makes the record of a new version, of whose data `safeSize` bytes are on the disk. */
 export function newRecord(
   site: Site,
@@ -110,13 +113,32 @@ export async function replaceRecord(
     if (durability === 'now') await sync(place.hidden)
     await next()
   } catch (error) {
-    turn.assertValid()
-    const restored =
-      old === null
-        ? retireRecord(place, record, turn.assertValid)
-        : writeRecord(place, record, old, durability, turn.assertValid)
-    await restored.catch(() => {}) // The first error says more.
+    await restore(site, turn, old, record)
     throw error
+  }
+}
+
+/**
+ * Makes the version of `old` the current one again after the record of the next one was written. The
+ * error that has led here says more than one of these attempts.
+ */
+async function restore(
+  site: Site,
+  { assertValid }: Turn,
+  old: FsRecord | null,
+  record: FsRecord,
+): Promise<void> {
+  const { place } = site
+  const durability = durabilityOf(site)
+  for (let tries = 0; tries < RESTORE_TRIES; tries += 1) {
+    assertValid()
+    try {
+      if (old === null) await retireRecord(place, record, assertValid)
+      else await writeRecord(place, record, old, durability, assertValid)
+      return
+    } catch {
+      // A disk that fails now and then may not fail the next time.
+    }
   }
 }
 

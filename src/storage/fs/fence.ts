@@ -19,6 +19,7 @@
 
 import { existsSync } from 'node:fs'
 import { link, lstat, mkdir, open, readdir, rename, rmdir, unlink } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import { IS_WINDOWS, errorCode, ifThere, isFull, sync } from './io.ts'
 import { hiddenPath, makeParents } from './paths.ts'
 import type { Place } from './paths.ts'
@@ -79,9 +80,7 @@ export async function putRecord(
   const path = newRecordPath(place, old)
   assertValid()
   try {
-    // Only a process that has lost the lock or its life can have left a file there.
-    await ifThere(unlink(path))
-    const file = await open(path, 'wx')
+    const file = await createNew(path)
     try {
       await file.writeFile(formatRecord(record))
       if (durability === 'now') await file.sync()
@@ -95,6 +94,17 @@ export async function putRecord(
     assertValid()
     await unlink(path).catch(() => {}) // The sweep takes it; the first error says more.
     throw error
+  }
+}
+
+/** Only a process that has lost the lock or its life can have left a file there. */
+async function createNew(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, 'wx')
+  } catch (error) {
+    if (errorCode(error) !== 'EEXIST') throw error
+    await ifThere(unlink(path))
+    return open(path, 'wx')
   }
 }
 

@@ -59,7 +59,9 @@ async function change({ server, path, before, etag }: Subject, next: Change): Pr
   const { condition, isAtomic } = next
   const lines = [...fields, ...(isAtomic ? [ATOMIC] : []), ...conditionLine(condition, etag)]
   const { status } = await server.send(method, path, lines, body)
-  const isRefused = condition !== null && !model.holds(before, condition)
+  // What would be 404 without a condition is 404 with one (RFC 9110 §13.2.1).
+  const isAbsent = next.type === 'delete' && before === null
+  const isRefused = condition !== null && !isAbsent && !model.holds(before, condition)
   const expected = isRefused ? { status: 412, model: before } : outcome
   expect(status).toBe(expected.status)
   return expected.model

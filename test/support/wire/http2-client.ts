@@ -136,6 +136,10 @@ export class Http2Peer implements Peer {
 
   /** Takes one head, chunk or piece of content off the text. False if more has to come first. */
   #step(): boolean {
+    // What the server has answered before its content ended takes no more of it.
+    if (this.#expected.kind !== 'head' && isOver(this.#expected.stream)) {
+      this.#expected = { kind: 'head' }
+    }
     if (this.#expected.kind === 'content') return this.#sendContent(this.#expected)
     if (this.#expected.kind === 'chunk') return this.#sendChunk(this.#expected.stream)
     const end = this.#text.indexOf('\r\n\r\n')
@@ -180,6 +184,7 @@ export class Http2Peer implements Peer {
     const end = this.#text.indexOf('\r\n')
     if (end === -1) return false
     const size = Number.parseInt(this.#text.toString('latin1', 0, end), 16)
+    if (Number.isNaN(size)) throw new Error('expected the size of a chunk')
     if (size === 0) return this.#sendTrailer(stream, end)
     if (this.#text.length < end + size + 4) return false
     const piece = this.#take(end + size + 4).subarray(end + 2, -2)
@@ -263,4 +268,8 @@ export class Http2Peer implements Peer {
       })
     })
   }
+}
+
+function isOver(stream: ClientHttp2Stream): boolean {
+  return stream.closed || stream.destroyed || stream.readableEnded
 }

@@ -10,8 +10,6 @@ export default defineConfig({
   ssr: { resolve: { conditions } },
   test: {
     include: ['test/**/*.test.ts'],
-    // Its uploads of 200 MB no longer end within minutes on two cores; left out until that is mended.
-    exclude: ['test/browser/page.test.ts'],
     // Most files wait for sockets and disks, so three at a time pay even on two cores.
     maxWorkers: 3,
     // A test that hangs fails; one on a slow machine does not.

@@ -13,7 +13,7 @@ import { writeRecord } from './fence.ts'
 import { FileReader, READ, READ_WRITE, makeWritable, totalLength, writeAll } from './io.ts'
 import { hiddenPath, inHidden, newDataName } from './paths.ts'
 import type { Place } from './paths.ts'
-import { formatRecord, parseRecord, readRecord, sameState } from './record.ts'
+import { formatRecord, loadRecord, sameState } from './record.ts'
 import type { FsRecord } from './record.ts'
 import { distrust, removeReplaced, settle } from './recover.ts'
 import { changedMeanwhile, durabilityOf } from './resource.ts'
@@ -264,8 +264,7 @@ export class AtomicWriter implements Writer {
  * earlier record either: then the data is the current version, and without it nothing would be.
  */
 async function isNamed(place: Place, data: string): Promise<boolean> {
-  const text = await readRecord(place)
-  return text !== null && parseRecord(text)?.data === data
+  return (await loadRecord(place))?.data === data
 }
 
 /** At once, so that none is on its way when the writer commits. */

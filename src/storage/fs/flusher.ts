@@ -10,8 +10,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { READ_WRITE, openIfThere, sync } from './io.ts'
 import { hiddenPath } from './paths.ts'
 import type { Place } from './paths.ts'
-import { parseRecord, readRecord } from './record.ts'
-import type { FsRecord } from './record.ts'
+import { formatRecord, loadRecord } from './record.ts'
 import { isSuspect, markSuspect, safeSize, writeMark } from './durable-size.ts'
 import { cacheOf, isSameCache } from './page-cache.ts'
 
@@ -121,34 +120,23 @@ export class Flusher {
   }
 
   async #flush(place: Place, data: string): Promise<void> {
-    const before = await look(place)
-    if (before?.record.data !== data || before.record.state.complete) return
+    const before = await loadRecord(place)
+    if (before?.data !== data || before.state.complete) return
     // Of another page cache only the length may be left, and no flush can make such bytes durable.
-    if (!isSameCache(before.record.boot, cacheOf(place))) return
+    if (!isSameCache(before.boot, cacheOf(place))) return
     const file = await openIfThere(hiddenPath(place, data), READ_WRITE)
     if (file === null) return
     try {
       const { size } = await file.stat()
-      if (size <= (await safeSize(place, before.record))) return
+      if (size <= (await safeSize(place, before))) return
       await this.sync(data, file, 'data')
       await sync(place.record)
-      const after = await look(place)
+      const after = await loadRecord(place)
       // A record that has changed meanwhile may be of other bytes.
-      if (after?.text !== before.text) return
-      await writeMark(place, before.record, Math.min(size, before.record.pinnedSize ?? size))
+      if (after === null || formatRecord(after) !== formatRecord(before)) return
+      await writeMark(place, before, Math.min(size, before.pinnedSize ?? size))
     } finally {
       await file.close()
     }
   }
-}
-
-interface Look {
-  readonly text: string
-  readonly record: FsRecord
-}
-
-async function look(place: Place): Promise<Look | null> {
-  const text = await readRecord(place)
-  const record = text === null ? null : parseRecord(text)
-  return text === null || record === null ? null : { text, record }
 }

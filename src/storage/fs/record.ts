@@ -87,6 +87,12 @@ export async function readRecord({ record }: Pick<Place, 'record'>): Promise<str
   return (await readWhole(record, RECORD_SIZE))?.toString() ?? null
 }
 
+/** Reads the record; null if there is none, or where a power cut has left something else. */
+export async function loadRecord(place: Pick<Place, 'record'>): Promise<FsRecord | null> {
+  const text = await readRecord(place)
+  return text === null ? null : parseRecord(text)
+}
+
 /** Reads the text of a record; null where a power cut has left something else. */
 export function parseRecord(text: string): FsRecord | null {
   let value: unknown

@@ -9,7 +9,7 @@ import { sync } from './io.ts'
 import { MountTable, noteMount, notedMounts } from './mounts.ts'
 import { HIDDEN, makeHidden, place } from './paths.ts'
 import type { Folders, Place } from './paths.ts'
-import { parseRecord, readRecord } from './record.ts'
+import { loadRecord } from './record.ts'
 import type { Shared } from './resource.ts'
 import { LEASE_LIFE, OwnerLease } from './owner-lease.ts'
 import { Watch } from './lock/liveness.ts'
@@ -119,8 +119,7 @@ export class Root implements Shared {
   async #flushLeftovers(folders: Folders): Promise<void> {
     for await (const key of listIncomplete(folders)) {
       const here = place(folders, key)
-      const text = await readRecord(here)
-      const record = text === null ? null : parseRecord(text)
+      const record = await loadRecord(here)
       if (record !== null && record.boot !== '') this.flusher.touch(here, record.data)
     }
   }

@@ -10,7 +10,7 @@ import type { Watch } from './lock/liveness.ts'
 import { checkLease, leaseIdOf, removeLease } from './owner-lease.ts'
 import { hiddenPath, newStagedName, place, removeParents } from './paths.ts'
 import type { Folders } from './paths.ts'
-import { parseRecord, readRecord } from './record.ts'
+import { loadRecord } from './record.ts'
 import { find } from './version.ts'
 
 /** A younger record, or a younger file without a lease, may be in use by another process. */
@@ -102,8 +102,7 @@ export async function* listIncomplete(folders: Folders): AsyncGenerator<string, 
   }
   for (const hash of hashes) {
     const path = hiddenPath(folders, `${hash}.json`)
-    const text = await readRecord({ record: path })
-    const record = text === null ? null : parseRecord(text)
+    const record = await loadRecord({ record: path })
     if (record === null || record.state.complete) continue
     if (isRecordOf(folders, record.key, path)) yield record.key
   }
@@ -123,8 +122,7 @@ async function sweepRecord(folders: Folders, holds: Holds, hash: string): Promis
   const path = hiddenPath(folders, `${hash}.json`)
   const found = await ifThere(lstat(path))
   if (found === null || Date.now() - found.mtimeMs < MIN_AGE_MS) return
-  const text = await readRecord({ record: path })
-  const record = text === null ? null : parseRecord(text)
+  const record = await loadRecord({ record: path })
   const isNamed = record !== null && isRecordOf(folders, record.key, path)
   const here = isNamed ? place(folders, record.key) : null
   const current = here === null ? null : await find(here)
@@ -159,6 +157,5 @@ function putBack(aside: string, path: string): void {
 
 /** Name of the data file that the record with this hash refers to. */
 async function dataOf(folders: Folders, hash: string): Promise<string | null> {
-  const text = await readRecord({ record: hiddenPath(folders, `${hash}.json`) })
-  return text === null ? null : (parseRecord(text)?.data ?? null)
+  return (await loadRecord({ record: hiddenPath(folders, `${hash}.json`) }))?.data ?? null
 }

@@ -6,7 +6,7 @@ import type { Hold, Holds } from './leases.ts'
 import { FileReader, READ, openIfThere } from './io.ts'
 import type { Place } from './paths.ts'
 import { identity, readRecord } from './record.ts'
-import { find, incompleteInfo } from './version.ts'
+import { find } from './version.ts'
 import type { Complete, Incomplete } from './version.ts'
 
 /** Commits that may come between finding a version and opening it. */
@@ -44,10 +44,18 @@ async function begin(
     const isSame = identity(await file.stat({ bigint: true })) === found.identity
     return isSame ? unchanging(found.info, file) : null
   }
-  const info = incompleteInfo(found.record, await file.stat(), found.limit)
-  const hold = holds.take(found.record.data, info.size)
+  // The size is the one that was found with the record. A stat of the open file could see the bytes of
+  // an atomic append:
+  //
+  //     reader                               atomic writer
+  //     finds record R and 6 bytes
+  //                                          pins the size in a new record, appends 3 bytes
+  //     stats the file: 9 bytes
+  //                                          rolls back: truncates to 6 bytes, the record is R again
+  //     reads the record: R, as before
+  const hold = holds.take(found.record.data, found.info.size)
   if ((await readRecord(place)) === found.revision && !hold.lost) {
-    return changing(info, file, holds, hold)
+    return changing(found.info, file, holds, hold)
   }
   holds.drop(hold)
   return null

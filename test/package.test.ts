@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
@@ -14,6 +15,8 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+import { DOCUMENTS, LINKS } from './support/readme/documents.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const consumer = mkdtempSync(path.join(tmpdir(), 'partial-upload-consumer-'))
@@ -111,12 +114,21 @@ afterAll(() => rmSync(consumer, { recursive: true, force: true }))
 describe('the packed package', () => {
   test('holds the build, its source and its documents, and nothing else', () => {
     const names = readdirSync(installed, { recursive: true, encoding: 'utf8' })
-    const others = names.filter(
-      (name) => !/^(dist|src)(\/[\w/-]+(\.(d\.)?ts|\.js|\.(d\.ts|js)\.map)?)?$/.test(name),
+    const files = names.filter((name) => statSync(path.join(installed, name)).isFile())
+    const others = files.filter(
+      (name) => !/^(dist|src)\/[\w/-]+(\.(d\.)?ts|\.js|\.(d\.ts|js)\.map)$/.test(name),
     )
 
-    expect(others.toSorted()).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'])
+    const documents = [...DOCUMENTS.map(({ name }) => name), 'CHANGELOG.md', 'LICENSE']
+    const rest = others.filter((name) => !name.startsWith('examples/') || name.endsWith('.md'))
+    expect(rest.toSorted()).toEqual([...documents, 'package.json'].toSorted())
     expect(names).toContain('dist/index.js')
+  })
+
+  test('has the target of every link in its READMEs', () => {
+    const broken = LINKS.filter(({ file }) => !existsSync(path.join(installed, file)))
+
+    expect(broken).toEqual([])
   })
 
   test('has every file that its exports name', () => {

@@ -2,7 +2,7 @@
 import { execFileSync, spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -10,6 +10,7 @@ import { createInterface } from 'node:readline'
 
 import { afterAll, beforeAll } from 'vitest'
 
+import { blockWith } from '../readme/documents.ts'
 import { reasonAgainst } from './server.ts'
 
 /** Debian keeps it where only root looks. */
@@ -20,10 +21,8 @@ export const NO_NGINX = reasonAgainst('needs nginx', () =>
   execFileSync('nginx', ['-v'], { stdio: 'ignore', env: ENV }),
 )
 
-const README = readFileSync(path.join(import.meta.dirname, '../../../README.md'), 'utf8')
-
 /** The configuration that the README shows. */
-const SHOWN = /```nginx\n(?<block>.*?)```/su.exec(README)?.groups?.['block'] ?? ''
+const SHOWN = blockWith('nginx', 'proxy_pass')
 
 /** What `http` in its configuration holds; `%` is its folder. */
 export type Configuration = (ports: { readonly own: number; readonly app: number }) => string

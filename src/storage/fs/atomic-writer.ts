@@ -4,15 +4,15 @@
  * to a private copy, made before the first change.
  */
 
-import { futimesSync } from 'node:fs'
-import { constants, copyFile, open } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import type { ResourceInfo, ResourceState, Writer } from '../adapter.ts'
-import { assertStaged, discard, dropUpload, newRecord, publish, replaceRecord } from './commit.ts'
+import { assertStaged, dropUpload, newRecord, publish, replaceRecord } from './commit.ts'
 import { writeRecord } from './fence.ts'
-import { FileReader, READ, READ_WRITE, makeWritable, totalLength, writeAll } from './io.ts'
-import { hiddenPath, inHidden, newDataName } from './paths.ts'
+import { FileReader, READ, READ_WRITE, totalLength, writeAll } from './io.ts'
+import { inHidden, newDataName } from './paths.ts'
 import type { Place } from './paths.ts'
+import { PrivateCopy } from './private-copy.ts'
 import { formatRecord, loadRecord, sameState } from './record.ts'
 import type { FsRecord } from './record.ts'
 import { distrust, removeReplaced, settle } from './recover.ts'
@@ -21,12 +21,6 @@ import type { DataFile, Site } from './resource.ts'
 import type { Turn } from './writer-lease.ts'
 import { completeInfo, find, incompleteInfo } from './version.ts'
 import type { Complete, Found, Incomplete } from './version.ts'
-
-// A copy that shares its blocks where the file system can do that, and is made by the kernel elsewhere.
-const COPY_MODE = constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE
-
-/** How often a copy is given the present time, in milliseconds: a start takes an old one for left over. */
-const SIGN_OF_LIFE = 1_200_000
 
 /** Writes a new version beside the current one. */
 export class AtomicWriter implements Writer {
@@ -44,8 +38,7 @@ export class AtomicWriter implements Writer {
   #original: FileHandle | null = null
   /** The source's own file while it is appended to. */
   #pinned: DataFile | null = null
-  #copy: DataFile | null = null
-  #signs: NodeJS.Timeout | undefined
+  #copy: PrivateCopy | null = null
   #size: number
 
   constructor(site: Site, turn: Turn, found: Found, start: 'base' | 'empty') {
@@ -92,8 +85,7 @@ export class AtomicWriter implements Writer {
     this.#turn.assert()
     await this.#assertCurrent()
     this.#turn.claim()
-    // From now on its time is a part of its identity.
-    clearInterval(this.#signs)
+    this.#copy?.freezeTime()
     const info = state.complete ? await this.#finish(state) : await this.#advance(state)
     await this.#end()
     return info
@@ -154,25 +146,12 @@ export class AtomicWriter implements Writer {
     else await settle(this.#site, file, this.#record, assertValid)
   }
 
-  async #makeCopy(needed: number): Promise<DataFile> {
-    const name = newDataName(this.#site.place)
-    const path = hiddenPath(this.#site.place, name)
+  async #makeCopy(needed: number): Promise<PrivateCopy> {
     const source = needed === 0 ? null : this.#source
-    let file
-    try {
-      file = await inHidden(this.#site.place, async () => {
-        if (source !== null) await copyFile(source.path, path, COPY_MODE)
-        if (source !== null) await makeWritable(path)
-        return open(path, source === null ? 'wx+' : READ_WRITE)
-      })
-    } catch (error) {
-      await discard(path)
-      throw error
-    }
-    this.#copy = { name, file }
-    this.#signs = setInterval(() => showLife(file), SIGN_OF_LIFE).unref()
-    if (source !== null && needed < this.#size) await file.truncate(needed)
-    return this.#copy
+    const copy = await PrivateCopy.create(this.#site.place, source?.path ?? null)
+    this.#copy = copy
+    if (source !== null && needed < this.#size) await copy.file.truncate(needed)
+    return copy
   }
 
   async #current(): Promise<FileHandle> {
@@ -210,13 +189,14 @@ export class AtomicWriter implements Writer {
   async #advance(state: ResourceState): Promise<ResourceInfo> {
     const source = this.#source
     if (this.#copy === null && source?.kind === 'incomplete') return this.#grow(source, state)
+    const found = this.#found
     const copy = this.#copy ?? (await this.#makeCopy(this.#size))
     const { name, file } = copy
+    const mode = await copy.adoptMode(found)
     if (durabilityOf(this.#site) === 'now') await this.#site.flusher.sync(name, file, 'data')
     const stats = await file.stat()
-    const found = this.#found
     const published = found.kind === 'complete' ? found.identity : null
-    const record = { ...newRecord(this.#site, name, state, stats.size), published }
+    const record = { ...newRecord(this.#site, name, state, stats.size), published, mode }
     const { place } = this.#site
     await this.#replaceRecord(record, () => assertStaged(place, copy))
     if (found.kind === 'incomplete') await dropUpload(this.#site, found.record.data)
@@ -231,7 +211,8 @@ export class AtomicWriter implements Writer {
     const file = await this.#current()
     if (durabilityOf(this.#site) === 'now') await this.#site.flusher.sync(name, file, 'data')
     const stats = await file.stat()
-    const record = newRecord(this.#site, name, state, stats.size)
+    const { mode } = source.record
+    const record = { ...newRecord(this.#site, name, state, stats.size), mode }
     await this.#replaceRecord(record, () => assertStaged(this.#site.place, { name, file }))
     return incompleteInfo(record, stats)
   }
@@ -252,8 +233,7 @@ export class AtomicWriter implements Writer {
 
   async #end(): Promise<void> {
     this.#turn.end()
-    clearInterval(this.#signs)
-    const files = [this.#original, this.#pinned?.file, this.#copy?.file]
+    const files = [this.#original, this.#pinned?.file, this.#copy]
     const outcomes = await Promise.allSettled(files.map(async (file) => file?.close()))
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
   }
@@ -265,14 +245,4 @@ export class AtomicWriter implements Writer {
  */
 async function isNamed(place: Place, data: string): Promise<boolean> {
   return (await loadRecord(place))?.data === data
-}
-
-/** At once, so that none is on its way when the writer commits. */
-function showLife({ fd }: FileHandle): void {
-  const now = new Date()
-  try {
-    futimesSync(fd, now, now)
-  } catch {
-    // The next one may do; until then the file is as old as it is.
-  }
 }

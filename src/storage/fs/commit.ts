@@ -52,6 +52,7 @@ export function newRecord(
     boot: recordedCache(site),
     unsettled: false,
     published: null,
+    mode: null,
   }
 }
 
@@ -76,6 +77,7 @@ export async function publish(
     const existing = await lookUp(place)
     if (existing.kind === 'blocked' && !(await removeRemains(place))) throw keyConflict()
     if (existing.kind === 'file') await adoptMode(data.file, existing.stat)
+    else if (old !== null && old.mode !== null) await data.file.chmod(old.mode)
     // With its times: the identity needs that of the file to outlive a power cut, too.
     if (durability === 'now') await site.flusher.sync(data.name, data.file, 'all')
     const stat = await data.file.stat({ bigint: true })

@@ -170,9 +170,9 @@ export class FileReader {
 
 /**
  * Gives a file the permissions of the one that it is to replace, and its owner and group where this
- * process may. What the group may do is not carried over to another group.
+ * process may. What the group may do is not carried over to another group. Returns the permissions.
  */
-export async function adoptMode(file: FileHandle, replaced: BigIntStats): Promise<void> {
+export async function adoptMode(file: FileHandle, replaced: BigIntStats): Promise<number> {
   const { uid, gid } = await file.stat({ bigint: true })
   const may = async (owner: bigint, group: bigint): Promise<boolean> =>
     (owner === uid && group === gid) ||
@@ -181,8 +181,10 @@ export async function adoptMode(file: FileHandle, replaced: BigIntStats): Promis
       () => false,
     )
   const isSameGroup = (await may(replaced.uid, replaced.gid)) || (await may(uid, replaced.gid))
-  const mode = Number(replaced.mode & 0o777n)
-  await file.chmod(isSameGroup ? mode : mode & ~0o070)
+  const all = Number(replaced.mode & 0o777n)
+  const mode = isSameGroup ? all : all & ~0o070
+  await file.chmod(mode)
+  return mode
 }
 
 /** Sees to it that this process may write to its copy of a file that is read-only. */

@@ -225,7 +225,9 @@ export class PersistWriter implements Writer {
       return incompleteInfo(old, stats)
     }
     await this.#assertCurrent()
-    const record = newRecord(this.#site, this.#data, state, isSynced ? stats.size : 0)
+    const mode = old?.mode ?? null
+    const safeSize = isSynced ? stats.size : 0
+    const record = { ...newRecord(this.#site, this.#data, state, safeSize), mode }
     this.#isUnchanged = false
     const durability = this.#durability(old)
     await writeRecord(place, old ?? this.#stored, record, durability, this.#turn.assertValid)

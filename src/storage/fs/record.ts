@@ -11,6 +11,9 @@ const RECORD_SIZE = 2048
 /** A file of the hidden folder, and never one elsewhere. */
 const DATA_NAME = /^[\w-]{43}\.[\w-]{12}\.data$/
 
+/** Members that records of version 0.1.0 do not have, and that are left out when they are null. */
+const OPTIONAL: readonly string[] = ['contentDisposition', 'mode']
+
 /** What is known of a resource. */
 export interface FsRecord {
   /** The key, for whoever looks into the folder. */
@@ -39,6 +42,11 @@ export interface FsRecord {
    * version that it has replaced and that is to be removed; null if there is none.
    */
   readonly published: string | null
+  /**
+   * Permissions that the finished file gets: those of the finished version that was reopened, since its
+   * data file has to stay writable meanwhile; null for those of a new file.
+   */
+  readonly mode: number | null
 }
 
 /** Tells a file from every other that was at its path, across renames. */
@@ -74,11 +82,11 @@ export function sameState(a: ResourceState, b: ResourceState): boolean {
 
 /**
  * The text of a record: two versions of a resource never share one. A record that was read has the text
- * that was read, because a writer compares the two; one of version 0.1.0 has no `contentDisposition`.
+ * that was read, because a writer compares the two; one of version 0.1.0 lacks the `OPTIONAL` members.
  */
 export function formatRecord(record: FsRecord): string {
   return JSON.stringify(record, (name, value: unknown) =>
-    name === 'contentDisposition' && value === null ? undefined : value,
+    OPTIONAL.includes(name) && value === null ? undefined : value,
   )
 }
 
@@ -110,7 +118,8 @@ export function parseRecord(text: string): FsRecord | null {
 function withDefaults(value: unknown): unknown {
   if (!isObject(value) || !isObject(value['state'])) return value
   const { state } = value
-  return { ...value, state: { ...state, contentDisposition: state['contentDisposition'] ?? null } }
+  const contentDisposition = state['contentDisposition'] ?? null
+  return { ...value, state: { ...state, contentDisposition }, mode: value['mode'] ?? null }
 }
 
 /** When a record has to outlive a power cut: at once, or whenever the system sees fit. */
@@ -130,7 +139,8 @@ function isRecord(value: unknown): value is FsRecord {
     typeof value['safeSize'] === 'number' &&
     typeof value['boot'] === 'string' &&
     typeof value['unsettled'] === 'boolean' &&
-    (value['published'] === null || typeof value['published'] === 'string')
+    (value['published'] === null || typeof value['published'] === 'string') &&
+    (value['mode'] === null || typeof value['mode'] === 'number')
   )
 }
 

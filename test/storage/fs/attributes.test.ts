@@ -90,6 +90,58 @@ describe('a resource that is replaced keeps', () => {
   })
 })
 
+describe('a finished resource that is reopened keeps', () => {
+  /** Cuts the resource, so that it is incomplete. */
+  async function reopen(size: number): Promise<void> {
+    const options = { transaction: 'atomic', replace: false, initial: BEGUN } as const
+    const writer = await storage.openWriter('a', options)
+    await writer.truncate(size)
+    await writer.commit({ ...BEGUN, everComplete: true, completeLength: 4 })
+  }
+
+  const append = { replace: false, state: { ...BEGUN, completeLength: 4 } }
+
+  it.each([
+    { size: 2, mode: 0o600, end: { replace: false, state: FINISHED } },
+    { size: 2, mode: 0o444, end: { replace: false, state: FINISHED } },
+    { size: 0, mode: 0o600, end: { replace: false, state: FINISHED } },
+    { size: 2, mode: 0o640, end: { replace: true, state: FINISHED } },
+  ])('permissions $mode, cut to $size bytes, then $end', async ({ size, mode, end }) => {
+    await write('a', 'abc')
+    await chmod(at('a'), mode)
+
+    await reopen(size)
+    // A state of its own replaces the record.
+    await write('a', 'x', append)
+    await write('a', 'y', end)
+
+    expect(await modeOf('a')).toBe(mode.toString(8))
+  })
+
+  it.skipIf(!IS_ROOT)(`the owner of its file${NEEDS_ROOT}`, async () => {
+    await write('a', 'abc')
+    await chown(at('a'), 1234, 1235)
+    await chmod(at('a'), 0o640)
+
+    await reopen(2)
+    await write('a', 'x', { replace: false, state: FINISHED })
+
+    expect(await stat(at('a'))).toMatchObject({ uid: 1234, gid: 1235 })
+    expect(await modeOf('a')).toBe('640')
+  })
+
+  it('nothing of them when it was removed meanwhile', async () => {
+    await write('a', 'abc')
+    await chmod(at('a'), 0o600)
+    await reopen(2)
+    await storage.remove('a')
+
+    await write('a', 'abc')
+
+    expect(await modeOf('a')).not.toBe('600')
+  })
+})
+
 it.skipIf(!IS_ROOT)(
   `a read-only file can be patched and stays read-only${NEEDS_ROOT}`,
   async () => {

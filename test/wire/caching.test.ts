@@ -73,6 +73,16 @@ describe.each(BOTH)('over $name', (combination) => {
     )
   })
 
+  it('a final answer repeats the length of the resource', async () => {
+    const path = server.path()
+
+    const created = await server.patch(path, 'bytes 0-3/4', letters(4))
+    const replaced = await server.send('PUT', path, [], letters(6))
+
+    expect([created.status, field(created, 'upload-length')]).toEqual([201, '4'])
+    expect([replaced.status, field(replaced, 'upload-length')]).toEqual([204, '6'])
+  })
+
   it('whatever has content is of the type that it says', async () => {
     const path = await server.given('I(4/10)')
     const whole = await server.given('C(10)')

@@ -43,10 +43,12 @@ export function writeResponse(
     return withProgress(segmentStatus, { ...fields, ...more }, info)
   }
   const status = created ? settings.createdStatus : settings.modifiedStatus
-  if (final !== null) return customResponse(status, fields, final)
+  // Shows a client that this server understood the request: others answer 2xx to an unknown PATCH.
+  const headers = { ...fields, 'Upload-Length': String(info.size) }
+  if (final !== null) return customResponse(status, headers, final)
   return status === 200
-    ? withProgress(status, fields, info)
-    : { status, headers: fields, ...(status === 204 ? {} : { body: '' }) }
+    ? withProgress(status, headers, info)
+    : { status, headers, ...(status === 204 ? {} : { body: '' }) }
 }
 
 /** `Preference-Applied` names a preference only if it is what was done (RFC 7240 §3). */

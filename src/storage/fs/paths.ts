@@ -7,6 +7,7 @@ import { dirname, sep } from 'node:path'
 import { UploadError } from '../../errors.ts'
 import { invalidKey, keySegments } from '../key.ts'
 import { errorCode, ifThere, sync } from './io.ts'
+import { exactLstatIfThere, realPath } from './metadata.ts'
 import type { OwnerLease } from './owner-lease.ts'
 import { HAS_ALIASES, isForbiddenName } from './windows.ts'
 
@@ -151,11 +152,15 @@ export type Published =
   | { readonly kind: 'blocked' }
 
 /** Looks at the path of the finished resource; symbolic links are not followed. */
-export async function lookUp({ parents, published }: Place): Promise<Published> {
+export async function lookUp(place: Place): Promise<Published> {
+  const { parents, published } = place
   const parent = parents.at(-1)
   try {
-    if (parent !== undefined && (await realpath(parent)) !== parent) return { kind: 'blocked' }
-    const stat = await lstat(published, { bigint: true })
+    if (parent !== undefined && (await realPath(place, parent)) !== parent) {
+      return { kind: 'blocked' }
+    }
+    const stat = await exactLstatIfThere(place, published)
+    if (stat === null) return { kind: 'none' }
     if (!stat.isFile()) return { kind: 'blocked' }
     if (HAS_ALIASES && (await realpath(published)) !== published) {
       throw invalidKey('the path is another spelling of the name of a file')

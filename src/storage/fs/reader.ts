@@ -1,11 +1,13 @@
 /** The reader of the file store. */
 
+import { fstatSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import type { Reader, ResourceInfo } from '../adapter.ts'
 import type { Hold, Holds } from './leases.ts'
 import { FileReader, READ, openIfThere } from './io.ts'
 import type { Place } from './paths.ts'
-import { identity, readRecord } from './record.ts'
+import { identity } from './record.ts'
+import { currentRecord } from './record-cache.ts'
 import { find } from './version.ts'
 import type { Complete, Incomplete } from './version.ts'
 
@@ -41,7 +43,8 @@ async function begin(
   file: FileHandle,
 ): Promise<Reader | null> {
   if (found.kind === 'complete') {
-    const isSame = identity(await file.stat({ bigint: true })) === found.identity
+    // An open file: the system answers from memory.
+    const isSame = identity(fstatSync(file.fd, { bigint: true })) === found.identity
     return isSame ? unchanging(found.info, file) : null
   }
   // The size is the one that was found with the record. A stat of the open file could see the bytes of
@@ -54,7 +57,7 @@ async function begin(
   //                                          rolls back: truncates to 6 bytes, the record is R again
   //     reads the record: R, as before
   const hold = holds.take(found.record.data, found.info.size)
-  if ((await readRecord(place)) === found.revision && !hold.lost) {
+  if ((await currentRecord(place))?.text === found.revision && !hold.lost) {
     return changing(found.info, file, holds, hold)
   }
   holds.drop(hold)

@@ -4,15 +4,15 @@
  * meanwhile.
  */
 
-import { lstat } from 'node:fs/promises'
 import type { BigIntStats } from 'node:fs'
 import type { ResourceInfo } from '../adapter.ts'
 import { SECOND, mayComeBack } from './file-times.ts'
-import { ifThere } from './io.ts'
+import { exactLstatIfThere, lstatIfThere } from './metadata.ts'
 import { hiddenPath, lookUp } from './paths.ts'
 import type { Place, Published } from './paths.ts'
-import { identity, newTag, parseRecord, readRecord } from './record.ts'
+import { identity, newTag } from './record.ts'
 import type { FsRecord } from './record.ts'
+import { currentRecord } from './record-cache.ts'
 import { trustedSize } from './durable-size.ts'
 
 /** What is stored under a key. */
@@ -64,6 +64,9 @@ export interface Complete extends Stored {
   readonly revision: string
 }
 
+/** Stands for the record that does not exist. */
+const ABSENT = { text: '', record: null }
+
 /** Changes that may come in the middle of a look; after so many it ends. */
 const MAX_TRIES = 100
 
@@ -75,9 +78,8 @@ const MAX_TRIES = 100
 export async function find(place: Place): Promise<Found> {
   let last: string | null = null
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
-    const text = await readRecord(place)
-    const record = text === null ? null : parseRecord(text)
-    const agreed = record === null ? null : await follow(place, record, text ?? '')
+    const { text, record } = (await currentRecord(place)) ?? ABSENT
+    const agreed = record === null ? null : await follow(place, record, text)
     if (agreed !== null) return agreed
     const published = await lookUp(place)
     const isSettled = record === null && published.kind !== 'file'
@@ -100,7 +102,7 @@ function origin(found: BigIntStats): string {
 async function follow(place: Place, record: FsRecord, revision: string): Promise<Found | null> {
   const hidden = hiddenPath(place, record.data)
   if (!record.state.complete) {
-    const found = await ifThere(lstat(hidden))
+    const found = await lstatIfThere(place, hidden)
     if (found === null || !found.isFile()) return null
     if (record.pinnedSize === null && (await wasPinned(place, hidden, found, revision))) return null
     const limit = await trustedSize(place, record, found)
@@ -111,7 +113,7 @@ async function follow(place: Place, record: FsRecord, revision: string): Promise
   if (published.kind === 'file' && identity(published.stat) === record.published) {
     return complete(record, record, place.published, published.stat, revision)
   }
-  const unpublished = await ifThere(lstat(hidden, { bigint: true }))
+  const unpublished = await exactLstatIfThere(place, hidden)
   // A backup that was restored in part may have left an earlier half of the file there.
   if (unpublished === null || !unpublished.isFile()) return null
   if (identity(unpublished) !== record.published && !isRestored(unpublished, record)) return null
@@ -130,8 +132,8 @@ async function wasPinned(
   found: DataStats,
   revision: string,
 ): Promise<boolean> {
-  if ((await readRecord(place)) !== revision) return true
-  const later = await ifThere(lstat(data))
+  if ((await currentRecord(place))?.text !== revision) return true
+  const later = await lstatIfThere(place, data)
   return later === null || later.size < found.size
 }
 

@@ -1,0 +1,84 @@
+/** When metadata is read synchronously, and when a thread of the pool reads it. */
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+
+import { isQuick, lstatIfThere, timed } from '../../../src/storage/fs/metadata.ts'
+
+let hidden: string
+let now: number
+
+beforeEach(async () => {
+  hidden = await mkdtemp(path.join(tmpdir(), 'metadata-'))
+  now = 1000
+  vi.spyOn(performance, 'now').mockImplementation(() => now)
+})
+afterEach(async () => {
+  vi.restoreAllMocks()
+  await rm(hidden, { recursive: true })
+})
+
+function call(milliseconds: number): void {
+  timed({ hidden }, () => (now += milliseconds))
+}
+
+describe.runIf(process.platform === 'linux')('isQuick', () => {
+  it('is true on a local disk', () => {
+    expect(isQuick({ hidden })).toBe(true)
+  })
+
+  it('is false on a file system that is not known to be local', () => {
+    expect(isQuick({ hidden: '/proc/self' })).toBe(false)
+  })
+
+  it('is false where the directory does not exist', () => {
+    expect(isQuick({ hidden: path.join(hidden, 'gone') })).toBe(false)
+  })
+
+  it('is false for 10 s after four slow calls', () => {
+    for (let count = 0; count < 4; count += 1) call(3)
+
+    expect(isQuick({ hidden })).toBe(false)
+    now += 9999
+    expect(isQuick({ hidden })).toBe(false)
+    now += 1
+    expect(isQuick({ hidden })).toBe(true)
+  })
+
+  it('stays true when one call in a hundred is slow', () => {
+    for (let count = 0; count < 10; count += 1) {
+      call(3)
+      for (let quick = 0; quick < 99; quick += 1) call(0.01)
+    }
+
+    expect(isQuick({ hidden })).toBe(true)
+  })
+})
+
+describe.each(['event loop', 'thread pool'])('lstatIfThere on the %s', (thread) => {
+  beforeEach(() => {
+    if (thread === 'thread pool') for (let count = 0; count < 4; count += 1) call(3)
+  })
+
+  it('returns null where nothing is', async () => {
+    expect(await lstatIfThere({ hidden }, path.join(hidden, 'gone'))).toBeNull()
+  })
+
+  it('does not follow a symbolic link', async () => {
+    await symlink('.', path.join(hidden, 'link'))
+
+    const found = await lstatIfThere({ hidden }, path.join(hidden, 'link'))
+
+    expect(found?.isSymbolicLink()).toBe(true)
+  })
+
+  it('throws where a file is in the place of a directory', async () => {
+    await writeFile(path.join(hidden, 'file'), '')
+
+    await expect(lstatIfThere({ hidden }, path.join(hidden, 'file', 'a'))).rejects.toThrow(
+      'ENOTDIR',
+    )
+  })
+})

@@ -10,7 +10,7 @@ export {
 } from './hooks.ts'
 export { memoryLocker, type AcquireOptions, type Lock, type Locker } from './storage/lock.ts'
 export type { Limits, PartialUploadOptions, Preset, Rules, Statuses } from './options.ts'
-export { prepareServer } from './server/expect-continue.ts'
+export { prepareServer } from './server/prepare-server.ts'
 export { DEFAULTS, PRESETS } from './settings.ts'
 export type {
   OpenWriterOptions,

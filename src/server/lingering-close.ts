@@ -1,9 +1,11 @@
 /**
- * What happens to content that nobody reads. It is discarded while the client still sends, because a
- * connection that is closed at once is reset, and a client or proxy that is busy sending can lose the
- * answer with it (RFC 9112 §9.6).
+ * Discards content that nobody reads while the client still sends it. A connection that is closed at
+ * once is reset, and a client or proxy that is busy sending can lose the answer with it (RFC 9112 §9.6).
+ * The same holds for a stream of HTTP/2: curl 7.88 drops the answer when the reset arrives with it,
+ * although RFC 9113 §8.1 forbids that, and Node's client never closes such a stream.
  */
 import { isAwaitingContinue } from './expect-continue.ts'
+import type { ServerHttp2Stream } from 'node:http2'
 import {
   hasEnded,
   isOpen,
@@ -48,6 +50,28 @@ export function linger(req: HttpRequest, limits: LingerLimits = LIMITS): Promise
 }
 
 /**
+ * Discards the rest of the content of a stream whose answer has been ended. Other streams use the
+ * connection, so that only this stream is reset where the client goes on for too long.
+ */
+export async function lingerOnStream(
+  req: HttpRequest,
+  stream: ServerHttp2Stream,
+  limits: LingerLimits = LIMITS,
+): Promise<void> {
+  if (isAwaitingContinue(req)) refuseRest(stream)
+  else await discard(req, limits, () => refuseRest(stream))
+}
+
+/** Discards what the app leaves unread of a stream that it answers; otherwise Node resets the stream. */
+export function discardUnread(req: HttpRequest, res: HttpResponse): void {
+  const stream = streamOf(res)
+  if (stream === null || stream.endAfterHeaders) return
+  stream.once('finish', () => {
+    if (!req.readableDidRead && !hasEnded(req)) void lingerOnStream(req, stream)
+  })
+}
+
+/**
  * Discards what the client still sends while the app answers an error. Express's own answer waits for
  * the end of the content, so content that takes too long is cut.
  */
@@ -58,10 +82,9 @@ export function discardContent(req: HttpRequest, res: HttpResponse): void {
     void discard(req, LIMITS, () => req.socket.destroySoon())
     return
   }
-  // Other streams use the connection, so only this one ends: with the answer of the app if it comes.
-  stream.once('finish', () => refuseRest(stream))
   void discard(req, LIMITS, () => {
     if (isOpen(res) && !res.headersSent) res.writeHead(500).end()
+    refuseRest(stream)
   })
 }
 
@@ -96,5 +119,7 @@ function discard(
     }
     req.on('data', heard).on('end', settle).on('close', settle)
     req.resume()
+    // At once: Node resets a stream of HTTP/2 that is answered before anybody has begun to read.
+    if (streamOf(req) !== null) req.read(0)
   })
 }

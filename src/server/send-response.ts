@@ -4,12 +4,11 @@ import { formatHttpDate } from '../fields/http-date.ts'
 import type { HandlerResponse } from '../protocol/http.ts'
 import { isUnassigned } from '../settings.ts'
 import { isAwaitingContinue } from './expect-continue.ts'
-import { canReuse, linger } from './lingering-close.ts'
+import { canReuse, linger, lingerOnStream } from './lingering-close.ts'
 import {
   abort,
   hasEnded,
   isOpen,
-  refuseRest,
   streamOf,
   type HttpRequest,
   type HttpResponse,
@@ -48,7 +47,7 @@ async function endResponse(
   const stream = streamOf(res)
   if (stream !== null || hasEnded(req)) {
     content.end(body)
-    if (stream !== null && !hasEnded(req)) refuseRest(stream)
+    if (stream !== null && !hasEnded(req)) void lingerOnStream(req, stream)
     return
   }
   if (body) content.write(body)

@@ -75,12 +75,12 @@ export function abort(res: HttpResponse): void {
   else stream.close(constants.NGHTTP2_INTERNAL_ERROR)
 }
 
-/**
- * Has the client stop sending, once it has the whole answer (RFC 9113 §8.1). Node delays the reset
- * until the answer is out.
- */
+/** Has the client stop sending, once the whole answer is out (RFC 9113 §8.1). */
 export function refuseRest(stream: ServerHttp2Stream): void {
-  stream.close(constants.NGHTTP2_NO_ERROR)
+  const reset = (): void => stream.close(constants.NGHTTP2_NO_ERROR)
+  // Of an answer that has not been ended, the reset would cut the rest.
+  if (stream.writableEnded) reset()
+  else stream.once('finish', reset)
 }
 
 function isReset(stream: ServerHttp2Stream): boolean {

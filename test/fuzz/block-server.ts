@@ -13,7 +13,7 @@ import path from 'node:path'
 import express from 'express'
 
 import { partialUpload } from '../../src/server/express.ts'
-import { prepareServer } from '../../src/server/expect-continue.ts'
+import { prepareServer } from '../../src/server/prepare-server.ts'
 import { fsStorage } from '../../src/storage/fs.ts'
 import { memoryStorage } from '../../src/storage/memory.ts'
 

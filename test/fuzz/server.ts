@@ -10,7 +10,7 @@ import express from 'express'
 
 import { partialUpload } from '../../src/server/express.ts'
 import type { Middleware } from '../../src/server/express.ts'
-import { prepareServer } from '../../src/server/expect-continue.ts'
+import { prepareServer } from '../../src/server/prepare-server.ts'
 import { fsStorage } from '../../src/storage/fs.ts'
 import { memoryStorage } from '../../src/storage/memory.ts'
 import { Connection } from '../support/wire/client.ts'

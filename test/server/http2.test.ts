@@ -78,11 +78,12 @@ describe('an answer without content to a request whose content is not read', () 
     ['GET', 404],
     ['HEAD', 404],
     ['OPTIONS', 204],
-  ])('arrives before the stream is reset: %s', async (method, status) => {
+  ])('arrives while the content goes on: %s', async (method, status) => {
     const peer = await Http2Peer.open(`http://127.0.0.1:${server.port}`)
 
     peer.send(request(method, server.path(), [CHUNKED]), chunk('unwanted'))
     const answer = await peer.answer(method)
+    peer.stream.end()
     await peer.closed()
 
     expect([answer.status, peer.isOpen]).toEqual([status, true])

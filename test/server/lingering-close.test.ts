@@ -1,13 +1,15 @@
 import { once } from 'node:events'
 import http from 'node:http'
+import http2 from 'node:http2'
 import type { AddressInfo } from 'node:net'
 
 import { describe, expect, it } from 'vitest'
 
 import type { LingerLimits } from '../../src/server/lingering-close.ts'
-import { linger } from '../../src/server/lingering-close.ts'
+import { linger, lingerOnStream } from '../../src/server/lingering-close.ts'
 import { closedAfterEach } from '../support/listening.ts'
 import { CHUNKED, Connection, chunk, request } from '../support/wire/client.ts'
+import { Http2Peer } from '../support/wire/http2-client.ts'
 
 const { servers, connections } = closedAfterEach()
 const MIB = 1024 * 1024
@@ -30,6 +32,29 @@ async function refused(fields: readonly string[], limits: LingerLimits) {
   const lingered = linger(req, limits).then(() => res.end())
   return { connection, lingered }
 }
+
+describe('content of an HTTP/2 stream that nobody reads', () => {
+  it.each([
+    ['is silent', { ...NEVER, silence: 50 }],
+    ['goes on for too long', { ...NEVER, time: 50 }],
+  ])('is refused without an error when the client %s after the answer', async (_why, limits) => {
+    const server = http2.createServer((req, res) => {
+      res.end('no')
+      void lingerOnStream(req, res.stream, limits)
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const peer = await Http2Peer.open(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+
+    peer.send(request('PUT', '/', [CHUNKED]), chunk('begin'))
+    const answer = await peer.answer('PUT')
+    await peer.closed()
+
+    expect([answer.body.toString(), peer.stream.rstCode, peer.isOpen]).toEqual(['no', 0, true])
+    peer.destroy()
+    server.close()
+  })
+})
 
 describe('content that nobody reads', () => {
   it.each([[LONG], [CHUNKED]])('is discarded to its end before the close: %s', async (length) => {

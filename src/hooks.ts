@@ -63,7 +63,8 @@ export interface RefuseOptions {
   /**
    * Keep the bytes of a refused upload as an incomplete resource, so that a later request can finish it.
    *
-   * @default false: they are removed; a finished resource stays as it was
+   * @default false: they are removed, with the earlier segments of the upload. After a PUT or an atomic
+   * PATCH the resource stays as it was before the request.
    */
   readonly keep?: boolean
 }

@@ -45,7 +45,8 @@ export interface Outcome {
  * Commits a write, or ends it without a trace if it changes nothing. A completion is checked against
  * its `Repr-Digest` and shown to the app first.
  *
- * @throws UploadError `ERR_REPR_DIGEST`: the resource is gone, or as it was if it had been complete.
+ * @throws UploadError `ERR_REPR_DIGEST`: the upload that a persist write continued is removed; after an
+ * atomic write the resource is as it was before.
  * @throws RefusedError from the app: likewise, unless the app keeps the bytes.
  * @throws UploadError `ERR_BUSY` when the digest of the whole can't be computed now, as the next one.
  * @throws Error of the app or the storage, of any other kind: what a persist write has stored stays,
@@ -119,13 +120,19 @@ async function park({ writer, state }: PendingWrite): Promise<void> {
   await writer.commit({ ...state, complete: false, everComplete })
 }
 
-/** Takes the whole upload back, earlier segments too; a finished resource stays as it was. */
+/**
+ * Takes a rejected write back. An atomic write leaves the resource as it was: a finished one, or an upload
+ * that a PUT would have replaced. A persist write has continued the upload that was rejected, so the
+ * upload is removed with its earlier segments.
+ */
 async function discard(
   { key, writer }: PendingWrite,
   { storage, isLost }: FinishOptions,
 ): Promise<void> {
   await writer.rollback()
-  if (writer.base !== null && !writer.base.complete) await storage.remove(key, { isLost })
+  if (writer.transaction === 'persist' && writer.base !== null) {
+    await storage.remove(key, { isLost })
+  }
 }
 
 async function checkReprDigest(

@@ -9,6 +9,9 @@ import { WatchedStorage } from '../support/watched-storage.ts'
 import { parseState } from '../support/wire/state.ts'
 
 const LETTERS = 'abcdefghij'
+const ATOMIC = { Prefer: 'transaction=atomic' }
+const WRONG = { 'Repr-Digest': digestOf('others') }
+const WRONG_ATOMIC = { ...ATOMIC, ...WRONG }
 
 describe('a write that changes nothing', () => {
   it.each([
@@ -74,6 +77,21 @@ describe('a Repr-Digest', () => {
 
     expect(answer.status).toBe(409)
     expect(await storage.head('a')).toEqual(before)
+  })
+
+  it.each([
+    ['a PUT', put('others', { 'Repr-Digest': digestOf('different') })],
+    ['an atomic PATCH', patch('bytes 4-9/10', 'efghij', { headers: WRONG_ATOMIC })],
+    ['a multipart PATCH', multipart('bytes 4-9/10', 'efghij', WRONG)],
+  ])('of %s that does not fit leaves an incomplete upload as it was', async (_name, change) => {
+    const { storage, send, get } = await serve('I(4/10)')
+    const before = await storage.head('a')
+
+    const answer = await send(change)
+
+    expect(answer.status).toBe(409)
+    expect(await storage.head('a')).toEqual(before)
+    expect([await get(), storage.openWriters]).toEqual(['299 abcd', 0])
   })
 
   it('does not outlive the bytes that it is of', async () => {
@@ -169,10 +187,8 @@ describe('an app that refuses a finished upload', () => {
 
   it.each([
     ['I(4/10)', patch('bytes 4-9/10', 'efghij')],
-    ['I(4/10)', patch('bytes 4-9/10', 'efghij', { headers: { Prefer: 'transaction=atomic' } })],
     ['∅', patch('bytes 0-9/10', LETTERS)],
     ['∅', put('new')],
-    ['I(4/10)', put('new')],
   ])('removes it, after %s', async (given, change) => {
     const { storage, send } = await serve(given, {}, refuse())
 
@@ -184,6 +200,20 @@ describe('an app that refuses a finished upload', () => {
       detail: 'not a picture',
     })
     expect(await storage.head('a')).toBeNull()
+    expect(storage.openWriters).toBe(0)
+  })
+
+  it.each([
+    ['a PUT', put('new')],
+    ['an atomic PATCH', patch('bytes 4-9/10', 'efghij', { headers: ATOMIC })],
+  ])('leaves an incomplete upload as it was before %s', async (_name, change) => {
+    const { storage, send } = await serve('I(4/10)', {}, refuse())
+    const before = await storage.head('a')
+
+    const answer = await send(change)
+
+    expect(answer.status).toBe(422)
+    expect(await storage.head('a')).toEqual(before)
     expect(storage.openWriters).toBe(0)
   })
 
@@ -354,8 +384,18 @@ async function serve(given: string, options: Options = {}, hook: Hook = () => un
   }
 }
 
-function put(text: string) {
-  const headers = { 'Content-Length': String(text.length) }
+function multipart(range: string, data: string, fields: Readonly<Record<string, string>>) {
+  const content = `--SEP\r\nContent-Range: ${range}\r\n\r\n${data}\r\n--SEP--`
+  const headers = {
+    'Content-Type': 'multipart/byteranges; boundary=SEP',
+    'Content-Length': String(content.length),
+    ...fields,
+  }
+  return request({ method: 'PATCH', headers, body: [content] })
+}
+
+function put(text: string, fields: Readonly<Record<string, string>> = {}) {
+  const headers = { 'Content-Length': String(text.length), ...fields }
   return request({ method: 'PUT', headers, body: [text] })
 }
 

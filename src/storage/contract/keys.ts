@@ -82,30 +82,16 @@ const KEYS: readonly string[] = [
 export const keyChecks: readonly StorageCheck[] = [
   check('keeps keys apart, those that differ only late or in case among them', async (storage) => {
     for (const fill of [store, begin]) {
-      const accepted: string[] = []
-      for (const key of KEYS) {
-        if (!(await accepts(storage, key))) continue
-        const refused = await fill(storage, key, `content of ${key}`).catch(
-          (error: unknown) => error,
-        )
-        if (refused === undefined) accepted.push(key)
-        else equal(codeOf(refused), 'ERR_KEY_CONFLICT', `the error for the key ${key}`)
-      }
-      if (!accepted.includes('plain'))
+      const stored = await fillAll(storage, fill)
+      if (!stored.includes('plain'))
         throw new ContractError('the key "plain": found a refusal, expected none')
-      for (const key of accepted) {
-        equal(await load(storage, key), `content of ${key}`, `the content of ${key}`)
-      }
-      for (const [index, key] of accepted.entries()) {
+      await expectContents(storage, stored)
+      for (const [index, key] of stored.entries()) {
         equal(await storage.remove(key), true, `remove of ${key}`)
-        equal(await load(storage, key), null, `the content of ${key} after its removal`)
-        const next = accepted[index + 1]
-        if (next === undefined) continue
-        equal(
-          await load(storage, next),
-          `content of ${next}`,
-          `${next} after the removal of ${key}`,
-        )
+        await expectContents(storage, stored.slice(index + 1, index + 2))
+      }
+      for (const key of stored) {
+        equal(await storage.head(key), null, `the version of ${key} after its removal`)
       }
     }
   }),
@@ -196,6 +182,31 @@ export const keyChecks: readonly StorageCheck[] = [
     }
   }),
 ]
+
+/** Stores a resource under each of `KEYS`, as far as the storage accepts them, and returns the keys. */
+async function fillAll(storage: StorageAdapter, fill: typeof store): Promise<readonly string[]> {
+  const isStored = async (key: string): Promise<boolean> => {
+    if (!(await accepts(storage, key))) return false
+    try {
+      await fill(storage, key, `content of ${key}`)
+      return true
+    } catch (error) {
+      equal(codeOf(error), 'ERR_KEY_CONFLICT', `the error for the key ${key}`)
+      return false
+    }
+  }
+  const [first = '', ...others] = KEYS
+  // The first one has to be accepted, so that none may come before it that conflicts with it. The others
+  // are stored at the same time, as requests for different resources come.
+  const outcomes = [await isStored(first), ...(await Promise.all(others.map(isStored)))]
+  return KEYS.filter((_, index) => outcomes[index])
+}
+
+async function expectContents(storage: StorageAdapter, keys: readonly string[]): Promise<void> {
+  const expectContent = async (key: string): Promise<void> =>
+    equal(await load(storage, key), `content of ${key}`, `the content of ${key}`)
+  await Promise.all(keys.map(expectContent))
+}
 
 /** False for a key that the storage can't name, or not beside those that it has. */
 async function accepts(storage: StorageAdapter, key: string): Promise<boolean> {

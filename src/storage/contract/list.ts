@@ -37,13 +37,12 @@ export const listChecks: readonly StorageCheck[] = [
       )
         keys.push(key)
     }
-    for (let index = 0; index < MANY; index += 1) {
-      await begin(storage, `many-${index}`, 'abc')
-      keys.push(`many-${index}`)
-    }
+    const many = Array.from({ length: MANY }, (_, index) => `many-${index}`)
+    await Promise.all(many.map((key) => begin(storage, key, 'abc')))
+    keys.push(...many)
     await store(storage, 'finished', 'abc')
     await expectListed(storage, keys, 'many resources in progress')
-    for (const key of keys) await storage.remove(key)
+    await Promise.all(keys.map((key) => storage.remove(key)))
     await expectListed(storage, [], 'a storage after all were removed')
   }),
 

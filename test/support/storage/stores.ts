@@ -1,0 +1,54 @@
+/** The stores that come with the package: a new one is a row here, and every table of tests runs on it. */
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import type { StorageAdapter } from '../../../src/storage/adapter.ts'
+import { fsStorage } from '../../../src/storage/fs.ts'
+import { memoryStorage } from '../../../src/storage/memory.ts'
+
+export type StoreName = 'memory' | 'fs'
+
+export interface Store {
+  readonly name: StoreName
+  /** Opens the store; one that keeps files does so in `directory`, and finds them there again. */
+  readonly open: (directory: string) => StorageAdapter
+  /** Other settings that the contract has to hold for. */
+  readonly variants?: Readonly<Record<string, (directory: string) => StorageAdapter>>
+}
+
+export const STORES: readonly Store[] = [
+  { name: 'memory', open: () => memoryStorage() },
+  {
+    name: 'fs',
+    open: (directory) => fsStorage({ directory }),
+    variants: {
+      'fs, fsync: segment': (directory) => fsStorage({ directory, fsync: 'segment' }),
+      'fs, fsync: never': (directory) => fsStorage({ directory, fsync: 'never' }),
+    },
+  },
+]
+
+/** Opens the store with this name. */
+export function openStore(name: StoreName, directory: string): StorageAdapter {
+  const store = STORES.find((row) => row.name === name)
+  if (store === undefined) throw new Error(`there is no store ${name}`)
+  return store.open(directory)
+}
+
+/** A file system in memory where there is one, for tests that do not need a disk. */
+export const FAST_DIRECTORY = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
+
+/** Runs `work` with an empty directory below `parent`, and removes that afterwards. */
+export async function withDirectory<T>(
+  parent: string,
+  work: (directory: string) => Promise<T>,
+): Promise<T> {
+  const directory = await mkdtemp(join(parent, 'partial-upload-'))
+  try {
+    return await work(directory)
+  } finally {
+    await rm(directory, { recursive: true, force: true })
+  }
+}

@@ -26,7 +26,8 @@ export function mapStorage(values: Map<string, Value>): StorageAdapter {
     async openWriter(key, options) {
       return openWriter(values, key, options)
     },
-    async remove(key) {
+    async remove(key, { isLost } = {}) {
+      if (isLost?.() === true) throw new Error('another process has the lock')
       return values.delete(key)
     },
   }
@@ -38,6 +39,7 @@ function openWriter(values: Map<string, Value>, key: string, options: OpenWriter
   let ended = false
   const assertOpen = () => {
     if (ended) throw new Error('the writer has ended')
+    if (options.isLost?.() === true) throw new Error('another process has the lock')
   }
   const end = async () => {
     ended = true

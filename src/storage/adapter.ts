@@ -60,9 +60,10 @@ export interface OpenWriterOptions {
   /** What a resource that this write creates has, should it not reach `commit`. */
   readonly initial: ResourceState
   /**
-   * Tells whether the caller has lost the key's lock to another process. From then on the writer
-   * changes nothing: `write`, `truncate` and `commit` throw, `keep` and `rollback` only end it. It is
-   * for storages that several processes share. The contract, which has one process, does not check it.
+   * Returns whether the caller has lost the key's lock to another process. From then on the writer
+   * changes nothing: `write`, `truncate` and `commit` throw, `keep` and `rollback` only end the writer. A
+   * storage that several processes share asks as late as it can, because a process may be halted between
+   * the question and the change.
    */
   readonly isLost?: () => boolean
 }

@@ -5,6 +5,7 @@
 
 import type { StorageCheck } from './contract/check.ts'
 import { commitChecks } from './contract/commit.ts'
+import { fencingChecks } from './contract/fencing.ts'
 import { keyChecks } from './contract/keys.ts'
 import { largeChecks } from './contract/large.ts'
 import { listChecks } from './contract/list.ts'
@@ -23,6 +24,7 @@ export const storageContract: readonly StorageCheck[] = [
   ...replaceChecks,
   ...transactionChecks,
   ...commitChecks,
+  ...fencingChecks,
   ...stateChecks,
   ...readChecks,
   ...visibleChecks,

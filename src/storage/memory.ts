@@ -31,7 +31,7 @@ export function memoryStorage(): StorageAdapter {
       return new MemoryWriter(versions, key, options)
     },
     async remove(key, { isLost } = {}) {
-      if (isLost?.() === true) throw new Error('the lock has gone to another process')
+      assertHeld(isLost)
       return versions.delete(key)
     },
     async *listIncomplete() {
@@ -69,6 +69,7 @@ class MemoryWriter implements Writer {
   readonly #versions: Versions
   readonly #key: string
   readonly #initial: ResourceState
+  readonly #isLost: () => boolean
   readonly #content: Content
   #current: Version | undefined
   #size: number
@@ -81,6 +82,7 @@ class MemoryWriter implements Writer {
     this.#versions = versions
     this.#key = key
     this.#initial = options.initial
+    this.#isLost = options.isLost ?? (() => false)
     this.#current = current
     this.base = current?.info ?? null
     this.transaction = mayPersist && this.base?.complete !== true ? 'persist' : 'atomic'
@@ -135,6 +137,7 @@ class MemoryWriter implements Writer {
   async rollback(): Promise<void> {
     if (this.#ended) return
     this.#ended = true
+    if (this.#isLost()) return
     if (this.transaction === 'atomic' || this.#versions.get(this.#key) !== this.#current) return
     if (this.base === null) this.#versions.delete(this.#key)
     else if (this.#size > this.base.size) {
@@ -181,6 +184,7 @@ class MemoryWriter implements Writer {
 
   #assertOpen(): void {
     if (this.#ended) throw new Error('the writer has ended')
+    assertHeld(this.#isLost)
   }
 
   #assertCurrent(): void {
@@ -188,6 +192,10 @@ class MemoryWriter implements Writer {
       throw new Error('the resource was changed by another writer')
     }
   }
+}
+
+function assertHeld(isLost = (): boolean => false): void {
+  if (isLost()) throw new Error('another process has the lock')
 }
 
 /** An atomic writer's view of `content`: copied before the first write, wherever that begins. */

@@ -2,6 +2,7 @@
 import type { BrokenAdapter } from './broken-adapters/break.ts'
 import { commitMistakes } from './broken-adapters/commit.ts'
 import { endMistakes } from './broken-adapters/end.ts'
+import { fencingMistakes } from './broken-adapters/fencing.ts'
 import { keyMistakes } from './broken-adapters/keys.ts'
 import { readMistakes } from './broken-adapters/read.ts'
 import { validatorMistakes } from './broken-adapters/validators.ts'
@@ -12,6 +13,7 @@ export const BROKEN_ADAPTERS: readonly BrokenAdapter[] = [
   ...writeMistakes,
   ...endMistakes,
   ...commitMistakes,
+  ...fencingMistakes,
   ...validatorMistakes,
   ...keyMistakes,
 ]

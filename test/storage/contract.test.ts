@@ -9,17 +9,18 @@ import { BROKEN_ADAPTERS } from './broken-adapters.ts'
 // Each store as it is by default runs on a real disk, which uses inode numbers again and stores blocks
 // late. Its variants differ in what they flush, and a file system in memory shows that as well.
 const OPENED = STORES.flatMap(({ name, open, variants = {} }) => [
-  { name, open, parent: tmpdir() },
-  ...Object.entries(variants).map(([variant, openVariant]) => ({
-    name: variant,
-    open: openVariant,
-    parent: FAST_DIRECTORY,
-  })),
+  [name, { open, parent: tmpdir() }] as const,
+  ...Object.entries(variants).map(
+    ([variant, openVariant]) => [variant, { open: openVariant, parent: FAST_DIRECTORY }] as const,
+  ),
 ])
 
+const CHECKS = storageContract.map((check) => [check.name, check] as const)
+const MISTAKES = BROKEN_ADAPTERS.map((adapter) => [adapter.name, adapter] as const)
+
 // The checks wait for the disk most of the time, each on a store of its own, so that several run at once.
-describe.concurrent.each(OPENED)('$name', ({ open, parent }) => {
-  test.each(storageContract)('$name', async ({ run }) => {
+describe.concurrent.each(OPENED)('%s', (_name, { open, parent }) => {
+  test.each(CHECKS)('%s', async (_name, { run }) => {
     await withDirectory(parent, (directory) =>
       expect(run(() => open(directory))).resolves.toBeUndefined(),
     )
@@ -27,7 +28,7 @@ describe.concurrent.each(OPENED)('$name', ({ open, parent }) => {
 })
 
 describe('an adapter with a mistake is caught', () => {
-  test.each(BROKEN_ADAPTERS)('$name', async ({ create, caughtBy }) => {
+  test.each(MISTAKES)('%s', async (_name, { create, caughtBy }) => {
     const check = storageContract.find(({ name }) => name === caughtBy)
 
     await expect(check?.run(create)).rejects.toThrow(/expected/)

@@ -66,7 +66,7 @@ function adapterWith({ storage, reader, writer, info = (same) => same }: Mistake
       }
       return { ...whole, ...writer?.(whole, { storage: inner, key, options }) }
     },
-    remove: (key) => inner.remove(key),
+    remove: (key, options) => inner.remove(key, options),
     listIncomplete: () => inner.listIncomplete?.() ?? nothing(),
     ...storage?.(inner),
   }

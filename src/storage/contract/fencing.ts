@@ -1,0 +1,94 @@
+/** The storage contract: what a caller that has lost the key's lock may still change, which is nothing. */
+
+import type { StorageAdapter, Writer } from '../adapter.ts'
+import {
+  ATOMIC,
+  FINISHED,
+  PERSIST,
+  REPLACE,
+  begin,
+  check,
+  equal,
+  load,
+  loadBytes,
+  rejection,
+  store,
+  write,
+} from './check.ts'
+import type { StorageCheck } from './check.ts'
+
+type Fill = (storage: StorageAdapter, key: string) => Promise<unknown>
+
+const FILLS: readonly Fill[] = [
+  async () => {},
+  (storage, key) => begin(storage, key, 'begun'),
+  (storage, key) => store(storage, key, 'finished'),
+]
+
+/** Each method that must reject, by its name. */
+const CHANGES: Readonly<Record<string, (writer: Writer) => Promise<unknown>>> = {
+  write: (writer) => write(writer, 0, 'lost'),
+  truncate: (writer) => writer.truncate(writer.base?.size ?? 0),
+  commit: (writer) => writer.commit(FINISHED),
+}
+
+/** The checks of this file. */
+export const fencingChecks: readonly StorageCheck[] = [
+  check('changes nothing through a writer whose lock is lost', async (storage) => {
+    for (const end of ['keep', 'rollback'] as const) {
+      await forEachWriter(storage, async (writer, lose, key) => {
+        await write(writer, writer.base?.size ?? 0, 'more')
+        lose()
+        const before = await loadBytes(storage, key)
+        for (const [name, change] of Object.entries(CHANGES)) {
+          await rejection(change(writer), `${name} without the lock`)
+        }
+        await writer[end]()
+        equal(await load(storage, key), before, `the content after ${end} without the lock`)
+      })
+    }
+  }),
+
+  check('changes nothing of the next owner of the lock', async (storage) => {
+    for (const end of ['keep', 'rollback'] as const) {
+      await forEachWriter(storage, async (writer, lose, key) => {
+        await write(writer, writer.base?.size ?? 0, 'more')
+        lose()
+        await store(storage, key, 'the version of the next owner')
+        await writer[end]()
+        equal(await load(storage, key), 'the version of the next owner', `the content after ${end}`)
+      })
+    }
+  }),
+
+  check('removes nothing for a caller whose lock is lost', async (storage) => {
+    for (const [index, fill] of FILLS.entries()) {
+      const key = `key-${index}`
+      await fill(storage, key)
+      const before = await storage.head(key)
+      await rejection(storage.remove(key, { isLost: () => true }), 'remove without the lock')
+      equal(await storage.head(key), before, 'the version after remove without the lock')
+      equal(await storage.remove(key, { isLost: () => false }), before !== null, 'remove')
+    }
+  }),
+]
+
+/** Opens each kind of writer on each kind of resource, with a lock that `lose` takes away. */
+async function forEachWriter(
+  storage: StorageAdapter,
+  body: (writer: Writer, lose: () => void, key: string) => Promise<void>,
+): Promise<void> {
+  for (const options of [PERSIST, ATOMIC, REPLACE]) {
+    for (const fill of FILLS) {
+      const key = 'a'
+      await fill(storage, key)
+      let isLost = false
+      const writer = await storage.openWriter(key, { ...options, isLost: () => isLost })
+      const lose = (): void => {
+        isLost = true
+      }
+      await body(writer, lose, key)
+      await storage.remove(key)
+    }
+  }
+}

@@ -2,6 +2,9 @@ import { fileURLToPath } from 'node:url'
 
 import { defineConfig } from 'vitest/config'
 
+/** Tests with real browsers, and with disks, processes and system calls that fail. */
+const LONG = ['test/{browser,faults}/**/*.test.ts', 'test/cli/long-run.test.ts']
+
 const conditions = ['@partial-upload/source']
 
 export default defineConfig({
@@ -9,7 +12,10 @@ export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
-    include: ['test/**/*.test.ts'],
+    projects: [
+      { extends: true, test: { name: 'quick', include: ['test/**/*.test.ts'], exclude: LONG } },
+      { extends: true, test: { name: 'long', include: LONG } },
+    ],
     // Most files wait for sockets and disks, so three at a time pay even on two cores.
     maxWorkers: 3,
     // A test that hangs fails; one on a slow machine does not.

@@ -1,4 +1,4 @@
-/** A folder for each user, and a limit: `curl -H 'Authorization: Bearer ann-token' …`. */
+/** Logged-in users, a folder for each of them, and a row for each file: `curl -H 'Authorization: Bearer ann-token' …`. */
 
 import express, { type Express, type Request, type RequestHandler } from 'express'
 import { RefusedError, partialUpload, prepareServer, type StorageAdapter } from 'partial-upload'
@@ -10,8 +10,26 @@ interface User {
   readonly maxSize: number
 }
 
-interface UserRequest extends Request {
-  user?: User
+declare global {
+  // oxlint-disable-next-line typescript/no-namespace -- Express merges this namespace into its types.
+  namespace Express {
+    interface Request {
+      user?: User | undefined
+    }
+  }
+}
+
+/** Where the app keeps what it knows of each file; `save` replaces the row of the same key. */
+export interface FileTable {
+  save(row: FileRow): Promise<void>
+}
+
+export interface FileRow {
+  readonly key: string
+  /** The name that the client gave the file. */
+  readonly name: string | null
+  readonly size: number
+  readonly user: string
 }
 
 const USERS = new Map<string, User>([
@@ -19,28 +37,28 @@ const USERS = new Map<string, User>([
   ['Bearer bob-token', { name: 'bob', maxSize: 1024 ** 2 }],
 ])
 
-const signIn: RequestHandler = (req: UserRequest, res, next) => {
-  const user = USERS.get(req.get('authorization') ?? '')
-  if (user === undefined) {
-    res.set('WWW-Authenticate', 'Bearer').sendStatus(401)
-    return
-  }
-  req.user = user
-  next()
+const signIn: RequestHandler = (req, res, next) => {
+  req.user = USERS.get(req.get('authorization') ?? '')
+  if (req.user) next()
+  else res.set('WWW-Authenticate', 'Bearer').sendStatus(401)
 }
 
-export function createApp(storage: StorageAdapter): Express {
+export function createApp(storage: StorageAdapter, table: FileTable): Express {
   const app = express()
   app.use(
     '/files',
     signIn,
     partialUpload({
       storage,
-      key: (req: UserRequest, path) => (req.user && path ? `${req.user.name}/${path}` : null),
+      key: (req: Request, path) => (req.user && path ? `${req.user.name}/${path}` : null),
       onCreate: (req, { length }) => {
         const limit = req.user?.maxSize ?? 0
         if (length === null) throw new RefusedError(422, 'say how long the file will be')
         if (length > limit) throw new RefusedError(413, `your files have at most ${limit} bytes`)
+      },
+      onComplete: async (req, { key, name, size }) => {
+        await table.save({ key, name, size, user: req.user?.name ?? '' })
+        return { body: { key, size } }
       },
       immutableAfterComplete: true,
       allowPut: false,
@@ -50,6 +68,7 @@ export function createApp(storage: StorageAdapter): Express {
 }
 
 if (process.argv[1] === import.meta.filename) {
-  const app = createApp(fsStorage({ directory: './uploads' }))
+  const table = { save: async (row: FileRow) => console.log(row) }
+  const app = createApp(fsStorage({ directory: './uploads' }), table)
   prepareServer(app.listen(3000, '127.0.0.1'))
 }

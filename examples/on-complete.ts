@@ -1,4 +1,4 @@
-/** Accepts PNG images only, judged by their first bytes, and tells where they are. */
+/** Accepts PNG images of at most 10 MiB, judged by their first bytes. */
 
 import { buffer } from 'node:stream/consumers'
 
@@ -14,6 +14,11 @@ export function createApp(storage: StorageAdapter): Express {
     '/images',
     partialUpload({
       storage,
+      maxSize: 10 * 1024 ** 2,
+      onCreate: (_req, { contentType }) => {
+        if (contentType === 'image/png' || contentType === null) return
+        throw new RefusedError(415, 'expected a PNG image')
+      },
       onComplete: async (_req, image) => {
         const start = await buffer(image.read(0, Math.min(PNG.length, image.size)))
         if (!start.equals(PNG)) throw new RefusedError(422, 'expected a PNG image')

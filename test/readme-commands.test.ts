@@ -1,16 +1,17 @@
 /** Runs the commands and requests that the READMEs show. */
 
-import { spawnSync } from 'node:child_process'
-import { readFile, writeFile } from 'node:fs/promises'
+import { copyFile, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 
-import { beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 
+import { isInstalled } from './support/examples/run.ts'
 import { at, commands, expectLines } from './support/readme/console.ts'
-import { blockWith, table } from './support/readme/documents.ts'
+import { BLOCKS, ROOT, blockWith, table } from './support/readme/documents.ts'
 import { useExampleServer } from './support/readme/example-server.ts'
 
-const NO_CURL = spawnSync('curl', ['--version']).error !== undefined
+const CLI = /^\$ .*npx partial-upload/m
+const NO_CURL = !isInstalled('curl')
 
 const server = useExampleServer()
 
@@ -48,19 +49,24 @@ describe('on the wire', () => {
   })
 })
 
-test('the command line prints what is shown', async () => {
-  const screen = blockWith('console', 'npx partial-upload')
-  const program = await server.compile('src/cli/main.ts')
-  const film = path.join(server.directory, 'film.mp4')
-  await writeFile(film, Buffer.alloc(100_000_000, 'film '))
+test.each(BLOCKS.filter(({ language, code }) => language === 'console' && CLI.test(code)))(
+  'the command line prints what $document shows',
+  async ({ code }) => {
+    const program = await server.compile('src/cli/main.ts')
+    const [, name = ''] = /put (\S+)/.exec(code) ?? []
+    const file = path.join(server.directory, name)
+    await writeFile(file, Buffer.alloc(10_000_000, 'bytes '))
+    await server.send('DELETE', `/files/${name}`)
 
-  for (const { command, answer } of commands(screen)) {
-    const output = await server.run('bash', command.replace('npx partial-upload', program))
-    expectLines(output.replaceAll(server.origin, 'http://127.0.0.1:3000'), answer)
-  }
-  const copy = await readFile(path.join(server.directory, 'copy.mp4'))
-  expect(copy.equals(await readFile(film))).toBe(true)
-}, 60_000)
+    for (const { command, answer } of commands(code)) {
+      const output = await server.run('bash', command.replace('npx partial-upload', program))
+      expectLines(output.replaceAll(server.origin, 'http://127.0.0.1:3000'), answer)
+    }
+    const copy = await readFile(path.join(server.directory, `copy${path.extname(name)}`))
+    expect(copy.equals(await readFile(file))).toBe(true)
+  },
+  60_000,
+)
 
 test('the client uploads as in the example', async () => {
   await writeFile(path.join(server.directory, 'client.txt'), 'abc')
@@ -77,6 +83,7 @@ test.skipIf(NO_CURL)(
     const screen = blockWith('console', '--max-time')
     const assignments: string[] = []
     let stored = 0
+    await server.send('DELETE', '/files/film.mp4')
 
     for (const { command, answer } of commands(screen)) {
       const script = [...assignments, at(stored, command)].join('\n')
@@ -92,62 +99,19 @@ test.skipIf(NO_CURL)(
   60_000,
 )
 
-describe.skipIf(NO_CURL)('the resume with curl', () => {
-  const resume = blockWith('sh', 'OFFSET=')
-  const file = Buffer.alloc(5000, 'the bytes of a film ')
+test.each([
+  { script: 'resume.sh', needs: ['curl', 'openssl'] },
+  { script: 'python/upload.py', needs: ['python3'] },
+])('the command with $script uploads the file', async ({ script, needs }) => {
+  if (!needs.every(isInstalled)) return
+  const name = path.basename(script)
+  const bytes = Buffer.alloc(1_000_000, 'the bytes of a film ')
+  await writeFile(path.join(server.directory, 'film.mp4'), bytes)
+  await copyFile(path.join(ROOT, 'examples', script), path.join(server.directory, name))
+  await server.send('DELETE', '/files/film.mp4')
 
-  beforeEach(async () => {
-    await writeFile(path.join(server.directory, 'film.mp4'), file)
-    await server.send('DELETE', '/files/film.mp4')
-  })
+  await server.run('sh', blockWith('sh', name))
 
-  test.each([0, 1, 3_000_000, 4_999_999])('sends all but %i bytes', async (offset) => {
-    const large = Buffer.alloc(5_000_000, 'the bytes of a film ')
-    await writeFile(path.join(server.directory, 'film.mp4'), large)
-    const range = `Content-Range: bytes 0-${offset - 1}/${large.length}`
-    if (offset > 0) {
-      await server.send('PATCH', '/files/film.mp4', range, large.subarray(0, offset))
-    }
-
-    await server.run('sh', resume)
-
-    expect((await uploaded()).equals(large)).toBe(true)
-  })
-
-  test('leaves a file alone that was there before, and fails', async () => {
-    await server.send('PUT', '/files/film.mp4', '', 'AAA')
-
-    const output = await server.run('sh', `(${resume}) || echo failed`)
-
-    expect(output).toMatch(/different file\nfailed\n$/)
-    expect((await uploaded()).toString()).toBe('AAA')
-  })
-
-  test('succeeds if the same file is there', async () => {
-    await server.send('PUT', '/files/film.mp4', '', file)
-
-    expect(await server.run('sh', `(${resume}) || echo failed`)).toBe('complete\n')
-  })
-
-  test('does not join the beginnings and ends of two versions of a file', async () => {
-    const old = Buffer.alloc(3000, 'an older version ')
-    await server.send('PATCH', '/files/film.mp4', 'Content-Range: bytes 0-2999/5000', old)
-
-    const first = await server.run('sh', `(${resume}) || echo failed`)
-    const second = await server.run('sh', `(${resume}) || echo failed`)
-
-    expect(first).toMatch(/ERR_REPR_DIGEST[^]*failed\n$/)
-    expect(second).toMatch(/complete\n$/)
-    expect((await uploaded()).equals(file)).toBe(true)
-  })
-
-  test('fails if no server answers', async () => {
-    const nowhere = resume.replace('127.0.0.1:3000', '127.0.0.1:1')
-
-    expect(await server.run('sh', `(${nowhere}) || echo failed`)).toMatch(/failed\n$/)
-  })
-
-  function uploaded(): Promise<Buffer> {
-    return readFile(path.join(server.directory, 'uploads/film.mp4'))
-  }
+  const uploaded = await readFile(path.join(server.directory, 'uploads/film.mp4'))
+  expect(uploaded.equals(bytes)).toBe(true)
 })

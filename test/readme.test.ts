@@ -7,19 +7,36 @@ import { DEFAULTS, ERRORS, PRESETS, partialUpload } from 'partial-upload'
 import { memoryStorage } from 'partial-upload/storage/memory'
 import { describe, expect, test } from 'vitest'
 
-import { BLOCKS, DOCUMENTS, LINKS, ROOT, prose, table } from './support/readme/documents.ts'
+import { BLOCKS, DOCUMENTS, LINKS, ROOT, prose, table, tables } from './support/readme/documents.ts'
 
+const manifest = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as Manifest
 const SERVER = 'src/server/README.md'
 const PROTOCOL = 'src/protocol/README.md'
 
+interface Manifest {
+  readonly name: string
+  readonly scripts: Readonly<Record<string, string>>
+  readonly peerDependencies: Readonly<Record<string, string>>
+}
+
 describe('tables', () => {
   test('of options', () => {
-    const defaults = table(SERVER, 'option', 'default').map(([name, value = '']) => [
-      name,
-      parse(value),
-    ])
+    const rows = table(SERVER, 'option', 'default')
+    const defaults = Object.fromEntries(rows.map(([name = '', value = '']) => [name, parse(value)]))
 
-    expect(defaults).toEqual(Object.entries(DEFAULTS))
+    expect(defaults).toEqual(DEFAULTS)
+    expect(rows).toHaveLength(Object.keys(DEFAULTS).length)
+  })
+
+  test('of the options that apps change', () => {
+    const rows = table('README.md', 'option', 'default')
+    const full = [...table(SERVER, 'option', 'default'), ...table(SERVER, 'option', 'meaning')]
+
+    expect(rows.filter(([name]) => full.every(([other]) => other !== name))).toEqual([])
+    const limits = rows.filter(([name = '']) => name in DEFAULTS)
+    expect(
+      Object.fromEntries(limits.map(([name = '', value = '']) => [name, parse(value)])),
+    ).toEqual(Object.fromEntries(limits.map(([name = '']) => [name, Reflect.get(DEFAULTS, name)])))
   })
 
   test('of presets', () => {
@@ -49,6 +66,14 @@ describe('tables', () => {
   })
 })
 
+test('no cell of a table has more than twelve words', () => {
+  const cells = DOCUMENTS.flatMap(({ name, text }) =>
+    tables(text).flatMap((rows) => rows.flatMap((row) => row.map((cell) => ({ name, cell })))),
+  )
+
+  expect(cells.filter(({ cell }) => cell.split(/\s+/).length > 12)).toEqual([])
+})
+
 describe('names', () => {
   test('of error codes exist', () => {
     const client = readFileSync(path.join(ROOT, 'src/client/error.ts'), 'utf8')
@@ -67,10 +92,47 @@ describe('names', () => {
   })
 })
 
+test('every test that a README names by its title exists', () => {
+  const named = DOCUMENTS.flatMap(({ text }) => [
+    ...text.replace(/\s+/g, ' ').matchAll(/`(test\/[\w/.-]+\.test\.ts)`: "([^"]+)"/g),
+  ])
+
+  const missing = named.filter(
+    ([, file = '', title = '']) => !readFileSync(path.join(ROOT, file), 'utf8').includes(title),
+  )
+  expect(missing.map(([line]) => line)).toEqual([])
+  expect(named.length).toBeGreaterThan(6)
+})
+
 test('every link leads to a file and a heading', () => {
   const broken = LINKS.filter(({ file, heading }) => !hasHeading(file, heading))
 
   expect(broken).toEqual([])
+})
+
+describe('blocks', () => {
+  test('are of languages that a test runs', () => {
+    const languages = new Set(BLOCKS.map(({ language }) => language))
+
+    expect([...languages].toSorted()).toEqual([
+      'console',
+      'http',
+      'json',
+      'nginx',
+      'sh',
+      'ts',
+      'tsx',
+    ])
+  })
+
+  test('of commands name scripts, files and variables that exist', () => {
+    const lines = BLOCKS.filter(({ language }) => language === 'sh').flatMap(({ code }) =>
+      code.trimEnd().split('\n'),
+    )
+
+    const faults = lines.map((line) => [line, faultOf(line)])
+    expect(faults.filter(([, fault]) => fault !== null)).toEqual([])
+  })
 })
 
 describe('code', () => {
@@ -83,17 +145,35 @@ describe('code', () => {
   test('is taken from examples, each of which a test runs', () => {
     const sources = ['examples', 'test/examples'].flatMap((folder) =>
       readdirSync(path.join(ROOT, folder), { recursive: true, encoding: 'utf8' })
-        .filter((name) => name.endsWith('.ts'))
+        .filter((name) => /\.tsx?$/.test(name))
         .map((name) => unindent(readFileSync(path.join(ROOT, folder, name), 'utf8'))),
     )
 
-    const excerpts = BLOCKS.filter(({ language }) => language === 'ts')
+    const excerpts = BLOCKS.filter(({ language }) => /^tsx?$/.test(language))
     const unknown = excerpts.filter(
       ({ code }) => !sources.some((source) => source.includes(unindent(code))),
     )
     expect(unknown).toEqual([])
   })
 })
+
+/** What is wrong with a command for a clone of this repository; null if nothing is. */
+function faultOf(command: string): string | null {
+  const { scripts, name, peerDependencies } = manifest
+  const install = /^npm install (.*)$/.exec(command)
+  if (install !== null) {
+    const packages = [name, ...Object.keys(peerDependencies)].join(' ')
+    return install[1] === packages ? null : `expected ${packages}`
+  }
+  const script = /\bnpm (?:run )?(?!ci)([\w:]+)/.exec(command)?.[1]
+  if (script !== undefined && !(script in scripts)) return `there is no script ${script}`
+  const files = command.match(/\b(?:test|examples)\/[\w/.-]+/g) ?? []
+  const missing = files.find((file) => !existsSync(path.join(ROOT, file)))
+  if (missing !== undefined) return `there is no ${missing}`
+  const code = files.map((file) => readFileSync(path.join(ROOT, file), 'utf8')).join('')
+  const unread = command.match(/\b[A-Z_]+(?==)/g)?.find((variable) => !code.includes(variable))
+  return unread === undefined ? null : `no file reads ${unread}`
+}
 
 function hasHeading(file: string, heading: string): boolean {
   const target = path.join(ROOT, file)

@@ -3,14 +3,16 @@ import type { Server } from 'node:http'
 import { memoryStorage } from 'partial-upload/storage/memory'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
-import { createApp } from '../../examples/authorize.ts'
+import { createApp, type FileRow } from '../../examples/authorize.ts'
 import { portOf, serve, stop } from '../support/examples/serve.ts'
 
 const storage = memoryStorage()
+const rows = new Map<string, FileRow>()
+const table = { save: async (row: FileRow) => void rows.set(row.key, row) }
 let server: Server
 
 beforeAll(async () => {
-  server = await serve(createApp(storage))
+  server = await serve(createApp(storage, table))
 })
 
 afterAll(() => stop(server))
@@ -29,6 +31,14 @@ test('gives each user a folder', async () => {
   expect(await download('ann', 'dir/file%20name')).toBe('hello')
   expect(await download('bob', 'dir/file%20name')).toBe('bye')
   expect(await storage.head('ann/dir/file name')).toMatchObject({ size: 5, complete: true })
+})
+
+test('saves a row for each finished file, with its user', async () => {
+  const answer = await upload('ann', 'row', 'bytes 0-4/5', 'hello')
+
+  expect(answer.status).toBe(201)
+  expect(await answer.json()).toEqual({ key: 'ann/row', size: 5 })
+  expect(rows.get('ann/row')).toEqual({ key: 'ann/row', name: null, size: 5, user: 'ann' })
 })
 
 test('does not let a user out of the folder', async () => {

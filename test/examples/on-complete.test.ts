@@ -44,6 +44,16 @@ test.each(['<svg xmlns="http://www.w3.org/2000/svg"/>', 'tiny'])(
   },
 )
 
+test('refuses another type, and a file that is too large, before anything is stored', async () => {
+  const headers = 'Content-Range: bytes 0-3/4\r\nContent-Type: text/html\r\n'
+
+  const html = await send('a.png', `${headers}\r\n<p>a`)
+  const large = await patch('b.png', 0, PNG, 10 * 1024 ** 2 + 1)
+
+  expect([html.status, large.status]).toEqual([415, 400])
+  expect([await storage.head('a.png'), await storage.head('b.png')]).toEqual([null, null])
+})
+
 test('keeps the image that is there when a change would break it', async () => {
   await patch('a.png', 0, PNG, PNG.length)
   const before = await storage.head('a.png')
@@ -56,9 +66,14 @@ test('keeps the image that is there when a change would break it', async () => {
 
 async function patch(name: string, start: number, data: Buffer, length: number): Promise<Response> {
   const range = `bytes ${start}-${start + data.length - 1}/${length}`
+  return send(name, Buffer.concat([Buffer.from(`Content-Range: ${range}\r\n\r\n`), data]))
+}
+
+async function send(name: string, body: string | Buffer): Promise<Response> {
+  const headers = { 'Content-Type': 'message/byteranges' }
   return fetch(`http://127.0.0.1:${portOf(server)}/images/${name}`, {
     method: 'PATCH',
-    headers: { 'Content-Type': 'message/byteranges' },
-    body: Buffer.concat([Buffer.from(`Content-Range: ${range}\r\n\r\n`), data]),
+    headers,
+    body,
   })
 }

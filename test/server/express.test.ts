@@ -32,7 +32,7 @@ const FRAMEWORKS = [
 const MIB = 1024 * 1024
 
 type Options = Partial<PartialUploadOptions<express.Request>>
-type User = express.Request & { user?: string }
+type User = express.Request & { login?: string }
 
 describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
   describe('a resource', () => {
@@ -122,7 +122,7 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       const storage = memoryStorage()
       const app = framework()
         .use(signIn)
-        .use('/files', partialUpload({ storage, key: (req: User, path) => `${req.user}/${path}` }))
+        .use('/files', partialUpload({ storage, key: (req: User, path) => `${req.login}/${path}` }))
 
       await supertest(app).put('/files/a').send('data').expect(201)
 
@@ -219,8 +219,8 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       const { url } = await serve(
         framework,
         {
-          onCreate: (req: User, { key }) => void seen.push(['create', req.user, key]),
-          onComplete: async (req: User, { key }) => void seen.push(['complete', req.user, key]),
+          onCreate: (req: User, { key }) => void seen.push(['create', req.login, key]),
+          onComplete: async (req: User, { key }) => void seen.push(['complete', req.login, key]),
         },
         signIn,
       )
@@ -633,6 +633,6 @@ async function settled(storage: WatchedStorage, port: number): Promise<void> {
 }
 
 function signIn(req: User, _res: unknown, next: () => void): void {
-  req.user = 'ada'
+  req.login = 'ada'
   next()
 }

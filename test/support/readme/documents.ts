@@ -9,6 +9,7 @@ export const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 /** Every README, by its path in the repository. */
 export const DOCUMENTS = [
   'README.md',
+  'src/README.md',
   'src/server/README.md',
   'src/protocol/README.md',
   'src/storage/README.md',
@@ -45,14 +46,14 @@ export function blockWith(language: string, words: string): string {
   return found[0]?.code ?? ''
 }
 
-/** The rows of the one table of a README whose header begins with these cells, without backticks. */
+/** The rows of all tables of a README whose header begins with these cells, without backticks. */
 export function table(document: string, ...header: readonly string[]): readonly string[][] {
   const { text = '' } = DOCUMENTS.find(({ name }) => name === document) ?? {}
   const found = tables(text).filter(([titles]) =>
     header.every((cell, index) => titles?.[index] === cell),
   )
-  if (found.length !== 1) throw new Error(`${found.length} tables with ${header.join(', ')}`)
-  return found[0]?.slice(1) ?? []
+  if (found.length === 0) throw new Error(`${document} has no table of ${header.join(', ')}`)
+  return found.flatMap(([, ...rows]) => rows)
 }
 
 /** The tables of a text: of each its header and its rows. */

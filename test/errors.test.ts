@@ -1,27 +1,33 @@
+import { STATUS_CODES } from 'node:http'
+
 import { describe, expect, it } from 'vitest'
 
 import { ERRORS, UploadError, type ErrorCode } from '../src/errors.ts'
-import { problemResponse } from '../src/protocol/problem.ts'
+import { RefusedError } from '../src/hooks.ts'
+import { problemResponse } from '../src/server/problem.ts'
 
 describe('the table of errors', () => {
-  it('has only statuses of errors, and titles that are sentences', () => {
+  it('has only statuses of errors, and meanings that are sentences', () => {
     const wrong = Object.entries(ERRORS).filter(
-      ([code, [status, title]]) =>
-        !/^ERR_[A-Z_]+$/.test(code) || status < 400 || status > 599 || !/^[A-Z].*[^.]$/.test(title),
+      ([code, [status, meaning]]) =>
+        !/^ERR_[A-Z_]+$/.test(code) ||
+        status < 400 ||
+        status > 599 ||
+        !/^[A-Z].*[^.]$/.test(meaning),
     )
 
     expect(wrong).toEqual([])
   })
 
-  it('gives each code a title of its own', () => {
-    const titles = Object.values(ERRORS).map(([, title]) => title)
+  it('gives each code a meaning of its own', () => {
+    const meanings = Object.values(ERRORS).map(([, meaning]) => meaning)
 
-    expect(new Set(titles).size).toBe(titles.length)
+    expect(new Set(meanings).size).toBe(meanings.length)
   })
 })
 
 describe('an UploadError', () => {
-  it.each(Object.keys(ERRORS) as ErrorCode[])('%s has the status and title of its row', (code) => {
+  it.each(Object.keys(ERRORS) as ErrorCode[])('%s has the status of its row', (code) => {
     const error = new UploadError(code, { detail: 'what was found' })
 
     expect(error).toMatchObject({
@@ -29,7 +35,6 @@ describe('an UploadError', () => {
       message: 'what was found',
       code,
       status: ERRORS[code][0],
-      title: ERRORS[code][1],
       headers: {},
       members: {},
     })
@@ -47,31 +52,64 @@ describe('an UploadError', () => {
 })
 
 describe('a problem document', () => {
-  it('tells what RFC 9457 asks for, the code, and the members', () => {
-    const error = new UploadError('ERR_GAP', {
-      detail: 'a gap',
+  it('has the members of RFC 9457, the code, and those of the error', () => {
+    const error = new UploadError('ERR_FIELD', {
+      detail: 'expected a date',
       headers: { 'Retry-After': '1' },
-      members: { 'expected-offset': 4 },
+      members: { limit: 4 },
       cause: new Error('secret'),
     })
 
-    const { status, headers, body } = problemResponse(error)
+    const { status, headers } = problemResponse(error)
 
     expect({ status, headers }).toEqual({
-      status: 409,
+      status: 400,
       headers: {
         'Content-Type': 'application/problem+json',
         'Cache-Control': 'no-store',
         'Retry-After': '1',
       },
     })
-    expect(JSON.parse(Buffer.from(body as Uint8Array | string).toString())).toEqual({
+    expect(documentOf(error)).toEqual({
       type: 'about:blank',
-      title: 'The range begins beyond the end of the resource',
-      status: 409,
-      detail: 'a gap',
-      code: 'ERR_GAP',
-      'expected-offset': 4,
+      title: 'Bad Request',
+      status: 400,
+      detail: 'A request field is malformed: expected a date',
+      code: 'ERR_FIELD',
+      limit: 4,
+    })
+  })
+
+  it.each([
+    ['ERR_GAP', 'mismatching-upload-offset', 'Mismatching Upload Offset'],
+    ['ERR_CONTENT_DIGEST', 'digest-mismatched-values', 'Mismatched Digest Values'],
+    ['ERR_REPR_DIGEST', 'digest-mismatched-values', 'Mismatched Digest Values'],
+  ] as const)('of %s has the registered type %s', (code, type, title) => {
+    expect(documentOf(new UploadError(code, { detail: 'x' }))).toMatchObject({
+      type: `https://iana.org/assignments/http-problem-types#${type}`,
+      title,
+    })
+  })
+
+  it.each(Object.keys(ERRORS) as ErrorCode[])(
+    'of %s has a registered type or is about:blank with the phrase of its status',
+    (code) => {
+      const { type, title, status } = documentOf(new UploadError(code, { detail: 'x' }))
+
+      expect(type === 'about:blank' ? title : STATUS_CODES[status]).toBe(STATUS_CODES[status])
+      expect(type).toMatch(/^about:blank$|^https:\/\/iana\.org\/assignments\/http-problem-types#/)
+    },
+  )
+
+  it('of a refusal has the words of the app alone', () => {
+    expect(documentOf(new RefusedError(403, 'sign in'))).toMatchObject({
+      title: 'Forbidden',
+      detail: 'sign in',
     })
   })
 })
+
+function documentOf(error: UploadError) {
+  const { body } = problemResponse(error)
+  return JSON.parse(String(body)) as { type: string; title: string; status: number }
+}

@@ -57,12 +57,15 @@ describe('tables', () => {
   })
 
   test('of errors', () => {
-    const errors = table(PROTOCOL, 'code', 'status').map(([code, status, title]) => [
+    const errors = table(PROTOCOL, 'code', 'status').map(([code, status, meaning]) => [
       code,
-      [Number(status), title],
+      Number(status),
+      meaning,
     ])
 
-    expect(errors).toEqual(Object.entries(ERRORS))
+    expect(errors).toEqual(
+      Object.entries(ERRORS).map(([code, [status, meaning]]) => [code, status, meaning]),
+    )
   })
 })
 

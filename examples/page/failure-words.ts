@@ -31,8 +31,8 @@ export function describeError(error: unknown): string {
   if (problem?.code === 'ERR_KEY') {
     return `The server takes no file of this name: ${problem.detail ?? message}`
   }
-  const words = [problem?.title, problem?.detail].filter((text) => typeof text === 'string')
-  if (words.length > 0) return words.join(': ')
+  const words = problem?.detail ?? problem?.title
+  if (typeof words === 'string') return words
   if (code === 'ERR_NETWORK') return 'The server is out of reach'
   if (code === 'ERR_STALL') return 'The connection stalled'
   if (code === 'ERR_SOURCE') {

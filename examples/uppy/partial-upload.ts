@@ -218,8 +218,7 @@ function clientOptions<M extends Meta, B extends Body>(
 
 /** What a person reads: the words of the problem document, if there is one. */
 function describe(message: string, problem: Problem | null): string {
-  const { title = message, detail } = problem ?? {}
-  return detail === undefined ? title : `${title}: ${detail}`
+  return problem?.detail ?? problem?.title ?? message
 }
 
 /** Removes an incomplete upload from the server. A finished file stays. */

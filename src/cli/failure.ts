@@ -44,8 +44,8 @@ export function summarize(error: unknown): string {
     return meaning === undefined ? error.message : `${meaning} (${error.message})`
   }
   const { code, message, status, problem } = error
-  const words = [problem?.title, problem?.detail].filter((text) => typeof text === 'string')
-  if (words.length > 0) return `${words.join(': ')} (${status})`
+  const words = problem?.detail ?? problem?.title
+  if (typeof words === 'string') return `${words} (${status})`
   if (code === 'ERR_STALL') return 'no byte moved for too long'
   // A message without a known status is the client's own, such as "the file is not complete yet".
   if (code === 'ERR_RESPONSE') {

@@ -17,9 +17,9 @@ export type ClientErrorCode =
 export interface Problem {
   /** A row of the server's table, such as `ERR_COMPLETE_LENGTH`. */
   readonly code?: string
-  /** What the code means. */
+  /** What the problem type means. */
   readonly title?: string
-  /** What was found and what was expected. */
+  /** What the code means, what was found and what was expected. */
   readonly detail?: string
   /** Further members, `expected-offset` or `limit` for example. */
   readonly [member: string]: unknown
@@ -82,7 +82,7 @@ export async function responseError(
   const { status } = response
   const content: unknown = await response.json().catch(() => null)
   const problem = isProblem(content) ? content : null
-  const words = [`${method} was answered with ${status}`, problem?.title, problem?.detail]
+  const words = [`${method} was answered with ${status}`, problem?.detail ?? problem?.title]
   const message = words.filter(Boolean).join(': ')
   // A 409 passes if the server only stands elsewhere.
   const isPassing =

@@ -1,5 +1,5 @@
 /** The end of a write: check the whole, ask the app, commit. */
-import { UploadError } from '../errors.ts'
+import { UploadError, hasEffect } from '../errors.ts'
 import { dispositionName } from '../fields/content-disposition.ts'
 import { parseDigest, type Digest } from '../fields/digest.ts'
 import { RefusedError, callHook, type Hooks } from '../hooks.ts'
@@ -64,8 +64,6 @@ export async function finishWrite(write: PendingWrite, options: FinishOptions): 
   return { info, created: state.complete && base?.everComplete !== true, final }
 }
 
-const VERDICTS: readonly string[] = ['ERR_REFUSED', 'ERR_REPR_DIGEST']
-
 function isSameState(a: ResourceState, b: ResourceState): boolean {
   return (
     a.complete === b.complete &&
@@ -85,17 +83,20 @@ async function approve(
     const final = await callHook(() => options.hooks.onComplete(finishedResource(write)))
     return prepareFinalResponse(final)
   } catch (error) {
-    if (isVerdict(error)) await discard(write, options)
+    if (isRejection(error)) await discard(write, options)
     // Where this fails as well, the first error tells more, and a persist write stays all the same.
     else if (isToStay(error, write)) await park(write).catch(() => {})
     throw error
   }
 }
 
-/** Whether the bytes are unwanted. A hook that uses the storage may meet any other code of ours. */
-function isVerdict(error: unknown): boolean {
+/**
+ * True for a refusal or a wrong digest. Any other `UploadError` rejects nothing: a hook may call the storage
+ * and let, say, `ERR_STORAGE_FULL` pass.
+ */
+function isRejection(error: unknown): boolean {
   if (error instanceof RefusedError && error.keep) return false
-  return error instanceof UploadError && VERDICTS.includes(error.code)
+  return hasEffect(error, 'reject')
 }
 
 function finishedResource({ key, writer, state, size }: PendingWrite) {

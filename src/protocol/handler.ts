@@ -1,4 +1,4 @@
-/** From the options to a handler: picks the method, and turns an error into a problem document. */
+/** From the context to a handler, which picks the method. */
 import { UploadError } from '../errors.ts'
 import type { HandlerRequest, HandlerResponse } from './http.ts'
 import type { Method, MethodContext } from './methods/context.ts'
@@ -7,9 +7,8 @@ import { get, head } from './methods/get.ts'
 import { allowedMethods, options } from './methods/options.ts'
 import { patch } from './methods/patch.ts'
 import { put } from './methods/put.ts'
-import { problemResponse } from './problem.ts'
 
-/** Answers a request. Rejects only with what is not the client's fault. */
+/** Answers a request. Rejects with an `UploadError` for what is the client's fault. */
 export type Handler = (request: HandlerRequest) => Promise<HandlerResponse>
 
 const METHODS: ReadonlyMap<string, Method> = new Map([
@@ -25,14 +24,9 @@ const METHODS: ReadonlyMap<string, Method> = new Map([
 export function createHandler(context: MethodContext): Handler {
   const allowed = allowedMethods(context.settings)
   return async (request) => {
-    try {
-      const method = allowed.includes(request.method) ? METHODS.get(request.method) : undefined
-      if (method === undefined) throw methodNotAllowed(request.method, allowed)
-      return await method(request, context)
-    } catch (error) {
-      if (error instanceof UploadError) return problemResponse(error)
-      throw error
-    }
+    const method = allowed.includes(request.method) ? METHODS.get(request.method) : undefined
+    if (method === undefined) throw methodNotAllowed(request.method, allowed)
+    return method(request, context)
   }
 }
 

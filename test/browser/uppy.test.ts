@@ -93,7 +93,7 @@ describeInChromium("Uppy's Dashboard", () => {
     const file = await write('film.mp4', MiB)
 
     await choose(page, [file])
-    await page.getByLabel('The application refused the upload: we are closed').first().waitFor()
+    await page.getByLabel('we are closed').first().waitFor()
     isClosed = false
     await button(page, 'Retry upload').first().click()
     await page.getByText('Complete', { exact: true }).waitFor()

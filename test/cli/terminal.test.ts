@@ -69,7 +69,7 @@ describe('no control character reaches the terminal', () => {
     const get = await line.run('get', `${origin}/a`, 'a')
 
     expect([put.code, get.code]).toEqual([1, 1])
-    expect(get.err).toBe('partial-upload: �[2J�2J: �[2J�2J (422)\n')
+    expect(get.err).toBe('partial-upload: �[2J�2J (422)\n')
     expect(printed(put)).not.toMatch(/\p{Cc}/u)
   })
 })

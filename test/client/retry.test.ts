@@ -30,7 +30,7 @@ describe('a failed request', () => {
 
       await expect(failed).rejects.toMatchObject({
         code: 'ERR_RESPONSE',
-        message: `PATCH was answered with ${code}: No: not so`,
+        message: `PATCH was answered with ${code}: not so`,
         status: code,
         problem: { code: 'ERR_X' },
         transient: false,

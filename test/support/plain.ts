@@ -1,9 +1,11 @@
 /** Requests and answers as plain values, for the protocol without HTTP. */
+import { UploadError } from '../../src/errors.ts'
 import { createHandler, type Handler } from '../../src/protocol/handler.ts'
 import { HashingService } from '../../src/protocol/hashing.ts'
 import type { Hooks } from '../../src/hooks.ts'
 import type { HandlerRequest, HandlerResponse } from '../../src/protocol/http.ts'
 import { memoryLocker } from '../../src/storage/lock.ts'
+import { problemResponse } from '../../src/server/problem.ts'
 import type { PartialUploadOptions } from '../../src/options.ts'
 import { resolveSettings } from '../../src/settings.ts'
 import type { StorageAdapter } from '../../src/storage/adapter.ts'
@@ -17,13 +19,19 @@ export function handlerFor(
   options: Options = {},
 ): Handler {
   const settings = resolveSettings({ ...options, storage })
-  return createHandler({
+  const handle = createHandler({
     storage,
     locker: options.locker ?? memoryLocker(),
     settings,
     isPrivate: false,
     hashing: new HashingService(settings.maxHashings),
   })
+  return (request) => handle(request).catch(toProblem)
+}
+
+function toProblem(error: unknown): HandlerResponse {
+  if (error instanceof UploadError) return problemResponse(error)
+  throw error
 }
 
 interface PlainRequest {

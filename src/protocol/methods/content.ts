@@ -44,11 +44,6 @@ export function checkContentLength(length: number | null, limit: number): void {
   throw tooLong(limit)
 }
 
-/** Whether the client sent more or less than it announced, or more than it may: nothing of it counts. */
-export function isWrongLength(error: unknown): boolean {
-  return error instanceof UploadError && ['ERR_LENGTH', 'ERR_CONTENT_LIMIT'].includes(error.code)
-}
-
 /**
  * The digests that a header or a trailer gives for the content (RFC 9530 §2); empty if none can be
  * verified.

@@ -1,5 +1,5 @@
 /** What every method works with, and the lock around every change. */
-import { UploadError } from '../../errors.ts'
+import { UploadError, traitsOf } from '../../errors.ts'
 import { dispositionName } from '../../fields/content-disposition.ts'
 import { callHook } from '../../hooks.ts'
 import type { HashingService } from '../hashing.ts'
@@ -63,31 +63,19 @@ export async function asOnlyWriter<T>(
     return await work(lock)
   } catch (error) {
     if (lock.isLost === true) throw interrupted()
-    throw isAboutBytes(error) ? await withReceived(error, request.key, storage) : error
+    throw await withReceived(error, request.key, storage)
   } finally {
     lock.release()
   }
 }
 
-const ABOUT_BYTES: readonly string[] = [
-  'ERR_COMPLETE_LENGTH',
-  'ERR_GAP',
-  'ERR_LENGTH',
-  'ERR_QUOTA',
-  'ERR_STORAGE_FULL',
-]
-
-/** Whether what is stored, part of this request perhaps included, tells the client how to go on. */
-function isAboutBytes(error: unknown): error is UploadError {
-  return error instanceof UploadError && ABOUT_BYTES.includes(error.code)
-}
-
-/** Tells what is stored in the same answer, which saves a HEAD. */
+/** Adds what is stored, part of this request perhaps included: it saves the client a HEAD. */
 async function withReceived(
-  error: UploadError,
+  error: unknown,
   key: string,
   storage: StorageAdapter,
-): Promise<UploadError> {
+): Promise<unknown> {
+  if (!(error instanceof UploadError) || !traitsOf(error.code).progress) return error
   const { code, message: detail, status, headers, cause } = error
   try {
     const info = await storage.head(key)

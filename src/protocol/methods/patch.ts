@@ -1,5 +1,5 @@
 /** PATCH (RFC 5789) with a byte range patch: from the header checks to the commit, in this order. */
-import { UploadError } from '../../errors.ts'
+import { hasEffect } from '../../errors.ts'
 import { preferredTransaction } from '../../fields/prefer.ts'
 import { finishWrite, type Outcome } from '../completion.ts'
 import { verifiableDigest } from '../digest-check.ts'
@@ -20,7 +20,6 @@ import {
   checkContentLength,
   checkTransferCoding,
   contentDigests,
-  isWrongLength,
   readContent,
 } from './content.ts'
 import { asOnlyWriter, askToCreate, checkEarly, takeTurns, type MethodContext } from './context.ts'
@@ -176,19 +175,16 @@ async function receive(
     // complete if they reach its complete length. PUT and atomic patches need the end of the message,
     // because it alone shows that the client has sent everything.
     if (isCut(error) && writer.transaction === 'persist' && session.isWhole) return
-    if (isWrongLength(error)) await writer.rollback()
+    if (hasEffect(error, 'undo')) await writer.rollback()
     throw error
   }
   incoming.end()
   session.settle()
 }
 
-const CUTS: readonly string[] = ['ERR_IDLE', 'ERR_TOO_SLOW', 'ERR_INTERRUPTED', 'ERR_CLOSING']
-
 /** Whether the content ended early for a reason that says nothing about what came before. */
 function isCut(error: unknown): boolean {
-  if (error instanceof ConnectionLostError) return true
-  return error instanceof UploadError && CUTS.includes(error.code)
+  return error instanceof ConnectionLostError || hasEffect(error, 'cut')
 }
 
 function finalState(

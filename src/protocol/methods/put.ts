@@ -1,5 +1,5 @@
 /** PUT (RFC 9110 §9.3.4): the whole resource in one request, resumable with PATCH if it was new. */
-import { UploadError } from '../../errors.ts'
+import { UploadError, hasEffect } from '../../errors.ts'
 import { readContentDisposition } from '../../fields/content-disposition.ts'
 import { isServable, parseMediaType } from '../../fields/content-type.ts'
 import { parseDigest, type Digest } from '../../fields/digest.ts'
@@ -18,7 +18,6 @@ import {
   checkContentLength,
   checkTransferCoding,
   contentDigests,
-  isWrongLength,
   readContent,
   type Content,
 } from './content.ts'
@@ -155,7 +154,7 @@ async function replace(
     const isLost = (): boolean => lock.isLost === true
     return await finishWrite(write, { ...context, hooks: request.hooks, isLost })
   } catch (error) {
-    if (isWrongLength(error)) await writer.rollback()
+    if (hasEffect(error, 'undo')) await writer.rollback()
     await writer.keep()
     throw error
   }

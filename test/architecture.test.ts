@@ -66,7 +66,7 @@ const NODE_LAYERS = [
 /** Layer → the packages that it may import. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   cli: ['mime'],
-  fields: ['range-parser'],
+  fields: ['mime', 'range-parser'],
   server: ['raw-body'],
 }
 

@@ -1,4 +1,5 @@
 /** Media types: RFC 9110 §8.3.1. */
+import mime from 'mime'
 import { parseParameters, TOKEN, unquote } from './syntax.ts'
 
 /** A media type with its parameters. */
@@ -38,4 +39,14 @@ export function isSameMediaType(first: MediaType, second: MediaType): boolean {
  */
 export function isServable(value: string): boolean {
   return value.length <= 255 && /^[\t -~]*$/.test(value)
+}
+
+/**
+ * The media type that the ending of a file name suggests; null if it suggests none. Text counts as UTF-8,
+ * as in express.static: without a charset, browsers read it as windows-1252.
+ */
+export function mediaTypeOfName(path: string): string | null {
+  // With a slash before it, a name without an ending is not taken for an ending.
+  const type = mime.getType(`/${path}`)
+  return type?.startsWith('text/') ? `${type}; charset=utf-8` : type
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { isSameMediaType, parseMediaType } from '../../src/fields/content-type.ts'
+import { isSameMediaType, mediaTypeOfName, parseMediaType } from '../../src/fields/content-type.ts'
 
 describe('parseMediaType', () => {
   test.each([
@@ -60,4 +60,18 @@ test.each([
   ['a/b; c=d', 'a/b; e=d', false],
 ])('isSameMediaType compares %j and %j: %j', (first, second, same) => {
   expect(isSameMediaType(parseMediaType(first)!, parseMediaType(second)!)).toBe(same)
+})
+
+test.each([
+  ['report.PDF', 'application/pdf'],
+  ['notes/2026.txt', 'text/plain; charset=utf-8'],
+  ['a.tar.gz', 'application/gzip'],
+  ['letter.docx', 'application/vnd.openxmlformats-officedocument.wordprocessingml.document'],
+  ['json', null],
+  ['folder.txt/readme', null],
+  ['.png', null],
+  ['name.', null],
+  ['a.unknown', null],
+])('the name %s suggests the media type %s', (name, type) => {
+  expect(mediaTypeOfName(name)).toBe(type)
 })

@@ -215,7 +215,7 @@ describe('the Content-Type of a part', () => {
     expect(field(complete, 'content-type')).toBe('text/plain')
   })
 
-  it('is application/octet-stream if no part names one', async () => {
+  it('is application/octet-stream if neither a part nor the name of the resource gives one', async () => {
     const path = await server.given('C(4)')
 
     expect(field(await server.head(path), 'content-type')).toBe('application/octet-stream')

@@ -1,6 +1,7 @@
 /** GET and HEAD (RFC 9110 §9.3.1, §9.3.2): the resource, or as much of it as has arrived. */
 import { UploadError } from '../../errors.ts'
 import { asAttachment } from '../../fields/content-disposition.ts'
+import { mediaTypeOfName } from '../../fields/content-type.ts'
 import { formatContentRange, formatUnsatisfiedRange } from '../../fields/content-range.ts'
 import { selectRanges, type RangeSelection } from '../../fields/range.ts'
 import type { HandlerRequest, HandlerResponse, RequestHeaders } from '../http.ts'
@@ -27,7 +28,10 @@ const NOT_FOUND: HandlerResponse = {
   status: 404,
   headers: { 'Content-Length': '0', 'Cache-Control': 'no-store' },
 }
-type RepresentationContext = Pick<MethodContext, 'settings' | 'isPrivate'>
+/** What the fields of a representation depend on, besides its version. */
+interface RepresentationContext extends Pick<MethodContext, 'settings' | 'isPrivate'> {
+  readonly key: string
+}
 
 const WHOLE: RangeSelection = { kind: 'whole' }
 
@@ -39,11 +43,11 @@ export async function head(
   const { key, headers } = request
   const { storage, hashing } = context
   if (headers.get('want-repr-digest') === null) {
-    return headOf(await storage.head(key), headers, context)
+    return headOf(await storage.head(key), headers, { ...context, key })
   }
   const reader = await storage.openReader(key)
   try {
-    const response = headOf(reader?.info ?? null, headers, context)
+    const response = headOf(reader?.info ?? null, headers, { ...context, key })
     if (reader === null || response.status === 304) return response
     const digest = await reprDigestFields(request, reader, hashing)
     return { ...response, headers: { ...response.headers, ...digest } }
@@ -55,7 +59,7 @@ export async function head(
 function headOf(
   info: ResourceInfo | null,
   headers: RequestHeaders,
-  context: MethodContext,
+  context: RepresentationContext,
 ): HandlerResponse {
   if (info === null) return NOT_FOUND
   return isNotModified(headers, info) ? notModified(info, context) : whole(info, context)
@@ -70,7 +74,7 @@ export async function get(
   if (reader === null) return NOT_FOUND
   let response: HandlerResponse | null = null
   try {
-    response = responseFrom(reader, request.headers, context)
+    response = responseFrom(reader, request.headers, { ...context, key: request.key })
     if (response.body === undefined) return response
     const digest = await reprDigestFields(request, reader, context.hashing)
     return { ...response, headers: { ...response.headers, ...digest } }
@@ -120,7 +124,7 @@ function whole(info: ResourceInfo, context: RepresentationContext): HandlerRespo
       ...representationFields(info, context),
       ...uploadLength(info),
       ...(context.settings.incompleteContentRange ? incompleteRange(info) : {}),
-      'Content-Type': contentType(info),
+      'Content-Type': contentType(info, context.key),
       'Content-Length': String(info.size),
       'Accept-Patch': ACCEPT_PATCH,
     },
@@ -133,7 +137,7 @@ function oneRange(reader: Reader, range: Range, context: RepresentationContext):
     status: 206,
     headers: {
       ...representationFields(info, context),
-      'Content-Type': contentType(info),
+      'Content-Type': contentType(info, context.key),
       'Content-Range': formatContentRange(range.start, range.end, info.complete ? info.size : null),
       'Content-Length': String(range.end - range.start),
     },
@@ -150,7 +154,7 @@ function severalRanges(
   const { info } = reader
   const boundary = crypto.randomUUID()
   const header = ({ start, end }: Range): Uint8Array =>
-    encodePartHeader(boundary, contentType(info), start, end, info.size)
+    encodePartHeader(boundary, contentType(info, context.key), start, end, info.size)
   const trailer = encodeCloseDelimiter(boundary)
   const length = ranges.reduce(
     (sum, range) => sum + header(range).byteLength + range.end - range.start,
@@ -240,6 +244,7 @@ function incompleteRange({ complete, size, completeLength }: ResourceInfo): Fiel
   return { 'Content-Range': value }
 }
 
-function contentType(info: ResourceInfo): string {
-  return info.contentType ?? 'application/octet-stream'
+/** The stored type, or for a resource that names none, the one that its name suggests. */
+function contentType({ contentType: stored }: ResourceInfo, key: string): string {
+  return stored ?? mediaTypeOfName(key) ?? 'application/octet-stream'
 }

@@ -106,21 +106,13 @@ describe.each(FILE_SYSTEMS)('after a power cut on %s', (fileSystem) => {
     ])(
       title('loses a file that was answered 201 without the fsync %s', NO_TRACE),
       async (_name, when, state) => {
-        const disk = await Disk.make(fileSystem)
-        const options = { directory: disk.directory }
-        const server = await FaultServer.start({ ...options, shell: disk.shell, threads: 1 })
-        await server.send('PUT', '/files/a/other', [], 'abc')
-        await disk.flush()
-        const stop = await inject(server.pid, `fsync,fdatasync:retval=0:when=${when}`)
-        const answer = await server.send('PUT', '/files/a/file', [], pattern(SIZE))
-        await disk.cutPower()
-        await stop()
-        await server.kill()
-        const next = await FaultServer.start({ ...options, shell: disk.restart() })
+        // The system may write back before the cut, while other programs write a lot; not five times.
+        const states: string[] = []
+        while (states.length < 5 && !states.includes(state)) {
+          states.push(await stateWithoutFsync(fileSystem, when))
+        }
 
-        expect(answer.status).toBe(201)
-        expect(await next.state('/files/a/file')).toBe(state)
-        expect(await next.state('/files/a/other')).toBe('C(3)')
+        expect(states).toContain(state)
       },
     )
 
@@ -186,4 +178,26 @@ async function workUntilCut(
   await disk.cutPower(random(2) === 0 ? 'all' : 'data')
   await server.kill()
   await Promise.all([...atWork, ...readers])
+}
+
+/** What is left of a file whose PUT was answered 201 while no fsync that `when` names did anything. */
+async function stateWithoutFsync(
+  fileSystem: (typeof FILE_SYSTEMS)[number],
+  when: string,
+): Promise<string> {
+  const disk = await Disk.make(fileSystem)
+  const options = { directory: disk.directory }
+  const server = await FaultServer.start({ ...options, shell: disk.shell, threads: 1 })
+  await server.send('PUT', '/files/a/other', [], 'abc')
+  await disk.flush()
+  const stop = await inject(server.pid, `fsync,fdatasync:retval=0:when=${when}`)
+  const answer = await server.send('PUT', '/files/a/file', [], pattern(SIZE))
+  await disk.cutPower()
+  await stop()
+  await server.kill()
+  const next = await FaultServer.start({ ...options, shell: disk.restart() })
+
+  expect(answer.status).toBe(201)
+  expect(await next.state('/files/a/other')).toBe('C(3)')
+  return next.state('/files/a/file')
 }

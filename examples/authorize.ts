@@ -50,7 +50,7 @@ export function createApp(storage: StorageAdapter, table: FileTable): Express {
     signIn,
     partialUpload({
       storage,
-      key: (req: Request, path) => (req.user && path ? `${req.user.name}/${path}` : null),
+      key: (req: Request, path) => (req.user ? `${req.user.name}/${path}` : null),
       onCreate: (req, { length }) => {
         const limit = req.user?.maxSize ?? 0
         if (length === null) throw new RefusedError(422, 'say how long the file will be')

@@ -256,11 +256,12 @@ export interface PartialUploadOptions<Request> extends Partial<Statuses & Limits
   readonly locker?: Locker
   /**
    * The storage key of a request; null passes the request on (`next()`). `path` is the decoded path
-   * below the mount, without dot segments; null for the mount itself.
+   * below the mount, without dot segments. The mount itself, `/files/`, has no path: requests for it are
+   * passed on without a call. One resource at a fixed URL is mounted with `app.all('/avatar', …)`.
    *
    * @default `path`
    */
-  readonly key?: (req: Request, path: string | null) => string | null
+  readonly key?: (req: Request, path: string) => string | null
   /**
    * Who uploads, for the limits per owner: a user's name, an address. It is stored with an upload; null
    * for a request that no such limit holds for.

@@ -75,7 +75,8 @@ export function partialUpload<Request extends HttpRequest = HttpRequest>(
 
   async function answer(req: Request, res: HttpResponse): Promise<HandlerResponse | null> {
     checkFieldLines(req)
-    const key = stringOrNull('key', keyOf(req, pathBelowMount(req)))
+    const path = pathBelowMount(req)
+    const key = path === null ? null : stringOrNull('key', keyOf(req, path))
     if (key === null) return null
     keySegments(key)
     const body = new IncomingBody(req, settings)
@@ -176,7 +177,7 @@ function isPreflight(req: HttpRequest): boolean {
   return req.method === 'OPTIONS' && 'access-control-request-method' in req.headers
 }
 
-/** Throws as `keyOfPath`. */
+/** The decoded path; null for the mount itself, which is a folder. Throws as `keyOfPath`. */
 function pathBelowMount(req: HttpRequest): string | null {
   const target = req.url ?? ''
   if (target.includes('#')) throw invalidKey('the request target has a fragment')

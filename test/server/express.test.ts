@@ -129,6 +129,37 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       expect(await storage.head('ada/a')).not.toBeNull()
     })
 
+    it.each(['/files', '/files/', '/files?x'])(
+      'for %s does not ask the app for a key, which would make one of a missing path',
+      async (url) => {
+        const storage = memoryStorage()
+        const key = vi.fn<(req: unknown, path: string) => string>((_req, path) => `ann/${path}`)
+        const app = framework()
+          .use('/files', partialUpload({ storage, key }))
+          .use((_req, res) => void res.status(404).send('the app'))
+
+        const answer = await supertest(app).put(url).send('data')
+
+        expect([answer.status, answer.text]).toEqual([404, 'the app'])
+        expect(key).not.toHaveBeenCalled()
+        expect(await storage.head('ann/null')).toBeNull()
+      },
+    )
+
+    it('for the one resource of a route has the key that the app gives it', async () => {
+      const storage = memoryStorage()
+      const app = framework()
+      app.all(
+        '/users/:id/avatar',
+        partialUpload({ storage, key: (req: express.Request) => `avatars/${req.params['id']}` }),
+      )
+
+      await supertest(app).put('/users/7/avatar').send('data').expect(201)
+      const answer = await supertest(app).get('/users/7/avatar')
+
+      expect([answer.status, (await storage.head('avatars/7'))?.size]).toEqual([200, 4])
+    })
+
     it.each([
       [new RefusedError(401, 'sign in'), 401],
       [new UploadError('ERR_KEY', { detail: 'no' }), 400],

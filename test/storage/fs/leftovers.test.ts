@@ -12,6 +12,9 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { fsLocker, fsStorage } from '../../../src/storage/fs.ts'
 
 const CHILD = fileURLToPath(new URL('../../support/storage/fs-stage-child.ts', import.meta.url))
+const AHEAD_CHILD = fileURLToPath(
+  new URL('../../support/storage/fs-ahead-child.ts', import.meta.url),
+)
 const ORPHAN = `${'x'.repeat(43)}.owner1random.data`
 /** An owner in another container. */
 const UNSEEN = 'elsewhere 1 1 x'
@@ -32,10 +35,10 @@ afterEach(async () => {
   await rm(directory, { recursive: true })
 })
 
-/** Starts a process that has staged three bytes. */
-async function startStaging(): Promise<ChildProcess> {
+/** Starts a process, by default one that has staged three bytes. */
+async function startChild(entry = CHILD): Promise<ChildProcess> {
   const execArgv = ['--conditions=@partial-upload/source', '--import', 'tsx']
-  const child = fork(CHILD, [directory], { execArgv })
+  const child = fork(entry, [directory], { execArgv })
   children.push(child)
   await once(child, 'message')
   return child
@@ -54,7 +57,7 @@ async function startStore(): Promise<void> {
 
 describe('the staged file', () => {
   it('of a process that was killed is gone after the next start', async () => {
-    const child = await startStaging()
+    const child = await startChild()
     child.kill('SIGKILL')
     await once(child, 'exit')
     expect(await readdir(staging)).toHaveLength(2)
@@ -65,7 +68,7 @@ describe('the staged file', () => {
   })
 
   it('of a living process stays, whatever the clock says', async () => {
-    const child = await startStaging()
+    const child = await startChild()
     for (const name of await readdir(staging))
       await utimes(path.join(staging, name), 1, 1).catch(() => {})
     await writeFile(path.join(staging, ORPHAN), '')
@@ -73,6 +76,19 @@ describe('the staged file', () => {
 
     await startStore()
 
+    await expect.poll(() => existsSync(path.join(staging, ORPHAN))).toBe(false)
+    child.send('commit')
+    expect(await once(child, 'message')).toEqual(['committed', undefined])
+    expect(await readFile(path.join(directory, 'a'), 'utf8')).toBe('abc')
+  })
+
+  it('of a living process stays when another one starts whose clock is hours ahead', async () => {
+    const child = await startChild()
+    await writeFile(path.join(staging, ORPHAN), '')
+
+    await startChild(AHEAD_CHILD)
+
+    // The sweep treats it as old, because nothing but its age shows whether it is needed.
     await expect.poll(() => existsSync(path.join(staging, ORPHAN))).toBe(false)
     child.send('commit')
     expect(await once(child, 'message')).toEqual(['committed', undefined])

@@ -8,6 +8,8 @@ import { resolve } from 'node:path'
 import type { OpenWriterOptions, StorageAdapter, Writer } from './adapter.ts'
 import { AtomicWriter } from './fs/atomic-writer.ts'
 import { reportFull } from './fs/io.ts'
+import { endTakeover, isTakenOver } from './fs/lock/takeover.ts'
+import { escapeEarlierOwner } from './fs/new-file.ts'
 import { isRemains, keyConflict } from './fs/paths.ts'
 import { PersistWriter } from './fs/persist-writer.ts'
 import { openVersion } from './fs/reader.ts'
@@ -86,6 +88,8 @@ export function fsStorage({ directory, fsync = 'complete' }: FsStorageOptions): 
       const turn = new Turn(here, holds.take(here.place.hash, Infinity, isLost))
       try {
         const isRemoved = await reportFull(removeResource(here, turn))
+        const { root: path, hash } = here.place
+        if (isTakenOver(path, hash)) await endTakeover(path, hash)
         if (!isRemoved) await here.assertThere()
         return isRemoved
       } finally {
@@ -113,6 +117,7 @@ async function openWriter(site: Site, options: OpenWriterOptions): Promise<Write
 
 async function chooseWriter(site: Site, turn: Turn, options: OpenWriterOptions): Promise<Writer> {
   const { transaction, replace, initial } = options
+  if (isTakenOver(site.place.root, site.place.hash)) await site.uploads.drop(site.place.hash)
   const upload = await site.uploads.take(site.place)
   const isSound = upload !== null && !site.flusher.isSpoiled(upload.record.data)
   if (isSound && transaction === 'persist' && !replace) {
@@ -120,7 +125,8 @@ async function chooseWriter(site: Site, turn: Turn, options: OpenWriterOptions):
   }
   await upload?.file.close()
 
-  const found = await repair(site, await findFenced(site.place), turn)
+  const repaired = await repair(site, await findFenced(site.place), turn)
+  const found = await escapeEarlierOwner(site, repaired, turn)
   if (found.kind === 'absent') await site.assertThere()
   // Directories without a file are removed only when the resource is published.
   if (found.kind === 'absent' && found.isBlocked && !(await isRemains(site.place))) {

@@ -21,6 +21,8 @@ const NO_CONTAINER = reasonAgainst('needs unshare and the right to use it', () =
 const CONTAINER = 'exec unshare --pid --fork --kill-child --mount-proc "$@"'
 /** The calls that change names: a process is halted before one of them. */
 const CALLS = 'rename,renameat,renameat2,unlink,unlinkat,rmdir'
+/** The calls that change the bytes of a file at a position. */
+const WRITES = 'pwrite64,pwritev,pwritev2'
 /** Their numbers within a change. A change that makes fewer has ended before its process is halted. */
 const NUMBERS = [1, 2, 3, 4]
 const TYPE = 'text/x-successor'
@@ -73,7 +75,12 @@ class Halted {
   }
 
   /** Starts a server, and has it begin a change that gets no further than the call of this number. */
-  static async start(directory: string, change: Change, call: number): Promise<Halted> {
+  static async start(
+    directory: string,
+    change: Change,
+    call: number,
+    calls = CALLS,
+  ): Promise<Halted> {
     const target = `/files/${call}`
     const options = { entry: 'sharing.ts', directory, shell: CONTAINER, threads: 1 }
     const server = await FaultServer.start(options)
@@ -81,7 +88,7 @@ class Halted {
     const connection = await Connection.open(server.port, 120_000)
     const parent = server.child.pid ?? 0
     const pid = Number(readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8'))
-    const detach = await inject(pid, `${CALLS}:delay_enter=600000000:when=${call}+`)
+    const detach = await inject(pid, `${calls}:delay_enter=600000000:when=${call}+`)
     change.begin(connection, target)
     const halted = new Halted(target, connection.answerOrClose(), pid, detach)
     await Promise.race([halted.#end, halted.#untilHalted()])
@@ -114,12 +121,17 @@ class Halted {
   }
 }
 
-/** Stores a file as soon as the lock is free. */
-async function succeed(server: FaultServer, target: string): Promise<Answer> {
+/** Repeats a request until the lock is free. */
+async function onceFree(send: () => Promise<Answer>): Promise<Answer> {
   for (;;) {
-    const answer = await ask(server, 'PUT', target, [`Content-Type: ${TYPE}`], 'successor')
+    const answer = await send()
     if (answer.status !== 409) return answer
   }
+}
+
+/** Stores a file as soon as the lock is free. */
+function succeed(server: FaultServer, target: string): Promise<Answer> {
+  return onceFree(() => ask(server, 'PUT', target, [`Content-Type: ${TYPE}`], 'successor'))
 }
 
 async function stateOf(server: FaultServer, target: string): Promise<readonly unknown[]> {
@@ -145,6 +157,31 @@ describe.skipIf(NO_CONTAINER !== null || NO_TRACE !== null)(
       for (const { status } of answers) expect([201, 204]).toContain(status)
       const states = await Promise.all(halted.map(({ target }) => stateOf(other, target)))
       expect(states).toEqual(halted.map(() => [200, TYPE, 'successor']))
+    })
+
+    it.each([
+      { when: 'after it has stored the same bytes', segments: ['bytes 4-9/14'] },
+      { when: 'after it has finished the file', segments: ['bytes 4-9/14', 'bytes 10-13/14'] },
+    ])('writes nothing into the upload of its successor $when', async ({ segments }) => {
+      const directory = newDirectory()
+      const middleware = { stallTimeout: 60_000, lockWait: 500 }
+      const other = await FaultServer.start({ entry: 'sharing.ts', directory, middleware })
+      const change: Change = {
+        prepare: (server, target) => server.patch(target, 'bytes 0-3/14', 'abcd'),
+        begin: (connection, target) =>
+          connection.send(request('PATCH', target, [MESSAGE], message('bytes 4-9/14', 'XXXXXX'))),
+      }
+      const halted = await Halted.start(directory, change, 1, WRITES)
+      const { target } = halted
+
+      for (const range of segments) {
+        await onceFree(() => other.patch(target, range, range === segments[0] ? 'efghij' : 'klmn'))
+      }
+      await halted.wake()
+      if (segments.length === 1) await other.patch(target, 'bytes 10-13/14', 'klmn')
+
+      const { status, body } = await ask(other, 'GET', target)
+      expect([status, body.toString()]).toEqual([200, 'abcdefghijklmn'])
     })
   },
 )

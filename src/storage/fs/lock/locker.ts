@@ -5,13 +5,16 @@
 
 import { createHash } from 'node:crypto'
 import { mkdir, readdir } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { UploadError } from '../../../errors.ts'
 import { memoryLocker, type AcquireOptions, type Lock, type Locker } from '../../lock.ts'
 import { errorCode, reportFull } from '../io.ts'
 import { answerCalls, endCall, makeCall } from './release-request.ts'
-import { chainOf, isThere, remove, takeFree, takeOver, type OwnLink } from './chain.ts'
+import { chainOf, isThere, remove, takeFree, takeOver } from './chain.ts'
+import type { Link, OwnLink } from './chain.ts'
 import { LOCK_LIFE, Watch, type Verdict } from './liveness.ts'
+import { fateOf } from './owner.ts'
+import { noteTakeover } from './takeover.ts'
 import { HIDDEN } from '../paths.ts'
 
 /** Where the locks are. */
@@ -114,6 +117,13 @@ class FsLocker implements Locker {
     const last = chain.at(-1)
     if (last !== undefined && (await this.#watch.check(path, last)) !== 'dead') return null
     this.#watch.forget(path)
+    return this.#takeOver(path, chain)
+  }
+
+  /** Takes over from a dead owner, or from one that can't be seen, which may only be halted. */
+  async #takeOver(path: string, chain: readonly Link[]): Promise<OwnLink | null> {
+    const isProven = chain.every(({ owner }) => fateOf(owner) === 'dead')
+    if (!isProven) await noteTakeover(this.#root, basename(path))
     return takeOver(path, chain)
   }
 
@@ -177,7 +187,7 @@ class FsLocker implements Locker {
       return null
     }
     const verdict = await this.#watch.check(lock, last)
-    if (verdict === 'dead') (await takeOver(lock, chain))?.release()
+    if (verdict === 'dead') (await this.#takeOver(lock, chain))?.release()
     return verdict
   }
 

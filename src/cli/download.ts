@@ -1,9 +1,9 @@
 /** Fetches a resource until all of it is there, with `Range` and `If-Range` (RFC 9110 §13.1.5). */
 import { systemClock } from '../client/clock.ts'
-import { ClientError, responseError } from '../client/error.ts'
+import { isMissing, responseError, strongTag } from '../client/answer.ts'
+import { ClientError } from '../client/error.ts'
 import type { Progress } from '../client/options.ts'
 import { createProgressMeter, type ProgressMeter } from '../client/progress.ts'
-import { MISSING, strongTag } from '../client/resource.ts'
 import { createRetry } from '../client/retry.ts'
 import { DEFAULTS } from '../client/settings.ts'
 
@@ -143,7 +143,7 @@ async function accept(response: Response, destination: Destination): Promise<Ver
     throw refusal('the upload of this file is not complete yet', response)
   }
   if (status === 200) return begin(response, destination)
-  if (MISSING.includes(status)) throw refusal('there is nothing at this URL', response)
+  if (isMissing(response)) throw refusal('there is nothing at this URL', response)
   if (status !== 206 && status !== 416) throw await responseError('GET', response)
   const { version, position } = destination
   const etag = strongTag(headers)

@@ -53,7 +53,7 @@ export async function until(
   })
 }
 
-/** Stops to wait for work that knows no signal. Rejects with the signal's reason when it aborts first. */
+/** Stops waiting for `work`, which can't be aborted itself, and rejects when the signal aborts. */
 export async function abortable<T>(work: T | Promise<T>, signal: AbortSignal): Promise<T> {
   const result = Promise.resolve(work)
   await until(signal, (wake) => void result.then(wake, wake))

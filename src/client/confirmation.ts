@@ -1,30 +1,24 @@
-/** Whether the answer to the last segment means that the server holds the source. */
+/** Whether the server holds the source after an answer that does not prove it alone. */
+import { isPage, madeVersion, pageError } from './answer.ts'
 import { hasSameBytes } from './comparison.ts'
 import type { SourceHash } from './digest.ts'
 import { ClientError } from './error.ts'
 import type { Connection } from './exchange.ts'
-import { isPage, pageError, strongTag, type Found } from './resource.ts'
+import type { Found } from './resource.ts'
 import type { ByteSource } from './source/byte-source.ts'
 
 /** The answer to the last segment. */
 export interface FinalAnswer {
   readonly method: string
   readonly response: Response
-  /** Whether all bytes before were acknowledged to this client, without a gap. */
+  /** Whether all bytes before were acknowledged to this call, without a gap. */
   readonly isProven: boolean
 }
 
 /**
- * Whether an answer is one of a final kind, and from an upload server: those have a strong entity tag.
- * 202 and 299 do not say that the resource is complete, but an app may have chosen them for that.
- */
-export function isFinal(response: Response): boolean {
-  const { status } = response
-  return strongTag(response.headers) !== null && !isPage(response) && status !== 202 && status < 209
-}
-
-/**
- * Compares what `HEAD` has found with the source. Returns if the resource is complete and the source.
+ * Compares the resource that `HEAD` has found with the source. Returns if the resource is finished and
+ * holds the source: its version is the one that the last request has made, or its digest or its bytes
+ * are those of the source.
  *
  * @throws ClientError
  */
@@ -37,25 +31,27 @@ export async function confirm(
 ): Promise<void> {
   const isPortal = isPage(response) || (found?.etag === null && isPage(found.response))
   if (found?.complete !== true && !isPortal) {
-    throw new ClientError('ERR_RESPONSE', 'still incomplete', { response, transient: true })
+    const message = `${method} was answered with ${response.status}, but the upload is not complete`
+    throw new ClientError('ERR_RESPONSE', message, { response, transient: true })
   }
-  const tag = strongTag(response.headers)
   const isAcknowledged = isProven && !isPortal
   if (found?.complete === true) {
+    const tag = madeVersion(response)
     const hasSize = found.size === source.size
     if (hasSize && isAcknowledged && tag !== null && tag === found.etag) return
     const isSame = hasSize && (await hasSameBytes(connection, found, source, hash))
-    // Some servers have no entity tags, or hide them: one that stores what it acknowledges has this length.
-    const isPlain = tag === null || found.etag === null
-    if (isSame ?? (isAcknowledged && isPlain)) return
+    // Some servers have no entity tags, or hide them from other origins: one that has acknowledged all
+    // bytes and now reports their number is believed.
+    const isUntagged = tag === null || found.etag === null
+    if (isSame ?? (isAcknowledged && isUntagged)) return
     if (!isPortal) throw mismatch(found, isSame)
   }
   throw pageError(method, response)
 }
 
-/** The URL holds another file, or with `null` one that nothing proves to be the source. */
+/** Makes the error for a URL that holds another file, or with `null` one that can't be compared. */
 export function mismatch({ size, response }: Found, isSame: boolean | null): ClientError {
-  const what = isSame === null ? 'an unknown file, without a digest' : 'a different file'
+  const what = isSame === null ? 'a file that can not be compared' : 'a different file'
   const code = isSame === null ? 'ERR_UNVERIFIED' : 'ERR_DIFFERENT'
   return new ClientError(code, `the URL holds ${size} bytes of ${what}`, { response })
 }

@@ -1,14 +1,16 @@
 /**
- * What a client knows of the bytes at the server.
+ * What an upload knows about the bytes on the server.
  *
- * An upload is complete when the server holds exactly the bytes of the source, proven by answers to
- * requests of this client, each under the condition of the one before, or by a digest of the whole.
- * What is only likely, because a connection broke or another process began the upload, decides where
- * to resume. The last segment then carries the digest of the whole, which the server checks.
+ * An upload is complete when the server holds exactly the bytes of the source. Proof of that are either
+ * the answers to this client's own requests, each of which was bound to the version that the one before
+ * has made, or a digest of the whole. Where a connection broke or an earlier call began the upload, the
+ * stored bytes are only likely to be those of the source. They decide where to resume, and the last
+ * segment then carries the digest of the whole, which the server verifies.
  */
+import { madeVersion } from './answer.ts'
 import { hasSameBytes } from './comparison.ts'
 import type { SourceHash } from './digest.ts'
-import { isSameFile } from './disposition.ts'
+import { formatDisposition } from './disposition.ts'
 import type { Connection } from './exchange.ts'
 import type { UploadOptions } from './options.ts'
 import type { Found } from './resource.ts'
@@ -16,90 +18,95 @@ import type { ByteSource } from './source/byte-source.ts'
 
 /** The knowledge of one upload. */
 export interface Evidence {
-  /** Bytes, from the beginning, that are or may be those of the source. */
+  /** Number of leading bytes that are, or are likely to be, those of the source. */
   readonly received: () => number
   /** Whether these bytes are proven to be those of the source in the version that was named last. */
   readonly isProven: () => boolean
-  /** Whether this call has brought bytes to the server, or may have. */
+  /** Whether this call has stored bytes on the server, or may have. */
   readonly hasWritten: () => boolean
-  /** The next segment begins anew: on nothing, or over the version with this tag. */
+  /** Whether an incomplete resource is the one that this call has written, or is likely to be. */
+  readonly isOwn: (found: Found) => boolean
+  /** The next request creates the resource (null), or replaces the version with this tag. */
   readonly startOver: (etag: string | null) => void
-  /** Takes note that bytes up to `end` have left. */
+  /** The source's bytes up to `end` have left this client. */
   readonly sent: (end: number) => void
-  /** A request under the condition `before` got no answer. */
+  /** A request that was bound to the version `before` got no answer. */
   readonly lose: (before: string | null) => void
-  /** An answer has said that nothing of the last request was stored. */
+  /** A refusal: nothing of the last request was stored. */
   readonly refuse: () => void
-  /** The server has found the digest of the whole wrong. */
+  /** The digest of the whole was wrong. */
   readonly distrust: () => void
-  /** The server has stored a segment, which has made a version with this tag. */
+  /** The server has stored a segment. */
   readonly acknowledge: (
     start: number,
     end: number,
     before: string | null,
-    tag: string | null,
+    response: Response,
   ) => void
   /**
-   * Whether the stored bytes are the source, or its beginning, for all that is known: true makes the
-   * upload resume behind them. Null if it can't be known.
+   * Whether the stored bytes are the source or its beginning, as far as is known. If true, the upload
+   * resumes behind them; null if the server does not let the client find out.
    *
    * @throws ClientError
    */
   readonly accept: (connection: Connection, found: Found) => Promise<boolean | null>
 }
 
-/** Begins with no knowledge. */
+/** Begins without knowledge. */
 export function createEvidence(
   source: ByteSource,
   hash: SourceHash,
   { overwrite, verify }: UploadOptions,
 ): Evidence {
-  /** The tag of the version of which the first `received` bytes are known; '' without a tag. */
+  /** Tag of the version whose first `received` bytes are known; '' for a version without a tag. */
   let known: string | null = null
   let received = 0
-  /** One past the last byte that this client may have brought there. */
-  let reach = 0
+  /** One past the last byte that this call may have stored. */
+  let highWater = 0
   let isProven = true
   /** The incomplete resource is this upload, or is likely to be. */
   let isOurs = false
-  /** The answer to a creation was lost. */
+  /** A request to create the resource got no answer. */
   let hasTried = false
   let hasWritten = false
-  /** What was likely has turned out to be wrong. */
+  /** Bytes that were likely to be those of the source have turned out to be others. */
   let isDistrusted = false
+  const label = formatDisposition(source)
 
   async function accept(connection: Connection, found: Found): Promise<boolean | null> {
     const { size, etag, complete } = found
     if (!complete && isOurs && etag !== null && etag === known && size === received) return true
-    const isLikely = !complete && isLikelyOurs(found)
+    const isLikely = isOwn(found) || isSameFile(found)
     const isSame = isLikely || (await compare(connection, found))
     if (!isSame || complete) return isSame
     known = etag ?? ''
     received = size
-    reach = Math.max(reach, size)
-    // A digest is one of a version, to which the next request can be bound only by its tag.
+    highWater = Math.max(highWater, size)
+    // A digest describes one version, and only a tag can bind the next request to that version.
     isProven = size === 0 || (!isLikely && etag !== null)
     isOurs = true
     return true
   }
 
-  /** Whether an incomplete resource is likely to be this upload. */
-  function isLikelyOurs({ size, length, disposition }: Found): boolean {
-    if (isDistrusted || length !== (source.size ?? length)) return false
-    // A browser may not have reported all that has left, and a stream can't be read again.
-    const isInReach = size >= received && size <= (source.once ? Infinity : reach)
-    if ((isOurs || hasTried) && isInReach) return true
-    return !verify && length !== null && size <= length && isSameFile(disposition, source) === true
+  function isOwn({ size, length, complete }: Found): boolean {
+    if (complete || isDistrusted || !(isOurs || hasTried)) return false
+    const whole = source.size ?? length
+    return (length ?? whole) === whole && size >= received && size <= highWater
   }
 
-  /** Whether the stored bytes are the source, or its beginning; null if that can't be known. */
+  /** Whether an incomplete resource has the name, the date and the length of the source. */
+  function isSameFile({ size, length, complete, disposition }: Found): boolean {
+    if (verify || isDistrusted || complete || label === null || length === null) return false
+    return disposition === label && length === source.size && size <= length
+  }
+
   async function compare(connection: Connection, found: Found): Promise<boolean | null> {
     const { size, length, complete, disposition } = found
     const whole = source.size ?? length ?? size
     if (size > whole || (length ?? whole) !== whole) return false
     if (size === 0 && !complete) return true
-    const isOther = isSameFile(disposition, source) === false
-    // What is replaced anyway is not worth reading, and a stream can be read only once.
+    const isOther = label !== null && disposition !== null && disposition !== label
+    // A file that is replaced anyway is not worth reading, and a stream can be read only once.
     if (overwrite && (source.once || (complete && isOther))) return null
     return (await hasSameBytes(connection, found, source, hash)) ?? (isOther ? false : null)
   }
@@ -108,35 +115,37 @@ export function createEvidence(
     received: () => received,
     isProven: () => isProven,
     hasWritten: () => hasWritten,
+    isOwn: (found) => hasWritten && isOwn(found),
     startOver: (etag) => {
       known = etag
       received = 0
-      reach = 0
+      highWater = 0
       isProven = true
       isOurs = false
     },
     sent: (end) => {
-      reach = Math.max(reach, end)
+      highWater = Math.max(highWater, end)
     },
     lose: (before) => {
       hasWritten = true
       hasTried ||= before === null
     },
     refuse: () => {
-      reach = received
+      highWater = received
     },
     distrust: () => {
       isDistrusted = true
       isOurs = false
     },
-    acknowledge: (start, end, before, tag) => {
-      // From the beginning a request proves all by itself; later ones need the tag of a proven version.
-      isProven = start === 0 || (isProven && before !== '')
+    acknowledge: (start, end, before, response) => {
+      // A request from the first byte on proves all by itself. A later one has to be bound by the tag of
+      // a proven version, and a redirected one may have been answered for another resource.
+      isProven = (start === 0 || (isProven && before !== '')) && !response.redirected
       hasWritten = true
       isOurs = true
-      known = tag
+      known = madeVersion(response)
       received = end
-      reach = Math.max(reach, end)
+      highWater = Math.max(highWater, end)
     },
     accept,
   }

@@ -1,38 +1,39 @@
-/** One request and its answer, under the watch of a timer. */
-import { abortable, listen, systemClock, type Clock } from './clock.ts'
+/** One request and its answer, with time limits. */
+import { abortable, listen } from './clock.ts'
 import { ClientError } from './error.ts'
 import type { Fields } from './message.ts'
 import type { RequestOptions } from './options.ts'
-import { checkOptions, DEFAULTS, type Call, type Defaults } from './settings.ts'
-import { contentSize, type Piece, type Platform } from './transport/transport.ts'
+import { applyDefaults, type Call, type Defaults } from './settings.ts'
+import { contentSize, type BlobLike, type Platform } from './transport/transport.ts'
 
-/** What is sent. */
+/** One request. */
 export interface Message {
   readonly method: string
-  /** Fields beside those of the caller, which they replace. */
+  /** Fields that are sent besides those of the caller, which they replace. */
   readonly headers?: Fields
   /** The content. */
-  readonly body?: readonly Piece[]
-  /** Called with the number of content bytes that the network has taken. */
+  readonly body?: readonly BlobLike[]
+  /** Called with the number of content bytes that the network has taken so far. */
   readonly onProgress?: (sent: number) => void
 }
 
-/** What it takes to talk about one resource. */
+/** What all requests of one call share. */
 export interface Connection extends Omit<RequestOptions, keyof Defaults>, Defaults, Platform {
   /** Absolute. */
   readonly url: string
-  /** Ends what is under way. */
+  /** Aborts with the signal of the caller, and when a callback throws. */
   readonly signal: AbortSignal
-  readonly clock: Clock
-  /** Whether the server has ever answered, or taken a byte. */
+  /** Ends the call: `signal` aborts. */
+  readonly abort: () => void
+  /** Whether the server has ever answered, or taken a byte of content. */
   readonly contact: { isMade: boolean }
-  /** Makes a callback safe: an exception of it ends the call, because `signal` aborts with it. */
+  /** Wraps a callback: an exception of it ends the call, because `signal` aborts with it. */
   readonly guard: <T>(callback: ((value: T) => void) | undefined) => (value: T) => void
-  /** Leaves the caller's signal as it was. */
+  /** Removes the listener from the signal of the caller. */
   readonly release: () => void
 }
 
-/** In browsers a relative URL is one of the page's. */
+/** Exists in browsers only, where a relative URL is resolved against the page's. */
 declare const location: { readonly href: string } | undefined
 
 /**
@@ -46,10 +47,9 @@ export function connect(
   platform: Platform,
   call: Call = 'request',
 ): Connection {
-  checkOptions(call, options)
+  const settings = applyDefaults(call, options)
   const base = typeof location === 'undefined' ? undefined : location.href
-  const given = Object.entries(options).filter(([, value]) => value !== undefined)
-  const { signal, clock = systemClock } = options
+  const { signal } = options
   const control = new AbortController()
   const abort = (): void => control.abort(signal?.reason)
   const release = signal ? listen(signal, 'abort', abort) : () => undefined
@@ -66,12 +66,11 @@ export function connect(
   }
 
   return {
-    ...DEFAULTS,
-    ...Object.fromEntries(given),
+    ...settings,
     ...platform,
     url: new URL(url, base).href,
     signal: control.signal,
-    clock,
+    abort,
     contact: { isMade: false },
     guard,
     release,
@@ -79,10 +78,10 @@ export function connect(
 }
 
 /**
- * Sends a request and resolves with the answer, whatever its status. After a 401 the caller's
- * function for headers is asked once more: its token may have expired.
+ * Sends a request and resolves with the answer, whatever its status. After a 401 the request is sent
+ * once more if `headers` is a function, because a token may have expired.
  *
- * @throws ClientError `ERR_NETWORK` or `ERR_STALL`; `ERR_SOURCE` when the content can't be read.
+ * @throws ClientError `ERR_NETWORK` or `ERR_STALL`; `ERR_SOURCE` if the content can't be read.
  */
 export async function exchange(connection: Connection, message: Message): Promise<Response> {
   const response = await send(connection, message)
@@ -101,16 +100,16 @@ async function send(
   const watch = new AbortController()
   const end = (): void => watch.abort()
   const size = contentSize(body)
-  // To answer with a digest the server may have to read a large file.
+  // The server may have to read a large file before it can answer with a digest.
   let limit = fields.has('Want-Repr-Digest') ? Math.max(stallTimeout, answerTimeout) : stallTimeout
   let stop = (): void => undefined
 
   function onMove(sent?: number): void {
-    // A transport may still report what it had under way when the request failed.
+    // A transport may report progress after the request has failed.
     if (watch.signal.aborted) return
     stop()
     if (sent) contact.isMade = true
-    // With all content sent, the silence is the server's: it may have a large file to check.
+    // All content is sent. The server may have to verify a large file before it answers.
     if (sent === size) limit = answerTimeout
     if (limit > 0) stop = clock.after(limit, end)
     if (sent !== undefined) onProgress?.(sent)

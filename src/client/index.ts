@@ -3,7 +3,6 @@
  *
  * `partial-upload/client/node` has the same functions over `node:http`, and sends files by path.
  */
-import { call } from './calls.ts'
 import type { RequestOptions, UploadOptions } from './options.ts'
 import { createPatch, partOf, type PatchOptions, type PatchRange } from './patch.ts'
 import { getStatus, removeResource, type ResourceStatus } from './resource.ts'
@@ -13,9 +12,9 @@ import { fetchTransport } from './transport/fetch.ts'
 import { xhrTransport } from './transport/xhr.ts'
 import type { Platform } from './transport/transport.ts'
 import { startUpload, type Upload } from './upload.ts'
+import { withRetries } from './with-retries.ts'
 
 export { ClientError, type ClientErrorCode, type Problem } from './error.ts'
-export type { Clock } from './clock.ts'
 export type {
   HeaderSource,
   Progress,
@@ -55,7 +54,7 @@ export async function patch(
   ranges: readonly PatchRange[],
   options: PatchOptions = {},
 ): Promise<Response> {
-  return call(url, options, PLATFORM, createPatch(ranges.map(partOf), options), 'patch')
+  return withRetries(url, options, PLATFORM, createPatch(ranges.map(partOf), options), 'patch')
 }
 
 /**
@@ -68,7 +67,7 @@ export async function status(
   url: string | URL,
   options: RequestOptions = {},
 ): Promise<ResourceStatus | null> {
-  return call(url, options, PLATFORM, getStatus)
+  return withRetries(url, options, PLATFORM, getStatus)
 }
 
 /**
@@ -79,5 +78,5 @@ export async function status(
  * @throws ClientError
  */
 export async function remove(url: string | URL, options: RequestOptions = {}): Promise<boolean> {
-  return call(url, options, PLATFORM, removeResource)
+  return withRetries(url, options, PLATFORM, removeResource)
 }

@@ -3,7 +3,6 @@ import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 
 import type { ByteSource, OpenSource } from './source/byte-source.ts'
-import { call } from './calls.ts'
 import type { RequestOptions, UploadOptions } from './options.ts'
 import { createPatch, partOf, type Part, type PatchOptions, type PatchRange } from './patch.ts'
 import { getStatus, removeResource, type ResourceStatus } from './resource.ts'
@@ -12,6 +11,7 @@ import { sourceOpener, type Source } from './source/source.ts'
 import { nodeTransport, type Agent } from './transport/node.ts'
 import type { Platform } from './transport/transport.ts'
 import { startUpload, type Upload } from './upload.ts'
+import { withRetries } from './with-retries.ts'
 
 export { ClientError } from './error.ts'
 export type * from './index.ts'
@@ -73,7 +73,7 @@ export async function patch(
         parts.push({ start, data: await source.slice(0, source.size ?? 0), source })
       }
     }
-    return await call(url, options, platform(options), createPatch(parts, options), 'patch')
+    return await withRetries(url, options, platform(options), createPatch(parts, options), 'patch')
   } finally {
     for (const source of opened) await source.close?.()
   }
@@ -89,7 +89,7 @@ export async function status(
   url: string | URL,
   options: RequestOptions & NodeOptions = {},
 ): Promise<ResourceStatus | null> {
-  return call(url, options, platform(options), getStatus)
+  return withRetries(url, options, platform(options), getStatus)
 }
 
 /**
@@ -103,7 +103,7 @@ export async function remove(
   url: string | URL,
   options: RequestOptions & NodeOptions = {},
 ): Promise<boolean> {
-  return call(url, options, platform(options), removeResource)
+  return withRetries(url, options, platform(options), removeResource)
 }
 
 function platform({ agent }: NodeOptions): Platform {

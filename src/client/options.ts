@@ -1,5 +1,4 @@
 /** What a caller can say, and the defaults. */
-import type { Clock } from './clock.ts'
 import type { Credentials } from './transport/transport.ts'
 
 /** Fields of requests, or a function that is asked before each request: tokens expire. */
@@ -63,10 +62,6 @@ export interface RequestOptions {
    * @default 300000
    */
   readonly answerTimeout?: number
-  /** Time, for tests. */
-  readonly clock?: Clock
-  /** Randomness from 0 to 1, for tests. */
-  readonly random?: () => number
 }
 
 /** How far an upload or a patch is. */

@@ -1,13 +1,14 @@
 /** Writes ranges into a resource that exists, all of them or none. */
 import { blobOf, type ByteSource } from './source/byte-source.ts'
-import { ClientError, responseError } from './error.ts'
+import { isPage, madeVersion, pageError, responseError } from './answer.ts'
+import { ClientError } from './error.ts'
 import { exchange, type Connection } from './exchange.ts'
 import { contentRange, encodeHeader } from './message.ts'
 import type { Progress, RequestOptions } from './options.ts'
 import { createProgressMeter } from './progress.ts'
 import { hasSameRange } from './comparison.ts'
-import { find, isPage, pageError, strongTag } from './resource.ts'
-import { contentSize, type Piece } from './transport/transport.ts'
+import { find } from './resource.ts'
+import { contentSize, type BlobLike } from './transport/transport.ts'
 
 /** Bytes and where they go. */
 export interface PatchRange {
@@ -45,7 +46,7 @@ export interface PatchOptions extends RequestOptions {
 /** A range of which the data can be read as often as needed, whole and in ranges. */
 export interface Part {
   readonly start: number
-  readonly data: Piece
+  readonly data: BlobLike
   readonly source: Pick<ByteSource, 'slice'>
 }
 
@@ -82,8 +83,10 @@ export function createPatch(
     const request = { method: 'PATCH', headers, body, onProgress: meter.move }
     const response = await exchange(connection, request)
     isLost = false
-    const { ok, status } = response
-    if (ok && strongTag(response.headers) !== null && !isPage(response)) return response
+    const { ok, status, headers: fields } = response
+    // A server of this protocol repeats the length of the resource, and no other one does.
+    const isUnderstood = madeVersion(response) !== null && fields.has('Upload-Length')
+    if (ok && isUnderstood && !isPage(response)) return response
     const isUncertain = ok || (status === 412 && mayBeApplied)
     const applied = isUncertain ? await findApplied(connection, parts, options) : null
     if (applied !== null) return ok ? response : applied
@@ -97,12 +100,12 @@ export function createPatch(
 function encode(
   ranges: readonly Part[],
   { length, contentType }: PatchOptions,
-): { readonly type: string; readonly body: readonly Piece[] } {
+): { readonly type: string; readonly body: readonly BlobLike[] } {
   // Not crypto.randomUUID, which pages without TLS lack.
   const boundary = crypto.getRandomValues(new Uint8Array(16)).join('')
   const delimiter = `\r\n--${boundary}`
   const parts = ranges.length > 0 ? ranges : [{ start: 0, data: new Blob([]) }]
-  const body: Piece[] = parts.flatMap(({ start, data }) => {
+  const body: BlobLike[] = parts.flatMap(({ start, data }) => {
     const range = contentRange(start, data.size, length)
     const header = encodeHeader({ 'Content-Range': range, 'Content-Type': contentType })
     return [new Blob([delimiter, '\r\n']), header, data]

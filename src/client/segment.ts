@@ -6,13 +6,13 @@ import { contentRange, encodeHeader, type Fields } from './message.ts'
 import type { UploadOptions } from './options.ts'
 import { WANT_DIGEST } from './resource.ts'
 import type { ByteSource } from './source/byte-source.ts'
-import { contentSize, type Piece } from './transport/transport.ts'
+import { contentSize, type BlobLike } from './transport/transport.ts'
 
 /** What a request carries, and under which condition. */
 export interface Segment {
   /** Position of the first byte. */
   readonly start: number
-  readonly data: Piece
+  readonly data: BlobLike
   /** Entity tag of the version that it continues or replaces, or ''; null if there must be none. */
   readonly before: string | null
   /** Whether it is the whole, sent with `PUT`. */
@@ -27,7 +27,7 @@ export interface Segment {
 export interface SegmentMessage {
   readonly method: string
   readonly headers: Fields
-  readonly body: readonly Piece[]
+  readonly body: readonly BlobLike[]
   /** Bytes of content before the data. */
   readonly headerSize: number
 }

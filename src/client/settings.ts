@@ -1,10 +1,15 @@
-/** What a caller can set: one row for each option, with its default and its check. */
+/**
+ * The options of the calls: for each its default, whose type also is the check of a value. An option
+ * without a default has a regular expression or an empty value of its type instead.
+ */
+import { systemClock, type Clock } from './clock.ts'
+import type { RequestOptions } from './options.ts'
 
-/** What has no default stands for itself: of an object, which may be a function, the type counts. */
+/** Stands for any object, functions included. */
 const OBJECT = {}
 const CALLBACK = (): void => undefined
-/** RFC 9110 §8.3.1. A line break would end the field, and begin another one. */
-const MEDIA_TYPE = /^$|^[\w!#$%&'*+.^`|~-]+\/[\w!#$%&'*+.^`|~-]+[\t ]*(;[\t -~]*)?$/
+/** Roughly RFC 9110 §8.3.1, because the server checks the rest. A line break would begin a new field. */
+const MEDIA_TYPE = /^([!-.0-~]+\/[ -~]+)?$/
 
 /** The options that every call has a value for. */
 export interface Defaults {
@@ -14,10 +19,13 @@ export interface Defaults {
   readonly maxDelay: number
   readonly stallTimeout: number
   readonly answerTimeout: number
+  /** Replaced by tests only. */
+  readonly clock: Clock
+  /** Returns a number from 0 to 1. Replaced by tests only. */
   readonly random: () => number
 }
 
-/** Their defaults: times in milliseconds. */
+/** The values of options that the caller does not give. Times are in milliseconds. */
 export const DEFAULTS: Defaults = {
   retries: 20,
   waitForServer: false,
@@ -25,17 +33,16 @@ export const DEFAULTS: Defaults = {
   maxDelay: 30_000,
   stallTimeout: 30_000,
   answerTimeout: 300_000,
+  clock: systemClock,
   random: Math.random,
 }
 
-/** The further options of every call, by an example of the value. */
 const REQUEST = {
   ...DEFAULTS,
   headers: OBJECT,
   credentials: /^(omit|same-origin|include)$/,
   signal: OBJECT,
   agent: OBJECT,
-  clock: OBJECT,
 }
 
 const TRANSFER = { ...REQUEST, contentType: MEDIA_TYPE, onProgress: CALLBACK }
@@ -53,29 +60,36 @@ const SETTINGS = {
     onState: CALLBACK,
   },
   patch: { ...TRANSFER, ifMatch: '*', length: 0 },
+  remove: { ...REQUEST, ifMatch: '*' },
 }
 
 /** The calls that differ in their options. */
 export type Call = keyof typeof SETTINGS
 
 /**
- * Checks the options of a call. An option that is undefined counts as not given.
+ * Checks the options of a call and adds the defaults. An option that is undefined counts as not given.
  *
  * @throws TypeError for an option that the call does not have, and for a wrong value.
  */
-export function checkOptions(call: Call, options: object): void {
-  const settings = new Map<string, unknown>(Object.entries(SETTINGS[call]))
-  for (const [name, value] of Object.entries(options)) {
-    const example = settings.get(name)
-    if (example === undefined) throw new TypeError(`${name} is not an option`)
-    if (value === undefined || isLike(example, value)) continue
-    const kind = typeof example === 'number' ? '>= 0' : typeof example
-    const expected = example instanceof RegExp ? example : kind
-    throw new TypeError(`${name} is ${String(value)}, expected ${String(expected)}`)
-  }
+export function applyDefaults(
+  call: Call,
+  options: RequestOptions,
+): Omit<RequestOptions, keyof Defaults> & Defaults {
+  const examples = new Map<string, unknown>(Object.entries(SETTINGS[call]))
+  const given = Object.entries(options).filter(([name, value]) => {
+    const example = examples.get(name)
+    if (example === undefined) throw new TypeError(`"${name}" is not an option`)
+    if (value !== undefined && !isLike(example, value)) {
+      const kind = typeof example === 'number' ? 'a number >= 0' : typeof example
+      const expected = example instanceof RegExp ? example : kind
+      throw new TypeError(`${name} is "${String(value)}", expected ${String(expected)}`)
+    }
+    return value !== undefined
+  })
+  return { ...DEFAULTS, ...Object.fromEntries(given) }
 }
 
-/** Whether a value is of the kind of the example. No number is negative. */
+/** Whether a value is of the type of the example. A number must not be negative. */
 function isLike(example: unknown, value: unknown): boolean {
   if (example instanceof RegExp) return example.test(String(value))
   if (example === OBJECT) return value instanceof Object

@@ -1,46 +1,41 @@
 /** The protocol of an upload, one request at a time: what to send next, and what an answer means. */
+import { isFinal, isPage, madeVersion, pageError, responseError } from './answer.ts'
 import { abortable } from './clock.ts'
-import { confirm, isFinal, mismatch, type FinalAnswer } from './confirmation.ts'
+import { confirm, mismatch, type FinalAnswer } from './confirmation.ts'
 import { sha256Of, type SourceHash } from './digest.ts'
-import { isSameFile } from './disposition.ts'
-import { ClientError, responseError } from './error.ts'
+import { formatDisposition } from './disposition.ts'
+import { ClientError } from './error.ts'
 import { createEvidence } from './evidence.ts'
 import { exchange, type Connection } from './exchange.ts'
 import type { UploadOptions } from './options.ts'
 import { createProgressMeter } from './progress.ts'
-import {
-  find,
-  foundIn,
-  isPage,
-  MISSING,
-  pageError,
-  removeResource,
-  strongTag,
-  type Found,
-} from './resource.ts'
+import { find, removeResource, reportedState, type Found } from './resource.ts'
 import type { Retry } from './retry.ts'
 import { createSegmentSizes } from './segment-size.ts'
 import { encodeSegment, type Segment, type SegmentMessage } from './segment.ts'
 import { sourceError, type ByteSource } from './source/byte-source.ts'
 
-/** Up to this size a file is sent without asking first what is there. */
+/** Number of bytes up to which a file is sent without a `HEAD` before. */
 const SMALL = 64 * 1024
-/** Less than this may get lost in the buffers of a broken connection. */
+/** A broken connection can lose fewer bytes than this in its buffers. */
 const LEAST_LOSS = 64 * 1024
 
 /** One upload between its requests. */
 export interface Transfer {
-  /** Whether the next step sends, and does not ask. */
+  /** Whether the next step sends a segment rather than a `HEAD`. */
   readonly isSending: () => boolean
-  /** Whether this call has brought bytes to the server, or may have. */
+  /** Whether this call has stored bytes on the server, or may have. */
   readonly hasWritten: () => boolean
+  /** Whether an incomplete resource is the one that this call has written, or is likely to be. */
+  readonly isOwn: (found: Found) => boolean
   /**
-   * Asks, or sends a segment. Resolves with the final response when all is there, and else with null.
+   * Sends a `HEAD` or a segment. Resolves with the final response when the upload is complete, and with
+   * null before.
    *
-   * @throws ClientError after which, if it is transient, another step may succeed.
+   * @throws ClientError If it is transient, another step may succeed.
    */
   readonly step: (signal: AbortSignal) => Promise<Response | null>
-  /** Takes back what the last step seemed to tell of the way: something else has ended it. */
+  /** Ignores that the last step has lost bytes, because a pause has ended it. */
   readonly forget: () => void
 }
 
@@ -62,42 +57,50 @@ export function createTransfer(
   const sizes = createSegmentSizes(source, options)
   const evidence = createEvidence(source, hash, options)
   const { overwrite = false, reprDigest = false } = options
-  /** No answer has said yet that nothing is there. */
+  /** The file is small, and no answer has said yet whether the resource exists. */
   let isGuess = source.size !== null && source.size <= SMALL
-  /** Entity tag of what is there, or ''; null for nothing, undefined as long as the server has to be asked. */
+  /**
+   * Entity tag of the version to continue, '' for one without a tag, null if the resource does not
+   * exist. Undefined if a `HEAD` has to find out.
+   */
   let remote: string | null | undefined = isGuess ? null : undefined
-  /** Bytes that have left of the segment that has got no answer. */
+  /** Number of bytes that have left of the segment that got no answer. */
   let lost = 0
   /** The resource does not have the name, date and type of the source yet. */
   let isUnlabelled = true
-  /** The server does not know `PATCH`: the whole goes as one `PUT`. */
+  /** The server does not support `PATCH`: the whole source is sent with one `PUT`. */
   let isPut = false
-  /** A finished file is to be replaced, which only a `PUT` does at once. */
+  /** A finished file is to be replaced, which only `PUT` does in one step. */
   let isReplacing = false
-  /** What a refusal has said of the resource. */
-  let told: Found | null = null
-  /** The answer to the last segment, until the server is asked whether it was the final one. */
+  /** The state that a refusal has reported. */
+  let reported: Found | null = null
+  /** The answer to the last segment, while a `HEAD` has to confirm it. */
   let final: FinalAnswer | null = null
-  /** Hashed beside the transfer, which a retry does not disturb. */
+  /** Digest of the whole source. A retry does not disturb its computation. */
   let digest: Promise<string | null> | null = null
 
   async function step(signal: AbortSignal): Promise<Response | null> {
     const before = remote
-    // Whatever goes wrong from here on, the server must be asked before the next segment.
+    // Only a success makes the next segment possible without a HEAD.
     remote = undefined
     const connection = { ...upload, signal }
-    return before === undefined ? look(connection) : send(before, connection)
+    return before === undefined ? refresh(connection) : send(before, connection)
   }
 
-  async function look(connection: Connection): Promise<Response | null> {
+  async function refresh(connection: Connection): Promise<Response | null> {
     const answer = await find(connection)
-    // A cache may have answered with an older state than the one that the refusal has described.
-    const found = told !== null && (answer?.size ?? 0) < told.size ? told : answer
-    told = null
-    // Of so much not a byte has arrived: something on the way holds requests back until they are whole.
+    // A cache may have answered with an older state than the one that the refusal has reported.
+    const found = reported !== null && (answer?.size ?? 0) < reported.size ? reported : answer
+    reported = null
+    // More was lost than buffers hold: a proxy holds requests back until it has all of them.
     if ((found?.size ?? 0) === evidence.received() && lost >= LEAST_LOSS) sizes.shrink(lost / 2)
     lost = 0
-    if (final !== null) return finish(connection, found, final)
+    if (final !== null) {
+      const last = final
+      final = null
+      await confirm(connection, last, found, source, hash)
+      return last.response
+    }
     isReplacing = false
     const isSame = found === null ? null : await evidence.accept(connection, found)
     if (found === null) startOver(null)
@@ -107,39 +110,31 @@ export function createTransfer(
       return found.response
     } else {
       remote = found.etag ?? ''
-      isUnlabelled = isSameFile(found.disposition, source) !== true
+      isUnlabelled = found.disposition !== formatDisposition(source)
       retry.reached(found.size)
     }
     meter.start(evidence.received())
     return null
   }
 
-  async function finish(
-    connection: Connection,
-    found: Found | null,
-    answer: FinalAnswer,
-  ): Promise<Response> {
-    final = null
-    await confirm(connection, answer, found, source, hash)
-    return answer.response
-  }
-
-  /** Another file is at the URL, or with `null` one that can't be compared. */
+  /** The URL holds another file, or with `null` one that can't be compared. */
   async function makeRoom(
     connection: Connection,
     found: Found,
     isSame: false | null,
   ): Promise<void> {
     const { complete, etag, response } = found
-    if (overwrite && !complete && etag !== null) {
-      // This version alone: a file that was finished meanwhile stays.
-      await removeResource(connection, etag)
+    if (!overwrite) {
+      const isPortal = complete && etag === null && isPage(response)
+      throw isPortal ? pageError('HEAD', response) : mismatch(found, isSame)
+    }
+    isReplacing = complete
+    if (complete || etag === null) startOver(etag ?? '')
+    else {
+      // Only this version: a file that was finished meanwhile stays.
+      await removeResource(connection, etag, [412])
       startOver(null)
-    } else if (overwrite || (isSame === null && !complete)) {
-      isReplacing = complete
-      startOver(etag ?? '')
-    } else if (complete && etag === null && isPage(response)) throw pageError('HEAD', response)
-    else throw mismatch(found, isSame)
+    }
   }
 
   function startOver(etag: string | null): void {
@@ -151,12 +146,15 @@ export function createTransfer(
   async function send(before: string | null, connection: Connection): Promise<Response | null> {
     const segment = await nextSegment(before, connection.signal)
     const { start, data, isLast } = segment
+    const end = start + data.size
     const message = await encodeSegment(upload, segment, source, options)
     const onProgress = (sent: number): void => {
       lost = Math.max(0, sent - message.headerSize)
       evidence.sent(start + lost)
       meter.move(start + lost)
     }
+    // A stream can't be read again to compare it, and a browser may report fewer bytes than have left.
+    if (source.once) evidence.sent(end)
     const response = await exchange(connection, { ...message, onProgress }).catch(
       (error: unknown) => {
         evidence.lose(before)
@@ -165,21 +163,19 @@ export function createTransfer(
     )
     lost = 0
     if (!response.ok) return refused(response, segment, message)
-    const tag = strongTag(response.headers)
-    const end = start + data.size
-    // A page may come from a server that stores nothing.
+    // A web page may come from a server that stores nothing.
     if (!isLast && isPage(response)) throw pageError(message.method, response)
-    evidence.acknowledge(start, end, before, tag)
+    evidence.acknowledge(start, end, before, response)
     isUnlabelled = false
     retry.reached(end)
     meter.move(end)
     if (!isLast) {
-      remote = tag ?? ''
+      remote = response.redirected ? undefined : (madeVersion(response) ?? '')
       return null
     }
-    const isChecked =
+    const isVerified =
       segment.digest !== null && sha256Of(response.headers.get('Repr-Digest')) === segment.digest
-    const isProven = isChecked || evidence.isProven()
+    const isProven = isVerified || evidence.isProven()
     if (isProven && isFinal(response)) return response
     final = { method: message.method, response, isProven }
     return null
@@ -189,10 +185,11 @@ export function createTransfer(
     const isWhole = isPut || isReplacing
     const start = isWhole ? 0 : evidence.received()
     const hasDigest = reprDigest || !(isWhole || evidence.isProven())
-    // A stream is held in memory, and is not held whole.
+    // A stream is held in memory, so that it can't be sent as a whole.
     const isUnbounded = isWhole && !(isReplacing && source.once)
     const end = isUnbounded ? Infinity : sizes.endAfter(start, hasDigest)
     const data = await abortable(source.slice(start, end), signal)
+    if (source.once) await abortable(hash.add(start, data), signal)
     const isLast = start + data.size === source.size
     if (isReplacing && !isLast) {
       throw sourceError(
@@ -200,8 +197,8 @@ export function createTransfer(
       )
     }
     if (hasDigest && (isLast || !source.once)) {
-      digest ??= hash.prefix(source, source.size ?? 0, upload.signal)
-      // What goes wrong here comes up with the last segment, which alone carries the digest.
+      digest ??= hash.prefix(source.size ?? 0, upload.signal)
+      // A failure is reported with the last segment, which alone carries the digest.
       void digest.catch(() => undefined)
     }
     return {
@@ -221,51 +218,47 @@ export function createTransfer(
     { method, headerSize }: SegmentMessage,
   ): Promise<null> {
     const { status } = response
-    const passing = before === null ? [412] : [409, 412, ...MISSING]
+    const passing = before === null ? [412] : [404, 409, 410, 412]
     const error = await responseError(method, response, passing)
-    // Only after a timeout or a failure of the server something may have been kept.
+    const { problem } = error
+    // Only after a timeout or a failure of the server some bytes may have been stored.
     if (status < 500 && status !== 408) evidence.refuse()
-    if (status === 412 || status === 409) told = foundIn(response, error.problem)
+    if (status === 412 || status === 409) reported = reportedState(response, problem)
     if (status === 412 && isGuess) {
       isGuess = false
       return null
     }
-    if (error.problem?.code === 'ERR_REPR_DIGEST' && !evidence.isProven()) return mistrust(error)
+    if (problem?.code === 'ERR_REPR_DIGEST' && !evidence.isProven()) {
+      // The stored bytes were not the beginning of the source. A stream can't be sent again.
+      evidence.distrust()
+      const options = { response, problem, transient: !source.once, cause: error }
+      throw new ClientError('ERR_DIFFERENT', error.message, options)
+    }
     if (status === 413 && !isWhole) {
-      const limit = Number(error.problem?.['limit']) - headerSize
+      const limit = Number(problem?.['limit']) - headerSize
       if (sizes.refuse(data.size, limit)) return null
     }
+    // The answers of servers that do not support PATCH, or not this format of it.
     if ([405, 415, 501].includes(status)) {
-      // What a server answers that does not know PATCH, or not this kind of it.
       if (!isWhole && (!source.once || (start === 0 && isLast))) {
         isPut = true
         return null
       }
-      if (isReplacing) throw notReplaceable(error)
+      if (isReplacing) {
+        const message = `${error.message}: a file is replaced with PUT only, or by removing it first`
+        throw new ClientError(error.code, message, { response, problem, cause: error })
+      }
     }
     throw error
-  }
-
-  /** What was there before was not the beginning of the source, which the server has found out. */
-  function mistrust(error: ClientError): never {
-    evidence.distrust()
-    const { message, problem } = error
-    // A stream can't be sent again.
-    const transient = source.once !== true
-    throw new ClientError('ERR_DIFFERENT', message, { problem, transient, cause: error })
   }
 
   return {
     step,
     isSending: () => remote !== undefined,
-    hasWritten: () => evidence.hasWritten(),
+    hasWritten: evidence.hasWritten,
+    isOwn: evidence.isOwn,
     forget: () => {
       lost = 0
     },
   }
-}
-
-function notReplaceable(cause: ClientError): ClientError {
-  const message = `${cause.message}: a file is replaced with PUT only, or by removing it first`
-  return new ClientError(cause.code, message, { problem: cause.problem, cause })
 }

@@ -1,35 +1,38 @@
-/** An upload that goes on until it is done: around failures, pauses and other writers. */
+/** An upload until its end: around failures, pauses and other writers. */
 import type { OpenSource } from './source/byte-source.ts'
 import { listen, until } from './clock.ts'
 import { createSourceHash } from './digest.ts'
 import { connect } from './exchange.ts'
 import type { UploadOptions, UploadStatus } from './options.ts'
+import { find, removeResource } from './resource.ts'
 import { createRetry } from './retry.ts'
 import { createTransfer, type Transfer } from './transfer.ts'
 import type { Platform } from './transport/transport.ts'
+import { withRetries } from './with-retries.ts'
 
 /** A running upload. */
 export interface Upload {
   /**
-   * The final response: the server's answer to the last segment, or to the question what is there
-   * where all of it was there already or that answer was lost.
+   * The final response: the answer to the last segment, or to the `HEAD` that found the source complete
+   * on the server.
    *
    * Rejects with a `ClientError`, with the reason of the signal, or with what a callback has thrown.
    * With `onState` a rejection that nobody handles is not an unhandled rejection.
    */
   readonly done: Promise<Response>
-  /** What the upload is at. */
+  /** The present state. */
   readonly status: UploadStatus
-  /** Stops at once. What the server has got stays there. Does nothing to an upload that is over. */
+  /** Stops at once. The server keeps what it has. Does nothing after the end of the upload. */
   pause(): void
-  /** Goes on after a pause; ends a wait for the next try, too. */
+  /** Continues after a pause, and ends a wait for the next try. */
   resume(): void
-}
-
-interface Final {
-  readonly response: Response
-  /** Whether all was there before. */
-  readonly isUnchanged: boolean
+  /**
+   * Ends the upload and removes what it has stored. A finished resource and one that another client has
+   * written stay. Resolves with whether something was removed.
+   *
+   * @throws ClientError
+   */
+  discard(): Promise<boolean>
 }
 
 /**
@@ -47,8 +50,9 @@ export function startUpload(
   const { signal } = connection
   const retry = createRetry(connection)
   let status: UploadStatus = { state: 'checking' }
+  let transfer: Transfer | undefined
   let isPaused = false
-  /** Ends what is under way: a request, or a wait. */
+  /** Aborts the present request or wait. */
   let activity = new AbortController()
   let wake: (() => void) | undefined
   const stop = (): void => activity.abort()
@@ -64,9 +68,9 @@ export function startUpload(
     const release = listen(signal, 'abort', stop)
     try {
       signal.throwIfAborted()
-      const { response, isUnchanged } = await read()
-      // What a callback throws at the end must reach the caller, too.
-      status = { state: 'done', isUnchanged }
+      const response = await read()
+      // Reported before `done` is settled, because an exception of the callback rejects it.
+      status = { state: 'done', isUnchanged: !transfer?.hasWritten() }
       onState(status)
       signal.throwIfAborted()
       return response
@@ -80,49 +84,67 @@ export function startUpload(
     }
   }
 
-  async function read(): Promise<Final> {
-    const hash = createSourceHash(platform.createHash)
-    const source = await open(hash.tap)
+  async function read(): Promise<Response> {
+    const source = await open()
     try {
-      const transfer = createTransfer(connection, source, options, hash, retry)
-      const response = await finish(transfer)
-      return { response, isUnchanged: !transfer.hasWritten() }
+      const hash = createSourceHash(platform.createHash, source)
+      transfer = createTransfer(connection, source, options, hash, retry)
+      return await finish(transfer)
     } finally {
       await source.close?.()
     }
   }
 
-  async function finish(transfer: Transfer): Promise<Response> {
+  async function finish({ step, isSending, forget }: Transfer): Promise<Response> {
     const onWait = (delay: number | null, error: Error): void =>
       setStatus({ state: 'waiting', delay, error })
     for (;;) {
-      await turn()
-      const state = transfer.isSending() ? 'sending' : 'checking'
+      await waitWhilePaused()
+      const state = isSending() ? 'sending' : 'checking'
       if (state !== status.state) setStatus({ state })
       const current = activity.signal
       try {
-        const response = await transfer.step(current)
+        const response = await step(current)
         if (response !== null) return response
       } catch (error) {
-        if (current.aborted) transfer.forget()
+        if (current.aborted) forget()
         else await retry.wait(error, current, onWait)
       }
     }
   }
 
-  /** Waits while paused, and makes what comes next stoppable. */
-  async function turn(): Promise<void> {
+  /** Waits for `resume()` after a pause. What comes next can be stopped again. */
+  async function waitWhilePaused(): Promise<void> {
     if (isPaused && !signal.aborted) {
       setStatus({ state: 'paused' })
       await until(signal, (resume) => void (wake = resume))
-      return turn()
+      return waitWhilePaused()
     }
     signal.throwIfAborted()
     if (activity.signal.aborted) activity = new AbortController()
   }
 
+  async function discard(): Promise<boolean> {
+    connection.abort()
+    await done.catch(() => undefined)
+    const { isOwn } = transfer ?? {}
+    const { signal: _signal, ...others } = options
+    return withRetries(
+      url,
+      others,
+      platform,
+      async (own) => {
+        const found = isOwn && (await find(own))
+        if (!found || !isOwn(found)) return false
+        // 412: the server has stored more since, which it had received before.
+        return removeResource(own, found.etag ?? undefined, [412])
+      },
+      'upload',
+    )
+  }
+
   const done = run()
-  // The failure was reported: that nobody waits for `done` must not end the process.
+  // `onState` reports the failure. An unhandled rejection of `done` would end a Node process.
   if (options.onState) done.catch(() => undefined)
 
   return {
@@ -136,9 +158,10 @@ export function startUpload(
     },
     resume: () => {
       isPaused = false
-      // A wait is cut short; a request is not disturbed.
+      // Ends a wait, but not a request.
       if (status.state === 'waiting') stop()
       wake?.()
     },
+    discard,
   }
 }

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { connect, exchange } from '../../src/client/exchange.ts'
 import { createSha256 } from '../../src/client/sha256.ts'
 import type { Platform, TransportRequest } from '../../src/client/transport/transport.ts'
+import { timing } from '../support/client/setup.ts'
 
 test('hears nothing more of a request that has failed, and waits for nothing', async () => {
   let timers = 0
@@ -29,7 +30,7 @@ test('hears nothing more of a request that has failed, and waits for nothing', a
     onProgress: (count: number) => sent.push(count),
   }
 
-  const connection = connect('http://127.0.0.1/a', { clock }, platform)
+  const connection = connect('http://127.0.0.1/a', timing({ clock }), platform)
   await expect(exchange(connection, message)).rejects.toMatchObject({ code: 'ERR_NETWORK' })
   late(3)
 

@@ -3,7 +3,7 @@ import http from 'node:http'
 
 import { afterEach, describe, expect, test, vi } from 'vitest'
 
-import { CLIENTS, KiB, pattern, useBench } from '../support/client/setup.ts'
+import { CLIENTS, KiB, pattern, timing, useBench } from '../support/client/setup.ts'
 
 const FILE = pattern(100 * KiB)
 
@@ -17,7 +17,7 @@ describe.each(CLIENTS)('upload over %s to a server that is at a limit', (_name, 
     const refusals: unknown[] = []
     await upload(bench.url, FILE, {
       ...bench.options,
-      random: () => 0,
+      ...timing({ random: () => 0 }),
       retries: 1000,
       onState: (status) => {
         if (status.state !== 'waiting') return

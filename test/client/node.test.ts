@@ -124,7 +124,7 @@ describe('a large request over node:http', () => {
     let size = 0
     server.on('checkContinue', (req: http.IncomingMessage, res: http.ServerResponse) => {
       req.on('data', (chunk: Buffer) => (size += chunk.byteLength))
-      req.on('end', () => res.writeHead(201, { ETag: '"a"' }).end())
+      req.on('end', () => res.writeHead(201, { ETag: '"a"', 'Upload-Length': size }).end())
     })
     server.on('request', (_req, res) => res.writeHead(404).end())
     server.listen(0, '127.0.0.1')

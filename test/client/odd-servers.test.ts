@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 
 import { afterEach, describe, expect, test } from 'vitest'
 
-import { CLIENTS, KiB, MiB, pattern, TestClock } from '../support/client/setup.ts'
+import { CLIENTS, KiB, MiB, pattern, TestClock, timing } from '../support/client/setup.ts'
 
 const FILE = pattern(100 * KiB)
 
@@ -95,12 +95,12 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
 
   test('and loses an upload between two requests gets it from the beginning', async () => {
     const { url, log } = await serve({
-      HEAD: [[404], [404]],
+      HEAD: [[404], [404], [200, { ...finished, ETag: '"c"' }]],
       PATCH: [[200, { ETag: '"a"' }], [404], [200, { ETag: '"b"' }], [204, { ETag: '"c"' }]],
     })
 
     expect((await upload(url, FILE, { ...fast, segmentSize: 50 * KiB }).done).status).toBe(204)
-    expect(log.map(({ method }) => method).join(' ')).toBe('HEAD PATCH PATCH HEAD PATCH PATCH')
+    expect(log.map(({ method }) => method).join(' ')).toBe('HEAD PATCH PATCH HEAD PATCH PATCH HEAD')
   })
 
   test('and stands elsewhere is asked where, and gets the rest', async () => {
@@ -114,7 +114,7 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
         [202, { ETag: '"a"' }],
         [409, {}, gap],
         [202, { ETag: '"c"' }],
-        [201, { ETag: '"d"' }],
+        [201, { ETag: '"d"', 'Upload-Length': FILE.length }],
       ],
     })
 
@@ -157,7 +157,7 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
 
     await expect(status(url)).rejects.toMatchObject({
       code: 'ERR_RESPONSE',
-      message: 'HEAD told no length',
+      message: 'the answer to HEAD has no length',
     })
   })
 
@@ -182,7 +182,7 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     })
 
     await expect(upload(url, FILE, fast).done).rejects.toMatchObject({
-      message: 'still incomplete',
+      message: 'PATCH was answered with 202, but the upload is not complete',
     })
     expect(log.filter(({ method }) => method === 'PATCH')).toHaveLength(3)
   })
@@ -214,7 +214,11 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     const clock = new TestClock()
     server.on('request', () => clock.expire())
 
-    const failed = status(`http://127.0.0.1:${port}/`, { clock, stallTimeout: 123_456, retries: 1 })
+    const failed = status(`http://127.0.0.1:${port}/`, {
+      ...timing({ clock }),
+      stallTimeout: 123_456,
+      retries: 1,
+    })
 
     await expect(failed).rejects.toMatchObject({ code: 'ERR_STALL', transient: true })
     expect(clock.waits).toEqual([])
@@ -235,10 +239,11 @@ describe('a server that was asked before the content', () => {
     const expectations: unknown[] = []
     const note = ({ method, headers }: http.IncomingMessage) =>
       method === 'HEAD' || expectations.push(headers.expect)
-    const finish = (req: http.IncomingMessage, res: http.ServerResponse) =>
-      req
-        .resume()
-        .on('end', () => res.writeHead(req.method === 'HEAD' ? 404 : 201, { ETag: '"a"' }).end())
+    const finish = (req: http.IncomingMessage, res: http.ServerResponse) => {
+      const status = req.method === 'HEAD' ? 404 : 201
+      const fields = { ETag: '"a"', 'Upload-Length': 1 }
+      req.resume().on('end', () => res.writeHead(status, fields).end())
+    }
     server = http.createServer(note).on('request', finish)
     server.on('checkContinue', note).on('checkContinue', answer)
     server.listen(0, '127.0.0.1')

@@ -7,6 +7,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { CLIENTS, KiB, MiB, pattern, useBench } from '../support/client/setup.ts'
 
 const FILE = pattern(3 * MiB)
+const MODIFIED = 'Thu, 01 Jan 2026 00:00:00 GMT'
 /** Differs from `FILE` in one byte in the middle. */
 const EDITED = edited(FILE)
 
@@ -83,26 +84,33 @@ describe.each(CLIENTS)('an edited file of the same size over %s', (_name, { uplo
     expect(await bench.state()).toBe(`I(${4 * KiB}/${small.length})`)
   })
 
-  test('is sent whole after a 412 if neither a digest nor the stored bytes can be read', async () => {
-    const small = FILE.subarray(0, 10 * KiB)
-    const changed = edited(small, 10)
-    await bench.configure({ exposeIncomplete: false })
-    await bench.leave(small, 4 * KiB)
-    const { headers } = await fetch(bench.direct, { method: 'HEAD' })
-    const fields = {
-      ETag: headers.get('etag')!,
-      'Content-Length': 4 * KiB,
-      'Upload-Length': 10 * KiB,
-    }
-    const withoutDigest = { kind: 'answer', status: 299, headers: fields } as const
-    bench.proxy.fail('HEAD', withoutDigest).fail('HEAD', withoutDigest)
+  test.each([false, true])(
+    'replaces an incomplete upload that can not be compared only with overwrite: %s',
+    async (overwrite) => {
+      const small = FILE.subarray(0, 10 * KiB)
+      const changed = edited(small, 10)
+      await bench.configure({ exposeIncomplete: false })
+      await bench.leave(small, 4 * KiB)
+      const { headers } = await fetch(bench.direct, { method: 'HEAD' })
+      const fields = {
+        ETag: headers.get('etag')!,
+        'Content-Length': 4 * KiB,
+        'Upload-Length': 10 * KiB,
+      }
+      const withoutDigest = { kind: 'answer', status: 299, headers: fields } as const
+      bench.proxy.fail('HEAD', withoutDigest).fail('HEAD', withoutDigest)
 
-    await upload(bench.url, changed, bench.options).done
+      const { done } = upload(bench.url, changed, { ...bench.options, overwrite })
 
-    expect(bench.proxy.story()).toEqual([`0+${10 * KiB} → 412`, `0+${10 * KiB} → 201`])
-    expect(bench.proxy.seen.find(({ method }) => method === 'GET')?.status).toBe(404)
-    expect((await bench.stored()).equals(changed)).toBe(true)
-  })
+      if (overwrite) {
+        await done
+        expect((await bench.stored()).equals(changed)).toBe(true)
+      } else {
+        await expect(done).rejects.toMatchObject({ code: 'ERR_UNVERIFIED' })
+        expect(await bench.state()).toBe(`I(${4 * KiB}/${small.length})`)
+      }
+    },
+  )
 })
 
 describe.each(CLIENTS)('an overwrite over %s', (_name, { upload }) => {
@@ -274,6 +282,89 @@ describe.each(CLIENTS)('an answer of success over %s', (_name, { upload, patch, 
     await expect(upload(url, pattern(100), fast).done).rejects.toMatchObject({
       message: expect.stringContaining('web page') as string,
     })
+  })
+})
+
+describe.each(CLIENTS)('a success with an entity tag over %s', (_name, client) => {
+  const bench = useBench()
+  const tagged = (status: number) =>
+    ({ kind: 'answer', status, headers: { ETag: '"a"', 'Last-Modified': MODIFIED } }) as const
+
+  test.each([200, 201, 204])(
+    'of a server that stores nothing is not believed (%i)',
+    async (status) => {
+      for (const size of [10, FILE.length]) {
+        for (let i = 0; i < 3; i++) bench.proxy.fail('PATCH', tagged(status))
+
+        const { done } = client.upload(bench.url, FILE.subarray(0, size), {
+          ...bench.options,
+          retries: 2,
+        })
+
+        await expect(done).rejects.toMatchObject({ code: 'ERR_RESPONSE' })
+        expect(await bench.state()).toBe('∅')
+      }
+    },
+  )
+
+  test('is believed if HEAD finds the same version and the length', async () => {
+    const finished = { ETag: '"a"', 'Content-Length': FILE.length }
+    bench.proxy.fail('HEAD', { kind: 'answer', status: 404 }).fail('PATCH', tagged(201))
+    bench.proxy.fail('HEAD', { kind: 'answer', status: 200, headers: finished })
+
+    const response = await client.upload(bench.url, FILE, bench.options).done
+
+    expect(response.status).toBe(201)
+    expect(bench.proxy.seen.map(({ method }) => method)).toEqual(['HEAD', 'PATCH', 'HEAD'])
+  })
+
+  test('needs no HEAD if it repeats the length of the source', async () => {
+    await client.upload(bench.url, FILE, bench.options).done
+
+    expect(bench.proxy.seen.map(({ method }) => method)).toEqual(['HEAD', 'PATCH'])
+  })
+
+  test('to a patch is not believed if the ranges hold other bytes', async () => {
+    await bench.leave(FILE, FILE.length)
+    bench.proxy.fail('PATCH', tagged(204))
+
+    const failed = client.patch(bench.url, [{ start: 0, data: new Uint8Array(9) }], bench.options)
+
+    await expect(failed).rejects.toMatchObject({ code: 'ERR_UNVERIFIED' })
+  })
+})
+
+describe.each(CLIENTS)('discard over %s', (_name, { upload }) => {
+  const bench = useBench()
+
+  test('removes what the upload has stored', async () => {
+    bench.proxy.fail('PATCH', { kind: 'stall', after: 2 * MiB })
+    const stalled = bench.proxy.stalled()
+    const running = upload(bench.url, FILE, { ...bench.options, onState: () => undefined })
+    await stalled
+
+    expect(await running.discard()).toBe(true)
+    expect(await bench.state()).toBe('∅')
+    expect(running.status.state).toBe('failed')
+  })
+
+  test('leaves the upload of another client alone after a refusal', async () => {
+    await bench.leave(FILE, MiB)
+    const headers = { 'Retry-After': '1' }
+    for (let i = 0; i < 3; i++) bench.proxy.fail('PATCH', { kind: 'answer', status: 409, headers })
+    const running = upload(bench.url, FILE, { ...bench.options, retries: 2 })
+    await expect(running.done).rejects.toMatchObject({ status: 409 })
+
+    expect(await running.discard()).toBe(false)
+    expect(await bench.state()).toBe(`I(${MiB}/${FILE.length})`)
+  })
+
+  test('leaves a finished file alone', async () => {
+    const running = upload(bench.url, FILE, bench.options)
+    await running.done
+
+    expect(await running.discard()).toBe(false)
+    expect((await bench.stored()).equals(FILE)).toBe(true)
   })
 })
 

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 
 import { afterEach, describe, expect, test } from 'vitest'
 
-import { CLIENTS, KiB, MiB, pattern } from '../support/client/setup.ts'
+import { CLIENTS, KiB, MiB, pattern, timing } from '../support/client/setup.ts'
 
 const FILE = pattern(3 * MiB)
 
@@ -72,7 +72,7 @@ class PlainServer {
 
 describe.each(CLIENTS)('upload over %s to a server without PATCH', (_name, { upload }) => {
   const servers: PlainServer[] = []
-  const fast = { random: () => 0 }
+  const fast = timing({ random: () => 0 })
 
   afterEach(() => {
     for (const server of servers.splice(0)) server.stop()

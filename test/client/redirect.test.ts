@@ -2,10 +2,11 @@ import { once } from 'node:events'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 
+import * as web from 'partial-upload/client'
 import { remove, upload, status } from 'partial-upload/client/node'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
 
-import { MiB, pattern, useBench } from '../support/client/setup.ts'
+import { MiB, pattern, timing, useBench } from '../support/client/setup.ts'
 
 const FILE = pattern(3 * MiB)
 
@@ -125,5 +126,48 @@ describe('a redirection over node:http', () => {
 
     await expect(remove(url)).rejects.toMatchObject({ message: 'DELETE was answered with 303' })
     expect((await bench.stored()).equals(FILE)).toBe(true)
+  })
+})
+
+describe('a redirection with 303 over fetch, which follows it with GET', () => {
+  const fast = { ...timing({ random: () => 0 }), retries: 1 }
+
+  /** Redirects changes to another resource, which answers GET like a finished upload; HEAD by `status`. */
+  async function serve(code: number) {
+    const fields = { ETag: '"other"', 'Upload-Length': FILE.length, 'Last-Modified': 'now' }
+    const server = http.createServer((req, res) => {
+      req.resume().on('end', () => {
+        if (req.method === 'HEAD') res.writeHead(code, { 'Content-Length': 5, ETag: '"a"' })
+        else if (req.method === 'GET') res.writeHead(200, fields)
+        else res.writeHead(303, { Location: '/other' })
+        res.end()
+      })
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    onTestFinished(() => {
+      server.closeAllConnections()
+      server.close()
+    })
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}/a`
+  }
+
+  test.each([FILE.length, 10])('has stored nothing of %i bytes', async (size) => {
+    const { done } = web.upload(await serve(404), FILE.subarray(0, size), fast)
+
+    await expect(done).rejects.toMatchObject({ code: 'ERR_RESPONSE' })
+  })
+
+  test('has changed nothing', async () => {
+    const failed = web.patch(await serve(200), [{ start: 0, data: FILE.subarray(0, 5) }], fast)
+
+    await expect(failed).rejects.toMatchObject({ code: 'ERR_UNVERIFIED' })
+  })
+
+  test('has removed a resource only if HEAD no longer finds it', async () => {
+    await expect(web.remove(await serve(200))).rejects.toMatchObject({
+      message: 'DELETE was redirected, and the resource still exists',
+    })
+    expect(await web.remove(await serve(404))).toBe(true)
   })
 })

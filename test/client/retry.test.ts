@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events'
 
 import { afterEach, describe, expect, test, vi } from 'vitest'
 
-import { CLIENTS, KiB, pattern, useBench } from '../support/client/setup.ts'
+import { CLIENTS, KiB, pattern, timing, useBench } from '../support/client/setup.ts'
 
 const FILE = pattern(100 * KiB)
 const [, { ClientError, upload, status, remove }] = CLIENTS[0]
@@ -70,7 +70,10 @@ describe('a failed request', () => {
       bench.proxy.fail('HEAD', { kind: 'answer', status: 503, headers })
     }
 
-    await upload(bench.url, FILE, { ...bench.options, random: () => 0 }).done
+    await upload(bench.url, FILE, {
+      ...bench.options,
+      ...timing({ random: () => 0 }),
+    }).done
 
     expect(bench.clock.waits).toEqual([120_000, 90_000, 0, 0])
   })
@@ -88,7 +91,11 @@ describe('a failed request', () => {
     for (const _ of parts) bench.proxy.fail('HEAD', { kind: 'answer', status: 503 })
     const random = () => parts.shift() ?? 1
 
-    await upload(bench.url, FILE, { ...bench.options, random, minDelay: 100 }).done
+    await upload(bench.url, FILE, {
+      ...bench.options,
+      ...timing({ random }),
+      minDelay: 100,
+    }).done
 
     expect(bench.clock.waits).toEqual([0, 50, 399.6])
   })
@@ -156,7 +163,7 @@ describe('a failed request', () => {
       after: () => () => undefined,
     }
     const running = upload(bench.url, FILE, {
-      clock: never,
+      ...timing({ clock: never }),
       onState: ({ state }) => {
         if (state === 'waiting') running.resume()
       },
@@ -169,7 +176,7 @@ describe('a failed request', () => {
     bench.proxy.fail('HEAD', { kind: 'answer', status: 503 })
     const controller = new AbortController()
     const running = upload(bench.url, FILE, {
-      clock: { now: () => 0, after: () => () => undefined },
+      ...timing({ clock: { now: () => 0, after: () => () => undefined } }),
       signal: controller.signal,
       onState: ({ state }) => {
         if (state === 'waiting') controller.abort(new Error('enough'))
@@ -267,9 +274,9 @@ describe('options', () => {
   const bench = useBench()
 
   test.each([
-    [{ retries: -1 }, 'retries is -1, expected >= 0'],
-    [{ minDelay: Number.NaN }, 'minDelay is NaN, expected >= 0'],
-    [{ segmentSize: -1 }, 'segmentSize is -1, expected >= 0'],
+    [{ retries: -1 }, 'retries is "-1", expected a number >= 0'],
+    [{ minDelay: Number.NaN }, 'minDelay is "NaN", expected a number >= 0'],
+    [{ segmentSize: -1 }, 'segmentSize is "-1", expected a number >= 0'],
   ])('%j is refused at once', (options, message) => {
     expect(() => upload('http://localhost/', FILE, options)).toThrow(new TypeError(message))
   })

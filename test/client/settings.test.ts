@@ -10,7 +10,7 @@ describe.each(CLIENTS)('the options over %s', (_name, { patch, remove, status, u
 
   test('that are unknown are refused by their name', async () => {
     const wrong = { retrys: 3 } as object
-    const refusal = new TypeError('retrys is not an option')
+    const refusal = new TypeError('"retrys" is not an option')
 
     expect(() => upload(bench.url, FILE, wrong)).toThrow(refusal)
     await expect(patch(bench.url, [{ start: 0, data }], wrong)).rejects.toThrow(refusal)
@@ -20,12 +20,12 @@ describe.each(CLIENTS)('the options over %s', (_name, { patch, remove, status, u
 
   test.each([
     [{ contentType: 'text/plain\r\nX-Own: a' }, /^contentType is /],
-    [{ contentType: 'text' }, /^contentType is text, expected/],
-    [{ retries: '3' }, 'retries is 3, expected >= 0'],
-    [{ overwrite: 'yes' }, 'overwrite is yes, expected boolean'],
+    [{ contentType: 'text' }, /^contentType is "text", expected/],
+    [{ retries: '3' }, 'retries is "3", expected a number >= 0'],
+    [{ overwrite: 'yes' }, 'overwrite is "yes", expected boolean'],
     [{ onProgress: {} }, /^onProgress is /],
-    [{ credentials: 'always' }, /^credentials is always/],
-    [{ constructor: 1 }, 'constructor is not an option'],
+    [{ credentials: 'always' }, /^credentials is "always"/],
+    [{ constructor: 1 }, '"constructor" is not an option'],
   ])('%j is refused', (options, message) => {
     expect(() => upload(bench.url, FILE, options as object)).toThrow(message)
   })

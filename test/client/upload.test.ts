@@ -55,7 +55,7 @@ describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
 
   test('survives a server that is killed and started in the middle', async () => {
     bench.proxy.fail('PATCH', { kind: 'stall', after: MiB })
-    const running = upload(bench.url, FILE, bench.options)
+    const running = upload(bench.url, FILE, { ...bench.options, retries: Infinity })
 
     await bench.proxy.stalled()
     await bench.restart()

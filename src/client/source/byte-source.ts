@@ -1,6 +1,6 @@
 /** What every kind of source is to a transfer. */
 import { ClientError } from '../error.ts'
-import type { Piece } from '../transport/transport.ts'
+import type { BlobLike } from '../transport/transport.ts'
 
 /** The bytes of a source by position: as much of a `Blob` as is used, and more. */
 export interface ByteSource {
@@ -19,13 +19,13 @@ export interface ByteSource {
    *
    * @throws ClientError `ERR_SOURCE`
    */
-  slice(start: number, end: number): Piece | Promise<Piece>
+  slice(start: number, end: number): BlobLike | Promise<BlobLike>
   /** Frees what the source holds. */
   readonly close?: () => Promise<void>
 }
 
-/** Opens a source; `tap` sees all bytes of one that is read only once, in order. */
-export type OpenSource = (tap: (bytes: Uint8Array) => void) => ByteSource | Promise<ByteSource>
+/** Opens a source. */
+export type OpenSource = () => ByteSource | Promise<ByteSource>
 
 /** Makes the error for a source that can't be read. */
 export function sourceError(message: string, cause?: unknown): ClientError {
@@ -51,7 +51,7 @@ export async function readRange(
  *
  * @throws ClientError `ERR_SOURCE`
  */
-export async function readPiece(piece: Piece): Promise<Uint8Array> {
+export async function readPiece(piece: BlobLike): Promise<Uint8Array> {
   const bytes = new Uint8Array(await piece.arrayBuffer().catch(failToRead))
   checkSize(bytes.byteLength, piece.size)
   return bytes
@@ -63,7 +63,7 @@ export async function readPiece(piece: Piece): Promise<Uint8Array> {
  *
  * @throws ClientError `ERR_SOURCE` before a byte that is too many is given out.
  */
-export async function* streamPieces(pieces: readonly Piece[]): AsyncGenerator<Uint8Array, void> {
+export async function* streamPieces(pieces: readonly BlobLike[]): AsyncGenerator<Uint8Array, void> {
   for (const piece of pieces) {
     let size = 0
     for await (const chunk of piece.stream()) {

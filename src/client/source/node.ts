@@ -5,7 +5,7 @@ import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import { sourceError, type ByteSource } from './byte-source.ts'
-import type { Piece } from '../transport/transport.ts'
+import type { BlobLike } from '../transport/transport.ts'
 
 /** Bytes of one read. */
 const CHUNK_SIZE = 1024 * 1024
@@ -60,7 +60,7 @@ function fileRange(
   start: number,
   end: number,
   checkUnchanged: () => Promise<void>,
-): Piece {
+): BlobLike {
   return {
     size: end - start,
     arrayBuffer: async () => {

@@ -17,7 +17,7 @@ export function sourceOpener(source: Source): OpenSource {
   const blob = source instanceof Uint8Array ? blobOf(source) : source
   if (blob instanceof Blob) return () => blob
   if (source instanceof Object && ('getReader' in source || Symbol.asyncIterator in source)) {
-    return (tap) => openStream(source, tap)
+    return () => openStream(source)
   }
   throw new TypeError('not a source')
 }

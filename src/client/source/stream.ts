@@ -17,8 +17,8 @@ export function iterate(stream: ReadableStream<Uint8Array>): AsyncIterableIterat
   return chunks
 }
 
-/** Reads from a stream; `tap` sees all of its bytes in order. */
-export function openStream(stream: ByteStream, tap: (bytes: Uint8Array) => void): ByteSource {
+/** Reads from a stream. */
+export function openStream(stream: ByteStream): ByteSource {
   const chunks = 'getReader' in stream ? iterate(stream) : stream[Symbol.asyncIterator]()
   /** What is held, and where it begins and ends in the stream. */
   const held: Blob[] = []
@@ -32,7 +32,6 @@ export function openStream(stream: ByteStream, tap: (bytes: Uint8Array) => void)
     if (isEnded) return
     const { value } = step
     if (!(value instanceof Uint8Array)) failToRead(value)
-    tap(value)
     // A Blob is a copy: chunks are borrowed from the stream.
     held.push(blobOf(value))
     end += value.byteLength

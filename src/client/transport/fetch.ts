@@ -5,7 +5,7 @@
 import { blobOf, readPiece, streamPieces } from '../source/byte-source.ts'
 import { iterate } from '../source/stream.ts'
 import { MAX_ANSWER, toResponse } from './transport.ts'
-import type { Piece, Transport, TransportRequest } from './transport.ts'
+import type { BlobLike, Transport, TransportRequest } from './transport.ts'
 
 /** Of the platforms that have no `XMLHttpRequest`, service workers alone have an address. */
 declare const location: object | undefined
@@ -26,7 +26,8 @@ export const fetchTransport: Transport = async (request) => {
     throw failure ?? error
   })
   onMove()
-  return toResponse(response.status, response.headers, await readAnswer(response, onMove))
+  const { status, headers, redirected } = response
+  return toResponse(status, headers, await readAnswer(response, onMove), redirected)
 }
 
 async function content(
@@ -43,7 +44,7 @@ async function content(
 
 /** The bytes of pieces. The stream fails before it ends with more or fewer than were announced. */
 function streamOf(
-  pieces: readonly Piece[],
+  pieces: readonly BlobLike[],
   onMove: (sent: number) => void,
   onFailure: (error: unknown) => void,
 ): ReadableStream<Uint8Array> {
@@ -84,7 +85,7 @@ async function readAnswer({ body }: Response, onMove: () => void): Promise<Blob>
 }
 
 /** Puts pieces together, which in browsers are Blobs. */
-export async function toBlob(pieces: readonly Piece[]): Promise<Blob> {
+export async function toBlob(pieces: readonly BlobLike[]): Promise<Blob> {
   const blob = new Blob(pieces.filter((piece) => piece instanceof Blob))
   // A file that was moved or has changed would make a request fail like a broken network does.
   await readPiece(blob.slice(-1))

@@ -1,7 +1,7 @@
 /** How a request gets to the server: what every transport takes and gives. */
 
 /** Bytes that can be read from the beginning, as often as needed: as much of a `Blob` as is used. */
-export interface Piece {
+export interface BlobLike {
   /** Length in bytes. */
   readonly size: number
   /** Reads all of it. A chunk may be overwritten when the next one is asked for. */
@@ -20,7 +20,7 @@ export interface TransportRequest {
   readonly url: string
   readonly headers: Headers
   /** The content, piece by piece; empty for none. */
-  readonly body: readonly Piece[]
+  readonly body: readonly BlobLike[]
   readonly credentials: Credentials | undefined
   /** Ends the request when it aborts. */
   readonly signal: AbortSignal
@@ -58,11 +58,20 @@ export interface Platform {
 export const MAX_ANSWER = 1024 * 1024
 
 /** Length of content in bytes. */
-export function contentSize(body: readonly Piece[]): number {
+export function contentSize(body: readonly BlobLike[]): number {
   return body.reduce((sum, { size }) => sum + size, 0)
 }
 
-/** Makes the answer from what has arrived; some statuses can't have content. */
-export function toResponse(status: number, headers: Headers, content: Blob | null): Response {
-  return new Response(content?.size ? content : null, { status, headers })
+/**
+ * Makes the answer from what has arrived. Some statuses can't have content. `redirected` is true if the
+ * request may have been repeated with another method: `fetch` follows a 303 with `GET`.
+ */
+export function toResponse(
+  status: number,
+  headers: Headers,
+  content: Blob | null,
+  redirected: boolean = false,
+): Response {
+  const response = new Response(content?.size ? content : null, { status, headers })
+  return Object.defineProperty(response, 'redirected', { value: redirected })
 }

@@ -10,6 +10,8 @@ import { toResponse, type Transport } from './transport.ts'
 interface Xhr extends Target {
   readonly status: number
   readonly response: Blob | null
+  /** Without the fragment. */
+  readonly responseURL: string
   readonly upload: {
     addEventListener(type: 'progress', listener: (event: { readonly loaded: number }) => void): void
   }
@@ -47,5 +49,6 @@ export const xhrTransport: Transport = async (request) => {
   const answered = new Headers()
   for (const [, name = '', value = ''] of fields) answered.set(name, value)
   // Without an answer the status is 0, of which no Response can be made: that throws.
-  return toResponse(xhr.status, answered, xhr.response)
+  const isRedirected = xhr.responseURL !== url.split('#', 1)[0]
+  return toResponse(xhr.status, answered, xhr.response, isRedirected)
 }

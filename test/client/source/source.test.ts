@@ -60,25 +60,23 @@ describe.each(CLIENTS)('a stream as source over %s', (_name, { upload }) => {
 })
 
 describe('the window of a stream', () => {
-  function open(chunks: readonly Uint8Array[], tap: (bytes: Uint8Array) => void = () => undefined) {
+  function open(chunks: readonly Uint8Array[]) {
     async function* generate() {
       yield* chunks
     }
-    return openStream(generate(), tap)
+    return openStream(generate())
   }
 
   test('gives ranges in order, whatever the chunks', async () => {
     const bytes = pattern(40)
     const chunks = [bytes.subarray(0, 7), bytes.subarray(7, 7), bytes.subarray(7, 31)]
-    const seen: Uint8Array[] = []
-    const source = open([...chunks, bytes.subarray(31)], (chunk) => seen.push(chunk))
+    const source = open([...chunks, bytes.subarray(31)])
 
     expect(source.size).toBeNull()
     expect(Buffer.from(await readRange(source, 0, 10)).equals(bytes.subarray(0, 10))).toBe(true)
     expect(Buffer.from(await readRange(source, 5, 35)).equals(bytes.subarray(5, 35))).toBe(true)
     expect(Buffer.from(await readRange(source, 30, 99)).equals(bytes.subarray(30))).toBe(true)
     expect(source.size).toBe(40)
-    expect(Buffer.concat(seen).equals(bytes)).toBe(true)
   })
 
   test('knows the end as soon as the last byte is given', async () => {
@@ -108,7 +106,7 @@ describe('the window of a stream', () => {
       yield chunk
     }
 
-    const source = openStream(reuse(), () => undefined)
+    const source = openStream(reuse())
 
     expect(Buffer.from(await readRange(source, 0, 8)).toString()).toBe('aaaabbbb')
   })

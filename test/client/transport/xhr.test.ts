@@ -10,7 +10,7 @@ import { sourceOpener, type Source } from '../../../src/client/source/source.ts'
 import { xhrTransport } from '../../../src/client/transport/xhr.ts'
 import { startUpload } from '../../../src/client/upload.ts'
 import type { UploadOptions } from '../../../src/client/options.ts'
-import { KiB, MiB, pattern, useBench } from '../../support/client/setup.ts'
+import { KiB, MiB, pattern, timing, useBench } from '../../support/client/setup.ts'
 import { FakeXhr } from '../../support/client/xhr.ts'
 
 const FILE = pattern(3 * MiB)
@@ -29,11 +29,11 @@ describe('upload over XMLHttpRequest', () => {
 
   test('creates a resource, and reports while bytes move', async () => {
     const reports: number[] = []
-    const clock = { ...bench.options.clock, now: () => (time += 100), after: () => () => undefined }
+    const clock = { now: () => (time += 100), after: () => () => undefined }
     let time = 0
 
     const response = await upload(new Blob([FILE]), {
-      clock,
+      ...timing({ clock }),
       onProgress: ({ sent }) => reports.push(sent),
     }).done
 

@@ -56,6 +56,14 @@ export class TestClock {
 /** The time of a watch, by which the clock knows it. */
 const WATCH = 123_456
 
+/** Options that the public types do not have, because only tests set them. */
+export function timing(options: {
+  readonly clock?: Pick<TestClock, 'now' | 'after'>
+  readonly random?: () => number
+}): object {
+  return options
+}
+
 /** A running server behind a proxy, fresh for each test. */
 export class Bench {
   #storage: StorageAdapter = memoryStorage()
@@ -136,7 +144,7 @@ export class Bench {
   /** Options of a call that fails fast and waits for nothing. */
   get options() {
     const times = { stallTimeout: WATCH, answerTimeout: WATCH }
-    return { clock: this.clock, random: () => 1, ...times }
+    return { ...timing({ clock: this.clock, random: () => 1 }), ...times }
   }
 
   /** What is stored: `∅`, `I(4/10)` or `C(10)`. */

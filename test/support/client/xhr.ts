@@ -5,6 +5,7 @@ export class FakeXhr extends EventTarget {
   readonly upload = new EventTarget()
   status = 0
   response: unknown = null
+  responseURL = ''
   responseType = ''
   withCredentials = false
   #req: http.ClientRequest | null = null
@@ -58,6 +59,7 @@ export class FakeXhr extends EventTarget {
     for await (const chunk of answer) chunks.push(chunk as Buffer)
     this.#answer = answer
     this.status = answer.statusCode ?? 0
+    this.responseURL = this.#url
     this.response = new Blob(chunks)
     this.#end()
   }

@@ -1,0 +1,40 @@
+/** Calls that consist of one request, or of the same one again after a failure. */
+import { connect, type Connection } from './exchange.ts'
+import type { RequestOptions } from './options.ts'
+import { createRetry } from './retry.ts'
+import type { Call } from './settings.ts'
+import type { Platform } from './transport/transport.ts'
+
+/**
+ * Does `work` until it succeeds, or fails with an error that is not transient, or has failed as often
+ * as `retries` allows.
+ *
+ * @throws TypeError for a wrong URL, and for an option that is unknown or wrong.
+ * @throws ClientError
+ */
+export async function withRetries<T>(
+  url: string | URL,
+  options: RequestOptions,
+  platform: Platform,
+  work: (connection: Connection) => Promise<T>,
+  call: Call = 'request',
+): Promise<T> {
+  const connection = connect(url, options, platform, call)
+  const { signal } = connection
+  const retry = createRetry(connection)
+  try {
+    for (;;) {
+      signal.throwIfAborted()
+      try {
+        const result = await work(connection)
+        signal.throwIfAborted()
+        return result
+      } catch (error) {
+        signal.throwIfAborted()
+        await retry.wait(error, signal)
+      }
+    }
+  } finally {
+    connection.release()
+  }
+}

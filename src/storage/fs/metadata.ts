@@ -30,18 +30,20 @@ const LOCAL: readonly number[] = [
 /** A call that takes longer than this many milliseconds is slow. */
 const SLOW = 2
 /**
- * Slow calls that are tolerated, because a busy processor delays a call now and then; every 64 quick calls
- * make up for one of them.
+ * How many milliseconds slow calls may have cost beyond that before the thread pool is used. A busy
+ * processor delays one call in a hundred by its time slice, so each quick call makes up for a part; and no
+ * single call decides, however long it took.
  */
-const MOST_SLOW = 4
-const QUICK_PER_SLOW = 64
-/** How long the thread pool is used after too many slow calls, in milliseconds. */
+const MOST_DELAY = 40
+const MOST_DELAY_OF_ONE = 15
+const REPAID_BY_QUICK = 0.25
+/** How long the thread pool is then used, in milliseconds. */
 const PAUSE = 10_000
 
 /** Decides how the metadata of one file system is read. */
 class CallTimes {
   readonly #isLocal: boolean
-  #slow = 0
+  #delay = 0
   #pausedUntil = -Infinity
 
   constructor({ hidden }: OnFileSystem) {
@@ -54,9 +56,10 @@ class CallTimes {
 
   note(began: number): void {
     const end = performance.now()
-    this.#slow = Math.max(0, this.#slow + (end - began > SLOW ? 1 : -1 / QUICK_PER_SLOW))
-    if (this.#slow < MOST_SLOW) return
-    this.#slow = 0
+    const delay = Math.min(MOST_DELAY_OF_ONE, end - began - SLOW)
+    this.#delay = Math.max(0, this.#delay + (delay > 0 ? delay : -REPAID_BY_QUICK))
+    if (this.#delay < MOST_DELAY) return
+    this.#delay = 0
     this.#pausedUntil = end + PAUSE
   }
 }

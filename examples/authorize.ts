@@ -11,7 +11,6 @@ interface User {
 }
 
 declare global {
-  // oxlint-disable-next-line typescript/no-namespace -- Express merges this namespace into its types.
   namespace Express {
     interface Request {
       user?: User | undefined

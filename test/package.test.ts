@@ -1,4 +1,5 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import {
   existsSync,
   mkdirSync,
@@ -160,6 +161,24 @@ describe('the packed package', () => {
 
     expect(run('node', ['app.mjs', 'memory'])).toBe('202 201 Hello world\n')
     expect(run('node', ['app.mjs', 'fs', path.join(consumer, 'esm')])).toBe('202 201 Hello world\n')
+  })
+
+  test('runs the quickstart of its README as server.mjs', async () => {
+    const [, code = ''] =
+      /^```ts\n(.*?)^```$/ms.exec(readFileSync(path.join(installed, 'README.md'), 'utf8')) ?? []
+    writeFileSync(path.join(consumer, 'server.mjs'), code)
+    const env = { ...process.env, NODE_OPTIONS: '', PORT: '0' }
+    const server = spawn('node', ['server.mjs'], { cwd: consumer, env })
+
+    const [line] = (await once(server.stdout, 'data')) as [Buffer]
+    const url = `http://127.0.0.1:${/port: (\d+)/.exec(line.toString())?.[1]}/files/quick.txt`
+    const created = await fetch(url, { method: 'PUT', body: 'hello' })
+
+    expect(created.status).toBe(201)
+    expect(readFileSync(path.join(consumer, 'uploads/quick.txt'), 'utf8')).toBe('hello')
+    const exit = once(server, 'exit')
+    server.kill()
+    await exit
   })
 
   test('serves an upload in a CommonJS app', () => {

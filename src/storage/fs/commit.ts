@@ -9,15 +9,9 @@ import type { ResourceInfo, ResourceState } from '../adapter.ts'
 import { putRecord, retireRecord, writeRecord } from './fence.ts'
 import { reserveNumber } from './file-times.ts'
 import { adoptMode, errorCode, ifThere, sync } from './io.ts'
-import {
-  hiddenPath,
-  keyConflict,
-  lookUp,
-  makeParents,
-  newTempName,
-  removeMade,
-  removeRemains,
-} from './paths.ts'
+import { hiddenPath, keyConflict, newTempName } from './paths.ts'
+import { lookUp } from './published.ts'
+import { makeParents, removeMade, removeRemains } from './parents.ts'
 import type { Place } from './paths.ts'
 import { copyState, identity, newTag } from './record.ts'
 import type { FsRecord } from './record.ts'

@@ -1,15 +1,13 @@
 /** Where a resource of the file store is: the rules of its key, and its paths. */
 
 import { hash, randomBytes } from 'node:crypto'
-import { lstat, mkdir, opendir, realpath, rmdir } from 'node:fs/promises'
-import type { BigIntStats } from 'node:fs'
+import { lstat, mkdir } from 'node:fs/promises'
 import { dirname, sep } from 'node:path'
 import { UploadError } from '../../errors.ts'
 import { invalidKey, keySegments } from '../key.ts'
-import { errorCode, ifThere, sync } from './io.ts'
-import { exactLstatIfThere, realPath } from './metadata.ts'
+import { errorCode, sync } from './io.ts'
 import type { OwnerLease } from './owner-lease.ts'
-import { HAS_ALIASES, isForbiddenName } from './windows.ts'
+import { isForbiddenName } from './windows.ts'
 
 /** Holds all that is not a finished resource. In no spelling does a key name something there. */
 export const HIDDEN = '.partial-upload'
@@ -111,7 +109,7 @@ export async function makeHidden({ hidden }: Folders): Promise<void> {
 }
 
 /** `join` would look for dots, which no segment of ours is. */
-function below(folder: string, segments: readonly string[]): string {
+export function below(folder: string, segments: readonly string[]): string {
   return `${folder}${sep}${segments.join(sep)}`
 }
 
@@ -142,136 +140,6 @@ function isReserved(name: string): boolean {
   const visible = name.normalize('NFKC').replace(/\p{Default_Ignorable_Code_Point}/gu, '')
   const [start = ''] = visible.toUpperCase().split(':', 1)
   return start.replace(/[. ]+$/, '') === HIDDEN.toUpperCase() || SHORT.test(start)
-}
-
-/** What is at the path of a finished resource. */
-export type Published =
-  | { readonly kind: 'file'; readonly stat: BigIntStats }
-  | { readonly kind: 'none' }
-  /** Something that is no resource: a directory, a symbolic link, or a file among the parents. */
-  | { readonly kind: 'blocked' }
-
-/** Looks at the path of the finished resource; symbolic links are not followed. */
-export async function lookUp(place: Place): Promise<Published> {
-  const { parents, published } = place
-  const parent = parents.at(-1)
-  try {
-    if (parent !== undefined && (await realPath(place, parent)) !== parent) {
-      return { kind: 'blocked' }
-    }
-    const stat = await exactLstatIfThere(place, published)
-    if (stat === null) return { kind: 'none' }
-    if (!stat.isFile()) return { kind: 'blocked' }
-    if (HAS_ALIASES && (await realpath(published)) !== published) {
-      throw invalidKey('the path is another spelling of the name of a file')
-    }
-    return { kind: 'file', stat }
-  } catch (error) {
-    const code = errorCode(error)
-    if (code === 'ENOENT') return { kind: 'none' }
-    if (code === 'ENOTDIR' || code === 'ELOOP') return { kind: 'blocked' }
-    if (code === 'ENAMETOOLONG' || code === 'EILSEQ') {
-      throw new UploadError('ERR_KEY', { detail: 'the path is no file name', cause: error })
-    }
-    throw error
-  }
-}
-
-/**
- * Makes the parent directories and returns those that got a new entry, to be fsynced. Not with
- * `recursive`, which would follow a symbolic link among them out of the root.
- *
- * @throws UploadError `ERR_KEY_CONFLICT`; then none was made.
- */
-export async function makeParents(place: Place): Promise<readonly string[]> {
-  const { root, parents } = place
-  const changed: string[] = []
-  try {
-    for (let index = 0; index < parents.length;) {
-      const directory = parents[index] ?? ''
-      const outcome = await makeDirectory(root, directory)
-      if (outcome === 'made') changed.push(dirname(directory))
-      // The remove of a neighbour has taken it, or the one above it: begin again.
-      index = outcome === 'gone' ? 0 : index + 1
-    }
-    return changed
-  } catch (error) {
-    await removeMade(place, changed)
-    throw error
-  }
-}
-
-/** Takes `makeParents` back, given what it returned. Directories of another program stay. */
-export async function removeMade(place: Place, changed: readonly string[]): Promise<void> {
-  const isMade = (directory: string) => changed.includes(dirname(directory))
-  await removeDirectories(place.parents.filter(isMade))
-}
-
-async function makeDirectory(root: string, path: string): Promise<'made' | 'there' | 'gone'> {
-  try {
-    await mkdir(path)
-    return 'made'
-  } catch (error) {
-    const code = errorCode(error)
-    if (code === 'ENOENT' && dirname(path) !== root) return 'gone'
-    if (code !== 'EEXIST') throw error
-    const found = await ifThere(lstat(path))
-    if (found === null) return 'gone'
-    if (!found.isDirectory()) throw keyConflict(error)
-    return 'there'
-  }
-}
-
-/** Removes the parent directories that are empty, but never the root. No symbolic link is followed. */
-export async function removeParents({ parents }: Place): Promise<void> {
-  await removeDirectories(parents)
-}
-
-async function removeDirectories(directories: readonly string[]): Promise<void> {
-  for (const directory of directories.toReversed()) {
-    try {
-      if ((await realpath(directory)) !== directory) return
-      await rmdir(directory)
-    } catch (error) {
-      // It is in use, and so are those above it.
-      if (errorCode(error) !== 'ENOENT') return
-    }
-  }
-}
-
-/**
- * Returns whether a directory is where a resource is to be, and holds no file: it is then left over from
- * resources that were removed. No symbolic link is followed.
- */
-export async function isRemains({ published }: Place): Promise<boolean> {
-  return visitRemains(published, async () => {})
-}
-
-/** Removes the directory that `isRemains` describes, and returns whether it did. */
-export async function removeRemains({ published }: Place): Promise<boolean> {
-  return visitRemains(published, rmdir)
-}
-
-type Visit = (directory: string) => Promise<void>
-
-async function visitRemains(published: string, visit: Visit): Promise<boolean> {
-  try {
-    return (await realpath(published)) === published && (await visitEmpty(published, visit))
-  } catch (error) {
-    // It is in use after all, or a file or a link.
-    const code = errorCode(error) ?? ''
-    if (['ENOTEMPTY', 'EEXIST', 'EBUSY', 'ENOENT', 'ENOTDIR', 'ELOOP'].includes(code)) return false
-    throw error
-  }
-}
-
-async function visitEmpty(directory: string, visit: Visit): Promise<boolean> {
-  for await (const entry of await opendir(directory)) {
-    if (!entry.isDirectory() || entry.name === HIDDEN) return false
-    if (!(await visitEmpty(below(directory, [entry.name]), visit))) return false
-  }
-  await visit(directory)
-  return true
 }
 
 /** Makes the error for a key that stands where another one needs a directory, or the reverse. */

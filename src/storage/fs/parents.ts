@@ -1,0 +1,104 @@
+/** The directories above the finished resources: created with the first resource, removed with the last. */
+
+import { lstat, mkdir, opendir, realpath, rmdir } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { errorCode, ifThere } from './io.ts'
+import { HIDDEN, below, keyConflict } from './paths.ts'
+import type { Place } from './paths.ts'
+
+/**
+ * Makes the parent directories and returns those that got a new entry, to be fsynced. Not with
+ * `recursive`, which would follow a symbolic link among them out of the root.
+ *
+ * @throws UploadError `ERR_KEY_CONFLICT`; then none was made.
+ */
+export async function makeParents(place: Place): Promise<readonly string[]> {
+  const { root, parents } = place
+  const changed: string[] = []
+  try {
+    for (let index = 0; index < parents.length;) {
+      const directory = parents[index] ?? ''
+      const outcome = await makeDirectory(root, directory)
+      if (outcome === 'made') changed.push(dirname(directory))
+      // The remove of a neighbour has taken it, or the one above it: begin again.
+      index = outcome === 'gone' ? 0 : index + 1
+    }
+    return changed
+  } catch (error) {
+    await removeMade(place, changed)
+    throw error
+  }
+}
+
+/** Takes `makeParents` back, given what it returned. Directories of another program stay. */
+export async function removeMade(place: Place, changed: readonly string[]): Promise<void> {
+  const isMade = (directory: string) => changed.includes(dirname(directory))
+  await removeDirectories(place.parents.filter(isMade))
+}
+
+async function makeDirectory(root: string, path: string): Promise<'made' | 'there' | 'gone'> {
+  try {
+    await mkdir(path)
+    return 'made'
+  } catch (error) {
+    const code = errorCode(error)
+    if (code === 'ENOENT' && dirname(path) !== root) return 'gone'
+    if (code !== 'EEXIST') throw error
+    const found = await ifThere(lstat(path))
+    if (found === null) return 'gone'
+    if (!found.isDirectory()) throw keyConflict(error)
+    return 'there'
+  }
+}
+
+/** Removes the parent directories that are empty, but never the root. No symbolic link is followed. */
+export async function removeParents({ parents }: Place): Promise<void> {
+  await removeDirectories(parents)
+}
+
+async function removeDirectories(directories: readonly string[]): Promise<void> {
+  for (const directory of directories.toReversed()) {
+    try {
+      if ((await realpath(directory)) !== directory) return
+      await rmdir(directory)
+    } catch (error) {
+      // It is in use, and so are those above it.
+      if (errorCode(error) !== 'ENOENT') return
+    }
+  }
+}
+
+/**
+ * Returns whether a directory is where a resource is to be, and holds no file: it is then left over from
+ * resources that were removed. No symbolic link is followed.
+ */
+export async function isRemains({ published }: Place): Promise<boolean> {
+  return visitRemains(published, async () => {})
+}
+
+/** Removes the directory that `isRemains` describes, and returns whether it did. */
+export async function removeRemains({ published }: Place): Promise<boolean> {
+  return visitRemains(published, rmdir)
+}
+
+type Visit = (directory: string) => Promise<void>
+
+async function visitRemains(published: string, visit: Visit): Promise<boolean> {
+  try {
+    return (await realpath(published)) === published && (await visitEmpty(published, visit))
+  } catch (error) {
+    // It is in use after all, or a file or a link.
+    const code = errorCode(error) ?? ''
+    if (['ENOTEMPTY', 'EEXIST', 'EBUSY', 'ENOENT', 'ENOTDIR', 'ELOOP'].includes(code)) return false
+    throw error
+  }
+}
+
+async function visitEmpty(directory: string, visit: Visit): Promise<boolean> {
+  for await (const entry of await opendir(directory)) {
+    if (!entry.isDirectory() || entry.name === HIDDEN) return false
+    if (!(await visitEmpty(below(directory, [entry.name]), visit))) return false
+  }
+  await visit(directory)
+  return true
+}

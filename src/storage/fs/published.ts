@@ -1,0 +1,50 @@
+/** What is at the path of a finished resource. */
+
+import type { BigIntStats } from 'node:fs'
+import { UploadError } from '../../errors.ts'
+import { invalidKey } from '../key.ts'
+import { errorCode } from './io.ts'
+import { exactLstatIfThere, realPath } from './metadata.ts'
+import type { Place } from './paths.ts'
+import { isOtherSpelling } from './spelling.ts'
+
+/** What is at the path of a finished resource. */
+export type Published =
+  | { readonly kind: 'file'; readonly stat: BigIntStats }
+  | { readonly kind: 'none' }
+  /** Something that is no resource: a directory, a symbolic link, or a file among the parents. */
+  | { readonly kind: 'blocked' }
+
+/**
+ * Checks the path of the finished resource; symbolic links are not followed.
+ *
+ * @throws UploadError `ERR_KEY` where the path exists in another spelling.
+ */
+export async function lookUp(place: Place): Promise<Published> {
+  const published = await lookAt(place)
+  if (published.kind !== 'blocked' && (await isOtherSpelling(place))) {
+    throw invalidKey('the path is another spelling of the name of a file or a directory')
+  }
+  return published
+}
+
+async function lookAt(place: Place): Promise<Published> {
+  const { parents, published } = place
+  const parent = parents.at(-1)
+  try {
+    if (parent !== undefined && (await realPath(place, parent)) !== parent) {
+      return { kind: 'blocked' }
+    }
+    const stat = await exactLstatIfThere(place, published)
+    if (stat === null) return { kind: 'none' }
+    return stat.isFile() ? { kind: 'file', stat } : { kind: 'blocked' }
+  } catch (error) {
+    const code = errorCode(error)
+    if (code === 'ENOENT') return { kind: 'none' }
+    if (code === 'ENOTDIR' || code === 'ELOOP') return { kind: 'blocked' }
+    if (code === 'ENAMETOOLONG' || code === 'EILSEQ') {
+      throw new UploadError('ERR_KEY', { detail: 'the path is no file name', cause: error })
+    }
+    throw error
+  }
+}

@@ -3,8 +3,7 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 
-import { DEFAULTS, ERRORS, PRESETS, partialUpload } from 'partial-upload'
-import { memoryStorage } from 'partial-upload/storage/memory'
+import { DEFAULTS, ERRORS, PRESETS } from 'partial-upload'
 import { describe, expect, test } from 'vitest'
 
 import { BLOCKS, DOCUMENTS, LINKS, ROOT, prose, table, tables } from './support/readme/documents.ts'
@@ -48,12 +47,16 @@ describe('tables', () => {
     }
   })
 
-  test('of hooks and functions', () => {
-    const storage = memoryStorage()
+  test('of options have all that options.ts documents, and no other', () => {
+    const source = readFileSync(path.join(ROOT, 'src/options.ts'), 'utf8')
+    const documented = [...source.matchAll(/^  readonly (\w+)\??:/gm)].map(([, name]) => name)
+    const shown = [
+      ...table(SERVER, 'option', 'meaning'),
+      ...table(SERVER, 'option', 'default'),
+      ...table(PROTOCOL, 'option', 'answers'),
+    ].map(([name]) => name)
 
-    for (const [name = ''] of table(SERVER, 'option', 'meaning')) {
-      expect(() => partialUpload({ [name]: undefined, storage })).not.toThrow()
-    }
+    expect(shown.toSorted()).toEqual(documented.toSorted())
   })
 
   test('of errors', () => {

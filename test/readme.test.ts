@@ -6,6 +6,7 @@ import path from 'node:path'
 import { DEFAULTS, ERRORS, PRESETS } from 'partial-upload'
 import { describe, expect, test } from 'vitest'
 
+import { DEFAULTS as CLIENT_DEFAULTS } from '../src/client/settings.ts'
 import { BLOCKS, DOCUMENTS, LINKS, ROOT, prose, table, tables } from './support/readme/documents.ts'
 
 const manifest = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as Manifest
@@ -57,6 +58,22 @@ describe('tables', () => {
     ].map(([name]) => name)
 
     expect(shown.toSorted()).toEqual(documented.toSorted())
+  })
+
+  test('of the client have each option, with its default', () => {
+    const sources = ['options.ts', 'node.ts'].map((name) =>
+      readFileSync(path.join(ROOT, 'src/client', name), 'utf8'),
+    )
+    const documented = [...sources.join('').matchAll(/^  readonly (\w+)\?:/gm)]
+    const rows = table('src/client/README.md', 'option', 'default')
+
+    expect(rows.map(([name]) => name).toSorted()).toEqual(
+      documented.map(([, name]) => name).toSorted(),
+    )
+    const shown = rows.filter(([name = '']) => name in CLIENT_DEFAULTS)
+    expect(shown.map(([name = '', value = '']) => [name, parse(value)])).toEqual(
+      shown.map(([name = '']) => [name, Reflect.get(CLIENT_DEFAULTS, name)]),
+    )
   })
 
   test('of errors', () => {

@@ -16,11 +16,8 @@ import {
 } from '@uppy/core'
 import {
   ClientError,
-  remove,
-  status,
   upload,
   type Problem,
-  type RequestOptions,
   type Upload,
   type UploadOptions,
 } from 'partial-upload/client'
@@ -123,7 +120,6 @@ export class PartialUpload<M extends Meta, B extends Body> extends BasePlugin<
       headers: typeof headers === 'function' ? async () => headers(file) : headers,
       ...(credentials === undefined ? {} : { credentials }),
     }
-    let isOurs = false
     const running = upload(url, file.data, {
       ...clientOptions(this.opts),
       ...request,
@@ -131,14 +127,12 @@ export class PartialUpload<M extends Meta, B extends Body> extends BasePlugin<
       signal,
       onProgress: ({ sent }) => this.#tellProgress(file, sent),
       onState: (state) => {
-        // Before, the URL may hold a file of another client.
-        isOurs ||= state.state === 'sending'
         if (state.state === 'waiting') this.#tellWait(file, state.delay, state.error)
       },
     })
     signal.addEventListener('abort', () => {
-      if (!isOurs) return
-      discard(url, request).catch((error: unknown) => this.uppy.log(error, 'warning'))
+      // Removes only what this upload has stored, and no finished file.
+      running.discard().catch((error: unknown) => this.uppy.log(error, 'warning'))
     })
     return running
   }
@@ -219,10 +213,4 @@ function clientOptions<M extends Meta, B extends Body>(
 /** What a person reads: the words of the problem document, if there is one. */
 function describe(message: string, problem: Problem | null): string {
   return problem?.detail ?? problem?.title ?? message
-}
-
-/** Removes an incomplete upload from the server. A finished file stays. */
-async function discard(url: string, options: RequestOptions): Promise<void> {
-  const found = await status(url, options)
-  if (found !== null && !found.complete) await remove(url, options)
 }

@@ -1,11 +1,15 @@
 /** Fetches a resource until all of it is there, with `Range` and `If-Range` (RFC 9110 §13.1.5). */
 import { systemClock } from '../client/clock.ts'
 import { isMissing, responseError, strongTag } from '../client/answer.ts'
+import { sha256Of } from '../client/digest.ts'
 import { ClientError } from '../client/error.ts'
 import type { Progress } from '../client/options.ts'
 import { createProgressMeter, type ProgressMeter } from '../client/progress.ts'
+import { WANT_DIGEST } from '../client/resource.ts'
 import { createRetry } from '../client/retry.ts'
 import { DEFAULTS } from '../client/settings.ts'
+
+import { fetchFile, refusal } from './fetch-file.ts'
 
 /** Longest time without a byte, in milliseconds. */
 const STALL_TIMEOUT = 30_000
@@ -30,6 +34,10 @@ export interface Destination {
   rewind(position: number): void
   /** Adds bytes. */
   write(bytes: Uint8Array): Promise<void>
+  /** The SHA-256 of all bytes, as `sha-256=:…:`. */
+  digest(): Promise<string>
+  /** Forgets the bytes, which are wrong. */
+  discard(): Promise<void>
 }
 
 /** What to fetch, and where to. */
@@ -97,8 +105,10 @@ async function attempt(
     measured.size = size
     meter.start(destination.position)
     await receive(response, destination, watch, meter)
-    if (size !== null && destination.position !== size)
+    if (size !== null && destination.position !== size) {
       throw broken('the answer has another length than it announced')
+    }
+    await verify(response, destination)
   } catch (cause) {
     signal.throwIfAborted()
     if (watch.hasStalled()) {
@@ -109,6 +119,16 @@ async function attempt(
   } finally {
     watch.stop()
   }
+}
+
+/** Compares the bytes with the `Repr-Digest` of the answer, where it has one (RFC 9530 §3). */
+async function verify(response: Response, destination: Destination): Promise<void> {
+  const { headers } = response
+  const digest = sha256Of(headers.get('repr-digest'))
+  // The digest of coded content is one of other bytes.
+  if (digest === null || codingOf(headers) !== '' || digest === (await destination.digest())) return
+  await destination.discard()
+  throw refusal('the bytes do not match the digest that the server sent', response)
 }
 
 function broken(message: string, cause?: unknown): ClientError {
@@ -127,7 +147,8 @@ async function ask(
   if (isRest) destination.rewind(start)
   const range = isRest ? { Range: `bytes=${start}-`, 'If-Range': etag } : {}
   // Coded content has other bytes, at other positions.
-  return fetch(url, { headers: { ...headers, 'Accept-Encoding': 'identity', ...range }, signal })
+  const fields = { ...headers, 'Accept-Encoding': 'identity', ...WANT_DIGEST, ...range }
+  return fetchFile(url, new Headers(fields), signal)
 }
 
 /** Makes the destination ready for the rest of its version, or for another version. */
@@ -161,10 +182,6 @@ async function accept(response: Response, destination: Destination): Promise<Ver
       ? 'the server sent a range that was not asked for'
       : 'the file on the server has changed'
   throw new ClientError('ERR_RESPONSE', message, { response, transient: version !== null })
-}
-
-function refusal(message: string, response: Response): ClientError {
-  return new ClientError('ERR_RESPONSE', message, { response })
 }
 
 /** The content coding of an answer; empty if there is none. */

@@ -83,6 +83,9 @@ starts again if the server has a new one. The FILE - is the standard output.
 Only a regular file is replaced, and its permissions are kept. A symbolic link,
 a device or a named pipe at FILE or FILE.part is refused.
 
+If the server sends a SHA-256 of the file, the command verifies it. It follows
+redirections, but refuses a web page in place of the file, such as a login.
+
 Examples:
   partial-upload get https://example.org/files/film.mp4
   partial-upload get https://example.org/files/film.mp4 films/first.mp4

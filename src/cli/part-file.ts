@@ -6,7 +6,7 @@
  * Both names can be guessed. In a folder that others write to, they may have put links or files of
  * their own there: none of them is followed, read or written.
  */
-import { randomUUID } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { lstat, open, readFile, rm, writeFile, type FileHandle } from 'node:fs/promises'
 import path from 'node:path'
@@ -76,6 +76,9 @@ export class PartFile implements Destination {
   #version: Version | null
   #position: number
   #isFinished = false
+  /** Hash of the first `#hashed` bytes, while they are written in one go. */
+  #hash = createHash('sha256')
+  #hashed = 0
   /** The note as this command wrote it; null while it has not. */
   #note: string | null = null
 
@@ -106,6 +109,8 @@ export class PartFile implements Destination {
     this.#note = note
     await this.#handle.truncate(0)
     this.#position = 0
+    this.#hash = createHash('sha256')
+    this.#hashed = 0
     this.#version = version.etag === null ? null : version
   }
 
@@ -114,8 +119,32 @@ export class PartFile implements Destination {
     this.#position = position
   }
 
+  /** The SHA-256 of all bytes. Only those of an earlier command, or written twice, are read again. */
+  async digest(): Promise<string> {
+    if (this.#hashed !== this.#position) {
+      this.#hash = createHash('sha256')
+      const bytes = this.#handle.createReadStream({
+        start: 0,
+        end: this.#position - 1,
+        autoClose: false,
+      })
+      for await (const chunk of bytes) this.#hash.update(chunk)
+      this.#hashed = this.#position
+    }
+    return `sha-256=:${this.#hash.copy().digest('base64')}:`
+  }
+
+  /** Forgets the bytes: `close` removes the file. */
+  async discard(): Promise<void> {
+    await this.begin({ etag: null, size: null })
+  }
+
   /** Adds bytes. */
   async write(bytes: Uint8Array): Promise<void> {
+    if (this.#hashed === this.#position) {
+      this.#hash.update(bytes)
+      this.#hashed += bytes.byteLength
+    }
     for (let at = 0; at < bytes.byteLength;) {
       const rest = bytes.subarray(at)
       const { bytesWritten } = await this.#handle.write(rest, 0, rest.byteLength, this.#position)

@@ -1,8 +1,11 @@
 /** A download that is printed: it goes on after a break, but can't begin again. */
+import { createHash } from 'node:crypto'
+
 import type { Destination, Version } from './download.ts'
 
 /** The standard output. */
 export class StandardOutput implements Destination {
+  readonly #hash = createHash('sha256')
   version: Version | null = null
   position = 0
 
@@ -16,10 +19,18 @@ export class StandardOutput implements Destination {
     this.position = position
   }
 
+  async digest(): Promise<string> {
+    return `sha-256=:${this.#hash.copy().digest('base64')}:`
+  }
+
+  /** Does nothing: what is printed can't be taken back, and the exit code is not 0. */
+  async discard(): Promise<void> {}
+
   async write(bytes: Uint8Array): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       process.stdout.write(bytes, (error) => (error ? reject(error) : resolve()))
     })
+    this.#hash.update(bytes)
     this.position += bytes.byteLength
   }
 }

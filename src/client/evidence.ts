@@ -28,7 +28,9 @@ export interface Evidence {
   readonly isOwn: (found: Found) => boolean
   /** The next request creates the resource (null), or replaces the version with this tag. */
   readonly startOver: (etag: string | null) => void
-  /** The source's bytes up to `end` have left this client. */
+  /** A request with the bytes up to `end` begins. */
+  readonly begin: (end: number) => void
+  /** The bytes up to `end` have left this client, as far as the platform reports. */
   readonly sent: (end: number) => void
   /** A request that was bound to the version `before` got no answer. */
   readonly lose: (before: string | null) => void
@@ -61,8 +63,10 @@ export function createEvidence(
   /** Tag of the version whose first `received` bytes are known; '' for a version without a tag. */
   let known: string | null = null
   let received = 0
-  /** One past the last byte that this call may have stored. */
+  /** One past the last byte that this call has sent, as far as the platform reports. */
   let highWater = 0
+  /** One past the last byte that this call may have sent: a browser reports bytes after they have left. */
+  let attempted = 0
   let isProven = true
   /** The incomplete resource is this upload, or is likely to be. */
   let isOurs = false
@@ -76,7 +80,8 @@ export function createEvidence(
   async function accept(connection: Connection, found: Found): Promise<boolean | null> {
     const { size, etag, complete } = found
     if (!complete && isOurs && etag !== null && etag === known && size === received) return true
-    const isLikely = isOwn(found) || isSameFile(found)
+    // A stream can't be read again to compare it.
+    const isLikely = isWithin(found, source.once ? attempted : highWater) || isSameFile(found)
     const isSame = isLikely || (await compare(connection, found))
     if (!isSame || complete) return isSame
     known = etag ?? ''
@@ -88,10 +93,11 @@ export function createEvidence(
     return true
   }
 
-  function isOwn({ size, length, complete }: Found): boolean {
+  /** Whether an incomplete resource is as long as this call may have made it by sending up to `end`. */
+  function isWithin({ size, length, complete }: Found, end: number): boolean {
     if (complete || isDistrusted || !(isOurs || hasTried)) return false
     const whole = source.size ?? length
-    return (length ?? whole) === whole && size >= received && size <= highWater
+    return (length ?? whole) === whole && size >= received && size <= end
   }
 
   /** Whether an incomplete resource has the name, the date and the length of the source. */
@@ -115,13 +121,17 @@ export function createEvidence(
     received: () => received,
     isProven: () => isProven,
     hasWritten: () => hasWritten,
-    isOwn: (found) => hasWritten && isOwn(found),
+    isOwn: (found) => hasWritten && isWithin(found, attempted),
     startOver: (etag) => {
       known = etag
       received = 0
       highWater = 0
+      attempted = 0
       isProven = true
       isOurs = false
+    },
+    begin: (end) => {
+      attempted = end
     },
     sent: (end) => {
       highWater = Math.max(highWater, end)
@@ -132,6 +142,7 @@ export function createEvidence(
     },
     refuse: () => {
       highWater = received
+      attempted = received
     },
     distrust: () => {
       isDistrusted = true

@@ -60,7 +60,6 @@ const SETTINGS = {
     onState: CALLBACK,
   },
   patch: { ...TRANSFER, ifMatch: '*', length: 0 },
-  remove: { ...REQUEST, ifMatch: '*' },
 }
 
 /** The calls that differ in their options. */

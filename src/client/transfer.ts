@@ -153,8 +153,7 @@ export function createTransfer(
       evidence.sent(start + lost)
       meter.move(start + lost)
     }
-    // A stream can't be read again to compare it, and a browser may report fewer bytes than have left.
-    if (source.once) evidence.sent(end)
+    evidence.begin(end)
     const response = await exchange(connection, { ...message, onProgress }).catch(
       (error: unknown) => {
         evidence.lose(before)

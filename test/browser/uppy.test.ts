@@ -212,6 +212,37 @@ describeInChromium('the plugin', () => {
     expect(seen.filter((request) => request.startsWith('DELETE'))).toEqual([])
   })
 
+  test('leaves the upload of another client alone that is cancelled after a refusal', async () => {
+    let cancel = (): void => undefined
+    const isRefused = new Promise<void>((resolve) => (cancel = resolve))
+    const { page, url, run, seen } = await startPlugin({}, (req, res, next) => {
+      if (req.method !== 'PATCH' || req.get('x-other') !== undefined) {
+        next()
+        return
+      }
+      res.status(409).set('Retry-After', '60').end()
+      cancel()
+    })
+    await fetch(`${url}/files/a`, {
+      method: 'PATCH',
+      headers: { 'Content-Type': 'message/byteranges', 'X-Other': '1' },
+      body: `Content-Range: bytes 0-4/100000\r\n\r\n${'\0'.repeat(5)}`,
+    })
+
+    const uploaded = run(`
+      globalThis.uppy = new Uppy().use(PartialUpload, { endpoint: '/files/' })
+      uppy.addFile({ name: 'a', data: new Blob([new Uint8Array(100000)]) })
+      globalThis.waits = new Promise((resolve) => uppy.on('upload-stalled', resolve))
+      await uppy.upload()
+    `)
+    await isRefused
+    await page.evaluate('waits.then(() => uppy.cancelAll())')
+    await uploaded
+    await page.evaluate('fetch("/files/b")')
+
+    expect(seen.filter((request) => request.startsWith('DELETE'))).toEqual([])
+  })
+
   test('leaves a finished file alone that is cancelled before its answer has come', async () => {
     let cancel = (): void => undefined
     const isFinished = new Promise<void>((resolve) => (cancel = resolve))

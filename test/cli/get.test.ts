@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { EventEmitter, once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -107,6 +108,10 @@ async function interrupt(signal: NodeJS.Signals): Promise<ReturnType<typeof line
   return outcome
 }
 
+function digestOf(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('base64')
+}
+
 describe('get', () => {
   test('downloads a file, and leaves nothing beside it', async () => {
     const outcome = await line.run('get', url, 'got.mp4')
@@ -190,7 +195,7 @@ describe('get', () => {
 
     expect([code, out]).toEqual([
       0,
-      expect.stringMatching(/^got\.mp4: trying again in [1-3] s: Busy: come back \(503\)\n/),
+      expect.stringMatching(/^got\.mp4: trying again in [1-3] s: come back \(503\)\n/),
     ])
     expect(Date.now() - startedAt).toBeGreaterThan(1000)
   })
@@ -201,7 +206,7 @@ describe('get', () => {
     expect(await line.run('get', url, 'got.mp4')).toEqual({
       code: 1,
       out: '',
-      err: 'partial-upload: Busy: come back (403); check the URL and your credentials\n',
+      err: 'partial-upload: come back (403); check the URL and your credentials\n',
     })
   })
 
@@ -317,7 +322,7 @@ describe('get', () => {
   })
 
   test('takes a 200 with a greater Upload-Length for no finished file', async () => {
-    answer = (_req, res) => res.set('Upload-Length', '10').send('abcd')
+    answer = (_req, res) => res.type('bin').set('Upload-Length', '10').send('abcd')
 
     const { code, err } = await line.run('get', url, 'got.mp4')
 
@@ -353,6 +358,83 @@ describe('get', () => {
       'partial-upload: the server has nothing at this URL (404); check the URL\n',
     ])
     expect(readdirSync(line.folder)).toEqual(['uploads'])
+  })
+
+  const PAGE = '<!doctype html><title>Log in</title>'
+
+  /** The next download is redirected; resolves with where it went. */
+  function redirect(status: number, location: string, type: string, tag?: string) {
+    answer = (req, res) => {
+      if (req.path !== `/${location}`) res.redirect(status, location)
+      else
+        res
+          .set(tag === undefined ? {} : { ETag: tag })
+          .type(type)
+          .end(PAGE)
+    }
+  }
+
+  test.each([
+    ['a login', 302, 'login', 'text/html', '"a"'],
+    ['a login with the name of the file', 302, 'login/film.mp4', 'text/html', undefined],
+    ['another resource', 303, 'other.mp4', 'video/mp4', '"a"'],
+  ])('refuses a redirection to %s', async (_what, status, location, type, tag) => {
+    redirect(status, location, type, tag)
+
+    const { code, err } = await line.run('get', url, 'got.mp4')
+
+    expect([code, err]).toEqual([
+      1,
+      expect.stringMatching(/^partial-upload: the server redirects /),
+    ])
+    expect(readdirSync(line.folder)).toEqual(['uploads'])
+  })
+
+  test('refuses a web page without an entity tag in place of a film', async () => {
+    answer = (_req, res) => void res.type('html').end(PAGE)
+
+    const { code, err } = await line.run('get', url, 'got.mp4')
+
+    expect([code, err]).toEqual([1, expect.stringMatching(/ sends a web page instead of the file/)])
+    expect(readdirSync(line.folder)).toEqual(['uploads'])
+  })
+
+  test('follows a redirection to where the file is', async () => {
+    redirect(307, 'store/1', 'video/mp4')
+
+    const { code } = await line.run('get', url, 'got.mp4')
+
+    expect([code, readFileSync(line.at('got.mp4'), 'utf8')]).toEqual([0, PAGE])
+  })
+
+  test('keeps no file that does not match the digest', async () => {
+    answer = (_req, res) => {
+      res.set({ ETag: '"a"', 'Repr-Digest': `sha-256=:${digestOf(FILE)}:` })
+      res.end(FILE.subarray(1))
+    }
+
+    const { code, err } = await line.run('get', url, 'got.mp4')
+    const printed = await line.run('get', url, '-')
+
+    const message = 'partial-upload: the bytes do not match the digest that the server sent\n'
+    expect([code, err]).toEqual([1, message])
+    expect(readdirSync(line.folder)).toEqual(['uploads'])
+    expect([printed.code, printed.err]).toEqual([1, message])
+  })
+
+  test('compares the digest of a file that it has resumed', async () => {
+    const field = `sha-256=:${digestOf(FILE)}:`
+    await fetch(url, { method: 'PUT', body: FILE, headers: { 'Repr-Digest': field } })
+    const etag = (await fetch(url, { method: 'HEAD' })).headers.get('etag')
+    const note = { url, etag, size: FILE.length }
+    writeFileSync(line.at('got.mp4.part'), pattern(1000, 3))
+    writeFileSync(line.at('got.mp4.part.json'), JSON.stringify(note))
+
+    const { code, err } = await line.run('get', url, 'got.mp4')
+
+    expect([code, err]).toEqual([1, expect.stringMatching(/ do not match the digest /)])
+    expect(await line.run('get', url, 'got.mp4')).toMatchObject({ code: 0 })
+    expect(readFileSync(line.at('got.mp4')).equals(FILE)).toBe(true)
   })
 
   test('downloads a file without bytes', async () => {

@@ -6,6 +6,7 @@ import http from 'node:http'
 import https from 'node:https'
 
 import { streamPieces } from '../source/byte-source.ts'
+import { fieldsFor, MAX_REDIRECTIONS, redirectionOf } from './redirect.ts'
 import {
   MAX_ANSWER,
   contentSize,
@@ -20,9 +21,6 @@ const WRITE_SIZE = 64 * 1024
 const EXPECT_SIZE = 64 * 1024
 /** How long the server may think about that, in milliseconds: not every one knows how to say yes. */
 const EXPECT_TIMEOUT = 1000
-
-/** As many as browsers follow, one after the other. */
-const MAX_REDIRECTIONS = 20
 
 /** An agent of `node:http` or `node:https`: for proxies, certificates, limits on connections. */
 export type Agent = http.Agent | https.Agent
@@ -47,33 +45,12 @@ export function nodeTransport(agent?: Agent): Transport {
     let current = request
     for (let redirections = 0; ; redirections++) {
       const response = await sendOnce(current)
-      const next = redirections < MAX_REDIRECTIONS ? redirected(current, response) : null
+      const { method, url, headers } = current
+      const next = redirections < MAX_REDIRECTIONS ? redirectionOf(method, url, response) : null
       if (next === null) return response
-      current = next
+      current = { ...current, url: next.href, headers: fieldsFor(url, next, headers) }
     }
   }
-}
-
-/**
- * The request that a redirection asks for; null if it must not be followed. After a 303 `fetch`
- * follows every method with `GET`, whose answer says nothing about the change that was requested.
- */
-function redirected(
-  request: TransportRequest,
-  { status, headers }: Response,
-): TransportRequest | null {
-  const location = headers.get('location') ?? ''
-  const isFollowed =
-    [301, 302, 307, 308].includes(status) ||
-    (status === 303 && ['GET', 'HEAD'].includes(request.method))
-  if (!isFollowed || location === '' || !URL.canParse(location, request.url)) return null
-  const url = new URL(location, request.url)
-  if (!['http:', 'https:'].includes(url.protocol)) return null
-  const fields = new Headers(request.headers)
-  if (url.origin !== new URL(request.url).origin) {
-    for (const name of ['authorization', 'cookie', 'proxy-authorization']) fields.delete(name)
-  }
-  return { ...request, url: url.href, headers: fields }
 }
 
 /** Sends one request; `onSilence` is called if a server that was asked first does not say a word. */

@@ -1,19 +1,25 @@
 /** The app answers, not the middleware, while the client is still sending 20 MB. */
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { rmSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
 import http2 from 'node:http2'
 import https from 'node:https'
 import type { AddressInfo, Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { Readable, type Writable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 
 import { partialUpload, prepareServer } from 'partial-upload'
 import type { PartialUploadOptions } from 'partial-upload'
 import { memoryStorage } from 'partial-upload/storage/memory'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 
 import type { HttpRequest, HttpResponse } from '../../src/server/transport.ts'
 import { createCertificate } from '../support/certificate.ts'
 import type { Certificate } from '../support/certificate.ts'
+import { hasCurlWithHttp2 } from '../support/curl.ts'
 
 type Listener = (req: HttpRequest, res: HttpResponse) => void
 type Options = Partial<PartialUploadOptions<HttpRequest>>
@@ -76,6 +82,22 @@ describe.each(TRANSPORTS)('over %s the answer of the app arrives', (_name, versi
     const origin = await serve(appOf({ onCreate: fail }, 'no'), version, tls)
 
     expect(await put(origin, tls)).toEqual({ status: 500, isReusable: true })
+  })
+})
+
+describe.skipIf(!hasCurlWithHttp2())('curl over HTTP/2', () => {
+  const file = path.join(tmpdir(), `partial-upload-answers-${process.pid}`)
+  beforeAll(() => writeFileSync(file, Buffer.alloc(SIZE)))
+  afterAll(() => rmSync(file))
+
+  it.each(REASONS)('gets the answer when %s: %i', async (_why, status, options) => {
+    const origin = await serve(appOf(options, ''), 2, null)
+
+    const curl = spawn('curl', [
+      ...['-s', '-w', '%{http_code}', '--http2-prior-knowledge', '-T', file, `${origin}/a`],
+    ])
+
+    expect(await text(curl.stdout)).toBe(String(status))
   })
 })
 

@@ -1,6 +1,7 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -21,6 +22,8 @@ import { DOCUMENTS, LINKS } from './support/readme/documents.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const consumer = mkdtempSync(path.join(tmpdir(), 'partial-upload-consumer-'))
+/** A copy of this repository, since packing builds it anew while other tests run what is built here. */
+const checkout = path.join(consumer, 'checkout')
 const installed = path.join(consumer, 'node_modules/partial-upload')
 
 const TYPE_CHECK = {
@@ -102,7 +105,8 @@ export const checks = [code, storageContract]
 `
 
 beforeAll(() => {
-  run('npm', ['pack', '--silent', '--pack-destination', consumer], root)
+  copyRepository(checkout)
+  run('npm', ['pack', '--silent', '--pack-destination', consumer], checkout)
   const [tarball] = readdirSync(consumer).filter((name) => name.endsWith('.tgz'))
   mkdirSync(installed, { recursive: true })
   run('tar', ['-xzf', `${tarball}`, '--strip-components', '1', '-C', installed], consumer)
@@ -248,6 +252,13 @@ interface PackageJson {
   readonly exports: Readonly<Record<string, string | Readonly<Record<string, string>>>>
   readonly dependencies: Readonly<Record<string, string>>
   readonly peerDependencies: Readonly<Record<string, string>>
+}
+
+function copyRepository(target: string): void {
+  const own = ['node_modules', 'dist', 'coverage', '.git']
+  for (const name of readdirSync(root).filter((entry) => !own.includes(entry)))
+    cpSync(path.join(root, name), path.join(target, name), { recursive: true })
+  symlinkSync(path.join(root, 'node_modules'), path.join(target, 'node_modules'), 'junction')
 }
 
 function readPackage(): PackageJson {

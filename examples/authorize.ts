@@ -59,8 +59,8 @@ export function createApp(storage: StorageAdapter, table: FileTable): Express {
         await table.save({ key, name, size, user: req.user?.name ?? '' })
         return { body: { key, size } }
       },
-      immutableAfterComplete: true,
-      allowPut: false,
+      finished: 'immutable',
+      put: false,
     }),
   )
   return app

@@ -170,25 +170,14 @@ export interface Rules {
    */
   readonly requirePreconditions: boolean
   /**
-   * Accept `If-None-Match: *` on segments that continue an upload, for clients copied from the
-   * examples of later drafts, which repeat it.
+   * What a PATCH may change of a finished resource. `mutable`: its bytes and its length;
+   * `Content-Range: bytes *\/N` shortens it, and a complete-length beyond its end makes it incomplete
+   * again. `same-length`: its bytes only. `immutable`: nothing, but a PATCH that repeats what is stored
+   * succeeds. Otherwise: 409 `ERR_COMPLETE_LENGTH`. A PUT replaces the resource in each case.
    *
-   * @default false
+   * @default 'mutable'
    */
-  readonly continuationIgnoresIfNoneMatchStar: boolean
-  /**
-   * `Content-Range: bytes *\/N` may shorten a finished resource. Otherwise: 409 `ERR_COMPLETE_LENGTH`.
-   *
-   * @default true
-   */
-  readonly allowTruncate: boolean
-  /**
-   * A complete-length beyond the end makes a finished resource incomplete again. Otherwise: 409
-   * `ERR_COMPLETE_LENGTH`.
-   *
-   * @default true
-   */
-  readonly allowReopen: boolean
+  readonly finished: 'mutable' | 'same-length' | 'immutable'
   /**
    * Bytes of an incomplete resource can be sent again, but not changed: 409 `ERR_COMPLETE_LENGTH`
    * for different ones.
@@ -197,25 +186,12 @@ export interface Rules {
    */
   readonly appendOnly: boolean
   /**
-   * A finished resource can't be changed by PATCH: 409 `ERR_COMPLETE_LENGTH`, unless the patch
-   * repeats what is stored.
-   *
-   * @default false
-   */
-  readonly immutableAfterComplete: boolean
-  /**
-   * Support PUT. Otherwise: 405.
+   * Whether PUT is supported; otherwise: 405 `ERR_METHOD`. With `persist`, what arrived of an interrupted
+   * PUT of a new resource is kept also without `Prefer: transaction=persist`.
    *
    * @default true
    */
-  readonly allowPut: boolean
-  /**
-   * Keep what arrived of an interrupted PUT of a new resource also without `Prefer:
-   * transaction=persist`.
-   *
-   * @default false
-   */
-  readonly keepInterruptedPut: boolean
+  readonly put: boolean | 'persist'
   /**
    * `Content-Range` on the answers to GET and HEAD while the resource is incomplete. Varnish answers 503
    * to it; `Upload-Length` has the declared length in any case.
@@ -229,12 +205,6 @@ export interface Rules {
    * @default true
    */
   readonly exposeIncomplete: boolean
-  /**
-   * Serve resources with `Content-Disposition: attachment`: a browser saves them and shows none.
-   *
-   * @default false
-   */
-  readonly serveAsAttachment: boolean
   /**
    * The `Content-Security-Policy` of what is served; empty: none. The default keeps a page that somebody
    * uploaded from running scripts and from acting as the site that serves it.

@@ -2,13 +2,33 @@
 import type { Limits, PartialUploadOptions, Preset, Rules, Statuses } from './options.ts'
 
 /** Options with every default in place. */
-export type Settings = Statuses & Limits & Rules
+export type Settings = Statuses & Limits & Rules & Leniency
+
+/** What only a preset decides. */
+interface Leniency {
+  /**
+   * `If-None-Match: *` does not count on segments that continue an upload, because the examples of the
+   * IETF draft repeat it on every segment.
+   */
+  readonly repeatsIfNoneMatch: boolean
+}
 
 /** The statuses of each revision; a test holds the README's table to it. */
 export const PRESETS: Readonly<Record<Preset, Statuses>> = {
   seed: statuses(202, 299, 201, 204),
   '2019-06': statuses(299, 299, 201, 200),
   ietf: statuses(200, 200, 200, 200),
+}
+
+/** Options of version 0.1.0 that other ones have replaced. */
+const RENAMED: Readonly<Record<string, string>> = {
+  allowPut: 'put',
+  keepInterruptedPut: "put: 'persist'",
+  allowTruncate: "finished: 'same-length'",
+  allowReopen: "finished: 'same-length'",
+  immutableAfterComplete: "finished: 'immutable'",
+  continuationIgnoresIfNoneMatchStar: "preset: 'ietf'",
+  serveAsAttachment: 'a Content-Disposition field that the app sets before the middleware',
 }
 
 /** The defaults of limits and rules; a test holds the README's table to them. */
@@ -31,16 +51,11 @@ export const DEFAULTS: Readonly<Limits & Rules> = {
   maxIncompleteBytesPerOwner: 0,
   expireAfter: 0,
   requirePreconditions: false,
-  continuationIgnoresIfNoneMatchStar: false,
-  allowTruncate: true,
-  allowReopen: true,
+  finished: 'mutable',
   appendOnly: false,
-  immutableAfterComplete: false,
-  allowPut: true,
-  keepInterruptedPut: false,
+  put: true,
   incompleteContentRange: true,
   exposeIncomplete: true,
-  serveAsAttachment: false,
   contentSecurityPolicy: 'sandbox',
 }
 
@@ -62,6 +77,11 @@ const AT_LEAST_ONE = new Set([
 ])
 /** What a field value may be (RFC 9110 §5.5). */
 const VISIBLE_ASCII = /^[\x20-\x7e]*$/
+/** All values of an option that has few. */
+const VALUES: Readonly<Record<string, readonly unknown[]>> = {
+  put: [true, false, 'persist'],
+  finished: ['mutable', 'same-length', 'immutable'],
+}
 const LONGEST_TIMER = 2 ** 31 - 1
 const TIMES = new Set(['stallTimeout', 'lockWait', 'idleTimeout'])
 
@@ -105,16 +125,22 @@ export function resolveSettings<Request>(options: PartialUploadOptions<Request>)
   const known = { ...PRESETS[preset], ...DEFAULTS }
   const given = Object.entries(options).filter(([name]) => !OTHER_OPTIONS.includes(name))
   for (const [name] of given) {
-    if (!Object.hasOwn(known, name)) throw new TypeError(`${name} is not an option`)
+    if (!Object.hasOwn(known, name)) throw unknownOption(name)
   }
   const settings = {
     ...known,
+    repeatsIfNoneMatch: preset === 'ietf',
     ...Object.fromEntries(given.filter(([, value]) => value !== undefined)),
   }
   for (const [name, isValid] of Object.entries(VALID_STATUS)) checkStatus(settings, name, isValid)
   for (const [name, usual] of Object.entries(DEFAULTS)) checkSetting(settings, name, usual)
   checkNeeds(settings, options)
   return settings
+}
+
+function unknownOption(name: string): TypeError {
+  const successor = Object.hasOwn(RENAMED, name) ? `: use ${RENAMED[name]}` : ''
+  return new TypeError(`${name} is not an option${successor}`)
 }
 
 /** What some options can't do without. */
@@ -148,6 +174,11 @@ function checkSetting(
   usual: number | boolean | string,
 ): void {
   const value = settings[name]
+  const values = VALUES[name]
+  if (values !== undefined) {
+    if (values.includes(value)) return
+    throw new TypeError(`${name} must be ${values.map(show).join(' or ')}, not ${show(value)}`)
+  }
   if (typeof usual === 'string') {
     if (typeof value === 'string' && VISIBLE_ASCII.test(value)) return
     throw new TypeError(`${name} must be a string of visible ASCII, not ${String(value)}`)
@@ -161,6 +192,10 @@ function checkSetting(
   if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most)
     return
   throw new TypeError(`${name} must be an integer from ${least} to ${most}, not ${String(value)}`)
+}
+
+function show(value: unknown): string {
+  return typeof value === 'string' ? `'${value}'` : String(value)
 }
 
 /** 2xx numbers without a meaning in IANA's registry, which a client treats as 200 (RFC 9110 §15). */

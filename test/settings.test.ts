@@ -8,7 +8,11 @@ const storage = memoryStorage()
 
 describe('settings', () => {
   it('are the defaults where nothing is given', () => {
-    expect(resolveSettings({ storage })).toEqual({ ...PRESETS.seed, ...DEFAULTS })
+    expect(resolveSettings({ storage })).toEqual({
+      ...PRESETS.seed,
+      ...DEFAULTS,
+      repeatsIfNoneMatch: false,
+    })
   })
 
   it('are the defaults where undefined is given', () => {
@@ -16,7 +20,7 @@ describe('settings', () => {
 
     const settings = resolveSettings(given as unknown as Parameters<typeof resolveSettings>[0])
 
-    expect(settings).toEqual({ ...PRESETS.seed, ...DEFAULTS })
+    expect(settings).toEqual({ ...PRESETS.seed, ...DEFAULTS, repeatsIfNoneMatch: false })
   })
 
   it.each([
@@ -37,11 +41,16 @@ describe('settings', () => {
   )
 
   it('are what is given, also beside a preset', () => {
-    const given = { segmentStatus: 204, maxSize: 5, allowPut: false }
+    const given = { segmentStatus: 204, maxSize: 5, put: false }
 
     const settings = resolveSettings({ storage, preset: 'ietf', ...given })
 
-    expect(settings).toEqual({ ...PRESETS.ietf, ...DEFAULTS, ...given })
+    expect(settings).toEqual({
+      ...PRESETS.ietf,
+      ...DEFAULTS,
+      repeatsIfNoneMatch: true,
+      ...given,
+    })
   })
 })
 
@@ -64,6 +73,9 @@ describe('an option', () => {
     ['maxSize', Number.MAX_SAFE_INTEGER],
     ['maxParts', 1],
     ['bufferSize', 0],
+    ['put', false],
+    ['put', 'persist'],
+    ['finished', 'immutable'],
     ['stallTimeout', 0],
     ['lockWait', 0],
     ['idleTimeout', 0],
@@ -96,7 +108,6 @@ describe('an option', () => {
     ['contentSecurityPolicy', null],
     ['contentSecurityPolicy', 'sandbox\r\nX: y'],
     ['contentSecurityPolicy', 'ä'],
-    ['serveAsAttachment', 'yes'],
     ['minRate', -1],
     ['maxUploads', 0.5],
     ['maxSize', -1],
@@ -114,8 +125,10 @@ describe('an option', () => {
     ['stallTimeout', -1],
     ['lockWait', 2 ** 31],
     ['idleTimeout', 2 ** 31],
-    ['allowPut', 1],
-    ['allowPut', null],
+    ['put', 1],
+    ['put', null],
+    ['put', 'atomic'],
+    ['finished', true],
     ['exposeIncomplete', 'no'],
     ['preset', 'rufh'],
     ['preset', 'toString'],
@@ -158,6 +171,19 @@ describe('an option', () => {
     const options = { storage, maxsize: 5 }
 
     expect(() => partialUpload(options)).toThrow(new TypeError('maxsize is not an option'))
+  })
+
+  it.each([
+    ['allowPut', 'put'],
+    ['keepInterruptedPut', "put: 'persist'"],
+    ['allowTruncate', "finished: 'same-length'"],
+    ['allowReopen', "finished: 'same-length'"],
+    ['immutableAfterComplete', "finished: 'immutable'"],
+    ['continuationIgnoresIfNoneMatchStar', "preset: 'ietf'"],
+  ])('that was named %s is refused with its successor %s', (name, successor) => {
+    const options = { storage, [name]: true }
+
+    expect(() => partialUpload(options)).toThrow(`${name} is not an option: use ${successor}`)
   })
 })
 

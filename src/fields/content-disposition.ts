@@ -83,11 +83,6 @@ export function dispositionName(value: string | null): string | null {
   return ['', '.', '..'].includes(name) ? null : name
 }
 
-/** A valid value with the type `attachment`, whatever type the client has sent. */
-export function asAttachment(value: string | null): string {
-  return (value ?? '').replace(TYPE, '').replace(/^/, 'attachment')
-}
-
 function parse(value: string): ContentDisposition {
   const type = TYPE.exec(value)?.[0]
   const parameters = type === undefined ? null : parseParameters(value, type.length)

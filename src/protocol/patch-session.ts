@@ -9,8 +9,6 @@ import { advance, progressOf, settle, type Progress, type TransitionRules } from
 export interface PatchRules extends TransitionRules {
   /** Stored bytes of an incomplete resource must not change. */
   readonly appendOnly: boolean
-  /** A finished resource must not change. */
-  readonly immutableAfterComplete: boolean
 }
 
 /** How a patch is applied. */
@@ -100,8 +98,7 @@ export class PatchSession {
     const { base } = this.#writer
     const { rules } = this.#options
     settle(base, this.#progress, rules)
-    if (base === null || !base.complete || !rules.immutableAfterComplete) return
-    if (this.#progress.completeLength !== base.size) throw immutable('length')
+    if (base === null || !base.complete || rules.finished !== 'immutable') return
     if ((this.#contentType ?? base.contentType) !== base.contentType) throw immutable('type')
     if ((this.contentDisposition ?? base.contentDisposition) !== base.contentDisposition) {
       throw immutable('Content-Disposition')
@@ -162,8 +159,8 @@ export class PatchSession {
   #checkChange(position: number): void {
     const { base } = this.#writer
     if (base === null) return
-    const { appendOnly, immutableAfterComplete } = this.#options.rules
-    if (base.complete ? immutableAfterComplete : appendOnly && position < base.size) {
+    const { appendOnly, finished } = this.#options.rules
+    if (base.complete ? finished === 'immutable' : appendOnly && position < base.size) {
       throw new UploadError('ERR_COMPLETE_LENGTH', {
         detail: `the data differs from what is stored at ${position}, which must not change`,
       })

@@ -27,10 +27,8 @@ interface Range {
 
 /** What an app allows beyond the strict minimum. */
 export interface TransitionRules {
-  /** `bytes *\/t` may shorten a finished resource. */
-  readonly allowTruncate: boolean
-  /** A complete-length beyond the end may make a finished resource incomplete again. */
-  readonly allowReopen: boolean
+  /** Only a `mutable` one may become shorter, by `bytes *\/t`, or longer and incomplete again. */
+  readonly finished: 'mutable' | 'same-length' | 'immutable'
   /** Status of a range that begins beyond the end. */
   readonly gapStatus: number
 }
@@ -98,10 +96,9 @@ export function settle(
       members: { 'expected-offset': progress.size, 'provided-offset': gap.start },
     })
   }
-  if (base?.complete && !progress.complete && !rules.allowReopen) {
-    throw contradiction(
-      `complete-length ${progress.completeLength} exceeds the ${base.size} bytes of a finished resource`,
-    )
+  const isResized = base?.complete === true && !(progress.complete && progress.size === base.size)
+  if (isResized && rules.finished !== 'mutable') {
+    throw contradiction(`a finished resource of ${base.size} bytes must keep its length`)
   }
 }
 
@@ -129,7 +126,7 @@ function resize(progress: Progress, completeLength: number, rules: TransitionRul
   const { size, ahead } = progress
   const isOpen = false
   if (progress.isOpen && ahead.length === 0 && completeLength < size) {
-    if (rules.allowTruncate) {
+    if (rules.finished === 'mutable') {
       return { size: completeLength, complete: true, completeLength, isOpen, ahead }
     }
     throw contradiction(`complete-length ${completeLength} would cut ${size} stored bytes`)

@@ -149,7 +149,7 @@ describe.each(CLIENTS)('an overwrite over %s', (_name, { upload }) => {
   })
 
   test('says what to do where PUT is not allowed', async () => {
-    await bench.configure({ allowPut: false })
+    await bench.configure({ put: false })
     await bench.leave(other, other.length)
 
     const failed = upload(bench.url, FILE, { ...bench.options, overwrite: true }).done

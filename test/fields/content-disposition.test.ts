@@ -1,7 +1,6 @@
 import { describe, expect, test } from 'vitest'
 
 import {
-  asAttachment,
   dispositionName,
   isSameDisposition,
   readContentDisposition,
@@ -118,17 +117,5 @@ describe('dispositionName', () => {
     ["attachment; filename*=UTF-8''", null],
   ])('of %j is %j', (value, name) => {
     expect(dispositionName(value)).toBe(name)
-  })
-})
-
-describe('asAttachment', () => {
-  test.each([
-    [null, 'attachment'],
-    ['inline', 'attachment'],
-    ['INLINE; filename="inline"', 'attachment; filename="inline"'],
-    ["x-show;filename*=UTF-8''a", "attachment;filename*=UTF-8''a"],
-    ['attachment; filename=a', 'attachment; filename=a'],
-  ])('of %j is %j', (value, attachment) => {
-    expect(asAttachment(value)).toBe(attachment)
   })
 })

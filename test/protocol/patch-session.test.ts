@@ -10,11 +10,9 @@ import {
 import { WatchedStorage } from '../support/watched-storage.ts'
 
 const RULES: PatchRules = {
-  allowTruncate: true,
-  allowReopen: true,
+  finished: 'mutable',
   gapStatus: 409,
   appendOnly: false,
-  immutableAfterComplete: false,
 }
 
 describe('a patch session', () => {
@@ -189,8 +187,8 @@ describe('appendOnly', () => {
   })
 })
 
-describe('immutableAfterComplete', () => {
-  const options = { rules: { ...RULES, immutableAfterComplete: true } }
+describe('a finished resource that is immutable', () => {
+  const options = { rules: { ...RULES, finished: 'immutable' as const } }
 
   it.each([
     ['other bytes', [part(1, 2), data('X')]],

@@ -8,7 +8,7 @@ import type { ResourceInfo } from '../../src/storage/adapter.ts'
 import { advance, progressOf, settle, type TransitionRules } from '../../src/protocol/transition.ts'
 import { parseState } from '../support/wire/state.ts'
 
-const RULES: TransitionRules = { allowTruncate: true, allowReopen: true, gapStatus: 409 }
+const RULES: TransitionRules = { finished: 'mutable', gapStatus: 409 }
 
 type Row = readonly [given: string, parts: string, then: string]
 
@@ -100,19 +100,13 @@ describe('one part', () => {
   it.each<Row>([
     ['C(10)', '*/4', 'ERR_COMPLETE_LENGTH'],
     ['C(10)', '*/10', 'C(10)'],
-    ['C(10)', '*/20', 'I(10/20)'],
-  ])('without allowTruncate takes %s with %s to %s', (given, part, then) => {
-    expect(outcome(given, part, { allowTruncate: false })).toBe(then)
-  })
-
-  it.each<Row>([
-    ['C(10)', '0-3/20', 'ERR_COMPLETE_LENGTH'],
     ['C(10)', '*/20', 'ERR_COMPLETE_LENGTH'],
-    ['C(10)', '10-11/12', 'C(12)'],
-    ['C(10)', '*/4', 'C(4)'],
+    ['C(10)', '0-3/20', 'ERR_COMPLETE_LENGTH'],
+    ['C(10)', '10-11/12', 'ERR_COMPLETE_LENGTH'],
+    ['C(10)', '8-9/10', 'C(10)'],
     ['I(4/*)', '4-5/20', 'I(6/20)'],
-  ])('without allowReopen takes %s with %s to %s', (given, part, then) => {
-    expect(outcome(given, part, { allowReopen: false })).toBe(then)
+  ])('that keeps the length of a finished resource takes %s with %s to %s', (given, part, then) => {
+    expect(outcome(given, part, { finished: 'same-length' })).toBe(then)
   })
 })
 

@@ -172,21 +172,6 @@ describe.each(BOTH)('over $name', (combination) => {
   })
 })
 
-describe('where the app has everything saved', () => {
-  const server = useServer(MEMORY, { serveAsAttachment: true })
-
-  it.each([
-    [OTHER, 'attachment; filename="other.txt"'],
-    [NAMED, NAMED],
-  ])('a client can name a file but not have it shown: %j', async (value, expected) => {
-    const path = server.path()
-
-    await server.send('PUT', path, [`Content-Disposition: ${value}`], letters(3))
-
-    expect(await served(server, path)).toBe(expected)
-  })
-})
-
 describe('where the app sets the field itself', () => {
   const server = useServer(MEMORY, {}, [
     (_req, res, next) => {
@@ -205,7 +190,7 @@ describe('where the app sets the field itself', () => {
 })
 
 describe('where a finished resource must not change', () => {
-  const server = useServer(MEMORY, { immutableAfterComplete: true })
+  const server = useServer(MEMORY, { finished: 'immutable' })
 
   it('its name does not either', async () => {
     const path = server.path()

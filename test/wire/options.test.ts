@@ -30,8 +30,8 @@ describe('appendOnly', () => {
   ])
 })
 
-describe('immutableAfterComplete', () => {
-  itAnswers(useServer(MEMORY, { immutableAfterComplete: true }), [
+describe("finished: 'immutable'", () => {
+  itAnswers(useServer(MEMORY, { finished: 'immutable' }), [
     ['C(10)', 'bytes 1-2/10', 'bc', 204],
     ['C(10)', 'bytes 0-9/10', 'abcdefghij', 204],
     ['C(10)', 'bytes */10', '', 204],
@@ -43,18 +43,17 @@ describe('immutableAfterComplete', () => {
   ])
 })
 
-describe('allowReopen: false', () => {
-  itAnswers(useServer(MEMORY, { allowReopen: false }), [
+describe("finished: 'same-length'", () => {
+  const server = useServer(MEMORY, { finished: 'same-length' })
+  itAnswers(server, [
+    ['C(10)', 'bytes 1-2/10', 'BC', 204],
+    ['C(10)', 'bytes */10', '', 204],
     ['C(10)', 'bytes 0-3/20', 'ABCD', 409],
     ['C(10)', 'bytes 10-11/20', 'KL', 409],
     ['C(10)', 'bytes */20', '', 409],
-    ['C(10)', 'bytes 10-11/12', 'KL', 204],
+    ['C(10)', 'bytes 10-11/12', 'KL', 409],
+    ['C(10)', 'bytes 10-11/*', 'KL', 409],
   ])
-})
-
-describe('allowTruncate: false', () => {
-  const server = useServer(MEMORY, { allowTruncate: false })
-  itAnswers(server, [['C(10)', 'bytes */10', '', 204]])
 
   it('refuses to shorten a finished resource', async () => {
     const path = await server.given('C(10)')
@@ -118,8 +117,9 @@ describe('maxPartHeaderSize', () => {
   })
 })
 
-describe('continuationIgnoresIfNoneMatchStar', () => {
-  const server = useServer(MEMORY, { continuationIgnoresIfNoneMatchStar: true })
+describe('If-None-Match: * on every segment, with the statuses of the seed but the preset ietf', () => {
+  const statuses = { segmentStatus: 202, incompleteStatus: 299, createdStatus: 201 }
+  const server = useServer(MEMORY, { preset: 'ietf', ...statuses })
 
   it.each([
     ['∅', 'bytes 0-3/10', 'ABCD', 202],

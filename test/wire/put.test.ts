@@ -159,8 +159,8 @@ describe.each([...MATRIX, HTTP2])('PUT over $name', (combination) => {
   })
 })
 
-describe('PUT with keepInterruptedPut', () => {
-  const server = useServer(MEMORY, { keepInterruptedPut: true })
+describe("PUT with put: 'persist'", () => {
+  const server = useServer(MEMORY, { put: 'persist' })
 
   it('is kept without being asked for', async () => {
     const path = server.path()
@@ -173,8 +173,8 @@ describe('PUT with keepInterruptedPut', () => {
   })
 })
 
-describe('PUT with allowPut: false', () => {
-  const server = useServer(MEMORY, { allowPut: false })
+describe('PUT with put: false', () => {
+  const server = useServer(MEMORY, { put: false })
 
   it('is answered 405', async () => {
     const path = server.path()

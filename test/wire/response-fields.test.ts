@@ -152,12 +152,9 @@ describe.each(MATRIX)('over $name', (combination) => {
 
 describe('what is served', () => {
   const server = useServer(FS)
-  const own = useServer(MEMORY, {
-    contentSecurityPolicy: "default-src 'none'; sandbox",
-    serveAsAttachment: true,
-  })
+  const own = useServer(MEMORY, { contentSecurityPolicy: "default-src 'none'; sandbox" })
   const none = useServer(MEMORY, { contentSecurityPolicy: '' })
-  const helmet = useServer(MEMORY, { serveAsAttachment: true }, [
+  const helmet = useServer(MEMORY, {}, [
     (_req, res, next) => {
       res.set('Content-Security-Policy', "script-src 'self'")
       res.set('Content-Disposition', 'attachment; filename="of the app"')
@@ -181,11 +178,10 @@ describe('what is served', () => {
     expect(field(answer, 'content-disposition')).toBeNull()
   })
 
-  it('has the policy that the app sets, and is saved rather than shown if it says so', async () => {
+  it('has the policy of the option', async () => {
     const answer = await own.send('GET', await own.given('C(10)'))
 
     expect(field(answer, 'content-security-policy')).toBe("default-src 'none'; sandbox")
-    expect(field(answer, 'content-disposition')).toBe('attachment')
   })
 
   it('has no policy where the app wants none', async () => {

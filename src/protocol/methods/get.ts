@@ -1,6 +1,5 @@
 /** GET and HEAD (RFC 9110 §9.3.1, §9.3.2): the resource, or as much of it as has arrived. */
 import { UploadError } from '../../errors.ts'
-import { asAttachment } from '../../fields/content-disposition.ts'
 import { mediaTypeOfName } from '../../fields/content-type.ts'
 import { formatContentRange, formatUnsatisfiedRange } from '../../fields/content-range.ts'
 import { selectRanges, type RangeSelection } from '../../fields/range.ts'
@@ -214,9 +213,6 @@ function representationFields(
   { settings, isPrivate }: RepresentationContext,
 ): Fields {
   const { complete, reprDigest, contentDisposition } = info
-  const disposition = settings.serveAsAttachment
-    ? asAttachment(contentDisposition)
-    : contentDisposition
   const finished = isPrivate ? 'private, no-cache' : 'no-cache'
   const { contentSecurityPolicy: policy, expireAfter } = settings
   return {
@@ -224,7 +220,7 @@ function representationFields(
     'Accept-Ranges': 'bytes',
     'X-Content-Type-Options': 'nosniff',
     ...(policy === '' ? {} : { 'Content-Security-Policy': policy }),
-    ...(disposition === null ? {} : { 'Content-Disposition': disposition }),
+    ...(contentDisposition === null ? {} : { 'Content-Disposition': contentDisposition }),
     // A finished resource can change at any time, so a cache asks each time, for a 304 where it has not.
     // A compressing middleware would drop the Content-Length that resuming needs, and give coded
     // bytes the entity tag and the ranges of the plain ones.

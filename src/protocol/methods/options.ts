@@ -20,6 +20,6 @@ export async function options(
 }
 
 /** The methods of the `Allow` field. */
-export function allowedMethods({ allowPut }: Pick<Rules, 'allowPut'>): readonly string[] {
-  return ['GET', 'HEAD', ...(allowPut ? ['PUT'] : []), 'PATCH', 'DELETE', 'OPTIONS']
+export function allowedMethods({ put }: Pick<Rules, 'put'>): readonly string[] {
+  return ['GET', 'HEAD', ...(put === false ? [] : ['PUT']), 'PATCH', 'DELETE', 'OPTIONS']
 }

@@ -136,15 +136,15 @@ async function apply(
 }
 
 /**
- * The fields whose conditions count. Examples of later drafts repeat `If-None-Match: *` on every
- * segment, which an app may let pass for those that continue an upload.
+ * The fields whose conditions count. The examples of the IETF draft repeat `If-None-Match: *` on every
+ * segment, which its preset lets pass on those that continue an upload.
  */
 function relax(
   headers: RequestHeaders,
   { settings }: MethodContext,
   continues: boolean,
 ): RequestHeaders {
-  if (!settings.continuationIgnoresIfNoneMatchStar || !continues) return headers
+  if (!settings.repeatsIfNoneMatch || !continues) return headers
   const isDropped = (name: string): boolean =>
     name === 'if-none-match' && headers.get(name)?.trim() === '*'
   return {

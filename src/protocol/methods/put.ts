@@ -47,7 +47,7 @@ export async function put(
   await checkEarly(request, context)
 
   const preferred = preferredTransaction(headers.get('prefer'))
-  const wanted = preferred ?? (settings.keepInterruptedPut ? 'persist' : 'atomic')
+  const wanted = preferred ?? (settings.put === 'persist' ? 'persist' : 'atomic')
   const transaction = digests.length > 0 || verifiesTrailer ? 'atomic' : wanted
   const bufferSize = transaction === 'atomic' ? settings.bufferSize : 0
   const content = await readContent(request, {

@@ -3,26 +3,27 @@
 import base64, hashlib, http.client, itertools, os, sys, time, urllib.error, urllib.request
 
 
-def upload(path, url, pause=1):
+def upload(path, url):
     with open(path, "rb") as file:
         size, sha256, blocks = os.path.getsize(path), hashlib.sha256(), lambda: iter(lambda: file.read(1 << 20), b"")
         for block in blocks():
             sha256.update(block)
         digest = f"sha-256=:{base64.b64encode(sha256.digest()).decode()}:"
         while True:
-            head = send(url, "HEAD", {"Want-Repr-Digest": "sha-256=10"})
-            if head and head.status == 200:
-                return head.headers["Repr-Digest"] == digest  # Otherwise another file is at this URL.
-            if head and head.status in (299, 404):
-                offset = file.seek(int(head.headers["Content-Length"]))  # 404: 0
-                span = f"{offset}-{size - 1}" if offset < size else "*"
-                condition = {"If-Match": head.headers["ETag"]} if head.status == 299 else {"If-None-Match": "*"}
+            answer = send(url, "HEAD", {"Want-Repr-Digest": "sha-256=10"})
+            if answer and answer.status == 200:
+                return answer.headers["Repr-Digest"] == digest  # Otherwise a different file is at this URL.
+            if answer and answer.status in (299, 404):
+                start = file.seek(int(answer.headers["Content-Length"]))  # 404: 0
+                span = f"{start}-{size - 1}" if start < size else "*"  # `*`: no bytes, only the length.
+                condition = {"If-Match": answer.headers["ETag"]} if answer.status == 299 else {"If-None-Match": "*"}
                 headers = {"Content-Type": "message/byteranges", "Repr-Digest": digest, **condition}
-                content = itertools.chain([f"Content-Range: bytes {span}/{size}\r\n\r\n".encode()], blocks())
-                head = send(url, "PATCH", headers, content)
-            if head and head.status in range(400, 500) and not may_pass(head):
-                sys.exit(f"{head.status} {head.read().decode()}")
-            time.sleep(pause if head is None or head.status >= 400 else 0)
+                part_header = f"Content-Range: bytes {span}/{size}\r\n\r\n".encode()
+                answer = send(url, "PATCH", headers, itertools.chain([part_header], blocks()))
+            if answer is None or answer.status in (408, 412, 429, 500, 502, 503, 504) or "Retry-After" in answer.headers:
+                time.sleep(1)
+            elif answer.status >= 400:
+                sys.exit(f"{answer.status} {answer.read().decode()}")
 
 
 def send(url, method, headers, content=None):
@@ -34,9 +35,5 @@ def send(url, method, headers, content=None):
         return None
 
 
-def may_pass(refusal):
-    return refusal.status in (408, 412, 429) or "Retry-After" in refusal.headers
-
-
 if __name__ == "__main__":
-    sys.exit(0 if upload(sys.argv[1], sys.argv[2]) else "a different file is at this URL")
+    sys.exit(None if upload(*sys.argv[1:]) else "a different file is at this URL")

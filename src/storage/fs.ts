@@ -61,35 +61,35 @@ export function fsStorage({ directory, fsync = 'complete' }: FsStorageOptions): 
   const site = async (key: string): Promise<Site> => {
     const here = await root.pathsOf(key)
     const assertThere = () => root.assertThere(here)
-    return { place: here, fsync, holds, uploads, flusher, assertThere }
+    return { paths: here, fsync, holds, uploads, flusher, assertThere }
   }
   return {
     lockScope: root,
     async head(key) {
-      const { place: here, assertThere } = await site(key)
+      const { paths: here, assertThere } = await site(key)
       const found = await find(here)
       if (found.kind !== 'absent') return found.info
       await assertThere()
       return null
     },
     async openReader(key) {
-      const { place: here, assertThere } = await site(key)
+      const { paths: here, assertThere } = await site(key)
       const reader = await openVersion(here, holds)
       if (reader === null) await assertThere()
       return reader
     },
     async openWriter(key, options) {
       const here = await site(key)
-      await root.makeStaging(here.place)
+      await root.makeStaging(here.paths)
       return openWriter(here, options)
     },
     async remove(key, { isLost } = {}) {
       const here = await site(key)
-      await root.makeStaging(here.place)
-      const turn = new Turn(here, holds.take(here.place.hash, Infinity, isLost))
+      await root.makeStaging(here.paths)
+      const turn = new Turn(here, holds.take(here.paths.hash, Infinity, isLost))
       try {
         const isRemoved = await reportFull(removeResource(here, turn))
-        const { root: path, hash } = here.place
+        const { root: path, hash } = here.paths
         if (isTakenOver(path, hash)) await endTakeover(path, hash)
         if (!isRemoved) await here.assertThere()
         return isRemoved
@@ -106,31 +106,31 @@ export function fsStorage({ directory, fsync = 'complete' }: FsStorageOptions): 
 
 async function openWriter(site: Site, options: OpenWriterOptions): Promise<Writer> {
   // Held from before the first look on, so that no change by another writer is missed.
-  const turn = new Turn(site, site.holds.take(site.place.hash, Infinity, options.isLost))
+  const turn = new Turn(site, site.holds.take(site.paths.hash, Infinity, options.isLost))
   try {
     return guarded(await reportFull(chooseWriter(site, turn, options)), site)
   } catch (error) {
     turn.end()
-    site.place.lease.update()
+    site.paths.lease.update()
     throw error
   }
 }
 
 async function chooseWriter(site: Site, turn: Turn, options: OpenWriterOptions): Promise<Writer> {
   const { transaction, replace, initial } = options
-  if (isTakenOver(site.place.root, site.place.hash)) await site.uploads.drop(site.place.hash)
-  const upload = await site.uploads.take(site.place)
+  if (isTakenOver(site.paths.root, site.paths.hash)) await site.uploads.drop(site.paths.hash)
+  const upload = await site.uploads.take(site.paths)
   const isSound = upload !== null && !site.flusher.isSpoiled(upload.record.data)
   if (isSound && transaction === 'persist' && !replace) {
     return new PersistWriter(site, turn, upload.found, initial, upload.file)
   }
   await upload?.file.close()
 
-  const repaired = await repair(site, await findFenced(site.place), turn)
+  const repaired = await repair(site, await findFenced(site.paths), turn)
   const found = await escapeEarlierOwner(site, repaired, turn)
   if (found.kind === 'absent') await site.assertThere()
   // Directories without a file are removed only when the resource is published.
-  if (found.kind === 'absent' && found.isBlocked && !(await isRemains(site.place))) {
+  if (found.kind === 'absent' && found.isBlocked && !(await isRemains(site.paths))) {
     throw keyConflict()
   }
   const mayPersist = found.kind === 'absent' || (found.kind === 'incomplete' && !replace)
@@ -141,7 +141,7 @@ async function chooseWriter(site: Site, turn: Turn, options: OpenWriterOptions):
 }
 
 /** The writer as the protocol gets it: it reports a full disk, and its end may end the lease. */
-function guarded(writer: Writer, { place: { lease } }: Site): Writer {
+function guarded(writer: Writer, { paths: { lease } }: Site): Writer {
   const ending = <T>(work: Promise<T>): Promise<T> => reportFull(work).finally(() => lease.update())
   return {
     base: writer.base,

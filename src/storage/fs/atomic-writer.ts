@@ -11,7 +11,7 @@ import { assertStaged, dropUpload, newRecord, publish, replaceRecord } from './c
 import { writeRecord } from './fence.ts'
 import { FileReader, READ, READ_WRITE, totalLength, writeAll } from './io.ts'
 import { inHidden, newDataName } from './paths.ts'
-import type { Place } from './paths.ts'
+import type { ResourcePaths } from './paths.ts'
 import { PrivateCopy } from './private-copy.ts'
 import { formatRecord, loadRecord, sameState } from './record.ts'
 import type { FsRecord } from './record.ts'
@@ -98,7 +98,7 @@ export class AtomicWriter implements Writer {
   async rollback(): Promise<void> {
     if (this.#turn.hasEnded) return
     try {
-      if (this.#copy !== null && !(await isNamed(this.#site.place, this.#copy.name))) {
+      if (this.#copy !== null && !(await isNamed(this.#site.paths, this.#copy.name))) {
         await dropUpload(this.#site, this.#copy.name)
       }
       if (this.#pinned !== null && !this.#turn.isLost) await this.#unpin(this.#pinned.file)
@@ -126,7 +126,7 @@ export class AtomicWriter implements Writer {
       const lastModified = info.lastModified.getTime()
       const pinned = { ...record, lastModified, pinnedSize: info.size }
       const { assertValid } = this.#turn
-      await writeRecord(this.#site.place, record, pinned, durabilityOf(this.#site), assertValid)
+      await writeRecord(this.#site.paths, record, pinned, durabilityOf(this.#site), assertValid)
       this.#record = pinned
       this.#revision = formatRecord(pinned)
     } catch (error) {
@@ -148,7 +148,7 @@ export class AtomicWriter implements Writer {
 
   async #makeCopy(needed: number): Promise<PrivateCopy> {
     const source = needed === 0 ? null : this.#source
-    const copy = await PrivateCopy.create(this.#site.place, source?.path ?? null)
+    const copy = await PrivateCopy.create(this.#site.paths, source?.path ?? null)
     this.#copy = copy
     if (source !== null && needed < this.#size) await copy.file.truncate(needed)
     return copy
@@ -178,11 +178,11 @@ export class AtomicWriter implements Writer {
   /** Another state for the same bytes, which stay where they are. */
   async #relabel(source: Complete, state: ResourceState): Promise<ResourceInfo> {
     if (source.record !== null && sameState(source.record.state, state)) return source.info
-    const { place } = this.#site
-    const name = source.record?.data ?? newDataName(place)
+    const { paths } = this.#site
+    const name = source.record?.data ?? newDataName(paths)
     const { size } = source.info
     const record = { ...newRecord(this.#site, name, state, size), published: source.identity }
-    await inHidden(place, () => this.#replaceRecord(record, async () => {}))
+    await inHidden(paths, () => this.#replaceRecord(record, async () => {}))
     return completeInfo(record, size)
   }
 
@@ -197,10 +197,10 @@ export class AtomicWriter implements Writer {
     const stats = await file.stat()
     const published = found.kind === 'complete' ? found.identity : null
     const record = { ...newRecord(this.#site, name, state, stats.size), published, mode }
-    const { place } = this.#site
-    await this.#replaceRecord(record, () => assertStaged(place, copy))
+    const { paths } = this.#site
+    await this.#replaceRecord(record, () => assertStaged(paths, copy))
     if (found.kind === 'incomplete') await dropUpload(this.#site, found.record.data)
-    await removeReplaced(place, record, this.#turn.assertValid)
+    await removeReplaced(paths, record, this.#turn.assertValid)
     return incompleteInfo(record, stats)
   }
 
@@ -213,7 +213,7 @@ export class AtomicWriter implements Writer {
     const stats = await file.stat()
     const { mode } = source.record
     const record = { ...newRecord(this.#site, name, state, stats.size), mode }
-    await this.#replaceRecord(record, () => assertStaged(this.#site.place, { name, file }))
+    await this.#replaceRecord(record, () => assertStaged(this.#site.paths, { name, file }))
     return incompleteInfo(record, stats)
   }
 
@@ -223,7 +223,7 @@ export class AtomicWriter implements Writer {
 
   /** Asks the disk, for a writer in another process. */
   async #assertCurrent(): Promise<void> {
-    const found = await find(this.#site.place)
+    const found = await find(this.#site.paths)
     const size = found.kind === 'absent' ? undefined : found.info.size
     if (found.kind !== this.#found.kind || found.revision !== this.#revision) {
       throw changedMeanwhile()
@@ -243,6 +243,6 @@ export class AtomicWriter implements Writer {
  * Checks whether the record names this data. It does after a failed commit that could not restore the
  * earlier record either: then the data is the current version, and without it nothing would be.
  */
-async function isNamed(place: Place, data: string): Promise<boolean> {
-  return (await loadRecord(place))?.data === data
+async function isNamed(paths: ResourcePaths, data: string): Promise<boolean> {
+  return (await loadRecord(paths))?.data === data
 }

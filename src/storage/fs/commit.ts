@@ -12,7 +12,7 @@ import { adoptMode, errorCode, ifThere, sync } from './io.ts'
 import { hiddenPath, keyConflict, newTempName } from './paths.ts'
 import { lookUp } from './published.ts'
 import { makeParents, removeMade, removeRemains } from './parents.ts'
-import type { Place } from './paths.ts'
+import type { ResourcePaths } from './paths.ts'
 import { copyState, identity, newTag } from './record.ts'
 import type { FsRecord } from './record.ts'
 import { markPath } from './durable-size.ts'
@@ -36,7 +36,7 @@ export function newRecord(
   safeSize: number,
 ): FsRecord {
   return {
-    key: site.place.key,
+    key: site.paths.key,
     state: copyState(state),
     tag: newTag(),
     data,
@@ -64,29 +64,29 @@ export async function publish(
   state: ResourceState,
   old: FsRecord | null,
 ): Promise<ResourceInfo> {
-  const { place } = site
+  const { paths } = site
   const durability = durabilityOf(site)
-  const grown = await makeParents(place)
+  const grown = await makeParents(paths)
   try {
-    const existing = await lookUp(place)
-    if (existing.kind === 'blocked' && !(await removeRemains(place))) throw keyConflict()
+    const existing = await lookUp(paths)
+    if (existing.kind === 'blocked' && !(await removeRemains(paths))) throw keyConflict()
     if (existing.kind === 'file') await adoptMode(data.file, existing.stat)
     else if (old !== null && old.mode !== null) await data.file.chmod(old.mode)
     // With its times: the identity needs that of the file to outlive a power cut, too.
     if (durability === 'now') await site.flusher.sync(data.name, data.file, 'all')
     const stat = await data.file.stat({ bigint: true })
     if (stat.nlink === 0n) throw changedMeanwhile()
-    await reserveNumber(hiddenPath(place, data.name), stat)
+    await reserveNumber(hiddenPath(paths, data.name), stat)
     const size = Number(stat.size)
     const record = { ...newRecord(site, data.name, state, size), published: identity(stat) }
     // An fsync can take longer than a lock lives.
     turn.assertValid()
-    await replaceRecord(site, turn, old, record, () => move(place, data.name))
-    if (durability === 'now') await syncMove(place, grown)
+    await replaceRecord(site, turn, old, record, () => move(paths, data.name))
+    if (durability === 'now') await syncMove(paths, grown)
     if (old?.state.complete === false) await dropUpload(site, old.data)
     return completeInfo(record, size)
   } catch (error) {
-    await removeMade(place, grown)
+    await removeMade(paths, grown)
     throw error
   }
 }
@@ -102,11 +102,11 @@ export async function replaceRecord(
   record: FsRecord,
   next: () => Promise<void>,
 ): Promise<void> {
-  const { place } = site
+  const { paths } = site
   const durability = durabilityOf(site)
-  await putRecord(place, old, record, durability, turn.assertValid)
+  await putRecord(paths, old, record, durability, turn.assertValid)
   try {
-    if (durability === 'now') await sync(place.hidden)
+    if (durability === 'now') await sync(paths.hidden)
     await next()
   } catch (error) {
     await restore(site, turn, old, record)
@@ -124,13 +124,13 @@ async function restore(
   old: FsRecord | null,
   record: FsRecord,
 ): Promise<void> {
-  const { place } = site
+  const { paths } = site
   const durability = durabilityOf(site)
   for (let tries = 0; tries < RESTORE_TRIES; tries += 1) {
     assertValid()
     try {
-      if (old === null) await retireRecord(place, record, assertValid)
-      else await writeRecord(place, record, old, durability, assertValid)
+      if (old === null) await retireRecord(paths, record, assertValid)
+      else await writeRecord(paths, record, old, durability, assertValid)
       return
     } catch {
       // A disk that fails now and then may not fail the next time.
@@ -142,35 +142,35 @@ async function restore(
  * Throws unless the staged file still has its name. What it replaces may be removed only after that:
  * another process may have removed the staged file as a leftover of a crash.
  */
-export async function assertStaged(place: Place, { name, file }: DataFile): Promise<void> {
+export async function assertStaged(paths: ResourcePaths, { name, file }: DataFile): Promise<void> {
   const [named, open] = await Promise.all([
-    ifThere(lstat(hiddenPath(place, name), { bigint: true })),
+    ifThere(lstat(hiddenPath(paths, name), { bigint: true })),
     file.stat({ bigint: true }),
   ])
   if (named?.ino !== open.ino || named.dev !== open.dev) throw changedMeanwhile()
 }
 
 /** Moves data onto the path of the finished resource. */
-export async function move(place: Place, name: string): Promise<void> {
+export async function move(paths: ResourcePaths, name: string): Promise<void> {
   try {
-    await renameInto(place, name)
+    await renameInto(paths, name)
   } catch (error) {
     const code = errorCode(error)
     throw code === 'EISDIR' || code === 'ENOTDIR' ? keyConflict(error) : error
   }
 }
 
-async function renameInto(place: Place, name: string): Promise<void> {
-  const staged = hiddenPath(place, name)
+async function renameInto(paths: ResourcePaths, name: string): Promise<void> {
+  const staged = hiddenPath(paths, name)
   for (let tries = 1; ; tries += 1) {
     try {
-      await replaceFile(staged, place.published, hiddenPath(place, newTempName(place)))
+      await replaceFile(staged, paths.published, hiddenPath(paths, newTempName(paths)))
       return
     } catch (error) {
       if (errorCode(error) !== 'ENOENT' || tries === MAX_TRIES) throw error
       if ((await ifThere(lstat(staged))) === null) throw error
       // The remove of a neighbour has taken the parent directory, which was empty.
-      await makeParents(place)
+      await makeParents(paths)
     }
   }
 }
@@ -179,8 +179,8 @@ async function renameInto(place: Place, name: string): Promise<void> {
  * Makes a move durable. No error is worth telling: if the move is lost, the record that came before
  * it leads to the hidden folder, and the move is done again.
  */
-export async function syncMove(place: Place, grown: readonly string[]): Promise<void> {
-  const directories = new Set([...grown, dirname(place.published)])
+export async function syncMove(paths: ResourcePaths, grown: readonly string[]): Promise<void> {
+  const directories = new Set([...grown, dirname(paths.published)])
   await Promise.allSettled(Array.from(directories, sync))
 }
 
@@ -191,8 +191,8 @@ export async function discard(path: string): Promise<void> {
 
 /** Removes the data of an upload that has ended, unless it has moved, and what was known of it. */
 export async function dropUpload(site: Site, data: string): Promise<void> {
-  const { place, flusher, fsync } = site
+  const { paths, flusher, fsync } = site
   flusher.forget(data)
-  await discard(hiddenPath(place, data))
-  if (fsync !== 'never') await discard(markPath(place, { data }))
+  await discard(hiddenPath(paths, data))
+  if (fsync !== 'never') await discard(markPath(paths, { data }))
 }

@@ -23,7 +23,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { IS_WINDOWS, errorCode, ifThere, isFull, sync } from './io.ts'
 import { hiddenPath } from './paths.ts'
 import { makeParents } from './parents.ts'
-import type { Place } from './paths.ts'
+import type { ResourcePaths } from './paths.ts'
 import { formatRecord, identity } from './record.ts'
 import type { Durability, FsRecord } from './record.ts'
 import { replaceFile } from './windows.ts'
@@ -41,29 +41,29 @@ const RECORD = 'record'
 const MAX_TRIES = 100
 
 /** Checks, without waiting, whether a process has begun to replace the version of `record`. */
-export function hasTicket(place: Place, record: Tagged): boolean {
-  return existsSync(newRecordPath(place, record)) || existsSync(retiredPath(place, record))
+export function hasTicket(paths: ResourcePaths, record: Tagged): boolean {
+  return existsSync(newRecordPath(paths, record)) || existsSync(retiredPath(paths, record))
 }
 
 /**
  * Keeps every earlier process from replacing the version of `record`. The caller holds the lock, and
  * reads the record again afterwards: an earlier process may have replaced it just before.
  */
-export async function fence(place: Place, record: Tagged): Promise<void> {
-  await ifThere(unlink(newRecordPath(place, record)))
-  await clearRetired(place, retiredPath(place, record))
+export async function fence(paths: ResourcePaths, record: Tagged): Promise<void> {
+  await ifThere(unlink(newRecordPath(paths, record)))
+  await clearRetired(paths, retiredPath(paths, record))
 }
 
 /** Replaces the record by `record`, and makes that durable where `durability` says so. */
 export async function writeRecord(
-  place: Place,
+  paths: ResourcePaths,
   old: Tagged,
   record: FsRecord,
   durability: Durability,
   assertValid: AssertValid,
 ): Promise<void> {
-  await putRecord(place, old, record, durability, assertValid)
-  if (durability === 'now') await sync(place.hidden)
+  await putRecord(paths, old, record, durability, assertValid)
+  if (durability === 'now') await sync(paths.hidden)
 }
 
 /**
@@ -72,13 +72,13 @@ export async function writeRecord(
  * before the directory is fsynced.
  */
 export async function putRecord(
-  place: Place,
+  paths: ResourcePaths,
   old: Tagged,
   record: FsRecord,
   durability: Durability,
   assertValid: AssertValid,
 ): Promise<void> {
-  const path = newRecordPath(place, old)
+  const path = newRecordPath(paths, old)
   assertValid()
   try {
     const file = await createNew(path)
@@ -89,7 +89,7 @@ export async function putRecord(
       await file.close()
     }
     assertValid()
-    await replaceFile(path, place.record)
+    await replaceFile(path, paths.record)
   } catch (error) {
     // The successor has removed the file, and may have one of its own there.
     assertValid()
@@ -111,12 +111,12 @@ async function createNew(path: string): Promise<FileHandle> {
 
 /** Removes the record, unless this process has lost its lock. */
 export async function retireRecord(
-  place: Place,
+  paths: ResourcePaths,
   record: Tagged,
   assertValid: AssertValid,
 ): Promise<void> {
-  const found = await ifThere(lstat(place.record))
-  if (found !== null) await retire(place, record, place.record, RECORD, assertValid)
+  const found = await ifThere(lstat(paths.record))
+  if (found !== null) await retire(paths, record, paths.record, RECORD, assertValid)
 }
 
 /**
@@ -124,29 +124,29 @@ export async function retireRecord(
  * another identity belongs to another program and stays. Returns whether the file was there.
  */
 export async function retirePublished(
-  place: Place,
+  paths: ResourcePaths,
   record: Tagged,
   fileIdentity: string,
   assertValid: AssertValid,
 ): Promise<boolean> {
-  if (!(await isPublished(place, fileIdentity))) return false
-  await retire(place, record, place.published, fileIdentity, assertValid)
-  return !(await isPublished(place, fileIdentity))
+  if (!(await isPublished(paths, fileIdentity))) return false
+  await retire(paths, record, paths.published, fileIdentity, assertValid)
+  return !(await isPublished(paths, fileIdentity))
 }
 
-async function isPublished({ published }: Place, fileIdentity: string): Promise<boolean> {
+async function isPublished({ published }: ResourcePaths, fileIdentity: string): Promise<boolean> {
   const found = await ifThere(lstat(published, { bigint: true }))
   return found?.isFile() === true && identity(found) === fileIdentity
 }
 
 async function retire(
-  place: Place,
+  paths: ResourcePaths,
   record: Tagged,
   path: string,
   name: string,
   assertValid: AssertValid,
 ): Promise<void> {
-  const directory = retiredPath(place, record)
+  const directory = retiredPath(paths, record)
   for (let tries = 1; ; tries += 1) {
     try {
       await makeDirectory(directory)
@@ -162,7 +162,7 @@ async function retire(
       if ((await ifThere(lstat(path))) === null) break
     }
   }
-  await clearRetired(place, directory)
+  await clearRetired(paths, directory)
 }
 
 async function makeDirectory(path: string): Promise<void> {
@@ -174,12 +174,12 @@ async function makeDirectory(path: string): Promise<void> {
 }
 
 /** Completes a removal, no matter which process has begun it. */
-async function clearRetired(place: Place, directory: string): Promise<void> {
+async function clearRetired(paths: ResourcePaths, directory: string): Promise<void> {
   for (let tries = 1; ; tries += 1) {
     const names = await ifThere(readdir(directory))
     if (names === null) return
     for (const name of names) {
-      await removeRetired(place, `${directory}/${name}`, name)
+      await removeRetired(paths, `${directory}/${name}`, name)
     }
     try {
       await ifThere(rmdir(directory))
@@ -210,34 +210,34 @@ export async function sweepRetired(directory: string): Promise<void> {
   await ifThere(rmdir(directory))
 }
 
-async function removeRetired(place: Place, path: string, name: string): Promise<void> {
+async function removeRetired(paths: ResourcePaths, path: string, name: string): Promise<void> {
   const found = await ifThere(lstat(path, { bigint: true }))
   if (found === null) return
   // Another program has put its file at the path between the check of the identity and the rename.
-  if (name !== RECORD && identity(found) !== name) await putBack(place, path)
+  if (name !== RECORD && identity(found) !== name) await putBack(paths, path)
   await ifThere(unlink(path))
 }
 
-async function putBack(place: Place, path: string): Promise<void> {
-  await makeParents(place)
+async function putBack(paths: ResourcePaths, path: string): Promise<void> {
+  await makeParents(paths)
   try {
-    await link(path, place.published)
+    await link(path, paths.published)
   } catch (error) {
     if (errorCode(error) !== 'EEXIST') throw error // An even newer file is there.
   }
 }
 
 /** Where the successor of `record` is prepared. */
-function newRecordPath(place: Place, record: Tagged): string {
-  return hiddenPath(place, `${ticketName(place, record)}.tmp`)
+function newRecordPath(paths: ResourcePaths, record: Tagged): string {
+  return hiddenPath(paths, `${ticketName(paths, record)}.tmp`)
 }
 
 /** The directory into which what belongs to the version of `record` is moved before it is removed. */
-function retiredPath(place: Place, record: Tagged): string {
-  return hiddenPath(place, `${ticketName(place, record)}.old`)
+function retiredPath(paths: ResourcePaths, record: Tagged): string {
+  return hiddenPath(paths, `${ticketName(paths, record)}.old`)
 }
 
 /** The hash of the key and twelve characters, like the name of every staged file. */
-function ticketName({ hash }: Place, record: Tagged): string {
+function ticketName({ hash }: ResourcePaths, record: Tagged): string {
   return `${hash}.${record === null ? '_'.repeat(12) : record.tag.slice(0, 12)}`
 }

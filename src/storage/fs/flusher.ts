@@ -9,7 +9,7 @@ import { fstatSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { READ_WRITE, openIfThere, sync } from './io.ts'
 import { hiddenPath } from './paths.ts'
-import type { Place } from './paths.ts'
+import type { ResourcePaths } from './paths.ts'
 import { formatRecord, loadRecord } from './record.ts'
 import { isSuspect, markSuspect, safeSize, writeMark } from './durable-size.ts'
 import { cacheOf, isSameCache } from './page-cache.ts'
@@ -20,7 +20,7 @@ const DELAY = 10_000
 const LARGE = 32 * 1024 * 1024
 
 interface Due {
-  readonly place: Place
+  readonly paths: ResourcePaths
   readonly since: number
 }
 
@@ -38,9 +38,9 @@ export class Flusher {
   readonly #spoiled = new Map<string, unknown>()
 
   /** Tells that bytes have come. */
-  touch(place: Place, name: string): void {
+  touch(paths: ResourcePaths, name: string): void {
     if (this.#due.has(name)) return
-    this.#due.set(name, { place, since: performance.now() })
+    this.#due.set(name, { paths, since: performance.now() })
     if (!this.#isWaiting) this.#wait(DELAY)
   }
 
@@ -79,9 +79,9 @@ export class Flusher {
 
   /** Flushes, now, all that has waited. Best effort: what fails is as it was before. */
   async flushAll(): Promise<void> {
-    for (const [data, { place }] of this.#due) {
+    for (const [data, { paths }] of this.#due) {
       this.#due.delete(data)
-      await this.#flush(place, data).catch(() => {})
+      await this.#flush(paths, data).catch(() => {})
     }
     await this.#run
   }
@@ -109,32 +109,32 @@ export class Flusher {
 
   /** One after the other, so that no more than one thread of the pool is at it. */
   async #flushDue(): Promise<void> {
-    for (const [data, { place, since }] of this.#due) {
+    for (const [data, { paths, since }] of this.#due) {
       if (performance.now() - since < DELAY) break
       this.#due.delete(data)
-      await this.#flush(place, data).catch(() => {}) // It is as before: the next bytes try again.
+      await this.#flush(paths, data).catch(() => {}) // It is as before: the next bytes try again.
     }
     const [oldest] = this.#due.values()
     this.#isWaiting = false
     if (oldest !== undefined) this.#wait(Math.max(0, oldest.since + DELAY - performance.now()))
   }
 
-  async #flush(place: Place, data: string): Promise<void> {
-    const before = await loadRecord(place)
+  async #flush(paths: ResourcePaths, data: string): Promise<void> {
+    const before = await loadRecord(paths)
     if (before?.data !== data || before.state.complete) return
     // Of another page cache only the length may be left, and no flush can make such bytes durable.
-    if (!isSameCache(before.boot, cacheOf(place))) return
-    const file = await openIfThere(hiddenPath(place, data), READ_WRITE)
+    if (!isSameCache(before.boot, cacheOf(paths))) return
+    const file = await openIfThere(hiddenPath(paths, data), READ_WRITE)
     if (file === null) return
     try {
       const { size } = await file.stat()
-      if (size <= (await safeSize(place, before))) return
+      if (size <= (await safeSize(paths, before))) return
       await this.sync(data, file, 'data')
-      await sync(place.record)
-      const after = await loadRecord(place)
+      await sync(paths.record)
+      const after = await loadRecord(paths)
       // A record that has changed meanwhile may be of other bytes.
       if (after === null || formatRecord(after) !== formatRecord(before)) return
-      await writeMark(place, before, Math.min(size, before.pinnedSize ?? size))
+      await writeMark(paths, before, Math.min(size, before.pinnedSize ?? size))
     } finally {
       await file.close()
     }

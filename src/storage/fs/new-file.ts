@@ -18,29 +18,29 @@ import type { Turn } from './writer-lease.ts'
  * and nothing after an orderly release or the proven death of the owner. The caller holds the lock.
  */
 export async function escapeEarlierOwner(site: Site, found: Found, turn: Turn): Promise<Found> {
-  const { root, hash } = site.place
+  const { root, hash } = site.paths
   if (!isTakenOver(root, hash)) return found
   // A finished file can't be reached: what is published has been moved, and is never written again.
   if (found.kind === 'incomplete') await moveToNewFile(site, found, turn)
   await endTakeover(root, hash)
-  return found.kind === 'incomplete' ? find(site.place) : found
+  return found.kind === 'incomplete' ? find(site.paths) : found
 }
 
 async function moveToNewFile(site: Site, found: Incomplete, turn: Turn): Promise<void> {
-  const { place } = site
+  const { paths } = site
   const { record, info } = found
-  const copy = await PrivateCopy.create(place, found.path)
+  const copy = await PrivateCopy.create(paths, found.path)
   try {
     copy.freezeTime()
     await copy.file.truncate(info.size)
     // The entity tag has the time of the file, and the version stays the same.
-    await utimes(hiddenPath(place, copy.name), info.lastModified, info.lastModified)
+    await utimes(hiddenPath(paths, copy.name), info.lastModified, info.lastModified)
     const durability = durabilityOf(site)
     if (durability === 'now') await site.flusher.sync(copy.name, copy.file, 'all')
     const safeSize = durability === 'now' ? info.size : 0
     const moved = { ...record, data: copy.name, safeSize, boot: recordedCache(site) }
-    await assertStaged(place, copy)
-    await writeRecord(place, record, moved, durability, turn.assertValid)
+    await assertStaged(paths, copy)
+    await writeRecord(paths, record, moved, durability, turn.assertValid)
   } catch (error) {
     await dropUpload(site, copy.name)
     throw error

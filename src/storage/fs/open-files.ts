@@ -8,7 +8,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { trustedSize } from './durable-size.ts'
 import { hasTicket } from './fence.ts'
 import { hiddenPath } from './paths.ts'
-import type { Place } from './paths.ts'
+import type { ResourcePaths } from './paths.ts'
 import type { FsRecord } from './record.ts'
 import { incompleteInfo } from './version.ts'
 import type { Incomplete } from './version.ts'
@@ -59,20 +59,20 @@ export class Uploads {
    * ago, the system answers from memory, in a tenth of the time that a thread of the pool takes to wake
    * up.
    */
-  async take(place: Place): Promise<TakenUpload | null> {
-    const upload = this.#remove(place.hash)
+  async take(paths: ResourcePaths): Promise<TakenUpload | null> {
+    const upload = this.#remove(paths.hash)
     if (upload === undefined) return null
     const { record, revision, file } = upload
-    const isContested = hasTicket(place, record)
+    const isContested = hasTicket(paths, record)
     const data = fstatSync(file.fd)
-    const isTrusted = (await trustedSize(place, record, data)) === Infinity
+    const isTrusted = (await trustedSize(paths, record, data)) === Infinity
     const isGone = data.nlink === 0
-    if (isContested || !isTrusted || isGone || readNow(place.record) !== revision) {
+    if (isContested || !isTrusted || isGone || readNow(paths.record) !== revision) {
       await file.close()
       return null
     }
     const info = incompleteInfo(record, fstatSync(file.fd))
-    const path = hiddenPath(place, record.data)
+    const path = hiddenPath(paths, record.data)
     const limit = Number.POSITIVE_INFINITY
     const found = {
       kind: 'incomplete',

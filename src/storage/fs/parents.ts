@@ -4,7 +4,7 @@ import { lstat, mkdir, opendir, realpath, rmdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { errorCode, ifThere } from './io.ts'
 import { HIDDEN, below, keyConflict } from './paths.ts'
-import type { Place } from './paths.ts'
+import type { ResourcePaths } from './paths.ts'
 
 /**
  * Makes the parent directories and returns those that got a new entry, to be fsynced. Not with
@@ -12,8 +12,8 @@ import type { Place } from './paths.ts'
  *
  * @throws UploadError `ERR_KEY_CONFLICT`; then none was made.
  */
-export async function makeParents(place: Place): Promise<readonly string[]> {
-  const { root, parents } = place
+export async function makeParents(paths: ResourcePaths): Promise<readonly string[]> {
+  const { root, parents } = paths
   const changed: string[] = []
   try {
     for (let index = 0; index < parents.length;) {
@@ -25,15 +25,15 @@ export async function makeParents(place: Place): Promise<readonly string[]> {
     }
     return changed
   } catch (error) {
-    await removeMade(place, changed)
+    await removeMade(paths, changed)
     throw error
   }
 }
 
 /** Takes `makeParents` back, given what it returned. Directories of another program stay. */
-export async function removeMade(place: Place, changed: readonly string[]): Promise<void> {
+export async function removeMade(paths: ResourcePaths, changed: readonly string[]): Promise<void> {
   const isMade = (directory: string) => changed.includes(dirname(directory))
-  await removeDirectories(place.parents.filter(isMade))
+  await removeDirectories(paths.parents.filter(isMade))
 }
 
 async function makeDirectory(root: string, path: string): Promise<'made' | 'there' | 'gone'> {
@@ -52,7 +52,7 @@ async function makeDirectory(root: string, path: string): Promise<'made' | 'ther
 }
 
 /** Removes the parent directories that are empty, but never the root. No symbolic link is followed. */
-export async function removeParents({ parents }: Place): Promise<void> {
+export async function removeParents({ parents }: ResourcePaths): Promise<void> {
   await removeDirectories(parents)
 }
 
@@ -72,12 +72,12 @@ async function removeDirectories(directories: readonly string[]): Promise<void> 
  * Returns whether a directory is where a resource is to be, and holds no file: it is then left over from
  * resources that were removed. No symbolic link is followed.
  */
-export async function isRemains({ published }: Place): Promise<boolean> {
+export async function isRemains({ published }: ResourcePaths): Promise<boolean> {
   return visitRemains(published, async () => {})
 }
 
 /** Removes the directory that `isRemains` describes, and returns whether it did. */
-export async function removeRemains({ published }: Place): Promise<boolean> {
+export async function removeRemains({ published }: ResourcePaths): Promise<boolean> {
   return visitRemains(published, rmdir)
 }
 

@@ -26,7 +26,7 @@ export interface Folders {
 }
 
 /** The paths of one key. */
-export interface Place extends Folders {
+export interface ResourcePaths extends Folders {
   /** The key as it was given. */
   readonly key: string
   /** Names the key's files in the hidden folder, whatever the key's length and letters. */
@@ -44,7 +44,7 @@ export interface Place extends Folders {
  *
  * @throws UploadError `ERR_KEY`
  */
-export function place({ root, hidden, lease }: Folders, key: string): Place {
+export function pathsOf({ root, hidden, lease }: Folders, key: string): ResourcePaths {
   const segments = parseKey(key)
   const digest = hash('sha256', key, 'base64url')
   const parents = segments.slice(1).map((_, index) => below(root, segments.slice(0, index + 1)))
@@ -64,12 +64,12 @@ export function place({ root, hidden, lease }: Folders, key: string): Place {
 }
 
 /** Names a new file for the data of the resource. */
-export function newDataName({ hash, lease }: Place): string {
+export function newDataName({ hash, lease }: ResourcePaths): string {
   return newStagedName(hash, lease, 'data')
 }
 
 /** Names a file that is put aside for a moment. */
-export function newTempName({ hash, lease }: Place): string {
+export function newTempName({ hash, lease }: ResourcePaths): string {
   return newStagedName(hash, lease, 'tmp')
 }
 

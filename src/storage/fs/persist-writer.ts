@@ -58,7 +58,7 @@ export class PersistWriter implements Writer {
     this.#stored = found.stored
     this.#revision = found.revision
     this.#file = file
-    this.#data = this.#record?.data ?? newDataName(site.place)
+    this.#data = this.#record?.data ?? newDataName(site.paths)
     this.#size = this.base?.size ?? 0
   }
 
@@ -79,8 +79,8 @@ export class PersistWriter implements Writer {
       if (this.#record !== null) this.#size = Math.max(this.#size, (await file.stat()).size)
       throw error
     }
-    const { fsync, flusher, place } = this.#site
-    if (fsync === 'complete') flusher.touch(place, this.#data)
+    const { fsync, flusher, paths } = this.#site
+    if (fsync === 'complete') flusher.touch(paths, this.#data)
     if (fsync !== 'never') flusher.wrote(this.#data, file, length)
   }
 
@@ -137,10 +137,10 @@ export class PersistWriter implements Writer {
   }
 
   async #open(): Promise<FileHandle> {
-    const { place } = this.#site
-    const path = hiddenPath(place, this.#data)
+    const { paths } = this.#site
+    const path = hiddenPath(paths, this.#data)
     const isNew = this.#record === null
-    this.#file ??= await (isNew ? inHidden(place, () => open(path, 'wx+')) : open(path, READ_WRITE))
+    this.#file ??= await (isNew ? inHidden(paths, () => open(path, 'wx+')) : open(path, READ_WRITE))
     return this.#file
   }
 
@@ -173,7 +173,7 @@ export class PersistWriter implements Writer {
     const file = this.#file
     if (file === null || this.#site.fsync !== 'segment') return
     await this.#site.flusher.sync(this.#data, file, 'data')
-    await writeMark(this.#site.place, this.#record ?? record, this.#size)
+    await writeMark(this.#site.paths, this.#record ?? record, this.#size)
   }
 
   /** Takes bytes back that readers have seen: what comes in their place must not have their tag. */
@@ -211,7 +211,7 @@ export class PersistWriter implements Writer {
   }
 
   async #advance(file: FileHandle, state: ResourceState): Promise<ResourceInfo> {
-    const { place, fsync } = this.#site
+    const { paths, fsync } = this.#site
     const old = this.#record
     const isSame = old !== null && !old.unsettled && sameState(old.state, state)
     // A record that takes the place of another must not come to the disk before its data.
@@ -221,7 +221,7 @@ export class PersistWriter implements Writer {
     const stats = fstatSync(file.fd)
     if (stats.nlink === 0 || stats.size !== this.#size) throw changedMeanwhile()
     if (isSame) {
-      if (isSynced) await writeMark(place, old, stats.size)
+      if (isSynced) await writeMark(paths, old, stats.size)
       return incompleteInfo(old, stats)
     }
     await this.#assertCurrent()
@@ -230,7 +230,7 @@ export class PersistWriter implements Writer {
     const record = { ...newRecord(this.#site, this.#data, state, safeSize), mode }
     this.#isUnchanged = false
     const durability = this.#durability(old)
-    await writeRecord(place, old ?? this.#stored, record, durability, this.#turn.assertValid)
+    await writeRecord(paths, old ?? this.#stored, record, durability, this.#turn.assertValid)
     return incompleteInfo(record, stats)
   }
 
@@ -245,13 +245,13 @@ export class PersistWriter implements Writer {
     const { assertValid } = this.#turn
     const durability = this.#durability(this.#record)
     const old = this.#record ?? this.#stored
-    await writeRecord(this.#site.place, old, record, durability, assertValid)
+    await writeRecord(this.#site.paths, old, record, durability, assertValid)
     this.#record = record
   }
 
   async #remove(): Promise<void> {
-    const { place } = this.#site
-    if (this.#record !== null) await retireRecord(place, this.#record, this.#turn.assertValid)
+    const { paths } = this.#site
+    if (this.#record !== null) await retireRecord(paths, this.#record, this.#turn.assertValid)
     await this.#discardData()
   }
 
@@ -261,7 +261,7 @@ export class PersistWriter implements Writer {
 
   /** Asks the disk, for a writer in another process. */
   async #assertCurrent(): Promise<void> {
-    const found = await find(this.#site.place)
+    const found = await find(this.#site.paths)
     const record = this.#record
     if (record === null && found.kind === 'absent') return
     if (record === null || found.kind !== 'incomplete') throw changedMeanwhile()
@@ -272,13 +272,13 @@ export class PersistWriter implements Writer {
 
   /** Lets go of the file: for the next segment if nothing but its length has changed. */
   async #end(): Promise<void> {
-    const { place, uploads } = this.#site
+    const { paths, uploads } = this.#site
     const file = this.#file
     const record = this.#record
     const isReusable = this.#isUnchanged && !this.#turn.isLost
     this.#turn.end()
     if (file === null) return
     if (record === null || !isReusable) await file.close()
-    else await uploads.put(place.hash, { record, revision: this.#revision, file })
+    else await uploads.put(paths.hash, { record, revision: this.#revision, file })
   }
 }

@@ -9,7 +9,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { discard } from './commit.ts'
 import { READ_WRITE, adoptMode, makeWritable } from './io.ts'
 import { hiddenPath, inHidden, newDataName } from './paths.ts'
-import type { Place } from './paths.ts'
+import type { ResourcePaths } from './paths.ts'
 import type { DataFile } from './resource.ts'
 import type { Found } from './version.ts'
 
@@ -32,11 +32,11 @@ export class PrivateCopy implements DataFile {
   }
 
   /** Copies the file at `source`, or creates an empty file if that is null. */
-  static async create(place: Place, source: string | null): Promise<PrivateCopy> {
-    const name = newDataName(place)
-    const path = hiddenPath(place, name)
+  static async create(paths: ResourcePaths, source: string | null): Promise<PrivateCopy> {
+    const name = newDataName(paths)
+    const path = hiddenPath(paths, name)
     try {
-      const file = await inHidden(place, async () => {
+      const file = await inHidden(paths, async () => {
         if (source === null) return open(path, 'wx+')
         await copyFile(source, path, COPY_MODE)
         await makeWritable(path)

@@ -5,7 +5,7 @@ import { UploadError } from '../../errors.ts'
 import { invalidKey } from '../key.ts'
 import { errorCode } from './io.ts'
 import { exactLstatIfThere, realPath } from './metadata.ts'
-import type { Place } from './paths.ts'
+import type { ResourcePaths } from './paths.ts'
 import { isOtherSpelling } from './spelling.ts'
 
 /** What is at the path of a finished resource. */
@@ -20,22 +20,22 @@ export type Published =
  *
  * @throws UploadError `ERR_KEY` where the path exists in another spelling.
  */
-export async function lookUp(place: Place): Promise<Published> {
-  const published = await lookAt(place)
-  if (published.kind !== 'blocked' && (await isOtherSpelling(place))) {
+export async function lookUp(paths: ResourcePaths): Promise<Published> {
+  const published = await lookAt(paths)
+  if (published.kind !== 'blocked' && (await isOtherSpelling(paths))) {
     throw invalidKey('the path is another spelling of the name of a file or a directory')
   }
   return published
 }
 
-async function lookAt(place: Place): Promise<Published> {
-  const { parents, published } = place
+async function lookAt(paths: ResourcePaths): Promise<Published> {
+  const { parents, published } = paths
   const parent = parents.at(-1)
   try {
-    if (parent !== undefined && (await realPath(place, parent)) !== parent) {
+    if (parent !== undefined && (await realPath(paths, parent)) !== parent) {
       return { kind: 'blocked' }
     }
-    const stat = await exactLstatIfThere(place, published)
+    const stat = await exactLstatIfThere(paths, published)
     if (stat === null) return { kind: 'none' }
     return stat.isFile() ? { kind: 'file', stat } : { kind: 'blocked' }
   } catch (error) {

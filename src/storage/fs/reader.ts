@@ -5,7 +5,7 @@ import type { FileHandle } from 'node:fs/promises'
 import type { Reader, ResourceInfo } from '../adapter.ts'
 import type { Hold, Holds } from './leases.ts'
 import { FileReader, READ, openIfThere } from './io.ts'
-import type { Place } from './paths.ts'
+import type { ResourcePaths } from './paths.ts'
 import { identity } from './record.ts'
 import { currentRecord } from './record-cache.ts'
 import { find } from './version.ts'
@@ -19,13 +19,13 @@ const MAX_TRIES = 100
  * version outlives a replace and a remove. Only the bytes of an incomplete resource may be written
  * over or taken back in place; then the reader fails rather than show others.
  */
-export async function openVersion(place: Place, holds: Holds): Promise<Reader | null> {
+export async function openVersion(paths: ResourcePaths, holds: Holds): Promise<Reader | null> {
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
-    const found = await find(place)
+    const found = await find(paths)
     if (found.kind === 'absent') return null
     const file = await openIfThere(found.path, READ)
     if (file === null) continue
-    const reader = await begin(place, holds, found, file).catch(async (error: unknown) => {
+    const reader = await begin(paths, holds, found, file).catch(async (error: unknown) => {
       await file.close()
       throw error
     })
@@ -37,7 +37,7 @@ export async function openVersion(place: Place, holds: Holds): Promise<Reader | 
 
 /** Makes the reader, or null if the file is not that of the version. */
 async function begin(
-  place: Place,
+  paths: ResourcePaths,
   holds: Holds,
   found: Incomplete | Complete,
   file: FileHandle,
@@ -57,7 +57,7 @@ async function begin(
   //                                          rolls back: truncates to 6 bytes, the record is R again
   //     reads the record: R, as before
   const hold = holds.take(found.record.data, found.info.size)
-  if ((await currentRecord(place))?.text === found.revision && !hold.lost) {
+  if ((await currentRecord(paths))?.text === found.revision && !hold.lost) {
     return changing(found.info, file, holds, hold)
   }
   holds.drop(hold)

@@ -14,7 +14,7 @@
 import type { BigIntStats } from 'node:fs'
 import { SECOND } from './file-times.ts'
 import { exactLstatIfThere, isQuick } from './metadata.ts'
-import type { Place } from './paths.ts'
+import type { ResourcePaths } from './paths.ts'
 import { parseRecord, readRecord } from './record.ts'
 import type { FsRecord } from './record.ts'
 
@@ -45,10 +45,10 @@ const LONG_STEP = 3n * SECOND
 const CACHE = new Map<string, Cached>()
 
 /** Reads the current record; null if there is none. */
-export async function currentRecord(place: Place): Promise<StoredRecord | null> {
-  const path = place.record
-  if (!isQuick(place)) return read(place)
-  const found = await exactLstatIfThere(place, path)
+export async function currentRecord(paths: ResourcePaths): Promise<StoredRecord | null> {
+  const path = paths.record
+  if (!isQuick(paths)) return read(paths)
+  const found = await exactLstatIfThere(paths, path)
   const cached = CACHE.get(path)
   CACHE.delete(path)
   if (found === null) return null
@@ -56,16 +56,16 @@ export async function currentRecord(place: Place): Promise<StoredRecord | null> 
     CACHE.set(path, cached)
     return cached.stored
   }
-  const stored = await read(place)
-  const later = await exactLstatIfThere(place, path)
+  const stored = await read(paths)
+  const later = await exactLstatIfThere(paths, path)
   // The text is that of the file only if the same file was there before and after it was read.
   const isKnown = stored !== null && later !== null && isSameFile(found, later)
   if (isKnown && isOld(later)) keep(path, stored, later)
   return stored
 }
 
-async function read(place: Place): Promise<StoredRecord | null> {
-  const text = await readRecord(place)
+async function read(paths: ResourcePaths): Promise<StoredRecord | null> {
+  const text = await readRecord(paths)
   return text === null ? null : { text, record: parseRecord(text) }
 }
 

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 import type { BigIntStats } from 'node:fs'
 import type { ResourceState } from '../adapter.ts'
 import { readWhole } from './io.ts'
-import type { Place } from './paths.ts'
+import type { ResourcePaths } from './paths.ts'
 
 const RECORD_SIZE = 2048
 
@@ -91,13 +91,15 @@ export function formatRecord(record: FsRecord): string {
 }
 
 /** Reads the text of the record; null if there is none. */
-export async function readRecord({ record }: Pick<Place, 'record'>): Promise<string | null> {
+export async function readRecord({
+  record,
+}: Pick<ResourcePaths, 'record'>): Promise<string | null> {
   return (await readWhole(record, RECORD_SIZE))?.toString() ?? null
 }
 
 /** Reads the record; null if there is none, or where a power cut has left something else. */
-export async function loadRecord(place: Pick<Place, 'record'>): Promise<FsRecord | null> {
-  const text = await readRecord(place)
+export async function loadRecord(paths: Pick<ResourcePaths, 'record'>): Promise<FsRecord | null> {
+  const text = await readRecord(paths)
   return text === null ? null : parseRecord(text)
 }
 

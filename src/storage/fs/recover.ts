@@ -7,7 +7,7 @@ import { fence, retirePublished, writeRecord } from './fence.ts'
 import type { AssertValid } from './fence.ts'
 import { READ_WRITE } from './io.ts'
 import { makeParents, removeParents } from './parents.ts'
-import type { Place } from './paths.ts'
+import type { ResourcePaths } from './paths.ts'
 import { newTag } from './record.ts'
 import type { Durability, FsRecord } from './record.ts'
 import { clearSuspect, isSuspect, safeSize } from './durable-size.ts'
@@ -24,11 +24,11 @@ const MAX_TRIES = 10
  * Finds the current version after every process that had the lock before has been kept from replacing
  * it.
  */
-export async function findFenced(place: Place): Promise<Found> {
+export async function findFenced(paths: ResourcePaths): Promise<Found> {
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
-    const found = await find(place)
-    await fence(place, found.stored)
-    const after = await find(place)
+    const found = await find(paths)
+    await fence(paths, found.stored)
+    const after = await find(paths)
     if (after.revision === found.revision && after.stored?.tag === found.stored?.tag) return after
   }
   throw new Error('the resource changes although its lock is held')
@@ -44,13 +44,13 @@ export async function repair(site: Site, found: Found, turn: Turn): Promise<Foun
     return found
   }
   turn.claim()
-  return find(site.place)
+  return find(site.paths)
 }
 
 async function finishMove(site: Site, name: string): Promise<void> {
-  const grown = await makeParents(site.place)
-  await move(site.place, name)
-  if (durabilityOf(site) === 'now') await syncMove(site.place, grown)
+  const grown = await makeParents(site.paths)
+  await move(site.paths, name)
+  if (durabilityOf(site) === 'now') await syncMove(site.paths, grown)
 }
 
 function isInterrupted({ flusher }: Site, { record, limit }: Incomplete): boolean {
@@ -69,7 +69,7 @@ async function finishWrite(
   { path, record, limit }: Incomplete,
   { assertValid }: Turn,
 ): Promise<void> {
-  if (record.published !== null) await removeReplaced(site.place, record, assertValid)
+  if (record.published !== null) await removeReplaced(site.paths, record, assertValid)
   const file = await open(path, READ_WRITE)
   try {
     const isSpoiled = site.flusher.isSpoiled(record.data) || isSuspect(await file.stat())
@@ -110,7 +110,7 @@ export async function settle(
     unsettled: false,
     published: null,
   }
-  await writeRecord(site.place, record, settled, durability, assertValid)
+  await writeRecord(site.paths, record, settled, durability, assertValid)
   return settled
 }
 
@@ -125,9 +125,9 @@ export async function distrust(
   assertValid: AssertValid,
   limit: number,
 ): Promise<FsRecord> {
-  const { place, holds, flusher } = site
+  const { paths, holds, flusher } = site
   const { size } = await file.stat()
-  const end = Math.min(size, limit, await safeSize(place, record))
+  const end = Math.min(size, limit, await safeSize(paths, record))
   assertValid()
   await file.truncate(end)
   holds.lose(record.data, end, null)
@@ -142,7 +142,7 @@ export async function distrust(
     published: null,
   }
   const write = (durability: Durability) =>
-    writeRecord(place, record, left, durability, assertValid)
+    writeRecord(paths, record, left, durability, assertValid)
   await write('now').catch(() => write('later'))
   flusher.forget(record.data)
   await clearSuspect(file)
@@ -154,12 +154,12 @@ export async function distrust(
  * if it can. A file of another program at that path stays.
  */
 export async function removeReplaced(
-  place: Place,
+  paths: ResourcePaths,
   record: FsRecord,
   assertValid: AssertValid,
 ): Promise<void> {
   const { published } = record
   if (published === null) return
-  const isRemoved = await retirePublished(place, record, published, assertValid).catch(() => false)
-  if (isRemoved) await removeParents(place)
+  const isRemoved = await retirePublished(paths, record, published, assertValid).catch(() => false)
+  if (isRemoved) await removeParents(paths)
 }

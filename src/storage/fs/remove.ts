@@ -24,12 +24,12 @@ const MAX_TRIES = 100
  * @throws Error when the lock has gone to another process.
  */
 export async function removeResource(site: Site, turn: Turn): Promise<boolean> {
-  const { place, uploads } = site
+  const { paths, uploads } = site
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
-    const found = await findFenced(place)
+    const found = await findFenced(paths)
     turn.assertValid()
     turn.claim()
-    await uploads.drop(place.hash)
+    await uploads.drop(paths.hash)
     if (found.kind === 'absent') return false
     if (await removeFiles(site, await moveFirst(site, found, turn), turn)) return true
   }
@@ -42,7 +42,7 @@ export async function removeResource(site: Site, turn: Turn): Promise<boolean> {
  */
 async function moveFirst(site: Site, found: Found, turn: Turn): Promise<Found> {
   if (found.kind !== 'complete' || found.unpublished === null) return found
-  return (await lookUp(site.place)).kind === 'file' ? repair(site, found, turn) : found
+  return (await lookUp(site.paths)).kind === 'file' ? repair(site, found, turn) : found
 }
 
 async function removeFiles(site: Site, found: Found, turn: Turn): Promise<boolean> {
@@ -75,10 +75,10 @@ async function removePublished(
   published: string,
   turn: Turn,
 ): Promise<boolean> {
-  const { place } = site
-  if (!(await retirePublished(place, stored, published, turn.assertValid))) return false
-  if (durabilityOf(site) === 'now') await ifThere(sync(dirname(place.published)))
-  await removeParents(place)
+  const { paths } = site
+  if (!(await retirePublished(paths, stored, published, turn.assertValid))) return false
+  if (durabilityOf(site) === 'now') await ifThere(sync(dirname(paths.published)))
+  await removeParents(paths)
   return true
 }
 
@@ -89,8 +89,8 @@ async function removeRecord(
   isHidden: boolean,
   turn: Turn,
 ): Promise<void> {
-  const { place } = site
-  await retireRecord(place, found.stored, turn.assertValid)
-  if (isHidden && durabilityOf(site) === 'now') await sync(place.hidden)
+  const { paths } = site
+  await retireRecord(paths, found.stored, turn.assertValid)
+  if (isHidden && durabilityOf(site) === 'now') await sync(paths.hidden)
   if (found.kind === 'incomplete') await dropUpload(site, found.record.data)
 }

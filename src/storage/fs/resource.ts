@@ -3,7 +3,7 @@
 import type { FileHandle } from 'node:fs/promises'
 import type { Flusher } from './flusher.ts'
 import type { Holds } from './leases.ts'
-import type { Place } from './paths.ts'
+import type { ResourcePaths } from './paths.ts'
 import type { Durability } from './record.ts'
 import { cacheOf } from './page-cache.ts'
 import type { Uploads } from './open-files.ts'
@@ -24,7 +24,7 @@ export interface Shared {
 /** One resource, as its writers see it. */
 export interface Site extends Shared {
   /** Its paths. */
-  readonly place: Place
+  readonly paths: ResourcePaths
   /** What is fsynced. */
   readonly fsync: Fsync
   /** Throws if the folder of the store is gone, in which case nobody can say what is in it. */
@@ -45,8 +45,8 @@ export function durabilityOf({ fsync }: Site): Durability {
 }
 
 /** What a record says of the page cache that holds its bytes; nothing where no fsync is promised. */
-export function recordedCache({ fsync, place }: Site): string {
-  return fsync === 'never' ? '' : cacheOf(place)
+export function recordedCache({ fsync, paths }: Site): string {
+  return fsync === 'never' ? '' : cacheOf(paths)
 }
 
 /** Makes the error for a writer whose `base` is no longer the current version. */

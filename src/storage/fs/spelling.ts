@@ -9,18 +9,18 @@ import { lstat, readdir, realpath } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { ifThere } from './io.ts'
 import { HIDDEN } from './paths.ts'
-import type { Folders, Place } from './paths.ts'
+import type { Folders, ResourcePaths } from './paths.ts'
 import { HAS_ALIASES } from './windows.ts'
 
 /** Whether the file systems of the staging directories ignore case, by their paths. */
 const KNOWN = new Map<string, boolean>()
 
 /** Returns whether the path of a resource, or of a directory above it, exists in another spelling. */
-export async function isOtherSpelling(place: Place): Promise<boolean> {
-  const { parents, published } = place
+export async function isOtherSpelling(paths: ResourcePaths): Promise<boolean> {
+  const { parents, published } = paths
   // `realpath` returns the names of the disk on these systems; on Linux it returns those it was given.
   if (HAS_ALIASES) return ((await ifThere(realpath(published))) ?? published) !== published
-  if (!ignoresCase(place)) return false
+  if (!ignoresCase(paths)) return false
   for (const path of [...parents, published]) {
     const names = await ifThere(readdir(dirname(path)))
     if (names === null) return false

@@ -7,8 +7,8 @@ import { Flusher } from './flusher.ts'
 import { Holds } from './leases.ts'
 import { sync } from './io.ts'
 import { MountTable, noteMount, notedMounts } from './mounts.ts'
-import { HIDDEN, makeHidden, place } from './paths.ts'
-import type { Folders, Place } from './paths.ts'
+import { HIDDEN, makeHidden, pathsOf } from './paths.ts'
+import type { Folders, ResourcePaths } from './paths.ts'
 import { loadRecord } from './record.ts'
 import type { Shared } from './resource.ts'
 import { LEASE_LIFE, OwnerLease } from './owner-lease.ts'
@@ -45,11 +45,11 @@ export class Root implements Shared {
   }
 
   /** The paths of a key. What is below a mount is staged there: no rename leaves a file system. */
-  async pathsOf(key: string): Promise<Place> {
+  async pathsOf(key: string): Promise<ResourcePaths> {
     const folders = await this.folders()
-    const here = place(folders, key)
-    const mount = this.#mountTable.nearest(folders.root, here.parents)
-    return mount === null ? here : place(this.#foldersOf(folders, mount), key)
+    const paths = pathsOf(folders, key)
+    const mount = this.#mountTable.nearest(folders.root, paths.parents)
+    return mount === null ? paths : pathsOf(this.#foldersOf(folders, mount), key)
   }
 
   /** Sees to it that there is a staging directory for a change. */
@@ -64,8 +64,8 @@ export class Root implements Shared {
   async allFolders(): Promise<readonly Folders[]> {
     const folders = await this.folders()
     const mounts = await notedMounts(folders.hidden)
-    const here = mounts.filter((mount) => existsSync(join(mount, HIDDEN)))
-    return [folders, ...here.map((mount) => this.#foldersOf(folders, mount))]
+    const staged = mounts.filter((mount) => existsSync(join(mount, HIDDEN)))
+    return [folders, ...staged.map((mount) => this.#foldersOf(folders, mount))]
   }
 
   /** Throws if the folder is gone, in which case nobody can say what is in it. */
@@ -118,9 +118,9 @@ export class Root implements Shared {
   /** Sees to it that bytes which a process had received before it died become durable. */
   async #flushLeftovers(folders: Folders): Promise<void> {
     for await (const key of listIncomplete(folders)) {
-      const here = place(folders, key)
-      const record = await loadRecord(here)
-      if (record !== null && record.boot !== '') this.flusher.touch(here, record.data)
+      const paths = pathsOf(folders, key)
+      const record = await loadRecord(paths)
+      if (record !== null && record.boot !== '') this.flusher.touch(paths, record.data)
     }
   }
 }

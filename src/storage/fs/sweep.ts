@@ -8,7 +8,7 @@ import type { Holds } from './leases.ts'
 import { errorCode, ifThere } from './io.ts'
 import type { Watch } from './lock/liveness.ts'
 import { checkLease, leaseIdOf, removeLease } from './owner-lease.ts'
-import { hiddenPath, newStagedName, place } from './paths.ts'
+import { hiddenPath, newStagedName, pathsOf } from './paths.ts'
 import { removeParents } from './parents.ts'
 import type { Folders } from './paths.ts'
 import { loadRecord } from './record.ts'
@@ -112,7 +112,7 @@ export async function* listIncomplete(folders: Folders): AsyncGenerator<string, 
 /** A file that somebody has put there may have any name, and tell of any key. */
 function isRecordOf(folders: Folders, key: string, path: string): boolean {
   try {
-    return place(folders, key).record === path
+    return pathsOf(folders, key).record === path
   } catch {
     return false
   }
@@ -125,11 +125,11 @@ async function sweepRecord(folders: Folders, holds: Holds, hash: string): Promis
   if (found === null || Date.now() - found.mtimeMs < MIN_AGE_MS) return
   const record = await loadRecord({ record: path })
   const isNamed = record !== null && isRecordOf(folders, record.key, path)
-  const here = isNamed ? place(folders, record.key) : null
-  const current = here === null ? null : await find(here)
+  const paths = isNamed ? pathsOf(folders, record.key) : null
+  const current = paths === null ? null : await find(paths)
   if (current !== null && current.kind !== 'absent' && current.record !== null) return
   // Whoever publishes there now makes them again.
-  if (here !== null) await removeParents(here)
+  if (paths !== null) await removeParents(paths)
   // At once, so that no writer of this process can put a new record there in between.
   if (isUnchanged(path, found) && !holds.has(hash)) removeUnchanged(folders, hash, found)
 }

@@ -10,7 +10,7 @@ import { SECOND, mayComeBack } from './file-times.ts'
 import { exactLstatIfThere, lstatIfThere } from './metadata.ts'
 import { hiddenPath } from './paths.ts'
 import { lookUp } from './published.ts'
-import type { Place } from './paths.ts'
+import type { ResourcePaths } from './paths.ts'
 import type { Published } from './published.ts'
 import { identity, newTag } from './record.ts'
 import type { FsRecord } from './record.ts'
@@ -77,17 +77,17 @@ const MAX_TRIES = 100
  *
  * @throws Error when there is another one in the middle of each look.
  */
-export async function find(place: Place): Promise<Found> {
+export async function find(paths: ResourcePaths): Promise<Found> {
   let last: string | null = null
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
-    const { text, record } = (await currentRecord(place)) ?? ABSENT
-    const agreed = record === null ? null : await follow(place, record, text)
+    const { text, record } = (await currentRecord(paths)) ?? ABSENT
+    const agreed = record === null ? null : await follow(paths, record, text)
     if (agreed !== null) return agreed
-    const published = await lookUp(place)
+    const published = await lookUp(paths)
     const isSettled = record === null && published.kind !== 'file'
     // The same file twice: of several versions each may have gone before its record was looked for.
     const look = `${published.kind === 'file' ? origin(published.stat) : published.kind} ${text}`
-    if (isSettled || look === last) return withoutData(place, published, record)
+    if (isSettled || look === last) return withoutData(paths, published, record)
     last = look
   }
   throw new Error('the resource changes too fast to be looked at')
@@ -101,21 +101,25 @@ function origin(found: BigIntStats): string {
 }
 
 /** The version that `record` tells of; null if there are no files that bear it out. */
-async function follow(place: Place, record: FsRecord, revision: string): Promise<Found | null> {
-  const hidden = hiddenPath(place, record.data)
+async function follow(
+  paths: ResourcePaths,
+  record: FsRecord,
+  revision: string,
+): Promise<Found | null> {
+  const hidden = hiddenPath(paths, record.data)
   if (!record.state.complete) {
-    const found = await lstatIfThere(place, hidden)
+    const found = await lstatIfThere(paths, hidden)
     if (found === null || !found.isFile()) return null
-    if (record.pinnedSize === null && (await wasPinned(place, hidden, found, revision))) return null
-    const limit = await trustedSize(place, record, found)
+    if (record.pinnedSize === null && (await wasPinned(paths, hidden, found, revision))) return null
+    const limit = await trustedSize(paths, record, found)
     const info = incompleteInfo(record, found, limit)
     return { kind: 'incomplete', record, stored: record, path: hidden, limit, info, revision }
   }
-  const published = await lookUp(place)
+  const published = await lookUp(paths)
   if (published.kind === 'file' && identity(published.stat) === record.published) {
-    return complete(record, record, place.published, published.stat, revision)
+    return complete(record, record, paths.published, published.stat, revision)
   }
-  const unpublished = await exactLstatIfThere(place, hidden)
+  const unpublished = await exactLstatIfThere(paths, hidden)
   // A backup that was restored in part may have left an earlier half of the file there.
   if (unpublished === null || !unpublished.isFile()) return null
   if (identity(unpublished) !== record.published && !isRestored(unpublished, record)) return null
@@ -129,27 +133,27 @@ async function follow(place: Place, record: FsRecord, revision: string): Promise
  * the writer has taken them back meanwhile, the record is as before, but the file is shorter.
  */
 async function wasPinned(
-  place: Place,
+  paths: ResourcePaths,
   data: string,
   found: DataStats,
   revision: string,
 ): Promise<boolean> {
-  if ((await currentRecord(place))?.text !== revision) return true
-  const later = await lstatIfThere(place, data)
+  if ((await currentRecord(paths))?.text !== revision) return true
+  const later = await lstatIfThere(paths, data)
   return later === null || later.size < found.size
 }
 
 /** What there is when the record, if any, has lost its data. */
-function withoutData(place: Place, published: Published, record: FsRecord | null): Found {
+function withoutData(paths: ResourcePaths, published: Published, record: FsRecord | null): Found {
   if (published.kind !== 'file') {
     const isBlocked = published.kind === 'blocked'
     return { kind: 'absent', stored: record, isBlocked, revision: '' }
   }
   const revision = `${identity(published.stat)}-${published.stat.ctimeNs}`
   if (record?.state.complete === true && isRestored(published.stat, record)) {
-    return complete(record, record, place.published, published.stat, revision)
+    return complete(record, record, paths.published, published.stat, revision)
   }
-  return complete(null, record, place.published, published.stat, revision)
+  return complete(null, record, paths.published, published.stat, revision)
 }
 
 /**

@@ -39,7 +39,7 @@ export class Turn {
 
   /** Tells the other writers of this process, if there are any, that they are too late. */
   claim(): void {
-    this.#site.holds.lose(this.#site.place.hash, 0, this.#hold)
+    this.#site.holds.lose(this.#site.paths.hash, 0, this.#hold)
   }
 
   /** Ends the turn. */

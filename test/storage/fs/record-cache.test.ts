@@ -7,10 +7,10 @@ import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
 import { OwnerLease } from '../../../src/storage/fs/owner-lease.ts'
-import { place as pathsOf, type Place } from '../../../src/storage/fs/paths.ts'
+import { pathsOf as pathsOf, type ResourcePaths } from '../../../src/storage/fs/paths.ts'
 import { currentRecord } from '../../../src/storage/fs/record-cache.ts'
 
-let place: Place
+let place: ResourcePaths
 
 beforeEach(async () => {
   const root = await mkdtemp(path.join(tmpdir(), 'record-cache-'))

@@ -16,8 +16,8 @@ import { PersistWriter } from './fs/persist-writer.ts'
 import { openVersion } from './fs/reader.ts'
 import { removeResource } from './fs/remove.ts'
 import { findFenced, repair } from './fs/recover.ts'
-import { rootOf } from './fs/store.ts'
-import type { Fsync, Site } from './fs/resource.ts'
+import { storeDirectoryOf } from './fs/store.ts'
+import type { Fsync, FsResource } from './fs/resource.ts'
 import { listIncomplete } from './fs/sweep.ts'
 import { find } from './fs/version.ts'
 import { Turn } from './fs/writer-lease.ts'
@@ -56,42 +56,42 @@ export function fsStorage({ directory, fsync = 'complete' }: FsStorageOptions): 
   if (!FSYNC.includes(fsync)) {
     throw new TypeError(`fsync must be one of ${FSYNC.join(', ')}, not ${JSON.stringify(fsync)}`)
   }
-  const root = rootOf(resolve(directory))
+  const root = storeDirectoryOf(resolve(directory))
   const { holds, uploads, flusher } = root
-  const site = async (key: string): Promise<Site> => {
-    const here = await root.pathsOf(key)
-    const assertThere = () => root.assertThere(here)
-    return { paths: here, fsync, holds, uploads, flusher, assertThere }
+  const resourceOf = async (key: string): Promise<FsResource> => {
+    const paths = await root.pathsOf(key)
+    const assertThere = () => root.assertThere(paths)
+    return { paths, fsync, holds, uploads, flusher, assertThere }
   }
   return {
     lockScope: root,
     async head(key) {
-      const { paths: here, assertThere } = await site(key)
-      const found = await find(here)
+      const { paths, assertThere } = await resourceOf(key)
+      const found = await find(paths)
       if (found.kind !== 'absent') return found.info
       await assertThere()
       return null
     },
     async openReader(key) {
-      const { paths: here, assertThere } = await site(key)
-      const reader = await openVersion(here, holds)
+      const { paths, assertThere } = await resourceOf(key)
+      const reader = await openVersion(paths, holds)
       if (reader === null) await assertThere()
       return reader
     },
     async openWriter(key, options) {
-      const here = await site(key)
-      await root.makeStaging(here.paths)
-      return openWriter(here, options)
+      const resource = await resourceOf(key)
+      await root.makeStaging(resource.paths)
+      return openWriter(resource, options)
     },
     async remove(key, { isLost } = {}) {
-      const here = await site(key)
-      await root.makeStaging(here.paths)
-      const turn = new Turn(here, holds.take(here.paths.hash, Infinity, isLost))
+      const resource = await resourceOf(key)
+      await root.makeStaging(resource.paths)
+      const turn = new Turn(resource, holds.take(resource.paths.hash, Infinity, isLost))
       try {
-        const isRemoved = await reportFull(removeResource(here, turn))
-        const { root: path, hash } = here.paths
+        const isRemoved = await reportFull(removeResource(resource, turn))
+        const { root: path, hash } = resource.paths
         if (isTakenOver(path, hash)) await endTakeover(path, hash)
-        if (!isRemoved) await here.assertThere()
+        if (!isRemoved) await resource.assertThere()
         return isRemoved
       } finally {
         turn.end()
@@ -104,44 +104,52 @@ export function fsStorage({ directory, fsync = 'complete' }: FsStorageOptions): 
   }
 }
 
-async function openWriter(site: Site, options: OpenWriterOptions): Promise<Writer> {
+async function openWriter(resource: FsResource, options: OpenWriterOptions): Promise<Writer> {
   // Held from before the first look on, so that no change by another writer is missed.
-  const turn = new Turn(site, site.holds.take(site.paths.hash, Infinity, options.isLost))
+  const turn = new Turn(
+    resource,
+    resource.holds.take(resource.paths.hash, Infinity, options.isLost),
+  )
   try {
-    return guarded(await reportFull(chooseWriter(site, turn, options)), site)
+    return guarded(await reportFull(chooseWriter(resource, turn, options)), resource)
   } catch (error) {
     turn.end()
-    site.paths.lease.update()
+    resource.paths.lease.update()
     throw error
   }
 }
 
-async function chooseWriter(site: Site, turn: Turn, options: OpenWriterOptions): Promise<Writer> {
+async function chooseWriter(
+  resource: FsResource,
+  turn: Turn,
+  options: OpenWriterOptions,
+): Promise<Writer> {
   const { transaction, replace, initial } = options
-  if (isTakenOver(site.paths.root, site.paths.hash)) await site.uploads.drop(site.paths.hash)
-  const upload = await site.uploads.take(site.paths)
-  const isSound = upload !== null && !site.flusher.isSpoiled(upload.record.data)
+  if (isTakenOver(resource.paths.root, resource.paths.hash))
+    await resource.uploads.drop(resource.paths.hash)
+  const upload = await resource.uploads.take(resource.paths)
+  const isSound = upload !== null && !resource.flusher.isSpoiled(upload.record.data)
   if (isSound && transaction === 'persist' && !replace) {
-    return new PersistWriter(site, turn, upload.found, initial, upload.file)
+    return new PersistWriter(resource, turn, upload.found, initial, upload.file)
   }
   await upload?.file.close()
 
-  const repaired = await repair(site, await findFenced(site.paths), turn)
-  const found = await escapeEarlierOwner(site, repaired, turn)
-  if (found.kind === 'absent') await site.assertThere()
+  const repaired = await repair(resource, await findFenced(resource.paths), turn)
+  const found = await escapeEarlierOwner(resource, repaired, turn)
+  if (found.kind === 'absent') await resource.assertThere()
   // Directories without a file are removed only when the resource is published.
-  if (found.kind === 'absent' && found.isBlocked && !(await isRemains(site.paths))) {
+  if (found.kind === 'absent' && found.isBlocked && !(await isRemains(resource.paths))) {
     throw keyConflict()
   }
   const mayPersist = found.kind === 'absent' || (found.kind === 'incomplete' && !replace)
   if (transaction === 'persist' && mayPersist) {
-    return new PersistWriter(site, turn, found, initial, null)
+    return new PersistWriter(resource, turn, found, initial, null)
   }
-  return new AtomicWriter(site, turn, found, replace ? 'empty' : 'base')
+  return new AtomicWriter(resource, turn, found, replace ? 'empty' : 'base')
 }
 
 /** The writer as the protocol gets it: it reports a full disk, and its end may end the lease. */
-function guarded(writer: Writer, { paths: { lease } }: Site): Writer {
+function guarded(writer: Writer, { paths: { lease } }: FsResource): Writer {
   const ending = <T>(work: Promise<T>): Promise<T> => reportFull(work).finally(() => lease.update())
   return {
     base: writer.base,

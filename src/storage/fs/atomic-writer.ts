@@ -17,7 +17,7 @@ import { formatRecord, loadRecord, sameState } from './record.ts'
 import type { FsRecord } from './record.ts'
 import { distrust, removeReplaced, settle } from './recover.ts'
 import { changedMeanwhile, durabilityOf } from './resource.ts'
-import type { DataFile, Site } from './resource.ts'
+import type { DataFile, FsResource } from './resource.ts'
 import type { Turn } from './writer-lease.ts'
 import { completeInfo, find, incompleteInfo } from './version.ts'
 import type { Complete, Found, Incomplete } from './version.ts'
@@ -26,7 +26,7 @@ import type { Complete, Found, Incomplete } from './version.ts'
 export class AtomicWriter implements Writer {
   readonly base: ResourceInfo | null
   readonly transaction = 'atomic'
-  readonly #site: Site
+  readonly #resource: FsResource
   readonly #turn: Turn
   readonly #found: Found
   /** What the write begins with; null for nothing. */
@@ -41,9 +41,9 @@ export class AtomicWriter implements Writer {
   #copy: PrivateCopy | null = null
   #size: number
 
-  constructor(site: Site, turn: Turn, found: Found, start: 'base' | 'empty') {
+  constructor(resource: FsResource, turn: Turn, found: Found, start: 'base' | 'empty') {
     this.base = found.kind === 'absent' ? null : found.info
-    this.#site = site
+    this.#resource = resource
     this.#turn = turn
     this.#found = found
     this.#source = start === 'empty' || found.kind === 'absent' ? null : found
@@ -65,7 +65,7 @@ export class AtomicWriter implements Writer {
       this.#size = (await file.stat()).size
       throw error
     }
-    if (durabilityOf(this.#site) === 'now') this.#site.flusher.wrote(name, file, length)
+    if (durabilityOf(this.#resource) === 'now') this.#resource.flusher.wrote(name, file, length)
   }
 
   async truncate(size: number): Promise<void> {
@@ -98,8 +98,8 @@ export class AtomicWriter implements Writer {
   async rollback(): Promise<void> {
     if (this.#turn.hasEnded) return
     try {
-      if (this.#copy !== null && !(await isNamed(this.#site.paths, this.#copy.name))) {
-        await dropUpload(this.#site, this.#copy.name)
+      if (this.#copy !== null && !(await isNamed(this.#resource.paths, this.#copy.name))) {
+        await dropUpload(this.#resource, this.#copy.name)
       }
       if (this.#pinned !== null && !this.#turn.isLost) await this.#unpin(this.#pinned.file)
     } catch (error) {
@@ -126,7 +126,13 @@ export class AtomicWriter implements Writer {
       const lastModified = info.lastModified.getTime()
       const pinned = { ...record, lastModified, pinnedSize: info.size }
       const { assertValid } = this.#turn
-      await writeRecord(this.#site.paths, record, pinned, durabilityOf(this.#site), assertValid)
+      await writeRecord(
+        this.#resource.paths,
+        record,
+        pinned,
+        durabilityOf(this.#resource),
+        assertValid,
+      )
       this.#record = pinned
       this.#revision = formatRecord(pinned)
     } catch (error) {
@@ -139,16 +145,16 @@ export class AtomicWriter implements Writer {
 
   async #unpin(file: FileHandle): Promise<void> {
     if (this.#record === null) return
-    const isSpoiled = this.#site.flusher.isSpoiled(this.#record.data)
+    const isSpoiled = this.#resource.flusher.isSpoiled(this.#record.data)
     const { assertValid } = this.#turn
     const limit = this.base?.size ?? 0
-    if (isSpoiled) await distrust(this.#site, file, this.#record, assertValid, limit)
-    else await settle(this.#site, file, this.#record, assertValid)
+    if (isSpoiled) await distrust(this.#resource, file, this.#record, assertValid, limit)
+    else await settle(this.#resource, file, this.#record, assertValid)
   }
 
   async #makeCopy(needed: number): Promise<PrivateCopy> {
     const source = needed === 0 ? null : this.#source
-    const copy = await PrivateCopy.create(this.#site.paths, source?.path ?? null)
+    const copy = await PrivateCopy.create(this.#resource.paths, source?.path ?? null)
     this.#copy = copy
     if (source !== null && needed < this.#size) await copy.file.truncate(needed)
     return copy
@@ -169,19 +175,19 @@ export class AtomicWriter implements Writer {
     if (this.#copy === null && source?.kind === 'complete') return this.#relabel(source, state)
     if (this.#copy === null && source?.kind === 'incomplete') {
       const data = { name: source.record.data, file: await this.#current() }
-      return publish(this.#site, this.#turn, data, state, this.#record)
+      return publish(this.#resource, this.#turn, data, state, this.#record)
     }
     const data = this.#copy ?? (await this.#makeCopy(0))
-    return publish(this.#site, this.#turn, data, state, this.#record)
+    return publish(this.#resource, this.#turn, data, state, this.#record)
   }
 
   /** Another state for the same bytes, which stay where they are. */
   async #relabel(source: Complete, state: ResourceState): Promise<ResourceInfo> {
     if (source.record !== null && sameState(source.record.state, state)) return source.info
-    const { paths } = this.#site
+    const { paths } = this.#resource
     const name = source.record?.data ?? newDataName(paths)
     const { size } = source.info
-    const record = { ...newRecord(this.#site, name, state, size), published: source.identity }
+    const record = { ...newRecord(this.#resource, name, state, size), published: source.identity }
     await inHidden(paths, () => this.#replaceRecord(record, async () => {}))
     return completeInfo(record, size)
   }
@@ -193,13 +199,14 @@ export class AtomicWriter implements Writer {
     const copy = this.#copy ?? (await this.#makeCopy(this.#size))
     const { name, file } = copy
     const mode = await copy.adoptMode(found)
-    if (durabilityOf(this.#site) === 'now') await this.#site.flusher.sync(name, file, 'data')
+    if (durabilityOf(this.#resource) === 'now')
+      await this.#resource.flusher.sync(name, file, 'data')
     const stats = await file.stat()
     const published = found.kind === 'complete' ? found.identity : null
-    const record = { ...newRecord(this.#site, name, state, stats.size), published, mode }
-    const { paths } = this.#site
+    const record = { ...newRecord(this.#resource, name, state, stats.size), published, mode }
+    const { paths } = this.#resource
     await this.#replaceRecord(record, () => assertStaged(paths, copy))
-    if (found.kind === 'incomplete') await dropUpload(this.#site, found.record.data)
+    if (found.kind === 'incomplete') await dropUpload(this.#resource, found.record.data)
     await removeReplaced(paths, record, this.#turn.assertValid)
     return incompleteInfo(record, stats)
   }
@@ -209,21 +216,22 @@ export class AtomicWriter implements Writer {
     if (this.#pinned === null && sameState(source.record.state, state)) return source.info
     const name = source.record.data
     const file = await this.#current()
-    if (durabilityOf(this.#site) === 'now') await this.#site.flusher.sync(name, file, 'data')
+    if (durabilityOf(this.#resource) === 'now')
+      await this.#resource.flusher.sync(name, file, 'data')
     const stats = await file.stat()
     const { mode } = source.record
-    const record = { ...newRecord(this.#site, name, state, stats.size), mode }
-    await this.#replaceRecord(record, () => assertStaged(this.#site.paths, { name, file }))
+    const record = { ...newRecord(this.#resource, name, state, stats.size), mode }
+    await this.#replaceRecord(record, () => assertStaged(this.#resource.paths, { name, file }))
     return incompleteInfo(record, stats)
   }
 
   #replaceRecord(record: FsRecord, next: () => Promise<void>): Promise<void> {
-    return replaceRecord(this.#site, this.#turn, this.#record, record, next)
+    return replaceRecord(this.#resource, this.#turn, this.#record, record, next)
   }
 
   /** Asks the disk, for a writer in another process. */
   async #assertCurrent(): Promise<void> {
-    const found = await find(this.#site.paths)
+    const found = await find(this.#resource.paths)
     const size = found.kind === 'absent' ? undefined : found.info.size
     if (found.kind !== this.#found.kind || found.revision !== this.#revision) {
       throw changedMeanwhile()

@@ -17,7 +17,7 @@ import { copyState, identity, newTag } from './record.ts'
 import type { FsRecord } from './record.ts'
 import { markPath } from './durable-size.ts'
 import { changedMeanwhile, durabilityOf, recordedCache } from './resource.ts'
-import type { DataFile, Site } from './resource.ts'
+import type { DataFile, FsResource } from './resource.ts'
 import { replaceFile } from './windows.ts'
 import type { Turn } from './writer-lease.ts'
 import { completeInfo } from './version.ts'
@@ -30,20 +30,20 @@ const RESTORE_TRIES = 3
 
 /** Makes the record of a new version, of whose data `safeSize` bytes are on the disk. */
 export function newRecord(
-  site: Site,
+  resource: FsResource,
   data: string,
   state: ResourceState,
   safeSize: number,
 ): FsRecord {
   return {
-    key: site.paths.key,
+    key: resource.paths.key,
     state: copyState(state),
     tag: newTag(),
     data,
     lastModified: Date.now(),
     pinnedSize: null,
     safeSize,
-    boot: recordedCache(site),
+    boot: recordedCache(resource),
     unsettled: false,
     published: null,
     mode: null,
@@ -58,14 +58,14 @@ export function newRecord(
  * @throws Error when another writer has changed the resource.
  */
 export async function publish(
-  site: Site,
+  resource: FsResource,
   turn: Turn,
   data: DataFile,
   state: ResourceState,
   old: FsRecord | null,
 ): Promise<ResourceInfo> {
-  const { paths } = site
-  const durability = durabilityOf(site)
+  const { paths } = resource
+  const durability = durabilityOf(resource)
   const grown = await makeParents(paths)
   try {
     const existing = await lookUp(paths)
@@ -73,17 +73,17 @@ export async function publish(
     if (existing.kind === 'file') await adoptMode(data.file, existing.stat)
     else if (old !== null && old.mode !== null) await data.file.chmod(old.mode)
     // With its times: the identity needs that of the file to outlive a power cut, too.
-    if (durability === 'now') await site.flusher.sync(data.name, data.file, 'all')
+    if (durability === 'now') await resource.flusher.sync(data.name, data.file, 'all')
     const stat = await data.file.stat({ bigint: true })
     if (stat.nlink === 0n) throw changedMeanwhile()
     await reserveNumber(hiddenPath(paths, data.name), stat)
     const size = Number(stat.size)
-    const record = { ...newRecord(site, data.name, state, size), published: identity(stat) }
+    const record = { ...newRecord(resource, data.name, state, size), published: identity(stat) }
     // An fsync can take longer than a lock lives.
     turn.assertValid()
-    await replaceRecord(site, turn, old, record, () => move(paths, data.name))
+    await replaceRecord(resource, turn, old, record, () => move(paths, data.name))
     if (durability === 'now') await syncMove(paths, grown)
-    if (old?.state.complete === false) await dropUpload(site, old.data)
+    if (old?.state.complete === false) await dropUpload(resource, old.data)
     return completeInfo(record, size)
   } catch (error) {
     await removeMade(paths, grown)
@@ -96,20 +96,20 @@ export async function publish(
  * unless another process has taken over the lock meanwhile.
  */
 export async function replaceRecord(
-  site: Site,
+  resource: FsResource,
   turn: Turn,
   old: FsRecord | null,
   record: FsRecord,
   next: () => Promise<void>,
 ): Promise<void> {
-  const { paths } = site
-  const durability = durabilityOf(site)
+  const { paths } = resource
+  const durability = durabilityOf(resource)
   await putRecord(paths, old, record, durability, turn.assertValid)
   try {
     if (durability === 'now') await sync(paths.hidden)
     await next()
   } catch (error) {
-    await restore(site, turn, old, record)
+    await restore(resource, turn, old, record)
     throw error
   }
 }
@@ -119,13 +119,13 @@ export async function replaceRecord(
  * error that has led here says more than one of these attempts.
  */
 async function restore(
-  site: Site,
+  resource: FsResource,
   { assertValid }: Turn,
   old: FsRecord | null,
   record: FsRecord,
 ): Promise<void> {
-  const { paths } = site
-  const durability = durabilityOf(site)
+  const { paths } = resource
+  const durability = durabilityOf(resource)
   for (let tries = 0; tries < RESTORE_TRIES; tries += 1) {
     assertValid()
     try {
@@ -190,8 +190,8 @@ export async function discard(path: string): Promise<void> {
 }
 
 /** Removes the data of an upload that has ended, unless it has moved, and what was known of it. */
-export async function dropUpload(site: Site, data: string): Promise<void> {
-  const { paths, flusher, fsync } = site
+export async function dropUpload(resource: FsResource, data: string): Promise<void> {
+  const { paths, flusher, fsync } = resource
   flusher.forget(data)
   await discard(hiddenPath(paths, data))
   if (fsync !== 'never') await discard(markPath(paths, { data }))

@@ -7,7 +7,7 @@ import { endTakeover, isTakenOver } from './lock/takeover.ts'
 import { hiddenPath } from './paths.ts'
 import { PrivateCopy } from './private-copy.ts'
 import { durabilityOf, recordedCache } from './resource.ts'
-import type { Site } from './resource.ts'
+import type { FsResource } from './resource.ts'
 import { find } from './version.ts'
 import type { Found, Incomplete } from './version.ts'
 import type { Turn } from './writer-lease.ts'
@@ -17,17 +17,21 @@ import type { Turn } from './writer-lease.ts'
  * copy of the upload, which takes no time and no room where the file system shares blocks (Btrfs, XFS),
  * and nothing after an orderly release or the proven death of the owner. The caller holds the lock.
  */
-export async function escapeEarlierOwner(site: Site, found: Found, turn: Turn): Promise<Found> {
-  const { root, hash } = site.paths
+export async function escapeEarlierOwner(
+  resource: FsResource,
+  found: Found,
+  turn: Turn,
+): Promise<Found> {
+  const { root, hash } = resource.paths
   if (!isTakenOver(root, hash)) return found
   // A finished file can't be reached: what is published has been moved, and is never written again.
-  if (found.kind === 'incomplete') await moveToNewFile(site, found, turn)
+  if (found.kind === 'incomplete') await moveToNewFile(resource, found, turn)
   await endTakeover(root, hash)
-  return found.kind === 'incomplete' ? find(site.paths) : found
+  return found.kind === 'incomplete' ? find(resource.paths) : found
 }
 
-async function moveToNewFile(site: Site, found: Incomplete, turn: Turn): Promise<void> {
-  const { paths } = site
+async function moveToNewFile(resource: FsResource, found: Incomplete, turn: Turn): Promise<void> {
+  const { paths } = resource
   const { record, info } = found
   const copy = await PrivateCopy.create(paths, found.path)
   try {
@@ -35,17 +39,17 @@ async function moveToNewFile(site: Site, found: Incomplete, turn: Turn): Promise
     await copy.file.truncate(info.size)
     // The entity tag has the time of the file, and the version stays the same.
     await utimes(hiddenPath(paths, copy.name), info.lastModified, info.lastModified)
-    const durability = durabilityOf(site)
-    if (durability === 'now') await site.flusher.sync(copy.name, copy.file, 'all')
+    const durability = durabilityOf(resource)
+    if (durability === 'now') await resource.flusher.sync(copy.name, copy.file, 'all')
     const safeSize = durability === 'now' ? info.size : 0
-    const moved = { ...record, data: copy.name, safeSize, boot: recordedCache(site) }
+    const moved = { ...record, data: copy.name, safeSize, boot: recordedCache(resource) }
     await assertStaged(paths, copy)
     await writeRecord(paths, record, moved, durability, turn.assertValid)
   } catch (error) {
-    await dropUpload(site, copy.name)
+    await dropUpload(resource, copy.name)
     throw error
   } finally {
     await copy.close()
   }
-  await dropUpload(site, record.data)
+  await dropUpload(resource, record.data)
 }

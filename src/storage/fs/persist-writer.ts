@@ -16,7 +16,7 @@ import type { Durability, FsRecord } from './record.ts'
 import { distrust, settle } from './recover.ts'
 import { writeMark } from './durable-size.ts'
 import { changedMeanwhile, durabilityOf } from './resource.ts'
-import type { Site } from './resource.ts'
+import type { FsResource } from './resource.ts'
 import type { Turn } from './writer-lease.ts'
 import { find, incompleteInfo } from './version.ts'
 import type { Absent, Incomplete } from './version.ts'
@@ -25,7 +25,7 @@ import type { Absent, Incomplete } from './version.ts'
 export class PersistWriter implements Writer {
   readonly base: ResourceInfo | null
   readonly transaction = 'persist'
-  readonly #site: Site
+  readonly #resource: FsResource
   readonly #turn: Turn
   readonly #initial: ResourceState
   readonly #data: string
@@ -44,21 +44,21 @@ export class PersistWriter implements Writer {
    * Takes over the data file if it is open already. The stamp is that of the record.
    */
   constructor(
-    site: Site,
+    resource: FsResource,
     turn: Turn,
     found: Absent | Incomplete,
     initial: ResourceState,
     file: FileHandle | null,
   ) {
     this.base = found.kind === 'absent' ? null : found.info
-    this.#site = site
+    this.#resource = resource
     this.#turn = turn
     this.#initial = initial
     this.#record = found.kind === 'absent' ? null : found.record
     this.#stored = found.stored
     this.#revision = found.revision
     this.#file = file
-    this.#data = this.#record?.data ?? newDataName(site.paths)
+    this.#data = this.#record?.data ?? newDataName(resource.paths)
     this.#size = this.base?.size ?? 0
   }
 
@@ -79,7 +79,7 @@ export class PersistWriter implements Writer {
       if (this.#record !== null) this.#size = Math.max(this.#size, (await file.stat()).size)
       throw error
     }
-    const { fsync, flusher, paths } = this.#site
+    const { fsync, flusher, paths } = this.#resource
     if (fsync === 'complete') flusher.touch(paths, this.#data)
     if (fsync !== 'never') flusher.wrote(this.#data, file, length)
   }
@@ -137,7 +137,7 @@ export class PersistWriter implements Writer {
   }
 
   async #open(): Promise<FileHandle> {
-    const { paths } = this.#site
+    const { paths } = this.#resource
     const path = hiddenPath(paths, this.#data)
     const isNew = this.#record === null
     this.#file ??= await (isNew ? inHidden(paths, () => open(path, 'wx+')) : open(path, READ_WRITE))
@@ -147,7 +147,7 @@ export class PersistWriter implements Writer {
   /** The record and the first bytes, at the same time: neither is wrong without the other. */
   async #create(file: FileHandle, chunks: readonly Uint8Array[]): Promise<void> {
     const outcomes = await Promise.allSettled([
-      this.#putRecord(newRecord(this.#site, this.#data, this.#initial, 0)),
+      this.#putRecord(newRecord(this.#resource, this.#data, this.#initial, 0)),
       writeAll(file, 0, chunks),
     ])
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
@@ -155,7 +155,7 @@ export class PersistWriter implements Writer {
 
   /** Before bytes are written over in place: until `#settle` they have no entity tag. */
   async #unsettle(position: number): Promise<void> {
-    this.#site.holds.lose(this.#data, position, null)
+    this.#resource.holds.lose(this.#data, position, null)
     if (this.#record === null || this.#record.unsettled) return
     await this.#putRecord({ ...this.#record, unsettled: true })
   }
@@ -165,15 +165,15 @@ export class PersistWriter implements Writer {
     const record = this.#record
     if (record === null || (record.pinnedSize === null && !record.unsettled)) return
     this.#isUnchanged = false
-    this.#record = await settle(this.#site, await this.#open(), record, this.#turn.assertValid)
+    this.#record = await settle(this.#resource, await this.#open(), record, this.#turn.assertValid)
   }
 
   async #keepAll(record: FsRecord): Promise<void> {
     await this.#settle()
     const file = this.#file
-    if (file === null || this.#site.fsync !== 'segment') return
-    await this.#site.flusher.sync(this.#data, file, 'data')
-    await writeMark(this.#site.paths, this.#record ?? record, this.#size)
+    if (file === null || this.#resource.fsync !== 'segment') return
+    await this.#resource.flusher.sync(this.#data, file, 'data')
+    await writeMark(this.#resource.paths, this.#record ?? record, this.#size)
   }
 
   /** Takes bytes back that readers have seen: what comes in their place must not have their tag. */
@@ -183,19 +183,19 @@ export class PersistWriter implements Writer {
     const time = { lastModified: Date.now(), pinnedSize: size, safeSize }
     const cut = { ...this.#record, ...time, tag: newTag() }
     await this.#putRecord(cut)
-    this.#site.holds.lose(this.#data, size, null)
+    this.#resource.holds.lose(this.#data, size, null)
     this.#size = size
-    this.#record = await settle(this.#site, await this.#open(), cut, this.#turn.assertValid)
+    this.#record = await settle(this.#resource, await this.#open(), cut, this.#turn.assertValid)
   }
 
   #isSpoiled(): boolean {
-    return this.#site.flusher.isSpoiled(this.#data)
+    return this.#resource.flusher.isSpoiled(this.#data)
   }
 
   async #distrust(record: FsRecord, limit: number): Promise<void> {
     this.#isUnchanged = false
     this.#record = await distrust(
-      this.#site,
+      this.#resource,
       await this.#open(),
       record,
       this.#turn.assertValid,
@@ -207,16 +207,16 @@ export class PersistWriter implements Writer {
     await this.#assertCurrent()
     this.#isUnchanged = false
     const old = this.#record ?? this.#stored
-    return publish(this.#site, this.#turn, { name: this.#data, file }, state, old)
+    return publish(this.#resource, this.#turn, { name: this.#data, file }, state, old)
   }
 
   async #advance(file: FileHandle, state: ResourceState): Promise<ResourceInfo> {
-    const { paths, fsync } = this.#site
+    const { paths, fsync } = this.#resource
     const old = this.#record
     const isSame = old !== null && !old.unsettled && sameState(old.state, state)
     // A record that takes the place of another must not come to the disk before its data.
     const isSynced = fsync === 'segment' || (fsync !== 'never' && old !== null && !isSame)
-    if (isSynced) await this.#site.flusher.sync(this.#data, file, 'data')
+    if (isSynced) await this.#resource.flusher.sync(this.#data, file, 'data')
     // An open file: the system answers from memory.
     const stats = fstatSync(file.fd)
     if (stats.nlink === 0 || stats.size !== this.#size) throw changedMeanwhile()
@@ -227,7 +227,7 @@ export class PersistWriter implements Writer {
     await this.#assertCurrent()
     const mode = old?.mode ?? null
     const safeSize = isSynced ? stats.size : 0
-    const record = { ...newRecord(this.#site, this.#data, state, safeSize), mode }
+    const record = { ...newRecord(this.#resource, this.#data, state, safeSize), mode }
     this.#isUnchanged = false
     const durability = this.#durability(old)
     await writeRecord(paths, old ?? this.#stored, record, durability, this.#turn.assertValid)
@@ -236,8 +236,8 @@ export class PersistWriter implements Writer {
 
   /** A new upload is a matter of seconds, and not worth two fsyncs; one that has grown is. */
   #durability(old: FsRecord | null): Durability {
-    if (old === null && this.#site.fsync === 'complete') return 'later'
-    return durabilityOf(this.#site)
+    if (old === null && this.#resource.fsync === 'complete') return 'later'
+    return durabilityOf(this.#resource)
   }
 
   async #putRecord(record: FsRecord): Promise<void> {
@@ -245,23 +245,23 @@ export class PersistWriter implements Writer {
     const { assertValid } = this.#turn
     const durability = this.#durability(this.#record)
     const old = this.#record ?? this.#stored
-    await writeRecord(this.#site.paths, old, record, durability, assertValid)
+    await writeRecord(this.#resource.paths, old, record, durability, assertValid)
     this.#record = record
   }
 
   async #remove(): Promise<void> {
-    const { paths } = this.#site
+    const { paths } = this.#resource
     if (this.#record !== null) await retireRecord(paths, this.#record, this.#turn.assertValid)
     await this.#discardData()
   }
 
   async #discardData(): Promise<void> {
-    if (this.#file !== null) await dropUpload(this.#site, this.#data)
+    if (this.#file !== null) await dropUpload(this.#resource, this.#data)
   }
 
   /** Asks the disk, for a writer in another process. */
   async #assertCurrent(): Promise<void> {
-    const found = await find(this.#site.paths)
+    const found = await find(this.#resource.paths)
     const record = this.#record
     if (record === null && found.kind === 'absent') return
     if (record === null || found.kind !== 'incomplete') throw changedMeanwhile()
@@ -272,7 +272,7 @@ export class PersistWriter implements Writer {
 
   /** Lets go of the file: for the next segment if nothing but its length has changed. */
   async #end(): Promise<void> {
-    const { paths, uploads } = this.#site
+    const { paths, uploads } = this.#resource
     const file = this.#file
     const record = this.#record
     const isReusable = this.#isUnchanged && !this.#turn.isLost

@@ -12,7 +12,7 @@ import { newTag } from './record.ts'
 import type { Durability, FsRecord } from './record.ts'
 import { clearSuspect, isSuspect, safeSize } from './durable-size.ts'
 import { durabilityOf, recordedCache } from './resource.ts'
-import type { Site } from './resource.ts'
+import type { FsResource } from './resource.ts'
 import type { Turn } from './writer-lease.ts'
 import { find } from './version.ts'
 import type { Found, Incomplete } from './version.ts'
@@ -35,25 +35,25 @@ export async function findFenced(paths: ResourcePaths): Promise<Found> {
 }
 
 /** Finishes what is half done, before a change. The caller holds the key's lock. */
-export async function repair(site: Site, found: Found, turn: Turn): Promise<Found> {
+export async function repair(resource: FsResource, found: Found, turn: Turn): Promise<Found> {
   if (found.kind === 'complete' && found.unpublished !== null) {
-    await finishMove(site, found.unpublished)
-  } else if (found.kind === 'incomplete' && isInterrupted(site, found)) {
-    await finishWrite(site, found, turn)
+    await finishMove(resource, found.unpublished)
+  } else if (found.kind === 'incomplete' && isInterrupted(resource, found)) {
+    await finishWrite(resource, found, turn)
   } else {
     return found
   }
   turn.claim()
-  return find(site.paths)
+  return find(resource.paths)
 }
 
-async function finishMove(site: Site, name: string): Promise<void> {
-  const grown = await makeParents(site.paths)
-  await move(site.paths, name)
-  if (durabilityOf(site) === 'now') await syncMove(site.paths, grown)
+async function finishMove(resource: FsResource, name: string): Promise<void> {
+  const grown = await makeParents(resource.paths)
+  await move(resource.paths, name)
+  if (durabilityOf(resource) === 'now') await syncMove(resource.paths, grown)
 }
 
-function isInterrupted({ flusher }: Site, { record, limit }: Incomplete): boolean {
+function isInterrupted({ flusher }: FsResource, { record, limit }: Incomplete): boolean {
   const { pinnedSize, unsettled, published, data } = record
   return (
     pinnedSize !== null ||
@@ -65,16 +65,16 @@ function isInterrupted({ flusher }: Site, { record, limit }: Incomplete): boolea
 }
 
 async function finishWrite(
-  site: Site,
+  resource: FsResource,
   { path, record, limit }: Incomplete,
   { assertValid }: Turn,
 ): Promise<void> {
-  if (record.published !== null) await removeReplaced(site.paths, record, assertValid)
+  if (record.published !== null) await removeReplaced(resource.paths, record, assertValid)
   const file = await open(path, READ_WRITE)
   try {
-    const isSpoiled = site.flusher.isSpoiled(record.data) || isSuspect(await file.stat())
-    if (isSpoiled) await distrust(site, file, record, assertValid, limit)
-    else await settle(site, file, record, assertValid, limit)
+    const isSpoiled = resource.flusher.isSpoiled(record.data) || isSuspect(await file.stat())
+    if (isSpoiled) await distrust(resource, file, record, assertValid, limit)
+    else await settle(resource, file, record, assertValid, limit)
   } finally {
     await file.close()
   }
@@ -85,7 +85,7 @@ async function finishWrite(
  * left a name.
  */
 export async function settle(
-  site: Site,
+  resource: FsResource,
   file: FileHandle,
   record: FsRecord,
   assertValid: AssertValid,
@@ -99,18 +99,18 @@ export async function settle(
   // In the middle of the millisecond, since the way to the disk may take some of it.
   const time = (lastModified + 0.5) / 1000
   if (end < size && pinnedSize === end) await file.utimes(time, time)
-  const durability = durabilityOf(site)
-  if (durability === 'now') await site.flusher.sync(data, file, 'data')
+  const durability = durabilityOf(resource)
+  if (durability === 'now') await resource.flusher.sync(data, file, 'data')
   const settled = {
     ...record,
     tag: unsettled || limit < Infinity ? newTag() : record.tag,
-    boot: recordedCache(site),
+    boot: recordedCache(resource),
     safeSize: end,
     pinnedSize: null,
     unsettled: false,
     published: null,
   }
-  await writeRecord(site.paths, record, settled, durability, assertValid)
+  await writeRecord(resource.paths, record, settled, durability, assertValid)
   return settled
 }
 
@@ -119,13 +119,13 @@ export async function settle(
  * is asked of the disk.
  */
 export async function distrust(
-  site: Site,
+  resource: FsResource,
   file: FileHandle,
   record: FsRecord,
   assertValid: AssertValid,
   limit: number,
 ): Promise<FsRecord> {
-  const { paths, holds, flusher } = site
+  const { paths, holds, flusher } = resource
   const { size } = await file.stat()
   const end = Math.min(size, limit, await safeSize(paths, record))
   assertValid()
@@ -135,7 +135,7 @@ export async function distrust(
     ...record,
     tag: newTag(),
     lastModified: Date.now(),
-    boot: recordedCache(site),
+    boot: recordedCache(resource),
     safeSize: end,
     pinnedSize: null,
     unsettled: false,

@@ -9,7 +9,7 @@ import { lookUp } from './published.ts'
 import { removeParents } from './parents.ts'
 import { findFenced, repair } from './recover.ts'
 import { changedMeanwhile, durabilityOf } from './resource.ts'
-import type { Site } from './resource.ts'
+import type { FsResource } from './resource.ts'
 import type { Complete, Found, Incomplete } from './version.ts'
 import type { Turn } from './writer-lease.ts'
 
@@ -23,15 +23,15 @@ const MAX_TRIES = 100
  *
  * @throws Error when the lock has gone to another process.
  */
-export async function removeResource(site: Site, turn: Turn): Promise<boolean> {
-  const { paths, uploads } = site
+export async function removeResource(resource: FsResource, turn: Turn): Promise<boolean> {
+  const { paths, uploads } = resource
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
     const found = await findFenced(paths)
     turn.assertValid()
     turn.claim()
     await uploads.drop(paths.hash)
     if (found.kind === 'absent') return false
-    if (await removeFiles(site, await moveFirst(site, found, turn), turn)) return true
+    if (await removeFiles(resource, await moveFirst(resource, found, turn), turn)) return true
   }
   throw changedMeanwhile()
 }
@@ -40,22 +40,22 @@ export async function removeResource(site: Site, turn: Turn): Promise<boolean> {
  * Ends a commit that a crash has cut short, because only the move of the new file removes the old one.
  * Where something else than a file is at the path, nothing has to be moved.
  */
-async function moveFirst(site: Site, found: Found, turn: Turn): Promise<Found> {
+async function moveFirst(resource: FsResource, found: Found, turn: Turn): Promise<Found> {
   if (found.kind !== 'complete' || found.unpublished === null) return found
-  return (await lookUp(site.paths)).kind === 'file' ? repair(site, found, turn) : found
+  return (await lookUp(resource.paths)).kind === 'file' ? repair(resource, found, turn) : found
 }
 
-async function removeFiles(site: Site, found: Found, turn: Turn): Promise<boolean> {
+async function removeFiles(resource: FsResource, found: Found, turn: Turn): Promise<boolean> {
   if (found.kind === 'absent') return false
   const isUnpublished = found.kind === 'complete' && found.unpublished !== null
   const published = publishedBy(found)
-  if (published !== null && !(await removePublished(site, found, published, turn))) {
+  if (published !== null && !(await removePublished(resource, found, published, turn))) {
     if (found.kind === 'complete') return false
   }
   // Before the record, which leads to it.
   if (isUnpublished) await ifThere(unlink(found.path))
   const isHidden = found.kind === 'incomplete' || isUnpublished
-  await removeRecord(site, found, isHidden, turn)
+  await removeRecord(resource, found, isHidden, turn)
   return true
 }
 
@@ -70,27 +70,27 @@ function publishedBy(found: Incomplete | Complete): string | null {
  * without a record as a finished resource. Returns false if another file has taken its place.
  */
 async function removePublished(
-  site: Site,
+  resource: FsResource,
   { stored }: Incomplete | Complete,
   published: string,
   turn: Turn,
 ): Promise<boolean> {
-  const { paths } = site
+  const { paths } = resource
   if (!(await retirePublished(paths, stored, published, turn.assertValid))) return false
-  if (durabilityOf(site) === 'now') await ifThere(sync(dirname(paths.published)))
+  if (durabilityOf(resource) === 'now') await ifThere(sync(dirname(paths.published)))
   await removeParents(paths)
   return true
 }
 
 /** The record goes last: by it the next start finds the directories that a crash has left. */
 async function removeRecord(
-  site: Site,
+  resource: FsResource,
   found: Incomplete | Complete,
   isHidden: boolean,
   turn: Turn,
 ): Promise<void> {
-  const { paths } = site
+  const { paths } = resource
   await retireRecord(paths, found.stored, turn.assertValid)
-  if (isHidden && durabilityOf(site) === 'now') await sync(paths.hidden)
-  if (found.kind === 'incomplete') await dropUpload(site, found.record.data)
+  if (isHidden && durabilityOf(resource) === 'now') await sync(paths.hidden)
+  if (found.kind === 'incomplete') await dropUpload(resource, found.record.data)
 }

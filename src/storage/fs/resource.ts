@@ -22,7 +22,7 @@ export interface Shared {
 }
 
 /** One resource, as its writers see it. */
-export interface Site extends Shared {
+export interface FsResource extends Shared {
   /** Its paths. */
   readonly paths: ResourcePaths
   /** What is fsynced. */
@@ -40,12 +40,12 @@ export interface DataFile {
 }
 
 /** How durable the record of a finished or an atomic version has to be. */
-export function durabilityOf({ fsync }: Site): Durability {
+export function durabilityOf({ fsync }: FsResource): Durability {
   return fsync === 'never' ? 'later' : 'now'
 }
 
 /** What a record says of the page cache that holds its bytes; nothing where no fsync is promised. */
-export function recordedCache({ fsync, paths }: Site): string {
+export function recordedCache({ fsync, paths }: FsResource): string {
   return fsync === 'never' ? '' : cacheOf(paths)
 }
 

@@ -17,7 +17,7 @@ import { listIncomplete, sweep } from './sweep.ts'
 import { Uploads } from './open-files.ts'
 
 /** The folder of one or more stores. */
-export class Root implements Shared {
+export class StoreDirectory implements Shared {
   readonly holds = new Holds()
   readonly uploads = new Uploads()
   readonly flusher = new Flusher()
@@ -125,13 +125,13 @@ export class Root implements Shared {
   }
 }
 
-const ROOTS = new Map<string, WeakRef<Root>>()
+const DIRECTORIES = new Map<string, WeakRef<StoreDirectory>>()
 
 /** The folder at an absolute path: one object for all stores of this process. */
-export function rootOf(directory: string): Root {
+export function storeDirectoryOf(directory: string): StoreDirectory {
   const path = canonicalPath(directory)
-  const root = ROOTS.get(path)?.deref() ?? new Root(directory)
-  ROOTS.set(path, new WeakRef(root))
+  const root = DIRECTORIES.get(path)?.deref() ?? new StoreDirectory(directory)
+  DIRECTORIES.set(path, new WeakRef(root))
   return root
 }
 

@@ -2,17 +2,17 @@
 
 import type { Hold } from './leases.ts'
 import { changedMeanwhile } from './resource.ts'
-import type { Site } from './resource.ts'
+import type { FsResource } from './resource.ts'
 
 /** A writer's turn: from its opening until it has ended, or another one has changed the resource. */
 export class Turn {
-  readonly #site: Site
+  readonly #resource: FsResource
   readonly #hold: Hold
   #ended = false
 
   /** Takes over `hold`, which tells when another writer has changed the resource. */
-  constructor(site: Site, hold: Hold) {
-    this.#site = site
+  constructor(resource: FsResource, hold: Hold) {
+    this.#resource = resource
     this.#hold = hold
   }
 
@@ -39,12 +39,12 @@ export class Turn {
 
   /** Tells the other writers of this process, if there are any, that they are too late. */
   claim(): void {
-    this.#site.holds.lose(this.#site.paths.hash, 0, this.#hold)
+    this.#resource.holds.lose(this.#resource.paths.hash, 0, this.#hold)
   }
 
   /** Ends the turn. */
   end(): void {
     this.#ended = true
-    this.#site.holds.drop(this.#hold)
+    this.#resource.holds.drop(this.#hold)
   }
 }

@@ -20,7 +20,7 @@ import { storeDirectoryOf } from './fs/store.ts'
 import type { Fsync, FsResource } from './fs/resource.ts'
 import { listIncomplete } from './fs/sweep.ts'
 import { find } from './fs/version.ts'
-import { Turn } from './fs/writer-lease.ts'
+import { WriterLease } from './fs/writer-lease.ts'
 
 export { fsLocker, type FsLockerOptions } from './fs/lock/locker.ts'
 
@@ -57,11 +57,11 @@ export function fsStorage({ directory, fsync = 'complete' }: FsStorageOptions): 
     throw new TypeError(`fsync must be one of ${FSYNC.join(', ')}, not ${JSON.stringify(fsync)}`)
   }
   const root = storeDirectoryOf(resolve(directory))
-  const { holds, uploads, flusher } = root
+  const { leases, uploads, flusher } = root
   const resourceOf = async (key: string): Promise<FsResource> => {
     const paths = await root.pathsOf(key)
     const assertThere = () => root.assertThere(paths)
-    return { paths, fsync, holds, uploads, flusher, assertThere }
+    return { paths, fsync, leases, uploads, flusher, assertThere }
   }
   return {
     lockScope: root,
@@ -74,7 +74,7 @@ export function fsStorage({ directory, fsync = 'complete' }: FsStorageOptions): 
     },
     async openReader(key) {
       const { paths, assertThere } = await resourceOf(key)
-      const reader = await openVersion(paths, holds)
+      const reader = await openVersion(paths, leases)
       if (reader === null) await assertThere()
       return reader
     },
@@ -86,15 +86,15 @@ export function fsStorage({ directory, fsync = 'complete' }: FsStorageOptions): 
     async remove(key, { isLost } = {}) {
       const resource = await resourceOf(key)
       await root.makeStaging(resource.paths)
-      const turn = new Turn(resource, holds.take(resource.paths.hash, Infinity, isLost))
+      const lease = new WriterLease(resource, leases.take(resource.paths.hash, Infinity, isLost))
       try {
-        const isRemoved = await reportFull(removeResource(resource, turn))
+        const isRemoved = await reportFull(removeResource(resource, lease))
         const { root: path, hash } = resource.paths
         if (isTakenOver(path, hash)) await endTakeover(path, hash)
         if (!isRemoved) await resource.assertThere()
         return isRemoved
       } finally {
-        turn.end()
+        lease.end()
       }
     },
     flush: () => flusher.flushAll(),
@@ -106,22 +106,22 @@ export function fsStorage({ directory, fsync = 'complete' }: FsStorageOptions): 
 
 async function openWriter(resource: FsResource, options: OpenWriterOptions): Promise<Writer> {
   // Held from before the first look on, so that no change by another writer is missed.
-  const turn = new Turn(
+  const lease = new WriterLease(
     resource,
-    resource.holds.take(resource.paths.hash, Infinity, options.isLost),
+    resource.leases.take(resource.paths.hash, Infinity, options.isLost),
   )
   try {
-    return guarded(await reportFull(chooseWriter(resource, turn, options)), resource)
+    return guarded(await reportFull(chooseWriter(resource, lease, options)), resource)
   } catch (error) {
-    turn.end()
-    resource.paths.lease.update()
+    lease.end()
+    resource.paths.ownerLease.update()
     throw error
   }
 }
 
 async function chooseWriter(
   resource: FsResource,
-  turn: Turn,
+  lease: WriterLease,
   options: OpenWriterOptions,
 ): Promise<Writer> {
   const { transaction, replace, initial } = options
@@ -130,12 +130,12 @@ async function chooseWriter(
   const upload = await resource.uploads.take(resource.paths)
   const isSound = upload !== null && !resource.flusher.isSpoiled(upload.record.data)
   if (isSound && transaction === 'persist' && !replace) {
-    return new PersistWriter(resource, turn, upload.found, initial, upload.file)
+    return new PersistWriter(resource, lease, upload.found, initial, upload.file)
   }
   await upload?.file.close()
 
-  const repaired = await repair(resource, await findFenced(resource.paths), turn)
-  const found = await escapeEarlierOwner(resource, repaired, turn)
+  const repaired = await repair(resource, await findFenced(resource.paths), lease)
+  const found = await escapeEarlierOwner(resource, repaired, lease)
   if (found.kind === 'absent') await resource.assertThere()
   // Directories without a file are removed only when the resource is published.
   if (found.kind === 'absent' && found.isBlocked && !(await isRemains(resource.paths))) {
@@ -143,14 +143,15 @@ async function chooseWriter(
   }
   const mayPersist = found.kind === 'absent' || (found.kind === 'incomplete' && !replace)
   if (transaction === 'persist' && mayPersist) {
-    return new PersistWriter(resource, turn, found, initial, null)
+    return new PersistWriter(resource, lease, found, initial, null)
   }
-  return new AtomicWriter(resource, turn, found, replace ? 'empty' : 'base')
+  return new AtomicWriter(resource, lease, found, replace ? 'empty' : 'base')
 }
 
 /** The writer as the protocol gets it: it reports a full disk, and its end may end the lease. */
-function guarded(writer: Writer, { paths: { lease } }: FsResource): Writer {
-  const ending = <T>(work: Promise<T>): Promise<T> => reportFull(work).finally(() => lease.update())
+function guarded(writer: Writer, { paths: { ownerLease } }: FsResource): Writer {
+  const ending = <T>(work: Promise<T>): Promise<T> =>
+    reportFull(work).finally(() => ownerLease.update())
   return {
     base: writer.base,
     transaction: writer.transaction,

@@ -18,7 +18,7 @@ import type { FsRecord } from './record.ts'
 import { distrust, removeReplaced, settle } from './recover.ts'
 import { changedMeanwhile, durabilityOf } from './resource.ts'
 import type { DataFile, FsResource } from './resource.ts'
-import type { Turn } from './writer-lease.ts'
+import type { WriterLease } from './writer-lease.ts'
 import { completeInfo, find, incompleteInfo } from './version.ts'
 import type { Complete, Found, Incomplete } from './version.ts'
 
@@ -27,7 +27,7 @@ export class AtomicWriter implements Writer {
   readonly base: ResourceInfo | null
   readonly transaction = 'atomic'
   readonly #resource: FsResource
-  readonly #turn: Turn
+  readonly #lease: WriterLease
   readonly #found: Found
   /** What the write begins with; null for nothing. */
   readonly #source: Incomplete | Complete | null
@@ -41,10 +41,10 @@ export class AtomicWriter implements Writer {
   #copy: PrivateCopy | null = null
   #size: number
 
-  constructor(resource: FsResource, turn: Turn, found: Found, start: 'base' | 'empty') {
+  constructor(resource: FsResource, lease: WriterLease, found: Found, start: 'base' | 'empty') {
     this.base = found.kind === 'absent' ? null : found.info
     this.#resource = resource
-    this.#turn = turn
+    this.#lease = lease
     this.#found = found
     this.#source = start === 'empty' || found.kind === 'absent' ? null : found
     this.#record = found.stored
@@ -53,7 +53,7 @@ export class AtomicWriter implements Writer {
   }
 
   async write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
-    this.#turn.assert()
+    this.#lease.assertActive()
     const length = totalLength(chunks)
     if (length === 0) return
     const { name, file } = await this.#target(position, this.#size)
@@ -69,7 +69,7 @@ export class AtomicWriter implements Writer {
   }
 
   async truncate(size: number): Promise<void> {
-    this.#turn.assert()
+    this.#lease.assertActive()
     if (size < 0 || size > this.#size) throw new RangeError(`size ${size} is out of range`)
     if (size === this.#size) return
     const { file } = await this.#target(size, size)
@@ -82,9 +82,9 @@ export class AtomicWriter implements Writer {
   }
 
   async commit(state: ResourceState): Promise<ResourceInfo> {
-    this.#turn.assert()
+    this.#lease.assertActive()
     await this.#assertCurrent()
-    this.#turn.claim()
+    this.#lease.invalidateOthers()
     this.#copy?.freezeTime()
     const info = state.complete ? await this.#finish(state) : await this.#advance(state)
     await this.#end()
@@ -96,14 +96,14 @@ export class AtomicWriter implements Writer {
   }
 
   async rollback(): Promise<void> {
-    if (this.#turn.hasEnded) return
+    if (this.#lease.hasEnded) return
     try {
       if (this.#copy !== null && !(await isNamed(this.#resource.paths, this.#copy.name))) {
         await dropUpload(this.#resource, this.#copy.name)
       }
-      if (this.#pinned !== null && !this.#turn.isLost) await this.#unpin(this.#pinned.file)
+      if (this.#pinned !== null && !this.#lease.isInvalid) await this.#unpin(this.#pinned.file)
     } catch (error) {
-      if (!this.#turn.isLost) throw error
+      if (!this.#lease.isInvalid) throw error
     } finally {
       await this.#end()
     }
@@ -120,12 +120,12 @@ export class AtomicWriter implements Writer {
   /** Lets the data file grow without anybody seeing it, not even after a crash. */
   async #pin({ path, record, info }: Incomplete): Promise<DataFile> {
     if (this.#pinned !== null) return this.#pinned
-    this.#turn.claim()
+    this.#lease.invalidateOthers()
     const file = await open(path, READ_WRITE)
     try {
       const lastModified = info.lastModified.getTime()
       const pinned = { ...record, lastModified, pinnedSize: info.size }
-      const { assertValid } = this.#turn
+      const { assertValid } = this.#lease
       await writeRecord(
         this.#resource.paths,
         record,
@@ -146,7 +146,7 @@ export class AtomicWriter implements Writer {
   async #unpin(file: FileHandle): Promise<void> {
     if (this.#record === null) return
     const isSpoiled = this.#resource.flusher.isSpoiled(this.#record.data)
-    const { assertValid } = this.#turn
+    const { assertValid } = this.#lease
     const limit = this.base?.size ?? 0
     if (isSpoiled) await distrust(this.#resource, file, this.#record, assertValid, limit)
     else await settle(this.#resource, file, this.#record, assertValid)
@@ -175,10 +175,10 @@ export class AtomicWriter implements Writer {
     if (this.#copy === null && source?.kind === 'complete') return this.#relabel(source, state)
     if (this.#copy === null && source?.kind === 'incomplete') {
       const data = { name: source.record.data, file: await this.#current() }
-      return publish(this.#resource, this.#turn, data, state, this.#record)
+      return publish(this.#resource, this.#lease, data, state, this.#record)
     }
     const data = this.#copy ?? (await this.#makeCopy(0))
-    return publish(this.#resource, this.#turn, data, state, this.#record)
+    return publish(this.#resource, this.#lease, data, state, this.#record)
   }
 
   /** Another state for the same bytes, which stay where they are. */
@@ -207,7 +207,7 @@ export class AtomicWriter implements Writer {
     const { paths } = this.#resource
     await this.#replaceRecord(record, () => assertStaged(paths, copy))
     if (found.kind === 'incomplete') await dropUpload(this.#resource, found.record.data)
-    await removeReplaced(paths, record, this.#turn.assertValid)
+    await removeReplaced(paths, record, this.#lease.assertValid)
     return incompleteInfo(record, stats)
   }
 
@@ -226,7 +226,7 @@ export class AtomicWriter implements Writer {
   }
 
   #replaceRecord(record: FsRecord, next: () => Promise<void>): Promise<void> {
-    return replaceRecord(this.#resource, this.#turn, this.#record, record, next)
+    return replaceRecord(this.#resource, this.#lease, this.#record, record, next)
   }
 
   /** Asks the disk, for a writer in another process. */
@@ -240,7 +240,7 @@ export class AtomicWriter implements Writer {
   }
 
   async #end(): Promise<void> {
-    this.#turn.end()
+    this.#lease.end()
     const files = [this.#original, this.#pinned?.file, this.#copy]
     const outcomes = await Promise.allSettled(files.map(async (file) => file?.close()))
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason

@@ -19,7 +19,7 @@ import { markPath } from './durable-size.ts'
 import { changedMeanwhile, durabilityOf, recordedCache } from './resource.ts'
 import type { DataFile, FsResource } from './resource.ts'
 import { replaceFile } from './windows.ts'
-import type { Turn } from './writer-lease.ts'
+import type { WriterLease } from './writer-lease.ts'
 import { completeInfo } from './version.ts'
 
 /** Removes of neighbours that may take the parent directory of a resource that is being published. */
@@ -59,7 +59,7 @@ export function newRecord(
  */
 export async function publish(
   resource: FsResource,
-  turn: Turn,
+  lease: WriterLease,
   data: DataFile,
   state: ResourceState,
   old: FsRecord | null,
@@ -80,8 +80,8 @@ export async function publish(
     const size = Number(stat.size)
     const record = { ...newRecord(resource, data.name, state, size), published: identity(stat) }
     // An fsync can take longer than a lock lives.
-    turn.assertValid()
-    await replaceRecord(resource, turn, old, record, () => move(paths, data.name))
+    lease.assertValid()
+    await replaceRecord(resource, lease, old, record, () => move(paths, data.name))
     if (durability === 'now') await syncMove(paths, grown)
     if (old?.state.complete === false) await dropUpload(resource, old.data)
     return completeInfo(record, size)
@@ -97,19 +97,19 @@ export async function publish(
  */
 export async function replaceRecord(
   resource: FsResource,
-  turn: Turn,
+  lease: WriterLease,
   old: FsRecord | null,
   record: FsRecord,
   next: () => Promise<void>,
 ): Promise<void> {
   const { paths } = resource
   const durability = durabilityOf(resource)
-  await putRecord(paths, old, record, durability, turn.assertValid)
+  await putRecord(paths, old, record, durability, lease.assertValid)
   try {
     if (durability === 'now') await sync(paths.hidden)
     await next()
   } catch (error) {
-    await restore(resource, turn, old, record)
+    await restore(resource, lease, old, record)
     throw error
   }
 }
@@ -120,7 +120,7 @@ export async function replaceRecord(
  */
 async function restore(
   resource: FsResource,
-  { assertValid }: Turn,
+  { assertValid }: WriterLease,
   old: FsRecord | null,
   record: FsRecord,
 ): Promise<void> {

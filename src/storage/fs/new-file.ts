@@ -10,7 +10,7 @@ import { durabilityOf, recordedCache } from './resource.ts'
 import type { FsResource } from './resource.ts'
 import { find } from './version.ts'
 import type { Found, Incomplete } from './version.ts'
-import type { Turn } from './writer-lease.ts'
+import type { WriterLease } from './writer-lease.ts'
 
 /**
  * Keeps what an earlier owner of the lock may still write out of the version that is found. It costs a
@@ -20,17 +20,21 @@ import type { Turn } from './writer-lease.ts'
 export async function escapeEarlierOwner(
   resource: FsResource,
   found: Found,
-  turn: Turn,
+  lease: WriterLease,
 ): Promise<Found> {
   const { root, hash } = resource.paths
   if (!isTakenOver(root, hash)) return found
   // A finished file can't be reached: what is published has been moved, and is never written again.
-  if (found.kind === 'incomplete') await moveToNewFile(resource, found, turn)
+  if (found.kind === 'incomplete') await moveToNewFile(resource, found, lease)
   await endTakeover(root, hash)
   return found.kind === 'incomplete' ? find(resource.paths) : found
 }
 
-async function moveToNewFile(resource: FsResource, found: Incomplete, turn: Turn): Promise<void> {
+async function moveToNewFile(
+  resource: FsResource,
+  found: Incomplete,
+  lease: WriterLease,
+): Promise<void> {
   const { paths } = resource
   const { record, info } = found
   const copy = await PrivateCopy.create(paths, found.path)
@@ -44,7 +48,7 @@ async function moveToNewFile(resource: FsResource, found: Incomplete, turn: Turn
     const safeSize = durability === 'now' ? info.size : 0
     const moved = { ...record, data: copy.name, safeSize, boot: recordedCache(resource) }
     await assertStaged(paths, copy)
-    await writeRecord(paths, record, moved, durability, turn.assertValid)
+    await writeRecord(paths, record, moved, durability, lease.assertValid)
   } catch (error) {
     await dropUpload(resource, copy.name)
     throw error

@@ -22,7 +22,7 @@ export interface Folders {
   /** Absolute path of the folder that holds records and unpublished data. */
   readonly hidden: string
   /** The lease of this process on what it stages there. */
-  readonly lease: OwnerLease
+  readonly ownerLease: OwnerLease
 }
 
 /** The paths of one key. */
@@ -44,7 +44,7 @@ export interface ResourcePaths extends Folders {
  *
  * @throws UploadError `ERR_KEY`
  */
-export function pathsOf({ root, hidden, lease }: Folders, key: string): ResourcePaths {
+export function pathsOf({ root, hidden, ownerLease }: Folders, key: string): ResourcePaths {
   const segments = parseKey(key)
   const digest = hash('sha256', key, 'base64url')
   const parents = segments.slice(1).map((_, index) => below(root, segments.slice(0, index + 1)))
@@ -54,7 +54,7 @@ export function pathsOf({ root, hidden, lease }: Folders, key: string): Resource
   return {
     root,
     hidden,
-    lease,
+    ownerLease,
     key,
     hash: digest,
     parents,
@@ -64,13 +64,13 @@ export function pathsOf({ root, hidden, lease }: Folders, key: string): Resource
 }
 
 /** Names a new file for the data of the resource. */
-export function newDataName({ hash, lease }: ResourcePaths): string {
-  return newStagedName(hash, lease, 'data')
+export function newDataName({ hash, ownerLease }: ResourcePaths): string {
+  return newStagedName(hash, ownerLease, 'data')
 }
 
 /** Names a file that is put aside for a moment. */
-export function newTempName({ hash, lease }: ResourcePaths): string {
-  return newStagedName(hash, lease, 'tmp')
+export function newTempName({ hash, ownerLease }: ResourcePaths): string {
+  return newStagedName(hash, ownerLease, 'tmp')
 }
 
 /** Names a new file in the staging directory: by the name, a sweep knows its resource and its owner. */
@@ -85,13 +85,13 @@ export function hiddenPath({ hidden }: Folders, name: string): string {
 
 /** Makes a file in the hidden folder, and that folder too if somebody has removed it. */
 export async function inHidden<T>(folders: Folders, make: () => Promise<T>): Promise<T> {
-  folders.lease.keepAlive()
+  folders.ownerLease.keepAlive()
   try {
     return await make()
   } catch (error) {
     if (errorCode(error) !== 'ENOENT') throw error
     await makeHidden(folders)
-    folders.lease.keepAlive()
+    folders.ownerLease.keepAlive()
     return make()
   }
 }

@@ -17,7 +17,7 @@ import { distrust, settle } from './recover.ts'
 import { writeMark } from './durable-size.ts'
 import { changedMeanwhile, durabilityOf } from './resource.ts'
 import type { FsResource } from './resource.ts'
-import type { Turn } from './writer-lease.ts'
+import type { WriterLease } from './writer-lease.ts'
 import { find, incompleteInfo } from './version.ts'
 import type { Absent, Incomplete } from './version.ts'
 
@@ -26,7 +26,7 @@ export class PersistWriter implements Writer {
   readonly base: ResourceInfo | null
   readonly transaction = 'persist'
   readonly #resource: FsResource
-  readonly #turn: Turn
+  readonly #lease: WriterLease
   readonly #initial: ResourceState
   readonly #data: string
   /** As it is on the disk; null if the disk has none of this upload. */
@@ -45,14 +45,14 @@ export class PersistWriter implements Writer {
    */
   constructor(
     resource: FsResource,
-    turn: Turn,
+    lease: WriterLease,
     found: Absent | Incomplete,
     initial: ResourceState,
     file: FileHandle | null,
   ) {
     this.base = found.kind === 'absent' ? null : found.info
     this.#resource = resource
-    this.#turn = turn
+    this.#lease = lease
     this.#initial = initial
     this.#record = found.kind === 'absent' ? null : found.record
     this.#stored = found.stored
@@ -63,12 +63,12 @@ export class PersistWriter implements Writer {
   }
 
   async write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
-    this.#turn.assert()
+    this.#lease.assertActive()
     const length = totalLength(chunks)
     if (length === 0) return
     if (position > this.#size) throw new RangeError(`position ${position} is beyond the end`)
     const file = await this.#open()
-    this.#turn.claim()
+    this.#lease.invalidateOthers()
     if (position < this.#size) await this.#unsettle(position)
     try {
       if (this.#record === null) await this.#create(file, chunks)
@@ -85,11 +85,11 @@ export class PersistWriter implements Writer {
   }
 
   async truncate(size: number): Promise<void> {
-    this.#turn.assert()
+    this.#lease.assertActive()
     const least = this.base?.size ?? 0
     if (size < least || size > this.#size) throw new RangeError(`size ${size} is out of range`)
     if (size === this.#size) return
-    this.#turn.claim()
+    this.#lease.invalidateOthers()
     await this.#cut(size)
   }
 
@@ -98,9 +98,9 @@ export class PersistWriter implements Writer {
   }
 
   async commit(state: ResourceState): Promise<ResourceInfo> {
-    this.#turn.assert()
+    this.#lease.assertActive()
     const file = await this.#open()
-    this.#turn.claim()
+    this.#lease.invalidateOthers()
     if (this.#record !== null && this.#record.pinnedSize !== null) await this.#settle()
     const info = state.complete ? await this.#finish(file, state) : await this.#advance(file, state)
     await this.#end()
@@ -108,29 +108,29 @@ export class PersistWriter implements Writer {
   }
 
   async keep(): Promise<void> {
-    if (this.#turn.hasEnded) return
+    if (this.#lease.hasEnded) return
     try {
-      if (this.#turn.isLost) return
+      if (this.#lease.isInvalid) return
       if (this.#record === null) await this.#discardData()
       else if (this.#isSpoiled()) await this.#distrust(this.#record, this.#size)
       else await this.#keepAll(this.#record)
     } catch (error) {
-      if (!this.#turn.isLost) throw error
+      if (!this.#lease.isInvalid) throw error
     } finally {
       await this.#end()
     }
   }
 
   async rollback(): Promise<void> {
-    if (this.#turn.hasEnded) return
+    if (this.#lease.hasEnded) return
     try {
-      if (this.#turn.isLost) return
+      if (this.#lease.isInvalid) return
       if (this.base === null || this.#record === null) await this.#remove()
       else if (this.#isSpoiled()) await this.#distrust(this.#record, this.base.size)
       else if (this.#size > this.base.size) await this.#cut(this.base.size)
       else await this.#settle()
     } catch (error) {
-      if (!this.#turn.isLost) throw error
+      if (!this.#lease.isInvalid) throw error
     } finally {
       await this.#end()
     }
@@ -155,7 +155,7 @@ export class PersistWriter implements Writer {
 
   /** Before bytes are written over in place: until `#settle` they have no entity tag. */
   async #unsettle(position: number): Promise<void> {
-    this.#resource.holds.lose(this.#data, position, null)
+    this.#resource.leases.invalidate(this.#data, position, null)
     if (this.#record === null || this.#record.unsettled) return
     await this.#putRecord({ ...this.#record, unsettled: true })
   }
@@ -165,7 +165,7 @@ export class PersistWriter implements Writer {
     const record = this.#record
     if (record === null || (record.pinnedSize === null && !record.unsettled)) return
     this.#isUnchanged = false
-    this.#record = await settle(this.#resource, await this.#open(), record, this.#turn.assertValid)
+    this.#record = await settle(this.#resource, await this.#open(), record, this.#lease.assertValid)
   }
 
   async #keepAll(record: FsRecord): Promise<void> {
@@ -183,9 +183,9 @@ export class PersistWriter implements Writer {
     const time = { lastModified: Date.now(), pinnedSize: size, safeSize }
     const cut = { ...this.#record, ...time, tag: newTag() }
     await this.#putRecord(cut)
-    this.#resource.holds.lose(this.#data, size, null)
+    this.#resource.leases.invalidate(this.#data, size, null)
     this.#size = size
-    this.#record = await settle(this.#resource, await this.#open(), cut, this.#turn.assertValid)
+    this.#record = await settle(this.#resource, await this.#open(), cut, this.#lease.assertValid)
   }
 
   #isSpoiled(): boolean {
@@ -198,7 +198,7 @@ export class PersistWriter implements Writer {
       this.#resource,
       await this.#open(),
       record,
-      this.#turn.assertValid,
+      this.#lease.assertValid,
       limit,
     )
   }
@@ -207,7 +207,7 @@ export class PersistWriter implements Writer {
     await this.#assertCurrent()
     this.#isUnchanged = false
     const old = this.#record ?? this.#stored
-    return publish(this.#resource, this.#turn, { name: this.#data, file }, state, old)
+    return publish(this.#resource, this.#lease, { name: this.#data, file }, state, old)
   }
 
   async #advance(file: FileHandle, state: ResourceState): Promise<ResourceInfo> {
@@ -230,7 +230,7 @@ export class PersistWriter implements Writer {
     const record = { ...newRecord(this.#resource, this.#data, state, safeSize), mode }
     this.#isUnchanged = false
     const durability = this.#durability(old)
-    await writeRecord(paths, old ?? this.#stored, record, durability, this.#turn.assertValid)
+    await writeRecord(paths, old ?? this.#stored, record, durability, this.#lease.assertValid)
     return incompleteInfo(record, stats)
   }
 
@@ -242,7 +242,7 @@ export class PersistWriter implements Writer {
 
   async #putRecord(record: FsRecord): Promise<void> {
     this.#isUnchanged = false
-    const { assertValid } = this.#turn
+    const { assertValid } = this.#lease
     const durability = this.#durability(this.#record)
     const old = this.#record ?? this.#stored
     await writeRecord(this.#resource.paths, old, record, durability, assertValid)
@@ -251,7 +251,7 @@ export class PersistWriter implements Writer {
 
   async #remove(): Promise<void> {
     const { paths } = this.#resource
-    if (this.#record !== null) await retireRecord(paths, this.#record, this.#turn.assertValid)
+    if (this.#record !== null) await retireRecord(paths, this.#record, this.#lease.assertValid)
     await this.#discardData()
   }
 
@@ -275,8 +275,8 @@ export class PersistWriter implements Writer {
     const { paths, uploads } = this.#resource
     const file = this.#file
     const record = this.#record
-    const isReusable = this.#isUnchanged && !this.#turn.isLost
-    this.#turn.end()
+    const isReusable = this.#isUnchanged && !this.#lease.isInvalid
+    this.#lease.end()
     if (file === null) return
     if (record === null || !isReusable) await file.close()
     else await uploads.put(paths.hash, { record, revision: this.#revision, file })

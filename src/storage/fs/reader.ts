@@ -3,7 +3,7 @@
 import { fstatSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import type { Reader, ResourceInfo } from '../adapter.ts'
-import type { Hold, Holds } from './leases.ts'
+import type { Lease, Leases } from './leases.ts'
 import { FileReader, READ, openIfThere } from './io.ts'
 import type { ResourcePaths } from './paths.ts'
 import { identity } from './record.ts'
@@ -19,13 +19,13 @@ const MAX_TRIES = 100
  * version outlives a replace and a remove. Only the bytes of an incomplete resource may be written
  * over or taken back in place; then the reader fails rather than show others.
  */
-export async function openVersion(paths: ResourcePaths, holds: Holds): Promise<Reader | null> {
+export async function openVersion(paths: ResourcePaths, leases: Leases): Promise<Reader | null> {
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
     const found = await find(paths)
     if (found.kind === 'absent') return null
     const file = await openIfThere(found.path, READ)
     if (file === null) continue
-    const reader = await begin(paths, holds, found, file).catch(async (error: unknown) => {
+    const reader = await begin(paths, leases, found, file).catch(async (error: unknown) => {
       await file.close()
       throw error
     })
@@ -38,7 +38,7 @@ export async function openVersion(paths: ResourcePaths, holds: Holds): Promise<R
 /** Makes the reader, or null if the file is not that of the version. */
 async function begin(
   paths: ResourcePaths,
-  holds: Holds,
+  leases: Leases,
   found: Incomplete | Complete,
   file: FileHandle,
 ): Promise<Reader | null> {
@@ -56,11 +56,11 @@ async function begin(
   //     stats the file: 9 bytes
   //                                          rolls back: truncates to 6 bytes, the record is R again
   //     reads the record: R, as before
-  const hold = holds.take(found.record.data, found.info.size)
-  if ((await currentRecord(paths))?.text === found.revision && !hold.lost) {
-    return changing(found.info, file, holds, hold)
+  const lease = leases.take(found.record.data, found.info.size)
+  if ((await currentRecord(paths))?.text === found.revision && !lease.isInvalid) {
+    return changing(found.info, file, leases, lease)
   }
-  holds.drop(hold)
+  leases.drop(lease)
   return null
 }
 
@@ -73,15 +73,15 @@ function unchanging(info: ResourceInfo, file: FileHandle): Reader {
   }
 }
 
-function changing(info: ResourceInfo, file: FileHandle, holds: Holds, hold: Hold): Reader {
+function changing(info: ResourceInfo, file: FileHandle, leases: Leases, lease: Lease): Reader {
   const reader = new FileReader(file, () => {
-    if (hold.lost) throw new Error('the version was changed while it was read')
+    if (lease.isInvalid) throw new Error('the version was changed while it was read')
   })
   return {
     info,
     read: (start, end) => reader.read(start, end),
     async close() {
-      holds.drop(hold)
+      leases.drop(lease)
       await reader.close()
     },
   }

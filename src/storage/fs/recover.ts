@@ -13,7 +13,7 @@ import type { Durability, FsRecord } from './record.ts'
 import { clearSuspect, isSuspect, safeSize } from './durable-size.ts'
 import { durabilityOf, recordedCache } from './resource.ts'
 import type { FsResource } from './resource.ts'
-import type { Turn } from './writer-lease.ts'
+import type { WriterLease } from './writer-lease.ts'
 import { find } from './version.ts'
 import type { Found, Incomplete } from './version.ts'
 
@@ -35,15 +35,19 @@ export async function findFenced(paths: ResourcePaths): Promise<Found> {
 }
 
 /** Finishes what is half done, before a change. The caller holds the key's lock. */
-export async function repair(resource: FsResource, found: Found, turn: Turn): Promise<Found> {
+export async function repair(
+  resource: FsResource,
+  found: Found,
+  lease: WriterLease,
+): Promise<Found> {
   if (found.kind === 'complete' && found.unpublished !== null) {
     await finishMove(resource, found.unpublished)
   } else if (found.kind === 'incomplete' && isInterrupted(resource, found)) {
-    await finishWrite(resource, found, turn)
+    await finishWrite(resource, found, lease)
   } else {
     return found
   }
-  turn.claim()
+  lease.invalidateOthers()
   return find(resource.paths)
 }
 
@@ -67,7 +71,7 @@ function isInterrupted({ flusher }: FsResource, { record, limit }: Incomplete): 
 async function finishWrite(
   resource: FsResource,
   { path, record, limit }: Incomplete,
-  { assertValid }: Turn,
+  { assertValid }: WriterLease,
 ): Promise<void> {
   if (record.published !== null) await removeReplaced(resource.paths, record, assertValid)
   const file = await open(path, READ_WRITE)
@@ -125,12 +129,12 @@ export async function distrust(
   assertValid: AssertValid,
   limit: number,
 ): Promise<FsRecord> {
-  const { paths, holds, flusher } = resource
+  const { paths, leases, flusher } = resource
   const { size } = await file.stat()
   const end = Math.min(size, limit, await safeSize(paths, record))
   assertValid()
   await file.truncate(end)
-  holds.lose(record.data, end, null)
+  leases.invalidate(record.data, end, null)
   const left = {
     ...record,
     tag: newTag(),

@@ -11,7 +11,7 @@ import { findFenced, repair } from './recover.ts'
 import { changedMeanwhile, durabilityOf } from './resource.ts'
 import type { FsResource } from './resource.ts'
 import type { Complete, Found, Incomplete } from './version.ts'
-import type { Turn } from './writer-lease.ts'
+import type { WriterLease } from './writer-lease.ts'
 
 /** Versions that another program may put at the path while one is removed. */
 const MAX_TRIES = 100
@@ -23,15 +23,15 @@ const MAX_TRIES = 100
  *
  * @throws Error when the lock has gone to another process.
  */
-export async function removeResource(resource: FsResource, turn: Turn): Promise<boolean> {
+export async function removeResource(resource: FsResource, lease: WriterLease): Promise<boolean> {
   const { paths, uploads } = resource
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
     const found = await findFenced(paths)
-    turn.assertValid()
-    turn.claim()
+    lease.assertValid()
+    lease.invalidateOthers()
     await uploads.drop(paths.hash)
     if (found.kind === 'absent') return false
-    if (await removeFiles(resource, await moveFirst(resource, found, turn), turn)) return true
+    if (await removeFiles(resource, await moveFirst(resource, found, lease), lease)) return true
   }
   throw changedMeanwhile()
 }
@@ -40,22 +40,26 @@ export async function removeResource(resource: FsResource, turn: Turn): Promise<
  * Ends a commit that a crash has cut short, because only the move of the new file removes the old one.
  * Where something else than a file is at the path, nothing has to be moved.
  */
-async function moveFirst(resource: FsResource, found: Found, turn: Turn): Promise<Found> {
+async function moveFirst(resource: FsResource, found: Found, lease: WriterLease): Promise<Found> {
   if (found.kind !== 'complete' || found.unpublished === null) return found
-  return (await lookUp(resource.paths)).kind === 'file' ? repair(resource, found, turn) : found
+  return (await lookUp(resource.paths)).kind === 'file' ? repair(resource, found, lease) : found
 }
 
-async function removeFiles(resource: FsResource, found: Found, turn: Turn): Promise<boolean> {
+async function removeFiles(
+  resource: FsResource,
+  found: Found,
+  lease: WriterLease,
+): Promise<boolean> {
   if (found.kind === 'absent') return false
   const isUnpublished = found.kind === 'complete' && found.unpublished !== null
   const published = publishedBy(found)
-  if (published !== null && !(await removePublished(resource, found, published, turn))) {
+  if (published !== null && !(await removePublished(resource, found, published, lease))) {
     if (found.kind === 'complete') return false
   }
   // Before the record, which leads to it.
   if (isUnpublished) await ifThere(unlink(found.path))
   const isHidden = found.kind === 'incomplete' || isUnpublished
-  await removeRecord(resource, found, isHidden, turn)
+  await removeRecord(resource, found, isHidden, lease)
   return true
 }
 
@@ -73,10 +77,10 @@ async function removePublished(
   resource: FsResource,
   { stored }: Incomplete | Complete,
   published: string,
-  turn: Turn,
+  lease: WriterLease,
 ): Promise<boolean> {
   const { paths } = resource
-  if (!(await retirePublished(paths, stored, published, turn.assertValid))) return false
+  if (!(await retirePublished(paths, stored, published, lease.assertValid))) return false
   if (durabilityOf(resource) === 'now') await ifThere(sync(dirname(paths.published)))
   await removeParents(paths)
   return true
@@ -87,10 +91,10 @@ async function removeRecord(
   resource: FsResource,
   found: Incomplete | Complete,
   isHidden: boolean,
-  turn: Turn,
+  lease: WriterLease,
 ): Promise<void> {
   const { paths } = resource
-  await retireRecord(paths, found.stored, turn.assertValid)
+  await retireRecord(paths, found.stored, lease.assertValid)
   if (isHidden && durabilityOf(resource) === 'now') await sync(paths.hidden)
   if (found.kind === 'incomplete') await dropUpload(resource, found.record.data)
 }

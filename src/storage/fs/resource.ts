@@ -2,7 +2,7 @@
 
 import type { FileHandle } from 'node:fs/promises'
 import type { Flusher } from './flusher.ts'
-import type { Holds } from './leases.ts'
+import type { Leases } from './leases.ts'
 import type { ResourcePaths } from './paths.ts'
 import type { Durability } from './record.ts'
 import { cacheOf } from './page-cache.ts'
@@ -14,7 +14,7 @@ export type Fsync = 'complete' | 'segment' | 'never'
 /** What all writers of one folder in this process share. */
 export interface Shared {
   /** Who relies on what. */
-  readonly holds: Holds
+  readonly leases: Leases
   /** The uploads that wait for their next segment. */
   readonly uploads: Uploads
   /** Makes data durable. */

@@ -4,7 +4,7 @@ import { existsSync, realpathSync } from 'node:fs'
 import { mkdir, realpath, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { Flusher } from './flusher.ts'
-import { Holds } from './leases.ts'
+import { Leases } from './leases.ts'
 import { sync } from './io.ts'
 import { MountTable, noteMount, notedMounts } from './mounts.ts'
 import { HIDDEN, makeHidden, pathsOf } from './paths.ts'
@@ -18,7 +18,7 @@ import { Uploads } from './open-files.ts'
 
 /** The folder of one or more stores. */
 export class StoreDirectory implements Shared {
-  readonly holds = new Holds()
+  readonly leases = new Leases()
   readonly uploads = new Uploads()
   readonly flusher = new Flusher()
   readonly #directory: string
@@ -53,11 +53,11 @@ export class StoreDirectory implements Shared {
   }
 
   /** Sees to it that there is a staging directory for a change. */
-  async makeStaging({ root, hidden, lease }: Folders): Promise<void> {
+  async makeStaging({ root, hidden, ownerLease }: Folders): Promise<void> {
     const { hidden: own } = await this.folders()
     if (hidden === own || existsSync(hidden)) return
     await noteMount(own, dirname(hidden))
-    await makeHidden({ root, hidden, lease })
+    await makeHidden({ root, hidden, ownerLease })
   }
 
   /** The folders of the directory and of all mounts below it that have a staging directory. */
@@ -101,7 +101,7 @@ export class StoreDirectory implements Shared {
 
   #stagingIn(root: string, directory: string): Folders {
     const hidden = join(directory, HIDDEN)
-    return { root, hidden, lease: new OwnerLease(hidden, () => !this.holds.isEmpty) }
+    return { root, hidden, ownerLease: new OwnerLease(hidden, () => !this.leases.isEmpty) }
   }
 
   /** Best effort: what can't be removed does no harm. */
@@ -111,7 +111,7 @@ export class StoreDirectory implements Shared {
 
   async #sweep(folders: Folders): Promise<void> {
     await this.#flushLeftovers(folders).catch(() => {})
-    if ((await sweep(folders, this.holds, this.#watch)) === 'done') return
+    if ((await sweep(folders, this.leases, this.#watch)) === 'done') return
     setTimeout(() => this.#sweepInBackground(folders), LEASE_LIFE + 1000).unref()
   }
 

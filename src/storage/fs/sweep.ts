@@ -4,7 +4,7 @@ import { linkSync, renameSync, statSync, unlinkSync } from 'node:fs'
 import type { Stats } from 'node:fs'
 import { lstat, opendir, unlink } from 'node:fs/promises'
 import { sweepRetired } from './fence.ts'
-import type { Holds } from './leases.ts'
+import type { Leases } from './leases.ts'
 import { errorCode, ifThere } from './io.ts'
 import type { Watch } from './lock/liveness.ts'
 import { checkLease, leaseIdOf, removeLease } from './owner-lease.ts'
@@ -30,24 +30,24 @@ const STAGED = /^(?<hash>[\w-]{43})\.(?<owner>[\w-]{6})[\w-]{6}\.(?:data|safe|tm
  */
 export async function sweep(
   folders: Folders,
-  holds: Holds,
+  leases: Leases,
   watch: Watch,
 ): Promise<'done' | 'undecided'> {
-  const leases = new Set<string>()
+  const ids = new Set<string>()
   /** Leases by which another sweep has to judge. */
   const needed = new Set<string>()
   for await (const { name } of await opendir(folders.hidden)) {
     const id = leaseIdOf(name)
-    if (id !== null) leases.add(id)
+    if (id !== null) ids.add(id)
     const record = RECORD.exec(name)?.groups?.['hash']
-    if (record !== undefined) await sweepRecord(folders, holds, record).catch(() => {})
+    if (record !== undefined) await sweepRecord(folders, leases, record).catch(() => {})
     if (RETIRED.test(name)) await sweepRetired(hiddenPath(folders, name)).catch(() => {})
     const { hash, owner } = STAGED.exec(name)?.groups ?? {}
-    if (hash === undefined || owner === undefined || holds.has(hash)) continue
+    if (hash === undefined || owner === undefined || leases.has(hash)) continue
     const isSwept = await sweepStaged({ folders, name, hash, owner, watch }).catch(() => false)
     if (!isSwept) needed.add(owner)
   }
-  return sweepLeases(folders, leases, needed, watch)
+  return sweepLeases(folders, ids, needed, watch)
 }
 
 interface Staged {
@@ -76,12 +76,12 @@ async function sweepStaged({ folders, name, hash, owner, watch }: Staged): Promi
 /** Removes the leases of dead processes, once no file needs them. */
 async function sweepLeases(
   folders: Folders,
-  leases: ReadonlySet<string>,
+  ids: ReadonlySet<string>,
   needed: ReadonlySet<string>,
   watch: Watch,
 ): Promise<'done' | 'undecided'> {
   let outcome: 'done' | 'undecided' = 'done'
-  for (const id of leases) {
+  for (const id of ids) {
     const verdict = await checkLease(folders.hidden, id, watch).catch(() => null)
     if (verdict === 'undecided') outcome = 'undecided'
     if (verdict === 'dead' && !needed.has(id)) {
@@ -118,8 +118,8 @@ function isRecordOf(folders: Folders, key: string, path: string): boolean {
   }
 }
 
-async function sweepRecord(folders: Folders, holds: Holds, hash: string): Promise<void> {
-  if (holds.has(hash)) return
+async function sweepRecord(folders: Folders, leases: Leases, hash: string): Promise<void> {
+  if (leases.has(hash)) return
   const path = hiddenPath(folders, `${hash}.json`)
   const found = await ifThere(lstat(path))
   if (found === null || Date.now() - found.mtimeMs < MIN_AGE_MS) return
@@ -131,7 +131,7 @@ async function sweepRecord(folders: Folders, holds: Holds, hash: string): Promis
   // Whoever publishes there now makes them again.
   if (paths !== null) await removeParents(paths)
   // At once, so that no writer of this process can put a new record there in between.
-  if (isUnchanged(path, found) && !holds.has(hash)) removeUnchanged(folders, hash, found)
+  if (isUnchanged(path, found) && !leases.has(hash)) removeUnchanged(folders, hash, found)
 }
 
 function isUnchanged(path: string, { ino, mtimeMs }: Stats): boolean {
@@ -142,7 +142,7 @@ function isUnchanged(path: string, { ino, mtimeMs }: Stats): boolean {
 /** Removes a record, but not one that another process has put there in the last moment. */
 function removeUnchanged(folders: Folders, hash: string, found: Stats): void {
   const path = hiddenPath(folders, `${hash}.json`)
-  const aside = hiddenPath(folders, newStagedName(hash, folders.lease, 'tmp'))
+  const aside = hiddenPath(folders, newStagedName(hash, folders.ownerLease, 'tmp'))
   renameSync(path, aside)
   if (!isUnchanged(aside, found)) putBack(aside, path)
   unlinkSync(aside)

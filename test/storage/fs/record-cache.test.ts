@@ -15,7 +15,7 @@ let place: ResourcePaths
 beforeEach(async () => {
   const root = await mkdtemp(path.join(tmpdir(), 'record-cache-'))
   const lease = new OwnerLease(root, () => false)
-  place = pathsOf({ root, hidden: root, lease }, 'a')
+  place = pathsOf({ root, hidden: root, ownerLease }, 'a')
 })
 afterEach(async () => {
   vi.restoreAllMocks()

@@ -57,11 +57,11 @@ export function fsStorage({ directory, fsync = 'complete' }: FsStorageOptions): 
     throw new TypeError(`fsync must be one of ${FSYNC.join(', ')}, not ${JSON.stringify(fsync)}`)
   }
   const root = storeDirectoryOf(resolve(directory))
-  const { leases, uploads, flusher } = root
+  const { leases, openFiles, flusher } = root
   const resourceOf = async (key: string): Promise<FsResource> => {
     const paths = await root.pathsOf(key)
     const assertThere = () => root.assertThere(paths)
-    return { paths, fsync, leases, uploads, flusher, assertThere }
+    return { paths, fsync, leases, openFiles, flusher, assertThere }
   }
   return {
     lockScope: root,
@@ -126,8 +126,8 @@ async function chooseWriter(
 ): Promise<Writer> {
   const { transaction, replace, initial } = options
   if (isTakenOver(resource.paths.root, resource.paths.hash))
-    await resource.uploads.drop(resource.paths.hash)
-  const upload = await resource.uploads.take(resource.paths)
+    await resource.openFiles.drop(resource.paths.hash)
+  const upload = await resource.openFiles.take(resource.paths)
   const isSound = upload !== null && !resource.flusher.isSpoiled(upload.record.data)
   if (isSound && transaction === 'persist' && !replace) {
     return new PersistWriter(resource, lease, upload.found, initial, upload.file)

@@ -10,7 +10,7 @@ import type { ResourceInfo, ResourceState, Writer } from '../adapter.ts'
 import { assertStaged, dropUpload, newRecord, publish, replaceRecord } from './commit.ts'
 import { writeRecord } from './fence.ts'
 import { FileReader, READ, READ_WRITE, totalLength, writeAll } from './io.ts'
-import { inHidden, newDataName } from './paths.ts'
+import { inStaging, newDataName } from './paths.ts'
 import type { ResourcePaths } from './paths.ts'
 import { PrivateCopy } from './private-copy.ts'
 import { formatRecord, loadRecord, sameState } from './record.ts'
@@ -188,7 +188,7 @@ export class AtomicWriter implements Writer {
     const name = source.record?.data ?? newDataName(paths)
     const { size } = source.info
     const record = { ...newRecord(this.#resource, name, state, size), published: source.identity }
-    await inHidden(paths, () => this.#replaceRecord(record, async () => {}))
+    await inStaging(paths, () => this.#replaceRecord(record, async () => {}))
     return completeInfo(record, size)
   }
 

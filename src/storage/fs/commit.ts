@@ -9,7 +9,7 @@ import type { ResourceInfo, ResourceState } from '../adapter.ts'
 import { putRecord, retireRecord, writeRecord } from './fence.ts'
 import { reserveNumber } from './file-times.ts'
 import { adoptMode, errorCode, ifThere, sync } from './io.ts'
-import { hiddenPath, keyConflict, newTempName } from './paths.ts'
+import { stagedPath, keyConflict, newTempName } from './paths.ts'
 import { lookUp } from './published.ts'
 import { makeParents, removeMade, removeRemains } from './parents.ts'
 import type { ResourcePaths } from './paths.ts'
@@ -76,7 +76,7 @@ export async function publish(
     if (durability === 'now') await resource.flusher.sync(data.name, data.file, 'all')
     const stat = await data.file.stat({ bigint: true })
     if (stat.nlink === 0n) throw changedMeanwhile()
-    await reserveNumber(hiddenPath(paths, data.name), stat)
+    await reserveNumber(stagedPath(paths, data.name), stat)
     const size = Number(stat.size)
     const record = { ...newRecord(resource, data.name, state, size), published: identity(stat) }
     // An fsync can take longer than a lock lives.
@@ -106,7 +106,7 @@ export async function replaceRecord(
   const durability = durabilityOf(resource)
   await putRecord(paths, old, record, durability, lease.assertValid)
   try {
-    if (durability === 'now') await sync(paths.hidden)
+    if (durability === 'now') await sync(paths.staging)
     await next()
   } catch (error) {
     await restore(resource, lease, old, record)
@@ -144,7 +144,7 @@ async function restore(
  */
 export async function assertStaged(paths: ResourcePaths, { name, file }: DataFile): Promise<void> {
   const [named, open] = await Promise.all([
-    ifThere(lstat(hiddenPath(paths, name), { bigint: true })),
+    ifThere(lstat(stagedPath(paths, name), { bigint: true })),
     file.stat({ bigint: true }),
   ])
   if (named?.ino !== open.ino || named.dev !== open.dev) throw changedMeanwhile()
@@ -161,10 +161,10 @@ export async function move(paths: ResourcePaths, name: string): Promise<void> {
 }
 
 async function renameInto(paths: ResourcePaths, name: string): Promise<void> {
-  const staged = hiddenPath(paths, name)
+  const staged = stagedPath(paths, name)
   for (let tries = 1; ; tries += 1) {
     try {
-      await replaceFile(staged, paths.published, hiddenPath(paths, newTempName(paths)))
+      await replaceFile(staged, paths.published, stagedPath(paths, newTempName(paths)))
       return
     } catch (error) {
       if (errorCode(error) !== 'ENOENT' || tries === MAX_TRIES) throw error
@@ -193,6 +193,6 @@ export async function discard(path: string): Promise<void> {
 export async function dropUpload(resource: FsResource, data: string): Promise<void> {
   const { paths, flusher, fsync } = resource
   flusher.forget(data)
-  await discard(hiddenPath(paths, data))
+  await discard(stagedPath(paths, data))
   if (fsync !== 'never') await discard(markPath(paths, { data }))
 }

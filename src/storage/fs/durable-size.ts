@@ -10,7 +10,7 @@ import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { errorCode, readWhole, sync } from './io.ts'
 import { cacheOf, isSameCache } from './page-cache.ts'
-import { hiddenPath } from './paths.ts'
+import { stagedPath } from './paths.ts'
 import type { Folders } from './paths.ts'
 import type { FsRecord } from './record.ts'
 
@@ -79,12 +79,12 @@ export async function writeMark(folders: Folders, marked: Marked, size: number):
   } finally {
     await file.close()
   }
-  if (isNew) await sync(folders.hidden)
+  if (isNew) await sync(folders.staging)
 }
 
 /** The path of the mark of a data file. */
 export function markPath(folders: Folders, { data }: Pick<FsRecord, 'data'>): string {
-  return hiddenPath(folders, data.replace(/data$/, 'safe'))
+  return stagedPath(folders, data.replace(/data$/, 'safe'))
 }
 
 async function openMark(path: string): Promise<{ file: FileHandle; isNew: boolean }> {

@@ -21,7 +21,7 @@ import { existsSync } from 'node:fs'
 import { link, lstat, mkdir, open, readdir, rename, rmdir, unlink } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { IS_WINDOWS, errorCode, ifThere, isFull, sync } from './io.ts'
-import { hiddenPath } from './paths.ts'
+import { stagedPath } from './paths.ts'
 import { makeParents } from './parents.ts'
 import type { ResourcePaths } from './paths.ts'
 import { formatRecord, identity } from './record.ts'
@@ -63,7 +63,7 @@ export async function writeRecord(
   assertValid: AssertValid,
 ): Promise<void> {
   await putRecord(paths, old, record, durability, assertValid)
-  if (durability === 'now') await sync(paths.hidden)
+  if (durability === 'now') await sync(paths.staging)
 }
 
 /**
@@ -229,12 +229,12 @@ async function putBack(paths: ResourcePaths, path: string): Promise<void> {
 
 /** Where the successor of `record` is prepared. */
 function newRecordPath(paths: ResourcePaths, record: Tagged): string {
-  return hiddenPath(paths, `${ticketName(paths, record)}.tmp`)
+  return stagedPath(paths, `${ticketName(paths, record)}.tmp`)
 }
 
 /** The directory into which what belongs to the version of `record` is moved before it is removed. */
 function retiredPath(paths: ResourcePaths, record: Tagged): string {
-  return hiddenPath(paths, `${ticketName(paths, record)}.old`)
+  return stagedPath(paths, `${ticketName(paths, record)}.old`)
 }
 
 /** The hash of the key and twelve characters, like the name of every staged file. */

@@ -8,7 +8,7 @@
 import { fstatSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { READ_WRITE, openIfThere, sync } from './io.ts'
-import { hiddenPath } from './paths.ts'
+import { stagedPath } from './paths.ts'
 import type { ResourcePaths } from './paths.ts'
 import { formatRecord, loadRecord } from './record.ts'
 import { isSuspect, markSuspect, safeSize, writeMark } from './durable-size.ts'
@@ -124,7 +124,7 @@ export class Flusher {
     if (before?.data !== data || before.state.complete) return
     // Of another page cache only the length may be left, and no flush can make such bytes durable.
     if (!isSameCache(before.boot, cacheOf(paths))) return
-    const file = await openIfThere(hiddenPath(paths, data), READ_WRITE)
+    const file = await openIfThere(stagedPath(paths, data), READ_WRITE)
     if (file === null) return
     try {
       const { size } = await file.stat()

@@ -15,7 +15,7 @@ import { ifThere } from './io.ts'
 
 /** The folders of a store: the staging directory is on the file system of the files. */
 interface OnFileSystem {
-  readonly hidden: string
+  readonly staging: string
 }
 
 /**
@@ -46,8 +46,8 @@ class CallTimes {
   #delay = 0
   #pausedUntil = -Infinity
 
-  constructor({ hidden }: OnFileSystem) {
-    this.#isLocal = process.platform === 'linux' && LOCAL.includes(typeOf(hidden))
+  constructor({ staging }: OnFileSystem) {
+    this.#isLocal = process.platform === 'linux' && LOCAL.includes(typeOf(staging))
   }
 
   isQuick(): boolean {
@@ -67,10 +67,10 @@ class CallTimes {
 const TIMES = new Map<string, CallTimes>()
 
 function timesOf(folders: OnFileSystem): CallTimes {
-  const known = TIMES.get(folders.hidden)
+  const known = TIMES.get(folders.staging)
   if (known !== undefined) return known
   const times = new CallTimes(folders)
-  TIMES.set(folders.hidden, times)
+  TIMES.set(folders.staging, times)
   return times
 }
 

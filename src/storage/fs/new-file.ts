@@ -4,7 +4,7 @@ import { utimes } from 'node:fs/promises'
 import { assertStaged, dropUpload } from './commit.ts'
 import { writeRecord } from './fence.ts'
 import { endTakeover, isTakenOver } from './lock/takeover.ts'
-import { hiddenPath } from './paths.ts'
+import { stagedPath } from './paths.ts'
 import { PrivateCopy } from './private-copy.ts'
 import { durabilityOf, recordedCache } from './resource.ts'
 import type { FsResource } from './resource.ts'
@@ -42,7 +42,7 @@ async function moveToNewFile(
     copy.freezeTime()
     await copy.file.truncate(info.size)
     // The entity tag has the time of the file, and the version stays the same.
-    await utimes(hiddenPath(paths, copy.name), info.lastModified, info.lastModified)
+    await utimes(stagedPath(paths, copy.name), info.lastModified, info.lastModified)
     const durability = durabilityOf(resource)
     if (durability === 'now') await resource.flusher.sync(copy.name, copy.file, 'all')
     const safeSize = durability === 'now' ? info.size : 0

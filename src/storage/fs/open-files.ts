@@ -7,7 +7,7 @@ import { fstatSync, readFileSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { trustedSize } from './durable-size.ts'
 import { hasTicket } from './fence.ts'
-import { hiddenPath } from './paths.ts'
+import { stagedPath } from './paths.ts'
 import type { ResourcePaths } from './paths.ts'
 import type { FsRecord } from './record.ts'
 import { incompleteInfo } from './version.ts'
@@ -29,7 +29,7 @@ export interface Upload {
 }
 
 /** An upload that goes on. */
-export interface TakenUpload extends Upload {
+export interface TakenFile extends Upload {
   /** Its current version. */
   readonly found: Incomplete
 }
@@ -39,11 +39,11 @@ interface Waiting extends Upload {
 }
 
 /** The waiting uploads of one store, by the hash of their key. */
-export class Uploads {
+export class OpenFileCache {
   readonly #waiting = new Map<string, Waiting>()
 
   /** Takes over the file of an upload; closes the one that has waited longest if there are too many. */
-  async put(hash: string, upload: Upload): Promise<void> {
+  async store(hash: string, upload: Upload): Promise<void> {
     await this.drop(hash)
     const timer = setTimeout(() => void this.drop(hash).catch(() => {}), MAX_WAIT).unref()
     this.#waiting.set(hash, { ...upload, timer })
@@ -59,7 +59,7 @@ export class Uploads {
    * ago, the system answers from memory, in a tenth of the time that a thread of the pool takes to wake
    * up.
    */
-  async take(paths: ResourcePaths): Promise<TakenUpload | null> {
+  async take(paths: ResourcePaths): Promise<TakenFile | null> {
     const upload = this.#remove(paths.hash)
     if (upload === undefined) return null
     const { record, revision, file } = upload
@@ -72,7 +72,7 @@ export class Uploads {
       return null
     }
     const info = incompleteInfo(record, fstatSync(file.fd))
-    const path = hiddenPath(paths, record.data)
+    const path = stagedPath(paths, record.data)
     const limit = Number.POSITIVE_INFINITY
     const found = {
       kind: 'incomplete',

@@ -45,8 +45,8 @@ const KERNEL = readKernel()
  * the length of a file shows how many bytes it has. Costs a few calls that the system answers from
  * memory, because a process may outlive a mount.
  */
-export function cacheOf({ hidden }: Pick<Folders, 'hidden'>): string {
-  const found = KERNEL === null ? undefined : statSync(hidden, { throwIfNoEntry: false })
+export function cacheOf({ staging }: Pick<Folders, 'staging'>): string {
+  const found = KERNEL === null ? undefined : statSync(staging, { throwIfNoEntry: false })
   if (KERNEL === null || found === undefined) return ''
   const { boot, isOwn, started } = KERNEL
   return [boot, isOwn ? 'own' : 'other', started, mountOf(found.dev)].join(' ')

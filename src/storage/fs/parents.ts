@@ -3,7 +3,7 @@
 import { lstat, mkdir, opendir, realpath, rmdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { errorCode, ifThere } from './io.ts'
-import { HIDDEN, below, keyConflict } from './paths.ts'
+import { STAGING, below, keyConflict } from './paths.ts'
 import type { ResourcePaths } from './paths.ts'
 
 /**
@@ -96,7 +96,7 @@ async function visitRemains(published: string, visit: Visit): Promise<boolean> {
 
 async function visitEmpty(directory: string, visit: Visit): Promise<boolean> {
   for await (const entry of await opendir(directory)) {
-    if (!entry.isDirectory() || entry.name === HIDDEN) return false
+    if (!entry.isDirectory() || entry.name === STAGING) return false
     if (!(await visitEmpty(below(directory, [entry.name]), visit))) return false
   }
   await visit(directory)

@@ -10,7 +10,7 @@ import type { OwnerLease } from './owner-lease.ts'
 import { isForbiddenName } from './windows.ts'
 
 /** Holds all that is not a finished resource. In no spelling does a key name something there. */
-export const HIDDEN = '.partial-upload'
+export const STAGING = '.partial-upload'
 
 const MAX_SEGMENT_SIZE = 255
 const MAX_KEY_SIZE = 1024
@@ -20,7 +20,7 @@ export interface Folders {
   /** Absolute path without symbolic links, of the folder that holds the finished resources. */
   readonly root: string
   /** Absolute path of the folder that holds records and unpublished data. */
-  readonly hidden: string
+  readonly staging: string
   /** The lease of this process on what it stages there. */
   readonly ownerLease: OwnerLease
 }
@@ -44,22 +44,22 @@ export interface ResourcePaths extends Folders {
  *
  * @throws UploadError `ERR_KEY`
  */
-export function pathsOf({ root, hidden, ownerLease }: Folders, key: string): ResourcePaths {
+export function pathsOf({ root, staging, ownerLease }: Folders, key: string): ResourcePaths {
   const segments = parseKey(key)
   const digest = hash('sha256', key, 'base64url')
   const parents = segments.slice(1).map((_, index) => below(root, segments.slice(0, index + 1)))
   // Below the root, or below the mount that has a staging directory of its own.
-  const own = segments[parents.indexOf(dirname(hidden)) + 1] ?? ''
+  const own = segments[parents.indexOf(dirname(staging)) + 1] ?? ''
   if (isReserved(own)) throw invalidKey('the path is reserved')
   return {
     root,
-    hidden,
+    staging,
     ownerLease,
     key,
     hash: digest,
     parents,
     published: below(root, segments),
-    record: below(hidden, [`${digest}.json`]),
+    record: below(staging, [`${digest}.json`]),
   }
 }
 
@@ -79,33 +79,33 @@ export function newStagedName(hash: string, { id }: OwnerLease, type: 'data' | '
 }
 
 /** Path of a file in the hidden folder. */
-export function hiddenPath({ hidden }: Folders, name: string): string {
-  return below(hidden, [name])
+export function stagedPath({ staging }: Folders, name: string): string {
+  return below(staging, [name])
 }
 
 /** Makes a file in the hidden folder, and that folder too if somebody has removed it. */
-export async function inHidden<T>(folders: Folders, make: () => Promise<T>): Promise<T> {
+export async function inStaging<T>(folders: Folders, make: () => Promise<T>): Promise<T> {
   folders.ownerLease.keepAlive()
   try {
     return await make()
   } catch (error) {
     if (errorCode(error) !== 'ENOENT') throw error
-    await makeHidden(folders)
+    await createStaging(folders)
     folders.ownerLease.keepAlive()
     return make()
   }
 }
 
 /** Makes the hidden folder, unless it is there. The root must be. */
-export async function makeHidden({ hidden }: Folders): Promise<void> {
+export async function createStaging({ staging }: Folders): Promise<void> {
   try {
-    await mkdir(hidden, { mode: 0o700 })
+    await mkdir(staging, { mode: 0o700 })
   } catch (error) {
     if (errorCode(error) !== 'EEXIST') throw error
-    if ((await lstat(hidden)).isDirectory()) return
-    throw new Error(`${hidden} must be a directory`, { cause: error })
+    if ((await lstat(staging)).isDirectory()) return
+    throw new Error(`${staging} must be a directory`, { cause: error })
   }
-  await sync(dirname(hidden)).catch(() => {}) // As far as this process may.
+  await sync(dirname(staging)).catch(() => {}) // As far as this process may.
 }
 
 /** `join` would look for dots, which no segment of ours is. */
@@ -139,7 +139,7 @@ function isReserved(name: string): boolean {
   if (PLAIN.test(name)) return false
   const visible = name.normalize('NFKC').replace(/\p{Default_Ignorable_Code_Point}/gu, '')
   const [start = ''] = visible.toUpperCase().split(':', 1)
-  return start.replace(/[. ]+$/, '') === HIDDEN.toUpperCase() || SHORT.test(start)
+  return start.replace(/[. ]+$/, '') === STAGING.toUpperCase() || SHORT.test(start)
 }
 
 /** Makes the error for a key that stands where another one needs a directory, or the reverse. */

@@ -10,7 +10,7 @@ import type { ResourceInfo, ResourceState, Writer } from '../adapter.ts'
 import { dropUpload, newRecord, publish } from './commit.ts'
 import { retireRecord, writeRecord } from './fence.ts'
 import { FileReader, READ_WRITE, totalLength, writeAll } from './io.ts'
-import { hiddenPath, inHidden, newDataName } from './paths.ts'
+import { stagedPath, inStaging, newDataName } from './paths.ts'
 import { formatRecord, newTag, sameState } from './record.ts'
 import type { Durability, FsRecord } from './record.ts'
 import { distrust, settle } from './recover.ts'
@@ -138,9 +138,11 @@ export class PersistWriter implements Writer {
 
   async #open(): Promise<FileHandle> {
     const { paths } = this.#resource
-    const path = hiddenPath(paths, this.#data)
+    const path = stagedPath(paths, this.#data)
     const isNew = this.#record === null
-    this.#file ??= await (isNew ? inHidden(paths, () => open(path, 'wx+')) : open(path, READ_WRITE))
+    this.#file ??= await (isNew
+      ? inStaging(paths, () => open(path, 'wx+'))
+      : open(path, READ_WRITE))
     return this.#file
   }
 
@@ -272,13 +274,13 @@ export class PersistWriter implements Writer {
 
   /** Lets go of the file: for the next segment if nothing but its length has changed. */
   async #end(): Promise<void> {
-    const { paths, uploads } = this.#resource
+    const { paths, openFiles } = this.#resource
     const file = this.#file
     const record = this.#record
     const isReusable = this.#isUnchanged && !this.#lease.isInvalid
     this.#lease.end()
     if (file === null) return
     if (record === null || !isReusable) await file.close()
-    else await uploads.put(paths.hash, { record, revision: this.#revision, file })
+    else await openFiles.store(paths.hash, { record, revision: this.#revision, file })
   }
 }

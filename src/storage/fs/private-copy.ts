@@ -8,7 +8,7 @@ import { constants, copyFile, lstat, open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { discard } from './commit.ts'
 import { READ_WRITE, adoptMode, makeWritable } from './io.ts'
-import { hiddenPath, inHidden, newDataName } from './paths.ts'
+import { stagedPath, inStaging, newDataName } from './paths.ts'
 import type { ResourcePaths } from './paths.ts'
 import type { DataFile } from './resource.ts'
 import type { Found } from './version.ts'
@@ -34,9 +34,9 @@ export class PrivateCopy implements DataFile {
   /** Copies the file at `source`, or creates an empty file if that is null. */
   static async create(paths: ResourcePaths, source: string | null): Promise<PrivateCopy> {
     const name = newDataName(paths)
-    const path = hiddenPath(paths, name)
+    const path = stagedPath(paths, name)
     try {
-      const file = await inHidden(paths, async () => {
+      const file = await inStaging(paths, async () => {
         if (source === null) return open(path, 'wx+')
         await copyFile(source, path, COPY_MODE)
         await makeWritable(path)

@@ -24,12 +24,12 @@ const MAX_TRIES = 100
  * @throws Error when the lock has gone to another process.
  */
 export async function removeResource(resource: FsResource, lease: WriterLease): Promise<boolean> {
-  const { paths, uploads } = resource
+  const { paths, openFiles } = resource
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
     const found = await findFenced(paths)
     lease.assertValid()
     lease.invalidateOthers()
-    await uploads.drop(paths.hash)
+    await openFiles.drop(paths.hash)
     if (found.kind === 'absent') return false
     if (await removeFiles(resource, await moveFirst(resource, found, lease), lease)) return true
   }
@@ -58,8 +58,8 @@ async function removeFiles(
   }
   // Before the record, which leads to it.
   if (isUnpublished) await ifThere(unlink(found.path))
-  const isHidden = found.kind === 'incomplete' || isUnpublished
-  await removeRecord(resource, found, isHidden, lease)
+  const isStaged = found.kind === 'incomplete' || isUnpublished
+  await removeRecord(resource, found, isStaged, lease)
   return true
 }
 
@@ -90,11 +90,11 @@ async function removePublished(
 async function removeRecord(
   resource: FsResource,
   found: Incomplete | Complete,
-  isHidden: boolean,
+  isStaged: boolean,
   lease: WriterLease,
 ): Promise<void> {
   const { paths } = resource
   await retireRecord(paths, found.stored, lease.assertValid)
-  if (isHidden && durabilityOf(resource) === 'now') await sync(paths.hidden)
+  if (isStaged && durabilityOf(resource) === 'now') await sync(paths.staging)
   if (found.kind === 'incomplete') await dropUpload(resource, found.record.data)
 }

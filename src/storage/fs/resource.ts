@@ -6,7 +6,7 @@ import type { Leases } from './leases.ts'
 import type { ResourcePaths } from './paths.ts'
 import type { Durability } from './record.ts'
 import { cacheOf } from './page-cache.ts'
-import type { Uploads } from './open-files.ts'
+import type { OpenFileCache } from './open-files.ts'
 
 /** What a power cut may take: see `FsStorageOptions`. */
 export type Fsync = 'complete' | 'segment' | 'never'
@@ -16,7 +16,7 @@ export interface Shared {
   /** Who relies on what. */
   readonly leases: Leases
   /** The uploads that wait for their next segment. */
-  readonly uploads: Uploads
+  readonly openFiles: OpenFileCache
   /** Makes data durable. */
   readonly flusher: Flusher
 }

@@ -8,7 +8,7 @@ import { lstatSync } from 'node:fs'
 import { lstat, readdir, realpath } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { ifThere } from './io.ts'
-import { HIDDEN } from './paths.ts'
+import { STAGING } from './paths.ts'
 import type { Folders, ResourcePaths } from './paths.ts'
 import { HAS_ALIASES } from './windows.ts'
 
@@ -30,14 +30,14 @@ export async function isOtherSpelling(paths: ResourcePaths): Promise<boolean> {
 }
 
 /** Asks for the staging directory in capital letters: ext4 with casefold, exFAT, NTFS and CIFS find it. */
-function ignoresCase({ hidden }: Folders): boolean {
-  const known = KNOWN.get(hidden)
+function ignoresCase({ staging }: Folders): boolean {
+  const known = KNOWN.get(staging)
   if (known !== undefined) return known
-  const own = lstatSync(hidden, { throwIfNoEntry: false })
-  const other = join(dirname(hidden), HIDDEN.toUpperCase())
+  const own = lstatSync(staging, { throwIfNoEntry: false })
+  const other = join(dirname(staging), STAGING.toUpperCase())
   const found = lstatSync(other, { throwIfNoEntry: false })
   const isSame = own !== undefined && found?.ino === own.ino && found.dev === own.dev
   // The staging directory below a mount is made late.
-  if (own !== undefined) KNOWN.set(hidden, isSame)
+  if (own !== undefined) KNOWN.set(staging, isSame)
   return isSame
 }

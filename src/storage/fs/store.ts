@@ -7,19 +7,19 @@ import { Flusher } from './flusher.ts'
 import { Leases } from './leases.ts'
 import { sync } from './io.ts'
 import { MountTable, noteMount, notedMounts } from './mounts.ts'
-import { HIDDEN, makeHidden, pathsOf } from './paths.ts'
+import { STAGING, createStaging, pathsOf } from './paths.ts'
 import type { Folders, ResourcePaths } from './paths.ts'
 import { loadRecord } from './record.ts'
 import type { Shared } from './resource.ts'
 import { LEASE_LIFE, OwnerLease } from './owner-lease.ts'
 import { Watch } from './lock/liveness.ts'
 import { listIncomplete, sweep } from './sweep.ts'
-import { Uploads } from './open-files.ts'
+import { OpenFileCache } from './open-files.ts'
 
 /** The folder of one or more stores. */
 export class StoreDirectory implements Shared {
   readonly leases = new Leases()
-  readonly uploads = new Uploads()
+  readonly openFiles = new OpenFileCache()
   readonly flusher = new Flusher()
   readonly #directory: string
   readonly #watch = new Watch(LEASE_LIFE)
@@ -53,18 +53,18 @@ export class StoreDirectory implements Shared {
   }
 
   /** Sees to it that there is a staging directory for a change. */
-  async makeStaging({ root, hidden, ownerLease }: Folders): Promise<void> {
-    const { hidden: own } = await this.folders()
-    if (hidden === own || existsSync(hidden)) return
-    await noteMount(own, dirname(hidden))
-    await makeHidden({ root, hidden, ownerLease })
+  async makeStaging({ root, staging, ownerLease }: Folders): Promise<void> {
+    const { staging: own } = await this.folders()
+    if (staging === own || existsSync(staging)) return
+    await noteMount(own, dirname(staging))
+    await createStaging({ root, staging, ownerLease })
   }
 
   /** The folders of the directory and of all mounts below it that have a staging directory. */
   async allFolders(): Promise<readonly Folders[]> {
     const folders = await this.folders()
-    const mounts = await notedMounts(folders.hidden)
-    const staged = mounts.filter((mount) => existsSync(join(mount, HIDDEN)))
+    const mounts = await notedMounts(folders.staging)
+    const staged = mounts.filter((mount) => existsSync(join(mount, STAGING)))
     return [folders, ...staged.map((mount) => this.#foldersOf(folders, mount))]
   }
 
@@ -83,10 +83,10 @@ export class StoreDirectory implements Shared {
     if (!this.#wasThere) await makeDirectory(this.#directory)
     const root = await realpath(this.#directory)
     const folders = this.#stagingIn(root, root)
-    await makeHidden(folders)
+    await createStaging(folders)
     this.#wasThere = true
     this.#sweepInBackground(folders)
-    for (const mount of await notedMounts(folders.hidden)) this.#foldersOf(folders, mount)
+    for (const mount of await notedMounts(folders.staging)) this.#foldersOf(folders, mount)
     return folders
   }
 
@@ -100,8 +100,8 @@ export class StoreDirectory implements Shared {
   }
 
   #stagingIn(root: string, directory: string): Folders {
-    const hidden = join(directory, HIDDEN)
-    return { root, hidden, ownerLease: new OwnerLease(hidden, () => !this.leases.isEmpty) }
+    const staging = join(directory, STAGING)
+    return { root, staging, ownerLease: new OwnerLease(staging, () => !this.leases.isEmpty) }
   }
 
   /** Best effort: what can't be removed does no harm. */

@@ -8,7 +8,7 @@ import type { Leases } from './leases.ts'
 import { errorCode, ifThere } from './io.ts'
 import type { Watch } from './lock/liveness.ts'
 import { checkLease, leaseIdOf, removeLease } from './owner-lease.ts'
-import { hiddenPath, newStagedName, pathsOf } from './paths.ts'
+import { stagedPath, newStagedName, pathsOf } from './paths.ts'
 import { removeParents } from './parents.ts'
 import type { Folders } from './paths.ts'
 import { loadRecord } from './record.ts'
@@ -36,12 +36,12 @@ export async function sweep(
   const ids = new Set<string>()
   /** Leases by which another sweep has to judge. */
   const needed = new Set<string>()
-  for await (const { name } of await opendir(folders.hidden)) {
+  for await (const { name } of await opendir(folders.staging)) {
     const id = leaseIdOf(name)
     if (id !== null) ids.add(id)
     const record = RECORD.exec(name)?.groups?.['hash']
     if (record !== undefined) await sweepRecord(folders, leases, record).catch(() => {})
-    if (RETIRED.test(name)) await sweepRetired(hiddenPath(folders, name)).catch(() => {})
+    if (RETIRED.test(name)) await sweepRetired(stagedPath(folders, name)).catch(() => {})
     const { hash, owner } = STAGED.exec(name)?.groups ?? {}
     if (hash === undefined || owner === undefined || leases.has(hash)) continue
     const isSwept = await sweepStaged({ folders, name, hash, owner, watch }).catch(() => false)
@@ -62,11 +62,11 @@ interface Staged {
 
 /** Removes a staged file that no record refers to and no living process owns; false if it may later. */
 async function sweepStaged({ folders, name, hash, owner, watch }: Staged): Promise<boolean> {
-  const path = hiddenPath(folders, name)
+  const path = stagedPath(folders, name)
   const found = await ifThere(lstat(path))
   if (found === null) return true
   // After the name was seen: a process makes its lease before its first file.
-  const verdict = await checkLease(folders.hidden, owner, watch)
+  const verdict = await checkLease(folders.staging, owner, watch)
   const isOld = Date.now() - found.mtimeMs >= MIN_AGE_MS
   if (verdict === null ? !isOld : verdict !== 'dead') return false
   if ((await dataOf(folders, hash)) !== name.replace(/safe$/, 'data')) await unlink(path)
@@ -82,10 +82,10 @@ async function sweepLeases(
 ): Promise<'done' | 'undecided'> {
   let outcome: 'done' | 'undecided' = 'done'
   for (const id of ids) {
-    const verdict = await checkLease(folders.hidden, id, watch).catch(() => null)
+    const verdict = await checkLease(folders.staging, id, watch).catch(() => null)
     if (verdict === 'undecided') outcome = 'undecided'
     if (verdict === 'dead' && !needed.has(id)) {
-      await removeLease(folders.hidden, id).catch(() => {})
+      await removeLease(folders.staging, id).catch(() => {})
     }
   }
   return outcome
@@ -97,12 +97,12 @@ async function sweepLeases(
  */
 export async function* listIncomplete(folders: Folders): AsyncGenerator<string, void, undefined> {
   const hashes = new Set<string>()
-  for await (const { name } of await opendir(folders.hidden, { bufferSize: NAMES_AT_A_TIME })) {
+  for await (const { name } of await opendir(folders.staging, { bufferSize: NAMES_AT_A_TIME })) {
     const hash = name.endsWith('.data') ? STAGED.exec(name)?.groups?.['hash'] : undefined
     if (hash !== undefined) hashes.add(hash)
   }
   for (const hash of hashes) {
-    const path = hiddenPath(folders, `${hash}.json`)
+    const path = stagedPath(folders, `${hash}.json`)
     const record = await loadRecord({ record: path })
     if (record === null || record.state.complete) continue
     if (isRecordOf(folders, record.key, path)) yield record.key
@@ -120,7 +120,7 @@ function isRecordOf(folders: Folders, key: string, path: string): boolean {
 
 async function sweepRecord(folders: Folders, leases: Leases, hash: string): Promise<void> {
   if (leases.has(hash)) return
-  const path = hiddenPath(folders, `${hash}.json`)
+  const path = stagedPath(folders, `${hash}.json`)
   const found = await ifThere(lstat(path))
   if (found === null || Date.now() - found.mtimeMs < MIN_AGE_MS) return
   const record = await loadRecord({ record: path })
@@ -141,8 +141,8 @@ function isUnchanged(path: string, { ino, mtimeMs }: Stats): boolean {
 
 /** Removes a record, but not one that another process has put there in the last moment. */
 function removeUnchanged(folders: Folders, hash: string, found: Stats): void {
-  const path = hiddenPath(folders, `${hash}.json`)
-  const aside = hiddenPath(folders, newStagedName(hash, folders.ownerLease, 'tmp'))
+  const path = stagedPath(folders, `${hash}.json`)
+  const aside = stagedPath(folders, newStagedName(hash, folders.ownerLease, 'tmp'))
   renameSync(path, aside)
   if (!isUnchanged(aside, found)) putBack(aside, path)
   unlinkSync(aside)
@@ -158,5 +158,5 @@ function putBack(aside: string, path: string): void {
 
 /** Name of the data file that the record with this hash refers to. */
 async function dataOf(folders: Folders, hash: string): Promise<string | null> {
-  return (await loadRecord({ record: hiddenPath(folders, `${hash}.json`) }))?.data ?? null
+  return (await loadRecord({ record: stagedPath(folders, `${hash}.json`) }))?.data ?? null
 }

@@ -8,7 +8,7 @@ import type { BigIntStats } from 'node:fs'
 import type { ResourceInfo } from '../adapter.ts'
 import { SECOND, mayComeBack } from './file-times.ts'
 import { exactLstatIfThere, lstatIfThere } from './metadata.ts'
-import { hiddenPath } from './paths.ts'
+import { stagedPath } from './paths.ts'
 import { lookUp } from './published.ts'
 import type { ResourcePaths } from './paths.ts'
 import type { Published } from './published.ts'
@@ -106,24 +106,24 @@ async function follow(
   record: FsRecord,
   revision: string,
 ): Promise<Found | null> {
-  const hidden = hiddenPath(paths, record.data)
+  const data = stagedPath(paths, record.data)
   if (!record.state.complete) {
-    const found = await lstatIfThere(paths, hidden)
+    const found = await lstatIfThere(paths, data)
     if (found === null || !found.isFile()) return null
-    if (record.pinnedSize === null && (await wasPinned(paths, hidden, found, revision))) return null
+    if (record.pinnedSize === null && (await wasPinned(paths, data, found, revision))) return null
     const limit = await trustedSize(paths, record, found)
     const info = incompleteInfo(record, found, limit)
-    return { kind: 'incomplete', record, stored: record, path: hidden, limit, info, revision }
+    return { kind: 'incomplete', record, stored: record, path: data, limit, info, revision }
   }
   const published = await lookUp(paths)
   if (published.kind === 'file' && identity(published.stat) === record.published) {
     return complete(record, record, paths.published, published.stat, revision)
   }
-  const unpublished = await exactLstatIfThere(paths, hidden)
+  const unpublished = await exactLstatIfThere(paths, data)
   // A backup that was restored in part may have left an earlier half of the file there.
   if (unpublished === null || !unpublished.isFile()) return null
   if (identity(unpublished) !== record.published && !isRestored(unpublished, record)) return null
-  const found = complete(record, record, hidden, unpublished, revision)
+  const found = complete(record, record, data, unpublished, revision)
   return { ...found, unpublished: record.data }
 }
 

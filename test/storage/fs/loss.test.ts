@@ -11,15 +11,15 @@ import { ATOMIC, BEGUN, FINISHED, PERSIST } from '../../../src/storage/contract/
 import type { FsStorageOptions } from '../../../src/storage/fs.ts'
 import { cacheOf } from '../../../src/storage/fs/page-cache.ts'
 
-const NO_CACHE = cacheOf({ hidden: tmpdir() }) === ''
+const NO_CACHE = cacheOf({ staging: tmpdir() }) === ''
 
 let directory: string
-let hidden: string
+let staging: string
 let storage: StorageAdapter
 
 beforeEach(async () => {
   directory = await mkdtemp(path.join(tmpdir(), 'partial-upload-'))
-  hidden = path.join(directory, '.partial-upload')
+  staging = path.join(directory, '.partial-upload')
   storage = await start('complete')
 })
 
@@ -48,8 +48,8 @@ async function load(): Promise<string | null> {
 }
 
 async function hiddenPath(end: '.json' | '.data' | '.safe'): Promise<string> {
-  const name = (await readdir(hidden)).find((other) => other.endsWith(end))
-  return path.join(hidden, name ?? `no${end}`)
+  const name = (await readdir(staging)).find((other) => other.endsWith(end))
+  return path.join(staging, name ?? `no${end}`)
 }
 
 /** Lets the record tell that the system was started anew since it was written. */
@@ -161,7 +161,7 @@ describe.skipIf(NO_CACHE)(
       storage = await start('complete')
 
       expect(await storage.head('a')).toEqual(before)
-      expect(await readdir(hidden)).toHaveLength(1)
+      expect(await readdir(staging)).toHaveLength(1)
     })
 
     test('bytes count that were flushed before the process ended', async () => {
@@ -207,7 +207,7 @@ describe.skipIf(NO_CACHE)(
       expect(await load()).toBe('abcdef')
       await append('GHI', PERSIST, FINISHED)
       expect(await load()).toBe('abcdefGHI')
-      expect(await readdir(hidden)).toHaveLength(1)
+      expect(await readdir(staging)).toHaveLength(1)
     })
   },
 )

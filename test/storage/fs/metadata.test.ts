@@ -7,44 +7,44 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
 import { isQuick, lstatIfThere, timed } from '../../../src/storage/fs/metadata.ts'
 
-let hidden: string
+let staging: string
 let now: number
 
 beforeEach(async () => {
-  hidden = await mkdtemp(path.join(tmpdir(), 'metadata-'))
+  staging = await mkdtemp(path.join(tmpdir(), 'metadata-'))
   now = 1000
   vi.spyOn(performance, 'now').mockImplementation(() => now)
 })
 afterEach(async () => {
   vi.restoreAllMocks()
-  await rm(hidden, { recursive: true })
+  await rm(staging, { recursive: true })
 })
 
 function call(milliseconds: number): void {
-  timed({ hidden }, () => (now += milliseconds))
+  timed({ staging }, () => (now += milliseconds))
 }
 
 describe.runIf(process.platform === 'linux')('isQuick', () => {
   it('is true on a local disk', () => {
-    expect(isQuick({ hidden })).toBe(true)
+    expect(isQuick({ staging })).toBe(true)
   })
 
   it('is false on a file system that is not known to be local', () => {
-    expect(isQuick({ hidden: '/proc/self' })).toBe(false)
+    expect(isQuick({ staging: '/proc/self' })).toBe(false)
   })
 
   it('is false where the directory does not exist', () => {
-    expect(isQuick({ hidden: path.join(hidden, 'gone') })).toBe(false)
+    expect(isQuick({ staging: path.join(staging, 'gone') })).toBe(false)
   })
 
   it('is false for 10 s after three calls to a disk that takes 20 ms', () => {
     for (let count = 0; count < 3; count += 1) call(20)
 
-    expect(isQuick({ hidden })).toBe(false)
+    expect(isQuick({ staging })).toBe(false)
     now += 9999
-    expect(isQuick({ hidden })).toBe(false)
+    expect(isQuick({ staging })).toBe(false)
     now += 1
-    expect(isQuick({ hidden })).toBe(true)
+    expect(isQuick({ staging })).toBe(true)
   })
 
   it('stays true when a busy processor delays one call in a hundred by 10 ms', () => {
@@ -53,14 +53,14 @@ describe.runIf(process.platform === 'linux')('isQuick', () => {
       for (let quick = 0; quick < 99; quick += 1) call(0.01)
     }
 
-    expect(isQuick({ hidden })).toBe(true)
+    expect(isQuick({ staging })).toBe(true)
   })
 
   it('stays true after two calls of a second', () => {
     call(1000)
     call(1000)
 
-    expect(isQuick({ hidden })).toBe(true)
+    expect(isQuick({ staging })).toBe(true)
   })
 })
 
@@ -70,21 +70,21 @@ describe.each(['event loop', 'thread pool'])('lstatIfThere on the %s', (thread) 
   })
 
   it('returns null where nothing is', async () => {
-    expect(await lstatIfThere({ hidden }, path.join(hidden, 'gone'))).toBeNull()
+    expect(await lstatIfThere({ staging }, path.join(staging, 'gone'))).toBeNull()
   })
 
   it('does not follow a symbolic link', async () => {
-    await symlink('.', path.join(hidden, 'link'))
+    await symlink('.', path.join(staging, 'link'))
 
-    const found = await lstatIfThere({ hidden }, path.join(hidden, 'link'))
+    const found = await lstatIfThere({ staging }, path.join(staging, 'link'))
 
     expect(found?.isSymbolicLink()).toBe(true)
   })
 
   it('throws where a file is in the place of a directory', async () => {
-    await writeFile(path.join(hidden, 'file'), '')
+    await writeFile(path.join(staging, 'file'), '')
 
-    await expect(lstatIfThere({ hidden }, path.join(hidden, 'file', 'a'))).rejects.toThrow(
+    await expect(lstatIfThere({ staging }, path.join(staging, 'file', 'a'))).rejects.toThrow(
       'ENOTDIR',
     )
   })

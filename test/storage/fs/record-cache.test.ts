@@ -14,8 +14,8 @@ let place: ResourcePaths
 
 beforeEach(async () => {
   const root = await mkdtemp(path.join(tmpdir(), 'record-cache-'))
-  const lease = new OwnerLease(root, () => false)
-  place = pathsOf({ root, hidden: root, ownerLease }, 'a')
+  const ownerLease = new OwnerLease(root, () => false)
+  place = pathsOf({ root, staging: root, ownerLease }, 'a')
 })
 afterEach(async () => {
   vi.restoreAllMocks()

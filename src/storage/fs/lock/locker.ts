@@ -15,7 +15,7 @@ import type { Link, OwnLink } from './chain.ts'
 import { LOCK_LIFE, Watch, type Verdict } from './liveness.ts'
 import { fateOf } from './owner.ts'
 import { noteTakeover } from './takeover.ts'
-import { HIDDEN } from '../paths.ts'
+import { STAGING } from '../paths.ts'
 
 /** Where the locks are. */
 export interface FsLockerOptions {
@@ -72,8 +72,8 @@ class FsLocker implements Locker {
 
   constructor(root: string) {
     this.#root = root
-    this.#locks = join(root, HIDDEN, 'locks')
-    this.#calls = join(root, HIDDEN, 'calls')
+    this.#locks = join(root, STAGING, 'locks')
+    this.#calls = join(root, STAGING, 'calls')
   }
 
   async acquire(key: string, options: AcquireOptions): Promise<Lock> {
@@ -157,7 +157,7 @@ class FsLocker implements Locker {
   }
 
   async #makeFolders(): Promise<void> {
-    for (const path of [join(this.#root, HIDDEN), this.#locks]) {
+    for (const path of [join(this.#root, STAGING), this.#locks]) {
       await mkdir(path, { mode: 0o700 }).catch((error: unknown) => {
         if (errorCode(error) !== 'EEXIST') throw error
       })

@@ -17,11 +17,11 @@ import { existsSync } from 'node:fs'
 import { mkdir, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errorCode, ifThere } from '../io.ts'
-import { HIDDEN } from '../paths.ts'
+import { STAGING } from '../paths.ts'
 
 /** The notes of the store at `root`, by the hash of the key: the locker and the storage know both. */
 function notePath(root: string, hash: string): string {
-  return join(root, HIDDEN, 'takeovers', hash)
+  return join(root, STAGING, 'takeovers', hash)
 }
 
 /** Makes the note. If that fails, the lock must not be taken. */
@@ -31,7 +31,7 @@ export async function noteTakeover(root: string, hash: string): Promise<void> {
     await writeFile(path, '')
   } catch (error) {
     if (errorCode(error) !== 'ENOENT') throw error
-    await mkdir(join(root, HIDDEN, 'takeovers'), { mode: 0o700, recursive: true })
+    await mkdir(join(root, STAGING, 'takeovers'), { mode: 0o700, recursive: true })
     await writeFile(path, '')
   }
 }

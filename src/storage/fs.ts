@@ -128,7 +128,7 @@ async function chooseWriter(
   if (isTakenOver(resource.paths.root, resource.paths.hash))
     await resource.openFiles.drop(resource.paths.hash)
   const upload = await resource.openFiles.take(resource.paths)
-  const isSound = upload !== null && !resource.flusher.isSpoiled(upload.record.data)
+  const isSound = upload !== null && !resource.flusher.hasFailedSync(upload.record.data)
   if (isSound && transaction === 'persist' && !replace) {
     return new PersistWriter(resource, lease, upload.found, initial, upload.file)
   }

@@ -13,6 +13,7 @@ import type {
   Transaction,
   Writer,
 } from './adapter.ts'
+import { copyState } from './state.ts'
 
 const READ_SIZE = 65_536
 
@@ -154,13 +155,7 @@ class MemoryWriter implements Writer {
 
   #publish(state: ResourceState): ResourceInfo {
     const info = {
-      complete: state.complete,
-      everComplete: state.everComplete,
-      completeLength: state.completeLength,
-      contentType: state.contentType,
-      contentDisposition: state.contentDisposition,
-      reprDigest: state.reprDigest,
-      owner: state.owner,
+      ...copyState(state),
       size: this.#size,
       etag: `"${crypto.randomUUID()}"`,
       lastModified: new Date(),

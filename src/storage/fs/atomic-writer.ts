@@ -13,9 +13,10 @@ import { FileReader, READ, READ_WRITE, totalLength, writeAll } from './io.ts'
 import { inStaging, newDataName } from './paths.ts'
 import type { ResourcePaths } from './paths.ts'
 import { PrivateCopy } from './private-copy.ts'
-import { formatRecord, loadRecord, sameState } from './record.ts'
+import { sameState } from '../state.ts'
+import { formatRecord, loadRecord } from './record.ts'
 import type { FsRecord } from './record.ts'
-import { distrust, removeReplaced, settle } from './recover.ts'
+import { truncateToDurable, removeReplaced, finishRecovery } from './recover.ts'
 import { changedMeanwhile, durabilityOf } from './resource.ts'
 import type { DataFile, FsResource } from './resource.ts'
 import type { WriterLease } from './writer-lease.ts'
@@ -37,7 +38,7 @@ export class AtomicWriter implements Writer {
   /** The source's own file, to be read. */
   #original: FileHandle | null = null
   /** The source's own file while it is appended to. */
-  #pinned: DataFile | null = null
+  #appended: DataFile | null = null
   #copy: PrivateCopy | null = null
   #size: number
 
@@ -86,7 +87,9 @@ export class AtomicWriter implements Writer {
     await this.#assertCurrent()
     this.#lease.invalidateOthers()
     this.#copy?.freezeTime()
-    const info = state.complete ? await this.#finish(state) : await this.#advance(state)
+    const info = state.complete
+      ? await this.#commitComplete(state)
+      : await this.#commitIncomplete(state)
     await this.#end()
     return info
   }
@@ -101,7 +104,8 @@ export class AtomicWriter implements Writer {
       if (this.#copy !== null && !(await isNamed(this.#resource.paths, this.#copy.name))) {
         await dropUpload(this.#resource, this.#copy.name)
       }
-      if (this.#pinned !== null && !this.#lease.isInvalid) await this.#unpin(this.#pinned.file)
+      if (this.#appended !== null && !this.#lease.isInvalid)
+        await this.#undoAppend(this.#appended.file)
     } catch (error) {
       if (!this.#lease.isInvalid) throw error
     } finally {
@@ -113,43 +117,45 @@ export class AtomicWriter implements Writer {
   async #target(position: number, needed: number): Promise<DataFile> {
     if (this.#copy !== null) return this.#copy
     const source = this.#source
-    if (source?.kind === 'incomplete' && position >= source.info.size) return this.#pin(source)
+    if (source?.kind === 'incomplete' && position >= source.info.size)
+      return this.#beginAppend(source)
     return this.#makeCopy(needed)
   }
 
   /** Lets the data file grow without anybody seeing it, not even after a crash. */
-  async #pin({ path, record, info }: Incomplete): Promise<DataFile> {
-    if (this.#pinned !== null) return this.#pinned
+  async #beginAppend({ path, record, info }: Incomplete): Promise<DataFile> {
+    if (this.#appended !== null) return this.#appended
     this.#lease.invalidateOthers()
     const file = await open(path, READ_WRITE)
     try {
       const lastModified = info.lastModified.getTime()
-      const pinned = { ...record, lastModified, pinnedSize: info.size }
+      const begun = { ...record, lastModified, committedSize: info.size }
       const { assertValid } = this.#lease
       await writeRecord(
         this.#resource.paths,
         record,
-        pinned,
+        begun,
         durabilityOf(this.#resource),
         assertValid,
       )
-      this.#record = pinned
-      this.#revision = formatRecord(pinned)
+      this.#record = begun
+      this.#revision = formatRecord(begun)
     } catch (error) {
       await file.close()
       throw error
     }
-    this.#pinned = { name: record.data, file }
-    return this.#pinned
+    this.#appended = { name: record.data, file }
+    return this.#appended
   }
 
-  async #unpin(file: FileHandle): Promise<void> {
+  async #undoAppend(file: FileHandle): Promise<void> {
     if (this.#record === null) return
-    const isSpoiled = this.#resource.flusher.isSpoiled(this.#record.data)
+    const hasFailedSync = this.#resource.flusher.hasFailedSync(this.#record.data)
     const { assertValid } = this.#lease
     const limit = this.base?.size ?? 0
-    if (isSpoiled) await distrust(this.#resource, file, this.#record, assertValid, limit)
-    else await settle(this.#resource, file, this.#record, assertValid)
+    if (hasFailedSync)
+      await truncateToDurable(this.#resource, file, this.#record, assertValid, limit)
+    else await finishRecovery(this.#resource, file, this.#record, assertValid)
   }
 
   async #makeCopy(needed: number): Promise<PrivateCopy> {
@@ -162,7 +168,7 @@ export class AtomicWriter implements Writer {
 
   async #current(): Promise<FileHandle> {
     if (this.#copy !== null) return this.#copy.file
-    if (this.#pinned !== null) return this.#pinned.file
+    if (this.#appended !== null) return this.#appended.file
     if (this.#source === null) throw new RangeError('there is nothing to read')
     // The data of an upload may have to be flushed, which Windows does only for a writer.
     const flags = this.#source.kind === 'incomplete' ? READ_WRITE : READ
@@ -170,9 +176,9 @@ export class AtomicWriter implements Writer {
     return this.#original
   }
 
-  async #finish(state: ResourceState): Promise<ResourceInfo> {
+  async #commitComplete(state: ResourceState): Promise<ResourceInfo> {
     const source = this.#source
-    if (this.#copy === null && source?.kind === 'complete') return this.#relabel(source, state)
+    if (this.#copy === null && source?.kind === 'complete') return this.#commitState(source, state)
     if (this.#copy === null && source?.kind === 'incomplete') {
       const data = { name: source.record.data, file: await this.#current() }
       return publish(this.#resource, this.#lease, data, state, this.#record)
@@ -182,19 +188,23 @@ export class AtomicWriter implements Writer {
   }
 
   /** Another state for the same bytes, which stay where they are. */
-  async #relabel(source: Complete, state: ResourceState): Promise<ResourceInfo> {
+  async #commitState(source: Complete, state: ResourceState): Promise<ResourceInfo> {
     if (source.record !== null && sameState(source.record.state, state)) return source.info
     const { paths } = this.#resource
     const name = source.record?.data ?? newDataName(paths)
     const { size } = source.info
-    const record = { ...newRecord(this.#resource, name, state, size), published: source.identity }
+    const record = {
+      ...newRecord(this.#resource, name, state, size),
+      published: source.fingerprint,
+    }
     await inStaging(paths, () => this.#replaceRecord(record, async () => {}))
     return completeInfo(record, size)
   }
 
-  async #advance(state: ResourceState): Promise<ResourceInfo> {
+  async #commitIncomplete(state: ResourceState): Promise<ResourceInfo> {
     const source = this.#source
-    if (this.#copy === null && source?.kind === 'incomplete') return this.#grow(source, state)
+    if (this.#copy === null && source?.kind === 'incomplete')
+      return this.#commitAppend(source, state)
     const found = this.#found
     const copy = this.#copy ?? (await this.#makeCopy(this.#size))
     const { name, file } = copy
@@ -202,7 +212,7 @@ export class AtomicWriter implements Writer {
     if (durabilityOf(this.#resource) === 'now')
       await this.#resource.flusher.sync(name, file, 'data')
     const stats = await file.stat()
-    const published = found.kind === 'complete' ? found.identity : null
+    const published = found.kind === 'complete' ? found.fingerprint : null
     const record = { ...newRecord(this.#resource, name, state, stats.size), published, mode }
     const { paths } = this.#resource
     await this.#replaceRecord(record, () => assertStaged(paths, copy))
@@ -212,8 +222,8 @@ export class AtomicWriter implements Writer {
   }
 
   /** What was appended to the data file counts from now on. */
-  async #grow(source: Incomplete, state: ResourceState): Promise<ResourceInfo> {
-    if (this.#pinned === null && sameState(source.record.state, state)) return source.info
+  async #commitAppend(source: Incomplete, state: ResourceState): Promise<ResourceInfo> {
+    if (this.#appended === null && sameState(source.record.state, state)) return source.info
     const name = source.record.data
     const file = await this.#current()
     if (durabilityOf(this.#resource) === 'now')
@@ -241,7 +251,7 @@ export class AtomicWriter implements Writer {
 
   async #end(): Promise<void> {
     this.#lease.end()
-    const files = [this.#original, this.#pinned?.file, this.#copy]
+    const files = [this.#original, this.#appended?.file, this.#copy]
     const outcomes = await Promise.allSettled(files.map(async (file) => file?.close()))
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
   }

@@ -13,9 +13,10 @@ import { stagedPath, keyConflict, newTempName } from './paths.ts'
 import { lookUp } from './published.ts'
 import { makeParents, removeMade, removeRemains } from './parents.ts'
 import type { ResourcePaths } from './paths.ts'
-import { copyState, identity, newTag } from './record.ts'
+import { copyState } from '../state.ts'
+import { fileFingerprint, newTag } from './record.ts'
 import type { FsRecord } from './record.ts'
-import { markPath } from './durable-size.ts'
+import { watermarkPath } from './durable-size.ts'
 import { changedMeanwhile, durabilityOf, recordedCache } from './resource.ts'
 import type { DataFile, FsResource } from './resource.ts'
 import { replaceFile } from './windows.ts'
@@ -33,7 +34,7 @@ export function newRecord(
   resource: FsResource,
   data: string,
   state: ResourceState,
-  safeSize: number,
+  durableSize: number,
 ): FsRecord {
   return {
     key: resource.paths.key,
@@ -41,10 +42,10 @@ export function newRecord(
     tag: newTag(),
     data,
     lastModified: Date.now(),
-    pinnedSize: null,
-    safeSize,
-    boot: recordedCache(resource),
-    unsettled: false,
+    committedSize: null,
+    durableSize,
+    pageCache: recordedCache(resource),
+    isDirty: false,
     published: null,
     mode: null,
   }
@@ -78,7 +79,10 @@ export async function publish(
     if (stat.nlink === 0n) throw changedMeanwhile()
     await reserveNumber(stagedPath(paths, data.name), stat)
     const size = Number(stat.size)
-    const record = { ...newRecord(resource, data.name, state, size), published: identity(stat) }
+    const record = {
+      ...newRecord(resource, data.name, state, size),
+      published: fileFingerprint(stat),
+    }
     // An fsync can take longer than a lock lives.
     lease.assertValid()
     await replaceRecord(resource, lease, old, record, () => move(paths, data.name))
@@ -194,5 +198,5 @@ export async function dropUpload(resource: FsResource, data: string): Promise<vo
   const { paths, flusher, fsync } = resource
   flusher.forget(data)
   await discard(stagedPath(paths, data))
-  if (fsync !== 'never') await discard(markPath(paths, { data }))
+  if (fsync !== 'never') await discard(watermarkPath(paths, { data }))
 }

@@ -15,10 +15,10 @@ import type { Folders } from './paths.ts'
 import type { FsRecord } from './record.ts'
 
 /** Within a sector, which a disk writes whole or not at all. */
-const MARK_SIZE = 64
-const MARK = /^(?<tag>[\w-]{22}) (?<size>\d+) *\n$/
+const WATERMARK_SIZE = 64
+const WATERMARK = /^(?<tag>[\w-]{22}) (?<size>\d+) *\n$/
 
-type Marked = Pick<FsRecord, 'data' | 'tag'>
+type Watermarked = Pick<FsRecord, 'data' | 'tag'>
 
 /**
  * The bit of a data file's mode (the sticky bit, which has no meaning for files) that says that an
@@ -57,22 +57,28 @@ export async function trustedSize(
   file: Pick<Stats, 'mode'>,
 ): Promise<number> {
   // Without fsyncs nothing is promised, and the length is as good as anything.
-  const isCached = record.boot === '' || isSameCache(record.boot, cacheOf(folders))
-  return isCached && !isSuspect(file) ? Infinity : safeSize(folders, record)
+  const isCached = record.pageCache === '' || isSameCache(record.pageCache, cacheOf(folders))
+  return isCached && !isSuspect(file) ? Infinity : durableSize(folders, record)
 }
 
 /** Bytes of the data that are known to be on the disk. */
-export async function safeSize(folders: Folders, record: FsRecord): Promise<number> {
-  const mark = (await readWhole(markPath(folders, record), 2 * MARK_SIZE))?.toString('latin1')
-  const { tag, size } = MARK.exec(mark ?? '')?.groups ?? {}
-  return tag === record.tag ? Math.max(Number(size), record.safeSize) : record.safeSize
+export async function durableSize(folders: Folders, record: FsRecord): Promise<number> {
+  const mark = (await readWhole(watermarkPath(folders, record), 2 * WATERMARK_SIZE))?.toString(
+    'latin1',
+  )
+  const { tag, size } = WATERMARK.exec(mark ?? '')?.groups ?? {}
+  return tag === record.tag ? Math.max(Number(size), record.durableSize) : record.durableSize
 }
 
 /** Notes, durably, that the first `size` bytes of the data are on the disk. */
-export async function writeMark(folders: Folders, marked: Marked, size: number): Promise<void> {
-  const path = markPath(folders, marked)
-  const text = `${marked.tag} ${size}`.padEnd(MARK_SIZE - 1) + '\n'
-  const { file, isNew } = await openMark(path)
+export async function writeWatermark(
+  folders: Folders,
+  watermarked: Watermarked,
+  size: number,
+): Promise<void> {
+  const path = watermarkPath(folders, watermarked)
+  const text = `${watermarked.tag} ${size}`.padEnd(WATERMARK_SIZE - 1) + '\n'
+  const { file, isNew } = await openWatermark(path)
   try {
     await file.write(text, 0, 'latin1')
     await file.datasync()
@@ -83,11 +89,11 @@ export async function writeMark(folders: Folders, marked: Marked, size: number):
 }
 
 /** The path of the mark of a data file. */
-export function markPath(folders: Folders, { data }: Pick<FsRecord, 'data'>): string {
+export function watermarkPath(folders: Folders, { data }: Pick<FsRecord, 'data'>): string {
   return stagedPath(folders, data.replace(/data$/, 'safe'))
 }
 
-async function openMark(path: string): Promise<{ file: FileHandle; isNew: boolean }> {
+async function openWatermark(path: string): Promise<{ file: FileHandle; isNew: boolean }> {
   try {
     const { O_WRONLY, O_NOFOLLOW } = constants
     return { file: await open(path, O_WRONLY | O_NOFOLLOW), isNew: false }

@@ -24,7 +24,7 @@ import { IS_WINDOWS, errorCode, ifThere, isFull, sync } from './io.ts'
 import { stagedPath } from './paths.ts'
 import { makeParents } from './parents.ts'
 import type { ResourcePaths } from './paths.ts'
-import { formatRecord, identity } from './record.ts'
+import { formatRecord, fileFingerprint } from './record.ts'
 import type { Durability, FsRecord } from './record.ts'
 import { replaceFile } from './windows.ts'
 
@@ -126,17 +126,17 @@ export async function retireRecord(
 export async function retirePublished(
   paths: ResourcePaths,
   record: Tagged,
-  fileIdentity: string,
+  fingerprint: string,
   assertValid: AssertValid,
 ): Promise<boolean> {
-  if (!(await isPublished(paths, fileIdentity))) return false
-  await retire(paths, record, paths.published, fileIdentity, assertValid)
-  return !(await isPublished(paths, fileIdentity))
+  if (!(await isPublished(paths, fingerprint))) return false
+  await retire(paths, record, paths.published, fingerprint, assertValid)
+  return !(await isPublished(paths, fingerprint))
 }
 
-async function isPublished({ published }: ResourcePaths, fileIdentity: string): Promise<boolean> {
+async function isPublished({ published }: ResourcePaths, fingerprint: string): Promise<boolean> {
   const found = await ifThere(lstat(published, { bigint: true }))
-  return found?.isFile() === true && identity(found) === fileIdentity
+  return found?.isFile() === true && fileFingerprint(found) === fingerprint
 }
 
 async function retire(
@@ -205,7 +205,8 @@ export async function sweepRetired(directory: string): Promise<void> {
   for (const name of await readdir(directory)) {
     const path = `${directory}/${name}`
     const found = await ifThere(lstat(path, { bigint: true }))
-    if (found !== null && (name === RECORD || identity(found) === name)) await ifThere(unlink(path))
+    if (found !== null && (name === RECORD || fileFingerprint(found) === name))
+      await ifThere(unlink(path))
   }
   await ifThere(rmdir(directory))
 }
@@ -214,7 +215,7 @@ async function removeRetired(paths: ResourcePaths, path: string, name: string): 
   const found = await ifThere(lstat(path, { bigint: true }))
   if (found === null) return
   // Another program has put its file at the path between the check of the identity and the rename.
-  if (name !== RECORD && identity(found) !== name) await putBack(paths, path)
+  if (name !== RECORD && fileFingerprint(found) !== name) await putBack(paths, path)
   await ifThere(unlink(path))
 }
 

@@ -11,7 +11,7 @@ import { READ_WRITE, openIfThere, sync } from './io.ts'
 import { stagedPath } from './paths.ts'
 import type { ResourcePaths } from './paths.ts'
 import { formatRecord, loadRecord } from './record.ts'
-import { isSuspect, markSuspect, safeSize, writeMark } from './durable-size.ts'
+import { isSuspect, markSuspect, durableSize, writeWatermark } from './durable-size.ts'
 import { cacheOf, isSameCache } from './page-cache.ts'
 
 /** How long bytes may wait, in milliseconds, before it is their file's turn. */
@@ -35,7 +35,7 @@ export class Flusher {
   /** The file that is being flushed while it is written. */
   #current: { readonly name: string; readonly end: Promise<void> } | null = null
   /** Files of which a failed flush may have lost something, and its error. */
-  readonly #spoiled = new Map<string, unknown>()
+  readonly #failedSyncs = new Map<string, unknown>()
 
   /** Tells that bytes have come. */
   touch(paths: ResourcePaths, name: string): void {
@@ -62,19 +62,20 @@ export class Flusher {
     if (this.#current?.name === name) await this.#current.end
     await this.#watch(name, file, what === 'all' ? file.sync() : file.datasync())
     // The system reports a failure to one process, and success to the next one.
-    if (isSuspect(fstatSync(file.fd))) this.#spoil(name, new Error('an fsync has failed before'))
-    if (this.#spoiled.has(name)) throw this.#spoiled.get(name)
+    if (isSuspect(fstatSync(file.fd)))
+      this.#noteFailedSync(name, new Error('an fsync has failed before'))
+    if (this.#failedSyncs.has(name)) throw this.#failedSyncs.get(name)
   }
 
   /** Whether something of the data may be lost. */
-  isSpoiled(name: string): boolean {
-    return this.#spoiled.has(name)
+  hasFailedSync(name: string): boolean {
+    return this.#failedSyncs.has(name)
   }
 
   /** Tells that all data that counts is on the disk, or gone. */
   forget(name: string): void {
     this.#due.delete(name)
-    this.#spoiled.delete(name)
+    this.#failedSyncs.delete(name)
   }
 
   /** Flushes, now, all that has waited. Best effort: what fails is as it was before. */
@@ -90,13 +91,13 @@ export class Flusher {
     try {
       await flush
     } catch (error) {
-      this.#spoil(name, error)
+      this.#noteFailedSync(name, error)
       await markSuspect(file)
     }
   }
 
-  #spoil(name: string, error: unknown): void {
-    if (!this.#spoiled.has(name)) this.#spoiled.set(name, error)
+  #noteFailedSync(name: string, error: unknown): void {
+    if (!this.#failedSyncs.has(name)) this.#failedSyncs.set(name, error)
   }
 
   #wait(delay: number): void {
@@ -123,18 +124,18 @@ export class Flusher {
     const before = await loadRecord(paths)
     if (before?.data !== data || before.state.complete) return
     // Of another page cache only the length may be left, and no flush can make such bytes durable.
-    if (!isSameCache(before.boot, cacheOf(paths))) return
+    if (!isSameCache(before.pageCache, cacheOf(paths))) return
     const file = await openIfThere(stagedPath(paths, data), READ_WRITE)
     if (file === null) return
     try {
       const { size } = await file.stat()
-      if (size <= (await safeSize(paths, before))) return
+      if (size <= (await durableSize(paths, before))) return
       await this.sync(data, file, 'data')
       await sync(paths.record)
       const after = await loadRecord(paths)
       // A record that has changed meanwhile may be of other bytes.
       if (after === null || formatRecord(after) !== formatRecord(before)) return
-      await writeMark(paths, before, Math.min(size, before.pinnedSize ?? size))
+      await writeWatermark(paths, before, Math.min(size, before.committedSize ?? size))
     } finally {
       await file.close()
     }

@@ -45,8 +45,8 @@ async function moveToNewFile(
     await utimes(stagedPath(paths, copy.name), info.lastModified, info.lastModified)
     const durability = durabilityOf(resource)
     if (durability === 'now') await resource.flusher.sync(copy.name, copy.file, 'all')
-    const safeSize = durability === 'now' ? info.size : 0
-    const moved = { ...record, data: copy.name, safeSize, boot: recordedCache(resource) }
+    const durableSize = durability === 'now' ? info.size : 0
+    const moved = { ...record, data: copy.name, durableSize, pageCache: recordedCache(resource) }
     await assertStaged(paths, copy)
     await writeRecord(paths, record, moved, durability, lease.assertValid)
   } catch (error) {

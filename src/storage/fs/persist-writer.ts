@@ -11,10 +11,11 @@ import { dropUpload, newRecord, publish } from './commit.ts'
 import { retireRecord, writeRecord } from './fence.ts'
 import { FileReader, READ_WRITE, totalLength, writeAll } from './io.ts'
 import { stagedPath, inStaging, newDataName } from './paths.ts'
-import { formatRecord, newTag, sameState } from './record.ts'
+import { sameState } from '../state.ts'
+import { formatRecord, newTag } from './record.ts'
 import type { Durability, FsRecord } from './record.ts'
-import { distrust, settle } from './recover.ts'
-import { writeMark } from './durable-size.ts'
+import { truncateToDurable, finishRecovery } from './recover.ts'
+import { writeWatermark } from './durable-size.ts'
 import { changedMeanwhile, durabilityOf } from './resource.ts'
 import type { FsResource } from './resource.ts'
 import type { WriterLease } from './writer-lease.ts'
@@ -69,7 +70,7 @@ export class PersistWriter implements Writer {
     if (position > this.#size) throw new RangeError(`position ${position} is beyond the end`)
     const file = await this.#open()
     this.#lease.invalidateOthers()
-    if (position < this.#size) await this.#unsettle(position)
+    if (position < this.#size) await this.#markDirty(position)
     try {
       if (this.#record === null) await this.#create(file, chunks)
       else await writeAll(file, position, chunks)
@@ -101,8 +102,10 @@ export class PersistWriter implements Writer {
     this.#lease.assertActive()
     const file = await this.#open()
     this.#lease.invalidateOthers()
-    if (this.#record !== null && this.#record.pinnedSize !== null) await this.#settle()
-    const info = state.complete ? await this.#finish(file, state) : await this.#advance(file, state)
+    if (this.#record !== null && this.#record.committedSize !== null) await this.#finishRecovery()
+    const info = state.complete
+      ? await this.#commitComplete(file, state)
+      : await this.#commitIncomplete(file, state)
     await this.#end()
     return info
   }
@@ -112,7 +115,7 @@ export class PersistWriter implements Writer {
     try {
       if (this.#lease.isInvalid) return
       if (this.#record === null) await this.#discardData()
-      else if (this.#isSpoiled()) await this.#distrust(this.#record, this.#size)
+      else if (this.#hasFailedSync()) await this.#truncateToDurable(this.#record, this.#size)
       else await this.#keepAll(this.#record)
     } catch (error) {
       if (!this.#lease.isInvalid) throw error
@@ -126,9 +129,9 @@ export class PersistWriter implements Writer {
     try {
       if (this.#lease.isInvalid) return
       if (this.base === null || this.#record === null) await this.#remove()
-      else if (this.#isSpoiled()) await this.#distrust(this.#record, this.base.size)
+      else if (this.#hasFailedSync()) await this.#truncateToDurable(this.#record, this.base.size)
       else if (this.#size > this.base.size) await this.#cut(this.base.size)
-      else await this.#settle()
+      else await this.#finishRecovery()
     } catch (error) {
       if (!this.#lease.isInvalid) throw error
     } finally {
@@ -156,47 +159,57 @@ export class PersistWriter implements Writer {
   }
 
   /** Before bytes are written over in place: until `#settle` they have no entity tag. */
-  async #unsettle(position: number): Promise<void> {
+  async #markDirty(position: number): Promise<void> {
     this.#resource.leases.invalidate(this.#data, position, null)
-    if (this.#record === null || this.#record.unsettled) return
-    await this.#putRecord({ ...this.#record, unsettled: true })
+    if (this.#record === null || this.#record.isDirty) return
+    await this.#putRecord({ ...this.#record, isDirty: true })
   }
 
   /** Gives the bytes that were written over their entity tag, and ends a cut that has failed. */
-  async #settle(): Promise<void> {
+  async #finishRecovery(): Promise<void> {
     const record = this.#record
-    if (record === null || (record.pinnedSize === null && !record.unsettled)) return
+    if (record === null || (record.committedSize === null && !record.isDirty)) return
     this.#isUnchanged = false
-    this.#record = await settle(this.#resource, await this.#open(), record, this.#lease.assertValid)
+    this.#record = await finishRecovery(
+      this.#resource,
+      await this.#open(),
+      record,
+      this.#lease.assertValid,
+    )
   }
 
   async #keepAll(record: FsRecord): Promise<void> {
-    await this.#settle()
+    await this.#finishRecovery()
     const file = this.#file
     if (file === null || this.#resource.fsync !== 'segment') return
     await this.#resource.flusher.sync(this.#data, file, 'data')
-    await writeMark(this.#resource.paths, this.#record ?? record, this.#size)
+    await writeWatermark(this.#resource.paths, this.#record ?? record, this.#size)
   }
 
   /** Takes bytes back that readers have seen: what comes in their place must not have their tag. */
   async #cut(size: number): Promise<void> {
     if (this.#record === null) return
-    const safeSize = Math.min(this.#record.safeSize, size)
-    const time = { lastModified: Date.now(), pinnedSize: size, safeSize }
+    const durableSize = Math.min(this.#record.durableSize, size)
+    const time = { lastModified: Date.now(), committedSize: size, durableSize }
     const cut = { ...this.#record, ...time, tag: newTag() }
     await this.#putRecord(cut)
     this.#resource.leases.invalidate(this.#data, size, null)
     this.#size = size
-    this.#record = await settle(this.#resource, await this.#open(), cut, this.#lease.assertValid)
+    this.#record = await finishRecovery(
+      this.#resource,
+      await this.#open(),
+      cut,
+      this.#lease.assertValid,
+    )
   }
 
-  #isSpoiled(): boolean {
-    return this.#resource.flusher.isSpoiled(this.#data)
+  #hasFailedSync(): boolean {
+    return this.#resource.flusher.hasFailedSync(this.#data)
   }
 
-  async #distrust(record: FsRecord, limit: number): Promise<void> {
+  async #truncateToDurable(record: FsRecord, limit: number): Promise<void> {
     this.#isUnchanged = false
-    this.#record = await distrust(
+    this.#record = await truncateToDurable(
       this.#resource,
       await this.#open(),
       record,
@@ -205,17 +218,17 @@ export class PersistWriter implements Writer {
     )
   }
 
-  async #finish(file: FileHandle, state: ResourceState): Promise<ResourceInfo> {
+  async #commitComplete(file: FileHandle, state: ResourceState): Promise<ResourceInfo> {
     await this.#assertCurrent()
     this.#isUnchanged = false
     const old = this.#record ?? this.#stored
     return publish(this.#resource, this.#lease, { name: this.#data, file }, state, old)
   }
 
-  async #advance(file: FileHandle, state: ResourceState): Promise<ResourceInfo> {
+  async #commitIncomplete(file: FileHandle, state: ResourceState): Promise<ResourceInfo> {
     const { paths, fsync } = this.#resource
     const old = this.#record
-    const isSame = old !== null && !old.unsettled && sameState(old.state, state)
+    const isSame = old !== null && !old.isDirty && sameState(old.state, state)
     // A record that takes the place of another must not come to the disk before its data.
     const isSynced = fsync === 'segment' || (fsync !== 'never' && old !== null && !isSame)
     if (isSynced) await this.#resource.flusher.sync(this.#data, file, 'data')
@@ -223,13 +236,13 @@ export class PersistWriter implements Writer {
     const stats = fstatSync(file.fd)
     if (stats.nlink === 0 || stats.size !== this.#size) throw changedMeanwhile()
     if (isSame) {
-      if (isSynced) await writeMark(paths, old, stats.size)
+      if (isSynced) await writeWatermark(paths, old, stats.size)
       return incompleteInfo(old, stats)
     }
     await this.#assertCurrent()
     const mode = old?.mode ?? null
-    const safeSize = isSynced ? stats.size : 0
-    const record = { ...newRecord(this.#resource, this.#data, state, safeSize), mode }
+    const durableSize = isSynced ? stats.size : 0
+    const record = { ...newRecord(this.#resource, this.#data, state, durableSize), mode }
     this.#isUnchanged = false
     const durability = this.#durability(old)
     await writeRecord(paths, old ?? this.#stored, record, durability, this.#lease.assertValid)

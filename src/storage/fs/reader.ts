@@ -6,7 +6,7 @@ import type { Reader, ResourceInfo } from '../adapter.ts'
 import type { Lease, Leases } from './leases.ts'
 import { FileReader, READ, openIfThere } from './io.ts'
 import type { ResourcePaths } from './paths.ts'
-import { identity } from './record.ts'
+import { fileFingerprint } from './record.ts'
 import { currentRecord } from './record-cache.ts'
 import { find } from './version.ts'
 import type { Complete, Incomplete } from './version.ts'
@@ -44,7 +44,7 @@ async function begin(
 ): Promise<Reader | null> {
   if (found.kind === 'complete') {
     // An open file: the system answers from memory.
-    const isSame = identity(fstatSync(file.fd, { bigint: true })) === found.identity
+    const isSame = fileFingerprint(fstatSync(file.fd, { bigint: true })) === found.fingerprint
     return isSame ? unchanging(found.info, file) : null
   }
   // The size is the one that was found with the record. A stat of the open file could see the bytes of

@@ -1,44 +1,49 @@
-/** The record of a resource, a JSON file: the state of the resource, and which file has its bytes. */
+/**
+ * The record of a resource: a small JSON file in the staging directory that says which state the resource
+ * has, and which file has its bytes. A record is replaced as a whole, by a rename (`fence.ts`).
+ */
 
 import { randomBytes } from 'node:crypto'
 import type { BigIntStats } from 'node:fs'
 import type { ResourceState } from '../adapter.ts'
+import { copyState } from '../state.ts'
 import { readWhole } from './io.ts'
 import type { ResourcePaths } from './paths.ts'
 
+/** Bytes that one read asks for, because nearly all records are shorter. */
 const RECORD_SIZE = 2048
 
-/** A file of the hidden folder, and never one elsewhere. */
+/** A data file is in the staging directory itself: a record that names another path is not ours. */
 const DATA_NAME = /^[\w-]{43}\.[\w-]{12}\.data$/
 
-/** Members that records of version 0.1.0 do not have, and that are left out when they are null. */
-const OPTIONAL: readonly string[] = ['contentDisposition', 'mode']
-
-/** What is known of a resource. */
+/** What the record says of a resource. */
 export interface FsRecord {
-  /** The key, for whoever looks into the folder. */
+  /** The key, because the name of the record is only its hash. */
   readonly key: string
-  /** As the protocol gave it. */
+  /** The state as the protocol gave it. */
   readonly state: ResourceState
-  /** 128 random bits, the first part of the entity tag. Every change but an append has its own. */
+  /** 128 random bits, the first part of the entity tag. Every change but an append makes a new one. */
   readonly tag: string
-  /** Name of the data file in the hidden folder, where it is until the resource is finished. */
+  /** Name of the data file, which is in the staging directory until the resource is published. */
   readonly data: string
-  /** When the version came to be, in milliseconds; an append shows in the data file's time. */
+  /** Time of the version in milliseconds; an append shows only in the time of the data file. */
   readonly lastModified: number
-  /** Bytes of the data file that count, while an atomic write appends to it; null if all do. */
-  readonly pinnedSize: number | null
-  /** Bytes of the data file that were on the disk when this was written. */
-  readonly safeSize: number
   /**
-   * The page cache that holds the other bytes (`page-cache.ts`); empty if the length always counts. The
-   * member keeps the name of version 0.1.0, which wrote only the id of the boot.
+   * Bytes of the data file that count while an atomic write appends to it; null if all bytes count. A
+   * crash in the append leaves this number, so that the next writer cuts the file back.
    */
-  readonly boot: string
-  /** Bytes are being written over in place, and no entity tag names them until that has ended. */
-  readonly unsettled: boolean
+  readonly committedSize: number | null
+  /** Bytes of the data file that were durable when the record was written. */
+  readonly durableSize: number
+  /** The page cache that holds the other bytes (`page-cache.ts`); empty if the length always counts. */
+  readonly pageCache: string
   /**
-   * Identity of the published file: of this version if that is complete, otherwise of the finished
+   * A writer overwrites bytes in place. Until it ends, every look makes up another entity tag, because
+   * the bytes change under the one that is stored.
+   */
+  readonly isDirty: boolean
+  /**
+   * Fingerprint of the published file: of this version if that is complete, otherwise of the finished
    * version that it has replaced and that is to be removed; null if there is none.
    */
   readonly published: string | null
@@ -49,8 +54,14 @@ export interface FsRecord {
   readonly mode: number | null
 }
 
-/** Tells a file from every other that was at its path, across renames. */
-export function identity({ ino, size, mtimeNs }: BigIntStats): string {
+/** When a record has to be durable: before the call resolves, or whenever the system writes it. */
+export type Durability = 'now' | 'later'
+
+/**
+ * Distinguishes a file from every other one that was at its path. It survives a rename, because a rename
+ * changes neither the inode number nor the size nor the time of the content.
+ */
+export function fileFingerprint({ ino, size, mtimeNs }: BigIntStats): string {
   return `${ino}-${size}-${mtimeNs}`
 }
 
@@ -59,35 +70,26 @@ export function newTag(): string {
   return randomBytes(16).toString('base64url')
 }
 
-/** Copies what an adapter stores of `state`, and nothing else that the object may have. */
-export function copyState(state: ResourceState): ResourceState {
-  const { complete, everComplete, completeLength } = state
-  const { contentType, contentDisposition, reprDigest, owner } = state
-  const lengths = { complete, everComplete, completeLength }
-  return { ...lengths, contentType, contentDisposition, reprDigest, owner }
-}
-
-/** Tells whether two states are the same. */
-export function sameState(a: ResourceState, b: ResourceState): boolean {
-  return (
-    a.complete === b.complete &&
-    a.everComplete === b.everComplete &&
-    a.completeLength === b.completeLength &&
-    a.contentType === b.contentType &&
-    a.contentDisposition === b.contentDisposition &&
-    a.reprDigest === b.reprDigest &&
-    a.owner === b.owner
-  )
-}
-
 /**
- * The text of a record: two versions of a resource never share one. A record that was read has the text
- * that was read, because a writer compares the two; one of version 0.1.0 lacks the `OPTIONAL` members.
+ * Formats a record under the member names of version 0.1.0, which a directory may hold records of. Two
+ * versions of a resource never have the same text. A record that was read is formatted as it was read,
+ * because a writer compares texts to detect a change: members that 0.1.0 lacks are left out when null.
  */
 export function formatRecord(record: FsRecord): string {
-  return JSON.stringify(record, (name, value: unknown) =>
-    OPTIONAL.includes(name) && value === null ? undefined : value,
-  )
+  const { contentDisposition } = record.state
+  return JSON.stringify({
+    key: record.key,
+    state: { ...copyState(record.state), contentDisposition: contentDisposition ?? undefined },
+    tag: record.tag,
+    data: record.data,
+    lastModified: record.lastModified,
+    pinnedSize: record.committedSize,
+    safeSize: record.durableSize,
+    boot: record.pageCache,
+    unsettled: record.isDirty,
+    published: record.published,
+    mode: record.mode ?? undefined,
+  })
 }
 
 /** Reads the text of the record; null if there is none. */
@@ -97,65 +99,73 @@ export async function readRecord({
   return (await readWhole(record, RECORD_SIZE))?.toString() ?? null
 }
 
-/** Reads the record; null if there is none, or where a power cut has left something else. */
+/** Reads the record; null if there is none, or if it is damaged. */
 export async function loadRecord(paths: Pick<ResourcePaths, 'record'>): Promise<FsRecord | null> {
   const text = await readRecord(paths)
   return text === null ? null : parseRecord(text)
 }
 
-/** Reads the text of a record; null where a power cut has left something else. */
+/** Parses the text of a record; null where a power cut has left an empty or a damaged file. */
 export function parseRecord(text: string): FsRecord | null {
-  let value: unknown
+  const value = parseJson(text)
+  if (!isObject(value)) return null
+  const { key, tag, data, lastModified, pinnedSize, safeSize, boot, unsettled, published } = value
+  const mode = value['mode'] ?? null
+  const state = parseState(value['state'])
+  if (state === null || typeof data !== 'string' || !DATA_NAME.test(data)) return null
+  if (typeof key !== 'string' || typeof tag !== 'string' || typeof boot !== 'string') return null
+  if (typeof lastModified !== 'number' || typeof safeSize !== 'number') return null
+  if (typeof unsettled !== 'boolean' || !isNullOr('string', published)) return null
+  if (!isNullOr('number', pinnedSize) || !isNullOr('number', mode)) return null
+  return {
+    key,
+    state,
+    tag,
+    data,
+    lastModified,
+    committedSize: pinnedSize,
+    durableSize: safeSize,
+    pageCache: boot,
+    isDirty: unsettled,
+    published,
+    mode,
+  }
+}
+
+function parseJson(text: string): unknown {
   try {
-    value = JSON.parse(text)
+    return JSON.parse(text)
   } catch {
     return null
   }
-  const record = withDefaults(value)
-  // In the order of every other state, for those who compare its JSON.
-  return isRecord(record) ? { ...record, state: copyState(record.state) } : null
 }
 
-/** Adds what records of version 0.1.0 do not have. The order of the members stays, see `formatRecord`. */
-function withDefaults(value: unknown): unknown {
-  if (!isObject(value) || !isObject(value['state'])) return value
-  const { state } = value
-  const contentDisposition = state['contentDisposition'] ?? null
-  return { ...value, state: { ...state, contentDisposition }, mode: value['mode'] ?? null }
+function parseState(value: unknown): ResourceState | null {
+  if (!isObject(value)) return null
+  const { complete, everComplete, completeLength, contentType, reprDigest, owner } = value
+  const contentDisposition = value['contentDisposition'] ?? null
+  if (typeof complete !== 'boolean' || typeof everComplete !== 'boolean') return null
+  if (!isNullOr('number', completeLength) || !isNullOr('string', contentType)) return null
+  if (!isNullOr('string', contentDisposition) || !isNullOr('string', reprDigest)) return null
+  if (!isNullOr('string', owner)) return null
+  return {
+    complete,
+    everComplete,
+    completeLength,
+    contentType,
+    contentDisposition,
+    reprDigest,
+    owner,
+  }
 }
 
-/** When a record has to outlive a power cut: at once, or whenever the system sees fit. */
-export type Durability = 'now' | 'later'
-
-function isRecord(value: unknown): value is FsRecord {
-  return (
-    isObject(value) &&
-    isObject(value['state']) &&
-    isState(value['state']) &&
-    typeof value['key'] === 'string' &&
-    typeof value['tag'] === 'string' &&
-    typeof value['data'] === 'string' &&
-    DATA_NAME.test(value['data']) &&
-    typeof value['lastModified'] === 'number' &&
-    (value['pinnedSize'] === null || typeof value['pinnedSize'] === 'number') &&
-    typeof value['safeSize'] === 'number' &&
-    typeof value['boot'] === 'string' &&
-    typeof value['unsettled'] === 'boolean' &&
-    (value['published'] === null || typeof value['published'] === 'string') &&
-    (value['mode'] === null || typeof value['mode'] === 'number')
-  )
+interface Types {
+  readonly string: string
+  readonly number: number
 }
 
-function isState(value: Readonly<Record<string, unknown>>): boolean {
-  return (
-    typeof value['complete'] === 'boolean' &&
-    typeof value['everComplete'] === 'boolean' &&
-    (value['completeLength'] === null || typeof value['completeLength'] === 'number') &&
-    (value['contentType'] === null || typeof value['contentType'] === 'string') &&
-    (value['contentDisposition'] === null || typeof value['contentDisposition'] === 'string') &&
-    (value['reprDigest'] === null || typeof value['reprDigest'] === 'string') &&
-    (value['owner'] === null || typeof value['owner'] === 'string')
-  )
+function isNullOr<T extends keyof Types>(type: T, value: unknown): value is Types[T] | null {
+  return value === null || typeof value === type
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

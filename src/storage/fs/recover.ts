@@ -10,7 +10,7 @@ import { makeParents, removeParents } from './parents.ts'
 import type { ResourcePaths } from './paths.ts'
 import { newTag } from './record.ts'
 import type { Durability, FsRecord } from './record.ts'
-import { clearSuspect, isSuspect, safeSize } from './durable-size.ts'
+import { clearSuspect, isSuspect, durableSize } from './durable-size.ts'
 import { durabilityOf, recordedCache } from './resource.ts'
 import type { FsResource } from './resource.ts'
 import type { WriterLease } from './writer-lease.ts'
@@ -58,13 +58,13 @@ async function finishMove(resource: FsResource, name: string): Promise<void> {
 }
 
 function isInterrupted({ flusher }: FsResource, { record, limit }: Incomplete): boolean {
-  const { pinnedSize, unsettled, published, data } = record
+  const { committedSize, isDirty, published, data } = record
   return (
-    pinnedSize !== null ||
-    unsettled ||
+    committedSize !== null ||
+    isDirty ||
     published !== null ||
     limit < Infinity ||
-    flusher.isSpoiled(data)
+    flusher.hasFailedSync(data)
   )
 }
 
@@ -76,9 +76,10 @@ async function finishWrite(
   if (record.published !== null) await removeReplaced(resource.paths, record, assertValid)
   const file = await open(path, READ_WRITE)
   try {
-    const isSpoiled = resource.flusher.isSpoiled(record.data) || isSuspect(await file.stat())
-    if (isSpoiled) await distrust(resource, file, record, assertValid, limit)
-    else await settle(resource, file, record, assertValid, limit)
+    const hasFailedSync =
+      resource.flusher.hasFailedSync(record.data) || isSuspect(await file.stat())
+    if (hasFailedSync) await truncateToDurable(resource, file, record, assertValid, limit)
+    else await finishRecovery(resource, file, record, assertValid, limit)
   } finally {
     await file.close()
   }
@@ -88,41 +89,41 @@ async function finishWrite(
  * Takes back what was written behind the pinned size and behind `limit`, and gives the bytes that are
  * left a name.
  */
-export async function settle(
+export async function finishRecovery(
   resource: FsResource,
   file: FileHandle,
   record: FsRecord,
   assertValid: AssertValid,
   limit = Number.POSITIVE_INFINITY,
 ): Promise<FsRecord> {
-  const { pinnedSize, unsettled, lastModified, data } = record
+  const { committedSize, isDirty, lastModified, data } = record
   const { size } = await file.stat()
-  const end = Math.min(size, limit, pinnedSize ?? size)
+  const end = Math.min(size, limit, committedSize ?? size)
   assertValid()
   if (end < size) await file.truncate(end)
   // In the middle of the millisecond, since the way to the disk may take some of it.
   const time = (lastModified + 0.5) / 1000
-  if (end < size && pinnedSize === end) await file.utimes(time, time)
+  if (end < size && committedSize === end) await file.utimes(time, time)
   const durability = durabilityOf(resource)
   if (durability === 'now') await resource.flusher.sync(data, file, 'data')
-  const settled = {
+  const recovered = {
     ...record,
-    tag: unsettled || limit < Infinity ? newTag() : record.tag,
-    boot: recordedCache(resource),
-    safeSize: end,
-    pinnedSize: null,
-    unsettled: false,
+    tag: isDirty || limit < Infinity ? newTag() : record.tag,
+    pageCache: recordedCache(resource),
+    durableSize: end,
+    committedSize: null,
+    isDirty: false,
     published: null,
   }
-  await writeRecord(resource.paths, record, settled, durability, assertValid)
-  return settled
+  await writeRecord(resource.paths, record, recovered, durability, assertValid)
+  return recovered
 }
 
 /**
  * Takes back what an fsync that has failed may have lost, and all behind `limit`. As little as can be
  * is asked of the disk.
  */
-export async function distrust(
+export async function truncateToDurable(
   resource: FsResource,
   file: FileHandle,
   record: FsRecord,
@@ -131,7 +132,7 @@ export async function distrust(
 ): Promise<FsRecord> {
   const { paths, leases, flusher } = resource
   const { size } = await file.stat()
-  const end = Math.min(size, limit, await safeSize(paths, record))
+  const end = Math.min(size, limit, await durableSize(paths, record))
   assertValid()
   await file.truncate(end)
   leases.invalidate(record.data, end, null)
@@ -139,10 +140,10 @@ export async function distrust(
     ...record,
     tag: newTag(),
     lastModified: Date.now(),
-    boot: recordedCache(resource),
-    safeSize: end,
-    pinnedSize: null,
-    unsettled: false,
+    pageCache: recordedCache(resource),
+    durableSize: end,
+    committedSize: null,
+    isDirty: false,
     published: null,
   }
   const write = (durability: Durability) =>

@@ -66,7 +66,7 @@ async function removeFiles(
 /** Identity of the published file that belongs to the version; null if it has none. */
 function publishedBy(found: Incomplete | Complete): string | null {
   if (found.kind === 'incomplete') return found.record.published
-  return found.unpublished === null ? found.identity : null
+  return found.unpublished === null ? found.fingerprint : null
 }
 
 /**

@@ -120,7 +120,7 @@ export class StoreDirectory implements Shared {
     for await (const key of listIncomplete(folders)) {
       const paths = pathsOf(folders, key)
       const record = await loadRecord(paths)
-      if (record !== null && record.boot !== '') this.flusher.touch(paths, record.data)
+      if (record !== null && record.pageCache !== '') this.flusher.touch(paths, record.data)
     }
   }
 }

@@ -12,7 +12,7 @@ import { stagedPath } from './paths.ts'
 import { lookUp } from './published.ts'
 import type { ResourcePaths } from './paths.ts'
 import type { Published } from './published.ts'
-import { identity, newTag } from './record.ts'
+import { fileFingerprint, newTag } from './record.ts'
 import type { FsRecord } from './record.ts'
 import { currentRecord } from './record-cache.ts'
 import { trustedSize } from './durable-size.ts'
@@ -57,7 +57,7 @@ export interface Complete extends Stored {
   /** The file with its bytes. */
   readonly path: string
   /** The file's identity. */
-  readonly identity: string
+  readonly fingerprint: string
   /** Name in the hidden folder, where a commit that did not end has left the file; else null. */
   readonly unpublished: string | null
   /** The version. */
@@ -84,20 +84,20 @@ export async function find(paths: ResourcePaths): Promise<Found> {
     const agreed = record === null ? null : await follow(paths, record, text)
     if (agreed !== null) return agreed
     const published = await lookUp(paths)
-    const isSettled = record === null && published.kind !== 'file'
+    const isStable = record === null && published.kind !== 'file'
     // The same file twice: of several versions each may have gone before its record was looked for.
-    const look = `${published.kind === 'file' ? origin(published.stat) : published.kind} ${text}`
-    if (isSettled || look === last) return withoutData(paths, published, record)
+    const look = `${published.kind === 'file' ? fileIdentity(published.stat) : published.kind} ${text}`
+    if (isStable || look === last) return withoutData(paths, published, record)
     last = look
   }
   throw new Error('the resource changes too fast to be looked at')
 }
 
 /** Tells a file from every other that was at its path, even while another program writes to it. */
-function origin(found: BigIntStats): string {
+function fileIdentity(found: BigIntStats): string {
   // Zero where the file system does not tell. The number alone goes to the next file at once.
   const { ino, birthtimeNs } = found
-  return birthtimeNs > 0n ? `${ino}-${birthtimeNs}` : identity(found)
+  return birthtimeNs > 0n ? `${ino}-${birthtimeNs}` : fileFingerprint(found)
 }
 
 /** The version that `record` tells of; null if there are no files that bear it out. */
@@ -110,19 +110,21 @@ async function follow(
   if (!record.state.complete) {
     const found = await lstatIfThere(paths, data)
     if (found === null || !found.isFile()) return null
-    if (record.pinnedSize === null && (await wasPinned(paths, data, found, revision))) return null
+    if (record.committedSize === null && (await hasAppendBegun(paths, data, found, revision)))
+      return null
     const limit = await trustedSize(paths, record, found)
     const info = incompleteInfo(record, found, limit)
     return { kind: 'incomplete', record, stored: record, path: data, limit, info, revision }
   }
   const published = await lookUp(paths)
-  if (published.kind === 'file' && identity(published.stat) === record.published) {
+  if (published.kind === 'file' && fileFingerprint(published.stat) === record.published) {
     return complete(record, record, paths.published, published.stat, revision)
   }
   const unpublished = await exactLstatIfThere(paths, data)
   // A backup that was restored in part may have left an earlier half of the file there.
   if (unpublished === null || !unpublished.isFile()) return null
-  if (identity(unpublished) !== record.published && !isRestored(unpublished, record)) return null
+  if (fileFingerprint(unpublished) !== record.published && !isRestored(unpublished, record))
+    return null
   const found = complete(record, record, data, unpublished, revision)
   return { ...found, unpublished: record.data }
 }
@@ -132,7 +134,7 @@ async function follow(
  * the record, then appends, and only then we stat, so that the size would show uncommitted bytes. If
  * the writer has taken them back meanwhile, the record is as before, but the file is shorter.
  */
-async function wasPinned(
+async function hasAppendBegun(
   paths: ResourcePaths,
   data: string,
   found: DataStats,
@@ -149,7 +151,7 @@ function withoutData(paths: ResourcePaths, published: Published, record: FsRecor
     const isBlocked = published.kind === 'blocked'
     return { kind: 'absent', stored: record, isBlocked, revision: '' }
   }
-  const revision = `${identity(published.stat)}-${published.stat.ctimeNs}`
+  const revision = `${fileFingerprint(published.stat)}-${published.stat.ctimeNs}`
   if (record?.state.complete === true && isRestored(published.stat, record)) {
     return complete(record, record, paths.published, published.stat, revision)
   }
@@ -180,7 +182,7 @@ function complete(
     record,
     stored,
     path,
-    identity: identity(found),
+    fingerprint: fileFingerprint(found),
     unpublished: null,
     info: record === null ? foreignInfo(found) : completeInfo(record, Number(found.size)),
     revision,
@@ -199,13 +201,13 @@ export function incompleteInfo(
   file: DataStats,
   limit = Number.POSITIVE_INFINITY,
 ): ResourceInfo {
-  const { state, tag, pinnedSize, lastModified, unsettled } = record
-  const size = Math.min(file.size, limit, pinnedSize ?? file.size)
+  const { state, tag, committedSize, lastModified, isDirty } = record
+  const size = Math.min(file.size, limit, committedSize ?? file.size)
   const changed =
-    pinnedSize === null ? Math.max(lastModified, Math.floor(file.mtimeMs)) : lastModified
+    committedSize === null ? Math.max(lastModified, Math.floor(file.mtimeMs)) : lastModified
   // Between two writes in place the bytes have no name that could be told again. The time tells an
   // append from one that the system has lost.
-  const id = unsettled ? newTag() : [tag, size.toString(36), changed.toString(36)].join('.')
+  const id = isDirty ? newTag() : [tag, size.toString(36), changed.toString(36)].join('.')
   return { ...state, size, etag: `"${id}"`, lastModified: notInFuture(changed) }
 }
 

@@ -7,7 +7,7 @@ import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
 import { OwnerLease } from '../../../src/storage/fs/owner-lease.ts'
-import { pathsOf as pathsOf, type ResourcePaths } from '../../../src/storage/fs/paths.ts'
+import { pathsOf, type ResourcePaths } from '../../../src/storage/fs/paths.ts'
 import { currentRecord } from '../../../src/storage/fs/record-cache.ts'
 
 let place: ResourcePaths

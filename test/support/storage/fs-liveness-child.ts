@@ -1,5 +1,5 @@
 /** Prints what this process knows of the owner with a number, which has another start time. */
-import { fateOf, newOwner } from '../../../src/storage/fs/lock/owner.ts'
+import { livenessOf, newOwner } from '../../../src/storage/fs/lock/owner.ts'
 
 const [place] = newOwner().split(' ')
-console.log(place, fateOf(`${place} ${process.argv[2]} 1 x`))
+console.log(place, livenessOf(`${place} ${process.argv[2]} 1 x`))

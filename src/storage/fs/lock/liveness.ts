@@ -3,7 +3,7 @@
 import { lstat } from 'node:fs/promises'
 import { ifThere } from '../io.ts'
 import type { Link } from './chain.ts'
-import { fateOf } from './owner.ts'
+import { livenessOf } from './owner.ts'
 
 /** A lock whose owner can't be seen, and was silent for this many milliseconds, is free. */
 export const LOCK_LIFE = 5000
@@ -34,8 +34,8 @@ export class Watch {
 
   /** Checks the owner of a lock. One that can't be seen is never dead at the first check. */
   async check(lock: string, { path, owner }: Link): Promise<Verdict> {
-    const fate = fateOf(owner)
-    if (fate !== 'unknown') return fate
+    const liveness = livenessOf(owner)
+    if (liveness !== 'unknown') return liveness
     const found = await ifThere(lstat(path))
     if (found === null) return 'undecided'
     const watched = this.#watched.get(lock)

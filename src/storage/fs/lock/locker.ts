@@ -9,11 +9,11 @@ import { basename, join, resolve } from 'node:path'
 import { UploadError } from '../../../errors.ts'
 import { memoryLocker, type AcquireOptions, type Lock, type Locker } from '../../lock.ts'
 import { errorCode, reportFull } from '../io.ts'
-import { answerCalls, endCall, makeCall } from './release-request.ts'
+import { answerReleaseRequests, endReleaseRequest, requestRelease } from './release-request.ts'
 import { chainOf, isThere, remove, takeFree, takeOver } from './chain.ts'
 import type { Link, OwnLink } from './chain.ts'
 import { LOCK_LIFE, Watch, type Verdict } from './liveness.ts'
-import { fateOf } from './owner.ts'
+import { livenessOf } from './owner.ts'
 import { noteTakeover } from './takeover.ts'
 import { STAGING } from '../paths.ts'
 
@@ -58,7 +58,7 @@ interface Held {
 class FsLocker implements Locker {
   readonly #root: string
   readonly #locks: string
-  readonly #calls: string
+  readonly #requests: string
   /** Of several requests of this process, one at a time goes for the link. */
   readonly #local = memoryLocker()
   readonly #watch = new Watch(LOCK_LIFE)
@@ -73,7 +73,7 @@ class FsLocker implements Locker {
   constructor(root: string) {
     this.#root = root
     this.#locks = join(root, STAGING, 'locks')
-    this.#calls = join(root, STAGING, 'calls')
+    this.#requests = join(root, STAGING, 'calls')
   }
 
   async acquire(key: string, options: AcquireOptions): Promise<Lock> {
@@ -95,7 +95,7 @@ class FsLocker implements Locker {
     deadline: number,
   ): Promise<OwnLink> {
     const path = join(this.#locks, name)
-    let call: string | null = null
+    let request: string | null = null
     try {
       let link = await this.#takeFree(path)
       while (true) {
@@ -103,11 +103,11 @@ class FsLocker implements Locker {
         if (link !== null) return link
         const now = performance.now()
         if (now >= deadline) throw locked(wait)
-        call ??= await makeCall(this.#calls, name, stall)
+        request ??= await requestRelease(this.#requests, name, stall)
         await untilGone(path, Math.min(now + LIFE_LOOK, deadline))
       }
     } finally {
-      if (call !== null) await endCall(call)
+      if (request !== null) await endReleaseRequest(request)
     }
   }
 
@@ -122,7 +122,7 @@ class FsLocker implements Locker {
 
   /** Takes over from a dead owner, or from one that can't be seen, which may only be halted. */
   async #takeOver(path: string, chain: readonly Link[]): Promise<OwnLink | null> {
-    const isProven = chain.every(({ owner }) => fateOf(owner) === 'dead')
+    const isProven = chain.every(({ owner }) => livenessOf(owner) === 'dead')
     if (!isProven) await noteTakeover(this.#root, basename(path))
     return takeOver(path, chain)
   }
@@ -218,7 +218,9 @@ class FsLocker implements Locker {
     if (this.#looks % LOOKS_PER_SIGN === 0) {
       for (const { link } of this.#held.values()) void link.renew().catch(() => {})
     }
-    void answerCalls(this.#calls, (name, stall) => this.#makeWay(name, stall)).catch(() => {})
+    void answerReleaseRequests(this.#requests, (name, stall) => this.#makeWay(name, stall)).catch(
+      () => {},
+    )
   }
 
   /** As a newcomer of this process that does not wait would: it revokes a holder that has stalled. */

@@ -7,7 +7,7 @@ import { isMainThread } from 'node:worker_threads'
 import { errorCode } from '../io.ts'
 
 /** What is known of an owner: only of a process that this one sees can it be said for sure. */
-export type Fate = 'alive' | 'dead' | 'unknown'
+export type Liveness = 'alive' | 'dead' | 'unknown'
 
 interface ProcessId {
   /**
@@ -39,7 +39,7 @@ export function ownerId(owner: string): string {
 }
 
 /** Tells whether the process of an owner still runs, or may run. */
-export function fateOf(owner: string): Fate {
+export function livenessOf(owner: string): Liveness {
   const [place, number, start] = owner.split(' ')
   if (THIS_PROCESS === null || place !== THIS_PROCESS.place) return 'unknown'
   const pid = Number(number)

@@ -12,7 +12,7 @@ const MAX_AGE = 60_000
  * Calls for the lock `name`: its owner is to make way if it has waited `stall` milliseconds for its
  * client. Returns the call's file; where that can't be made, the newcomer merely waits.
  */
-export async function makeCall(folder: string, name: string, stall: number): Promise<string> {
+export async function requestRelease(folder: string, name: string, stall: number): Promise<string> {
   const path = join(folder, `${name}.${randomBytes(12).toString('base64url')}`)
   await mkdir(folder, { mode: 0o700 }).catch(() => {}) // It is there, or the link fails too.
   await symlink(String(stall), path).catch(() => {})
@@ -20,12 +20,12 @@ export async function makeCall(folder: string, name: string, stall: number): Pro
 }
 
 /** Ends a call; one that can't be removed is removed when it is old. */
-export async function endCall(path: string): Promise<void> {
+export async function endReleaseRequest(path: string): Promise<void> {
   await unlink(path).catch(() => {})
 }
 
 /** Tells of every call: the name of the lock, and the `stall` of the newcomer. */
-export async function answerCalls(
+export async function answerReleaseRequests(
   folder: string,
   answer: (name: string, stall: number) => void,
 ): Promise<void> {
@@ -35,7 +35,7 @@ export async function answerCalls(
     const found = await ifThere(lstat(path))
     const stall = Number(await ifThere(readlink(path)))
     if (found === null) continue
-    if (Date.now() - found.mtimeMs > MAX_AGE) await endCall(path)
+    if (Date.now() - found.mtimeMs > MAX_AGE) await endReleaseRequest(path)
     else if (Number.isSafeInteger(stall)) answer(name, stall)
   }
 }

@@ -1,6 +1,6 @@
 /**
- * `Content-Disposition` (RFC 6266): the name and the time that a file has where it comes from. A client
- * sends it with an upload, and a download carries it again.
+ * `Content-Disposition` (RFC 6266): the name and the modification time of a file at the client. A
+ * client sends them with an upload, and the server sends them with a download.
  */
 import { UploadError } from '../errors.ts'
 import { parseParameters, TOKEN, trimWhitespace, unquote } from './syntax.ts'

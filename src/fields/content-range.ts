@@ -38,7 +38,7 @@ export function parseRangeAlias(value: string): PartTarget {
   const unit = REQUEST_UNIT.exec(field)
   if (!unit) return parseContentRange(field)
   checkUnit(unit[1]!)
-  // Not range-parser's place: it clips to a size, which here is what the range is to change.
+  // range-parser does not fit: it clips a range to the size of the resource, and this range may extend it.
   const range = REQUEST_RANGE.exec(field.slice(unit[0].length))
   if (!range) throw malformed('the Range in the message is not a single "bytes=first-last"')
   return toTarget(range[1]!, range[2]!, undefined)
@@ -53,7 +53,7 @@ export function formatContentRange(
   return `bytes ${start}-${end - 1}/${completeLength ?? '*'}`
 }
 
-/** Writes the `Content-Range` without a range, which tells only a length in bytes. */
+/** Writes the `Content-Range` without a range, which has only a length in bytes. */
 export function formatUnsatisfiedRange(completeLength: number): string {
   return `bytes */${completeLength}`
 }

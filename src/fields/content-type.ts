@@ -24,7 +24,7 @@ export function parseMediaType(value: string): MediaType | null {
   }
 }
 
-/** Tells whether two media types are equal: in any order of parameters and however they are quoted. */
+/** Returns whether two media types are equal: in any order of parameters and however they are quoted. */
 export function isSameMediaType(first: MediaType, second: MediaType): boolean {
   return (
     first.type === second.type &&
@@ -46,7 +46,7 @@ export function isServable(value: string): boolean {
  * as in express.static: without a charset, browsers read it as windows-1252.
  */
 export function mediaTypeOfName(path: string): string | null {
-  // With a slash before it, a name without an ending is not taken for an ending.
+  // With a slash before it, `mime` does not treat a name without an ending as an ending.
   const type = mime.getType(`/${path}`)
   return type?.startsWith('text/') ? `${type}; charset=utf-8` : type
 }

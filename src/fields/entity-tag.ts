@@ -4,14 +4,14 @@
 const ELEMENT = /[ \t]*(?:(W\/)?("[\x21\x23-\x7e\x80-\xff]*")[ \t]*)?(?=,|$)/y
 
 /**
- * Tells whether the field lists the tag under strong comparison. A weak tag on either side and
+ * Returns whether the field lists the tag under strong comparison. A weak tag on either side and
  * malformed elements match nothing. The caller handles `*`.
  */
 export function matchesStrongly(field: string, etag: string): boolean {
   return !etag.startsWith('W/') && parseList(field).some((tag) => !tag.weak && tag.opaque === etag)
 }
 
-/** Tells whether the field lists the tag under weak comparison. Malformed elements match nothing. */
+/** Returns whether the field lists the tag under weak comparison. Malformed elements match nothing. */
 export function matchesWeakly(field: string, etag: string): boolean {
   const opaque = etag.startsWith('W/') ? etag.slice(2) : etag
   return parseList(field).some((tag) => tag.opaque === opaque)

@@ -16,8 +16,8 @@ const FORMATS = [
 ]
 
 /**
- * Reads a date in one of the three formats; null for anything else. The day of the week is not held
- * against the date: to ignore a precondition for it would be the greater harm.
+ * Reads a date in one of the three formats; null for anything else. A wrong day of the
+ * week is accepted, because ignoring a precondition for it would do more harm.
  *
  * @param now Places a year of two digits: at most 50 years ahead of it.
  */

@@ -9,8 +9,8 @@ const PARAMETER = new RegExp(`[ \\t]*;(?:[ \\t]*${TOKEN}${ASSIGNED})?`, 'y')
 const SEPARATOR = /[ \t]*(?:,|$)/y
 
 /**
- * Tells what the client asks for. Of several `transaction` preferences the first counts; one without
- * a known value, and whatever follows a malformed element, asks for nothing.
+ * Returns the transaction that the client prefers; null if it prefers none. The first `transaction`
+ * preference counts. One without a known value, and everything after a malformed element, is ignored.
  */
 export function preferredTransaction(prefer: string | null): Transaction | null {
   const field = prefer ?? ''

@@ -43,8 +43,8 @@ export function selectRanges(range: string, size: number, maxRanges: number): Ra
 }
 
 /**
- * Returns the spec as range-parser reads it rightly; null if it is malformed. On its own that package
- * takes `1x-2` for `1-2`, and a suffix longer than the representation for unsatisfiable.
+ * Returns the spec as range-parser reads it rightly; null if it is malformed. That package alone
+ * reads `1x-2` as `1-2`, and calls a suffix longer than the representation unsatisfiable.
  */
 function clip(spec: string, size: number): string | null {
   const [, first = '', last = ''] = RANGE.exec(spec) ?? []
@@ -55,7 +55,7 @@ function clip(spec: string, size: number): string | null {
 }
 
 /**
- * Compares decimal digits as they stand: two numbers above 2^53 may differ only in digits that a double
+ * Compares decimal digits as text: two numbers above 2^53 may differ only in digits that a double
  * loses, and a BigInt takes more than linear time to read.
  */
 function isBelow(first: string, second: string): boolean {

@@ -11,12 +11,12 @@ const WHOLE_TOKEN = new RegExp(`^${TOKEN}$`)
 const PARAMETER = new RegExp(`[ \\t]*;[ \\t]*(?:(${TOKEN})=(${TOKEN}|${QUOTED_STRING}))?`, 'y')
 const REST = /[ \t]*$/y
 
-/** Tells whether the whole text is one token. */
+/** Returns whether the whole text is one token. */
 export function isToken(text: string): boolean {
   return WHOLE_TOKEN.test(text)
 }
 
-/** Takes optional whitespace (SP and HTAB only, RFC 9110 §5.6.3) off both ends. */
+/** Removes optional whitespace (SP and HTAB only, RFC 9110 §5.6.3) from both ends. */
 export function trimWhitespace(text: string): string {
   let start = 0
   let end = text.length

@@ -10,7 +10,7 @@ const LF = 0x0a
 const CR = 0x0d
 const LATIN1 = new TextDecoder('latin1')
 
-/** Tells whether the text may be a boundary. */
+/** Returns whether the text may be a boundary. */
 export function isBoundary(text: string): boolean {
   return BOUNDARY.test(text)
 }

@@ -31,14 +31,14 @@ type LineState = 'boundary' | 'padding' | 'cr' | 'dash' | 'close' | 'close-paddi
 /**
  * Cuts chunks into octets and delimiter lines.
  *
- * A line that begins with the boundary but goes on with other text is octets: RFC 2046 would have a
- * delimiter there, but senders choose boundaries that their data lacks only as whole lines.
+ * A line that begins with the boundary and continues with other text counts as octets. RFC 2046 would
+ * have a delimiter there, but senders check only that no whole line of their data equals the boundary.
  */
 export class DelimiterScanner {
   readonly #needle: Needle
   /** Bytes of `CRLF--boundary` that have just been seen. */
   #matched = 0
-  /** How many of these are no octets: the CRLF before the run of octets, which a delimiter may share. */
+  /** How many of these are not octets: the CRLF before the run of octets, which a delimiter may share. */
   #borrowed = 0
   #line: LineState = 'boundary'
   readonly #rest = new Uint8Array(MAX_LINE_REST)
@@ -68,7 +68,7 @@ export class DelimiterScanner {
     return end === chunk.length ? octets(EMPTY, end) : this.#release(end)
   }
 
-  /** Tells whether content that ends here ends in a close-delimiter. */
+  /** Returns whether content that ends here ends in a close-delimiter. */
   endsClosed(): boolean {
     return this.#line === 'close' || this.#line === 'close-padding'
   }
@@ -85,8 +85,8 @@ export class DelimiterScanner {
   }
 
   /**
-   * Finds the next boundary whose line is a delimiter, as far as the chunk tells. Data full of others
-   * would else come in millions of pieces, and what follows pays for each.
+   * Finds the next boundary whose line is a delimiter, as far as the chunk shows. Otherwise data full of
+   * other boundaries would be split into millions of pieces, each with a cost in the stages after this.
    */
   #find(chunk: Uint8Array, start: number): number {
     let from = start
@@ -123,7 +123,7 @@ export class DelimiterScanner {
     this.#rest[this.#restLength++] = byte
   }
 
-  /** Gives back what was held as octets, but for a CR at its end, which may begin a delimiter. */
+  /** Returns the held bytes as octets, except a CR at their end, which may begin a delimiter. */
   #release(end: number): Finding {
     const kept = this.#line === 'cr' || this.#line === 'close-cr' ? 1 : 0
     const bytes = concat(
@@ -142,7 +142,7 @@ export class DelimiterScanner {
   }
 }
 
-/** Tells whether the rest of a line, from `start` on, is a delimiter's, or is too long to be known. */
+/** Returns whether the rest of a line, from `start` on, is a delimiter's, or is too long to be known. */
 function mayBeDelimiter(chunk: Uint8Array, start: number): boolean {
   const stop = Math.min(chunk.length, start + MAX_LINE_REST)
   let line: LineState = 'boundary'

@@ -1,14 +1,14 @@
 /**
- * Writes `multipart/byteranges` as a GET of several ranges sends it: for each range its header and
- * its data, and the close-delimiter in the end.
+ * Encodes the `multipart/byteranges` content that answers a GET of several ranges: a header before the
+ * data of each range, and the close-delimiter after the last one.
  */
 import { formatContentRange } from '../fields/content-range.ts'
 
 const ENCODER = new TextEncoder()
 
 /**
- * Encodes what precedes a part's data. Each delimiter brings its CRLF along, the first one too: there
- * it ends an empty preamble (RFC 2046 §5.1.1), and the length of a part does not depend on its place.
+ * Encodes what precedes a part's data. Each delimiter begins with CRLF, the first one as well: there
+ * it ends an empty preamble (RFC 2046 §5.1.1), so that all parts of one size have the same length.
  */
 export function encodePartHeader(
   boundary: string,

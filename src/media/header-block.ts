@@ -31,8 +31,8 @@ export class HeaderBlock {
   }
 
   /**
-   * Takes the chunk's bytes from `start` on. Returns the block as text, of which the blank line is cut
-   * off, and where it ended in the chunk; null if it goes on.
+   * Takes the chunk's bytes from `start` on. Returns the block as text, without its blank line, and where
+   * it ended in the chunk; null if its end is not in the chunk.
    *
    * @throws UploadError `ERR_SYNTAX` for a bare CR or LF or a NUL, `ERR_PATCH_LIMIT` beyond the limit.
    */
@@ -44,7 +44,7 @@ export class HeaderBlock {
     return null
   }
 
-  /** Looks at the next byte; true if it ends the blank line. */
+  /** Checks the next byte; returns true if it ends the blank line. */
   #take(byte: number): boolean {
     if (byte === NUL) throw malformed('a NUL')
     if (this.#afterCr !== (byte === LF)) throw malformed(byte === LF ? 'a bare LF' : 'a bare CR')

@@ -97,7 +97,7 @@ export class MultipartByterangesParser implements PartParser {
     }
   }
 
-  /** These are the whole resource's, so no two parts may give different ones. */
+  /** Type, name and complete length belong to the whole resource, so the parts must agree. */
   #checkAgreement({ index, target, contentType, contentDisposition }: Part): void {
     if (!isSameType(contentType, this.#contentType)) {
       throw malformed(`part ${index + 1}: the Content-Type differs from that of a part before`)
@@ -129,7 +129,7 @@ export class MultipartByterangesParser implements PartParser {
   }
 }
 
-/** Tells whether two values name one type, or one of them is absent. */
+/** Returns whether two values name one type, or one of them is absent. */
 function isSameType(first: string | null, second: string | null): boolean {
   if (first === null || second === null || first === second) return true
   const [one, other] = [parseMediaType(first), parseMediaType(second)]

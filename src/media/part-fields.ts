@@ -16,8 +16,8 @@ import type { Part, PartLimits, PartTarget } from './part.ts'
 import { dataLength, describeTarget } from './part-length.ts'
 
 /**
- * Reads on in a part's header. Returns the part and where in the chunk its data begins; null if the
- * header goes on.
+ * Reads more of a part's header. Returns the part and where in the chunk its data begins; null if the
+ * end of the header is not in the chunk.
  *
  * @throws UploadError for a malformed header; its detail names the part.
  */
@@ -84,7 +84,7 @@ function parseSingle(
   return value === undefined ? null : parse(value)
 }
 
-/** Joins what the seed's two names for the range say; only one need give the complete length. */
+/** Combines `Content-Range` and the seed's `Range`; the complete length may be in one of them only. */
 function agree(contentRange: PartTarget, range: PartTarget): PartTarget {
   const completeLength = contentRange.completeLength ?? range.completeLength
   const same =
@@ -138,7 +138,7 @@ function malformed(detail: string): UploadError {
   return new UploadError('ERR_SYNTAX', { detail })
 }
 
-/** Tells the client in which part the error is. */
+/** Adds the number of the part to an error. */
 function locate(error: UploadError, index: number): UploadError {
   const { code, status, headers, members } = error
   const detail = `part ${index + 1}: ${error.message}`

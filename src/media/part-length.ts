@@ -14,7 +14,7 @@ export function describeTarget(target: PartTarget): string {
     : `bytes */${target.completeLength}`
 }
 
-/** Makes the error for data that goes on beyond the range. */
+/** Makes the error for data that exceeds the range. */
 export function excessError({ index, target }: Part): UploadError {
   return lengthError(index, `more than ${dataLength(target)} bytes of data`, target)
 }

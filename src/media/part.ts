@@ -68,7 +68,7 @@ export interface PartParser {
    */
   write(chunk: Uint8Array): readonly PartEvent[]
   /**
-   * Tells that the content has ended properly.
+   * Called when the content has ended properly.
    *
    * @throws UploadError if the document is not finished.
    */

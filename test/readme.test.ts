@@ -174,18 +174,37 @@ describe('code', () => {
     expect(first?.code).toBe(readFileSync(path.join(ROOT, 'examples/quickstart.ts'), 'utf8'))
   })
 
-  test('is taken from examples, each of which a test runs', () => {
+  test('is taken from examples', () => {
     const sources = ['examples', 'test/examples'].flatMap((folder) =>
-      readdirSync(path.join(ROOT, folder), { recursive: true, encoding: 'utf8' })
-        .filter((name) => /\.tsx?$/.test(name))
-        .map((name) => unindent(readFileSync(path.join(ROOT, folder, name), 'utf8'))),
+      filesOf(folder).map((file) => unindent(readFileSync(file, 'utf8'))),
     )
 
     const excerpts = BLOCKS.filter(({ language }) => /^tsx?$/.test(language))
     const unknown = excerpts.filter(({ code }) => !sources.some((source) => isIn(source, code)))
     expect(unknown).toEqual([])
   })
+
+  test('of each example that a README links to is run by a test', () => {
+    const tests = filesOf('test').map((file) => readFileSync(file, 'utf8'))
+    const examples = LINKS.map(({ file }) => file).filter((file) =>
+      /^examples\/.*\.\w+$/.test(file),
+    )
+    const programs = new Set(examples.filter((file) => !/\.(md|png)$/.test(file)))
+
+    const untested = [...programs].filter((file) => {
+      const name = file.replace('examples/', '')
+      return !tests.some((text) => text.includes(file) || text.includes(`'${name}'`))
+    })
+    expect(untested).toEqual([])
+    expect(programs.size).toBeGreaterThan(10)
+  })
 })
+
+function filesOf(folder: string): readonly string[] {
+  return readdirSync(path.join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => /\.tsx?$/.test(name))
+    .map((name) => path.join(ROOT, folder, name))
+}
 
 /** What is wrong with a command for a clone of this repository; null if nothing is. */
 function faultOf(command: string): string | null {

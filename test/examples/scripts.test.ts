@@ -50,7 +50,7 @@ describe.each(SCRIPTS)('$script', ({ command, script, needs, repeatsItself }) =>
   })
 
   describe.skipIf(!needs.every(isInstalled))(`with ${needs.join(' and ')}`, () => {
-    test.each([0, 1, 300_000, SIZE - 1])('sends all but %i bytes', async (offset) => {
+    test.each([0, 300_000])('sends all but %i bytes', async (offset) => {
       if (offset > 0) await patch(bytes.subarray(0, offset), SIZE)
 
       const { code } = await run()

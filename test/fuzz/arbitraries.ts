@@ -19,7 +19,10 @@ const number = fc.oneof(
 const token = fc.constantFrom('a', 'b', 'bytes', 'BYTES', 'x-y', '*', 'ä', '"', 'a b', '')
 const quoted = fc.constantFrom('""', '"a"', '"a;b"', '"\\""', '"\\a"', '"a\\"', '"ä"', '"', '"a"b')
 const word = fc.oneof(token, quoted)
+/** Right for the data `a`. */
+const DIGEST_OF_A = 'sha-256=:ypeBEsobvcr6wjGzmiPcTaeG7/gUfE5yuYB3ha/uSLs=:'
 const digests = fc.constantFrom(
+  DIGEST_OF_A,
   'sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:',
   'sha-256=:AA==:',
   'sha-256=:AAA:',
@@ -177,7 +180,7 @@ const fieldLine = fc.oneof(
     arbitrary: fc.oneof(
       text(fc.constant('Range: '), rangeInPart),
       text(fc.constant('Content-Type:'), mediaType),
-      text(fc.constant('Repr-Digest: '), digest),
+      text(fc.constantFrom('Repr-Digest: ', 'Content-Digest: '), digest),
       text(fc.constant('Content-Length: '), number),
       text(
         fc.constant('Content-Encoding: '),
@@ -278,6 +281,7 @@ function goodPart(): fc.Arbitrary<string> {
     '',
     'Content-Type: text/plain\r\n',
     'Content-Type: a/b;c="d"\r\n',
+    `Content-Digest: ${DIGEST_OF_A}\r\n`,
   )
   return fc
     .tuple(

@@ -122,9 +122,10 @@ function reference({ type, boundary, options, bytes }: ParserInput): ReferenceDo
 }
 
 function toReference({ part, data }: ParsedPart): NonNullable<ReferenceDocument>[number] {
-  const { target, contentType, reprDigest } = part
+  const { target, contentType, contentDigest, reprDigest } = part
   const range = target.kind === 'range' ? ([target.start, target.end] as const) : null
-  return { range, completeLength: target.completeLength, contentType, reprDigest, data }
+  const { completeLength } = target
+  return { range, completeLength, contentType, contentDigest, reprDigest, data }
 }
 
 function single(bytes: Uint8Array): readonly Uint8Array[] {

@@ -1,5 +1,6 @@
 /** What must hold when a PATCH with any bytes for content meets a resource in any state. */
 import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 
 import { chunk, field, request, type Answer } from '../support/wire/client.ts'
@@ -11,6 +12,7 @@ import {
   type ReferenceData,
   type ReferenceDocument,
 } from './reference.ts'
+import { referenceDigest } from './reference-header.ts'
 import { MAX_SIZE, type FuzzServer } from './server.ts'
 
 /** A PATCH, and the resource that it meets. */
@@ -116,11 +118,24 @@ function create(range: string, data: string): string {
   return `Content-Range: ${range}\r\n\r\n${data}`
 }
 
-/** What the document says if it is whole. */
+/** What the document says if it is whole, and the data of each part has the digest of the part. */
 function read({ format, bytes }: PatchInput): ReferenceDocument {
   const text = Buffer.from(bytes).toString('latin1')
-  if (format === 'message') return referenceMessage(text, LIMITS)
-  return referenceMultipart(text, format === 'multipart' ? 'B' : null, LIMITS)
+  const document =
+    format === 'message'
+      ? referenceMessage(text, LIMITS)
+      : referenceMultipart(text, format === 'multipart' ? 'B' : null, LIMITS)
+  return document?.every(hasItsDigest) ? document : null
+}
+
+function hasItsDigest({ contentDigest, data }: ReferenceData): boolean {
+  const digests = contentDigest === null ? null : referenceDigest(contentDigest)
+  return ['sha-256', 'sha-512'].every((algorithm) => {
+    const announced = digests?.get(algorithm)
+    if (announced === undefined) return true
+    const hash = createHash(algorithm.replace('-', '')).update(data, 'latin1').digest()
+    return Buffer.from(announced, 'base64').equals(hash)
+  })
 }
 
 function expectPatched(
@@ -181,7 +196,9 @@ function afterCut(model: Model, { format, framing, bytes }: PatchInput): Model {
 }
 
 function keep(model: Model, [part]: readonly ReferenceData[], missing: number): Model {
-  const { range, data, completeLength } = part!
+  const { range, data, completeLength, contentDigest } = part!
+  // The digest of a part stages its data.
+  if (contentDigest !== null) return model
   const whole = apply(model, [part!])
   if (missing === 0 && model?.isComplete !== true) return whole!.model
   if (range === null || whole!.status >= 400) return model

@@ -9,6 +9,7 @@ export interface ReferencePart {
   readonly range: readonly [start: number, end: number] | null
   readonly completeLength: number | null
   readonly contentType: string | null
+  readonly contentDigest: string | null
   readonly reprDigest: string | null
 }
 
@@ -54,13 +55,18 @@ export function referenceHeader(block: string, limits: Limits): ReferencePart | 
   }
   const types = all('content-type')
   if (!types.every((value) => isStorableType(value) && isSame(value, types[0]!))) return null
-  const digests = all('repr-digest')
-  if (digests.length > 0 && referenceDigest(digests.join(', ')) === null) return null
+  const [contentDigest, reprDigest] = ['content-digest', 'repr-digest'].map((name) =>
+    all(name).length === 0 ? null : all(name).join(', '),
+  )
+  for (const field of [contentDigest, reprDigest]) {
+    if (typeof field === 'string' && referenceDigest(field) === null) return null
+  }
   return {
     range: range && [Number(range[0]), Number(range[1])],
     completeLength: completeLength === null ? null : Number(completeLength),
     contentType: types[0] ?? null,
-    reprDigest: digests.length === 0 ? null : digests.join(', '),
+    contentDigest: contentDigest ?? null,
+    reprDigest: reprDigest ?? null,
   }
 }
 

@@ -1,4 +1,6 @@
 /** The protocol as a whole over plain values: random requests, and storages that fail. */
+import assert from 'node:assert/strict'
+
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 
@@ -20,20 +22,20 @@ describe('random requests', () => {
           const before = model
           const expected = apply(model, one)
           model = expected.next
-          const answer = await handle(requestFor(one)).catch(() => ({ status: 0, headers: {} }))
+          const answer = await handle(requestFor(one)).catch(() => ({ status: 0 }))
           const state = await observe(handle)
 
-          expect({ status: answer.status, ...state.model }).toEqual({
-            status: expected.status,
-            ...shown(model),
-          })
-          if (!isSame(before, model)) expect(state.etag).not.toBe(etag)
-          if (expected.status >= 400) expect(state.etag).toBe(etag)
-          expect([storage.openWriters, storage.openReaders]).toEqual([0, 0])
+          // Not vitest's expect, which takes longer than the request.
+          assert.deepEqual(
+            [answer.status, state.model, storage.openWriters, storage.openReaders],
+            [expected.status, shown(model), 0, 0],
+          )
+          if (!isSame(before, model)) assert.notEqual(state.etag, etag)
+          if (expected.status >= 400) assert.equal(state.etag, etag)
           etag = state.etag
         }
       }),
-      { numRuns: 1500 },
+      { numRuns: 300 },
     )
   }, 30_000)
 })
@@ -136,11 +138,13 @@ function text(): fc.Arbitrary<string> {
 }
 
 function range(): fc.Arbitrary<Range> {
-  return fc.tuple(fc.nat(6), text(), fc.option(fc.nat(4))).map(([start, data, more]) => ({
-    start,
-    data,
-    length: more === null ? null : start + data.length + more,
-  }))
+  return fc
+    .tuple(fc.nat(6), text(), fc.option(fc.nat(4), { freq: 2 }))
+    .map(([start, data, more]) => ({
+      start,
+      data,
+      length: more === null ? null : start + data.length + more,
+    }))
 }
 
 function change(): fc.Arbitrary<Change> {
@@ -161,7 +165,8 @@ function change(): fc.Arbitrary<Change> {
     },
     { weight: 2, arbitrary: fc.record({ kind: fc.constant('size' as const), length: fc.nat(8) }) },
     { weight: 1, arbitrary: fc.record({ kind: fc.constant('put' as const), data: text() }) },
-    { weight: 1, arbitrary: fc.record({ kind: fc.constant('delete' as const) }) },
+    // Often, because most of what is left to learn is in uploads, and most sequences finish soon.
+    { weight: 4, arbitrary: fc.record({ kind: fc.constant('delete' as const) }) },
   )
 }
 

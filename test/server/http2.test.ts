@@ -9,25 +9,51 @@ import { Http2Peer } from '../support/wire/http2-client.ts'
 import { HTTP2, HTTP2_FS, useServer } from '../support/wire/server.ts'
 import { WatchedStorage } from '../support/watched-storage.ts'
 
-describe.each([HTTP2, HTTP2_FS])('a session over $name', (combination) => {
-  const server = useServer(combination, { maxSize: 1000, idleTimeout: 300, lockWait: 10_000 })
+const CREATED: unknown = expect.objectContaining({ ':status': 201 })
 
-  it('finishes its uploads beside one that stalls and one that is refused', async () => {
+describe('a session', () => {
+  const storage = new WatchedStorage()
+  const server = useServer(HTTP2, { storage, maxSize: 1000 })
+
+  it('finishes the uploads that run while one is taken over and one is refused', async () => {
     const peer = await Http2Peer.open(`http://127.0.0.1:${server.port}`)
-    const paths = Array.from({ length: 20 }, () => server.path())
     const stalled = server.path()
-
     peer.send(request('PATCH', stalled, [MESSAGE, CHUNKED]), chunk(message('bytes 0-9/10', 'abc')))
-    expect((await peer.answerOrClose())?.status ?? 408).toBe(408)
-    peer.send(request('PUT', server.path(), ['Content-Length: 5000000']), Buffer.alloc(5_000_000))
-    for (const path of paths) peer.send(request('PUT', path, [], 'healthy'))
+    const healthy = Array.from({ length: 20 }, () => {
+      const stream = peer.session.request({ ':method': 'PUT', ':path': server.path() })
+      stream.write('half')
+      return { stream, response: once(stream, 'response') }
+    })
+    await expect.poll(() => storage.openWriters).toBe(healthy.length + 1)
 
-    const statuses: number[] = []
-    for (let count = 0; count <= paths.length; count += 1) {
-      statuses.push((await peer.answer('PUT')).status)
-    }
-    expect(statuses).toEqual([413, ...paths.map(() => 201)])
-    expect([await server.state(stalled), peer.isOpen]).toEqual(['I(3/10)', true])
+    const removed = await server.send('DELETE', stalled)
+    const takenOver = await peer.answerOrClose('PATCH')
+    peer.send(request('PUT', server.path(), ['Content-Length: 5000']), Buffer.alloc(5000))
+    const refused = await peer.answer('PUT')
+    expect(storage.openWriters).toBe(healthy.length)
+    for (const { stream } of healthy) stream.end('whole')
+
+    const responses = await Promise.all(healthy.map(({ response }) => response))
+    expect([removed.status, takenOver?.status, refused.status]).toEqual([204, 409, 413])
+    expect(responses).toEqual(healthy.map(() => expect.arrayContaining([CREATED])))
+    expect(peer.isOpen).toBe(true)
+    peer.destroy()
+  })
+})
+
+describe.each([HTTP2, HTTP2_FS])('a session over $name', (combination) => {
+  const server = useServer(combination, { idleTimeout: 300 })
+
+  it('goes on after an upload that fell silent', async () => {
+    const peer = await Http2Peer.open(`http://127.0.0.1:${server.port}`)
+    const path = server.path()
+
+    peer.send(request('PATCH', path, [MESSAGE, CHUNKED]), chunk(message('bytes 0-9/10', 'abc')))
+    const silent = await peer.answer('PATCH')
+    const next = await peer.send(request('PUT', server.path(), [], 'next')).answer('PUT')
+
+    expect([silent.status, next.status, peer.isOpen]).toEqual([408, 201, true])
+    expect(await server.state(path)).toBe('I(3/10)')
     peer.destroy()
   })
 })

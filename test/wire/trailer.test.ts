@@ -1,7 +1,14 @@
 /** Digests of the trailer and of part headers (RFC 9530), which count as those of the header. */
 import { createHash } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 
-import { describe, expect, it } from 'vitest'
+import { fsStorage } from 'partial-upload/storage/fs'
+import { memoryStorage } from 'partial-upload/storage/memory'
+import { afterAll, describe, expect, it } from 'vitest'
+
+import { WatchedStorage } from '../support/watched-storage.ts'
 
 import {
   CHUNKED,
@@ -11,6 +18,7 @@ import {
   json,
   message,
   multipart,
+  request,
   toBuffer,
 } from '../support/wire/client.ts'
 import type { Bytes } from '../support/wire/client.ts'
@@ -130,18 +138,6 @@ describe.each([...BOTH, HTTP2])('over $name', (combination) => {
     })
   })
 
-  it('an announced digest stages the data: a cut keeps nothing', async () => {
-    const path = await server.given('I(4/10)')
-    const fields = [MESSAGE, ...ANNOUNCED, 'Host: a'].join('\r\n')
-    const peer = await server.connect()
-    peer.send(`PATCH ${path} HTTP/1.1\r\n${fields}\r\n\r\n`, chunk(document))
-    peer.close()
-
-    await server.settled(path)
-
-    expect(await server.state(path)).toBe('I(4/10)')
-  })
-
   describe('a Repr-Digest in the trailer', () => {
     it.each([
       ['alone', [], digest('abcdEFGHIJ'), 201],
@@ -210,19 +206,6 @@ describe.each([...BOTH, HTTP2])('over $name', (combination) => {
       }
     })
 
-    it('stages the data of a message: a cut keeps nothing', async () => {
-      const path = await server.given('I(4/10)')
-      const text = messageWith(`Content-Digest: ${digest('EFGHIJ')}`, 'bytes 4-9/10', 'EFG')
-      const peer = await server.connect()
-      const fields = `Host: a\r\n${MESSAGE}\r\nContent-Length: ${text.length + 3}`
-      peer.send(`PATCH ${path} HTTP/1.1\r\n${fields}\r\n\r\n`, text)
-      peer.close()
-
-      await server.settled(path)
-
-      expect(await server.state(path)).toBe('I(4/10)')
-    })
-
     it.each([
       ['both right', digest('abcd'), digest('efgh'), 201, 'C(8)'],
       ['the first wrong', WRONG, digest('efgh'), 400, '∅'],
@@ -241,5 +224,39 @@ describe.each([...BOTH, HTTP2])('over $name', (combination) => {
         expect([answer.status, await server.state(path)]).toEqual([status, state])
       }
     })
+  })
+})
+
+describe.each([...BOTH, HTTP2])('a cut after the data was written, over $name', (combination) => {
+  const directory = mkdtempSync(join(tmpdir(), 'partial-upload-trailer-'))
+  const storage = new WatchedStorage(
+    combination.store === 'fs' ? fsStorage({ directory, fsync: 'never' }) : memoryStorage(),
+  )
+  const server = useServer(combination, { storage })
+  afterAll(() => rmSync(directory, { recursive: true }))
+
+  it.each([
+    ['keeps it where no digest covers it', [], '', 'I(7/10)'],
+    ['keeps nothing of it below an announced digest', ['Trailer: Content-Digest'], '', 'I(4/10)'],
+    [
+      'keeps nothing of it below the digest of a part',
+      [],
+      `Content-Digest: ${digest('EFGHIJ')}\r\n`,
+      'I(4/10)',
+    ],
+  ])('%s', async (_what, fields, line, state) => {
+    const path = await server.given('I(4/10)')
+    storage.steps.length = 0
+    const peer = await server.connect()
+
+    peer.send(
+      request('PATCH', path, [MESSAGE, CHUNKED, ...fields]),
+      chunk(`${line}Content-Range: bytes 4-9/10\r\n\r\nEFG`),
+    )
+    await expect.poll(() => storage.steps).toContain('write')
+    peer.close()
+    await server.settled(path)
+
+    expect(await server.state(path)).toBe(state)
   })
 })

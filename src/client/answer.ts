@@ -26,19 +26,32 @@ export function madeVersion({ redirected, headers }: Response): string | null {
 }
 
 /**
- * Whether an answer is the final one of a server of this protocol, which says by `Upload-Length` that
- * it understood the request. 202 and 299 do not say that the resource is complete, although an app can
- * configure them for that.
+ * Whether an answer is the final one of a server of this protocol. 202 and 299 do not say that the
+ * resource is complete, although an app can configure them for that.
  */
 export function isFinal(response: Response): boolean {
-  const { status, headers } = response
-  return (
-    madeVersion(response) !== null &&
-    headers.has('Upload-Length') &&
-    !isPage(response) &&
-    status !== 202 &&
-    status < 209
-  )
+  const { status } = response
+  return isUnderstood(response) && status !== 202 && status < 209
+}
+
+/** Whether a success comes from a server of this protocol, which repeats the length of the resource. */
+export function isUnderstood(response: Response): boolean {
+  const { ok, headers } = response
+  return ok && madeVersion(response) !== null && headers.has('Upload-Length') && !isPage(response)
+}
+
+/**
+ * Throws unless a request was successful, and its answer is not a web page.
+ *
+ * @throws ClientError
+ */
+export async function expectSuccess(
+  method: string,
+  response: Response,
+  passing: readonly number[] = [],
+): Promise<void> {
+  if (!response.ok) throw await responseError(method, response, passing)
+  if (isPage(response)) throw pageError(method, response)
 }
 
 /** Makes the error for a web page in place of an answer. */

@@ -9,9 +9,8 @@ import type { ByteSource } from './source/byte-source.ts'
 
 /** The answer to the last segment. */
 export interface FinalAnswer {
-  readonly method: string
   readonly response: Response
-  /** Whether all bytes before were acknowledged to this call, without a gap. */
+  /** Whether all bytes were acknowledged to this call, without a gap. */
   readonly isProven: boolean
 }
 
@@ -24,33 +23,29 @@ export interface FinalAnswer {
  */
 export async function confirm(
   connection: Connection,
-  { method, response, isProven }: FinalAnswer,
+  { response, isProven }: FinalAnswer,
   found: Found | null,
   source: ByteSource,
   hash: SourceHash,
 ): Promise<void> {
-  const isPortal = isPage(response) || (found?.etag === null && isPage(found.response))
-  if (found?.complete !== true && !isPortal) {
-    const message = `${method} was answered with ${response.status}, but the upload is not complete`
-    throw new ClientError('ERR_RESPONSE', message, { response, transient: true })
+  if (!found?.complete) {
+    const transient = !isPage(response)
+    const message = 'the server has accepted all bytes, but the upload is not complete'
+    throw new ClientError('ERR_RESPONSE', message, { response, transient })
   }
-  const isAcknowledged = isProven && !isPortal
-  if (found?.complete === true) {
-    const tag = madeVersion(response)
-    const hasSize = found.size === source.size
-    if (hasSize && isAcknowledged && tag !== null && tag === found.etag) return
-    const isSame = hasSize && (await hasSameBytes(connection, found, source, hash))
-    // Some servers have no entity tags, or hide them from other origins: one that has acknowledged all
-    // bytes and now reports their number is believed.
-    const isUntagged = tag === null || found.etag === null
-    if (isSame ?? (isAcknowledged && isUntagged)) return
-    if (!isPortal) throw mismatch(found, isSame)
-  }
-  throw pageError(method, response)
+  const tag = madeVersion(response)
+  const hasSize = found.size === source.size
+  if (hasSize && isProven && tag !== null && tag === found.etag) return
+  const isSame = hasSize && (await hasSameBytes(connection, found, source, hash))
+  // Some servers have no entity tags, or hide them from other origins: one that has acknowledged all
+  // bytes and now reports their number is believed.
+  const isUntagged = tag === null || found.etag === null
+  if (!(isSame ?? (isProven && isUntagged))) throw mismatch(found, isSame)
 }
 
 /** Makes the error for a URL that holds another file, or with `null` one that can't be compared. */
-export function mismatch({ size, response }: Found, isSame: boolean | null): ClientError {
+export function mismatch({ size, etag, response }: Found, isSame: boolean | null): ClientError {
+  if (etag === null && isPage(response)) return pageError('HEAD', response)
   const what = isSame === null ? 'a file that can not be compared' : 'a different file'
   const code = isSame === null ? 'ERR_UNVERIFIED' : 'ERR_DIFFERENT'
   return new ClientError(code, `the URL holds ${size} bytes of ${what}`, { response })

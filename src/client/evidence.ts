@@ -7,7 +7,7 @@
  * stored bytes are only likely to be those of the source. They decide where to resume, and the last
  * segment then carries the digest of the whole, which the server verifies.
  */
-import { madeVersion } from './answer.ts'
+import { isPage, madeVersion } from './answer.ts'
 import { hasSameBytes } from './comparison.ts'
 import type { SourceHash } from './digest.ts'
 import { formatDisposition } from './disposition.ts'
@@ -149,9 +149,10 @@ export function createEvidence(
       isOurs = false
     },
     acknowledge: (start, end, before, response) => {
-      // A request from the first byte on proves all by itself. A later one has to be bound by the tag of
-      // a proven version, and a redirected one may have been answered for another resource.
-      isProven = (start === 0 || (isProven && before !== '')) && !response.redirected
+      // A request from the first byte on proves all by itself, and a later one has to be bound by the
+      // tag of a proven version. The answer may be one about another resource.
+      const isBound = start === 0 || (isProven && before !== '')
+      isProven = isBound && !response.redirected && !isPage(response)
       hasWritten = true
       isOurs = true
       known = madeVersion(response)

@@ -28,8 +28,11 @@ export type { Source } from './source/source.ts'
 export type { Credentials } from './transport/transport.ts'
 export type { Upload } from './upload.ts'
 
+const hasXhr = 'XMLHttpRequest' in globalThis
+
 const PLATFORM: Platform = {
-  transport: 'XMLHttpRequest' in globalThis ? xhrTransport : fetchTransport,
+  transport: hasXhr ? xhrTransport : fetchTransport,
+  answersLate: hasXhr,
   createHash: createSha256,
 }
 

@@ -1,6 +1,6 @@
 /** Writes ranges into a resource that exists, all of them or none. */
 import { blobOf, type ByteSource } from './source/byte-source.ts'
-import { isPage, madeVersion, pageError, responseError } from './answer.ts'
+import { expectSuccess, isUnderstood } from './answer.ts'
 import { ClientError } from './error.ts'
 import { exchange, type Connection } from './exchange.ts'
 import { contentRange, encodeHeader } from './message.ts'
@@ -83,16 +83,13 @@ export function createPatch(
     const request = { method: 'PATCH', headers, body, onProgress: meter.move }
     const response = await exchange(connection, request)
     isLost = false
-    const { ok, status, headers: fields } = response
-    // A server of this protocol repeats the length of the resource, and no other one does.
-    const isUnderstood = madeVersion(response) !== null && fields.has('Upload-Length')
-    if (ok && isUnderstood && !isPage(response)) return response
+    if (isUnderstood(response)) return response
+    const { ok, status } = response
     const isUncertain = ok || (status === 412 && mayBeApplied)
     const applied = isUncertain ? await findApplied(connection, parts, options) : null
     if (applied !== null) return ok ? response : applied
-    if (!ok) throw await responseError('PATCH', response)
-    if (isPage(response)) throw pageError('PATCH', response)
-    const message = `PATCH was answered with ${status}, but the ranges do not hold the bytes`
+    await expectSuccess('PATCH', response)
+    const message = 'the server has accepted the patch, but the ranges do not hold the bytes'
     throw new ClientError('ERR_UNVERIFIED', message, { response })
   }
 }

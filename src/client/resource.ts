@@ -1,5 +1,5 @@
 /** The state of the resource at a URL: asking for it, and removing it. */
-import { isMissing, isPage, pageError, responseError, strongTag } from './answer.ts'
+import { expectSuccess, isMissing, responseError, strongTag } from './answer.ts'
 import { sha256Of } from './digest.ts'
 import { ClientError, type Problem } from './error.ts'
 import { exchange, type Connection } from './exchange.ts'
@@ -123,8 +123,7 @@ export async function removeResource(
     headers: { 'If-Match': ifMatch },
   })
   if (isMissing(response)) return false
-  if (!response.ok) throw await responseError('DELETE', response, passing)
-  if (isPage(response)) throw pageError('DELETE', response)
+  await expectSuccess('DELETE', response, passing)
   // The answer may be the one to a GET that followed a 303.
   if (response.redirected && (await find(connection)) !== null) {
     const message = 'DELETE was redirected, and the resource still exists'

@@ -48,7 +48,6 @@ function createHash(state: Int32Array, block: Uint8Array<ArrayBuffer>, before: n
 
 /** FIPS 180-4 §6.2.2. Variables, since an array of eight would take several times as long. */
 function compress(state: Int32Array, words: Int32Array, block: DataView): void {
-  for (let t = 0; t < BLOCK; t++) words[t] = t < 16 ? block.getInt32(t * 4) : nextWord(words, t)
   let a = state[0]!
   let b = state[1]!
   let c = state[2]!
@@ -58,6 +57,7 @@ function compress(state: Int32Array, words: Int32Array, block: DataView): void {
   let g = state[6]!
   let h = state[7]!
   for (let t = 0; t < BLOCK; t++) {
+    words[t] = t < 16 ? block.getInt32(t * 4) : nextWord(words, t)
     const sum = (h + mix(e, 6, 11, 25) + ((e & f) ^ (~e & g)) + ROUND[t]! + words[t]!) | 0
     h = g
     g = f
@@ -69,7 +69,7 @@ function compress(state: Int32Array, words: Int32Array, block: DataView): void {
     b = a
     a = next | 0
   }
-  for (const [index, value] of [a, b, c, d, e, f, g, h].entries()) state[index]! += value
+  state.set([a, b, c, d, e, f, g, h].map((word, index) => word + state[index]!))
 }
 
 function nextWord(words: Int32Array, t: number): number {

@@ -19,6 +19,8 @@ import { sourceError, type ByteSource } from './source/byte-source.ts'
 const SMALL = 64 * 1024
 /** A broken connection can lose fewer bytes than this in its buffers. */
 const LEAST_LOSS = 64 * 1024
+/** Where a refusal is seen late, the first segment of more than `LARGE` bytes has `SMALL` bytes. */
+const LARGE = 1024 * 1024
 
 /** One upload between its requests. */
 export interface Transfer {
@@ -64,6 +66,8 @@ export function createTransfer(
    * exist. Undefined if a `HEAD` has to find out.
    */
   let remote: string | null | undefined = isGuess ? null : undefined
+  /** No segment was acknowledged since the last `HEAD`: the next one may be refused. */
+  let isFirst = true
   /** Number of bytes that have left of the segment that got no answer. */
   let lost = 0
   /** The resource does not have the name, date and type of the source yet. */
@@ -88,6 +92,7 @@ export function createTransfer(
   }
 
   async function refresh(connection: Connection): Promise<Response | null> {
+    isFirst = true
     const answer = await find(connection)
     // A cache may have answered with an older state than the one that the refusal has reported.
     const found = reported !== null && (answer?.size ?? 0) < reported.size ? reported : answer
@@ -123,11 +128,8 @@ export function createTransfer(
     found: Found,
     isSame: false | null,
   ): Promise<void> {
-    const { complete, etag, response } = found
-    if (!overwrite) {
-      const isPortal = complete && etag === null && isPage(response)
-      throw isPortal ? pageError('HEAD', response) : mismatch(found, isSame)
-    }
+    const { complete, etag } = found
+    if (!overwrite) throw mismatch(found, isSame)
     isReplacing = complete
     if (complete || etag === null) startOver(etag ?? '')
     else {
@@ -166,6 +168,7 @@ export function createTransfer(
     if (!isLast && isPage(response)) throw pageError(message.method, response)
     evidence.acknowledge(start, end, before, response)
     isUnlabelled = false
+    isFirst = false
     retry.reached(end)
     meter.move(end)
     if (!isLast) {
@@ -176,7 +179,7 @@ export function createTransfer(
       segment.digest !== null && sha256Of(response.headers.get('Repr-Digest')) === segment.digest
     const isProven = isVerified || evidence.isProven()
     if (isProven && isFinal(response)) return response
-    final = { method: message.method, response, isProven }
+    final = { response, isProven }
     return null
   }
 
@@ -186,14 +189,15 @@ export function createTransfer(
     const hasDigest = reprDigest || !(isWhole || evidence.isProven())
     // A stream is held in memory, so that it can't be sent as a whole.
     const isUnbounded = isWhole && !(isReplacing && source.once)
-    const end = isUnbounded ? Infinity : sizes.endAfter(start, hasDigest)
+    // A refusal then costs little: for lack of rights or space, or while another client sends the file.
+    const isTrial = upload.answersLate && isFirst && (source.size ?? 0) - start > LARGE
+    const limit = isTrial ? start + SMALL : Infinity
+    const end = isUnbounded ? Infinity : Math.min(limit, sizes.endAfter(start, hasDigest))
     const data = await abortable(source.slice(start, end), signal)
     if (source.once) await abortable(hash.add(start, data), signal)
     const isLast = start + data.size === source.size
     if (isReplacing && !isLast) {
-      throw sourceError(
-        'a stream replaces a file only in one segment: raise segmentSize, or remove the file first',
-      )
+      throw sourceError('a stream replaces a file in one segment: raise segmentSize')
     }
     if (hasDigest && (isLast || !source.once)) {
       digest ??= hash.prefix(source.size ?? 0, upload.signal)
@@ -244,7 +248,7 @@ export function createTransfer(
         return null
       }
       if (isReplacing) {
-        const message = `${error.message}: a file is replaced with PUT only, or by removing it first`
+        const message = `${error.message}; remove the file first`
         throw new ClientError(error.code, message, { response, problem, cause: error })
       }
     }

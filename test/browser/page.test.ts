@@ -169,6 +169,7 @@ describeInChromium('an upload by the page', () => {
     await says(uploadRow(first, 'film.mp4'), 'Complete · 80 MB')
     await says(uploadRow(second, 'film.mp4'), 'finished by another upload')
 
+    expect(gate.passed).toBeLessThan(SIZE + IN_FLIGHT)
     expect(await hashOf(server.pathOf('film.mp4'))).toBe(hash)
   })
 

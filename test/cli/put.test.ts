@@ -1,5 +1,12 @@
 import { once } from 'node:events'
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  mkdirSync,
+  readFileSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer, type AddressInfo } from 'node:net'
 
 import { fsStorage } from 'partial-upload/storage/fs'
@@ -115,6 +122,24 @@ describe('put', () => {
     await second.end('SIGTERM')
 
     expect([code, uploaded('killed.bin').equals(FILE)]).toEqual([0, true])
+  })
+
+  test.each([
+    ['grows', (file: string) => appendFileSync(file, 'more')],
+    ['shrinks', (file: string) => truncateSync(file, FILE.length - 1)],
+  ])('fails for a file that %s during the upload', async (_how, change) => {
+    bench.proxy.fail('PATCH', { kind: 'stall', after: 4 * MiB })
+    const stalled = bench.proxy.stalled()
+    const { outcome } = line.start('put', 'film.mp4', bench.url)
+    await stalled
+
+    change(line.at('film.mp4'))
+    bench.proxy.mend()
+    const { code, out, err } = await outcome
+
+    expect([code, out]).toEqual([1, expect.not.stringContaining('complete')])
+    expect(err).toBe('partial-upload: film.mp4: the file has changed since the upload began\n')
+    expect(await bench.state()).not.toMatch(/^C/)
   })
 
   test('gives up after the retries that it has, in one line', async () => {

@@ -50,6 +50,8 @@ export interface Hash {
 /** What differs from one platform to the next. */
 export interface Platform {
   readonly transport: Transport
+  /** Whether an answer is seen only after all content was sent, as in browsers. */
+  readonly answersLate?: boolean
   /** Makes a running SHA-256. */
   readonly createHash: () => Hash
 }

@@ -1,13 +1,15 @@
-/** The server of `npm start` as a process of its own, which can be killed and started again. */
+/** A server as a process of its own, which can be killed and started again. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import path from 'node:path'
 import { createInterface } from 'node:readline'
 
 import { onTestFinished } from 'vitest'
 
 import { root } from './setup.ts'
 
-const FLAGS = ['--conditions=@partial-upload/source', '--import', 'tsx', 'examples/server.ts']
+const FLAGS = ['--conditions=@partial-upload/source', '--import', 'tsx']
+const PROGRAM = path.join(import.meta.dirname, 'upload-server.ts')
 
 /** A server that listens. */
 export interface ServerProcess {
@@ -17,7 +19,7 @@ export interface ServerProcess {
 
 /** Starts a server over a folder, on a free port unless one is given. The end of the test ends it. */
 export async function startServer(directory: string, port = 0): Promise<ServerProcess> {
-  const args = [...FLAGS, '--directory', directory, '--port', String(port)]
+  const args = [...FLAGS, PROGRAM, directory, String(port)]
   const child = spawn('node', args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] })
   onTestFinished(() => void child.kill('SIGKILL'))
   for await (const origin of createInterface(child.stdout)) {

@@ -178,7 +178,11 @@ export class Proxy {
   }
 
   #take(req: http.IncomingMessage): Fault | undefined {
-    const index = this.#faults.findIndex(({ method }) => method === req.method)
+    // A fault behind some bytes waits for a request that has as many.
+    const size = Number(req.headers['content-length'] ?? Infinity)
+    const index = this.#faults.findIndex(
+      ({ method, fault }) => method === req.method && !('after' in fault && fault.after > size),
+    )
     return index < 0 ? undefined : this.#faults.splice(index, 1)[0]?.fault
   }
 

@@ -1,0 +1,18 @@
+/** A server for uploads into a folder, as a program: `upload-server.ts DIRECTORY PORT`. */
+import express from 'express'
+import { partialUpload, prepareServer } from 'partial-upload'
+import { fsStorage } from 'partial-upload/storage/fs'
+
+const [directory = '', port = '0'] = process.argv.slice(2)
+const uploads = partialUpload({ storage: fsStorage({ directory }) })
+const app = express().use('/files', uploads)
+
+const server = prepareServer(
+  app.listen(Number(port), '127.0.0.1', () => {
+    const address = server.address()
+    if (typeof address === 'object') console.log(`http://127.0.0.1:${address?.port}/`)
+  }),
+)
+process.once('SIGTERM', () => {
+  void uploads.close().then(() => process.exit())
+})

@@ -1,7 +1,7 @@
 /**
- * Resources as files: `<directory>/<key>` is a finished resource, and nothing else is there but the
- * hidden folder `.partial-upload`. That holds a record for each resource (`fs-record.ts`), and the
- * data of what is not finished yet. Made for the file systems of Linux and macOS.
+ * Resources as files: `<directory>/<key>` is a finished resource. The only other entry of the directory
+ * is the staging directory `.partial-upload`, which holds a record for each resource (`fs/record.ts`) and
+ * the data of incomplete resources. Made for the file systems of Linux and macOS.
  */
 
 import { resolve } from 'node:path'
@@ -27,15 +27,18 @@ export { fsLocker, type FsLockerOptions } from './fs/lock/locker.ts'
 /** Where and how safely files are stored. */
 export interface FsStorageOptions {
   /**
-   * The folder for the resources, made when it is missing. Several processes may write to it only
-   * with `fsLocker`; others may read, take finished files away and put files there by a rename.
+   * The directory of the resources, created when it is missing. Several processes may write to it only
+   * with `fsLocker`. Other programs may read and remove finished files, and add files by a rename.
    */
   readonly directory: string
   /**
-   * What a power cut or a crash of the system can't take (a crash of the process takes nothing).
-   * `complete`: each finished resource, the atomicity of each atomic write, and of an upload in progress
-   * all but the last seconds. `segment`: also each acknowledged part of an upload, for two fsyncs with
-   * every one. `never`: nothing.
+   * What survives a power cut or a crash of the system. A crash of the process alone loses nothing that was
+   * acknowledged.
+   *
+   * - `complete`: finished resources, the atomicity of atomic writes, and all but the last seconds of an
+   *   upload in progress
+   * - `segment`: also each acknowledged segment of an upload, at the cost of two fsyncs per segment
+   * - `never`: whatever the system has written by then
    *
    * @default 'complete'
    */
@@ -105,7 +108,7 @@ export function fsStorage({ directory, fsync = 'complete' }: FsStorageOptions): 
 }
 
 async function openWriter(resource: FsResource, options: OpenWriterOptions): Promise<Writer> {
-  // Held from before the first look on, so that no change by another writer is missed.
+  // The lease begins before the first read, so that no change by another writer goes unnoticed.
   const lease = new WriterLease(
     resource,
     resource.leases.take(resource.paths.hash, Infinity, options.isLost),
@@ -137,7 +140,7 @@ async function chooseWriter(
   const repaired = await repair(resource, await findFenced(resource.paths), lease)
   const found = await escapeEarlierOwner(resource, repaired, lease)
   if (found.kind === 'absent') await resource.assertThere()
-  // Directories without a file are removed only when the resource is published.
+  // Empty directories at the path don't block it: they are removed when the resource is published.
   if (found.kind === 'absent' && found.isBlocked && !(await isRemains(resource.paths))) {
     throw keyConflict()
   }
@@ -148,7 +151,10 @@ async function chooseWriter(
   return new AtomicWriter(resource, lease, found, replace ? 'empty' : 'base')
 }
 
-/** The writer as the protocol gets it: it reports a full disk, and its end may end the lease. */
+/**
+ * Wraps a writer for the protocol: a full disk is reported as `ERR_STORAGE_FULL`, and the end of the last
+ * writer ends the lease of this process on its staged files.
+ */
 function guarded(writer: Writer, { paths: { ownerLease } }: FsResource): Writer {
   const ending = <T>(work: Promise<T>): Promise<T> =>
     reportFull(work).finally(() => ownerLease.update())

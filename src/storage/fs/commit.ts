@@ -1,6 +1,11 @@
 /**
- * The steps that make a version the current one. At every point of them a reader finds the old
- * version or the new one, and so does whoever comes after a crash.
+ * The steps that make a version the current one. After each step a reader finds the old version or the new
+ * one, and so does the first process after a crash:
+ *
+ * 1. The data file is complete and durable in the staging directory. The old record is still current.
+ * 2. The new record replaces the old one by a rename. From now on the new version is current, and readers
+ *    open its data file in the staging directory.
+ * 3. The data file is renamed onto the path of the resource, over the old file.
  */
 
 import { lstat, unlink } from 'node:fs/promises'
@@ -23,13 +28,13 @@ import { replaceFile } from './windows.ts'
 import type { WriterLease } from './writer-lease.ts'
 import { completeInfo } from './version.ts'
 
-/** Removes of neighbours that may take the parent directory of a resource that is being published. */
+/** Tries to publish a file while removals of its neighbours remove the parent directory again. */
 const MAX_TRIES = 100
 
-/** Attempts to restore the earlier record after a failed commit. */
+/** Attempts to restore the previous record after a failed commit. */
 const RESTORE_TRIES = 3
 
-/** Makes the record of a new version, of whose data `safeSize` bytes are on the disk. */
+/** Makes the record of a new version whose data file has `durableSize` durable bytes. */
 export function newRecord(
   resource: FsResource,
   data: string,
@@ -52,10 +57,10 @@ export function newRecord(
 }
 
 /**
- * Makes `data` the finished resource in the place of the version of `old`. The new record is the
- * point of no return: from there on the version is found in the hidden folder until it has moved.
+ * Makes `data` the finished resource, and replaces the version of `old`. The new record is the point of no
+ * return: from there on readers find the version in the staging directory until it is moved.
  *
- * @throws UploadError `ERR_KEY_CONFLICT`
+ * @throws UploadError `ERR_KEY_CONFLICT` when a directory with files is at the path.
  * @throws Error when another writer has changed the resource.
  */
 export async function publish(
@@ -73,7 +78,7 @@ export async function publish(
     if (existing.kind === 'blocked' && !(await removeRemains(paths))) throw keyConflict()
     if (existing.kind === 'file') await adoptMode(data.file, existing.stat)
     else if (old !== null && old.mode !== null) await data.file.chmod(old.mode)
-    // With its times: the identity needs that of the file to outlive a power cut, too.
+    // The times too: the fingerprint has the time of the file, which must survive a power cut with it.
     if (durability === 'now') await resource.flusher.sync(data.name, data.file, 'all')
     const stat = await data.file.stat({ bigint: true })
     if (stat.nlink === 0n) throw changedMeanwhile()
@@ -83,7 +88,7 @@ export async function publish(
       ...newRecord(resource, data.name, state, size),
       published: fileFingerprint(stat),
     }
-    // An fsync can take longer than a lock lives.
+    // The fsync may have taken longer than a lock lives.
     lease.assertValid()
     await replaceRecord(resource, lease, old, record, () => move(paths, data.name))
     if (durability === 'now') await syncMove(paths, grown)
@@ -96,8 +101,8 @@ export async function publish(
 }
 
 /**
- * Writes `record`, then does `next`; if that fails, makes the version of `old` the current one again,
- * unless another process has taken over the lock meanwhile.
+ * Writes `record`, then runs `next`. If `next` fails, the version of `old` becomes the current one again,
+ * unless another process has taken over the lock in the meantime.
  */
 export async function replaceRecord(
   resource: FsResource,
@@ -119,8 +124,9 @@ export async function replaceRecord(
 }
 
 /**
- * Makes the version of `old` the current one again after the record of the next one was written. The
- * error that has led here says more than one of these attempts.
+ * Makes the version of `old` the current one again after the record of the next version was written. Best
+ * effort and without an error of its own: the caller throws the one that made the commit fail, which says
+ * more about the cause.
  */
 async function restore(
   resource: FsResource,
@@ -137,14 +143,14 @@ async function restore(
       else await writeRecord(paths, record, old, durability, assertValid)
       return
     } catch {
-      // A disk that fails now and then may not fail the next time.
+      // The next attempt may succeed, because some disks fail only intermittently.
     }
   }
 }
 
 /**
- * Throws unless the staged file still has its name. What it replaces may be removed only after that:
- * another process may have removed the staged file as a leftover of a crash.
+ * Throws unless the staged file still has its name. The data that it replaces may be removed only after this
+ * check, because a sweep of another process may have removed the staged file as a leftover of a crash.
  */
 export async function assertStaged(paths: ResourcePaths, { name, file }: DataFile): Promise<void> {
   const [named, open] = await Promise.all([
@@ -154,7 +160,11 @@ export async function assertStaged(paths: ResourcePaths, { name, file }: DataFil
   if (named?.ino !== open.ino || named.dev !== open.dev) throw changedMeanwhile()
 }
 
-/** Moves data onto the path of the finished resource. */
+/**
+ * Moves a data file onto the path of the finished resource.
+ *
+ * @throws UploadError `ERR_KEY_CONFLICT` when a directory is at the path, or a file above it.
+ */
 export async function move(paths: ResourcePaths, name: string): Promise<void> {
   try {
     await renameInto(paths, name)
@@ -173,27 +183,27 @@ async function renameInto(paths: ResourcePaths, name: string): Promise<void> {
     } catch (error) {
       if (errorCode(error) !== 'ENOENT' || tries === MAX_TRIES) throw error
       if ((await ifThere(lstat(staged))) === null) throw error
-      // The remove of a neighbour has taken the parent directory, which was empty.
+      // The removal of a neighbour has removed the parent directory, which was empty.
       await makeParents(paths)
     }
   }
 }
 
 /**
- * Makes a move durable. No error is worth telling: if the move is lost, the record that came before
- * it leads to the hidden folder, and the move is done again.
+ * Makes a move durable. Errors are ignored, because a lost move does no harm: the record, which was durable
+ * before, refers to the data file in the staging directory, and the next writer repeats the move.
  */
 export async function syncMove(paths: ResourcePaths, grown: readonly string[]): Promise<void> {
   const directories = new Set([...grown, dirname(paths.published)])
   await Promise.allSettled(Array.from(directories, sync))
 }
 
-/** Removes a file that nothing names any more; if that fails, the sweep takes it. */
+/** Removes a file that no record refers to. Best effort, because a sweep removes it later. */
 export async function discard(path: string): Promise<void> {
   await unlink(path).catch(() => {})
 }
 
-/** Removes the data of an upload that has ended, unless it has moved, and what was known of it. */
+/** Removes the data file of an upload that has ended, unless it was published, and its watermark. */
 export async function dropUpload(resource: FsResource, data: string): Promise<void> {
   const { paths, flusher, fsync } = resource
   flusher.forget(data)

@@ -1,7 +1,9 @@
 /**
- * How many bytes of an upload are durable: the watermark. It is in the record, and later in the mark, a
- * small file beside the data, so that a flush does not have to replace the record. It counts after the
- * page cache was lost or an fsync has failed; before that, the length of the data file counts.
+ * The watermark: how many bytes of an upload are durable. The record has it as of its last change. A small
+ * file beside the data file has it as of the last flush, so that a flush does not have to replace the record.
+ *
+ * Normally the length of the data file counts, because it includes bytes that are only in the page cache. The
+ * watermark counts after the page cache was lost, or after an fsync has failed.
  */
 
 import { constants } from 'node:fs'
@@ -14,26 +16,26 @@ import { stagedPath } from './paths.ts'
 import type { Folders } from './paths.ts'
 import type { FsRecord } from './record.ts'
 
-/** Within a sector, which a disk writes whole or not at all. */
+/** Smaller than a sector, which a disk writes whole or not at all. */
 const WATERMARK_SIZE = 64
 const WATERMARK = /^(?<tag>[\w-]{22}) (?<size>\d+) *\n$/
 
 type Watermarked = Pick<FsRecord, 'data' | 'tag'>
 
 /**
- * The bit of a data file's mode (the sticky bit, which has no meaning for files) that says that an
- * fsync has failed, so that bytes which were not durable before may be lost. The system reports such a
- * failure once; every later fsync succeeds, in other processes too. To set the bit takes no room on a
- * full disk, and each look at the file's size shows it.
+ * The sticky bit of a data file, which has no meaning for files, marks that an fsync has failed: bytes that
+ * were not durable before may be lost. The mark must be on the disk because the system reports the failure
+ * only once, and every later fsync succeeds, in other processes too. A mode bit needs no room on a full
+ * disk, and each stat of the size returns it.
  */
 const SUSPECT = 0o1000
 
-/** Checks whether an fsync of the data file has failed, in whichever process. */
+/** Returns whether an fsync of the data file has failed, in any process. */
 export function isSuspect({ mode }: Pick<Stats, 'mode'>): boolean {
   return (mode & SUSPECT) !== 0
 }
 
-/** Notes that an fsync of the data file has failed. Best effort: the disk may refuse this as well. */
+/** Marks that an fsync of the data file has failed. Best effort, because the disk may refuse this too. */
 export async function markSuspect(file: FileHandle): Promise<void> {
   await file
     .stat()
@@ -41,27 +43,27 @@ export async function markSuspect(file: FileHandle): Promise<void> {
     .catch(() => {})
 }
 
-/** Notes that the data file has no bytes that may be lost. */
+/** Clears the mark, once the data file has only durable bytes. */
 export async function clearSuspect(file: FileHandle): Promise<void> {
   const { mode } = await file.stat()
   if ((mode & SUSPECT) !== 0) await file.chmod(mode & 0o7777 & ~SUSPECT)
 }
 
 /**
- * Bytes of the data file that count at most. The length of the file counts, however large, while the
- * page cache lives that it was written into, and no fsync has failed; otherwise only durable bytes do.
+ * The upper limit for the bytes of the data file that count: infinite while the page cache exists that they
+ * were written into and no fsync has failed, otherwise the watermark.
  */
 export async function trustedSize(
   folders: Folders,
   record: FsRecord,
   file: Pick<Stats, 'mode'>,
 ): Promise<number> {
-  // Without fsyncs nothing is promised, and the length is as good as anything.
+  // Without fsyncs there is no watermark, and nothing is promised: the length counts.
   const isCached = record.pageCache === '' || isSameCache(record.pageCache, cacheOf(folders))
   return isCached && !isSuspect(file) ? Infinity : durableSize(folders, record)
 }
 
-/** Bytes of the data that are known to be on the disk. */
+/** The watermark, from the record or from the file of the last flush, whichever is larger. */
 export async function durableSize(folders: Folders, record: FsRecord): Promise<number> {
   const mark = (await readWhole(watermarkPath(folders, record), 2 * WATERMARK_SIZE))?.toString(
     'latin1',
@@ -70,7 +72,7 @@ export async function durableSize(folders: Folders, record: FsRecord): Promise<n
   return tag === record.tag ? Math.max(Number(size), record.durableSize) : record.durableSize
 }
 
-/** Notes, durably, that the first `size` bytes of the data are on the disk. */
+/** Writes the watermark, durably: the first `size` bytes of the data file are durable. */
 export async function writeWatermark(
   folders: Folders,
   watermarked: Watermarked,
@@ -88,7 +90,7 @@ export async function writeWatermark(
   if (isNew) await sync(folders.staging)
 }
 
-/** The path of the mark of a data file. */
+/** Path of the watermark of a data file. */
 export function watermarkPath(folders: Folders, { data }: Pick<FsRecord, 'data'>): string {
   return stagedPath(folders, data.replace(/data$/, 'safe'))
 }

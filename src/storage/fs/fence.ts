@@ -1,9 +1,9 @@
 /**
- * Fencing: a process that was halted in the middle of a change, and whose lock was taken over while it
- * stood still, must change nothing when it wakes up. A check of the lock is not enough, because the
- * process may be halted between the check and the change. Each change of a name that all versions of
- * a resource share, which are the names of the record and of the published file, is therefore a rename
- * from or into a ticket: a file or a directory that the successor removes first.
+ * Fencing: a process that was halted in the middle of a change, and whose lock was taken over in the
+ * meantime, must change nothing when it resumes. A check of the lock is not enough, because the process may
+ * be halted between the check and the change. All versions of a resource share two names: those of the
+ * record and of the published file. Each change of one of them is therefore a rename from or into a ticket,
+ * which is a file or a directory that the successor removes first.
  *
  *     process A                   process B, its successor
  *     creates its ticket
@@ -13,8 +13,10 @@
  *                                 removes the ticket
  *     renames: ENOENT
  *
- * If A creates its ticket only after B has removed tickets, A's check comes after the takeover and
- * fails. Both derive the ticket's name from the tag of the record, which A and B have read.
+ * If A creates its ticket only after B has removed tickets, A's check comes after the takeover and fails.
+ * Both processes derive the name of the ticket from the tag of the record, which both have read.
+ *
+ * What a process writes into an open data file is fenced in another way: see `lock/takeover.ts`.
  */
 
 import { existsSync } from 'node:fs'
@@ -31,13 +33,13 @@ import { replaceFile } from './windows.ts'
 /** The part of a record that names its ticket; null if the resource has no record. */
 type Tagged = Pick<FsRecord, 'tag'> | null
 
-/** Throws if this process may not change the resource any more. */
+/** Throws if this process may no longer change the resource. */
 export type AssertValid = () => void
 
-/** The name that a retired record has; a retired file is named by its identity. */
+/** Name of a retired record in its ticket directory; a retired file is named by its fingerprint. */
 const RECORD = 'record'
 
-/** Attempts to retire a file while a sweep removes the ticket. */
+/** Attempts to retire a file while a sweep removes the ticket directory again. */
 const MAX_TRIES = 100
 
 /** Checks, without waiting, whether a process has begun to replace the version of `record`. */
@@ -46,8 +48,8 @@ export function hasTicket(paths: ResourcePaths, record: Tagged): boolean {
 }
 
 /**
- * Keeps every earlier process from replacing the version of `record`. The caller holds the lock, and
- * reads the record again afterwards: an earlier process may have replaced it just before.
+ * Keeps every earlier owner of the lock from replacing the version of `record`. The caller holds the lock,
+ * and reads the record again afterwards, because an earlier owner may have replaced it just before.
  */
 export async function fence(paths: ResourcePaths, record: Tagged): Promise<void> {
   await ifThere(unlink(newRecordPath(paths, record)))
@@ -67,9 +69,9 @@ export async function writeRecord(
 }
 
 /**
- * Writes `record` beside its place and renames it onto the place of `old`, so that no reader and no
- * crash ever meets half of a record. If this fails, nothing has changed. The rename is not durable
- * before the directory is fsynced.
+ * Writes `record` to a temporary file and renames that over the record of `old`, so that neither a reader
+ * nor a crash finds half of a record. If this fails, nothing has changed. The rename is not durable before
+ * the directory is fsynced.
  */
 export async function putRecord(
   paths: ResourcePaths,
@@ -91,14 +93,14 @@ export async function putRecord(
     assertValid()
     await replaceFile(path, paths.record)
   } catch (error) {
-    // The successor has removed the file, and may have one of its own there.
+    // After a takeover the successor may have a file of its own under this name.
     assertValid()
-    await unlink(path).catch(() => {}) // The sweep takes it; the first error says more.
+    await unlink(path).catch(() => {}) // A sweep removes it; the first error says more.
     throw error
   }
 }
 
-/** Only a process that has lost the lock or its life can have left a file there. */
+/** Creates the file. An existing one was left by a process that died or has lost the lock. */
 async function createNew(path: string): Promise<FileHandle> {
   try {
     return await open(path, 'wx')
@@ -120,8 +122,8 @@ export async function retireRecord(
 }
 
 /**
- * Removes the published file with this identity, unless this process has lost its lock. A file of
- * another identity belongs to another program and stays. Returns whether the file was there.
+ * Removes the published file with this fingerprint, unless this process has lost its lock. A file with
+ * another fingerprint belongs to another program and stays. Returns whether the file was removed.
  */
 export async function retirePublished(
   paths: ResourcePaths,
@@ -155,8 +157,8 @@ async function retire(
       break
     } catch (error) {
       assertValid()
-      // A full disk has no room for the directory, and below a mount is another file system. There the
-      // check has to do.
+      // A full disk has no room for the directory, and a rename can't enter the file system of a mount. In
+      // these two cases the check of the lock is the only protection.
       if (isFull(error) || errorCode(error) === 'EXDEV') return void (await ifThere(unlink(path)))
       if (errorCode(error) !== 'ENOENT' || tries === MAX_TRIES) throw error
       if ((await ifThere(lstat(path))) === null) break
@@ -173,7 +175,7 @@ async function makeDirectory(path: string): Promise<void> {
   }
 }
 
-/** Completes a removal, no matter which process has begun it. */
+/** Completes a removal, whichever process has begun it. */
 async function clearRetired(paths: ResourcePaths, directory: string): Promise<void> {
   for (let tries = 1; ; tries += 1) {
     const names = await ifThere(readdir(directory))
@@ -187,7 +189,7 @@ async function clearRetired(paths: ResourcePaths, directory: string): Promise<vo
     } catch (error) {
       // Windows keeps a removed file in its directory until its last reader has closed it.
       if (IS_WINDOWS && isNotEmpty(error)) return
-      // The process that was halted has renamed in the last moment.
+      // A process that was halted has just renamed something into the directory.
       if (!isNotEmpty(error) || tries === MAX_TRIES) throw error
     }
   }
@@ -198,8 +200,8 @@ function isNotEmpty(error: unknown): boolean {
 }
 
 /**
- * Removes a ticket directory that a crash has left. A process that is about to use it makes it again. A
- * file of another program stays in it, for the next writer to put back.
+ * Removes a ticket directory that a crash has left. A process that is about to use it creates it again. A
+ * file of another program stays in the directory until the next writer of the resource puts it back.
  */
 export async function sweepRetired(directory: string): Promise<void> {
   for (const name of await readdir(directory)) {
@@ -214,7 +216,7 @@ export async function sweepRetired(directory: string): Promise<void> {
 async function removeRetired(paths: ResourcePaths, path: string, name: string): Promise<void> {
   const found = await ifThere(lstat(path, { bigint: true }))
   if (found === null) return
-  // Another program has put its file at the path between the check of the identity and the rename.
+  // Another program has put its file at the path between the check of the fingerprint and the rename.
   if (name !== RECORD && fileFingerprint(found) !== name) await putBack(paths, path)
   await ifThere(unlink(path))
 }
@@ -224,21 +226,21 @@ async function putBack(paths: ResourcePaths, path: string): Promise<void> {
   try {
     await link(path, paths.published)
   } catch (error) {
-    if (errorCode(error) !== 'EEXIST') throw error // An even newer file is there.
+    if (errorCode(error) !== 'EEXIST') throw error // The path has an even newer file.
   }
 }
 
-/** Where the successor of `record` is prepared. */
+/** The temporary file of the record that replaces `record`: a ticket. */
 function newRecordPath(paths: ResourcePaths, record: Tagged): string {
   return stagedPath(paths, `${ticketName(paths, record)}.tmp`)
 }
 
-/** The directory into which what belongs to the version of `record` is moved before it is removed. */
+/** The ticket directory into which files of the version of `record` are moved before they are removed. */
 function retiredPath(paths: ResourcePaths, record: Tagged): string {
   return stagedPath(paths, `${ticketName(paths, record)}.old`)
 }
 
-/** The hash of the key and twelve characters, like the name of every staged file. */
+/** The hash of the key and twelve characters, as in the names of all staged files. */
 function ticketName({ hash }: ResourcePaths, record: Tagged): string {
   return `${hash}.${record === null ? '_'.repeat(12) : record.tag.slice(0, 12)}`
 }

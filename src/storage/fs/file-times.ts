@@ -10,13 +10,13 @@
 import type { BigIntStats } from 'node:fs'
 import { openIfThere, READ } from './io.ts'
 
-/** In nanoseconds. */
+/** One second in nanoseconds. */
 export const SECOND = 1_000_000_000n
 
-/** FAT counts in steps of two seconds, and the clock that stamps a file lags by some milliseconds. */
+/** Seconds: FAT counts in steps of two, and the clock of file times lags by some milliseconds. */
 const LONGEST_STEP = 3
 
-/** Returns whether the next file at the path may have the same times as this one. */
+/** Returns whether the next file at the path may get the same inode number and the same times. */
 export function mayComeBack({ ctimeNs }: BigIntStats): boolean {
   const countsSeconds = ctimeNs % SECOND === 0n
   return countsSeconds && BigInt(Date.now()) * 1_000_000n < ctimeNs + BigInt(LONGEST_STEP) * SECOND

@@ -1,8 +1,8 @@
 /**
- * When data is made durable, and which is not to be trusted. Uploads are flushed in the background: a
- * large write goes to the disk while more of it arrives, so that its end does not wait for all of it;
- * and what has waited for a while is flushed, so that a power cut takes the last seconds of an upload,
- * and a restart of the system nothing that is older.
+ * Makes data files durable, and remembers files of which an fsync has failed. Uploads are flushed in the
+ * background for two reasons. A large upload is flushed while it arrives, so that its last request does not
+ * wait for all of its bytes. A paused upload is flushed after some seconds, so that a power cut loses only
+ * the last seconds of an upload.
  */
 
 import { fstatSync } from 'node:fs'
@@ -14,9 +14,9 @@ import { formatRecord, loadRecord } from './record.ts'
 import { isSuspect, markSuspect, durableSize, writeWatermark } from './durable-size.ts'
 import { cacheOf, isSameCache } from './page-cache.ts'
 
-/** How long bytes may wait, in milliseconds, before it is their file's turn. */
+/** How long bytes wait for a flush, in milliseconds. */
 const DELAY = 10_000
-/** Bytes of one file that are worth a flush in the middle of its upload. */
+/** Bytes of one file after which a flush in the middle of the upload pays. */
 const LARGE = 32 * 1024 * 1024
 
 interface Due {
@@ -24,27 +24,27 @@ interface Due {
   readonly since: number
 }
 
-/** Makes data files durable, in the background and at the end of a write. Knows them by their names. */
+/** Flushes data files, which are identified by their names in the staging directory. */
 export class Flusher {
   readonly #due = new Map<string, Due>()
   #isWaiting = false
-  /** The flushes under way. */
+  /** Resolves when the current round of background flushes has ended. */
   #run: Promise<void> = Promise.resolve()
-  /** Bytes that were written since the last flush. */
+  /** Bytes that were written to a file since its last flush. */
   readonly #written = new WeakMap<FileHandle, number>()
-  /** The file that is being flushed while it is written. */
+  /** The file that is flushed while its upload continues: one at a time, to leave threads for requests. */
   #current: { readonly name: string; readonly end: Promise<void> } | null = null
-  /** Files of which a failed flush may have lost something, and its error. */
+  /** The error of the first failed fsync of each file whose bytes may be lost. */
   readonly #failedSyncs = new Map<string, unknown>()
 
-  /** Tells that bytes have come. */
+  /** Schedules a flush of a data file to which bytes were written. */
   touch(paths: ResourcePaths, name: string): void {
     if (this.#due.has(name)) return
     this.#due.set(name, { paths, since: performance.now() })
     if (!this.#isWaiting) this.#wait(DELAY)
   }
 
-  /** Tells that so many bytes were written to a file. One at a time is flushed for it. */
+  /** Counts bytes that were written to a file, and starts a flush if they are many. */
   wrote(name: string, file: FileHandle, size: number): void {
     const written = (this.#written.get(file) ?? 0) + size
     const isTurn = written >= LARGE && this.#current === null
@@ -55,30 +55,33 @@ export class Flusher {
   }
 
   /**
-   * Makes data durable, with its times or without. Once an fsync has failed, the system forgets what
-   * it could not write, and the next one succeeds: the data must not count until it was written again.
+   * Makes data durable, with its times (`all`) or without. After a failed fsync the system drops the pages
+   * that it could not write, and the next fsync succeeds. The data file therefore stays rejected until
+   * `forget` is called, after its bytes were written again or cut off.
+   *
+   * @throws Error of the first fsync that has failed.
    */
   async sync(name: string, file: FileHandle, what: 'all' | 'data'): Promise<void> {
     if (this.#current?.name === name) await this.#current.end
     await this.#watch(name, file, what === 'all' ? file.sync() : file.datasync())
-    // The system reports a failure to one process, and success to the next one.
+    // The system may have reported the failure to another process, and success to this one.
     if (isSuspect(fstatSync(file.fd)))
       this.#noteFailedSync(name, new Error('an fsync has failed before'))
     if (this.#failedSyncs.has(name)) throw this.#failedSyncs.get(name)
   }
 
-  /** Whether something of the data may be lost. */
+  /** Returns whether bytes of the data file may be lost. */
   hasFailedSync(name: string): boolean {
     return this.#failedSyncs.has(name)
   }
 
-  /** Tells that all data that counts is on the disk, or gone. */
+  /** Forgets a data file that has only durable bytes, or that was removed. */
   forget(name: string): void {
     this.#due.delete(name)
     this.#failedSyncs.delete(name)
   }
 
-  /** Flushes, now, all that has waited. Best effort: what fails is as it was before. */
+  /** Flushes all scheduled files now. Best effort, because a failed flush leaves the watermark as it is. */
   async flushAll(): Promise<void> {
     for (const [data, { paths }] of this.#due) {
       this.#due.delete(data)
@@ -108,12 +111,12 @@ export class Flusher {
     setTimeout(run, delay).unref()
   }
 
-  /** One after the other, so that no more than one thread of the pool is at it. */
+  /** Flushes one file after the other, so that flushes occupy one thread of the pool only. */
   async #flushDue(): Promise<void> {
     for (const [data, { paths, since }] of this.#due) {
       if (performance.now() - since < DELAY) break
       this.#due.delete(data)
-      await this.#flush(paths, data).catch(() => {}) // It is as before: the next bytes try again.
+      await this.#flush(paths, data).catch(() => {}) // The watermark stays as it is, and the next write schedules another flush.
     }
     const [oldest] = this.#due.values()
     this.#isWaiting = false
@@ -123,7 +126,7 @@ export class Flusher {
   async #flush(paths: ResourcePaths, data: string): Promise<void> {
     const before = await loadRecord(paths)
     if (before?.data !== data || before.state.complete) return
-    // Of another page cache only the length may be left, and no flush can make such bytes durable.
+    // Bytes that were in a lost page cache may read as zeros: flushing them would make the zeros durable.
     if (!isSameCache(before.pageCache, cacheOf(paths))) return
     const file = await openIfThere(stagedPath(paths, data), READ_WRITE)
     if (file === null) return
@@ -133,7 +136,7 @@ export class Flusher {
       await this.sync(data, file, 'data')
       await sync(paths.record)
       const after = await loadRecord(paths)
-      // A record that has changed meanwhile may be of other bytes.
+      // The watermark of a version must not be written for another version.
       if (after === null || formatRecord(after) !== formatRecord(before)) return
       await writeWatermark(paths, before, Math.min(size, before.committedSize ?? size))
     } finally {

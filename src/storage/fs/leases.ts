@@ -1,20 +1,27 @@
-/** Who in this process relies on what, so that a change can tell them that it is gone. */
+/**
+ * Leases of readers and writers of this process: each covers the first bytes of a data file, or a whole
+ * resource. A change of these bytes invalidates the lease, so that a reader fails instead of mixing two
+ * versions, and a writer whose resource another one has changed throws.
+ */
 
-/** A claim on a file. */
+/** One reader or writer that relies on bytes. */
 export interface Lease {
-  /** What it is on. */
+  /** The data file of a reader, or the hash of the key of a writer. */
   readonly name: string
-  /** Bytes from the start that must stay as they are. */
+  /** Number of bytes from the start that must not change. */
   readonly size: number
-  /** Somebody else has changed them. */
+  /** Another writer has changed the bytes, or another process has the lock. Never becomes false again. */
   isInvalid: boolean
 }
 
-/** The holds of one store. */
+/** All leases of one store in this process. */
 export class Leases {
   readonly #leases = new Map<string, Set<Lease>>()
 
-  /** Begins to hold. `isLost` tells of a loss that this process has no part in. */
+  /**
+   * Starts a lease. `isLost` returns whether another process has taken the lock, which no writer of this
+   * process could report.
+   */
   take(name: string, size: number, isLost = (): boolean => false): Lease {
     const lease = createLease(name, size, isLost)
     const others = this.#leases.get(name)
@@ -23,24 +30,24 @@ export class Leases {
     return lease
   }
 
-  /** Ends a hold; twice does no harm. */
+  /** Ends a lease. Does nothing the second time. */
   drop(lease: Lease): void {
     const leases = this.#leases.get(lease.name)
     leases?.delete(lease)
     if (leases?.size === 0) this.#leases.delete(lease.name)
   }
 
-  /** Nobody in this process holds anything. */
+  /** Whether no reader and no writer of this process is active. */
   get isEmpty(): boolean {
     return this.#leases.size === 0
   }
 
-  /** Tells whether anybody holds `name`. */
+  /** Returns whether a lease on `name` is active. */
   has(name: string): boolean {
     return this.#leases.has(name)
   }
 
-  /** Tells all but `except` who rely on bytes from `position` on that these change. */
+  /** Invalidates all leases but `except` that cover bytes from `position` on. */
   invalidate(name: string, position: number, except: Lease | null): void {
     for (const lease of this.#leases.get(name) ?? []) {
       if (lease !== except && lease.size > position) lease.isInvalid = true

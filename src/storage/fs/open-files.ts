@@ -1,6 +1,6 @@
 /**
- * Uploads between two segments. Their data file stays open for a while, so that the next segment
- * costs two looks and a write, and no opening, reading and closing.
+ * Open data files of uploads between two segments. With an open file, the next segment costs a few
+ * synchronous calls and one write, because the record and the data file need not be opened and closed.
  */
 
 import { fstatSync, readFileSync } from 'node:fs'
@@ -13,14 +13,14 @@ import type { FsRecord } from './record.ts'
 import { incompleteInfo } from './version.ts'
 import type { Incomplete } from './version.ts'
 
-/** Files that may wait for their next segment at a time. */
+/** Data files that stay open at a time. */
 const MAX_WAITING = 64
-/** How long each may wait, in milliseconds. */
+/** How long each stays open, in milliseconds. */
 const MAX_WAIT = 5000
 
-/** What is known of an upload that waits. */
+/** An upload whose data file is open. */
 export interface Upload {
-  /** Its record as it is on the disk. */
+  /** Its record, as it was on the disk after the last segment. */
   readonly record: FsRecord
   /** The text of that record. */
   readonly revision: string
@@ -28,7 +28,7 @@ export interface Upload {
   readonly file: FileHandle
 }
 
-/** An upload that goes on. */
+/** An upload that continues with its next segment. */
 export interface TakenFile extends Upload {
   /** Its current version. */
   readonly found: Incomplete
@@ -38,11 +38,11 @@ interface Waiting extends Upload {
   readonly timer: NodeJS.Timeout
 }
 
-/** The waiting uploads of one store, by the hash of their key. */
+/** The open data files of one store, by the hash of the key. */
 export class OpenFileCache {
   readonly #waiting = new Map<string, Waiting>()
 
-  /** Takes over the file of an upload; closes the one that has waited longest if there are too many. */
+  /** Takes over an open data file. If there are too many, the one that was stored first is closed. */
   async store(hash: string, upload: Upload): Promise<void> {
     await this.drop(hash)
     const timer = setTimeout(() => void this.drop(hash).catch(() => {}), MAX_WAIT).unref()
@@ -52,12 +52,12 @@ export class OpenFileCache {
   }
 
   /**
-   * Hands out an upload with its current version; null unless it is as it was left, or longer.
+   * Returns an upload with its current version; null unless the record is unchanged, in which case the data
+   * file may only have grown.
    *
-   * The text of the record is compared, because its times may stay the same: some file systems count
-   * whole seconds. The looks are synchronous: for a file that is open, and for one that was read seconds
-   * ago, the system answers from memory, in a tenth of the time that a thread of the pool takes to wake
-   * up.
+   * The text of the record is compared and not its times, because some file systems count whole seconds. The
+   * calls are synchronous: for a file that is open or was read seconds ago, the system answers from memory in
+   * a tenth of the time that a thread of the pool needs to wake up.
    */
   async take(paths: ResourcePaths): Promise<TakenFile | null> {
     const upload = this.#remove(paths.hash)
@@ -86,7 +86,7 @@ export class OpenFileCache {
     return { ...upload, found }
   }
 
-  /** Closes the file of an upload, if it waits. */
+  /** Closes the data file of an upload, if it is open. */
   async drop(hash: string): Promise<void> {
     await this.#remove(hash)?.file.close()
   }
@@ -104,6 +104,6 @@ function readNow(path: string): string | null {
   try {
     return readFileSync(path, 'utf8')
   } catch {
-    return null // It is looked for again in the usual way, which reports an error.
+    return null // The usual way to find a version follows, and reports the error.
   }
 }

@@ -1,4 +1,4 @@
-/** The reader of the file store. */
+/** The reader of the file store: an open file, which outlives a replacement and a removal of its path. */
 
 import { fstatSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
@@ -11,13 +11,13 @@ import { currentRecord } from './record-cache.ts'
 import { find } from './version.ts'
 import type { Complete, Incomplete } from './version.ts'
 
-/** Commits that may come between finding a version and opening it. */
+/** Tries to open a version while other writers commit new ones, before the reader gives up. */
 const MAX_TRIES = 100
 
 /**
- * Opens the current version. Its file stays open until `close`, whatever happens to the name: the
- * version outlives a replace and a remove. Only the bytes of an incomplete resource may be written
- * over or taken back in place; then the reader fails rather than show others.
+ * Opens the current version; null if the resource is absent. The file stays open until `close`, so that
+ * the version outlives a replacement and a removal. Only the bytes of an incomplete resource may be
+ * overwritten or truncated in place. In that case reads fail, because they would mix two versions.
  */
 export async function openVersion(paths: ResourcePaths, leases: Leases): Promise<Reader | null> {
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
@@ -35,7 +35,7 @@ export async function openVersion(paths: ResourcePaths, leases: Leases): Promise
   throw new Error('the resource changes too fast to be opened')
 }
 
-/** Makes the reader, or null if the file is not that of the version. */
+/** Creates the reader; null if the opened file is not the one of the version. */
 async function begin(
   paths: ResourcePaths,
   leases: Leases,

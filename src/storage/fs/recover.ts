@@ -1,4 +1,7 @@
-/** The end of changes that a crash, a power cut or a failing disk has left half done. */
+/**
+ * Recovery: completes or undoes changes that a crash, a power cut or a failing disk has left half done. A
+ * writer recovers its resource when it is opened, because only then is the lock of the key held.
+ */
 
 import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
@@ -17,13 +20,10 @@ import type { WriterLease } from './writer-lease.ts'
 import { find } from './version.ts'
 import type { Found, Incomplete } from './version.ts'
 
-/** Versions that processes which have lost the lock may complete in the last moment. */
+/** Tries to read a stable version while earlier owners of the lock complete their last change. */
 const MAX_TRIES = 10
 
-/**
- * Finds the current version after every process that had the lock before has been kept from replacing
- * it.
- */
+/** Finds the current version, after all earlier owners of the lock were kept from replacing it. */
 export async function findFenced(paths: ResourcePaths): Promise<Found> {
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
     const found = await find(paths)
@@ -34,7 +34,7 @@ export async function findFenced(paths: ResourcePaths): Promise<Found> {
   throw new Error('the resource changes although its lock is held')
 }
 
-/** Finishes what is half done, before a change. The caller holds the key's lock. */
+/** Completes or undoes a half done change, and returns the version after it. The caller holds the lock. */
 export async function repair(
   resource: FsResource,
   found: Found,
@@ -86,8 +86,8 @@ async function finishWrite(
 }
 
 /**
- * Takes back what was written behind the pinned size and behind `limit`, and gives the bytes that are
- * left a name.
+ * Cuts off the bytes beyond the committed size and beyond `limit`, and writes a record under which the
+ * remaining bytes have an entity tag again.
  */
 export async function finishRecovery(
   resource: FsResource,
@@ -101,7 +101,7 @@ export async function finishRecovery(
   const end = Math.min(size, limit, committedSize ?? size)
   assertValid()
   if (end < size) await file.truncate(end)
-  // In the middle of the millisecond, since the way to the disk may take some of it.
+  // The middle of the millisecond, because the conversion on the way to the disk may round down.
   const time = (lastModified + 0.5) / 1000
   if (end < size && committedSize === end) await file.utimes(time, time)
   const durability = durabilityOf(resource)
@@ -120,8 +120,8 @@ export async function finishRecovery(
 }
 
 /**
- * Takes back what an fsync that has failed may have lost, and all behind `limit`. As little as can be
- * is asked of the disk.
+ * Cuts the data file down to its durable bytes, because a failed fsync may have lost the others, and at
+ * most to `limit`. Makes as few calls as possible, because the disk is failing.
  */
 export async function truncateToDurable(
   resource: FsResource,
@@ -155,8 +155,8 @@ export async function truncateToDurable(
 }
 
 /**
- * Removes the published file of the finished version that the incomplete one of `record` has replaced,
- * if it can. A file of another program at that path stays.
+ * Removes the published file of the finished version that the incomplete version of `record` has replaced.
+ * Best effort, because the next writer tries again. A file of another program at the path stays.
  */
 export async function removeReplaced(
   paths: ResourcePaths,

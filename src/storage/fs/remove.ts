@@ -1,4 +1,4 @@
-/** The end of a resource. */
+/** Removes a resource: its files first, its record last. */
 
 import { unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -13,15 +13,15 @@ import type { FsResource } from './resource.ts'
 import type { Complete, Found, Incomplete } from './version.ts'
 import type { WriterLease } from './writer-lease.ts'
 
-/** Versions that another program may put at the path while one is removed. */
+/** Tries to remove a version while another program puts new files at the path. */
 const MAX_TRIES = 100
 
 /**
- * Removes a resource and returns whether there was one. Of the files, only those of the version that
- * was found are removed: a file that another program has put at the path of an incomplete resource
- * stays, and so does what a process makes that has taken over the lock. The caller holds the lock.
+ * Removes a resource and returns whether it existed. Only files of the version that was found are removed. A
+ * file that another program has put at the path of an incomplete resource stays, and so does a version that
+ * another process commits after it has taken over the lock. The caller holds the lock.
  *
- * @throws Error when the lock has gone to another process.
+ * @throws Error when another process has the lock.
  */
 export async function removeResource(resource: FsResource, lease: WriterLease): Promise<boolean> {
   const { paths, openFiles } = resource
@@ -37,8 +37,8 @@ export async function removeResource(resource: FsResource, lease: WriterLease): 
 }
 
 /**
- * Ends a commit that a crash has cut short, because only the move of the new file removes the old one.
- * Where something else than a file is at the path, nothing has to be moved.
+ * Completes the move of a commit that a crash has interrupted, because only the move removes the old file
+ * from the path. If the path has no file, nothing has to be removed from it.
  */
 async function moveFirst(resource: FsResource, found: Found, lease: WriterLease): Promise<Found> {
   if (found.kind !== 'complete' || found.unpublished === null) return found
@@ -56,22 +56,22 @@ async function removeFiles(
   if (published !== null && !(await removePublished(resource, found, published, lease))) {
     if (found.kind === 'complete') return false
   }
-  // Before the record, which leads to it.
+  // The file goes before the record, because only the record leads to it after a crash.
   if (isUnpublished) await ifThere(unlink(found.path))
   const isStaged = found.kind === 'incomplete' || isUnpublished
   await removeRecord(resource, found, isStaged, lease)
   return true
 }
 
-/** Identity of the published file that belongs to the version; null if it has none. */
+/** Fingerprint of the published file that belongs to the version; null if it has none. */
 function publishedBy(found: Incomplete | Complete): string | null {
   if (found.kind === 'incomplete') return found.record.published
   return found.unpublished === null ? found.fingerprint : null
 }
 
 /**
- * Removes the published file before the record: a record without a file reads as absent, a file
- * without a record as a finished resource. Returns false if another file has taken its place.
+ * Removes the published file, before the record: a record without a file reads as absent, whereas a file
+ * without a record reads as a finished resource. Returns false if the path has the file of another program.
  */
 async function removePublished(
   resource: FsResource,
@@ -86,7 +86,7 @@ async function removePublished(
   return true
 }
 
-/** The record goes last: by it the next start finds the directories that a crash has left. */
+/** Removes the record, last, because a sweep finds the empty directories of a crash by the record. */
 async function removeRecord(
   resource: FsResource,
   found: Incomplete | Complete,

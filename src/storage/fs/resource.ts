@@ -1,4 +1,4 @@
-/** One resource as its writers see it, and what they share. */
+/** What the writers of one resource need: its paths, the durability, and the state that all writers share. */
 
 import type { FileHandle } from 'node:fs/promises'
 import type { Flusher } from './flusher.ts'
@@ -8,30 +8,33 @@ import type { Durability } from './record.ts'
 import { cacheOf } from './page-cache.ts'
 import type { OpenFileCache } from './open-files.ts'
 
-/** What a power cut may take: see `FsStorageOptions`. */
+/** What survives a power cut: see `FsStorageOptions`. */
 export type Fsync = 'complete' | 'segment' | 'never'
 
-/** What all writers of one folder in this process share. */
+/** What all stores on one directory share in this process. */
 export interface Shared {
-  /** Who relies on what. */
+  /** The leases of its readers and writers. */
   readonly leases: Leases
-  /** The uploads that wait for their next segment. */
+  /** The open data files of uploads that wait for their next segment. */
   readonly openFiles: OpenFileCache
-  /** Makes data durable. */
+  /** Makes data durable, in the background and at the end of writes. */
   readonly flusher: Flusher
 }
 
-/** One resource, as its writers see it. */
+/** One resource, and what its writers need. */
 export interface FsResource extends Shared {
   /** Its paths. */
   readonly paths: ResourcePaths
-  /** What is fsynced. */
+  /** The durability that the app has chosen. */
   readonly fsync: Fsync
-  /** Throws if the folder of the store is gone, in which case nobody can say what is in it. */
+  /**
+   * Throws if the directory of the store is missing. An unmounted disk must be reported as an error, and not
+   * as the absence of all resources.
+   */
   readonly assertThere: () => Promise<void>
 }
 
-/** Data in the hidden folder. */
+/** An open file in the staging directory. */
 export interface DataFile {
   /** Its name there. */
   readonly name: string
@@ -39,12 +42,12 @@ export interface DataFile {
   readonly file: FileHandle
 }
 
-/** How durable the record of a finished or an atomic version has to be. */
+/** Returns when the record of a finished or an atomic version has to be durable. */
 export function durabilityOf({ fsync }: FsResource): Durability {
   return fsync === 'never' ? 'later' : 'now'
 }
 
-/** What a record says of the page cache that holds its bytes; nothing where no fsync is promised. */
+/** Returns what a record says of the page cache that holds its bytes; empty where no fsync is promised. */
 export function recordedCache({ fsync, paths }: FsResource): string {
   return fsync === 'never' ? '' : cacheOf(paths)
 }

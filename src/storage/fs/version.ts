@@ -1,7 +1,7 @@
 /**
- * Which version of a resource is the current one. The record and the files change one after the
- * other, so what is found is believed only where they agree, or where the record has stayed the same
- * meanwhile.
+ * Finds the current version of a resource without a lock. The record and the files change one after the
+ * other, so that a reader may see one before and the other after a change. A version is accepted only if the
+ * record and the file agree, or if two consecutive looks found the same.
  */
 
 import type { BigIntStats } from 'node:fs'
@@ -21,23 +21,23 @@ import { trustedSize } from './durable-size.ts'
 export type Found = Absent | Incomplete | Complete
 
 interface Stored {
-  /** The record on the disk, which may describe an earlier version than this one; null if none is. */
+  /** The record on the disk, which may describe an earlier version than this one; null if there is none. */
   readonly stored: FsRecord | null
 }
 
 /** No resource. */
 export interface Absent extends Stored {
   readonly kind: 'absent'
-  /** Something stands at the path that is no resource, so that none can come to be. */
+  /** A directory, a link or a device is at the path, so that no resource can be published there. */
   readonly isBlocked: boolean
-  /** Equal for two looks at the same version, and for no others. */
+  /** The same text for two looks at the same version, and for no others. */
   readonly revision: string
 }
 
 /** A resource whose bytes have not all arrived. */
 export interface Incomplete extends Stored {
   readonly kind: 'incomplete'
-  /** The record. */
+  /** The record of this version. */
   readonly record: FsRecord
   /** The file with its bytes. */
   readonly path: string
@@ -45,20 +45,20 @@ export interface Incomplete extends Stored {
   readonly limit: number
   /** The version. */
   readonly info: ResourceInfo
-  /** Equal for two looks at the same version or at one that was only appended to. */
+  /** The same text for two looks at the same version, also after an append. */
   readonly revision: string
 }
 
 /** A finished resource. */
 export interface Complete extends Stored {
   readonly kind: 'complete'
-  /** The record; null for a file that another program put there. */
+  /** The record of this version; null for a file of another program. */
   readonly record: FsRecord | null
   /** The file with its bytes. */
   readonly path: string
-  /** The file's identity. */
+  /** The file's fingerprint. */
   readonly fingerprint: string
-  /** Name in the hidden folder, where a commit that did not end has left the file; else null. */
+  /** Name of the file in the staging directory, where an interrupted commit has left it; else null. */
   readonly unpublished: string | null
   /** The version. */
   readonly info: ResourceInfo
@@ -66,16 +66,16 @@ export interface Complete extends Stored {
   readonly revision: string
 }
 
-/** Stands for the record that does not exist. */
+/** Stands for a missing record. */
 const ABSENT = { text: '', record: null }
 
-/** Changes that may come in the middle of a look; after so many it ends. */
+/** Looks at a resource that changes during each of them, before `find` gives up. */
 const MAX_TRIES = 100
 
 /**
  * Finds the current version.
  *
- * @throws Error when there is another one in the middle of each look.
+ * @throws Error when the resource changes during each of many looks.
  */
 export async function find(paths: ResourcePaths): Promise<Found> {
   let last: string | null = null
@@ -85,7 +85,8 @@ export async function find(paths: ResourcePaths): Promise<Found> {
     if (agreed !== null) return agreed
     const published = await lookUp(paths)
     const isStable = record === null && published.kind !== 'file'
-    // The same file twice: of several versions each may have gone before its record was looked for.
+    // A file without a matching record is accepted only after two consecutive looks saw the same file,
+    // because another process may publish and replace versions between our read of the record and our stat.
     const look = `${published.kind === 'file' ? fileIdentity(published.stat) : published.kind} ${text}`
     if (isStable || look === last) return withoutData(paths, published, record)
     last = look
@@ -93,14 +94,18 @@ export async function find(paths: ResourcePaths): Promise<Found> {
   throw new Error('the resource changes too fast to be looked at')
 }
 
-/** Tells a file from every other that was at its path, even while another program writes to it. */
+/**
+ * Identifies a file even while another program writes to it: in contrast to the fingerprint it has no size
+ * and no time of a change.
+ */
 function fileIdentity(found: BigIntStats): string {
-  // Zero where the file system does not tell. The number alone goes to the next file at once.
+  // The time of birth is zero where the file system has none. The inode number alone is not enough, because
+  // it may be used again at once.
   const { ino, birthtimeNs } = found
   return birthtimeNs > 0n ? `${ino}-${birthtimeNs}` : fileFingerprint(found)
 }
 
-/** The version that `record` tells of; null if there are no files that bear it out. */
+/** The version that `record` describes; null if no file agrees with it. */
 async function follow(
   paths: ResourcePaths,
   record: FsRecord,
@@ -121,7 +126,7 @@ async function follow(
     return complete(record, record, paths.published, published.stat, revision)
   }
   const unpublished = await exactLstatIfThere(paths, data)
-  // A backup that was restored in part may have left an earlier half of the file there.
+  // A backup that was restored in part may have left an earlier state of the data file.
   if (unpublished === null || !unpublished.isFile()) return null
   if (fileFingerprint(unpublished) !== record.published && !isRestored(unpublished, record))
     return null
@@ -130,9 +135,16 @@ async function follow(
 }
 
 /**
- * True if an atomic append may have begun after the record was read: an atomic writer pins the size in
- * the record, then appends, and only then we stat, so that the size would show uncommitted bytes. If
- * the writer has taken them back meanwhile, the record is as before, but the file is shorter.
+ * Returns whether the size of `found` may include bytes of an atomic append that is not committed:
+ *
+ *     reader                         atomic writer
+ *     reads record R
+ *                                    notes the committed size in a new record, appends
+ *     stats the file: too long
+ *                                    rolls back: truncates the file, the record is R again
+ *     reads the record: R
+ *
+ * The second read of the record detects an append, and the second stat one that was rolled back.
  */
 async function hasAppendBegun(
   paths: ResourcePaths,
@@ -145,7 +157,7 @@ async function hasAppendBegun(
   return later === null || later.size < found.size
 }
 
-/** What there is when the record, if any, has lost its data. */
+/** The version without a data file that belongs to the record: absent, or the file of another program. */
 function withoutData(paths: ResourcePaths, published: Published, record: FsRecord | null): Found {
   if (published.kind !== 'file') {
     const isBlocked = published.kind === 'blocked'
@@ -159,9 +171,9 @@ function withoutData(paths: ResourcePaths, published: Published, record: FsRecor
 }
 
 /**
- * Returns whether a file is this version all the same: a backup restores a copy with another number and
- * the same time, or, like the default format of tar, the same second. A whole second proves nothing about
- * a file that is just as new, because another program may have made it in that second.
+ * Returns whether a file is a copy of the version that a backup has restored. Such a copy has another inode
+ * number, and the same time or, with the default format of tar, the same second. A whole second proves
+ * nothing for a new file, because another program may have created the file in that second.
  */
 function isRestored({ size, mtimeNs, ctimeNs }: BigIntStats, { published }: FsRecord): boolean {
   const [, ownSize, ownTime] = /-(\d+)-(\d+)$/.exec(published ?? '') ?? []
@@ -189,7 +201,7 @@ function complete(
   }
 }
 
-/** What the system tells of a data file. */
+/** The part of the metadata that describes a data file. */
 interface DataStats {
   readonly size: number
   readonly mtimeMs: number
@@ -205,8 +217,8 @@ export function incompleteInfo(
   const size = Math.min(file.size, limit, committedSize ?? file.size)
   const changed =
     committedSize === null ? Math.max(lastModified, Math.floor(file.mtimeMs)) : lastModified
-  // Between two writes in place the bytes have no name that could be told again. The time tells an
-  // append from one that the system has lost.
+  // While bytes are overwritten in place, no tag may be used twice. The time is a part of the tag because
+  // an append that a power cut has lost may be followed by another one of the same length.
   const id = isDirty ? newTag() : [tag, size.toString(36), changed.toString(36)].join('.')
   return { ...state, size, etag: `"${id}"`, lastModified: notInFuture(changed) }
 }

@@ -7,6 +7,7 @@ import {
   MESSAGE,
   MULTIPART,
   chunk,
+  field,
   message,
   multipart,
   request,
@@ -199,6 +200,28 @@ describe.each(ROWS)('over $name', (combination, ends) => {
     await connection.closed()
     await server.settled(path)
     expect(await server.snapshot(path)).toEqual(before)
+  })
+
+  it('keeps the type and the length of the segment that creates the resource, and of no later one', async () => {
+    const path = server.path()
+    const type = async () => field(await server.head(path), 'content-type')
+    const send = async (text: string, state: string) => {
+      const connection = await server.connect()
+      connection.send(request('PATCH', path, [MESSAGE, CHUNKED]), chunk(text))
+      await server.becomes(path, state)
+      connection.close()
+      await server.settled(path)
+    }
+
+    await send('Content-Type: a/first\r\nContent-Range: bytes 0-9/*\r\n\r\nabcd', 'I(4/*)')
+    const first = await type()
+    await send('Content-Type: a/later\r\nContent-Range: bytes 4-9/10\r\n\r\nef', 'I(6/*)')
+
+    expect([first, await type(), await server.state(path)]).toEqual([
+      'a/first',
+      'a/first',
+      'I(6/*)',
+    ])
   })
 
   it('resumes from what HEAD tells, to the final status', async () => {

@@ -102,6 +102,18 @@ describe.each(MATRIX)('over $name', (combination) => {
     expect(answer.body).toHaveLength(0)
   })
 
+  it('404 to PATCH and DELETE is a problem document', async () => {
+    const answers = [
+      await server.patch(server.path(), 'bytes 4-9/10', 'efghij'),
+      await server.send('DELETE', server.path()),
+    ]
+
+    for (const answer of answers) {
+      expect(field(answer, 'content-type')).toBe('application/problem+json')
+      expect(json(answer)).toMatchObject({ status: 404, code: 'ERR_NOT_FOUND' })
+    }
+  })
+
   it('405 tells what is allowed', async () => {
     const answer = await server.send('POST', server.path())
 

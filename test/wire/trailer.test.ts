@@ -244,6 +244,9 @@ describe.each([...BOTH, HTTP2])('a cut after the data was written, over $name', 
       `Content-Digest: ${digest('EFGHIJ')}\r\n`,
       'I(4/10)',
     ],
+    ['keeps it beside a Repr-Digest', [`Repr-Digest: ${WRONG}`], '', 'I(7/10)'],
+    ['keeps it where a Repr-Digest is announced', ['Trailer: Repr-Digest'], '', 'I(7/10)'],
+    ['keeps it beside the Repr-Digest of a part', [], `Repr-Digest: ${WRONG}\r\n`, 'I(7/10)'],
   ])('%s', async (_what, fields, line, state) => {
     const path = await server.given('I(4/10)')
     storage.steps.length = 0

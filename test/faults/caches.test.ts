@@ -13,11 +13,18 @@ import {
 } from '../support/wire/client.ts'
 import type { Answer, Bytes } from '../support/wire/client.ts'
 import { MEMORY, stateOf, useServer } from '../support/wire/server.ts'
-import { APACHE_CACHE, HAPROXY, NGINX_CACHE, VARNISH, useProxy } from '../support/faults/proxies.ts'
+import {
+  APACHE_CACHE,
+  CADDY,
+  HAPROXY,
+  NGINX_CACHE,
+  VARNISH,
+  useProxy,
+} from '../support/faults/proxies.ts'
 import type { Proxy } from '../support/faults/proxies.ts'
 import { title } from '../support/faults/server.ts'
 
-const PROXIES = [VARNISH, NGINX_CACHE, APACHE_CACHE, HAPROXY]
+const PROXIES = [VARNISH, NGINX_CACHE, APACHE_CACHE, CADDY, HAPROXY]
 const MIB = 1024 * 1024
 const FIRST = 'a'.repeat(200)
 const SECOND = 'b'.repeat(400)

@@ -114,6 +114,29 @@ export const APACHE_CACHE: Proxy = {
   }),
 }
 
+export const CADDY: Proxy = {
+  name: 'Caddy',
+  missing: missing('caddy', 'version'),
+  start: (folder, { own, app }) => ({
+    command: [
+      ...['env', `XDG_DATA_HOME=${folder}/data`, `XDG_CONFIG_HOME=${folder}/config`, 'caddy'],
+      ...['run', '--adapter', 'caddyfile', '--config', path.join(folder, 'Caddyfile')],
+    ],
+    files: {
+      Caddyfile: `
+{
+  admin off
+  auto_https off
+}
+http://:${own} {
+  bind 127.0.0.1
+  reverse_proxy 127.0.0.1:${app}
+}
+`,
+    },
+  }),
+}
+
 export const HAPROXY: Proxy = {
   name: 'HAProxy',
   missing: missing('haproxy', '-v'),

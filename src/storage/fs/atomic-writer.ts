@@ -1,13 +1,23 @@
 /**
- * The writer that shows nothing before `commit`. What it appends to an incomplete resource goes to
- * the end of the data file, where the record says that it does not count yet; everything else goes
- * to a private copy, made before the first change.
+ * The writer that shows nothing before `commit`. It has two places for bytes:
+ *
+ * - An append to an incomplete resource goes to the end of its data file, because a copy of a large upload
+ *   for each append would cost too much. Before the first byte, a new record notes how many bytes count, so
+ *   that neither a reader nor a process after a crash counts the others.
+ * - Any other change goes to a private copy (`private-copy.ts`), made before the first change.
  */
 
 import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import type { ResourceInfo, ResourceState, Writer } from '../adapter.ts'
-import { assertStaged, dropUpload, newRecord, publish, replaceRecord } from './commit.ts'
+import {
+  assertCurrent,
+  assertStaged,
+  dropUpload,
+  newRecord,
+  publish,
+  replaceRecord,
+} from './commit.ts'
 import { writeRecord } from './fence.ts'
 import { FileReader, READ, READ_WRITE, totalLength, writeAll } from './io.ts'
 import { inStaging, newDataName } from './paths.ts'
@@ -17,27 +27,27 @@ import { sameState } from '../state.ts'
 import { formatRecord, loadRecord } from './record.ts'
 import type { FsRecord } from './record.ts'
 import { truncateToDurable, removeReplaced, finishRecovery } from './recover.ts'
-import { changedMeanwhile, durabilityOf } from './resource.ts'
+import { durabilityOf } from './resource.ts'
 import type { DataFile, FsResource } from './resource.ts'
 import type { WriterLease } from './writer-lease.ts'
-import { completeInfo, find, incompleteInfo } from './version.ts'
+import { completeInfo, incompleteInfo } from './version.ts'
 import type { Complete, Found, Incomplete } from './version.ts'
 
-/** Writes a new version beside the current one. */
+/** Writes a new version while readers see the current one. */
 export class AtomicWriter implements Writer {
   readonly base: ResourceInfo | null
   readonly transaction = 'atomic'
   readonly #resource: FsResource
   readonly #lease: WriterLease
   readonly #found: Found
-  /** What the write begins with; null for nothing. */
+  /** The version whose bytes the write begins with; null if it begins empty. */
   readonly #source: Incomplete | Complete | null
-  /** As it is on the disk, and what `find` has to say of it. */
+  /** The record on the disk as this writer knows it, and the revision that `find` must return for it. */
   #record: FsRecord | null
   #revision: string
-  /** The source's own file, to be read. */
+  /** The data file of the source, open for reads. */
   #original: FileHandle | null = null
-  /** The source's own file while it is appended to. */
+  /** The data file of the source, once it is appended to. */
   #appended: DataFile | null = null
   #copy: PrivateCopy | null = null
   #size: number
@@ -59,7 +69,7 @@ export class AtomicWriter implements Writer {
     if (length === 0) return
     const { name, file } = await this.#target(position, this.#size)
     try {
-      // A position beyond the end leaves a hole in the file, which reads as zeros.
+      // A position beyond the end leaves a hole, which reads as zeros as the interface requires.
       await writeAll(file, position, chunks)
       this.#size = Math.max(this.#size, position + length)
     } catch (error) {
@@ -84,7 +94,9 @@ export class AtomicWriter implements Writer {
 
   async commit(state: ResourceState): Promise<ResourceInfo> {
     this.#lease.assertActive()
-    await this.#assertCurrent()
+    const { kind } = this.#found
+    const expected = { kind, revision: this.#revision, size: this.base?.size }
+    await assertCurrent(this.#resource.paths, expected)
     this.#lease.invalidateOthers()
     this.#copy?.freezeTime()
     const info = state.complete
@@ -113,7 +125,7 @@ export class AtomicWriter implements Writer {
     }
   }
 
-  /** The file for a change from `position` on; a copy made for it has the first `needed` bytes. */
+  /** Returns the file for a change from `position` on. A new copy gets the first `needed` bytes. */
   async #target(position: number, needed: number): Promise<DataFile> {
     if (this.#copy !== null) return this.#copy
     const source = this.#source
@@ -122,7 +134,7 @@ export class AtomicWriter implements Writer {
     return this.#makeCopy(needed)
   }
 
-  /** Lets the data file grow without anybody seeing it, not even after a crash. */
+  /** Notes the committed size in the record, so that the data file can grow unseen, also after a crash. */
   async #beginAppend({ path, record, info }: Incomplete): Promise<DataFile> {
     if (this.#appended !== null) return this.#appended
     this.#lease.invalidateOthers()
@@ -170,7 +182,7 @@ export class AtomicWriter implements Writer {
     if (this.#copy !== null) return this.#copy.file
     if (this.#appended !== null) return this.#appended.file
     if (this.#source === null) throw new RangeError('there is nothing to read')
-    // The data of an upload may have to be flushed, which Windows does only for a writer.
+    // Writable, because a commit flushes the data of an upload, which Windows allows only for a writer.
     const flags = this.#source.kind === 'incomplete' ? READ_WRITE : READ
     this.#original ??= await open(this.#source.path, flags)
     return this.#original
@@ -187,7 +199,7 @@ export class AtomicWriter implements Writer {
     return publish(this.#resource, this.#lease, data, state, this.#record)
   }
 
-  /** Another state for the same bytes, which stay where they are. */
+  /** Gives a finished file another state; its bytes stay where they are. */
   async #commitState(source: Complete, state: ResourceState): Promise<ResourceInfo> {
     if (source.record !== null && sameState(source.record.state, state)) return source.info
     const { paths } = this.#resource
@@ -221,7 +233,7 @@ export class AtomicWriter implements Writer {
     return incompleteInfo(record, stats)
   }
 
-  /** What was appended to the data file counts from now on. */
+  /** Makes the appended bytes count, by a record without a committed size. */
   async #commitAppend(source: Incomplete, state: ResourceState): Promise<ResourceInfo> {
     if (this.#appended === null && sameState(source.record.state, state)) return source.info
     const name = source.record.data
@@ -239,16 +251,6 @@ export class AtomicWriter implements Writer {
     return replaceRecord(this.#resource, this.#lease, this.#record, record, next)
   }
 
-  /** Asks the disk, for a writer in another process. */
-  async #assertCurrent(): Promise<void> {
-    const found = await find(this.#resource.paths)
-    const size = found.kind === 'absent' ? undefined : found.info.size
-    if (found.kind !== this.#found.kind || found.revision !== this.#revision) {
-      throw changedMeanwhile()
-    }
-    if (size !== this.base?.size) throw changedMeanwhile()
-  }
-
   async #end(): Promise<void> {
     this.#lease.end()
     const files = [this.#original, this.#appended?.file, this.#copy]
@@ -258,8 +260,8 @@ export class AtomicWriter implements Writer {
 }
 
 /**
- * Checks whether the record names this data. It does after a failed commit that could not restore the
- * earlier record either: then the data is the current version, and without it nothing would be.
+ * Returns whether the record refers to this data file. That is so after a failed commit that could not
+ * restore the previous record either. The data file then is the current version and must not be removed.
  */
 async function isNamed(paths: ResourcePaths, data: string): Promise<boolean> {
   return (await loadRecord(paths))?.data === data

@@ -26,7 +26,8 @@ import { changedMeanwhile, durabilityOf, recordedCache } from './resource.ts'
 import type { DataFile, FsResource } from './resource.ts'
 import { replaceFile } from './windows.ts'
 import type { WriterLease } from './writer-lease.ts'
-import { completeInfo } from './version.ts'
+import { completeInfo, find } from './version.ts'
+import type { Found } from './version.ts'
 
 /** Tries to publish a file while removals of its neighbours remove the parent directory again. */
 const MAX_TRIES = 100
@@ -98,6 +99,24 @@ export async function publish(
     await removeMade(paths, grown)
     throw error
   }
+}
+
+/** A version as a writer knows it; `size` is missing if the resource is absent. */
+interface Expected {
+  readonly kind: Found['kind']
+  readonly revision: string
+  readonly size?: number | undefined
+}
+
+/**
+ * Throws unless the version on the disk is the expected one, because a writer of another process without a
+ * lock may have changed the resource.
+ */
+export async function assertCurrent(paths: ResourcePaths, expected: Expected): Promise<void> {
+  const found = await find(paths)
+  const size = found.kind === 'absent' ? undefined : found.info.size
+  const isSame = found.kind === expected.kind && found.revision === expected.revision
+  if (!isSame || size !== expected.size) throw changedMeanwhile()
 }
 
 /**

@@ -7,14 +7,14 @@ import type { FileHandle } from 'node:fs/promises'
 import { UploadError } from '../../errors.ts'
 
 /**
- * Bytes that may be read for all readers together while their clients are slow to take them. Large
- * reads halve what a download costs, but a client that takes nothing holds one of them.
+ * Bytes in the buffers of all readers together. Large reads halve the cost of a download, but each client
+ * that has stopped receiving holds one buffer, so that many readers get smaller ones.
  */
 const ALL_READING = 32 * 1024 * 1024
 const LEAST_READ = 64 * 1024
 const LARGEST_READ = 256 * 1024
 
-/** Reads that have begun and not ended. */
+/** Reads in progress, each of which holds one buffer. */
 let readers = 0
 
 function readSize(): number {
@@ -22,28 +22,28 @@ function readSize(): number {
 }
 
 const { O_RDONLY, O_RDWR, O_NOFOLLOW, O_NONBLOCK } = constants
-/** Opens a file of ours to read it: no other that a link leads to, and no pipe that never answers. */
+/** To read a file: no symbolic link is followed, and a pipe does not block. */
 export const READ = O_RDONLY | O_NOFOLLOW | O_NONBLOCK
-/** Likewise, to write too. */
+/** To read and write a file, likewise. */
 export const READ_WRITE = O_RDWR | O_NOFOLLOW | O_NONBLOCK
 
-/** The store runs on Windows. */
+/** Whether the store runs on Windows. */
 export const IS_WINDOWS = process.platform === 'win32'
 
 /** The code of a system error such as `ENOENT`; null for any other error. */
 export function errorCode(error: unknown): string | null {
   if (!(error instanceof Error)) return null
-  // libuv has no name for EDQUOT: Node tells only the number.
+  // libuv has no name for EDQUOT, so that Node reports only the number.
   if ('errno' in error && error.errno === -122) return 'EDQUOT'
   return 'code' in error && typeof error.code === 'string' ? error.code : null
 }
 
-/** Tells whether an error is that of a full disk, a spent quota or a file too large. */
+/** Returns whether an error means a full disk, an exceeded quota or a file that is too large. */
 export function isFull(error: unknown): boolean {
   return ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(errorCode(error) ?? '')
 }
 
-/** Tells the client of a full disk, a spent quota and a file too large; other errors pass. */
+/** Turns an error that `isFull` recognises into `ERR_STORAGE_FULL`; other errors pass. */
 export async function reportFull<T>(work: Promise<T>): Promise<T> {
   try {
     return await work
@@ -55,7 +55,7 @@ export async function reportFull<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-/** Awaits `work`, or null if it finds no such file. */
+/** Awaits `work`; null if it fails with ENOENT. */
 export async function ifThere<T>(work: Promise<T>): Promise<T | null> {
   try {
     return await work
@@ -65,7 +65,7 @@ export async function ifThere<T>(work: Promise<T>): Promise<T | null> {
   }
 }
 
-/** Opens a file; null if there is none, or a symbolic link. */
+/** Opens a file; null if it is missing or a symbolic link. */
 export async function openIfThere(path: string, flags: number): Promise<FileHandle | null> {
   try {
     return await open(path, flags)
@@ -76,12 +76,12 @@ export async function openIfThere(path: string, flags: number): Promise<FileHand
   }
 }
 
-/** Reads a file in one call if it is shorter than `size`; null if there is none, or no file. */
+/** Reads a file, with one call if it is shorter than `size`; null if it is missing or not a regular file. */
 export async function readWhole(path: string, size: number): Promise<Buffer | null> {
   const file = await openIfThere(path, READ)
   if (file === null) return null
   try {
-    // One read where `readFile` would ask for the size first: this is most of what a HEAD costs.
+    // One call, where `readFile` would stat the file first: the calls are most of the cost of a HEAD.
     const buffer = Buffer.allocUnsafe(size)
     const { bytesRead } = await file.read(buffer, 0, size, 0)
     return bytesRead < size ? buffer.subarray(0, bytesRead) : await file.readFile()
@@ -94,7 +94,7 @@ export async function readWhole(path: string, size: number): Promise<Buffer | nu
   }
 }
 
-/** Writes all of `chunks` from `position` on, in one system call as long as none comes back short. */
+/** Writes all of `chunks` from `position` on, in one system call unless the system writes less. */
 export async function writeAll(
   file: FileHandle,
   position: number,
@@ -109,7 +109,7 @@ export async function writeAll(
   }
 }
 
-/** Counts the bytes of all `chunks`. */
+/** Returns the number of bytes in `chunks`. */
 export function totalLength(chunks: readonly Uint8Array[]): number {
   return chunks.reduce((sum, chunk) => sum + chunk.length, 0)
 }
@@ -125,7 +125,10 @@ function without(chunks: readonly Uint8Array[], length: number): Uint8Array[] {
   return []
 }
 
-/** Reads from a file that is closed only after the read under way: its number may be reused at once. */
+/**
+ * Reads a file. `close` waits for the read in progress, because the system reuses the number of a closed
+ * file at once, and the read would get bytes of another file.
+ */
 export class FileReader {
   readonly #file: FileHandle
   readonly #check: () => void
@@ -161,16 +164,17 @@ export class FileReader {
     return buffer.subarray(0, bytesRead)
   }
 
-  /** Closes the file; twice does no harm. */
+  /** Closes the file. Does nothing the second time. */
   async close(): Promise<void> {
-    await this.#pending.catch(() => {}) // Whoever reads is told.
+    await this.#pending.catch(() => {}) // The error goes to the caller of `read`.
     await this.#file.close()
   }
 }
 
 /**
- * Gives a file the permissions of the one that it is to replace, and its owner and group where this
- * process may. What the group may do is not carried over to another group. Returns the permissions.
+ * Gives a file the permissions of the file that it will replace, and its owner and group as far as this
+ * process is allowed to. If the group can't be kept, its permissions are dropped, because they were meant
+ * for another group. Returns the permissions.
  */
 export async function adoptMode(file: FileHandle, replaced: BigIntStats): Promise<number> {
   const { uid, gid } = await file.stat({ bigint: true })
@@ -187,7 +191,7 @@ export async function adoptMode(file: FileHandle, replaced: BigIntStats): Promis
   return mode
 }
 
-/** Sees to it that this process may write to its copy of a file that is read-only. */
+/** Makes the copy of a read-only file writable for this process. */
 export async function makeWritable(path: string): Promise<void> {
   const { mode } = await stat(path)
   if ((mode & 0o600) !== 0o600) await chmod(path, (mode & 0o777) | 0o600)

@@ -1,6 +1,6 @@
 /**
- * Where other file systems are mounted below the directory of a store. A rename can't leave a file
- * system, so that what is to be published below a mount must be staged on the same side of it.
+ * File systems that are mounted below the directory of a store, such as a volume of a container. A rename
+ * can't cross the border of a file system, so that a resource below a mount is staged below that mount too.
  */
 
 import { createHash } from 'node:crypto'
@@ -9,7 +9,7 @@ import { mkdir, readdir, readlink, symlink } from 'node:fs/promises'
 import { join, relative, resolve, sep } from 'node:path'
 import { errorCode, ifThere } from './io.ts'
 
-/** How long the list of mounts is believed, in milliseconds: to read it costs more than a request may. */
+/** How long the list of mounts is cached, in milliseconds, because reading it for each request costs much. */
 const MAX_AGE = 1000
 
 /** The mount points below the directory of a store. */
@@ -17,7 +17,10 @@ export class MountTable {
   #points: ReadonlySet<string> = new Set()
   #readAt = -Infinity
 
-  /** The mount point among `parents`, directories below `root`, that is nearest to the resource. */
+  /**
+   * Returns which of `parents`, the directories above a resource, is the innermost mount point; null if none
+   * is. A mount is found by its device number, and by the list of the system where the number is the same.
+   */
   nearest(root: string, parents: readonly string[]): string | null {
     if (parents.length === 0) return null
     const points = this.#read(root)
@@ -25,9 +28,9 @@ export class MountTable {
     let device = deviceOf(root)
     for (const directory of parents) {
       const own = deviceOf(directory)
-      if (own === null) break // The directories below it do not exist either.
-      // A bind mount may have the same device as what is around it, and the subvolume of a btrfs is in
-      // no list.
+      if (own === null) break // Directories below a missing one do not exist either.
+      // A bind mount may have the device number of its surroundings, and a subvolume of Btrfs is not in the
+      // list of mounts, so that both signs are needed.
       if (own !== device || points.has(directory)) nearest = directory
       device = own
     }
@@ -44,8 +47,8 @@ export class MountTable {
 }
 
 /**
- * Notes that there is a staging directory below a mount, so that the next process finds it: by a link in
- * a directory beside the staged files of the store.
+ * Notes the staging directory of a mount, so that the next process sweeps it and lists its uploads. The note
+ * is a symbolic link in the staging directory of the store.
  */
 export async function noteMount(staging: string, mount: string): Promise<void> {
   const directory = join(staging, 'mounts')
@@ -58,7 +61,7 @@ export async function noteMount(staging: string, mount: string): Promise<void> {
   }
 }
 
-/** The mounts that were noted. */
+/** Returns the mount points that `noteMount` has noted. */
 export async function notedMounts(staging: string): Promise<readonly string[]> {
   const directory = join(staging, 'mounts')
   const names = (await ifThere(readdir(directory))) ?? []
@@ -70,23 +73,23 @@ function passExisting(error: unknown): void {
   if (errorCode(error) !== 'EEXIST') throw error
 }
 
-/** Null where there is no directory; a symbolic link is not followed. */
+/** The device number of a directory; null if it is missing or a symbolic link. */
 function deviceOf(directory: string): number | null {
   try {
     const found = lstatSync(directory, { throwIfNoEntry: false })
     return found?.isDirectory() === true ? found.dev : null
   } catch {
-    return null // A look at the resource itself reports why.
+    return null // The access to the resource itself reports the error.
   }
 }
 
-/** The fifth field of each line (proc(5)), in which spaces and backslashes are octal. */
+/** Returns the fifth field of each line (proc(5)), in which spaces and backslashes are escaped. */
 function listMounts(): readonly string[] {
   try {
     const lines = readFileSync('/proc/self/mountinfo', 'utf8').split('\n')
     return lines.map((line) => unescape(line.split(' ')[4] ?? ''))
   } catch {
-    return [] // Only Linux has it; elsewhere the devices have to do.
+    return [] // Only Linux has the file; elsewhere only the device numbers show a mount.
   }
 }
 

@@ -1,8 +1,8 @@
 /**
- * The lease by which a process owns the files that it has staged and that no record refers to yet: a
- * symbolic link in the staging directory that names the process, and whose time the process renews
- * while it writes. The name of each staged file carries the id of the lease. A sweep can therefore
- * remove the files of a dead process at once and leave those of a living one, whatever the clock says.
+ * The lease by which a process owns the files that it has staged and that no record refers to yet. It is a
+ * symbolic link in the staging directory that names the process, and whose time the process renews while it
+ * writes. The name of each staged file has the id of the lease. A sweep can therefore remove the files of a
+ * dead process at once, and it keeps those of a living one even after a jump of the clock.
  */
 
 import { randomBytes } from 'node:crypto'
@@ -15,14 +15,14 @@ import type { Verdict, Watch } from './lock/liveness.ts'
 
 /** How often a process renews its lease while it writes, in milliseconds. */
 const PERIOD = 3000
-/** A process that can't be seen, and whose lease is silent for this many milliseconds, is dead. */
+/** A process in another namespace counts as dead after this many milliseconds without a renewal. */
 export const LEASE_LIFE = 15_000
 
 const LEASE = /^(?<id>[\w-]{6})\.owner$/
 
 /** The lease of this process on the files that it stages in one staging directory. */
 export class OwnerLease {
-  /** Names the lease, in 36 random bits. */
+  /** Identifies the lease, with 36 random bits. */
   readonly id = randomBytes(6).toString('base64url').slice(0, 6)
   readonly #path: string
   readonly #owner = newOwner()
@@ -37,8 +37,8 @@ export class OwnerLease {
   }
 
   /**
-   * Sees to it that the lease is valid, before a file is staged. Best effort: on a full disk a remove
-   * must still work, and a sweep judges a file without a lease by its age.
+   * Creates or renews the lease, before a file is staged. Best effort, because a removal must work on a full
+   * disk too. A sweep keeps a file without a lease until it is an hour old.
    */
   keepAlive(): void {
     this.#timer ??= setInterval(() => this.update(), PERIOD).unref()
@@ -55,7 +55,7 @@ export class OwnerLease {
     try {
       unlinkSync(this.#path)
     } catch {
-      // The next writer uses it again, or a sweep of another process removes it.
+      // The next writer renews it, or a sweep of another process removes it.
     }
   }
 
@@ -78,12 +78,12 @@ export class OwnerLease {
   }
 }
 
-/** The id of the lease that a file name stands for; null for any other file. */
+/** Returns the id of the lease with this file name; null if the name is not that of a lease. */
 export function leaseIdOf(name: string): string | null {
   return LEASE.exec(name)?.groups?.['id'] ?? null
 }
 
-/** Checks whether the owner of the lease with this id lives; null if there is no such lease. */
+/** Checks whether the owner of a lease is alive; null if the lease does not exist. */
 export async function checkLease(
   staging: string,
   id: string,
@@ -100,7 +100,7 @@ export async function checkLease(
   return watch.check(path, { path, owner })
 }
 
-/** Removes the lease of a dead process. */
+/** Removes the lease of a dead process, if it exists. */
 export async function removeLease(staging: string, id: string): Promise<void> {
   await ifThere(unlink(leasePath(staging, id)))
 }

@@ -1,15 +1,15 @@
 /**
- * Which page cache holds the bytes that were written and not fsynced. The length of a data file counts
- * such bytes only as long as that cache lives: when it is lost, a file system may have stored the
- * length without the bytes, which then read as zeros (ext4 and xfs do that).
+ * Identifies the page cache that holds bytes which were written and not fsynced. The length of a data file
+ * counts such bytes only while that cache exists. When the cache is lost, the file system may have stored the
+ * length without the bytes, which then read as zeros; ext4 and XFS do that.
  *
- * The cache of a mounted file system is lost with the kernel, and with the mount: a volume may be
- * detached, or its file system shut down after an error, and be mounted again while the kernel lives.
- * The id of the boot does therefore not identify it. Neither do the device number and the id of the
- * mount, which the next mount gets again. Linux makes new nodes in /sys for each mount of ext4, xfs
- * and f2fs, for each device, and for the writeback of each mount of NFS and FUSE, and gives each node
- * an inode number that is not used again before the next boot. All containers of one kernel see the
- * same nodes.
+ * The cache of a mounted file system is lost with the kernel, and with the mount: a volume may be detached, or
+ * its file system shut down after an error, and be mounted again without a reboot. The id of the boot is
+ * therefore not enough, and the device number and the id of the mount may be reused by the next mount.
+ *
+ * Linux creates new nodes in /sys for each mount of ext4, XFS and F2FS, for each device, and for the writeback
+ * of each mount of NFS and FUSE. The inode number of a node is not reused before the next boot, and all
+ * containers of one kernel see the same nodes. These numbers identify the cache.
  */
 
 import { lstatSync, readFileSync, readlinkSync, statSync } from 'node:fs'
@@ -18,32 +18,32 @@ import type { Folders } from './paths.ts'
 
 const BOOT_ID = '/proc/sys/kernel/random/boot_id'
 
-/** File systems with a node for each mount, by their folder in /sys/fs. */
+/** File systems that have a node for each mount, as they are named in /sys/fs. */
 const FILE_SYSTEMS = ['ext4', 'xfs', 'f2fs']
 
-/** Seconds by which two processes may read the start of one kernel differently. */
+/** Seconds by which two processes may differ in the start time of one kernel. */
 const TOLERANCE = 2
 
 /**
- * A kernel since its boot. Container managers may mount a boot id of their own over the kernel's; then
- * the time of the boot has to identify it. The time alone would not do, because a machine without a
- * battery may boot twice at the same time.
+ * Identifies a boot of a kernel. Container managers may mount a boot id of their own over that of the kernel,
+ * in which case the time of the boot is compared. The time alone is not enough, because a machine without a
+ * battery for its clock may boot twice at the same time.
  */
 interface Kernel {
   readonly boot: string
-  /** Whether that is the kernel's own id. */
+  /** Whether that is the id of the kernel itself. */
   readonly isOwn: boolean
-  /** When the kernel was started, in seconds since 1970. */
+  /** Start time of the kernel, in seconds since 1970. */
   readonly started: number
 }
 
-/** Null where no kernel names its boot: everywhere but on Linux. */
+/** Null except on Linux, because other kernels have no boot id. */
 const KERNEL = readKernel()
 
 /**
- * Identifies the page cache of the staging directory; empty where that is not possible, so that only
- * the length of a file shows how many bytes it has. Costs a few calls that the system answers from
- * memory, because a process may outlive a mount.
+ * Identifies the page cache of the staging directory. The result is empty where that is not possible: then
+ * the length of a file always counts. It is computed anew each time, because a process may outlive a mount;
+ * the system answers the calls from memory.
  */
 export function cacheOf({ staging }: Pick<Folders, 'staging'>): string {
   const found = KERNEL === null ? undefined : statSync(staging, { throwIfNoEntry: false })
@@ -53,8 +53,8 @@ export function cacheOf({ staging }: Pick<Folders, 'staging'>): string {
 }
 
 /**
- * Checks whether two descriptions, perhaps by processes in two containers, are of one page cache. Of a
- * description by version 0.1.0, which is the id of the boot alone, only that can be compared.
+ * Returns whether two results of `cacheOf`, perhaps from processes in two containers, identify one page cache.
+ * Version 0.1.0 stored the boot id alone, so that only the boot id is compared with such a record.
  */
 export function isSameCache(one: string, other: string): boolean {
   if (one === other) return true

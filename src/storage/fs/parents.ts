@@ -7,10 +7,10 @@ import { STAGING, below, keyConflict } from './paths.ts'
 import type { ResourcePaths } from './paths.ts'
 
 /**
- * Makes the parent directories and returns those that got a new entry, to be fsynced. Not with
- * `recursive`, which would follow a symbolic link among them out of the root.
+ * Creates the parent directories, and returns the directories that got a new entry, which have to be fsynced.
+ * Each is created on its own, because `recursive` would follow a symbolic link among them out of the root.
  *
- * @throws UploadError `ERR_KEY_CONFLICT`; then none was made.
+ * @throws UploadError `ERR_KEY_CONFLICT` when a parent is a file. No directory was created then.
  */
 export async function makeParents(paths: ResourcePaths): Promise<readonly string[]> {
   const { root, parents } = paths
@@ -20,7 +20,7 @@ export async function makeParents(paths: ResourcePaths): Promise<readonly string
       const directory = parents[index] ?? ''
       const outcome = await makeDirectory(root, directory)
       if (outcome === 'made') changed.push(dirname(directory))
-      // The remove of a neighbour has taken it, or the one above it: begin again.
+      // The removal of a neighbour has removed the directory or one above it: start again from the root.
       index = outcome === 'gone' ? 0 : index + 1
     }
     return changed
@@ -30,7 +30,7 @@ export async function makeParents(paths: ResourcePaths): Promise<readonly string
   }
 }
 
-/** Takes `makeParents` back, given what it returned. Directories of another program stay. */
+/** Undoes `makeParents`, given its result. Directories of another program stay. */
 export async function removeMade(paths: ResourcePaths, changed: readonly string[]): Promise<void> {
   const isMade = (directory: string) => changed.includes(dirname(directory))
   await removeDirectories(paths.parents.filter(isMade))
@@ -51,7 +51,7 @@ async function makeDirectory(root: string, path: string): Promise<'made' | 'ther
   }
 }
 
-/** Removes the parent directories that are empty, but never the root. No symbolic link is followed. */
+/** Removes the parent directories that are empty, without the root. No symbolic link is followed. */
 export async function removeParents({ parents }: ResourcePaths): Promise<void> {
   await removeDirectories(parents)
 }
@@ -62,15 +62,15 @@ async function removeDirectories(directories: readonly string[]): Promise<void> 
       if ((await realpath(directory)) !== directory) return
       await rmdir(directory)
     } catch (error) {
-      // It is in use, and so are those above it.
+      // The directory is in use, and therefore those above it are too.
       if (errorCode(error) !== 'ENOENT') return
     }
   }
 }
 
 /**
- * Returns whether a directory is where a resource is to be, and holds no file: it is then left over from
- * resources that were removed. No symbolic link is followed.
+ * Returns whether the path of a resource is a directory that holds no file at any depth, so that it is left
+ * over from resources that were removed. No symbolic link is followed.
  */
 export async function isRemains({ published }: ResourcePaths): Promise<boolean> {
   return visitRemains(published, async () => {})
@@ -87,7 +87,7 @@ async function visitRemains(published: string, visit: Visit): Promise<boolean> {
   try {
     return (await realpath(published)) === published && (await visitEmpty(published, visit))
   } catch (error) {
-    // It is in use after all, or a file or a link.
+    // A file was added in the meantime, or the path is a file or a link.
     const code = errorCode(error) ?? ''
     if (['ENOTEMPTY', 'EEXIST', 'EBUSY', 'ENOENT', 'ENOTDIR', 'ELOOP'].includes(code)) return false
     throw error

@@ -1,4 +1,4 @@
-/** Where a resource of the file store is: the rules of its key, and its paths. */
+/** Paths of a resource: which keys are allowed, and which names its files have. */
 
 import { hash, randomBytes } from 'node:crypto'
 import { lstat, mkdir } from 'node:fs/promises'
@@ -9,19 +9,22 @@ import { errorCode, sync } from './io.ts'
 import type { OwnerLease } from './owner-lease.ts'
 import { isForbiddenName } from './windows.ts'
 
-/** Holds all that is not a finished resource. In no spelling does a key name something there. */
+/**
+ * Name of the staging directory, which holds everything but finished files. A key that begins with this name,
+ * or with a spelling that some file system treats as the same, is refused.
+ */
 export const STAGING = '.partial-upload'
 
 const MAX_SEGMENT_SIZE = 255
 const MAX_KEY_SIZE = 1024
 
-/** The folders of one store. */
+/** The directories of one store, or of one mount below it. */
 export interface Folders {
-  /** Absolute path without symbolic links, of the folder that holds the finished resources. */
+  /** Absolute path, without symbolic links, of the directory of the finished resources. */
   readonly root: string
-  /** Absolute path of the folder that holds records and unpublished data. */
+  /** Absolute path of the staging directory, which holds records and unpublished data. */
   readonly staging: string
-  /** The lease of this process on what it stages there. */
+  /** The lease of this process on the files that it stages there. */
   readonly ownerLease: OwnerLease
 }
 
@@ -29,18 +32,18 @@ export interface Folders {
 export interface ResourcePaths extends Folders {
   /** The key as it was given. */
   readonly key: string
-  /** Names the key's files in the hidden folder, whatever the key's length and letters. */
+  /** SHA-256 of the key, which names its files in the staging directory: any key gives a valid name. */
   readonly hash: string
-  /** The directories that the finished resource is in, from the one nearest to the root. */
+  /** The directories above the finished resource, the one nearest to the root first. */
   readonly parents: readonly string[]
-  /** The finished resource. */
+  /** Path of the finished file. */
   readonly published: string
-  /** The record. */
+  /** Path of the record. */
   readonly record: string
 }
 
 /**
- * Finds the paths of `key`.
+ * Derives the paths of `key`.
  *
  * @throws UploadError `ERR_KEY`
  */
@@ -63,27 +66,27 @@ export function pathsOf({ root, staging, ownerLease }: Folders, key: string): Re
   }
 }
 
-/** Names a new file for the data of the resource. */
+/** Makes the name of a new data file of the resource. */
 export function newDataName({ hash, ownerLease }: ResourcePaths): string {
   return newStagedName(hash, ownerLease, 'data')
 }
 
-/** Names a file that is put aside for a moment. */
+/** Makes the name of a temporary file. */
 export function newTempName({ hash, ownerLease }: ResourcePaths): string {
   return newStagedName(hash, ownerLease, 'tmp')
 }
 
-/** Names a new file in the staging directory: by the name, a sweep knows its resource and its owner. */
+/** Makes the name of a new staged file, from which a sweep learns its resource and its owner. */
 export function newStagedName(hash: string, { id }: OwnerLease, type: 'data' | 'tmp'): string {
   return `${hash}.${id}${randomBytes(6).toString('base64url').slice(0, 6)}.${type}`
 }
 
-/** Path of a file in the hidden folder. */
+/** Path of a file in the staging directory. */
 export function stagedPath({ staging }: Folders, name: string): string {
   return below(staging, [name])
 }
 
-/** Makes a file in the hidden folder, and that folder too if somebody has removed it. */
+/** Creates a file in the staging directory, and the directory too if another program has removed it. */
 export async function inStaging<T>(folders: Folders, make: () => Promise<T>): Promise<T> {
   folders.ownerLease.keepAlive()
   try {
@@ -96,7 +99,7 @@ export async function inStaging<T>(folders: Folders, make: () => Promise<T>): Pr
   }
 }
 
-/** Makes the hidden folder, unless it is there. The root must be. */
+/** Creates the staging directory if it is missing. The directory above it must exist. */
 export async function createStaging({ staging }: Folders): Promise<void> {
   try {
     await mkdir(staging, { mode: 0o700 })
@@ -105,10 +108,10 @@ export async function createStaging({ staging }: Folders): Promise<void> {
     if ((await lstat(staging)).isDirectory()) return
     throw new Error(`${staging} must be a directory`, { cause: error })
   }
-  await sync(dirname(staging)).catch(() => {}) // As far as this process may.
+  await sync(dirname(staging)).catch(() => {}) // Best effort: this process may not be allowed to open the directory.
 }
 
-/** `join` would look for dots, which no segment of ours is. */
+/** Joins a path without the normalisation of `join`, because no segment is a dot segment. */
 export function below(folder: string, segments: readonly string[]): string {
   return `${folder}${sep}${segments.join(sep)}`
 }
@@ -125,15 +128,14 @@ function parseKey(key: string): readonly string[] {
   return segments
 }
 
-/** Names that are themselves on every file system. */
+/** Names that have one spelling on every file system, which is nearly all. */
 const PLAIN = /^\w[\w.-]*$/
-/** What FAT calls the hidden folder, too, or any other folder whose long name begins like it. */
+/** Short names that FAT may give to the staging directory. */
 const SHORT = /^PA[^.]{0,4}~\d+$/
 
 /**
- * Tells whether a file system could take a name for that of the hidden folder: some know no case or
- * no difference of Unicode forms, or don't see characters without a shape, an end of dots and spaces
- * or what follows a colon.
+ * Returns whether some file system treats `name` as the name of the staging directory. File systems may ignore
+ * case, differences of Unicode forms, invisible characters, dots and spaces at the end, or all after a colon.
  */
 function isReserved(name: string): boolean {
   if (PLAIN.test(name)) return false
@@ -142,7 +144,7 @@ function isReserved(name: string): boolean {
   return start.replace(/[. ]+$/, '') === STAGING.toUpperCase() || SHORT.test(start)
 }
 
-/** Makes the error for a key that stands where another one needs a directory, or the reverse. */
+/** Makes the error for a key whose path is a directory, or is below the file of another key. */
 export function keyConflict(cause?: unknown): UploadError {
   return new UploadError('ERR_KEY_CONFLICT', {
     detail: 'the path is a directory, or a part of it is a file',

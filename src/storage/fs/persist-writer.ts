@@ -1,13 +1,16 @@
 /**
- * The writer of an upload in progress: its bytes go where they stay, and the length of the data file
- * tells how far it has come. An append costs one system call and no bookkeeping.
+ * The writer of an upload in progress. Bytes go straight into the data file, whose length is the offset of
+ * the upload, so that an append costs one system call and no change of the record.
+ *
+ * Readers may read the file at the same time. An overwrite and a truncation therefore change the entity tag
+ * first, and invalidate the leases of readers in this process.
  */
 
 import { fstatSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import type { ResourceInfo, ResourceState, Writer } from '../adapter.ts'
-import { dropUpload, newRecord, publish } from './commit.ts'
+import { assertCurrent, dropUpload, newRecord, publish } from './commit.ts'
 import { retireRecord, writeRecord } from './fence.ts'
 import { FileReader, READ_WRITE, totalLength, writeAll } from './io.ts'
 import { stagedPath, inStaging, newDataName } from './paths.ts'
@@ -19,10 +22,10 @@ import { writeWatermark } from './durable-size.ts'
 import { changedMeanwhile, durabilityOf } from './resource.ts'
 import type { FsResource } from './resource.ts'
 import type { WriterLease } from './writer-lease.ts'
-import { find, incompleteInfo } from './version.ts'
+import { incompleteInfo } from './version.ts'
 import type { Absent, Incomplete } from './version.ts'
 
-/** Writes an absent or incomplete resource in place. */
+/** Writes an absent or an incomplete resource in place. */
 export class PersistWriter implements Writer {
   readonly base: ResourceInfo | null
   readonly transaction = 'persist'
@@ -30,20 +33,18 @@ export class PersistWriter implements Writer {
   readonly #lease: WriterLease
   readonly #initial: ResourceState
   readonly #data: string
-  /** As it is on the disk; null if the disk has none of this upload. */
+  /** The record on the disk as this writer knows it; null before the first byte of a new upload. */
   #record: FsRecord | null
-  /** The record that the first one of this upload replaces. */
+  /** The record that the first record of this upload replaces. */
   readonly #stored: FsRecord | null
-  /** The record is as this writer has found it, and no write has failed. */
+  /** Whether the record is as it was found and no write has failed, so that the open file can be reused. */
   #isUnchanged = true
-  /** The text of the record as this writer found it. */
+  /** The text of the record as it was found. */
   readonly #revision: string
   #file: FileHandle | null
   #size: number
 
-  /**
-   * Takes over the data file if it is open already. The stamp is that of the record.
-   */
+  /** Takes over `file`, which is the data file if that is open already. */
   constructor(
     resource: FsResource,
     lease: WriterLease,
@@ -76,7 +77,7 @@ export class PersistWriter implements Writer {
       else await writeAll(file, position, chunks)
       this.#size = Math.max(this.#size, position + length)
     } catch (error) {
-      this.#isUnchanged = false // The next segment may need another file.
+      this.#isUnchanged = false // After an error, the next segment opens the file anew.
       if (this.#record !== null) this.#size = Math.max(this.#size, (await file.stat()).size)
       throw error
     }
@@ -149,7 +150,10 @@ export class PersistWriter implements Writer {
     return this.#file
   }
 
-  /** The record and the first bytes, at the same time: neither is wrong without the other. */
+  /**
+   * Writes the record and the first bytes at the same time. A crash may leave either of them alone: a record
+   * with an empty file is an empty upload, and a file without a record is removed by a sweep.
+   */
   async #create(file: FileHandle, chunks: readonly Uint8Array[]): Promise<void> {
     const outcomes = await Promise.allSettled([
       this.#putRecord(newRecord(this.#resource, this.#data, this.#initial, 0)),
@@ -158,24 +162,23 @@ export class PersistWriter implements Writer {
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
   }
 
-  /** Before bytes are written over in place: until `#settle` they have no entity tag. */
+  /**
+   * Marks the record as dirty before bytes are overwritten in place, so that no entity tag is valid until
+   * `#finishRecovery`.
+   */
   async #markDirty(position: number): Promise<void> {
     this.#resource.leases.invalidate(this.#data, position, null)
     if (this.#record === null || this.#record.isDirty) return
     await this.#putRecord({ ...this.#record, isDirty: true })
   }
 
-  /** Gives the bytes that were written over their entity tag, and ends a cut that has failed. */
+  /** Gives overwritten bytes an entity tag, and completes a truncation that has failed. */
   async #finishRecovery(): Promise<void> {
     const record = this.#record
     if (record === null || (record.committedSize === null && !record.isDirty)) return
     this.#isUnchanged = false
-    this.#record = await finishRecovery(
-      this.#resource,
-      await this.#open(),
-      record,
-      this.#lease.assertValid,
-    )
+    const { assertValid } = this.#lease
+    this.#record = await finishRecovery(this.#resource, await this.#open(), record, assertValid)
   }
 
   async #keepAll(record: FsRecord): Promise<void> {
@@ -186,7 +189,10 @@ export class PersistWriter implements Writer {
     await writeWatermark(this.#resource.paths, this.#record ?? record, this.#size)
   }
 
-  /** Takes bytes back that readers have seen: what comes in their place must not have their tag. */
+  /**
+   * Truncates the upload under a new tag, because the bytes that will replace those which readers have seen
+   * must not have the same entity tag.
+   */
   async #cut(size: number): Promise<void> {
     if (this.#record === null) return
     const durableSize = Math.min(this.#record.durableSize, size)
@@ -195,12 +201,8 @@ export class PersistWriter implements Writer {
     await this.#putRecord(cut)
     this.#resource.leases.invalidate(this.#data, size, null)
     this.#size = size
-    this.#record = await finishRecovery(
-      this.#resource,
-      await this.#open(),
-      cut,
-      this.#lease.assertValid,
-    )
+    const { assertValid } = this.#lease
+    this.#record = await finishRecovery(this.#resource, await this.#open(), cut, assertValid)
   }
 
   #hasFailedSync(): boolean {
@@ -209,13 +211,9 @@ export class PersistWriter implements Writer {
 
   async #truncateToDurable(record: FsRecord, limit: number): Promise<void> {
     this.#isUnchanged = false
-    this.#record = await truncateToDurable(
-      this.#resource,
-      await this.#open(),
-      record,
-      this.#lease.assertValid,
-      limit,
-    )
+    const { assertValid } = this.#lease
+    const file = await this.#open()
+    this.#record = await truncateToDurable(this.#resource, file, record, assertValid, limit)
   }
 
   async #commitComplete(file: FileHandle, state: ResourceState): Promise<ResourceInfo> {
@@ -229,10 +227,10 @@ export class PersistWriter implements Writer {
     const { paths, fsync } = this.#resource
     const old = this.#record
     const isSame = old !== null && !old.isDirty && sameState(old.state, state)
-    // A record that takes the place of another must not come to the disk before its data.
+    // A record that replaces another one must not become durable before its data.
     const isSynced = fsync === 'segment' || (fsync !== 'never' && old !== null && !isSame)
     if (isSynced) await this.#resource.flusher.sync(this.#data, file, 'data')
-    // An open file: the system answers from memory.
+    // Synchronous, because for an open file the system answers from memory.
     const stats = fstatSync(file.fd)
     if (stats.nlink === 0 || stats.size !== this.#size) throw changedMeanwhile()
     if (isSame) {
@@ -249,7 +247,7 @@ export class PersistWriter implements Writer {
     return incompleteInfo(record, stats)
   }
 
-  /** A new upload is a matter of seconds, and not worth two fsyncs; one that has grown is. */
+  /** The first record of an upload is not fsynced: a power cut may lose the last seconds anyway. */
   #durability(old: FsRecord | null): Durability {
     if (old === null && this.#resource.fsync === 'complete') return 'later'
     return durabilityOf(this.#resource)
@@ -274,18 +272,15 @@ export class PersistWriter implements Writer {
     if (this.#file !== null) await dropUpload(this.#resource, this.#data)
   }
 
-  /** Asks the disk, for a writer in another process. */
-  async #assertCurrent(): Promise<void> {
-    const found = await find(this.#resource.paths)
+  #assertCurrent(): Promise<void> {
     const record = this.#record
-    if (record === null && found.kind === 'absent') return
-    if (record === null || found.kind !== 'incomplete') throw changedMeanwhile()
-    if (found.revision !== formatRecord(record) || found.info.size !== this.#size) {
-      throw changedMeanwhile()
-    }
+    const { paths } = this.#resource
+    if (record === null) return assertCurrent(paths, { kind: 'absent', revision: '' })
+    const revision = formatRecord(record)
+    return assertCurrent(paths, { kind: 'incomplete', revision, size: this.#size })
   }
 
-  /** Lets go of the file: for the next segment if nothing but its length has changed. */
+  /** Closes the data file, or keeps it open for the next segment if only its length has changed. */
   async #end(): Promise<void> {
     const { paths, openFiles } = this.#resource
     const file = this.#file

@@ -12,7 +12,7 @@ import { isOtherSpelling } from './spelling.ts'
 export type Published =
   | { readonly kind: 'file'; readonly stat: BigIntStats }
   | { readonly kind: 'none' }
-  /** Something that is no resource: a directory, a symbolic link, or a file among the parents. */
+  /** Not a resource: a directory, a symbolic link or a device, or a file among the parents. */
   | { readonly kind: 'blocked' }
 
 /**

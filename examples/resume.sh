@@ -1,6 +1,7 @@
 #!/bin/sh
 # Uploads FILE to URL with curl, or sends what is missing of it: sh resume.sh FILE URL
-# Repeat it until it succeeds. It succeeds only if the server has a file with the SHA-256 of FILE.
+# It ends with 0 only if the server has a file with the SHA-256 of FILE, and with 3 if the server has a
+# different file. After any other exit code run it again.
 FILE=$1 URL=$2
 SIZE=$(wc -c <"$FILE")
 DIGEST="sha-256=:$(openssl dgst -sha256 -binary "$FILE" | base64):"
@@ -23,5 +24,6 @@ case $STATUS in
 esac
 case $(curl -sSI -H 'Want-Repr-Digest: sha-256=10' "$URL") in
   HTTP/*' 200 '*"$DIGEST"*) echo complete ;;
-  *) echo 'not complete, or a different file' >&2; exit 1 ;;
+  HTTP/*' 200 '*[Rr]epr-[Dd]igest*) echo 'a different file is at this URL' >&2; exit 3 ;;
+  *) echo 'not complete, or not verified: run it again' >&2; exit 1 ;;
 esac

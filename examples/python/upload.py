@@ -12,7 +12,7 @@ def upload(path, url):
         while True:
             answer = send(url, "HEAD", {"Want-Repr-Digest": "sha-256=10"})
             if answer and answer.status == 200:
-                return answer.headers["Repr-Digest"] == digest  # Otherwise a different file is at this URL.
+                return answer.headers["Repr-Digest"] == digest
             if answer and answer.status in (299, 404):
                 start = file.seek(int(answer.headers["Content-Length"]))  # 404: 0
                 span = f"{start}-{size - 1}" if start < size else "*"  # `*`: no bytes, only the length.
@@ -36,4 +36,4 @@ def send(url, method, headers, content=None):
 
 
 if __name__ == "__main__":
-    sys.exit(None if upload(*sys.argv[1:]) else "a different file is at this URL")
+    sys.exit(None if upload(*sys.argv[1:]) else "a different file is at this URL, or the server sent no digest")

@@ -1,6 +1,6 @@
 /**
- * A storage adapter in few lines: values that never change, in a `Map`, or in any service that can
- * get, set and delete. It is atomic only, so that an interrupted PATCH leaves nothing behind.
+ * A short storage adapter: values that never change, in a `Map`, or in any service that can get, set and
+ * delete. It is atomic only, so that an interrupted PATCH leaves nothing behind.
  */
 
 import { randomUUID } from 'node:crypto'

@@ -1,8 +1,8 @@
 /**
  * Lets pages of another origin upload.
  *
- * `cors` comes first, since it has to mark the answers, too. It answers every OPTIONS, also one that is
- * no preflight.
+ * `cors` comes first, because it adds fields to the answers, too. It answers every OPTIONS, also one that
+ * is not a preflight.
  */
 
 import cors, { type CorsOptions } from 'cors'

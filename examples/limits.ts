@@ -1,4 +1,4 @@
-/** A server for strangers: limits for each address, uploads that expire, and a graceful stop. */
+/** A public server: limits for each address, uploads that expire, and a graceful stop. */
 
 import express, { type Request } from 'express'
 import { partialUpload, prepareServer, type Middleware, type StorageAdapter } from 'partial-upload'

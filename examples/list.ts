@@ -1,4 +1,4 @@
-/** What a folder of uploads holds, for people and pages to look at. */
+/** Lists what a directory of uploads holds, for a page or a route. */
 
 import type { Dirent } from 'node:fs'
 import { opendir, stat } from 'node:fs/promises'
@@ -10,16 +10,16 @@ import type { StorageAdapter } from 'partial-upload'
 export interface ListedFile {
   /** Its path below `/files/`, not encoded. */
   readonly key: string
-  /** Bytes that are there. */
+  /** Stored bytes. */
   readonly size: number
-  /** Bytes that it will have; null if nobody has said. */
+  /** Bytes that it will have; null if the client has not declared it. */
   readonly length: number | null
   readonly complete: boolean
   /** When it last changed, as an ISO date. */
   readonly modified: string
 }
 
-/** Where the storage keeps what is not finished. */
+/** Where the storage keeps incomplete resources. */
 const HIDDEN = '.partial-upload'
 
 /** Lists all files, the one that changed last first. */
@@ -33,7 +33,7 @@ export async function listFiles(
   return [...files.values()].toSorted((a, b) => b.modified.localeCompare(a.modified))
 }
 
-/** Finished files lie in the folder under their own names. */
+/** Finished files lie in the directory under their own names. */
 async function* listFinished(directory: string): AsyncGenerator<ListedFile, void, undefined> {
   for await (const entry of walk(directory)) {
     const file = path.join(entry.parentPath, entry.name)
@@ -53,7 +53,7 @@ async function* walk(directory: string): AsyncGenerator<Dirent, void, undefined>
   }
 }
 
-/** None if the folder is not there yet, or no more. */
+/** Returns none if the directory does not exist. */
 async function entriesOf(directory: string): Promise<readonly Dirent[]> {
   const entries: Dirent[] = []
   try {

@@ -1,9 +1,11 @@
 /**
- * Uploads FILE to URL, and goes on after every break: `… examples/resume.ts FILE URL`.
+ * Uploads FILE to URL, and resumes after every break: `… examples/resume.ts FILE URL`.
  *
- * The content goes through node:http, since `fetch` of Node 20 holds all that it sends in memory.
+ * The server compares the SHA-256 of the whole, because a name and a size prove nothing. The content goes
+ * through node:http, because `fetch` of Node 20 holds what it sends in memory.
  */
 
+import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { request, type IncomingMessage } from 'node:http'
@@ -13,29 +15,43 @@ import { setTimeout as sleep } from 'node:timers/promises'
 /** Tries until there is a final status, and returns it. Waits `pause` milliseconds between tries. */
 export async function upload(file: string, url: string, pause = 1000): Promise<number> {
   const { size } = await stat(file)
+  const digest = await digestOf(file)
   for (;;) {
-    const head = await fetch(url, { method: 'HEAD' }).catch(() => null)
-    if (head?.status === 200 && stored(head) !== size) throw new Error(`another file is at ${url}`)
-    const answer = head && (await sendRest(file, size, head).catch(() => null))
+    const headers = { 'Want-Repr-Digest': 'sha-256=10' }
+    const head = await fetch(url, { method: 'HEAD', headers }).catch(() => null)
+    const stored = head?.headers.get('repr-digest')
+    if (head?.status === 200 && stored) {
+      if (stored === digest) return 200
+      throw new Error(`another file is at ${url}`)
+    }
+    const answer = head && (await sendRest(file, size, digest, head).catch(() => null))
     if (answer?.statusCode && !isTemporary(answer)) return answer.statusCode
     await sleep(pause)
   }
 }
 
-/** Bytes that the server has; of a resource that does not exist (404), 0. */
-function stored(head: Response): number {
-  return Number(head.headers.get('content-length'))
+async function digestOf(file: string): Promise<string> {
+  const hash = createHash('sha256')
+  await pipeline(createReadStream(file), hash)
+  return `sha-256=:${hash.digest('base64')}:`
 }
 
-async function sendRest(file: string, size: number, head: Response): Promise<IncomingMessage> {
-  const offset = stored(head)
+/** Sends the missing bytes. The server refuses to finish a file that does not have the digest. */
+async function sendRest(
+  file: string,
+  size: number,
+  digest: string,
+  head: Response,
+): Promise<IncomingMessage> {
+  const offset = Number(head.headers.get('content-length')) // 0 for a resource that does not exist.
   const range = offset < size ? `${offset}-${size - 1}` : '*' // `*`: no bytes, only the length.
   const partHeader = `Content-Range: bytes ${range}/${size}\r\n\r\n`
   const patch = request(head.url, { method: 'PATCH' })
   patch.setHeader('Content-Type', 'message/byteranges')
   patch.setHeader('Content-Length', partHeader.length + Math.max(0, size - offset))
+  patch.setHeader('Repr-Digest', digest)
   if (head.status === 404) patch.setHeader('If-None-Match', '*')
-  else patch.setHeader('If-Match', head.headers.get('etag') ?? '*') // Nobody wrote since HEAD.
+  else patch.setHeader('If-Match', head.headers.get('etag') ?? '*') // No client wrote since the HEAD.
 
   const answered = new Promise<IncomingMessage>((resolve, reject) => {
     patch.on('response', (answer) => resolve(answer.resume())).on('error', reject)

@@ -70,7 +70,7 @@ test('goes on after the server was started again', async () => {
 test('is done at once if the file is there already', async () => {
   await upload(file, url(server))
 
-  expect(await upload(file, url(server))).toBe(204)
+  expect(await upload(file, url(server))).toBe(200)
 })
 
 test('uploads an empty file', async () => {
@@ -85,6 +85,29 @@ test('does not touch another file of that name', async () => {
 
   await expect(upload(file, url(server))).rejects.toThrow('another file is at http:')
   expect(await readFile(uploaded(), 'utf8')).toBe('another')
+})
+
+test('does not take another file of the same size for this one', async () => {
+  const another = randomBytes(SIZE)
+  await fetch(url(server), { method: 'PUT', body: another })
+
+  await expect(upload(file, url(server))).rejects.toThrow('another file is at http:')
+  expect((await readFile(uploaded())).equals(another)).toBe(true)
+})
+
+test('does not join the beginning and the end of two versions of a file', async () => {
+  const begun = Buffer.concat([
+    Buffer.from(`Content-Range: bytes 0-999/${SIZE}\r\n\r\n`),
+    randomBytes(1000),
+  ])
+  const headers = { 'Content-Type': 'message/byteranges' }
+  await fetch(url(server), { method: 'PATCH', headers, body: begun })
+
+  const refused = await upload(file, url(server))
+  const again = await upload(file, url(server))
+
+  expect([refused, again]).toEqual([409, 201])
+  expect(await checksum(uploaded())).toBe(await checksum(file))
 })
 
 test('returns a final refusal', async () => {

@@ -67,7 +67,8 @@ const NODE_LAYERS = [
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   cli: ['mime'],
   fields: ['mime', 'range-parser'],
-  server: ['raw-body'],
+  // Only the types of Express.
+  server: ['express', 'raw-body'],
 }
 
 interface SourceFile {

@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import {
   cpSync,
@@ -61,7 +61,21 @@ const server = prepareServer(app.listen(0, '127.0.0.1', async () => {
 
 /** The same for both module systems: typed options, and the requests of every host. */
 const TYPED_USE = `
+declare global {
+  namespace Express {
+    interface Request {
+      user?: { readonly name: string }
+    }
+  }
+}
 const app = express()
+app.use('/files', partialUpload({
+  storage: memoryStorage(),
+  key: (req, path) => req.user === undefined ? null : req.user.name + '/' + path,
+  owner: (req) => req.ip ?? null,
+  onCreate: (req, { name }) => { if (name === null) throw new Error(req.originalUrl) },
+  onComplete: (req, { key }) => ({ body: { key, user: req.user?.name } }),
+}))
 const storages: StorageAdapter[] = [memoryStorage(), fsStorage({ directory: '.', fsync: 'never' })]
 for (const storage of storages) {
   app.use('/files', partialUpload({ storage, preset: 'ietf', maxSize: 1024 }))
@@ -110,8 +124,7 @@ beforeAll(() => {
   const [tarball] = readdirSync(consumer).filter((name) => name.endsWith('.tgz'))
   mkdirSync(installed, { recursive: true })
   run('tar', ['-xzf', `${tarball}`, '--strip-components', '1', '-C', installed], consumer)
-  for (const name of [...declaredPackages(), '@types/express', '@types/express4', '@types/node'])
-    link(name)
+  for (const name of [...declaredPackages(), '@types/express4', '@types/node']) link(name)
 }, 120_000)
 
 afterAll(() => rmSync(consumer, { recursive: true, force: true }))
@@ -228,12 +241,81 @@ describe('the packed package', () => {
       ${TYPED_USE}`,
     )
     const config = { ...TYPE_CHECK, files: ['app.mts', 'app.cts'] }
-    writeFileSync(path.join(consumer, 'tsconfig.json'), JSON.stringify(config))
-    const tsc = path.join(root, 'node_modules/typescript/bin/tsc')
 
-    expect(run('node', [tsc, '--project', consumer])).toBe('')
+    expect(checkTypes('typescript', config)).toBe('')
+  }, 60_000)
+
+  test.each([
+    // Under node16, TypeScript does not know that Node can require an ES module.
+    ['typescript', 'app.mts', { module: 'node16' }],
+    ['typescript', 'app.ts', { module: 'esnext', moduleResolution: 'bundler' }],
+    [
+      'typescript5',
+      'app.ts',
+      { module: 'commonjs', moduleResolution: 'node10', esModuleInterop: true },
+    ],
+  ])(
+    'has types for %s, %s with %j',
+    (compiler, file, options) => {
+      writeFileSync(
+        path.join(consumer, file),
+        `import express from 'express'
+        import { partialUpload, type StorageAdapter } from 'partial-upload'
+        import { upload } from 'partial-upload/client'
+        import { storageContract } from 'partial-upload/storage/contract'
+        import { fsLocker, fsStorage } from 'partial-upload/storage/fs'
+        import { memoryStorage } from 'partial-upload/storage/memory'
+        const storage: StorageAdapter = fsStorage({ directory: '.' })
+        const owner: string = fsLocker
+        express().use(partialUpload({ storage, owner: (req) => req.ip ?? null }))
+        export const checks = [memoryStorage, storageContract, upload]`,
+      )
+      const { compilerOptions } = TYPE_CHECK
+      const config = {
+        compilerOptions: { ...compilerOptions, lib: ['es2023', 'dom'], ...options },
+        files: [file],
+      }
+
+      // One error, so that the compiler is known to have read the types.
+      expect(checkTypes(compiler, config)).toBe(
+        `${file}(8,15): error TS2322: Type '({ directory }: FsLockerOptions) => Locker' is not assignable to type 'string'.\n`,
+      )
+    },
+    60_000,
+  )
+
+  test('has types for an app without those of Express', () => {
+    const bare = path.join(consumer, 'bare')
+    mkdirSync(path.join(bare, 'node_modules/@types'), { recursive: true })
+    symlinkSync(
+      path.join(root, 'node_modules/@types/node'),
+      path.join(bare, 'node_modules/@types/node'),
+    )
+    cpSync(installed, path.join(bare, 'node_modules/partial-upload'), { recursive: true })
+    writeFileSync(
+      path.join(bare, 'app.mts'),
+      `import { createServer } from 'node:http'
+      import { partialUpload } from 'partial-upload'
+      import { memoryStorage } from 'partial-upload/storage/memory'
+      const uploads = partialUpload({ storage: memoryStorage() })
+      createServer((req, res) => uploads(req, res, () => undefined))`,
+    )
+    const config = { ...TYPE_CHECK, files: ['app.mts'] }
+
+    expect(checkTypes('typescript', config, bare)).toBe('')
   }, 60_000)
 })
+
+/** What a compiler says of a project, one error a line. */
+function checkTypes(compiler: string, config: object, directory = consumer): string {
+  writeFileSync(path.join(directory, 'tsconfig.json'), JSON.stringify(config))
+  const tsc = path.join(root, 'node_modules', compiler, 'bin/tsc')
+  const { stdout } = spawnSync('node', [tsc, '--project', directory, '--pretty', 'false'], {
+    cwd: directory,
+    encoding: 'utf8',
+  })
+  return stdout
+}
 
 /** Runs a program and returns what it printed; fails with all of it when the program fails. */
 function run(program: string, args: readonly string[], cwd = consumer): string {

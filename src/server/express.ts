@@ -1,5 +1,6 @@
 /** The Express middleware: turns `req` into a plain request, and a plain response into `res`. */
 import { setTimeout as pause } from 'node:timers/promises'
+import type { Request as ExpressRequest } from 'express'
 import { UploadError } from '../errors.ts'
 import { expireRegularly } from './expire.ts'
 import { AdmissionControl } from './admission.ts'
@@ -56,9 +57,19 @@ const UPLOADS: readonly unknown[] = ['PATCH', 'PUT']
  * What is the client's fault is answered as `application/problem+json`; any other error goes to
  * `next(error)`. A request for the mount itself and a CORS preflight are passed on.
  *
+ * Without a type argument, `key` and the hooks get the `Request` of Express, with all that the app and its
+ * middlewares add to it.
+ *
  * @throws TypeError for a wrong option, naming it and its value.
  */
-export function partialUpload<Request extends HttpRequest = HttpRequest>(
+export function partialUpload(
+  options: PartialUploadOptions<ExpressRequest>,
+): Middleware<HttpRequest>
+/** For hooks that name another type of request, such as `http2.Http2ServerRequest`. */
+export function partialUpload<Request extends HttpRequest>(
+  options: PartialUploadOptions<Request>,
+): Middleware<Request>
+export function partialUpload<Request extends HttpRequest>(
   options: PartialUploadOptions<Request>,
 ): Middleware<Request> {
   const settings = resolveSettings(options)

@@ -7,7 +7,7 @@
 
 /** What an error does to the bytes that the request has stored so far. */
 export type Effect =
-  /** The content ended early, which says nothing against the bytes: a persist write keeps them. */
+  /** The content ended early. The bytes so far are as the client sent them, so a persist write keeps them. */
   | 'cut'
   /** The content is not what was announced: the resource has the size that it had before. */
   | 'undo'

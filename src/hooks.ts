@@ -1,4 +1,4 @@
-/** Where the app has a say: before a resource comes to be, and before a finished one is published. */
+/** The hooks of an app: before a resource is created, and before a finished one is published. */
 import { UploadError } from './errors.ts'
 import type { ResourceInfo } from './storage/adapter.ts'
 
@@ -17,7 +17,7 @@ export interface NewResource {
   readonly name: string | null
 }
 
-/** A resource whose bytes have all arrived, and which nobody can see yet. */
+/** A resource whose bytes have all arrived, and which no other request can read yet. */
 export interface FinishedResource {
   /** The storage key. */
   readonly key: string
@@ -30,7 +30,7 @@ export interface FinishedResource {
    * not. Unchecked: it may be of any length and end in anything.
    */
   readonly name: string | null
-  /** The finished version that this one replaces; null if none is published now. */
+  /** The finished version that this one replaces; null if none is published. */
   readonly previous: ResourceInfo | null
   /** Reads bytes `start` (default 0) to `end` (exclusive, default and at most `size`). */
   read(start?: number, end?: number): AsyncIterable<Uint8Array>
@@ -46,7 +46,7 @@ export interface FinalResponse {
   readonly status?: number
   /** Further fields, for example `Location`. */
   readonly headers?: Readonly<Record<string, string>>
-  /** Content; an object is sent as JSON. Makes a default status of 204 a 200. */
+  /** Content; an object is sent as JSON. With content, a default status of 204 becomes 200. */
   readonly body?: string | Uint8Array | object
 }
 
@@ -63,19 +63,21 @@ export interface RefuseOptions {
   /**
    * Keep the bytes of a refused upload as an incomplete resource, so that a later request can finish it.
    *
-   * @default false: they are removed, with the earlier segments of the upload. After a PUT or an atomic
-   * PATCH the resource stays as it was before the request.
+   * @default false: the bytes are removed, with the earlier segments of the upload. After a PUT or an
+   * atomic PATCH the resource stays as it was before the request.
    */
   readonly keep?: boolean
 }
 
-/** What a hook throws to refuse: the client gets `status` and `detail` as a problem document. */
+/** A hook throws it to refuse an upload: the client gets `status` and `detail` as a problem document. */
 export class RefusedError extends UploadError {
-  /** Whether the bytes stay. */
+  /** True if the bytes of the upload stay, as an incomplete resource. */
   readonly keep: boolean
 
   /**
-   * @throws TypeError for a status that is not 400 to 599.
+   * @param status Status of the response, 400 to 599.
+   * @param detail Sent to the client: what was found and what was expected.
+   * @throws TypeError for any other status.
    */
   constructor(status: number, detail: string, options: RefuseOptions = {}) {
     if (!Number.isInteger(status) || status < 400 || status > 599) {
@@ -87,8 +89,8 @@ export class RefusedError extends UploadError {
 }
 
 /**
- * Runs a hook. An error with a `status` of 4xx whose message may be shown (`expose`, the manners of
- * http-errors) is a refusal too; every other error is the server's own.
+ * Runs a hook. An error with a `status` of 400 to 599 and `expose: true`, as http-errors makes it, is a
+ * refusal as well; every other error is an error of the server.
  *
  * @throws RefusedError
  */

@@ -82,13 +82,15 @@ export interface Limits {
    */
   readonly maxRanges: number
   /**
-   * A writer whose client has sent nothing for so long, in milliseconds, makes way for a newcomer.
+   * Silence of a client, in milliseconds, after which its request loses the lock to a request that waits
+   * for it: 409 `ERR_INTERRUPTED`, and the bytes so far are kept where a cut connection would keep them.
    *
    * @default 2000
    */
   readonly stallTimeout: number
   /**
-   * Longest wait for a writer that is alive, in milliseconds. Beyond it: 409 `ERR_LOCKED`.
+   * Longest wait for the lock while another request writes, in milliseconds. Beyond it: 409
+   * `ERR_LOCKED`.
    *
    * @default 2000
    */
@@ -151,16 +153,15 @@ export interface Limits {
    */
   readonly maxIncompleteBytesPerOwner: number
   /**
-   * Incomplete resources are removed so many milliseconds after their last byte, and the answers of
-   * status `segmentStatus` and `incompleteStatus` tell how many seconds are left (`Upload-Limit:
-   * max-age`). Needs a storage with `listIncomplete`. 0: never.
+   * Milliseconds after its last byte at which an incomplete resource is removed. Answers with the status
+   * `segmentStatus` or `incompleteStatus` carry the seconds that are left (`Upload-Limit: max-age`). Needs a storage with `listIncomplete`. 0: never.
    *
    * @default 0
    */
   readonly expireAfter: number
 }
 
-/** What an app allows or forbids. */
+/** What an app allows its clients. */
 export interface Rules {
   /**
    * Refuse PUT, PATCH and DELETE without `If-Match`, `If-None-Match` or `If-Unmodified-Since`: 428
@@ -200,14 +201,14 @@ export interface Rules {
    */
   readonly incompleteContentRange: boolean
   /**
-   * GET serves what has arrived of an incomplete resource. Otherwise: 404; HEAD tells it all the same.
+   * GET serves what has arrived of an incomplete resource. Otherwise: 404; HEAD answers as before.
    *
    * @default true
    */
   readonly exposeIncomplete: boolean
   /**
-   * The `Content-Security-Policy` of what is served; empty: none. The default keeps a page that somebody
-   * uploaded from running scripts and from acting as the site that serves it.
+   * The `Content-Security-Policy` of what is served; empty: none. The default keeps an uploaded page
+   * from running scripts and from acting as the site that serves it.
    *
    * @default 'sandbox'
    */
@@ -233,8 +234,8 @@ export interface PartialUploadOptions<Request> extends Partial<Statuses & Limits
    */
   readonly key?: (req: Request, path: string) => string | null
   /**
-   * Who uploads, for the limits per owner: a user's name, an address. It is stored with an upload; null
-   * for a request that no such limit holds for.
+   * Names the owner of an upload for the limits per owner: the id of a user, or an address. It is stored
+   * with the upload. Null: no such limit holds for the request.
    *
    * @default null
    */
@@ -242,8 +243,8 @@ export interface PartialUploadOptions<Request> extends Partial<Statuses & Limits
   /** Called before a resource is created. Throws `RefusedError` to refuse: quota, type, permission. */
   readonly onCreate?: (req: Request, resource: NewResource) => void | Promise<void>
   /**
-   * Called when all bytes are there, before they are published. Throws `RefusedError` to refuse; may
-   * return what the final response should be.
+   * Called when all bytes have arrived, before they are published. Throws `RefusedError` to refuse; may
+   * return the status, fields and content of the final response.
    */
   readonly onComplete?: (
     req: Request,

@@ -1,22 +1,22 @@
 /**
- * The interface between the protocol and a storage, and the one thing an app developer implements.
+ * The interface between the protocol and a storage. An app that stores resources elsewhere implements it.
  *
- * `storageContract` (`partial-upload/storage/contract`) holds an implementation to what is said here.
- * An info, a state and a chunk are values: an adapter copies what it is given before a method resolves,
- * and never changes what it has returned.
+ * `storageContract` (`partial-upload/storage/contract`) checks an implementation against these requirements.
+ * An info, a state and a chunk are values: an adapter copies its arguments before a method resolves, and never
+ * changes what it has returned.
  */
 
 /**
- * What survives when a write does not reach `commit` (the draft's `Prefer: transaction`): every byte
- * that was written (`persist`), or nothing (`atomic`).
+ * What survives if a write does not reach `commit` (`Prefer: transaction` of the draft): all bytes that were
+ * written (`persist`), or nothing (`atomic`).
  */
 export type Transaction = 'atomic' | 'persist'
 
-/** What the protocol knows of a resource. An adapter stores it as it is and never interprets it. */
+/** The state of a resource, as the protocol defines it. An adapter stores it without interpreting it. */
 export interface ResourceState {
   /** All bytes have arrived, and the resource is published. */
   readonly complete: boolean
-  /** It is complete or was so before: what completes it again modifies it and creates nothing. */
+  /** The resource is or was complete, so that completing it again modifies it and does not create it. */
   readonly everComplete: boolean
   /** Length in bytes that the finished resource will have; null until a client has announced it. */
   readonly completeLength: number | null
@@ -26,24 +26,24 @@ export interface ResourceState {
   readonly contentDisposition: string | null
   /** The `Repr-Digest` field (RFC 9530) that the finished resource must match; null if none. */
   readonly reprDigest: string | null
-  /** Who began the upload, in the app's words; null if the app does not tell. */
+  /** The user that began the upload, as the app identifies users; null if it does not. */
   readonly owner: string | null
 }
 
 /** One version of a stored resource. */
 export interface ResourceInfo extends ResourceState {
-  /** Bytes stored from the start without a gap: what a GET returns, and where an upload resumes. */
+  /** Bytes stored from the start without a gap: the length of a GET, and the offset to resume from. */
   readonly size: number
   /**
-   * Strong entity tag with its quotes (RFC 9110 §8.8.3). No two versions of a key ever share one, not
-   * even after the resource was removed and created again; it changes with any byte, with `size` and
-   * with any member of `ResourceState`. While a persist write changes bytes below `size` in place,
-   * every look may tell another one.
+   * Strong entity tag with its quotes (RFC 9110 §8.8.3). Two versions of a key never have the same tag, not
+   * even after the resource was removed and created again. The tag changes with each byte, with `size` and
+   * with each member of `ResourceState`. While a persist write overwrites bytes below `size`, each call may
+   * return another tag.
    */
   readonly etag: string
   /**
-   * When the version was made. Each version has a later time than the one before, as far as the clock
-   * of the storage tells them apart: an append and a change of the state alone move it, a look does not.
+   * The time of the version. A later version has a later time, as far as the resolution of the storage's
+   * clock allows. An append and a change of the state alone change the time; a read does not.
    */
   readonly lastModified: Date
 }
@@ -51,13 +51,13 @@ export interface ResourceInfo extends ResourceState {
 /** How a writer is opened. */
 export interface OpenWriterOptions {
   /**
-   * What the caller asks for. `persist` is honoured for an absent resource, and for an incomplete one
-   * that is not replaced; the writer's own `transaction` tells what holds.
+   * The requested transaction. `persist` is granted for an absent resource, and for an incomplete one that is
+   * not replaced. `Writer.transaction` is the one that was granted.
    */
   readonly transaction: Transaction
-  /** The resource starts over, empty: the bytes of `base` go when the write is committed. */
+  /** The resource starts over, empty. The bytes of `base` are removed when the write is committed. */
   readonly replace: boolean
-  /** What a resource that this write creates has, should it not reach `commit`. */
+  /** The state of a resource that this write creates, if it does not reach `commit`. */
   readonly initial: ResourceState
   /**
    * Returns whether the caller has lost the key's lock to another process. From then on the writer
@@ -72,51 +72,50 @@ export interface OpenWriterOptions {
 export type RemoveOptions = Pick<OpenWriterOptions, 'isLost'>
 
 /**
- * One change of one resource. The caller holds the key's lock, calls one method at a time, and ends
- * the writer with `commit`, `keep` or `rollback`. Opening one changes nothing: an absent resource
- * comes to be with the first byte written (persist) or with `commit`.
+ * One change of one resource. The caller holds the lock of the key, calls one method at a time, and ends the
+ * writer with `commit`, `keep` or `rollback`. Opening a writer changes nothing: an absent resource is created
+ * by the first byte (persist) or by `commit`.
  */
 export interface Writer {
   /**
-   * The version that the write starts from, for preconditions; null if the resource is absent, also
-   * after a `remove`. It stays the same while the writer changes the resource.
+   * The version that the write starts from, for preconditions; null if the resource is absent. It stays the
+   * same while the writer changes the resource.
    */
   readonly base: ResourceInfo | null
-  /** What holds for this write. */
+  /** The transaction that was granted to this write. */
   readonly transaction: Transaction
   /**
-   * Writes all of `chunks`, one after the other, from `position` on, and leaves the bytes around them
-   * as they are. A chunk may be empty, and may be a part of a larger buffer. The list and its chunks are
-   * borrowed until the promise settles. A write of no bytes changes nothing and creates nothing.
+   * Writes all of `chunks`, one after the other, from `position` on. Bytes around them stay as they are. A
+   * chunk may be empty, and may be a part of a larger buffer. The list and its chunks are borrowed until the
+   * promise settles. A write of no bytes changes nothing and creates nothing.
    *
-   * persist: rejects a `position` beyond the current size, changes nothing then, and can be used further;
-   * readers see the bytes, under another etag, once the promise resolves.
-   * atomic: readers see nothing before `commit`; bytes between the current size and a `position` beyond
-   * it read as zeros.
+   * persist: rejects a `position` beyond the current size, in which case nothing has changed and the writer
+   * can be used further. Readers see the bytes, under another etag, once the promise resolves.
+   * atomic: readers see nothing before `commit`. Bytes between the current size and a `position` beyond it
+   * read as zeros.
    *
-   * @throws UploadError `ERR_STORAGE_FULL` when there is no room. A persist writer keeps what it wrote
-   * before; of the failed write an unbroken prefix may stay.
+   * @throws UploadError `ERR_STORAGE_FULL` when there is no room. A persist writer keeps the bytes of earlier
+   * writes, and may keep a prefix of the failed one.
    */
   write(position: number, chunks: readonly Uint8Array[]): Promise<void>
   /**
-   * Cuts the resource to `size` bytes. Bytes that are written behind a gap later leave zeros there.
+   * Truncates the resource to `size` bytes. A later write beyond the new end leaves zeros in the gap.
    *
    * @throws Error when `size` is beyond the current size; persist: also when it is below that of `base`.
    * Nothing has changed then.
    */
   truncate(size: number): Promise<void>
   /**
-   * Reads bytes `start` to `end` (exclusive), 0 ≤ `start` ≤ `end` ≤ the current size, as this write has
-   * left them so far. Of a resource that is replaced it shows nothing of `base`.
+   * Reads bytes `start` to `end` (exclusive), 0 ≤ `start` ≤ `end` ≤ the current size, with the changes of this
+   * write. A writer that replaces the resource reads nothing of `base`.
    */
   read(start: number, end: number): AsyncIterable<Uint8Array>
   /**
-   * Makes the write the current version, durably and at once for every reader, with `state`, and returns
-   * what `head` then returns. While it runs, `head` and `openReader` show the version before or the new
-   * one: never a mixture, and never nothing.
+   * Makes the write the current version with `state`, durably and for all readers at the same moment, and
+   * returns its info. While it runs, `head` and `openReader` return the old version or the new one, but never a
+   * mixture and never null.
    *
-   * A rejected commit changes nothing that a reader sees, and leaves the writer to be ended by `keep`
-   * or `rollback`.
+   * A rejected commit changes nothing that a reader sees. The caller ends the writer by `keep` or `rollback`.
    *
    * @throws UploadError `ERR_KEY_CONFLICT` when the key can't be published beside the other keys.
    * @throws Error when `base` is no longer the current version: another writer has committed, or the
@@ -124,70 +123,70 @@ export interface Writer {
    */
   commit(state: ResourceState): Promise<ResourceInfo>
   /**
-   * Ends a persist write that was cut: what was written stays, and the rest is as in `base`, or as in
-   * `initial` if the write created the resource. For an atomic writer the same as `rollback`. Does
-   * nothing on a writer that has ended.
+   * Ends an interrupted persist write: its bytes stay, under the state of `base`, or under `initial` if the
+   * write created the resource. The same as `rollback` for an atomic writer. Does nothing on a writer that has
+   * ended.
    */
   keep(): Promise<void>
   /**
-   * Ends the write and takes it back: the resource has the size it had, or is absent as before. Only
-   * bytes below the size of `base` that a persist writer overwrote stay overwritten. Does nothing on a
-   * writer that has ended.
+   * Ends the write and undoes it: the resource has its earlier size, or is absent again. Only bytes below the
+   * size of `base` that a persist writer has overwritten stay overwritten. Does nothing on a writer that has
+   * ended.
    */
   rollback(): Promise<void>
 }
 
 /**
- * One version of a resource, held for reading: later writes, a replacement and a removal do not show in
- * it, not even in the middle of a `read`. Where a persist write changes its bytes in place or takes them
- * back, `read` may fail instead. Several readers of one resource do not know of each other.
+ * One version of a resource, open for reading. Later writes, a replacement and a removal do not change what it
+ * reads, not even in the middle of a `read`. Where a persist write overwrites or truncates its bytes, `read`
+ * may fail instead. Several readers of one resource are independent of each other.
  */
 export interface Reader {
   /** The version that is read. */
   readonly info: ResourceInfo
   /**
-   * Reads bytes `start` to `end` (exclusive), 0 ≤ `start` ≤ `end` ≤ `info.size`, any number of times. Each
-   * call has a position and buffers of its own, and may be left before its end. A chunk stays as it is
-   * after the next one was read, because it may wait to be sent.
+   * Reads bytes `start` to `end` (exclusive), 0 ≤ `start` ≤ `end` ≤ `info.size`, any number of times. Each call
+   * has its own position and buffers, and may be left early. A chunk must not change after the next one was
+   * read, because it may still wait to be sent.
    */
   read(start: number, end: number): AsyncIterable<Uint8Array>
-  /** Lets go of the version; other readers of it go on. Does nothing the second time. */
+  /** Releases the version, without an effect on other readers. Does nothing the second time. */
   close(): Promise<void>
 }
 
 /**
- * A place where resources are stored, each under a key: a path such as `reports/2026.pdf`. Two keys that
- * differ anywhere are two resources, however long or alike they are; a key may be refused instead.
+ * A storage of resources, each under a key: a path such as `reports/2026.pdf`. Two different keys are two
+ * resources, however long or similar they are. A storage may refuse a key that it can't keep apart.
  */
 export interface StorageAdapter {
-  /** Storages that store to the same place have the same one, and share their locks in this process. */
+  /** The same object for all storages of this process on the same data, which therefore share locks. */
   readonly lockScope?: object
   /**
-   * Returns the current version without a lock and without disturbing a writer; null if there is none.
+   * Returns the current version, without a lock and without an effect on a writer; null if there is none.
    *
    * @throws UploadError `ERR_KEY` for a key that the storage can't name.
    */
   head(key: string): Promise<ResourceInfo | null>
-  /** Opens the current version for reading; null if there is none. Throws as `head`. */
+  /** Opens the current version for reading; null if there is none. Throws like `head`. */
   openReader(key: string): Promise<Reader | null>
-  /** Begins a change. The caller holds the key's lock. Throws as `head`, and `ERR_KEY_CONFLICT`. */
+  /** Begins a change. The caller holds the lock of the key. Throws like `head`, and `ERR_KEY_CONFLICT`. */
   openWriter(key: string, options: OpenWriterOptions): Promise<Writer>
   /**
-   * Removes the resource and no other, and resolves once it is absent; false if it was absent before. The
-   * caller holds the key's lock. Throws as `head`.
+   * Removes the resource, and resolves once it is absent; false if it was absent before. The caller holds the
+   * lock of the key. Throws like `head`.
    *
-   * @throws Error when `isLost` returns true: then nothing of the resource is changed.
+   * @throws Error when `isLost` returns true, in which case nothing is changed.
    */
   remove(key: string, options?: RemoveOptions): Promise<boolean>
   /**
-   * Makes durable what uploads in progress have stored so far, best effort. Called by `close()`, before
+   * Makes the bytes of uploads in progress durable, best effort. The middleware calls it in `close()`, before
    * the process ends.
    */
   flush?(): Promise<void>
   /**
-   * Lists the keys of incomplete resources, each once, in any order: those that `head` shows with
-   * `complete: false`, with empty, reopened and interrupted ones, and no others. Listed resources may be
-   * removed meanwhile. Expiry and the limits per owner need it.
+   * Lists the keys of incomplete resources, each once, in any order: exactly those for which `head` returns
+   * `complete: false`, including empty, reopened and interrupted ones. The caller may remove resources while it
+   * iterates. Expiry and the limits per owner need this method.
    */
   listIncomplete?(): AsyncIterable<string>
 }

@@ -1,7 +1,7 @@
-/** Keys: which paths name a resource, whatever the storage. */
+/** Keys: which paths of URLs name a resource, for all storages. */
 import { UploadError } from '../errors.ts'
 
-// A lone surrogate has no UTF-8 form: two keys would become one name.
+// A lone surrogate has no UTF-8 form, so that two different keys would become one file name.
 // oxlint-disable-next-line no-control-regex
 const UNNAMEABLE = /[\u0000-\u001f\u007f\\\p{Cs}]/u
 
@@ -16,7 +16,7 @@ export function keyOfPath(path: string): string {
 }
 
 /**
- * The segments of a key, which stays below its root under any file system's reading of it.
+ * Splits a key into segments, none of which leads out of the root on any file system.
  *
  * @throws UploadError `ERR_KEY` for an empty or a dot segment, a backslash, a control character.
  */

@@ -1,37 +1,38 @@
 /**
- * One writer per resource. A newcomer waits for a while, and takes over from a writer whose client has
- * fallen silent.
+ * Locks: one writer per resource at a time. A newcomer waits, and takes over from a writer whose client has
+ * stalled, because a client that has lost its connection resumes with a new request while the server still
+ * waits for the old one.
  */
 import { UploadError } from '../errors.ts'
 
 /** How long a newcomer waits, and when it takes over. */
 export interface AcquireOptions {
-  /** Longest wait for a writer that is alive, in milliseconds. Beyond it: 409 `ERR_LOCKED`. */
+  /** Longest wait for an active writer, in milliseconds. Beyond it: 409 `ERR_LOCKED`. */
   readonly wait: number
-  /** A holder that has waited this many milliseconds for its client is revoked; 0: any holder is. */
+  /** A holder that has waited this many milliseconds for its client is revoked; with 0, any holder. */
   readonly stall: number
 }
 
-/** The right to write to one resource; the object itself is the proof of it. */
+/** The right to write to one resource, which the holder has until it calls `release`. */
 export interface Lock {
-  /** A newcomer takes over: the holder is to stop reading its client, keep or roll back, and release. */
+  /** A newcomer takes over: the holder stops reading from its client, keeps or rolls back, and releases. */
   readonly isRevoked: boolean
   /**
-   * The right has gone to another process, since this one stood still for too long: the holder is to
-   * write nothing more. Looked at before every change; a locker that never loses one leaves it out.
+   * Another process has taken the lock, because this one was halted for too long. The holder must not write
+   * any more, and checks this before each change. A locker that never loses a lock leaves the member out.
    */
   readonly isLost?: boolean
-  /** Sets what is called, once, when the lock is revoked. */
+  /** Sets the listener that is called, once, when the lock is revoked. */
   onRevoke(listener: () => void): void
-  /** Tells that the holder waits for its client from now on; only then can it count as stalled. */
+  /** Called when the holder starts waiting for its client: only a waiting holder can be stalled. */
   idle(): void
-  /** Tells that the client has delivered, or that the holder is at work on its own. */
+  /** Called when bytes of the client have arrived, or when the holder works without its client. */
   busy(): void
-  /** Gives the right back and wakes the first in line. Does nothing the second time. */
+  /** Releases the lock to the newcomer that has waited longest. Does nothing the second time. */
   release(): void
 }
 
-/** Gives locks. Implement it over a shared service where several processes write to one storage. */
+/** Gives locks. An app whose processes share a storage may implement it over a shared service. */
 export interface Locker {
   /**
    * Waits for the lock of `key`.
@@ -41,7 +42,7 @@ export interface Locker {
   acquire(key: string, options: AcquireOptions): Promise<Lock>
 }
 
-/** A revoked holder has at least this many milliseconds to let go. */
+/** A revoked holder has at least this many milliseconds to store its bytes and release. */
 const LEAST_GRACE = 1000
 
 interface Holder {
@@ -58,7 +59,7 @@ interface Queue {
 interface Waiter {
   /** Hands over the lock. */
   readonly give: (holder: Holder) => void
-  /** Tells that another one has got the lock. */
+  /** Reports that another newcomer has got the lock. */
   readonly pass: () => void
 }
 
@@ -111,7 +112,7 @@ export function memoryLocker(): Locker {
 
 const LOCKERS = new WeakMap<object, Locker>()
 
-/** The locker of a storage for which the app gives none: all that store to the same place share it. */
+/** The locker of a storage for which the app gives none. Storages on the same data share one. */
 export function lockerOf(storage: { readonly lockScope?: object }): Locker {
   const scope = storage.lockScope ?? storage
   const locker = LOCKERS.get(scope) ?? memoryLocker()
@@ -123,7 +124,7 @@ function createHolder(): Holder {
   return { isRevoked: false, listener: () => undefined, idleSince: null }
 }
 
-/** Resolves when the line has come to this waiter. One timer sleeps until something can change. */
+/** Resolves when this newcomer gets the lock. One timer runs, until the next moment that can change something. */
 async function waitInLine(queue: Queue, { wait, stall }: AcquireOptions): Promise<Holder> {
   const { promise, resolve, reject } = withResolvers<Holder>()
   let deadline = performance.now() + wait
@@ -136,7 +137,7 @@ async function waitInLine(queue: Queue, { wait, stall }: AcquireOptions): Promis
     if (due <= now && !holder.isRevoked) {
       holder.isRevoked = true
       holder.listener()
-      // The holder still has to store what arrived before it can let go.
+      // The holder still has to store the bytes that have arrived before it can release.
       deadline = Math.max(deadline, now + Math.max(wait, LEAST_GRACE))
     }
     if (now >= deadline) {
@@ -157,7 +158,7 @@ async function waitInLine(queue: Queue, { wait, stall }: AcquireOptions): Promis
   }
 
   function pass(): void {
-    // Any other newcomer has set its timer for earlier than the new holder can stall.
+    // With a positive stall time the new holder can't stall before the timer that is set already.
     if (stall > 0) return
     clearTimeout(timer)
     look()

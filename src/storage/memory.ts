@@ -1,6 +1,6 @@
 /**
- * Resources in the memory of the process, for tests and small files. Everything is lost with the
- * process, and every key is a name: nothing is refused.
+ * Resources in the memory of the process, for tests and small files. They are lost when the process ends. Each
+ * key is accepted.
  */
 
 import { UploadError } from '../errors.ts'
@@ -48,7 +48,10 @@ interface Version {
   readonly content: Content
 }
 
-/** Bytes that grow by doubling. Below `pinned` they are another's too, and must be copied first. */
+/**
+ * Bytes in a buffer that grows by doubling. A reader may use the bytes below `pinned`, so that a writer copies
+ * the buffer before it overwrites one of them.
+ */
 interface Content {
   data: Uint8Array
   pinned: number
@@ -147,7 +150,7 @@ class MemoryWriter implements Writer {
     }
   }
 
-  /** Makes a persist writer's bytes visible; what it wrote is another version from here on. */
+  /** Notes the new size. The bytes of a persist writer become visible, as a new version. */
   #resized(size: number): void {
     this.#size = size
     if (this.transaction === 'persist') this.#publish(this.base ?? this.#initial)
@@ -165,7 +168,7 @@ class MemoryWriter implements Writer {
     return info
   }
 
-  /** Bytes that can be written from `start` to `end` without anybody else seeing it. */
+  /** Returns a buffer whose bytes from `start` to `end` no reader uses. */
   #room(start: number, end: number): Uint8Array {
     const content = this.#content
     const capacity = content.data.length
@@ -193,7 +196,7 @@ function assertHeld(isLost = (): boolean => false): void {
   if (isLost()) throw new Error('another process has the lock')
 }
 
-/** An atomic writer's view of `content`: copied before the first write, wherever that begins. */
+/** The content for an atomic writer, which is copied before the first write at any position. */
 function share(content: Content | undefined): Content {
   const data = content?.data ?? new Uint8Array(0)
   return { data, pinned: data.length }
@@ -207,7 +210,7 @@ function allocate(length: number): Uint8Array {
   }
 }
 
-/** Copies, so that nobody holds bytes which a later write changes. */
+/** Yields copies, because a later write may change the buffer while a chunk waits to be sent. */
 async function* pieces(data: Uint8Array, start: number, end: number): AsyncIterable<Uint8Array> {
   for (let at = start; at < end; at += READ_SIZE) {
     yield data.slice(at, Math.min(at + READ_SIZE, end))

@@ -1,4 +1,7 @@
-/** The folder of a store: made once, found again, and what all stores on it share in this process. */
+/**
+ * The directory of a store, with what all stores on it share in this process: leases, open files, the flusher
+ * and the sweep. Two stores on one directory must share them, because they write to the same files.
+ */
 
 import { existsSync, realpathSync } from 'node:fs'
 import { mkdir, realpath, stat } from 'node:fs/promises'
@@ -16,7 +19,7 @@ import { Watch } from './lock/liveness.ts'
 import { listIncomplete, sweep } from './sweep.ts'
 import { OpenFileCache } from './open-files.ts'
 
-/** The folder of one or more stores. */
+/** The directory of one or more stores. */
 export class StoreDirectory implements Shared {
   readonly leases = new Leases()
   readonly openFiles = new OpenFileCache()
@@ -24,7 +27,7 @@ export class StoreDirectory implements Shared {
   readonly #directory: string
   readonly #watch = new Watch(LEASE_LIFE)
   readonly #mountTable = new MountTable()
-  /** The folders of the mounts below the directory. */
+  /** The staging directories of mounts below the directory, by the mount point. */
   readonly #mounts = new Map<string, Folders>()
   #folders: Promise<Folders> | null = null
   #wasThere = false
@@ -33,7 +36,10 @@ export class StoreDirectory implements Shared {
     this.#directory = directory
   }
 
-  /** Finds the folders. What is missing is made, but a folder that was there before is not made again. */
+  /**
+   * Returns the directories, and creates missing ones at the first call. A directory that existed before is
+   * not created again, because its disk may be unmounted.
+   */
   async folders(): Promise<Folders> {
     this.#folders ??= this.#prepare()
     try {
@@ -44,7 +50,7 @@ export class StoreDirectory implements Shared {
     }
   }
 
-  /** The paths of a key. What is below a mount is staged there: no rename leaves a file system. */
+  /** The paths of a key. A key below a mount is staged there, because a rename can't cross its border. */
   async pathsOf(key: string): Promise<ResourcePaths> {
     const folders = await this.folders()
     const paths = pathsOf(folders, key)
@@ -52,7 +58,7 @@ export class StoreDirectory implements Shared {
     return mount === null ? paths : pathsOf(this.#foldersOf(folders, mount), key)
   }
 
-  /** Sees to it that there is a staging directory for a change. */
+  /** Creates the staging directory of a mount before the first change below it. */
   async makeStaging({ root, staging, ownerLease }: Folders): Promise<void> {
     const { staging: own } = await this.folders()
     if (staging === own || existsSync(staging)) return
@@ -60,7 +66,7 @@ export class StoreDirectory implements Shared {
     await createStaging({ root, staging, ownerLease })
   }
 
-  /** The folders of the directory and of all mounts below it that have a staging directory. */
+  /** The directories of the store, and of all mounts below it that have a staging directory. */
   async allFolders(): Promise<readonly Folders[]> {
     const folders = await this.folders()
     const mounts = await notedMounts(folders.staging)
@@ -68,7 +74,7 @@ export class StoreDirectory implements Shared {
     return [folders, ...staged.map((mount) => this.#foldersOf(folders, mount))]
   }
 
-  /** Throws if the folder is gone, in which case nobody can say what is in it. */
+  /** Throws if the directory is missing, so that an unmounted disk is not reported as an empty store. */
   async assertThere({ root }: Folders): Promise<void> {
     try {
       await stat(root)
@@ -79,7 +85,7 @@ export class StoreDirectory implements Shared {
   }
 
   async #prepare(): Promise<Folders> {
-    // A disk that is not mounted any more must not be replaced by a folder on another one.
+    // After the disk was unmounted, a new directory on another disk must not take its place.
     if (!this.#wasThere) await makeDirectory(this.#directory)
     const root = await realpath(this.#directory)
     const folders = this.#stagingIn(root, root)
@@ -104,7 +110,7 @@ export class StoreDirectory implements Shared {
     return { root, staging, ownerLease: new OwnerLease(staging, () => !this.leases.isEmpty) }
   }
 
-  /** Best effort: what can't be removed does no harm. */
+  /** Sweeps leftovers. Best effort, because a leftover that stays only takes room. */
   #sweepInBackground(folders: Folders): void {
     void this.#sweep(folders).catch(() => {})
   }
@@ -115,7 +121,7 @@ export class StoreDirectory implements Shared {
     setTimeout(() => this.#sweepInBackground(folders), LEASE_LIFE + 1000).unref()
   }
 
-  /** Sees to it that bytes which a process had received before it died become durable. */
+  /** Schedules flushes of uploads whose last bytes a process had not flushed when it died. */
   async #flushLeftovers(folders: Folders): Promise<void> {
     for await (const key of listIncomplete(folders)) {
       const paths = pathsOf(folders, key)
@@ -127,7 +133,7 @@ export class StoreDirectory implements Shared {
 
 const DIRECTORIES = new Map<string, WeakRef<StoreDirectory>>()
 
-/** The folder at an absolute path: one object for all stores of this process. */
+/** Returns the store directory at an absolute path: one object for all stores of this process. */
 export function storeDirectoryOf(directory: string): StoreDirectory {
   const path = canonicalPath(directory)
   const root = DIRECTORIES.get(path)?.deref() ?? new StoreDirectory(directory)
@@ -135,7 +141,7 @@ export function storeDirectoryOf(directory: string): StoreDirectory {
   return root
 }
 
-/** The path without symbolic links, also of what is not there yet. */
+/** Resolves symbolic links in a path, the end of which may not exist yet. */
 function canonicalPath(path: string): string {
   try {
     return realpathSync(path)
@@ -150,6 +156,6 @@ async function makeDirectory(path: string): Promise<void> {
   const parents: string[] = []
   for (let made = path; made.length >= first.length; made = dirname(made))
     parents.push(dirname(made))
-  // As far as this process may: they are not the store's own.
+  // Best effort: the parents belong to others, and this process may not be allowed to open them.
   await Promise.allSettled(parents.map(sync))
 }

@@ -1,4 +1,10 @@
-/** Goes through the hidden folder: for what crashes have left, and for what is not finished. */
+/**
+ * Reads the staging directory as a whole: to remove the leftovers of crashes (the sweep), and to list the
+ * incomplete resources.
+ *
+ * The sweep runs without locks beside other processes. It removes a staged file only if no record refers to
+ * it and its owner is dead, or if the file has no owner and is old.
+ */
 
 import { linkSync, renameSync, statSync, unlinkSync } from 'node:fs'
 import type { Stats } from 'node:fs'
@@ -14,10 +20,10 @@ import type { Folders } from './paths.ts'
 import { loadRecord } from './record.ts'
 import { find } from './version.ts'
 
-/** A younger record, or a younger file without a lease, may be in use by another process. */
+/** Milliseconds: a younger record, or a younger file without a lease, may be in use by another process. */
 const MIN_AGE_MS = 3_600_000
 
-/** Names that are read in one call. */
+/** Directory entries that are read in one call. */
 const NAMES_AT_A_TIME = 4096
 
 const RECORD = /^(?<hash>[\w-]{43})\.json$/
@@ -25,8 +31,8 @@ const RETIRED = /^[\w-]{43}\.[\w-]{12}\.old$/
 const STAGED = /^(?<hash>[\w-]{43})\.(?<owner>[\w-]{6})[\w-]{6}\.(?:data|safe|tmp)$/
 
 /**
- * Removes the files that nothing refers to any more. Returns `undecided` if the owners of some may
- * still turn out to be dead, so that another sweep is worth while.
+ * Removes files that no record refers to. Returns `undecided` if some owners in other namespaces may still
+ * turn out to be dead, so that another sweep after their lease has run out may remove more.
  */
 export async function sweep(
   folders: Folders,
@@ -34,7 +40,7 @@ export async function sweep(
   watch: Watch,
 ): Promise<'done' | 'undecided'> {
   const ids = new Set<string>()
-  /** Leases by which another sweep has to judge. */
+  /** Leases of files that stay, which another sweep needs. */
   const needed = new Set<string>()
   for await (const { name } of await opendir(folders.staging)) {
     const id = leaseIdOf(name)
@@ -53,19 +59,19 @@ export async function sweep(
 interface Staged {
   readonly folders: Folders
   readonly name: string
-  /** Of the key. */
+  /** The hash of the key. */
   readonly hash: string
-  /** Id of the owner's lease. */
+  /** The id of the owner's lease. */
   readonly owner: string
   readonly watch: Watch
 }
 
-/** Removes a staged file that no record refers to and no living process owns; false if it may later. */
+/** Removes a staged file that no record refers to and no living process owns; false if it has to stay. */
 async function sweepStaged({ folders, name, hash, owner, watch }: Staged): Promise<boolean> {
   const path = stagedPath(folders, name)
   const found = await ifThere(lstat(path))
   if (found === null) return true
-  // After the name was seen: a process makes its lease before its first file.
+  // The lease is read after the name of the file, because a process creates its lease before its first file.
   const verdict = await checkLease(folders.staging, owner, watch)
   const isOld = Date.now() - found.mtimeMs >= MIN_AGE_MS
   if (verdict === null ? !isOld : verdict !== 'dead') return false
@@ -73,7 +79,7 @@ async function sweepStaged({ folders, name, hash, owner, watch }: Staged): Promi
   return true
 }
 
-/** Removes the leases of dead processes, once no file needs them. */
+/** Removes the leases of dead processes that no remaining file needs. */
 async function sweepLeases(
   folders: Folders,
   ids: ReadonlySet<string>,
@@ -92,8 +98,8 @@ async function sweepLeases(
 }
 
 /**
- * Lists the keys of incomplete resources. They are those whose data is in the staging directory, so
- * that no record of a finished resource is opened, however many there are.
+ * Lists the keys of incomplete resources. These have a data file in the staging directory, so that the cost
+ * does not depend on the number of finished resources: none of their records is opened.
  */
 export async function* listIncomplete(folders: Folders): AsyncGenerator<string, void, undefined> {
   const hashes = new Set<string>()
@@ -109,7 +115,7 @@ export async function* listIncomplete(folders: Folders): AsyncGenerator<string, 
   }
 }
 
-/** A file that somebody has put there may have any name, and tell of any key. */
+/** Returns whether a record belongs to its path: another program may have put any file there. */
 function isRecordOf(folders: Folders, key: string, path: string): boolean {
   try {
     return pathsOf(folders, key).record === path
@@ -128,9 +134,9 @@ async function sweepRecord(folders: Folders, leases: Leases, hash: string): Prom
   const paths = isNamed ? pathsOf(folders, record.key) : null
   const current = paths === null ? null : await find(paths)
   if (current !== null && current.kind !== 'absent' && current.record !== null) return
-  // Whoever publishes there now makes them again.
+  // A process that publishes a file there at this moment creates the directories again.
   if (paths !== null) await removeParents(paths)
-  // At once, so that no writer of this process can put a new record there in between.
+  // Synchronous, so that no writer of this process can replace the record between check and removal.
   if (isUnchanged(path, found) && !leases.has(hash)) removeUnchanged(folders, hash, found)
 }
 
@@ -139,7 +145,10 @@ function isUnchanged(path: string, { ino, mtimeMs }: Stats): boolean {
   return now?.ino === ino && now.mtimeMs === mtimeMs
 }
 
-/** Removes a record, but not one that another process has put there in the last moment. */
+/**
+ * Removes a record, unless another process has just replaced it. The record is first renamed, because only
+ * then no other process can replace it between the check and the removal.
+ */
 function removeUnchanged(folders: Folders, hash: string, found: Stats): void {
   const path = stagedPath(folders, `${hash}.json`)
   const aside = stagedPath(folders, newStagedName(hash, folders.ownerLease, 'tmp'))
@@ -152,11 +161,11 @@ function putBack(aside: string, path: string): void {
   try {
     linkSync(aside, path)
   } catch (error) {
-    if (errorCode(error) !== 'EEXIST') throw error // There is an even newer one.
+    if (errorCode(error) !== 'EEXIST') throw error // The path has an even newer record.
   }
 }
 
-/** Name of the data file that the record with this hash refers to. */
+/** Returns the name of the data file that the record of a key refers to; null if there is none. */
 async function dataOf(folders: Folders, hash: string): Promise<string | null> {
   return (await loadRecord({ record: stagedPath(folders, `${hash}.json`) }))?.data ?? null
 }

@@ -1,10 +1,15 @@
 /**
- * A lock as a chain of symbolic links, each of which names an owner: the lock's own file names the
- * first, a file named after that one its successor, and so on. Who is last holds the lock.
+ * A lock as a chain of symbolic links, each of which names an owner. The file of the lock names the first
+ * owner, a file that is named after the first owner names its successor, and so on. The last owner of the
+ * chain holds the lock.
  *
- * A link is made only where none is, so two newcomers never succeed one owner, and no owner lets go
- * after it has been succeeded: to let go it first succeeds itself. The first link goes first; what is
- * behind it then can't be reached any more, and as no name comes twice, never will be.
+ *     <lock>      -> A    A was the first owner
+ *     <lock>.A    -> B    B has taken over from A, and holds the lock
+ *
+ * The creation of a symbolic link fails if its name exists. Two newcomers can therefore not both succeed one
+ * owner. An owner releases the lock by succeeding itself first, which fails if a newcomer has taken over. The
+ * first link is removed first, because without it no other link of the chain can be reached, and no name of
+ * an owner is used twice.
  */
 
 import { lstatSync, readlinkSync, renameSync, symlinkSync, unlinkSync } from 'node:fs'
@@ -14,13 +19,13 @@ import { newOwner, ownerId } from './owner.ts'
 
 /** One link of a chain. */
 export interface Link {
-  /** Its file. */
+  /** The path of the link. */
   readonly path: string
-  /** Whom it names. */
+  /** The owner that it names. */
   readonly owner: string
 }
 
-/** The links of a lock; empty if nobody holds it. Looks at once: the system answers from memory. */
+/** Reads the links of a lock; empty if it is free. Synchronous, because the system answers from memory. */
 export function chainOf(lock: string): readonly Link[] {
   const chain: Link[] = []
   for (let path = lock; ;) {
@@ -31,20 +36,20 @@ export function chainOf(lock: string): readonly Link[] {
   }
 }
 
-/** Takes a lock that nobody holds; null if somebody does. */
+/** Takes a free lock; null if it has an owner. */
 export async function takeFree(lock: string): Promise<OwnLink | null> {
   const link = { path: lock, owner: newOwner() }
   return (await isMade(link)) ? new OwnLink(lock, [], link) : null
 }
 
-/** Takes a lock from the last owner of `chain`, who is dead; null if that is not the last any more. */
+/** Takes a lock from the last owner of `chain`, which is dead; null if another process was faster. */
 export async function takeOver(lock: string, chain: readonly Link[]): Promise<OwnLink | null> {
   const last = chain.at(-1)
   if (last === undefined) return takeFree(lock)
   const link = { path: successor(lock, last.owner), owner: newOwner() }
   if (!(await isMade(link))) return null
   try {
-    // The chain may have gone before the link was made.
+    // The chain may have been removed before the link was created, in which case nothing leads to the link.
     const current = chainOf(lock)
     if (current.at(-1)?.owner === link.owner) return new OwnLink(lock, current.slice(0, -1), link)
   } catch (error) {
@@ -59,7 +64,7 @@ export async function takeOver(lock: string, chain: readonly Link[]): Promise<Ow
 export class OwnLink {
   readonly #link: Link
   readonly #next: string
-  /** What is to be removed, in this order. */
+  /** Paths to remove at the release, in this order. */
   readonly #remains: string[]
   #isClosed = false
 
@@ -69,26 +74,26 @@ export class OwnLink {
     this.#remains = [...before, link].map(({ path }) => path)
   }
 
-  /** The lock has gone to another owner, or somebody has removed its file. */
+  /** Whether another owner has taken the lock over, or the link was removed. */
   get isLost(): boolean {
     try {
       return isThere(this.#next) || ownerAt(this.#link.path) !== this.#link.owner
     } catch {
-      return true // Who can't look must not write.
+      return true // If the link can't be read, ownership can't be proven: treat the lock as lost.
     }
   }
 
-  /** Shows those who can't see this process that it lives. */
+  /** Renews the time of the link, as a sign of life for processes in other namespaces. */
   async renew(): Promise<void> {
     const now = new Date()
     await lutimes(this.#link.path, now, now)
   }
 
   /**
-   * Lets go, at once, so that the next writer of this process finds the lock free. Does nothing if it
-   * is lost.
+   * Releases the lock, synchronously, so that the next writer of this process finds it free. Does nothing if
+   * the lock is lost.
    *
-   * @throws Error of the system; then it can be tried again.
+   * @throws Error of the system, after which `release` can be called again.
    */
   release(): void {
     if (!this.#isClosed && !this.#close()) return
@@ -100,7 +105,7 @@ export class OwnLink {
     remove(this.#next)
   }
 
-  /** Sees to it that nobody can take over any more; false if somebody has, or the link is gone. */
+  /** Keeps newcomers from taking over; false if one has, or if the link was removed. */
   #close(): boolean {
     if (ownerAt(this.#link.path) !== this.#link.owner) return false
     try {
@@ -113,8 +118,9 @@ export class OwnLink {
   }
 
   /**
-   * Lets go where there is no room for another link: a successor that comes in between loses its own,
-   * and sees that. What is before this link names the dead, from whom anybody may take it.
+   * Releases the lock on a full disk, where no other link can be created. The rename replaces the link of a
+   * newcomer that takes over at this moment, which the newcomer notices. Links before this one name dead
+   * owners, from which any newcomer may take over.
    */
   #moveAway(): void {
     if (isThere(this.#next)) return
@@ -123,12 +129,12 @@ export class OwnLink {
   }
 }
 
-/** Tells whether there is a link. */
+/** Returns whether a link exists. */
 export function isThere(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined
 }
 
-/** Whom a link names; null if it is not there. */
+/** The owner that a link names; null if the link does not exist. */
 function ownerAt(path: string): string | null {
   try {
     return isThere(path) ? readlinkSync(path) : null
@@ -138,7 +144,7 @@ function ownerAt(path: string): string | null {
   }
 }
 
-/** Makes a link where none is. */
+/** Creates a link; false if its name exists. */
 async function isMade({ path, owner }: Link): Promise<boolean> {
   try {
     await symlink(owner, path)
@@ -159,7 +165,7 @@ function isMadeNow(path: string): boolean {
   }
 }
 
-/** Removes a link, if it is there. */
+/** Removes a link, if it exists. */
 export function remove(path: string): void {
   try {
     unlinkSync(path)

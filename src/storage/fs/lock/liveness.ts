@@ -1,38 +1,41 @@
-/** Whether the owner of a link lives. One that this process can't see is watched for signs of life. */
+/**
+ * Whether the owner of a link is alive. An owner in another container or on another machine has no process
+ * number here. It is watched: it renews the time of its link, and counts as dead after a silence.
+ */
 
 import { lstat } from 'node:fs/promises'
 import { ifThere } from '../io.ts'
 import type { Link } from './chain.ts'
 import { livenessOf } from './owner.ts'
 
-/** A lock whose owner can't be seen, and was silent for this many milliseconds, is free. */
+/** A lock whose owner is not visible is free after this many milliseconds without a sign of life. */
 export const LOCK_LIFE = 5000
-/** Owners that are watched at a time; the one watched longest makes way. */
+/** Owners that are watched at a time. Beyond that, the one watched longest is forgotten. */
 const MAX_WATCHED = 10_000
 
 interface Watched {
   readonly owner: string
-  /** Its last sign of life: the time of the link. */
+  /** The last sign of life: the time of the link. */
   readonly sign: number
-  /** When that was first seen, by the clock of this process: no two others need agree. */
+  /** When this process first saw that sign, by its own clock, so that the clocks need not agree. */
   readonly since: number
 }
 
-/** What a watch knows of an owner: `undecided` may still turn out to be dead. */
+/** What a watch says of an owner; `undecided` until it has shown life or been silent for long enough. */
 export type Verdict = 'alive' | 'dead' | 'undecided'
 
-/** The owners that one process watches. */
+/** The owners that this process watches. */
 export class Watch {
-  /** By the lock's file. */
+  /** By the path of the lock. */
   readonly #watched = new Map<string, Watched>()
   readonly #life: number
 
-  /** An owner that can't be seen, and was silent for `life` milliseconds, is dead. */
+  /** An owner that is not visible is dead after `life` milliseconds without a sign of life. */
   constructor(life: number) {
     this.#life = life
   }
 
-  /** Checks the owner of a lock. One that can't be seen is never dead at the first check. */
+  /** Checks the owner of a lock. One that is not visible is never dead at the first check. */
   async check(lock: string, { path, owner }: Link): Promise<Verdict> {
     const liveness = livenessOf(owner)
     if (liveness !== 'unknown') return liveness
@@ -46,7 +49,7 @@ export class Watch {
     return watched?.owner === owner ? 'alive' : 'undecided'
   }
 
-  /** Ends watching over a lock. */
+  /** Stops watching the owner of a lock. */
   forget(lock: string): void {
     this.#watched.delete(lock)
   }

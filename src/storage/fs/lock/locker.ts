@@ -1,6 +1,7 @@
 /**
- * Locks that hold between the processes of one machine, beside the files that they protect: a chain of
- * links for each (`fs-lock-link.ts`), which its owner renews, and calls for an owner to make way.
+ * Locks between processes that share a directory. Each lock is a chain of symbolic links (`chain.ts`) in the
+ * staging directory, whose owner renews its link while it holds the lock. A newcomer that has to wait asks
+ * the owner to release the lock if its client has stalled (`release-request.ts`).
  */
 
 import { createHash } from 'node:crypto'
@@ -17,28 +18,29 @@ import { livenessOf } from './owner.ts'
 import { noteTakeover } from './takeover.ts'
 import { STAGING } from '../paths.ts'
 
-/** Where the locks are. */
+/** Which directory the locks protect. */
 export interface FsLockerOptions {
   /** The `directory` of the `fsStorage` that all processes share. */
   readonly directory: string
 }
 
-/** How often an owner looks whether another process calls for its lock, in milliseconds. */
+/** Milliseconds between two looks of an owner for release requests. */
 const LOOK = 250
-/** After how many looks it shows that it lives. */
+/** Looks after which an owner renews its links. */
 const LOOKS_PER_SIGN = 4
-/** Pauses between two looks of a newcomer, in milliseconds: each is twice as long as the last. */
+/** Pauses between two looks of a newcomer, in milliseconds; each is twice as long as the one before. */
 const FIRST_PAUSE = 10
 const LONGEST_PAUSE = 200
-/** How often it looks whether the owner still lives, in milliseconds: that costs more. */
+/** Milliseconds between two checks whether the owner is alive, which cost more than a look. */
 const LIFE_LOOK = 1000
 
 /**
- * Gives locks to several processes of one machine that share one `fsStorage`.
+ * Gives locks to several processes that share one `fsStorage`.
  *
- * A newcomer takes over from a stalled writer in any of them. The lock of a process that was killed is
- * taken at once, that of one that merely stands still, never. An owner that can't be seen, since it is
- * in another container or on another machine, is dead after 5 s without a sign of life.
+ * A newcomer takes over from a stalled writer in any of these processes. It takes the lock of a killed process
+ * at once, and never the lock of a process that is only halted. An owner in another container or on another
+ * machine counts as dead after 5 s without a sign of life. Because it may only be halted, the next writer
+ * moves the upload to a new file (`takeover.ts`).
  *
  * @throws TypeError when the option is wrong.
  */
@@ -49,7 +51,7 @@ export function fsLocker({ directory }: FsLockerOptions): Locker {
   return new FsLocker(resolve(directory))
 }
 
-/** A lock that this process has. */
+/** A lock that this process holds. */
 interface Held {
   readonly key: string
   readonly link: OwnLink
@@ -59,12 +61,12 @@ class FsLocker implements Locker {
   readonly #root: string
   readonly #locks: string
   readonly #requests: string
-  /** Of several requests of this process, one at a time goes for the link. */
+  /** Lets one request of this process at a time compete for the link. */
   readonly #local = memoryLocker()
   readonly #watch = new Watch(LOCK_LIFE)
-  /** By the name of the lock. */
+  /** The locks of this process, by the name of the lock. */
   readonly #held = new Map<string, Held>()
-  /** Links that could not be removed. */
+  /** Links whose release has failed, and is tried again. */
   readonly #left = new Set<OwnLink>()
   #prepared: Promise<void> | null = null
   #heart: NodeJS.Timeout | null = null
@@ -111,7 +113,7 @@ class FsLocker implements Locker {
     }
   }
 
-  /** Takes a lock that has become free, or whose owner is dead; null if it is neither. */
+  /** Takes the lock if it is free or its owner is dead; null otherwise. */
   async #succeed(path: string): Promise<OwnLink | null> {
     const chain = chainOf(path)
     const last = chain.at(-1)
@@ -133,13 +135,13 @@ class FsLocker implements Locker {
       return await takeFree(path)
     } catch (error) {
       if (errorCode(error) !== 'ENOENT') throw error
-      // Not the root: where that is gone, a disk may be.
+      // The root is not created again, because its disk may be unmounted.
       await this.#makeFolders()
       return takeFree(path)
     }
   }
 
-  /** Runs at the first call, and again after it has failed. */
+  /** Creates the directories and sweeps at the first call, and again after a failure. */
   async #prepare(): Promise<void> {
     this.#prepared ??= this.#makeRoot()
     try {
@@ -214,7 +216,7 @@ class FsLocker implements Locker {
   #beat(): void {
     this.#looks += 1
     for (const link of this.#left) this.#letGo(link)
-    // No error could be acted on: a link that can't be renewed is gone, or counts as dead.
+    // Errors are ignored, because a link that can't be renewed is removed already, or counts as dead.
     if (this.#looks % LOOKS_PER_SIGN === 0) {
       for (const { link } of this.#held.values()) void link.renew().catch(() => {})
     }
@@ -223,17 +225,20 @@ class FsLocker implements Locker {
     )
   }
 
-  /** As a newcomer of this process that does not wait would: it revokes a holder that has stalled. */
+  /** Acts as a newcomer of this process with no time to wait, which revokes a stalled holder. */
   #makeWay(name: string, stall: number): void {
     const held = this.#held.get(name)
     if (held === undefined) return
     void this.#local.acquire(held.key, { wait: 0, stall }).then(
       (lock) => lock.release(),
-      () => {}, // The holder is alive.
+      () => {}, // The holder has not stalled.
     )
   }
 
-  /** What can't be removed now is tried again: others see that this process lives, and would wait. */
+  /**
+   * Releases a link. A failed release is tried again, because other processes see that this process is alive
+   * and would wait for it.
+   */
   #letGo(link: OwnLink): void {
     try {
       link.release()
@@ -247,7 +252,7 @@ class FsLocker implements Locker {
   }
 }
 
-/** Waits until a file is gone, but not longer than `until`. */
+/** Waits until a file no longer exists, at the latest until `until`. */
 async function untilGone(path: string, until: number): Promise<void> {
   for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
     const left = until - performance.now()

@@ -1,4 +1,4 @@
-/** Who holds a lock: a process, and whether it still runs. */
+/** Names of lock owners, from which other processes learn whether the owning process still runs. */
 
 import { createHash, randomBytes } from 'node:crypto'
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs'
@@ -6,39 +6,42 @@ import { hostname } from 'node:os'
 import { isMainThread } from 'node:worker_threads'
 import { errorCode } from '../io.ts'
 
-/** What is known of an owner: only of a process that this one sees can it be said for sure. */
+/** Whether an owner runs; `unknown` for a process in another namespace or on another machine. */
 export type Liveness = 'alive' | 'dead' | 'unknown'
 
 interface ProcessId {
   /**
-   * Where a process number and a start time mean one process: a system since its start, and in it a
-   * namespace, as each container has its own.
+   * The scope in which a process number and a start time identify one process: one boot of one system, and in
+   * it one PID namespace, because each container has its own.
    */
   readonly place: string
   /** When the process was started. */
   readonly start: string
 }
 
-/** Null where /proc does not show this process, and in a worker thread, which ends before its process. */
+/**
+ * Null where /proc does not show this process, and in a worker thread: the thread may end while its process
+ * still runs, so that the process number says nothing about the owner.
+ */
 const THIS_PROCESS = isMainThread ? identifyProcess() : null
 
 const SELF =
   THIS_PROCESS === null ? '- - -' : `${THIS_PROCESS.place} ${process.pid} ${THIS_PROCESS.start}`
 
 /**
- * Names an owner in this process; no two are ever named alike. Less than 60 bytes: a link to it then
- * takes no room of its own on the disk, so that a file can be removed from a full one.
+ * Makes the name of an owner in this process, which is used only once. It has less than 60 bytes, because
+ * ext4 stores the target of such a link in the inode: a lock can be taken, and a file removed, on a full disk.
  */
 export function newOwner(): string {
   return `${SELF} ${randomBytes(12).toString('base64url')}`
 }
 
-/** The part of an owner's name that it shares with no other, and that a file name can hold. */
+/** The unique part of the name of an owner, which is valid in a file name. */
 export function ownerId(owner: string): string {
   return owner.slice(owner.lastIndexOf(' ') + 1)
 }
 
-/** Tells whether the process of an owner still runs, or may run. */
+/** Returns whether the process of an owner still runs. */
 export function livenessOf(owner: string): Liveness {
   const [place, number, start] = owner.split(' ')
   if (THIS_PROCESS === null || place !== THIS_PROCESS.place) return 'unknown'
@@ -46,19 +49,19 @@ export function livenessOf(owner: string): Liveness {
   if (!exists(pid)) return 'dead'
   try {
     const found = statOf(pid)
-    // The number may have gone to another process since.
+    // The number may have been reused by another process, which has another start time.
     return found.start === start && !isOver(pid, found) ? 'alive' : 'dead'
   } catch {
-    // It has ended meanwhile, or /proc hides the processes of other users (hidepid). The number may
-    // have gone to one of those, so that only signs of life can show whether the owner still runs.
+    // The process has just ended, or /proc hides the processes of other users (hidepid). In the second case
+    // the number may have been reused by one of those, so that only signs of life can decide.
     return 'unknown'
   }
 }
 
 function identifyProcess(): ProcessId | null {
   try {
-    // In a PID namespace of its own that still has the /proc of the one outside, the numbers there are
-    // those of other processes.
+    // A process in a PID namespace of its own may still have the /proc of the outer namespace, in which its
+    // number belongs to another process.
     if (readlinkSync('/proc/self') !== String(process.pid)) return null
     const { start } = statOf(process.pid)
     return start === undefined ? null : { place: placeOfProcess(), start }
@@ -70,7 +73,7 @@ function identifyProcess(): ProcessId | null {
 function placeOfProcess(): string {
   const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()
   const spaces = ['pid', 'time'].map((kind) => readlinkSync(`/proc/self/ns/${kind}`))
-  // The name, since machines that were copied while they ran have the rest in common.
+  // The host name is included because virtual machines that were copied while running share the rest.
   const place = [hostname(), boot, ...spaces].join('/')
   return createHash('sha256').update(place).digest('base64url').slice(0, 16)
 }
@@ -96,7 +99,10 @@ function statOf(pid: number): Stat {
   return { state: fields[0], start: fields[19] }
 }
 
-/** A process that was killed stays until its parent has looked, and while a thread still writes. */
+/**
+ * Returns whether a process is a zombie, which stays until its parent has waited for it. It must have no other
+ * thread, because a thread may still be in the middle of a write.
+ */
 function isOver(pid: number, { state }: Stat): boolean {
   return (state === 'Z' || state === 'X') && readdirSync(`/proc/${pid}/task`).length < 2
 }

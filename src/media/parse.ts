@@ -7,20 +7,40 @@ import { MessageByterangesParser, type MessageOptions } from './message-byterang
 import { MultipartByterangesParser } from './multipart-byteranges.ts'
 import type { PartParser } from './part.ts'
 
-/** The media types of patches, for `Accept-Patch`: the seed's spelling first, the draft's last. */
-export const PATCH_MEDIA_TYPES: readonly string[] = [
-  'message/byteranges',
-  'multipart/byteranges',
-  'message/byterange',
-]
+/** How the documents of a media type are read and applied. */
+interface Format {
+  /** Creates the parser of one document, given its `Content-Type`. */
+  readonly createParser: (contentType: string, options: MessageOptions) => PartParser
+  /** The document is applied whole or not at all. */
+  readonly isAtomic: boolean
+  /** A part may begin beyond the end of the resource, because a later part may fill the gap. */
+  readonly fillsGaps: boolean
+}
+
+const MESSAGE: Format = {
+  createParser: (_contentType, options) => new MessageByterangesParser(options),
+  isAtomic: false,
+  fillsGaps: false,
+}
+
+/** The formats by media type: the seed's spelling first, the draft's last. */
+const FORMATS: ReadonlyMap<string, Format> = new Map([
+  ['message/byteranges', MESSAGE],
+  [
+    'multipart/byteranges',
+    { createParser: createMultipartParser, isAtomic: true, fillsGaps: true },
+  ],
+  ['message/byterange', MESSAGE],
+])
+
+/** The media types of patches. */
+export const PATCH_MEDIA_TYPES: readonly string[] = [...FORMATS.keys()]
 
 /** The value of `Accept-Patch` (RFC 5789 §3.1). */
 export const ACCEPT_PATCH = PATCH_MEDIA_TYPES.join(', ')
 
 /** A patch format, ready to read one document. */
-export interface PatchFormat {
-  /** The document may have several parts, and is applied whole or not at all. */
-  readonly multipart: boolean
+export interface PatchFormat extends Pick<Format, 'isAtomic' | 'fillsGaps'> {
   /** Parser of the document. */
   readonly parser: PartParser
 }
@@ -39,10 +59,10 @@ export function createPartParser(
   if (values.size > 1) throw malformed('there are two different Content-Type fields')
   const [value = ''] = values
   const type = trimWhitespace(value.replace(/;.*/s, '')).toLowerCase()
-  if (!PATCH_MEDIA_TYPES.includes(type)) throw unsupported()
-  return type === 'multipart/byteranges'
-    ? { multipart: true, parser: createMultipartParser(value, options) }
-    : { multipart: false, parser: new MessageByterangesParser(options) }
+  const format = FORMATS.get(type)
+  if (format === undefined) throw unsupported()
+  const { createParser, isAtomic, fillsGaps } = format
+  return { isAtomic, fillsGaps, parser: createParser(value, options) }
 }
 
 function createMultipartParser(value: string, options: MessageOptions): PartParser {

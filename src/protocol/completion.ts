@@ -59,7 +59,7 @@ export async function finishWrite(write: PendingWrite, options: FinishOptions): 
     await writer.rollback()
     return { info: base, created: false, final: null }
   }
-  const final = state.complete ? await approve(write, options) : null
+  const final = state.complete ? await verify(write, options) : null
   const info = await writer.commit(state)
   return { info, created: state.complete && base?.everComplete !== true, final }
 }
@@ -74,7 +74,7 @@ function isSameState(a: ResourceState, b: ResourceState): boolean {
   )
 }
 
-async function approve(
+async function verify(
   write: PendingWrite,
   options: FinishOptions,
 ): Promise<PreparedResponse | null> {
@@ -85,7 +85,7 @@ async function approve(
   } catch (error) {
     if (isRejection(error)) await discard(write, options)
     // Where this fails as well, the first error tells more, and a persist write stays all the same.
-    else if (isToStay(error, write)) await park(write).catch(() => {})
+    else if (keepsBytes(error, write)) await leaveIncomplete(write).catch(() => {})
     throw error
   }
 }
@@ -110,12 +110,12 @@ function finishedResource({ key, writer, state, size }: PendingWrite) {
   }
 }
 
-function isToStay(error: unknown, { writer }: PendingWrite): boolean {
+function keepsBytes(error: unknown, { writer }: PendingWrite): boolean {
   return error instanceof RefusedError || writer.transaction === 'persist'
 }
 
 /** Leaves all bytes stored and the resource incomplete: the next request to it completes it. */
-async function park({ writer, state }: PendingWrite): Promise<void> {
+async function leaveIncomplete({ writer, state }: PendingWrite): Promise<void> {
   if (writer.base?.complete) return
   const everComplete = writer.base?.everComplete ?? false
   await writer.commit({ ...state, complete: false, everComplete })

@@ -73,10 +73,10 @@ async function hashInSlices(
   { algorithms, signal }: HashingOptions,
 ): Promise<readonly Digest[]> {
   const running = createRunningDigest(algorithms)
-  for await (const slice of inSlices(content)) {
+  await inSlices(content, (slice) => {
     signal?.throwIfAborted()
     running.update(slice)
-  }
+  })
   return running.digest()
 }
 

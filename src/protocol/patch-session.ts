@@ -3,7 +3,14 @@ import { UploadError } from '../errors.ts'
 import { isSameDisposition } from '../fields/content-disposition.ts'
 import type { Part, PartEvent } from '../media/part.ts'
 import type { Writer } from '../storage/adapter.ts'
-import { advance, progressOf, settle, type Progress, type TransitionRules } from './transition.ts'
+import type { PatchOutcome } from './resource-state.ts'
+import {
+  advance,
+  progressOf,
+  checkWhole,
+  type Progress,
+  type TransitionRules,
+} from './transition.ts'
 
 /** What an app allows a patch to change. */
 export interface PatchRules extends TransitionRules {
@@ -16,7 +23,7 @@ export interface PatchOptions {
   /** What may change. */
   readonly rules: PatchRules
   /** Later parts may fill the gaps that earlier ones leave. */
-  readonly multipart: boolean
+  readonly fillsGaps: boolean
   /** Called with the first part, once it is known to fit, before anything is stored. */
   readonly onFit: () => Promise<void>
 }
@@ -53,13 +60,20 @@ export class PatchSession {
     return this.#changed
   }
 
-  /** The media type that the parts name; null if none does. */
-  get contentType(): string | null {
-    return this.#contentType
+  /** What the parts so far make of the resource, and what they say of it. */
+  get outcome(): Omit<PatchOutcome, 'reprDigest' | 'owner'> {
+    const { complete, completeLength } = this.#progress
+    return {
+      complete,
+      completeLength,
+      changed: this.#changed,
+      contentType: this.#contentType,
+      contentDisposition: this.#disposition,
+    }
   }
 
   /** The `Content-Disposition` that the parts give, in the stored form if it says the same; or null. */
-  get contentDisposition(): string | null {
+  get #disposition(): string | null {
     const given = this.#contentDisposition
     const stored = this.#writer.base?.contentDisposition ?? null
     const isRepeated = given !== null && stored !== null && isSameDisposition(given, stored)
@@ -94,25 +108,25 @@ export class PatchSession {
    *
    * @throws UploadError `ERR_NOT_FOUND`, `ERR_GAP` or `ERR_COMPLETE_LENGTH`.
    */
-  settle(): void {
+  checkWhole(): void {
     const { base } = this.#writer
     const { rules } = this.#options
-    settle(base, this.#progress, rules)
+    checkWhole(base, this.#progress, rules)
     if (base === null || !base.complete || rules.finished !== 'immutable') return
     if ((this.#contentType ?? base.contentType) !== base.contentType) throw immutable('type')
-    if ((this.contentDisposition ?? base.contentDisposition) !== base.contentDisposition) {
+    if ((this.#disposition ?? base.contentDisposition) !== base.contentDisposition) {
       throw immutable('Content-Disposition')
     }
   }
 
   async #begin(part: Part): Promise<void> {
-    const { multipart, rules, onFit } = this.#options
+    const { fillsGaps, rules, onFit } = this.#options
     const before = this.#progress
     this.#progress = advance(before, part, rules)
     this.#contentType ??= part.contentType
     this.#contentDisposition ??= part.contentDisposition
     this.#reprDigest ??= part.reprDigest
-    if (!multipart) this.settle()
+    if (!fillsGaps) this.checkWhole()
     if (part.index === 0) await onFit()
 
     if (part.target.kind === 'size') {

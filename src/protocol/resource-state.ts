@@ -1,5 +1,47 @@
-/** What answers say of the state of a resource. */
-import type { ResourceInfo } from '../storage/adapter.ts'
+/** The state of a resource: what a write makes of it, and what answers say of it. */
+import type { ResourceInfo, ResourceState } from '../storage/adapter.ts'
+
+/** What a request says of a resource that it may create. */
+type NewState = Omit<ResourceState, 'complete' | 'everComplete'>
+
+/** The state of a resource that a write has created, until the write reaches its end. */
+export function newState(given: NewState): ResourceState {
+  return { ...given, complete: false, everComplete: false }
+}
+
+/** The state after a PUT of `size` bytes. */
+export function replacedState(
+  initial: ResourceState,
+  size: number,
+  reprDigest: string | null,
+): ResourceState {
+  return { ...initial, complete: true, everComplete: true, completeLength: size, reprDigest }
+}
+
+/** What a patch says and does; null for what it does not say. */
+export interface PatchOutcome extends NewState {
+  readonly complete: boolean
+  /** Whether a byte differs from the base. */
+  readonly changed: boolean
+}
+
+/** The state after a patch. */
+export function patchedState(base: ResourceInfo | null, patch: PatchOutcome): ResourceState {
+  const { complete, completeLength, changed } = patch
+  // The digest of a finished resource is of its bytes; that of an upload is of what is to come.
+  const isOutdated = base?.complete && (changed || completeLength !== base.completeLength)
+  const earlier = base === null || isOutdated ? null : base.reprDigest
+  return {
+    complete,
+    everComplete: complete || (base?.everComplete ?? false),
+    completeLength,
+    contentType: patch.contentType ?? base?.contentType ?? null,
+    contentDisposition: patch.contentDisposition ?? base?.contentDisposition ?? null,
+    reprDigest: patch.reprDigest ?? earlier,
+    // An upload keeps its owner until it is complete; to change a finished resource is a new upload.
+    owner: base === null || base.complete ? patch.owner : base.owner,
+  }
+}
 
 /** The members `received`, `length` and `complete` of a problem or a progress document. */
 interface ProgressMembers {

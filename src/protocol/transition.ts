@@ -15,9 +15,9 @@ export interface Progress {
   /** Length of the finished resource; null while unknown. */
   readonly completeLength: number | null
   /** The length follows the bytes: the resource was finished, and no part has told a length. */
-  readonly isOpen: boolean
+  readonly lengthIsImplied: boolean
   /** Ranges written beyond `size`, in order, waiting for a later part of a multipart patch. */
-  readonly ahead: readonly Range[]
+  readonly detachedRanges: readonly Range[]
 }
 
 interface Range {
@@ -37,8 +37,8 @@ const ABSENT: Progress = {
   size: 0,
   complete: false,
   completeLength: null,
-  isOpen: false,
-  ahead: [],
+  lengthIsImplied: false,
+  detachedRanges: [],
 }
 
 /** The state a patch starts from. */
@@ -46,7 +46,7 @@ export function progressOf(base: ResourceInfo | null): Progress {
   if (base === null) return ABSENT
   const { size, complete } = base
   const completeLength = complete ? size : base.completeLength
-  return { size, complete, completeLength, isOpen: complete, ahead: [] }
+  return { size, complete, completeLength, lengthIsImplied: complete, detachedRanges: [] }
 }
 
 /**
@@ -60,16 +60,17 @@ export function advance(progress: Progress, part: Part, rules: TransitionRules):
   if (target.start === target.end) return confirm(progress, target.start, target.completeLength)
 
   const completeLength = agreedLength(progress, target.completeLength)
-  const isOpen = progress.isOpen && target.completeLength === null
-  if (!isOpen && completeLength !== null && target.end > completeLength) {
+  const lengthIsImplied = progress.lengthIsImplied && target.completeLength === null
+  if (!lengthIsImplied && completeLength !== null && target.end > completeLength) {
     throw contradiction(
       `range ends at ${target.end}, but the resource will have ${completeLength} bytes`,
     )
   }
-  const { size, ahead } = include(progress, target)
-  if (isOpen) return { size, complete: true, completeLength: size, isOpen, ahead }
-  const complete = size === completeLength && ahead.length === 0
-  return { size, complete, completeLength, isOpen, ahead }
+  const { size, detachedRanges } = mergeRange(progress, target)
+  if (lengthIsImplied)
+    return { size, complete: true, completeLength: size, lengthIsImplied, detachedRanges }
+  const complete = size === completeLength && detachedRanges.length === 0
+  return { size, complete, completeLength, lengthIsImplied, detachedRanges }
 }
 
 /**
@@ -77,12 +78,12 @@ export function advance(progress: Progress, part: Part, rules: TransitionRules):
  *
  * @throws UploadError `ERR_NOT_FOUND`, `ERR_GAP` or `ERR_COMPLETE_LENGTH`.
  */
-export function settle(
+export function checkWhole(
   base: ResourceInfo | null,
   progress: Progress,
   rules: TransitionRules,
 ): void {
-  const [gap] = progress.ahead
+  const [gap] = progress.detachedRanges
   if (gap !== undefined && base === null && progress.size === 0) {
     throw new UploadError('ERR_NOT_FOUND', {
       detail: `range begins at ${gap.start}, but there is no resource yet: begin at 0`,
@@ -104,10 +105,10 @@ export function settle(
 
 /** The complete-length after a part that gives `announced`, or null if still unknown. */
 function agreedLength(progress: Progress, announced: number | null): number | null {
-  const { isOpen, completeLength } = progress
-  const end = endOf(progress)
+  const { lengthIsImplied, completeLength } = progress
+  const end = endOfAll(progress)
   if (announced === null) return completeLength
-  if (!isOpen && completeLength !== null && announced !== completeLength) {
+  if (!lengthIsImplied && completeLength !== null && announced !== completeLength) {
     throw contradiction(`complete-length ${announced} is not the declared ${completeLength}`)
   }
   if (announced < end) {
@@ -117,22 +118,34 @@ function agreedLength(progress: Progress, announced: number | null): number | nu
 }
 
 /** The end of all that is stored or waits beyond a gap, where ranges may overlap. */
-function endOf({ size, ahead }: Progress): number {
-  return ahead.reduce((end, range) => Math.max(end, range.end), size)
+function endOfAll({ size, detachedRanges }: Progress): number {
+  return detachedRanges.reduce((end, range) => Math.max(end, range.end), size)
 }
 
 /** `bytes *\/t`: announces, confirms or, for a finished resource, changes the length. */
 function resize(progress: Progress, completeLength: number, rules: TransitionRules): Progress {
-  const { size, ahead } = progress
-  const isOpen = false
-  if (progress.isOpen && ahead.length === 0 && completeLength < size) {
+  const { size, detachedRanges } = progress
+  const lengthIsImplied = false
+  if (progress.lengthIsImplied && detachedRanges.length === 0 && completeLength < size) {
     if (rules.finished === 'mutable') {
-      return { size: completeLength, complete: true, completeLength, isOpen, ahead }
+      return {
+        size: completeLength,
+        complete: true,
+        completeLength,
+        lengthIsImplied,
+        detachedRanges,
+      }
     }
     throw contradiction(`complete-length ${completeLength} would cut ${size} stored bytes`)
   }
   agreedLength(progress, completeLength)
-  return { size, complete: size === completeLength, completeLength, isOpen, ahead }
+  return {
+    size,
+    complete: size === completeLength,
+    completeLength,
+    lengthIsImplied,
+    detachedRanges,
+  }
 }
 
 /**
@@ -140,9 +153,13 @@ function resize(progress: Progress, completeLength: number, rules: TransitionRul
  * resource ends, and to agree with its length.
  */
 function confirm(progress: Progress, start: number, announced: number | null): Progress {
-  const { size, ahead } = progress
+  const { size, detachedRanges } = progress
   const completeLength = progress.completeLength ?? (announced === size ? size : null)
-  if (start !== size || ahead.length > 0 || (announced ?? completeLength) !== completeLength) {
+  if (
+    start !== size ||
+    detachedRanges.length > 0 ||
+    (announced ?? completeLength) !== completeLength
+  ) {
     throw new UploadError('ERR_RANGE', {
       detail: `the range at ${start} has no bytes, and is not the end of an upload of ${size} bytes`,
     })
@@ -151,15 +168,15 @@ function confirm(progress: Progress, start: number, announced: number | null): P
 }
 
 /** Adds a range to what is there and closes the gaps that it fills. */
-function include(progress: Progress, range: Range): Pick<Progress, 'size' | 'ahead'> {
+function mergeRange(progress: Progress, range: Range): Pick<Progress, 'size' | 'detachedRanges'> {
   let { size } = progress
-  const ahead: Range[] = []
-  const ranges = [...progress.ahead, { start: range.start, end: range.end }]
+  const detachedRanges: Range[] = []
+  const ranges = [...progress.detachedRanges, { start: range.start, end: range.end }]
   for (const next of ranges.sort((a, b) => a.start - b.start)) {
     if (next.start <= size) size = Math.max(size, next.end)
-    else ahead.push(next)
+    else detachedRanges.push(next)
   }
-  return { size, ahead }
+  return { size, detachedRanges }
 }
 
 function contradiction(detail: string): UploadError {

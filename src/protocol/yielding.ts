@@ -2,27 +2,31 @@
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 
 /** How long work may keep others waiting, in milliseconds. */
-const LONGEST_TURN = 10
+const LONGEST_BLOCK = 10
 
 /** Largest piece of work, in bytes: about a millisecond of hashing. */
 const SLICE_SIZE = 512 * 1024
 
 /**
- * Yields the bytes of all chunks in slices of at most 512 KiB, and lets the event loop run where the
- * work on them has lasted 10 ms. To let it run after each slice costs a plain upload a third of its
- * speed.
+ * Works on the bytes of all chunks in slices of at most 512 KiB, and lets the event loop run where the
+ * work has lasted 10 ms. To let it run after each slice costs a plain upload a third of its speed.
  */
-export async function* inSlices(
+export async function inSlices(
   chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
-): AsyncGenerator<Uint8Array, void, undefined> {
+  work: (slice: Uint8Array) => void,
+): Promise<void> {
   let start = performance.now()
-  for await (const chunk of chunks) {
+
+  async function workOn(chunk: Uint8Array): Promise<void> {
     for (let at = 0; at < chunk.byteLength; at += SLICE_SIZE) {
-      if (performance.now() - start >= LONGEST_TURN) {
+      if (performance.now() - start >= LONGEST_BLOCK) {
         await yieldToEventLoop()
         start = performance.now()
       }
-      yield chunk.subarray(at, at + SLICE_SIZE)
+      work(chunk.subarray(at, at + SLICE_SIZE))
     }
   }
+
+  if (Symbol.asyncIterator in chunks) for await (const chunk of chunks) await workOn(chunk)
+  else for (const chunk of chunks) await workOn(chunk)
 }

@@ -31,14 +31,14 @@ describe('takes', () => {
 
     const outcome = everySplit(() => format().parser, multipart ? `--B\r\n${AB}\r\n--B--\r\n` : AB)
 
-    expect(format().multipart).toBe(multipart)
+    expect(format()).toMatchObject({ isAtomic: multipart, fillsGaps: multipart })
     expect(outcome).toMatchObject({ parts: [{ data: 'ab' }] })
   })
 
   test('the same value twice', () => {
     const format = createPartParser(['message/byteranges', 'message/byteranges '], OPTIONS)
 
-    expect(format.multipart).toBe(false)
+    expect(format.isAtomic).toBe(false)
   })
 })
 

@@ -26,7 +26,7 @@ describe('a patch session', () => {
   })
 
   it('writes parts that touch at once', async () => {
-    const { session, storage, content } = await open('', { multipart: true })
+    const { session, storage, content } = await open('', { fillsGaps: true })
 
     await session.apply([part(0, 2), data('ab'), part(2, 4, 1), data('cd')])
 
@@ -35,7 +35,7 @@ describe('a patch session', () => {
   })
 
   it('writes parts where they belong, the later over the earlier', async () => {
-    const { session, content } = await open('', { multipart: true })
+    const { session, content } = await open('', { fillsGaps: true })
 
     await session.apply([
       part(4, 6),
@@ -110,7 +110,7 @@ describe('a patch session', () => {
   })
 
   it('tells the type and digest of the first part that names one', async () => {
-    const { session } = await open('', { multipart: true })
+    const { session } = await open('', { fillsGaps: true })
 
     await session.apply([
       part(0, 1),
@@ -119,13 +119,13 @@ describe('a patch session', () => {
       data('b'),
     ])
 
-    expect([session.contentType, session.reprDigest]).toEqual(['text/plain', 'sha-256=::'])
+    expect([session.outcome.contentType, session.reprDigest]).toEqual(['text/plain', 'sha-256=::'])
   })
 
   it('asks once, before anything is written', async () => {
     const asked: unknown[] = []
     const { session, storage } = await open('', {
-      multipart: true,
+      fillsGaps: true,
       onFit: async () => {
         asked.push(storage.steps.includes('write'))
       },
@@ -149,9 +149,9 @@ describe('a patch session', () => {
     [true, 'ERR_GAP', false],
     [false, 'ERR_GAP', true],
   ])(
-    'judges a gap, with multipart %s, at the part or at the end',
+    'judges a gap, in a multipart: %s, at the part or at the end',
     async (multipart, code, early) => {
-      const { session } = await open('abcd', { multipart })
+      const { session } = await open('abcd', { fillsGaps: multipart })
 
       const applied = session.apply([part(6, 7), data('g')]).then(
         () => null,
@@ -160,7 +160,7 @@ describe('a patch session', () => {
 
       const atPart = await applied
       expect(atPart !== null).toBe(early)
-      expect(() => session.settle()).toThrow(expect.objectContaining({ code }))
+      expect(() => session.checkWhole()).toThrow(expect.objectContaining({ code }))
     },
   )
 })
@@ -213,7 +213,7 @@ describe('a finished resource that is immutable', () => {
     const { session } = await open('abcd', options, { complete: true })
 
     await session.apply(events)
-    session.settle()
+    session.checkWhole()
 
     expect(session.changed).toBe(false)
   })
@@ -231,7 +231,7 @@ async function open(
   storage.steps.length = 0
   const session = new PatchSession(writer, {
     rules: RULES,
-    multipart: false,
+    fillsGaps: false,
     onFit: () => Promise.resolve(),
     ...options,
   })

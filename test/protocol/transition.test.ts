@@ -5,7 +5,12 @@ import { describe, expect, it } from 'vitest'
 import { UploadError } from '../../src/errors.ts'
 import type { Part, PartTarget } from '../../src/media/part.ts'
 import type { ResourceInfo } from '../../src/storage/adapter.ts'
-import { advance, progressOf, settle, type TransitionRules } from '../../src/protocol/transition.ts'
+import {
+  advance,
+  progressOf,
+  checkWhole,
+  type TransitionRules,
+} from '../../src/protocol/transition.ts'
 import { parseState } from '../support/wire/state.ts'
 
 const RULES: TransitionRules = { finished: 'mutable', gapStatus: 409 }
@@ -191,7 +196,7 @@ function outcome(given: string, parts: string, rules: Partial<TransitionRules> =
     for (const [index, text] of parts.split(' ').entries()) {
       progress = advance(progress, part(text, index), all)
     }
-    settle(base, progress, all)
+    checkWhole(base, progress, all)
     return notation(progress)
   } catch (error) {
     if (error instanceof UploadError) return error.code
@@ -203,7 +208,7 @@ function refusal(given: string, text: string, rules: Partial<TransitionRules> = 
   const base = resource(given)
   const all = { ...RULES, ...rules }
   try {
-    settle(base, advance(progressOf(base), part(text), all), all)
+    checkWhole(base, advance(progressOf(base), part(text), all), all)
   } catch (error) {
     return error
   }

@@ -2,17 +2,54 @@
 import { UploadError } from '../../errors.ts'
 import { isIdentity } from '../../fields/syntax.ts'
 import { ALGORITHMS, parseDigest, type Digest } from '../../fields/digest.ts'
-import { findMismatch, wrongContent } from '../digest-check.ts'
+import { preferredTransaction } from '../../fields/prefer.ts'
+import { findMismatch, verifiableDigest, wrongContent } from '../digest-check.ts'
 import { createRunningDigest } from '../hashing.ts'
 import type { Body, HandlerRequest, RequestHeaders } from '../http.ts'
+import type { Transaction } from '../../storage/adapter.ts'
 import { inSlices } from '../yielding.ts'
 
+/** What the header of a PATCH or a PUT says of the content. */
+export interface ContentHeader<T> {
+  /** What `readType` has made of the media type. */
+  readonly type: T
+  /** The digests that the content must match. */
+  readonly digests: readonly Digest[]
+  /** A `Content-Digest` follows in the trailer. */
+  readonly announcesDigest: boolean
+  /** The digest that the whole resource must match, as one field; null if none can be verified. */
+  readonly reprDigest: string | null
+  /** What the client prefers. */
+  readonly preferred: Transaction | null
+}
+
 /**
- * Refuses content that is coded in another way than in chunks.
+ * Checks the header of a PATCH or a PUT; the first failure is answered. `readType` reads the media type,
+ * of the patch or of the resource.
  *
- * @throws UploadError `ERR_TRANSFER_CODING`, after which the connection can't be used.
+ * @throws UploadError `ERR_TRANSFER_CODING`, `ERR_CONTENT_CODING`, `ERR_CONTENT_LIMIT`, `ERR_FIELD`, and
+ * what `readType` throws.
  */
-export function checkTransferCoding(headers: RequestHeaders): void {
+export function readContentHeader<T>(
+  { headers, contentLength }: HandlerRequest,
+  limit: number,
+  readType: () => T,
+): ContentHeader<T> {
+  checkTransferCoding(headers)
+  const type = readType()
+  checkContentCoding(headers)
+  if (contentLength !== null && contentLength > limit) throw tooLong(limit)
+  return {
+    type,
+    digests: contentDigests(headers),
+    announcesDigest: announcesContentDigest(headers),
+    reprDigest: verifiableDigest(headers.get('repr-digest')),
+    preferred: preferredTransaction(headers.get('prefer')),
+  }
+}
+
+/** After another transfer coding the connection can't be used. */
+function checkTransferCoding(headers: RequestHeaders): void {
   const coding = headers.get('transfer-encoding')
   if (coding === null || coding.trim().toLowerCase() === 'chunked') return
   throw new UploadError('ERR_TRANSFER_CODING', {
@@ -21,12 +58,8 @@ export function checkTransferCoding(headers: RequestHeaders): void {
   })
 }
 
-/**
- * Refuses coded content: the coding would apply to the patch document, not to the resource.
- *
- * @throws UploadError `ERR_CONTENT_CODING`
- */
-export function checkContentCoding(headers: RequestHeaders): void {
+/** A content coding would apply to the patch document, not to the resource. */
+function checkContentCoding(headers: RequestHeaders): void {
   if (isIdentity(headers.get('content-encoding') ?? '')) return
   throw new UploadError('ERR_CONTENT_CODING', {
     detail: 'expected content without a Content-Encoding',
@@ -34,14 +67,10 @@ export function checkContentCoding(headers: RequestHeaders): void {
   })
 }
 
-/**
- * Refuses content that is known to be too long.
- *
- * @throws UploadError `ERR_CONTENT_LIMIT`
- */
-export function checkContentLength(length: number | null, limit: number): void {
-  if (length === null || length <= limit) return
-  throw tooLong(limit)
+/** Whether the header announces a `Content-Digest` in the trailer (RFC 9110 §6.6.2). */
+function announcesContentDigest(headers: RequestHeaders): boolean {
+  const names = headers.get('trailer')
+  return names?.split(',').some((name) => name.trim().toLowerCase() === 'content-digest') ?? false
 }
 
 /**
@@ -88,14 +117,16 @@ export async function readContent(
 ): Promise<Content> {
   const { length, bufferSize, digests, verifiesTrailer } = options
   const trailers = verifiesTrailer ? request.trailers : null
+  const isUnchecked = length !== null && digests.length === 0 && trailers === null
   if (length === null || length > bufferSize) {
-    const isChecked = length !== null && digests.length === 0 && trailers === null
-    const body = isChecked ? request.body : guard(request.body, options, trailers)
+    const body = isUnchecked ? request.body : guard(request.body, options, trailers)
     return { isWhole: false, body, verifiesTrailer }
   }
-  const chunks: (readonly Uint8Array[])[] = []
-  for await (const batch of guard(once(request.readAll()), options, trailers)) chunks.push(batch)
-  return { isWhole: true, body: each(chunks), verifiesTrailer }
+  const batches: (readonly Uint8Array[])[] = []
+  const whole = batchesOf([[await request.readAll()]])
+  const checked = isUnchecked ? whole : guard(whole, options, trailers)
+  for await (const batch of checked) batches.push(batch)
+  return { isWhole: true, body: batchesOf(batches), verifiesTrailer }
 }
 
 /** Counts and hashes the content on its way. */
@@ -111,20 +142,14 @@ async function* guard(
   for await (const chunks of body) {
     for (const chunk of chunks) size += chunk.byteLength
     if (size > limit) throw tooLong(limit)
-    if (algorithms.length > 0) {
-      for await (const slice of inSlices(chunks)) running.update(slice)
-    }
+    if (algorithms.length > 0) await inSlices(chunks, (slice) => running.update(slice))
     yield chunks
   }
   const wrong = findMismatch([...digests, ...contentDigests(trailers)], running.digest())
   if (wrong !== null) throw wrongContent(wrong)
 }
 
-async function* once(bytes: Promise<Uint8Array>): Body {
-  yield [await bytes]
-}
-
-async function* each(batches: Iterable<readonly Uint8Array[]>): Body {
+async function* batchesOf(batches: Iterable<readonly Uint8Array[]>): Body {
   yield* batches
 }
 

@@ -24,12 +24,12 @@ export interface MethodContext {
 export type Method = (request: HandlerRequest, context: MethodContext) => Promise<HandlerResponse>
 
 /**
- * A first look without a lock, so that a request that can't succeed is refused before its content is
- * asked for (RFC 9110 §10.1.1) and before it disturbs a writer.
+ * Checks the preconditions without the lock. A request that can't succeed is refused before the client is
+ * asked for its content (RFC 9110 §10.1.1), and before the request takes over from another writer.
  *
  * @throws UploadError `ERR_PRECONDITION` or `ERR_PRECONDITION_REQUIRED`.
  */
-export async function checkEarly(
+export async function precheckConditions(
   { headers, key }: HandlerRequest,
   context: MethodContext,
   fieldsFor: (info: ResourceInfo | null) => RequestHeaders = () => headers,
@@ -46,12 +46,12 @@ export async function checkEarly(
 }
 
 /**
- * Does `work` as the only writer of the resource. When a newcomer takes over, the body of the request
- * ends with `ERR_INTERRUPTED`.
+ * Does `work` under the lock of the resource. When another request takes over, the body of this one ends
+ * with `ERR_INTERRUPTED`.
  *
  * @throws UploadError `ERR_LOCKED`
  */
-export async function asOnlyWriter<T>(
+export async function withLock<T>(
   request: HandlerRequest,
   { locker, settings, storage }: MethodContext,
   stall: number,
@@ -95,8 +95,8 @@ function interrupted(): UploadError {
   })
 }
 
-/** Asks the app before a resource comes to be. Throws as `callHook`. */
-export async function askToCreate(
+/** Calls `onCreate` before the resource is created. Throws as `callHook`. */
+export async function callOnCreate(
   { base }: Writer,
   { completeLength: length, contentType, contentDisposition }: ResourceState,
   { key, hooks }: HandlerRequest,
@@ -106,19 +106,12 @@ export async function askToCreate(
   await callHook(() => hooks.onCreate({ key, length, contentType, name }))
 }
 
-/** Steps through what the client sends, telling the lock whenever it is the client's turn. */
-export async function* takeTurns<T>(
-  steps: AsyncIterator<T>,
-  lock: Lock,
-): AsyncGenerator<T, void, undefined> {
+/** Waits for the client to send more, for which the lock counts its request as idle. */
+export async function whileIdle<T>(lock: Lock, next: () => Promise<T>): Promise<T> {
+  lock.idle()
   try {
-    while (true) {
-      lock.idle()
-      const step = await steps.next().finally(() => lock.busy())
-      if (step.done === true) return
-      yield step.value
-    }
+    return await next()
   } finally {
-    await steps.return?.()
+    lock.busy()
   }
 }

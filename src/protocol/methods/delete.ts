@@ -2,7 +2,7 @@
 import { UploadError } from '../../errors.ts'
 import type { HandlerRequest, HandlerResponse } from '../http.ts'
 import { checkWriteConditions, hasWriteCondition } from '../preconditions.ts'
-import { asOnlyWriter, checkEarly, type MethodContext } from './context.ts'
+import { withLock, precheckConditions, type MethodContext } from './context.ts'
 
 /** Answers a DELETE. */
 export async function remove(
@@ -13,10 +13,10 @@ export async function remove(
   const { storage } = context
   // A condition counts only where the answer without it would be a success (RFC 9110 §13.2.1).
   const isAbsent = (await storage.head(key)) === null
-  if (!isAbsent || !hasWriteCondition(headers)) await checkEarly(request, context)
+  if (!isAbsent || !hasWriteCondition(headers)) await precheckConditions(request, context)
   if (isAbsent) throw nothingToRemove()
 
-  return asOnlyWriter(request, context, 0, async (lock) => {
+  return withLock(request, context, 0, async (lock) => {
     const info = await storage.head(key)
     if (info === null) throw nothingToRemove()
     checkWriteConditions(headers, info)

@@ -1,103 +1,97 @@
-/** A patch up to its first part, by which the writer is opened. */
+/** A patch document on its way: content in, the events of its parser out. */
 import { UploadError } from '../../errors.ts'
 import type { PatchFormat } from '../../media/parse.ts'
 import type { Part, PartEvent } from '../../media/part.ts'
-import type { Transaction, Writer } from '../../storage/adapter.ts'
+import type { Writer } from '../../storage/adapter.ts'
 import { withPartDigests } from '../part-digests.ts'
 import { inSlices } from '../yielding.ts'
 import type { Content } from './content.ts'
 
-/** A patch whose first part is known, and whatever of the rest has arrived. */
+/** A patch whose first part is known. */
 export interface IncomingPatch {
-  readonly multipart: boolean
+  /** The part by which the writer is opened. */
   readonly first: Part
-  /** The events of the batch that brought the first part. */
+  /** The events that came with the first part. */
   readonly head: readonly PartEvent[]
-  /** The events of later batches. */
-  readonly rest: AsyncIterator<readonly PartEvent[]>
-  /** Tells the parser that the content has ended. */
-  readonly end: () => void
-  /** The bytes of the content before the data of the first part. */
-  readonly preface: readonly Uint8Array[]
-  readonly verifiesTrailer: boolean
-  readonly transaction: Transaction
-  readonly reprDigest: string | null
-  readonly owner: string | null
+  /** Waits for more content, and returns its events; null once the content has ended. */
+  next(): Promise<readonly PartEvent[] | null>
+  /** Checks that the content has ended where the document does. */
+  end(): void
+  /** Ends the reading, before the end of the content too. */
+  close(): Promise<void>
+  /** The content of a message, put together from its header and the data as it is stored. */
+  readBack(writer: Writer): AsyncIterable<Uint8Array>
 }
 
-type FirstPartOptions = Pick<IncomingPatch, 'transaction' | 'reprDigest' | 'owner'>
-
-/** Reads up to the first part; content that is there whole is parsed, and so checked, to its end. */
-export async function readFirstPart(
-  { body, isWhole, verifiesTrailer }: Content,
-  { parser: syntax, multipart }: PatchFormat,
-  options: FirstPartOptions,
+/**
+ * Reads a patch up to its first part. Content that is known to its end is parsed, and so checked, to its
+ * end.
+ */
+export async function readPatch(
+  { body, isWhole }: Content,
+  { parser: syntax }: PatchFormat,
 ): Promise<IncomingPatch> {
   const parser = withPartDigests(syntax)
+  const batches = body[Symbol.asyncIterator]()
+  /** The bytes of the content before the data of the first part. */
   const preface: Uint8Array[] = []
   let hasPart = false
-  async function* parse(): AsyncGenerator<readonly PartEvent[], void, undefined> {
-    for await (const chunks of body) {
-      const events: PartEvent[] = []
-      for await (const chunk of inSlices(chunks)) {
-        const found = parser.write(chunk)
-        if (!hasPart) preface.push(beforeData(chunk, found))
-        hasPart ||= found.length > 0
-        events.push(...found)
-      }
-      yield events
-    }
+
+  async function next(): Promise<readonly PartEvent[] | null> {
+    const step = await batches.next()
+    if (step.done === true) return null
+    const events: PartEvent[] = []
+    await inSlices(step.value, (chunk) => {
+      const found = parser.write(chunk)
+      if (!hasPart) preface.push(beforeData(chunk, found))
+      hasPart ||= found.length > 0
+      for (const event of found) events.push(event)
+    })
+    return events
   }
-  const rest = parse()
-  const end = (): void => {
-    if (!isWhole) parser.end()
+
+  async function close(): Promise<void> {
+    await batches.return?.()
   }
-  try {
-    while (true) {
-      const step = await rest.next()
-      const head = step.done === true ? parser.end() : step.value
+
+  async function readHead(): Promise<{ first: Part; head: readonly PartEvent[] }> {
+    for (;;) {
+      const events = await next()
+      const head = events ?? parser.end()
       const [event] = head
-      if (event?.type === 'part') {
-        if (isWhole) parser.end()
-        const { part: first } = event
-        const transaction = first.contentDigest === null ? options.transaction : 'atomic'
-        return {
-          ...options,
-          transaction,
-          multipart,
-          first,
-          head,
-          rest,
-          end,
-          preface,
-          verifiesTrailer,
-        }
-      }
-      if (step.done === true) {
+      if (event?.type === 'part') return { first: event.part, head }
+      if (events === null) {
         throw new UploadError('ERR_SYNTAX', { detail: 'expected a part, found none' })
       }
     }
+  }
+
+  try {
+    const { first, head } = await readHead()
+    if (isWhole) parser.end()
+    return {
+      first,
+      head,
+      next,
+      end: () => {
+        if (!isWhole) parser.end()
+      },
+      close,
+      readBack: async function* (writer) {
+        yield* preface
+        const { target } = first
+        if (target.kind === 'range') yield* writer.read(target.start, target.end)
+      },
+    }
   } catch (error) {
-    await rest.return()
+    await close()
     throw error
   }
 }
 
 /** A copy of the bytes of a chunk before its data, which a message has at the end of the chunk. */
 function beforeData(chunk: Uint8Array, events: readonly PartEvent[]): Uint8Array {
-  const data = events.reduce(
-    (sum, event) => sum + (event.type === 'data' ? event.bytes.length : 0),
-    0,
-  )
+  let data = 0
+  for (const event of events) if (event.type === 'data') data += event.bytes.length
   return chunk.slice(0, chunk.length - data)
-}
-
-/** The content of a message, put together from its header and the data as it is stored. */
-export async function* readBack(
-  { preface, first }: IncomingPatch,
-  writer: Writer,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  yield* preface
-  const { target } = first
-  if (target.kind === 'range') yield* writer.read(target.start, target.end)
 }

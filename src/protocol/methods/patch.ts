@@ -1,6 +1,5 @@
 /** PATCH (RFC 5789) with a byte range patch: from the header checks to the commit, in this order. */
 import { hasEffect } from '../../errors.ts'
-import { preferredTransaction } from '../../fields/prefer.ts'
 import { finishWrite, type Outcome } from '../completion.ts'
 import { verifiableDigest } from '../digest-check.ts'
 import {
@@ -10,119 +9,118 @@ import {
   type RequestHeaders,
 } from '../http.ts'
 import type { Lock } from '../../storage/lock.ts'
-import { createPartParser } from '../../media/parse.ts'
+import { createPartParser, type PatchFormat } from '../../media/parse.ts'
 import type { Part } from '../../media/part.ts'
 import { checkWriteConditions } from '../preconditions.ts'
 import type { ResourceInfo, ResourceState, Writer } from '../../storage/adapter.ts'
 import { PatchSession } from '../patch-session.ts'
+import { readContent, readContentHeader } from './content.ts'
 import {
-  checkContentCoding,
-  checkContentLength,
-  checkTransferCoding,
-  contentDigests,
-  readContent,
-} from './content.ts'
-import { asOnlyWriter, askToCreate, checkEarly, takeTurns, type MethodContext } from './context.ts'
-import { readBack, readFirstPart, type IncomingPatch } from './incoming-patch.ts'
+  callOnCreate,
+  precheckConditions,
+  whileIdle,
+  withLock,
+  type MethodContext,
+} from './context.ts'
+import { readPatch, type IncomingPatch } from './incoming-patch.ts'
+import { newState, patchedState } from '../resource-state.ts'
 import { withReprDigest } from './repr-digest.ts'
 import { appliedTransaction, writeResponse } from './respond.ts'
-import { announcesContentDigest, checkTrailer } from './trailers.ts'
+import { checkTrailer } from './trailers.ts'
+
+/** What is applied, and how. */
+interface Patch extends IncomingPatch {
+  readonly format: PatchFormat
+  /** What a resource that the patch creates has, should the patch not reach its end. */
+  readonly initial: ResourceState
+  readonly verifiesTrailer: boolean
+}
 
 /** Answers a PATCH. */
 export async function patch(
   request: HandlerRequest,
   context: MethodContext,
 ): Promise<HandlerResponse> {
-  const { headers, key, contentLength: length } = request
+  const { headers, contentLength: length } = request
   const { settings } = context
 
-  checkTransferCoding(headers)
-  const { maxParts, maxPartHeaderSize, maxSize } = settings
-  const limits = { maxParts, maxPartHeaderSize, maxSize, contentLength: length }
-  const format = createPartParser(headers.all('content-type'), limits)
-  checkContentCoding(headers)
-  checkContentLength(length, settings.maxContentLength)
-  const reprDigest = verifiableDigest(headers.get('repr-digest'))
-  const digests = contentDigests(headers)
-  await checkEarly(request, context, (info) => relax(headers, context, info?.complete === false))
+  const header = readContentHeader(request, settings.maxContentLength, () =>
+    createPartParser(headers.all('content-type'), { ...settings, contentLength: length }),
+  )
+  const { type: format, digests, announcesDigest, reprDigest, preferred } = header
+  await precheckConditions(request, context, (info) =>
+    effectiveConditions(headers, context, info?.complete === false),
+  )
 
-  const preferred = preferredTransaction(headers.get('prefer'))
-  const announced = digests.length > 0 || announcesContentDigest(headers)
-  const isAtomic = format.multipart || announced || preferred === 'atomic'
+  const isAtomic =
+    format.isAtomic || digests.length > 0 || announcesDigest || preferred === 'atomic'
   const content = await readContent(request, {
     length,
     limit: settings.maxContentLength,
     bufferSize: isAtomic ? settings.bufferSize : 0,
     digests,
     // Parts may overlap, so the content of a multipart can't be read back.
-    verifiesTrailer: format.multipart || announcesContentDigest(headers),
+    verifiesTrailer: format.isAtomic || announcesDigest,
   })
-  const incoming = await readFirstPart(content, format, {
-    transaction: isAtomic ? 'atomic' : 'persist',
-    reprDigest,
+  const incoming = await readPatch(content, format)
+  const { first } = incoming
+  const initial = newState({
+    completeLength: first.target.completeLength,
+    contentType: first.contentType,
+    contentDisposition: first.contentDisposition,
+    reprDigest: reprDigest ?? verifiableDigest(first.reprDigest),
     owner: request.owner,
   })
+  const transaction = isAtomic || first.contentDigest !== null ? 'atomic' : 'persist'
 
   try {
-    const { response, info } = await asOnlyWriter(
+    const { response, info } = await withLock(
       request,
       context,
       settings.stallTimeout,
       async (lock) => {
-        const writer = await context.storage.openWriter(key, {
-          transaction: incoming.transaction,
-          replace: false,
-          initial: initialState(incoming),
-          isLost: () => lock.isLost === true,
-        })
-        const outcome = await apply(incoming, writer, lock, request, context)
+        const isLost = (): boolean => lock.isLost === true
+        const options = { transaction, replace: false, initial, isLost } as const
+        const writer = await context.storage.openWriter(request.key, options)
+        const { verifiesTrailer } = content
+        const whole = { ...incoming, format, initial, verifiesTrailer }
+        const outcome = await apply(whole, writer, lock, request, context)
         const applied = appliedTransaction(preferred, writer.transaction)
         return { response: writeResponse(outcome, settings, applied), info: outcome.info }
       },
     )
     return await withReprDigest(response, info, request, context)
   } finally {
-    await incoming.rest.return?.()
-  }
-}
-
-function initialState({ first, reprDigest, owner }: IncomingPatch): ResourceState {
-  return {
-    complete: false,
-    everComplete: false,
-    completeLength: first.target.completeLength,
-    contentType: first.contentType,
-    contentDisposition: first.contentDisposition,
-    reprDigest: reprDigest ?? verifiableDigest(first.reprDigest),
-    owner,
+    await incoming.close()
   }
 }
 
 /** Writes the patch, and ends the writer in any case. */
 async function apply(
-  incoming: IncomingPatch,
+  incoming: Patch,
   writer: Writer,
   lock: Lock,
   request: HandlerRequest,
   context: MethodContext,
 ): Promise<Outcome> {
+  const { format, initial, verifiesTrailer } = incoming
   try {
     const continues = isContinuation(incoming.first, writer.base)
-    checkWriteConditions(relax(request.headers, context, continues), writer.base)
+    checkWriteConditions(effectiveConditions(request.headers, context, continues), writer.base)
     const session = new PatchSession(writer, {
       rules: context.settings,
-      multipart: incoming.multipart,
-      onFit: () => askToCreate(writer, initialState(incoming), request),
+      fillsGaps: format.fillsGaps,
+      onFit: () => callOnCreate(writer, initial, request),
     })
     await receive(incoming, session, writer, lock)
     const reprDigest = await checkTrailer(request.trailers, writer, {
-      readBack: incoming.verifiesTrailer ? null : () => readBack(incoming, writer),
-      reprDigest: incoming.reprDigest ?? verifiableDigest(session.reprDigest),
+      readBack: verifiesTrailer ? null : () => incoming.readBack(writer),
+      reprDigest: initial.reprDigest ?? verifiableDigest(session.reprDigest),
     })
     const write = {
       key: request.key,
       writer,
-      state: finalState(incoming, session, writer.base, reprDigest),
+      state: patchedState(writer.base, { ...session.outcome, reprDigest, owner: initial.owner }),
       size: session.progress.size,
       changed: session.changed,
       digests: null,
@@ -139,7 +137,7 @@ async function apply(
  * The fields whose conditions count. The examples of the IETF draft repeat `If-None-Match: *` on every
  * segment, which its preset lets pass on those that continue an upload.
  */
-function relax(
+function effectiveConditions(
   headers: RequestHeaders,
   { settings }: MethodContext,
   continues: boolean,
@@ -161,14 +159,18 @@ function isContinuation({ target }: Part, base: ResourceInfo | null): boolean {
 
 /** Receives all data. What a persist write got before a cut stays, unless the document was malformed. */
 async function receive(
-  incoming: IncomingPatch,
+  incoming: Patch,
   session: PatchSession,
   writer: Writer,
   lock: Lock,
 ): Promise<void> {
   try {
     await session.apply(incoming.head)
-    for await (const events of takeTurns(incoming.rest, lock)) await session.apply(events)
+    for (;;) {
+      const events = await whileIdle(lock, incoming.next)
+      if (events === null) break
+      await session.apply(events)
+    }
   } catch (error) {
     // Every byte of the announced range has arrived, and only the end of the message is missing: the last
     // chunk over HTTP/1.1, END_STREAM over HTTP/2. A cut keeps the stored bytes, so the resource is
@@ -179,32 +181,10 @@ async function receive(
     throw error
   }
   incoming.end()
-  session.settle()
+  session.checkWhole()
 }
 
 /** Whether the content ended early for a reason that says nothing about what came before. */
 function isCut(error: unknown): boolean {
   return error instanceof ConnectionLostError || hasEffect(error, 'cut')
-}
-
-function finalState(
-  incoming: IncomingPatch,
-  { progress, changed, contentType, contentDisposition }: PatchSession,
-  base: ResourceInfo | null,
-  announced: string | null,
-): ResourceState {
-  const { complete, completeLength } = progress
-  // The digest of a finished resource is of its bytes; that of an upload is of what is to come.
-  const isOutdated = base?.complete && (changed || completeLength !== base.completeLength)
-  const earlier = base === null || isOutdated ? null : base.reprDigest
-  return {
-    complete,
-    everComplete: complete || (base?.everComplete ?? false),
-    completeLength,
-    contentType: contentType ?? base?.contentType ?? null,
-    contentDisposition: contentDisposition ?? base?.contentDisposition ?? null,
-    reprDigest: announced ?? earlier,
-    // An upload stays with whoever began it; to change a finished resource begins anew.
-    owner: base === null || base.complete ? incoming.owner : base.owner,
-  }
 }

@@ -3,9 +3,7 @@ import { UploadError, hasEffect } from '../../errors.ts'
 import { readContentDisposition } from '../../fields/content-disposition.ts'
 import { isServable, parseMediaType } from '../../fields/content-type.ts'
 import { parseDigest, type Digest } from '../../fields/digest.ts'
-import { preferredTransaction } from '../../fields/prefer.ts'
 import { finishWrite, type Outcome } from '../completion.ts'
-import { verifiableDigest } from '../digest-check.ts'
 import { createRunningDigest } from '../hashing.ts'
 import type { Body, HandlerRequest, HandlerResponse, RequestHeaders } from '../http.ts'
 import type { Lock } from '../../storage/lock.ts'
@@ -13,18 +11,18 @@ import { ACCEPT_PATCH, PATCH_MEDIA_TYPES } from '../../media/parse.ts'
 import { checkWriteConditions } from '../preconditions.ts'
 import { inSlices } from '../yielding.ts'
 import type { ResourceState, Writer } from '../../storage/adapter.ts'
+import { newState, replacedState } from '../resource-state.ts'
+import { readContent, readContentHeader, type Content } from './content.ts'
 import {
-  checkContentCoding,
-  checkContentLength,
-  checkTransferCoding,
-  contentDigests,
-  readContent,
-  type Content,
-} from './content.ts'
-import { asOnlyWriter, askToCreate, checkEarly, takeTurns, type MethodContext } from './context.ts'
+  callOnCreate,
+  precheckConditions,
+  whileIdle,
+  withLock,
+  type MethodContext,
+} from './context.ts'
 import { withReprDigest } from './repr-digest.ts'
 import { appliedTransaction, writeResponse } from './respond.ts'
-import { announcesContentDigest, checkTrailer } from './trailers.ts'
+import { checkTrailer } from './trailers.ts'
 
 /** Answers a PUT. */
 export async function put(
@@ -34,44 +32,35 @@ export async function put(
   const { headers, key, contentLength: length } = request
   const { settings } = context
 
-  checkTransferCoding(headers)
-  const contentType = resourceType(headers)
-  const contentDisposition = readContentDisposition(headers.all('content-disposition'))
-  checkContentCoding(headers)
-  checkNoContentRange(headers)
   const limit = Math.min(settings.maxSize, settings.maxContentLength)
-  checkContentLength(length, limit)
-  const reprDigest = verifiableDigest(headers.get('repr-digest'))
-  const digests = contentDigests(headers)
-  const verifiesTrailer = announcesContentDigest(headers)
-  await checkEarly(request, context)
+  const header = readContentHeader(request, limit, () => resourceType(headers))
+  const { type: contentType, digests, announcesDigest, reprDigest, preferred } = header
+  const contentDisposition = readContentDisposition(headers.all('content-disposition'))
+  await precheckConditions(request, context)
 
-  const preferred = preferredTransaction(headers.get('prefer'))
   const wanted = preferred ?? (settings.put === 'persist' ? 'persist' : 'atomic')
-  const transaction = digests.length > 0 || verifiesTrailer ? 'atomic' : wanted
+  const transaction = digests.length > 0 || announcesDigest ? 'atomic' : wanted
   const bufferSize = transaction === 'atomic' ? settings.bufferSize : 0
   const content = await readContent(request, {
     length,
     limit,
     bufferSize,
     digests,
-    verifiesTrailer,
+    verifiesTrailer: announcesDigest,
   })
 
-  const { response, info } = await asOnlyWriter(
+  const { response, info } = await withLock(
     request,
     context,
     settings.stallTimeout,
     async (lock) => {
-      const initial: ResourceState = {
-        complete: false,
-        everComplete: false,
+      const initial = newState({
         completeLength: length,
         contentType,
         contentDisposition,
         reprDigest,
         owner: request.owner,
-      }
+      })
       const writer = await context.storage.openWriter(key, {
         transaction,
         replace: true,
@@ -91,6 +80,7 @@ export async function put(
  * certainly a PATCH with the wrong method.
  */
 function resourceType(headers: RequestHeaders): string | null {
+  checkNoContentRange(headers)
   const [value, ...more] = headers.all('content-type')
   if (value === undefined) return null
   if (more.some((other) => other !== value)) {
@@ -130,23 +120,16 @@ async function replace(
 ): Promise<Outcome> {
   try {
     checkWriteConditions(request.headers, writer.base)
-    await askToCreate(writer, initial, request)
+    await callOnCreate(writer, initial, request)
     const { size, digests } = await receive(body, writer, lock, initial.reprDigest)
     const reprDigest = await checkTrailer(request.trailers, writer, {
       readBack: verifiesTrailer ? null : () => writer.read(0, size),
       reprDigest: initial.reprDigest,
     })
-    const state = {
-      ...initial,
-      complete: true,
-      everComplete: true,
-      completeLength: size,
-      reprDigest,
-    }
     const write = {
       key: request.key,
       writer,
-      state,
+      state: replacedState(initial, size, reprDigest),
       size,
       changed: true,
       digests: reprDigest === initial.reprDigest ? digests : null,
@@ -182,11 +165,15 @@ async function receive(
       : createRunningDigest(parseDigest(reprDigest).map(({ algorithm }) => algorithm))
   let size = 0
   const batches = body[Symbol.asyncIterator]()
-  for await (const chunks of takeTurns(batches, lock)) {
-    await writer.write(size, chunks)
-    for (const chunk of chunks) size += chunk.byteLength
-    if (running === null) continue
-    for await (const slice of inSlices(chunks)) running.update(slice)
+  try {
+    for (;;) {
+      const step = await whileIdle(lock, () => batches.next())
+      if (step.done === true) return { size, digests: running?.digest() ?? null }
+      await writer.write(size, step.value)
+      for (const chunk of step.value) size += chunk.byteLength
+      if (running !== null) await inSlices(step.value, (slice) => running.update(slice))
+    }
+  } finally {
+    await batches.return?.()
   }
-  return { size, digests: running?.digest() ?? null }
 }

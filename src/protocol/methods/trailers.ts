@@ -7,12 +7,6 @@ import type { Writer } from '../../storage/adapter.ts'
 import { inSlices } from '../yielding.ts'
 import { contentDigests } from './content.ts'
 
-/** Whether the header announces a `Content-Digest` in the trailer (RFC 9110 §6.6.2). */
-export function announcesContentDigest(headers: RequestHeaders): boolean {
-  const names = (headers.get('trailer') ?? '').split(',')
-  return names.some((name) => name.trim().toLowerCase() === 'content-digest')
-}
-
 /** What the trailer is compared with. */
 export interface TrailerOptions {
   /** Reads the written content back; null if `Content-Digest` was verified while the content arrived. */
@@ -52,7 +46,7 @@ async function checkContentDigest(
 ): Promise<void> {
   if (digests.length === 0) return
   const check = createDigestCheck(digests)
-  for await (const slice of inSlices(readBack())) check.update(slice)
+  await inSlices(readBack(), (slice) => check.update(slice))
   const wrong = check.mismatch()
   if (wrong !== null) throw wrongContent(wrong)
 }

@@ -1,14 +1,10 @@
-/** What every method does around a change: the lock, and whose turn it is. */
+/** What every method does around a change: the lock, and when it counts a client as idle. */
 import { describe, expect, it } from 'vitest'
 
 import { UploadError } from '../../../src/errors.ts'
 import { HashingService } from '../../../src/protocol/hashing.ts'
 import type { Lock, Locker } from '../../../src/storage/lock.ts'
-import {
-  asOnlyWriter,
-  takeTurns,
-  type MethodContext,
-} from '../../../src/protocol/methods/context.ts'
+import { withLock, whileIdle, type MethodContext } from '../../../src/protocol/methods/context.ts'
 import { resolveSettings } from '../../../src/settings.ts'
 import { memoryStorage } from '../../../src/storage/memory.ts'
 import { handlerFor, patch, request } from '../../support/plain.ts'
@@ -18,7 +14,7 @@ describe('the only writer', () => {
   it('has the lock of the key, with the times of the settings, until it is done', async () => {
     const { locker, log } = loggingLocker()
 
-    const result = await asOnlyWriter(patch('bytes */1'), context(locker), 7, () => {
+    const result = await withLock(patch('bytes */1'), context(locker), 7, () => {
       log.push('work')
       return Promise.resolve('done')
     })
@@ -34,7 +30,7 @@ describe('the only writer', () => {
       throw failure
     }
 
-    await expect(asOnlyWriter(patch('bytes */1'), context(locker), 0, fail)).rejects.toBe(failure)
+    await expect(withLock(patch('bytes */1'), context(locker), 0, fail)).rejects.toBe(failure)
 
     expect(log).toEqual(['acquire a 2000 0', 'release'])
   })
@@ -59,51 +55,34 @@ describe('the only writer', () => {
     const reasons: Error[] = []
     const stoppable = { ...patch('bytes */1'), stop: (reason: Error) => void reasons.push(reason) }
 
-    await asOnlyWriter(stoppable, context(locker), 0, async () => revoke())
+    await withLock(stoppable, context(locker), 0, async () => revoke())
 
     expect(reasons).toMatchObject([{ code: 'ERR_INTERRUPTED', status: 409 }])
   })
 })
 
-describe('turns', () => {
-  it('are told to the lock: idle while the client is waited for, busy after', async () => {
+describe('the wait for the client', () => {
+  it('counts as idle until the client has sent more', async () => {
     const { lock, log } = loggingLock()
 
-    for await (const step of takeTurns(count(2, log), lock)) log.push(`step ${step}`)
+    const sent = await whileIdle(lock, async () => {
+      log.push('wait')
+      return 'more'
+    })
 
-    expect(log).toEqual([
-      ...['idle', 'busy', 'step 1'],
-      ...['idle', 'busy', 'step 2'],
-      ...['idle', 'closed', 'busy'],
-    ])
+    expect([sent, ...log]).toEqual(['more', 'idle', 'wait', 'busy'])
   })
 
-  it('end with the steps that are left early', async () => {
-    const { lock, log } = loggingLock()
-
-    for await (const step of takeTurns(count(2, log), lock)) {
-      log.push(`step ${step}`)
-      break
-    }
-
-    expect(log).toEqual(['idle', 'busy', 'step 1', 'closed'])
-  })
-
-  it('are over when the client fails', async () => {
+  it('ends when the client fails', async () => {
     const { lock, log } = loggingLock()
     const failure = new Error('gone')
-    const failing = {
-      next: async (): Promise<never> => {
-        throw failure
-      },
-    }
 
-    await expect(takeTurns(failing, lock).next()).rejects.toBe(failure)
+    await expect(whileIdle(lock, () => Promise.reject(failure))).rejects.toBe(failure)
 
     expect(log).toEqual(['idle', 'busy'])
   })
 
-  it('do not count what the app and the storage do', async () => {
+  it('does not include what the app and the storage do', async () => {
     const { locker, log } = loggingLocker()
     const handle = handlerFor(memoryStorage(), { locker })
     const body = ['Content-Range: bytes 0-3/4\r\n\r\nab', 'cd']
@@ -154,12 +133,4 @@ function loggingLocker() {
     },
   }
   return { locker, log, revoke }
-}
-
-async function* count(last: number, log: string[]): AsyncGenerator<number, void, undefined> {
-  try {
-    for (let number = 1; number <= last; number++) yield number
-  } finally {
-    log.push('closed')
-  }
 }

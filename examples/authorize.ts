@@ -1,6 +1,6 @@
 /** Logged-in users, a folder for each of them, and a row for each file: `curl -H 'Authorization: Bearer ann-token' …`. */
 
-import express, { type Express, type Request, type RequestHandler } from 'express'
+import express, { type Express, type RequestHandler } from 'express'
 import { RefusedError, partialUpload, prepareServer, type StorageAdapter } from 'partial-upload'
 import { fsStorage } from 'partial-upload/storage/fs'
 
@@ -49,7 +49,7 @@ export function createApp(storage: StorageAdapter, table: FileTable): Express {
     signIn,
     partialUpload({
       storage,
-      key: (req: Request, path) => (req.user ? `${req.user.name}/${path}` : null),
+      key: (req, path) => (req.user ? `${req.user.name}/${path}` : null),
       onCreate: (req, { length }) => {
         const limit = req.user?.maxSize ?? 0
         if (length === null) throw new RefusedError(422, 'say how long the file will be')

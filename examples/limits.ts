@@ -10,7 +10,7 @@ const DAY = 24 * 60 * 60 * 1000
 export function createUploads(storage: StorageAdapter): Middleware<Request> {
   return partialUpload({
     storage,
-    owner: (req: Request) => req.ip ?? null,
+    owner: (req) => req.ip ?? null,
     maxSize: 10 * GIB,
     maxUploadsPerOwner: 4,
     maxIncompletePerOwner: 20,

@@ -17,6 +17,7 @@ interface Manifest {
   readonly name: string
   readonly scripts: Readonly<Record<string, string>>
   readonly peerDependencies: Readonly<Record<string, string>>
+  readonly peerDependenciesMeta: Readonly<Record<string, { readonly optional: boolean }>>
 }
 
 describe('tables', () => {
@@ -208,10 +209,11 @@ function filesOf(folder: string): readonly string[] {
 
 /** What is wrong with a command for a clone of this repository; null if nothing is. */
 function faultOf(command: string): string | null {
-  const { scripts, name, peerDependencies } = manifest
+  const { scripts, name, peerDependencies, peerDependenciesMeta } = manifest
   const install = /^npm install (.*)$/.exec(command)
   if (install !== null) {
-    const packages = [name, ...Object.keys(peerDependencies)].join(' ')
+    const peers = Object.keys(peerDependencies).filter((peer) => !(peer in peerDependenciesMeta))
+    const packages = [name, ...peers].join(' ')
     return install[1] === packages ? null : `expected ${packages}`
   }
   const script = /\bnpm (?:run )?(?!ci)([\w:]+)/.exec(command)?.[1]

@@ -5,7 +5,7 @@ import { Buttons, type ButtonSpec } from './buttons.ts'
 import { copyOf, find, setText } from './dom.ts'
 import { describeError } from './failure-words.ts'
 import { formatDate, formatPart, formatPercent, formatSize } from './format.ts'
-import { urlOf } from './intake.ts'
+import { urlOf } from './file-picker.ts'
 import type { ListedFile } from './listing.ts'
 
 type Action = 'delete' | 'confirm' | 'keep' | 'resume'

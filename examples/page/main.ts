@@ -3,12 +3,12 @@ import { Announcer } from './announcer.ts'
 import { find, setText } from './dom.ts'
 import { FilesSection } from './files-section.ts'
 import { formatCount, formatPercent } from './format.ts'
-import { chosenFiles, droppedFiles, type Chosen } from './intake.ts'
+import { chosenFiles, droppedFiles, type Chosen } from './file-picker.ts'
 import { Listing } from './listing.ts'
 import type { UploadItem } from './upload-item.ts'
 import { Uploads } from './uploads.ts'
 import { sumUp, UploadsSection } from './uploads-section.ts'
-import { describe } from './words.ts'
+import { describe } from './labels.ts'
 
 const TITLE = document.title
 /** How often times are told anew, in milliseconds. */

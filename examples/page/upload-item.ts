@@ -11,7 +11,7 @@ import {
 } from 'partial-upload/client'
 
 import { isLocked } from './failure-words.ts'
-import { numbered, urlOf, type Chosen } from './intake.ts'
+import { numbered, urlOf, type Chosen } from './file-picker.ts'
 import { exclusively, type Turns } from './turns.ts'
 
 /** What an upload is at. */

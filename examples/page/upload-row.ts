@@ -2,7 +2,7 @@
 import { Buttons } from './buttons.ts'
 import { copyOf, find, setText } from './dom.ts'
 import type { UploadItem } from './upload-item.ts'
-import { actionsOf, describe, labelOf, toneOf, type Action } from './words.ts'
+import { actionsOf, describe, labelOf, toneOf, type Action } from './labels.ts'
 
 /** Shows an upload, and passes on what a person wants of it. */
 export class UploadRow {

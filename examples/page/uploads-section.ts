@@ -5,7 +5,7 @@ import { Pace } from './pace.ts'
 import type { UploadItem } from './upload-item.ts'
 import { UploadRow } from './upload-row.ts'
 import type { Uploads } from './uploads.ts'
-import type { Action } from './words.ts'
+import type { Action } from './labels.ts'
 
 /** Up to so many uploads all are shown. */
 const ALL_SHOWN = 8

@@ -1,5 +1,5 @@
 /** All uploads of this tab. */
-import type { Chosen } from './intake.ts'
+import type { Chosen } from './file-picker.ts'
 import type { ListedFile } from './listing.ts'
 import { Turns } from './turns.ts'
 import { UploadItem, type ItemListener } from './upload-item.ts'

@@ -1,7 +1,7 @@
 /** Reads the command line. */
 import { parseArgs } from 'node:util'
 
-import { UsageError } from './failure.ts'
+import { UsageError } from './exit-codes.ts'
 import { COMMANDS, type CommandName } from './help.ts'
 
 /** What every request of a command needs. */

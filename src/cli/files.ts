@@ -4,7 +4,7 @@ import { isUtf8 } from 'node:buffer'
 import { readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
 
-import { summarize, UsageError } from './failure.ts'
+import { summarize, UsageError } from './exit-codes.ts'
 import { glob, isPattern } from './glob.ts'
 
 const MISSING = 'there is no such file'

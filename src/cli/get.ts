@@ -3,7 +3,7 @@ import type { Progress } from '../client/node.ts'
 
 import type { GetCommand } from './arguments.ts'
 import { download, type Destination } from './download.ts'
-import { DONE, summarize } from './failure.ts'
+import { DONE, summarize } from './exit-codes.ts'
 import { formatSize, formatTime } from './format.ts'
 import { openPart } from './part-file.ts'
 import type { Report } from './report.ts'

@@ -2,7 +2,7 @@
 /** The command `partial-upload`: ties it to the process. */
 import { setMaxListeners } from 'node:events'
 
-import { FAILED, INTERRUPTED } from './failure.ts'
+import { FAILED, INTERRUPTED } from './exit-codes.ts'
 import { run } from './run.ts'
 
 const controller = new AbortController()

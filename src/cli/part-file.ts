@@ -12,7 +12,7 @@ import { lstat, open, readFile, rm, writeFile, type FileHandle } from 'node:fs/p
 import path from 'node:path'
 
 import type { Destination, Version } from './download.ts'
-import { DifferentError } from './failure.ts'
+import { DifferentError } from './exit-codes.ts'
 import { hasCode, publish } from './target.ts'
 
 /** More than any note has. */

@@ -4,7 +4,7 @@ import mime from 'mime'
 import { upload, type Progress, type Upload, type UploadOptions } from '../client/node.ts'
 
 import type { PutCommand } from './arguments.ts'
-import { describe, DIFFERENT, DONE, exitCodeOf, FAILED, summarize } from './failure.ts'
+import { describe, DIFFERENT, DONE, exitCodeOf, FAILED, summarize } from './exit-codes.ts'
 import { collectFiles, type FileToSend } from './files.ts'
 import { formatSize, formatTime } from './format.ts'
 import type { Report, Task } from './report.ts'

@@ -2,13 +2,13 @@
 import { readFile } from 'node:fs/promises'
 
 import { parseCommand, type Command } from './arguments.ts'
-import { describe, DONE, exitCodeOf, INTERRUPTED, UsageError } from './failure.ts'
+import { describe, DONE, exitCodeOf, INTERRUPTED, UsageError } from './exit-codes.ts'
 import { runGet } from './get.ts'
 import { COMMAND_HELP, COMMANDS, HELP } from './help.ts'
 import { createLiveReport } from './live-report.ts'
 import { runPut } from './put.ts'
 import { createPlainReport, type Report } from './report.ts'
-import { runPatch, runRemove, runStatus } from './single.ts'
+import { runPatch, runRemove, runStatus } from './simple-commands.ts'
 
 /** Does what the arguments say. Resolves with the exit code. */
 export async function run(args: readonly string[], signal: AbortSignal): Promise<number> {

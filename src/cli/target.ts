@@ -3,7 +3,7 @@ import type { Stats } from 'node:fs'
 import { link, lstat, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import path from 'node:path'
 
-import { DifferentError, UsageError } from './failure.ts'
+import { DifferentError, UsageError } from './exit-codes.ts'
 
 /**
  * Finds the path: FILE itself, or a name in that folder.

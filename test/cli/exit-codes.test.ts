@@ -7,7 +7,7 @@ import net, { type AddressInfo, type Server } from 'node:net'
 
 import { describe, expect, onTestFinished, test } from 'vitest'
 
-import { describe as describeError } from '../../src/cli/failure.ts'
+import { describe as describeError } from '../../src/cli/exit-codes.ts'
 import { ClientError } from '../../src/client/error.ts'
 import { useCommandLine } from '../support/cli/setup.ts'
 

@@ -5,7 +5,7 @@ import { buffer } from 'node:stream/consumers'
 import { ClientError, patch, remove, status } from '../client/node.ts'
 
 import type { PatchCommand, Target } from './arguments.ts'
-import { DONE, FAILED } from './failure.ts'
+import { DONE, FAILED } from './exit-codes.ts'
 import { formatSize } from './format.ts'
 import type { Report } from './report.ts'
 

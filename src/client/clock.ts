@@ -1,14 +1,14 @@
-/** Time as an argument: waits that can be ended, and a clock that a test can hold. */
+/** Time as an argument, so that tests can replace it, and waits that a signal ends. */
 
-/** What a client needs to know of time. */
+/** The time functions that the client uses. */
 export interface Clock {
   /** Milliseconds since 1970. */
   now(): number
-  /** Calls back once after `delay` milliseconds; the returned function calls it off. */
+  /** Calls back once after `delay` milliseconds, unless the returned function was called before. */
   after(delay: number, callback: () => void): () => void
 }
 
-/** Beyond this a timer of the platform fires at once. */
+/** Longest delay of a platform's timer in milliseconds. A timer with a longer one fires at once. */
 const LONGEST_TIMER = 2 ** 31 - 1
 
 /** The clock of the platform. */
@@ -20,21 +20,21 @@ export const systemClock: Clock = {
   },
 }
 
-/** As much of an `EventTarget` as is used. */
+/** The part of `EventTarget` that the client uses. */
 export interface Target {
   addEventListener(type: string, listener: () => void): void
   removeEventListener(type: string, listener: () => void): void
 }
 
-/** Calls back at each event of a type; the returned function calls it off. */
+/** Calls back at each event of a type, until the returned function is called. */
 export function listen(target: Target, type: string, listener: () => void): () => void {
   target.addEventListener(type, listener)
   return () => target.removeEventListener(type, listener)
 }
 
 /**
- * Waits until `begin` calls what it is given, or the signal aborts. What `begin` returned is called
- * after that.
+ * Waits until `begin` calls its argument, or the signal aborts. Then calls the function that `begin` has
+ * returned, to release what the wait has held.
  */
 export async function until(
   signal: AbortSignal,

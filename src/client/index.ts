@@ -37,8 +37,8 @@ const PLATFORM: Platform = {
 }
 
 /**
- * Uploads a source to a URL, and goes on where an earlier attempt stopped: the URL is the state, so
- * that a new page, process or machine only has to be given the same source and URL.
+ * Uploads a source to a URL, and resumes where an earlier call stopped. The server holds the state: a new
+ * page, process or machine resumes with the same source and URL.
  *
  * @throws TypeError for a wrong URL, source or option.
  */
@@ -47,10 +47,10 @@ export function upload(url: string | URL, source: Source, options: UploadOptions
 }
 
 /**
- * Writes ranges into a resource that exists: all of them or none. Resolves with the server's answer.
+ * Writes ranges into an existing resource: all of them or none. Resolves with the server's answer.
  *
  * @throws TypeError for a wrong URL or option, and for no ranges without `length`.
- * @throws ClientError
+ * @throws ClientError for a refusal, and for a failure after all `retries`.
  */
 export async function patch(
   url: string | URL,
@@ -61,10 +61,11 @@ export async function patch(
 }
 
 /**
- * Asks how much of a resource is there; null if nothing is.
+ * Asks for the state of a resource: its size, whether it is complete, its type and its entity tag.
+ * Resolves with null if it does not exist.
  *
  * @throws TypeError for a wrong URL or option.
- * @throws ClientError
+ * @throws ClientError for a refusal, and for a failure after all `retries`.
  */
 export async function status(
   url: string | URL,
@@ -74,11 +75,11 @@ export async function status(
 }
 
 /**
- * Removes a resource, finished or not. Resolves with false if nothing was there, which also is what a
- * call tells that was repeated because its answer was lost.
+ * Removes a resource, finished or not. Resolves with false if it did not exist, which is also the result
+ * of a request that was repeated because its answer was lost.
  *
  * @throws TypeError for a wrong URL or option.
- * @throws ClientError
+ * @throws ClientError for a refusal, and for a failure after all `retries`.
  */
 export async function remove(url: string | URL, options: RequestOptions = {}): Promise<boolean> {
   return withRetries(url, options, PLATFORM, removeResource)

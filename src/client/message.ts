@@ -1,6 +1,6 @@
-/** Writes the headers of patch documents, around data that need not be in memory. */
+/** The headers of patch documents. Their data need not be in memory. */
 
-/** Fields by name; those without a value are left out. */
+/** Fields by name. Those without a value are not sent. */
 export type Fields = Readonly<Record<string, string | null | undefined>>
 
 /** The header of a part, with its blank line. */
@@ -12,11 +12,11 @@ export function encodeHeader(fields: Fields): Blob {
 }
 
 /**
- * The `Content-Range` of data; without data it tells the complete length alone, null if that is
- * unknown or not to be told.
+ * The `Content-Range` of `size` bytes from `start` on. Without data it declares the complete length
+ * alone. The complete length is `*` if it is null or not given.
  */
 export function contentRange(start: number, size: number, completeLength?: number | null): string {
-  // Not formatContentRange: its file brings the parsers of a server into the browser's bundle.
+  // Not formatContentRange, because its file would bring the server's parsers into a browser's bundle.
   const range = size > 0 ? `${start}-${start + size - 1}` : '*'
   return `bytes ${range}/${completeLength ?? '*'}`
 }

@@ -17,21 +17,21 @@ export { ClientError } from './error.ts'
 export type * from './index.ts'
 export type { Agent } from './transport/node.ts'
 
-/** Also a path, a file URL or an open file, of which nothing is held in memory. */
+/** The sources of the browser's client, and files by path, file URL or handle, read as they are sent. */
 export type NodeSource = Source | string | URL | FileHandle
 
-/** Bytes and where they go; the bytes may also be those of a path, a file URL or an open file. */
+/** Bytes and their position in the resource. A path, a file URL or a file handle stands for its file. */
 export interface NodePatchRange {
   /** Position of the first byte, at most the size of the resource. */
   readonly start: number
-  /** What is written there. It may reach beyond the end of the resource. */
+  /** The bytes. They may reach beyond the end of the resource, which then grows. */
   readonly data: PatchRange['data'] | string | URL | FileHandle
 }
 
-/** What counts in Node only. */
+/** Options that exist in Node only. */
 export interface NodeOptions {
   /**
-   * Makes the connections: for proxies, certificates and limits.
+   * Makes the connections. An agent sets proxies, certificates and limits.
    *
    * @default Node's global agent
    */
@@ -39,7 +39,8 @@ export interface NodeOptions {
 }
 
 /**
- * Uploads a source to a URL, and goes on where an earlier attempt stopped. A file handle stays open.
+ * Uploads a source to a URL, and resumes where an earlier call stopped with the same source and URL. A
+ * file handle stays open.
  *
  * @throws TypeError for a wrong URL, source or option.
  */
@@ -52,10 +53,10 @@ export function upload(
 }
 
 /**
- * Writes ranges into a resource that exists: all of them or none. Resolves with the server's answer.
+ * Writes ranges into an existing resource: all of them or none. Resolves with the server's answer.
  *
  * @throws TypeError for a wrong URL or option, and for no ranges without `length`.
- * @throws ClientError
+ * @throws ClientError for a refusal, and for a failure after all `retries`.
  */
 export async function patch(
   url: string | URL,
@@ -80,10 +81,11 @@ export async function patch(
 }
 
 /**
- * Asks how much of a resource is there; null if nothing is.
+ * Asks for the state of a resource: its size, whether it is complete, its type and its entity tag.
+ * Resolves with null if it does not exist.
  *
  * @throws TypeError for a wrong URL or option.
- * @throws ClientError
+ * @throws ClientError for a refusal, and for a failure after all `retries`.
  */
 export async function status(
   url: string | URL,
@@ -93,11 +95,11 @@ export async function status(
 }
 
 /**
- * Removes a resource, finished or not. Resolves with false if nothing was there, which also is what a
- * call tells that was repeated because its answer was lost.
+ * Removes a resource, finished or not. Resolves with false if it did not exist, which is also the result
+ * of a request that was repeated because its answer was lost.
  *
  * @throws TypeError for a wrong URL or option.
- * @throws ClientError
+ * @throws ClientError for a refusal, and for a failure after all `retries`.
  */
 export async function remove(
   url: string | URL,

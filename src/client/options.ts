@@ -1,154 +1,162 @@
-/** What a caller can say, and the defaults. */
+/** The options of the calls, and what an upload reports. `settings.ts` has their defaults and checks. */
 import type { Credentials } from './transport/transport.ts'
 
-/** Fields of requests, or a function that is asked before each request: tokens expire. */
+/**
+ * Fields of every request. A function is called before each request, so that it can return a token that
+ * has not expired.
+ */
 export type HeaderSource =
   | Readonly<Record<string, string>>
   | (() => Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>)
 
-/** Options of every call. Times in milliseconds, sizes in bytes. */
+/**
+ * Options of every call. Times are in milliseconds, and sizes in bytes. An unknown option and a value out
+ * of range are a TypeError; `undefined` stands for the default.
+ */
 export interface RequestOptions {
   /**
-   * Fields that go with every request, `Authorization` for example. After a 401 a function is asked
-   * once more, and the request is sent again with what it returns.
+   * Fields of every request, for example `Authorization`. If the answer is 401 and this is a function, it
+   * is called once more and the request is repeated.
    */
   readonly headers?: HeaderSource
   /**
-   * Whether cookies go along, as in `fetch`. Counts in browsers only.
+   * Whether cookies are sent, as in `fetch`. Has an effect in browsers only.
    *
    * @default 'same-origin'
    */
   readonly credentials?: Credentials
-  /** Ends the call: it rejects with the signal's reason. What the server has got stays there. */
+  /** Ends the call, which rejects with the reason of the signal. The server keeps what it has. */
   readonly signal?: AbortSignal
   /**
-   * Failures in a row, without a byte of progress between them, after which the call gives up. Before
-   * the server has answered for the first time at most 3 count, see `waitForServer`.
+   * Number of retries after failures in a row, without a byte of progress between them. After the last
+   * one the call rejects with the error. Before the server has ever answered it is at most 3, see
+   * `waitForServer`.
    *
    * @default 20
    */
   readonly retries?: number
   /**
-   * Keep trying, as often as `retries` allows, while nothing has ever answered at the address. By
-   * default the call fails within seconds then, because the address is more likely to be wrong.
+   * Use all `retries` even if no server has ever answered at the address. By default the call then
+   * fails within seconds, because the address is likely to be wrong.
    *
    * @default false
    */
   readonly waitForServer?: boolean
   /**
-   * Bound of the first wait after a failure. Each further one doubles it; the wait itself is random
-   * between 0 and the bound, so that many clients do not come back at once.
+   * Upper bound of the wait before the first retry. Each further retry doubles the bound. The wait is
+   * random between 0 and the bound, so that many clients do not return at once.
    *
    * @default 500
    */
   readonly minDelay?: number
   /**
-   * Largest bound of a wait. `Retry-After` is honoured beyond it.
+   * Largest upper bound of a wait. A longer `Retry-After` of the server is respected.
    *
    * @default 30000
    */
   readonly maxDelay?: number
   /**
-   * Longest time without a byte moving while content is sent. Beyond it the request is given up and
-   * counts as a failure. 0: no limit.
+   * Longest time without a byte of progress while content is sent. Beyond it the request fails with
+   * `ERR_STALL` and is retried. 0 sets no limit.
    *
    * @default 30000
    */
   readonly stallTimeout?: number
   /**
-   * Longest wait for the answer once all content is sent: the server may have a large file to check.
-   * Beyond it the request is given up and counts as a failure. 0: no limit.
+   * Longest wait for the answer after all content was sent, because the server may have to verify a large
+   * file. Beyond it the request fails with `ERR_STALL` and is retried. 0 sets no limit.
    *
    * @default 300000
    */
   readonly answerTimeout?: number
 }
 
-/** How far an upload or a patch is. */
+/** Progress of an upload or a patch. */
 export interface Progress {
   /**
-   * Bytes that the server has or the network has taken. It falls when a connection breaks and bytes
-   * that were under way are lost.
+   * Number of bytes that the server has stored or the network has taken. It falls when a broken
+   * connection loses bytes.
    */
   readonly sent: number
-  /** Bytes in all; null while unknown. */
+  /** Number of bytes of the source; null for a stream that has not ended. */
   readonly size: number | null
-  /** Bytes per second of late; null until there is something to tell. */
+  /** Bytes per second, averaged over some seconds; null before the first measurement. */
   readonly rate: number | null
 }
 
 /** Options of `upload`. */
 export interface UploadOptions extends RequestOptions {
   /**
-   * Media type that the resource gets.
+   * Media type of the resource, such as `text/plain; charset=utf-8`.
    *
-   * @default the type of the Blob; else the server's
+   * @default the type of the Blob, or else the default of the server
    */
   readonly contentType?: string
   /**
-   * Replace a file at the URL unless a digest proves that it equals the source. Otherwise:
-   * `ERR_DIFFERENT`, or `ERR_UNVERIFIED` where the server does not let it be compared. A finished
-   * file is replaced by one `PUT`, and stays as it is until the new one is complete: after a broken
-   * connection that `PUT` starts from the beginning. A stream must fit into one segment for that.
+   * Replace a different file at the URL, finished or not. Without this option the upload rejects with
+   * `ERR_DIFFERENT`, or with `ERR_UNVERIFIED` if the server does not let the client compare the two.
+   *
+   * A finished file is replaced by one `PUT`, and stays until the new one is complete. After a broken
+   * connection the `PUT` starts over, and a stream has to fit into one segment.
    *
    * @default false
    */
   readonly overwrite?: boolean
   /**
-   * Compare the digest of the bytes that an earlier call has left before sending the rest, even if
-   * they carry the name, the modification date and the length of the source. By default these are
-   * enough to resume, and a digest of the whole is checked with the last segment.
+   * Compare the digest of the bytes that an earlier call has stored before sending the rest. By default
+   * the same name, modification date and length are enough to resume, and the server verifies a digest
+   * of the whole with the last segment.
    *
    * @default false
    */
   readonly verify?: boolean
   /**
-   * Bytes per request. By default one request carries all that remains; after a 413, or when a proxy
-   * has swallowed a cut request, the rest of the upload goes in smaller ones. 0: the default.
+   * Bytes per request. By default one request carries all that remains. After a 413, or if a proxy keeps
+   * nothing of a request that was cut, the rest of the upload is sent in smaller ones. 0 is the default.
    *
    * @default no limit; 8 MiB for streams and with `contentDigest`
    */
   readonly segmentSize?: number
   /**
-   * Send a `Content-Digest` with each segment. A segment is then kept whole or not at all, and is
-   * held in memory.
+   * Send a `Content-Digest` with each segment (RFC 9530). The server then stores a segment as a whole or
+   * not at all. The client holds each segment in memory.
    *
    * @default false
    */
   readonly contentDigest?: boolean
   /**
-   * Send a `Repr-Digest` with the last segment, which the server checks against the whole. The
-   * source is hashed beside the transfer.
+   * Send a `Repr-Digest` with the last segment (RFC 9530), which the server compares with the whole. The
+   * source is read twice: once to hash it, while it is sent.
    *
    * @default false
    */
   readonly reprDigest?: boolean
   /**
-   * Called as bytes move, at most every 50 ms, and at each stop. An exception ends the upload, and
-   * `done` rejects with it.
+   * Called as bytes move, at most every 50 ms, and after each interruption. An exception ends the upload,
+   * and `done` rejects with it.
    */
   readonly onProgress?: (progress: Progress) => void
   /**
-   * Called when the state changes. An exception ends the upload, and `done` rejects with it. With
-   * this callback a rejection of `done` that nobody handles is not an unhandled rejection.
+   * Called when the state changes. An exception ends the upload, and `done` rejects with it. With this
+   * callback a rejection of `done` that is not handled does not count as an unhandled rejection.
    */
   readonly onState?: (status: UploadStatus) => void
 }
 
-/** What an upload is at. */
+/** The state of an upload. */
 export type UploadStatus =
-  /** It asks the server what is there. */
+  /** A `HEAD` asks for the state of the resource, or stored bytes are compared. */
   | { readonly state: 'checking' }
-  /** Bytes are under way. */
+  /** A segment is sent. */
   | { readonly state: 'sending' }
-  /** It waits to try again: so many milliseconds, or null until the device is online. */
+  /** The next try is due in `delay` milliseconds, or with `null` when the device is online. */
   | { readonly state: 'waiting'; readonly delay: number | null; readonly error: Error }
-  /** It waits for `resume()`. */
+  /** The upload waits for `resume()`. */
   | { readonly state: 'paused' }
   /**
-   * The server holds exactly the bytes of the source, and `done` is resolved. `isUnchanged` is true if
-   * it did so before the call, which has sent nothing.
+   * The server holds exactly the bytes of the source, and `done` is resolved. `isUnchanged` is true if it
+   * held them before the call, which has sent nothing.
    */
   | { readonly state: 'done'; readonly isUnchanged: boolean }
-  /** It is over: `done` is rejected. */
+  /** `done` is rejected with `error`. */
   | { readonly state: 'failed'; readonly error: unknown }

@@ -1,4 +1,4 @@
-/** Writes ranges into a resource that exists, all of them or none. */
+/** Writes ranges into an existing resource, all of them or none. */
 import { blobOf, type ByteSource } from './source/byte-source.ts'
 import { expectSuccess, isUnderstood } from './answer.ts'
 import { ClientError } from './error.ts'
@@ -10,55 +10,55 @@ import { hasSameRange } from './comparison.ts'
 import { find } from './resource.ts'
 import { contentSize, type BlobLike } from './transport/transport.ts'
 
-/** Bytes and where they go. */
+/** Bytes and their position in the resource. */
 export interface PatchRange {
   /** Position of the first byte, at most the size of the resource. */
   readonly start: number
-  /** What is written there. It may reach beyond the end of the resource. */
+  /** The bytes. They may reach beyond the end of the resource, which then grows. */
   readonly data: Blob | Uint8Array
 }
 
 /** Options of `patch`. */
 export interface PatchOptions extends RequestOptions {
   /**
-   * Entity tag of the version that the ranges were made for. Another version is left alone: 412.
+   * Entity tag of the version that the ranges were made for, with its quotes. If the resource has
+   * another one, the patch is refused with 412 `ERR_PRECONDITION`.
    *
    * @default '*', any version
    */
   readonly ifMatch?: string
   /**
-   * Length that the finished resource has after the patch, in bytes. With no ranges it shortens the
-   * resource.
+   * Length of the resource after the patch, in bytes. Without ranges the patch only changes the length.
    *
-   * @default what the ranges leave
+   * @default the present length, or the end of the last range if that is greater
    */
   readonly length?: number
   /**
-   * Media type that the resource gets.
+   * New media type of the resource, such as `text/plain; charset=utf-8`.
    *
-   * @default the one it has
+   * @default the present one
    */
   readonly contentType?: string
-  /** Called as bytes move, at most every 50 ms. */
+  /** Called as bytes move, at most every 50 ms. An exception ends the call, which rejects with it. */
   readonly onProgress?: (progress: Progress) => void
 }
 
-/** A range of which the data can be read as often as needed, whole and in ranges. */
+/** A range whose data can be read repeatedly, as a whole and in parts. */
 export interface Part {
   readonly start: number
   readonly data: BlobLike
   readonly source: Pick<ByteSource, 'slice'>
 }
 
-/** The part that a range makes. */
+/** Converts a range of the caller. */
 export function partOf({ start, data }: PatchRange): Part {
   const blob = data instanceof Blob ? data : blobOf(data)
   return { start, data: blob, source: blob }
 }
 
 /**
- * Makes what sends a patch, as often as need be. When an answer was lost, all bytes of the ranges are
- * read back: had the patch been applied, it is not applied again.
+ * Returns a function that sends a patch, and may be called again after a failure. If an answer was lost and
+ * the next one is 412, the ranges are read back to find out whether the patch was already applied.
  *
  * @throws TypeError for no ranges without `length`.
  */
@@ -98,7 +98,7 @@ function encode(
   ranges: readonly Part[],
   { length, contentType }: PatchOptions,
 ): { readonly type: string; readonly body: readonly BlobLike[] } {
-  // Not crypto.randomUUID, which pages without TLS lack.
+  // Not crypto.randomUUID, which does not exist in pages without TLS.
   const boundary = crypto.getRandomValues(new Uint8Array(16)).join('')
   const delimiter = `\r\n--${boundary}`
   const parts = ranges.length > 0 ? ranges : [{ start: 0, data: new Blob([]) }]
@@ -112,7 +112,7 @@ function encode(
   return { type: `multipart/byteranges; boundary=${boundary}`, body }
 }
 
-/** The state of the resource if every range holds the bytes that the patch would have written. */
+/** The answer to `HEAD` if every range holds the bytes of the patch; null otherwise. */
 async function findApplied(
   connection: Connection,
   parts: readonly Part[],

@@ -1,23 +1,23 @@
-/** How far, and how fast. */
+/** Progress of a transfer: position and rate. */
 import type { Clock } from './clock.ts'
 import type { Progress } from './options.ts'
 
 /** Least time between two reports, in milliseconds. */
 const REPORT_INTERVAL = 50
-/** Least time that a rate is taken over, in milliseconds. */
+/** Least time over which a rate is measured, in milliseconds. */
 const RATE_INTERVAL = 250
-/** How fast an old rate is forgotten, in milliseconds. */
+/** Time constant of the moving average of the rate, in milliseconds. */
 const RATE_MEMORY = 3000
 
-/** Takes note of how far a transfer is, and reports without flooding its listener. */
+/** Measures a transfer, and reports to its listener at most every 50 ms. */
 export interface ProgressMeter {
-  /** Begins at `sent` after a stop, so that the stop does not count as slowness. */
+  /** Continues at `sent` after a stop. The time of the stop does not count for the rate. */
   readonly start: (sent: number) => void
-  /** Takes note of bytes that moved. */
+  /** Records that `sent` bytes of the source have moved in all. */
   readonly move: (sent: number) => void
 }
 
-/** Begins to measure what has the size that `measured` tells. */
+/** Creates a meter for a transfer of `measured.size` bytes, which may become known only later. */
 export function createProgressMeter(
   clock: Clock,
   measured: { readonly size: number | null },
@@ -49,7 +49,7 @@ export function createProgressMeter(
   function report(sent: number): void {
     reportedAt = clock.now()
     const progress = { sent, size: measured.size, rate }
-    // Apart from the transfer: an error of the listener must not look like one of the network.
+    // In a microtask, so that an exception of the listener does not fail the request under way.
     queueMicrotask(() => listener?.(progress))
   }
 

@@ -1,19 +1,19 @@
-/** When to try again, and when to give up. */
+/** Retries: exponential backoff with jitter, and the limit of failures in a row. */
 import { listen, until } from './clock.ts'
 import { ClientError } from './error.ts'
 import type { Connection } from './exchange.ts'
 
 declare const navigator: { readonly onLine?: boolean } | undefined
-/** What a browser tells that it is online again. */
+/** Receives the event `online` in browsers. */
 declare const self: EventTarget
 
-/** Waits between tries, and counts failures in a row. */
+/** Waits between retries, and counts failures in a row. */
 export interface Retry {
-  /** Counts from the beginning if there has never been so much. */
+  /** Resets the count of failures if the transfer has never been as far as `position`. */
   readonly reached: (position: number) => void
   /**
-   * Waits until it is time to try again, or the signal aborts. Throws `error` where waiting does not
-   * help. `onWait` is told the wait in milliseconds, null for one until the device is online.
+   * Waits until the next try is due, or the signal aborts. Throws `error` if it is not transient or the
+   * retries are used up. `onWait` gets the wait in milliseconds, or null until the device is online.
    */
   readonly wait: (
     error: unknown,
@@ -22,16 +22,16 @@ export interface Retry {
   ) => Promise<void>
 }
 
-/** Retries of a call that nothing has answered yet. */
+/** Number of retries of a call while no server has ever answered. */
 const FIRST_RETRIES = 3
 
-/** What counts of the options of a call. */
+/** The options that retries depend on. */
 type RetryOptions = Pick<
   Connection,
   'retries' | 'minDelay' | 'maxDelay' | 'random' | 'waitForServer' | 'contact' | 'clock'
 >
 
-/** Begins to count. */
+/** Creates the retries of one call. */
 export function createRetry(options: RetryOptions): Retry {
   const { retries, minDelay, maxDelay, random, waitForServer, contact, clock } = options
   let failures = 0
@@ -46,7 +46,7 @@ export function createRetry(options: RetryOptions): Retry {
     wait: async (error, signal, onWait) => {
       if (!(error instanceof ClientError && error.transient)) throw error
       const isFirst = !contact.isMade && !waitForServer && !isOffline()
-      // An address that swallows requests has taken `stallTimeout` already.
+      // An address that never answers has already cost `stallTimeout`.
       const patience = error.code === 'ERR_STALL' ? 0 : FIRST_RETRIES
       if (failures >= (isFirst ? Math.min(patience, retries) : retries)) throw error
       // Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
@@ -64,7 +64,7 @@ export function createRetry(options: RetryOptions): Retry {
   }
 }
 
-/** Only a browser knows, and only its no is to be trusted. */
+/** `navigator.onLine` exists only in browsers, and only `false` is reliable. */
 function isOffline(): boolean {
   return typeof navigator !== 'undefined' && navigator.onLine === false
 }

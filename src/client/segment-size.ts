@@ -1,29 +1,29 @@
-/** How much one request carries. */
+/** Number of bytes that one request carries. */
 import type { UploadOptions } from './options.ts'
 import type { ByteSource } from './source/byte-source.ts'
 
-/** The last segment is no longer than this if it carries the digest of the whole. */
+/** Longest last segment if it carries the digest of the whole, which then delays only few bytes. */
 const LAST_SEGMENT = 1024 * 1024
 /**
- * Segments that are held in memory; also a guess after the first trouble on the way: proxies commonly
- * take less, and it is halved from there.
+ * Size of segments that are held in memory, and of the first smaller segment after a proxy has refused a
+ * larger one. Many proxies accept less: each further refusal halves it.
  */
 const USUAL_SEGMENT = 8 * 1024 * 1024
 
-/** The size of segments, which falls when something on the way takes less. */
+/** The size of segments, which falls when the server or a proxy accepts less. */
 export interface SegmentSizes {
   /** One past the last byte of the segment from `start`. */
   readonly endAfter: (start: number, hasDigest: boolean) => number
-  /** Remembers for the rest of the upload what may get through. */
+  /** Limits the segments for the rest of the upload. */
   readonly shrink: (size: number) => void
   /**
-   * Takes note that `size` bytes were too many, and of the limit that the server has named, if any.
-   * Returns false if nothing smaller is left to try.
+   * Records that `size` bytes were too many. `named` is the limit in the server's answer, NaN if it has
+   * none. Returns false if no smaller segment is left to try.
    */
-  readonly refuse: (size: number, limit: number) => boolean
+  readonly refuse: (size: number, named: number) => boolean
 }
 
-/** Begins with what the caller wants. */
+/** Creates the sizes of one upload from its options. */
 export function createSegmentSizes(
   source: ByteSource,
   { contentDigest, segmentSize = 0 }: UploadOptions,
@@ -41,7 +41,7 @@ export function createSegmentSizes(
     },
     shrink,
     refuse: (size, named) => {
-      // A limit that this segment kept to is not the one that was meant.
+      // A limit that this segment has kept is not the one that it exceeded.
       shrink(named < size ? named : size / 2)
       return limit > 0
     },

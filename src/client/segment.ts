@@ -1,4 +1,4 @@
-/** The request that carries a part of a source, or all of it. */
+/** The request that carries a segment of a source, or all of it. */
 import { digestContent } from './digest.ts'
 import { formatDisposition } from './disposition.ts'
 import type { Connection } from './exchange.ts'
@@ -8,31 +8,31 @@ import { WANT_DIGEST } from './resource.ts'
 import type { ByteSource } from './source/byte-source.ts'
 import { contentSize, type BlobLike } from './transport/transport.ts'
 
-/** What a request carries, and under which condition. */
+/** The content of one request, and its precondition. */
 export interface Segment {
   /** Position of the first byte. */
   readonly start: number
   readonly data: BlobLike
-  /** Entity tag of the version that it continues or replaces, or ''; null if there must be none. */
+  /** Tag of the version that it continues or replaces, '' without one; null if none may exist. */
   readonly before: string | null
-  /** Whether it is the whole, sent with `PUT`. */
+  /** Whether it is the whole source, sent with `PUT`. */
   readonly isPut: boolean
   /** Whether the resource gets the media type, name and date of the source. */
   readonly isLabelled: boolean
-  /** Digest of the whole source, for the server to check; null to send none. */
+  /** Digest of the whole source, which the server verifies; null to send none. */
   readonly digest: string | null
 }
 
-/** A request as `exchange` takes it. */
+/** A request for `exchange`. */
 export interface SegmentMessage {
   readonly method: string
   readonly headers: Fields
   readonly body: readonly BlobLike[]
-  /** Bytes of content before the data. */
+  /** Number of content bytes before the data. */
   readonly headerSize: number
 }
 
-/** Puts the request together. */
+/** Builds the request. */
 export async function encodeSegment(
   { createHash }: Connection,
   { start, data, before, isPut, isLabelled, digest }: Segment,

@@ -66,7 +66,7 @@ export function createTransfer(
    * exist. Undefined if a `HEAD` has to find out.
    */
   let remote: string | null | undefined = isGuess ? null : undefined
-  /** No segment was acknowledged since the last `HEAD`: the next one may be refused. */
+  /** No segment was acknowledged since the last failure: the next one may be refused. */
   let isFirst = true
   /** Number of bytes that have left of the segment that got no answer. */
   let lost = 0
@@ -92,7 +92,6 @@ export function createTransfer(
   }
 
   async function refresh(connection: Connection): Promise<Response | null> {
-    isFirst = true
     const answer = await find(connection)
     // A cache may have answered with an older state than the one that the refusal has reported.
     const found = reported !== null && (answer?.size ?? 0) < reported.size ? reported : answer
@@ -147,6 +146,7 @@ export function createTransfer(
 
   async function send(before: string | null, connection: Connection): Promise<Response | null> {
     const segment = await nextSegment(before, connection.signal)
+    isFirst = true
     const { start, data, isLast } = segment
     const end = start + data.size
     const message = await encodeSegment(upload, segment, source, options)

@@ -17,7 +17,7 @@ export interface Upload {
    * on the server.
    *
    * Rejects with a `ClientError`, with the reason of the signal, or with what a callback has thrown.
-   * With `onState` a rejection that nobody handles is not an unhandled rejection.
+   * With `onState` a rejection that is not handled does not count as an unhandled rejection.
    */
   readonly done: Promise<Response>
   /** The present state. */

@@ -26,8 +26,30 @@ describeInChromium('upload in Chromium', () => {
     )
 
     expect(status).toBe(201)
-    expect(story).toEqual(['HEAD moved', 'HEAD', 'PATCH moved', 'PATCH'])
+    // The answer may be one to the GET that follows a 303: a HEAD finds the resource and its digest.
+    expect(story.slice(0, 4)).toEqual(['HEAD moved', 'HEAD', 'PATCH moved', 'PATCH'])
+    expect(story.slice(4)).toEqual(['HEAD moved', 'HEAD', 'HEAD moved', 'HEAD'])
     expect(await (await fetch(`${url}/files/a`)).text()).toBe('a'.repeat(200_000))
+  })
+
+  test('sends a large file behind a redirection in few requests', async () => {
+    let patches = 0
+    const app = await pageApp()
+    app.use('/moved', (_req, res) => res.redirect(307, '/files/a'))
+    app.use('/files', (req, _res, next) => {
+      if (req.method === 'PATCH') patches += 1
+      next()
+    })
+    app.use('/files', partialUpload({ storage: memoryStorage() }))
+    const { url } = await serveApp(app)
+    const page = await openPage(url)
+
+    const status = await page.evaluate(
+      `client.upload('/moved', new Blob(['a'.repeat(4_000_000)])).done.then(({ status }) => status)`,
+    )
+
+    expect([status, patches]).toEqual([201, 3])
+    expect(await (await fetch(`${url}/files/a`)).text()).toBe('a'.repeat(4_000_000))
   })
 
   test('sends a stream', async () => {

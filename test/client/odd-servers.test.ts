@@ -182,7 +182,7 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     })
 
     await expect(upload(url, FILE, fast).done).rejects.toMatchObject({
-      message: 'PATCH was answered with 202, but the upload is not complete',
+      message: 'the server has accepted all bytes, but the upload is not complete',
     })
     expect(log.filter(({ method }) => method === 'PATCH')).toHaveLength(3)
   })

@@ -156,7 +156,7 @@ describe.each(CLIENTS)('an overwrite over %s', (_name, { upload }) => {
 
     await expect(failed).rejects.toMatchObject({
       code: 'ERR_RESPONSE',
-      message: expect.stringContaining('removing it first') as string,
+      message: expect.stringContaining('remove the file first') as string,
     })
     expect((await bench.stored()).equals(other)).toBe(true)
   })

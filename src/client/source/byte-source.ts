@@ -1,26 +1,26 @@
-/** What every kind of source is to a transfer. */
+/** The common form of all kinds of sources. */
 import { ClientError } from '../error.ts'
 import type { BlobLike } from '../transport/transport.ts'
 
-/** The bytes of a source by position: as much of a `Blob` as is used, and more. */
+/** The bytes of a source by position. A `Blob` is one, too. */
 export interface ByteSource {
   /** Length in bytes; null until the end has been read. */
   readonly size: number | null
-  /** Media type; none, or empty, if unknown. */
+  /** Media type; missing or empty if it is unknown. */
   readonly type?: string
-  /** Whether bytes can be read only once and in order, apart from the last ones that were read. */
+  /** Whether the source is a stream: a range must not start before the one that was read last. */
   readonly once?: boolean
   /** Name of the file, if it is one. */
   readonly name?: string
   /** When the file was changed last, in milliseconds since 1970. */
   readonly lastModified?: number
   /**
-   * A range; less of it where the source ends.
+   * The bytes from `start` to `end`; fewer where the source ends.
    *
    * @throws ClientError `ERR_SOURCE`
    */
   slice(start: number, end: number): BlobLike | Promise<BlobLike>
-  /** Frees what the source holds. */
+  /** Releases the file or the stream. */
   readonly close?: () => Promise<void>
 }
 
@@ -33,7 +33,7 @@ export function sourceError(message: string, cause?: unknown): ClientError {
 }
 
 /**
- * Reads a range into memory; less of it where the source ends.
+ * Reads the bytes from `start` to `end` into memory; fewer where the source ends.
  *
  * @throws ClientError `ERR_SOURCE`
  */
@@ -47,7 +47,7 @@ export async function readRange(
 }
 
 /**
- * Reads all of a piece into memory.
+ * Reads a piece into memory.
  *
  * @throws ClientError `ERR_SOURCE`
  */
@@ -61,7 +61,7 @@ export async function readPiece(piece: BlobLike): Promise<Uint8Array> {
  * Reads pieces one after the other, and checks that each yields as many bytes as it has announced: a
  * Blob that `fs.openAsBlob` made of 4 GiB or more yields its size modulo 2^32 (Node 20 to 24).
  *
- * @throws ClientError `ERR_SOURCE` before a byte that is too many is given out.
+ * @throws ClientError `ERR_SOURCE` before it yields more bytes than announced.
  */
 export async function* streamPieces(pieces: readonly BlobLike[]): AsyncGenerator<Uint8Array, void> {
   for (const piece of pieces) {
@@ -82,13 +82,13 @@ function checkSize(size: number, announced: number): void {
   }
 }
 
-/** Throws the error for a source of which a read has failed: a browser's file that was moved, say. */
+/** Throws the error for a failed read, for example of a file that was moved after a person chose it. */
 export function failToRead(cause: unknown): never {
   if (cause instanceof ClientError) throw cause
   throw sourceError('the source can not be read', cause)
 }
 
-/** Bytes as a Blob, by way of a copy: memory that threads share is what no browser's Blob takes. */
+/** Copies bytes into a Blob. Browsers make no Blob of memory that threads share. */
 export function blobOf(bytes: Uint8Array): Blob {
   return new Blob([new Uint8Array(bytes)])
 }

@@ -1,4 +1,4 @@
-/** Files as sources: read with two buffers in turn, so that a file of any size takes the same memory. */
+/** Files as sources. Two buffers take turns, so that memory does not grow with the size of the file. */
 import type { Stats } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import { basename } from 'node:path'
@@ -49,12 +49,12 @@ export async function openHandle(
   }
 }
 
-/** Another time of change may come from a tool that only touches the file; another size never does. */
+/** A tool that only touches the file counts as a change as well, because its bytes may have changed. */
 function isSameVersion(before: Stats, now: Stats): boolean {
   return before.size === now.size && before.mtimeMs === now.mtimeMs
 }
 
-/** A range whose last byte is given out only if the file is still the same: nobody gets a mixture. */
+/** A range of a file. Yields its last chunk only if the file is unchanged: the server gets no mixture. */
 function fileRange(
   handle: FileHandle,
   start: number,
@@ -80,7 +80,7 @@ function fileRange(
         position += chunk.byteLength
         if (position < end) next = read(position, turn)
         else await checkUnchanged()
-        // The read is awaited in the next turn, or nobody cares any more.
+        // The next iteration awaits this read. If the consumer stops before, its failure has no reader.
         next.catch(() => undefined)
         yield chunk
       }
@@ -88,7 +88,7 @@ function fileRange(
   }
 }
 
-/** Fills the buffer from the file. Throws when the file ends before. */
+/** Fills the buffer from the file. Throws if the file ends before. */
 async function fill(handle: FileHandle, buffer: Uint8Array, position: number): Promise<Uint8Array> {
   for (let filled = 0; filled < buffer.byteLength;) {
     const { bytesRead } = await handle

@@ -1,17 +1,17 @@
-/** Where the bytes come from: what can be read again, and what can be read only once. */
+/** The sources that a caller can give on every platform. */
 import { blobOf, type OpenSource } from './byte-source.ts'
 import { openStream } from './stream.ts'
 
 /**
- * What `upload` sends. Of a `Blob` nothing is read into memory beyond what is being sent; a stream is
- * held in memory segment by segment, since a cut segment has to be sent again.
+ * The bytes that `upload` sends. A `Blob` is read as it is sent. A stream is held in memory segment by
+ * segment, because a segment that was cut has to be sent again.
  */
 export type Source = Blob | Uint8Array | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>
 
 /**
- * Makes out what a caller gave.
+ * Returns what opens a source.
  *
- * @throws TypeError for what is no source.
+ * @throws TypeError for another value.
  */
 export function sourceOpener(source: Source): OpenSource {
   const blob = source instanceof Uint8Array ? blobOf(source) : source

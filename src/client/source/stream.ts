@@ -1,11 +1,11 @@
-/** Streams as sources: their bytes come once, and are held until the server has them. */
+/** Streams as sources. Their bytes are held until the server has acknowledged them. */
 import { blobOf, failToRead, sourceError, type ByteSource } from './byte-source.ts'
 
 type ByteStream = ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>
 
 /**
- * The chunks of a ReadableStream, which not every browser can iterate. `return` cancels the stream even
- * while a chunk is awaited.
+ * Iterates a ReadableStream, which not every browser can do itself. `return` cancels the stream even
+ * while `next` is pending, unlike the one of a generator.
  */
 export function iterate(stream: ReadableStream<Uint8Array>): AsyncIterableIterator<Uint8Array> {
   const reader = stream.getReader()
@@ -20,7 +20,7 @@ export function iterate(stream: ReadableStream<Uint8Array>): AsyncIterableIterat
 /** Reads from a stream. */
 export function openStream(stream: ByteStream): ByteSource {
   const chunks = 'getReader' in stream ? iterate(stream) : stream[Symbol.asyncIterator]()
-  /** What is held, and where it begins and ends in the stream. */
+  /** The chunks in memory, and the positions in the stream where they start and end. */
   const held: Blob[] = []
   let start = 0
   let end = 0
@@ -32,7 +32,7 @@ export function openStream(stream: ByteStream): ByteSource {
     if (isEnded) return
     const { value } = step
     if (!(value instanceof Uint8Array)) failToRead(value)
-    // A Blob is a copy: chunks are borrowed from the stream.
+    // A Blob is a copy, because the stream may reuse the memory of its chunks.
     held.push(blobOf(value))
     end += value.byteLength
   }
@@ -43,17 +43,17 @@ export function openStream(stream: ByteStream): ByteSource {
     },
     once: true,
     slice: async (from, to) => {
-      if (from < start) throw sourceError(`the stream is past ${from}`)
+      if (from < start) throw sourceError('the stream can not be read again')
       for (;;) {
-        // What lies before is not asked for any more.
+        // Bytes before `from` are acknowledged, and never read again.
         while (held[0] !== undefined && start + held[0].size <= from) start += held.shift()!.size
-        // One byte more tells whether the range is the last one.
+        // One byte more shows whether the range is the last one.
         if (isEnded || end > to) return new Blob(held).slice(from - start, to - start)
         await pull()
       }
     },
     close: async () => {
-      // Not awaited: a generator that waits for its own source would not return before it gets on.
+      // Not awaited, because a generator that waits for its own source returns only after that.
       if (!isEnded) void chunks.return?.().catch(() => undefined)
     },
   }

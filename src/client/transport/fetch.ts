@@ -1,13 +1,13 @@
 /**
- * Requests with `fetch`. Content streams, so that progress and backpressure are real, except in
- * service workers: there browsers stream over HTTP/2 only, and the content goes as one Blob.
+ * Requests with `fetch`. Content is streamed, so that progress and backpressure are real. Browsers stream
+ * over HTTP/2 only: in service workers the content is sent as one Blob.
  */
 import { blobOf, readPiece, streamPieces } from '../source/byte-source.ts'
 import { iterate } from '../source/stream.ts'
 import { MAX_ANSWER, toResponse } from './transport.ts'
 import type { BlobLike, Transport, TransportRequest } from './transport.ts'
 
-/** Of the platforms that have no `XMLHttpRequest`, service workers alone have an address. */
+/** Among the platforms without `XMLHttpRequest`, only service workers have a `location`. */
 declare const location: object | undefined
 
 /** Sends a request with the platform's `fetch`. */
@@ -16,13 +16,13 @@ export const fetchTransport: Transport = async (request) => {
   let failure: unknown
   const init: object = {
     ...request,
-    // An old answer from a cache would be taken for what is there now.
+    // An answer from a cache would be treated as the present state.
     cache: 'no-store',
     duplex: 'half',
     body: await content(request, (error) => (failure = error)),
   }
   const response = await fetch(url, init).catch((error: unknown) => {
-    // `fetch` has one error for everything. What the source has failed with is no failed network.
+    // `fetch` rejects with the same error for a failed source as for a failed network.
     throw failure ?? error
   })
   onMove()
@@ -37,12 +37,12 @@ async function content(
   if (body.length === 0) return null
   const blob = await toBlob(body)
   if (typeof location === 'undefined') return streamOf(body, onMove, onFailure)
-  // Nobody tells how far it is: the time of the server begins at once.
+  // Progress is unknown here, so that only the time limit for the answer counts.
   onMove(blob.size)
   return blob
 }
 
-/** The bytes of pieces. The stream fails before it ends with more or fewer than were announced. */
+/** Streams pieces. Fails instead of ending with more or fewer bytes than were announced. */
 function streamOf(
   pieces: readonly BlobLike[],
   onMove: (sent: number) => void,
@@ -53,7 +53,7 @@ function streamOf(
   return new ReadableStream(
     {
       pull: async (controller) => {
-        // Another chunk is wanted only when the last one is on its way.
+        // The network asks for another chunk after it has taken the last one.
         onMove(size)
         try {
           const { done, value } = await chunks.next()
@@ -71,7 +71,7 @@ function streamOf(
   )
 }
 
-/** What is longer than any answer of use is not read to its end. */
+/** Reads the content of an answer, but hardly more than `MAX_ANSWER` bytes. */
 async function readAnswer({ body }: Response, onMove: () => void): Promise<Blob> {
   const chunks: Blob[] = []
   let size = 0
@@ -84,10 +84,10 @@ async function readAnswer({ body }: Response, onMove: () => void): Promise<Blob>
   return new Blob(chunks)
 }
 
-/** Puts pieces together, which in browsers are Blobs. */
+/** Concatenates pieces, which are Blobs in browsers. */
 export async function toBlob(pieces: readonly BlobLike[]): Promise<Blob> {
   const blob = new Blob(pieces.filter((piece) => piece instanceof Blob))
-  // A file that was moved or has changed would make a request fail like a broken network does.
+  // A file that was moved or changed would otherwise look like a failed network.
   await readPiece(blob.slice(-1))
   return blob
 }

@@ -1,6 +1,6 @@
 /**
  * Requests over `node:http`. A chunk counts as sent when the system has taken it, and the next one is
- * read only then: progress is real, and memory flat whatever the size of the file.
+ * read only then. Progress is real, and memory does not grow with the size of the file.
  */
 import http from 'node:http'
 import https from 'node:https'
@@ -15,17 +15,17 @@ import {
   type TransportRequest,
 } from './transport.ts'
 
-/** Bytes of one write: on a slow line, progress and stalls are seen in steps of this. */
+/** Number of bytes of one write, in steps of which progress and stalls are seen on a slow line. */
 const WRITE_SIZE = 64 * 1024
-/** From here on the server is asked first: a refusal then costs no bytes (RFC 9110 §10.1.1). */
+/** From this size on a request expects 100: a refusal then costs no bytes (RFC 9110 §10.1.1). */
 const EXPECT_SIZE = 64 * 1024
-/** How long the server may think about that, in milliseconds: not every one knows how to say yes. */
+/** Longest wait for a 100 in milliseconds, because not every server sends it. */
 const EXPECT_TIMEOUT = 1000
 
-/** An agent of `node:http` or `node:https`: for proxies, certificates, limits on connections. */
+/** An agent of `node:http` or `node:https`, for proxies, certificates and limits on connections. */
 export type Agent = http.Agent | https.Agent
 
-/** Makes a transport over the agent; without one, over Node's own, which keeps connections. */
+/** Creates a transport over the agent, or over Node's global one, which keeps connections open. */
 export function nodeTransport(agent?: Agent): Transport {
   let leastExpectSize = EXPECT_SIZE
   const stopAsking = (): void => {
@@ -36,7 +36,7 @@ export function nodeTransport(agent?: Agent): Transport {
     const expects = contentSize(request.body) >= leastExpectSize
     const response = await send(request, requestOptions(request, agent, expects), stopAsking)
     if (response.status !== 417) return response
-    // Something on the way does not know the expectation (RFC 9110 §15.5.18).
+    // The server or a proxy does not support the expectation (RFC 9110 §15.5.18).
     stopAsking()
     return send(request, requestOptions(request, agent, false), stopAsking)
   }
@@ -53,7 +53,7 @@ export function nodeTransport(agent?: Agent): Transport {
   }
 }
 
-/** Sends one request; `onSilence` is called if a server that was asked first does not say a word. */
+/** Sends one request. Calls `onSilence` if the server answers an expectation neither with 100 nor with another status. */
 function send(
   request: TransportRequest,
   options: https.RequestOptions,
@@ -66,7 +66,7 @@ function send(
   }
   return new Promise<Response>((resolve, reject) => {
     signal.addEventListener('abort', abort)
-    // An answer that has begun tells by itself when it is cut.
+    // After the answer has begun, its own stream reports a broken connection.
     const closed = (): void => reject(new Error('the connection was closed'))
     req.on('error', reject).once('close', closed)
     req.once('response', (answer) => {
@@ -77,7 +77,7 @@ function send(
     else sendContent(req, request, onSilence).catch(reject)
   }).finally(() => {
     signal.removeEventListener('abort', abort)
-    // After an early answer nobody wants the rest of the content.
+    // After an early answer the rest of the content is not sent.
     if (!req.writableFinished) req.destroy()
   })
 }
@@ -120,7 +120,7 @@ async function sendContent(
   req.end()
 }
 
-/** Resolves when the server wants the content, or leaves it open; with an answer, when all is over. */
+/** Resolves after a 100, after the longest wait for it, and after an answer or the end of the connection. */
 function untilContinue(req: http.ClientRequest, onSilence: () => void): Promise<void> {
   return new Promise((resolve) => {
     let timer: NodeJS.Timeout | undefined
@@ -135,7 +135,7 @@ function untilContinue(req: http.ClientRequest, onSilence: () => void): Promise<
       }, EXPECT_TIMEOUT)
     }
     req.once('continue', settle).once('response', settle).once('close', settle)
-    // The time to connect is not the server's.
+    // The time to connect does not count.
     req.once('socket', (socket) => {
       if (socket.connecting) socket.once('connect', startTimer)
       else startTimer()
@@ -143,7 +143,7 @@ function untilContinue(req: http.ClientRequest, onSilence: () => void): Promise<
   })
 }
 
-/** Writes chunk after chunk until the answer or the end of the connection comes. */
+/** Writes chunks until the answer or the end of the connection comes. */
 class ContentWriter {
   readonly #req: http.ClientRequest
   #isOver = false
@@ -158,7 +158,7 @@ class ContentWriter {
     req.once('response', stop).once('close', stop)
   }
 
-  /** Resolves with true when the system has taken the chunk, with false when nobody wants more. */
+  /** Resolves with true when the system has taken the chunk, and with false after an answer. */
   async write(chunk: Uint8Array): Promise<boolean> {
     if (this.#isOver) return false
     await new Promise<void>((resolve) => {

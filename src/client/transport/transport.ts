@@ -1,16 +1,16 @@
-/** How a request gets to the server: what every transport takes and gives. */
+/** The interface of the transports, which send a request to the server. */
 
-/** Bytes that can be read from the beginning, as often as needed: as much of a `Blob` as is used. */
+/** Bytes that can be read repeatedly: the part of `Blob` that is used. */
 export interface BlobLike {
   /** Length in bytes. */
   readonly size: number
-  /** Reads all of it. A chunk may be overwritten when the next one is asked for. */
+  /** Reads all bytes. The memory of a chunk may be reused for the next one. */
   stream(): AsyncIterable<Uint8Array>
-  /** Reads all of it into memory. */
+  /** Reads all bytes into memory. */
   arrayBuffer(): Promise<ArrayBuffer>
 }
 
-/** Which cookies and TLS certificates go along, as in `fetch`. Counts in browsers only. */
+/** Whether cookies and TLS client certificates are sent, as in `fetch`. Has an effect in browsers only. */
 export type Credentials = 'omit' | 'same-origin' | 'include'
 
 /** One request. */
@@ -19,21 +19,21 @@ export interface TransportRequest {
   /** Absolute. */
   readonly url: string
   readonly headers: Headers
-  /** The content, piece by piece; empty for none. */
+  /** The content in pieces; empty without content. */
   readonly body: readonly BlobLike[]
   readonly credentials: Credentials | undefined
   /** Ends the request when it aborts. */
   readonly signal: AbortSignal
   /**
-   * Called whenever bytes move: with the number of content bytes that the network has taken so far,
-   * or, when bytes of the answer arrive, with nothing.
+   * Called whenever bytes move: with the number of content bytes that the network has taken so far, and
+   * without an argument when bytes of the answer arrive.
    */
   readonly onMove: (sent?: number) => void
 }
 
 /**
- * Sends one request and resolves with the answer, whatever its status, once its content has arrived:
- * no transport needs to keep more than `MAX_ANSWER` bytes of it. Rejects when there is no answer.
+ * Sends one request and resolves with the answer, whatever its status, after its content has arrived. A
+ * transport may cut the content off after `MAX_ANSWER` bytes. Rejects if no answer comes.
  */
 export type Transport = (request: TransportRequest) => Promise<Response>
 
@@ -43,11 +43,11 @@ export interface Hash {
   update(bytes: Uint8Array): void
   /** The digest of all bytes so far; ends the hash. */
   digest(): Uint8Array
-  /** Another hash of the same bytes, which goes its own way from here. */
+  /** An independent hash of the same bytes. */
   copy(): Hash
 }
 
-/** What differs from one platform to the next. */
+/** What differs between platforms. */
 export interface Platform {
   readonly transport: Transport
   /** Whether an answer is seen only after all content was sent, as in browsers. */
@@ -56,7 +56,7 @@ export interface Platform {
   readonly createHash: () => Hash
 }
 
-/** Longest content of an answer that is kept, in bytes. */
+/** Longest content of an answer that a transport has to keep, in bytes. */
 export const MAX_ANSWER = 1024 * 1024
 
 /** Length of content in bytes. */

@@ -1,12 +1,12 @@
 /**
- * Requests with `XMLHttpRequest`, which alone tells browsers' real upload progress. Content is a Blob
+ * Requests with `XMLHttpRequest`, because `fetch` reports no upload progress in browsers. Content is a Blob
  * of Blobs, so that a browser reads a file from the disk as it sends it.
  */
 import { listen, type Target } from '../clock.ts'
 import { fetchTransport, toBlob } from './fetch.ts'
 import { toResponse, type Transport } from './transport.ts'
 
-/** As much of the DOM's interface as is used. */
+/** The part of the DOM's interface that is used. */
 interface Xhr extends Target {
   readonly status: number
   readonly response: Blob | null
@@ -26,7 +26,7 @@ interface Xhr extends Target {
 
 declare const XMLHttpRequest: new () => Xhr
 
-/** Sends content with `XMLHttpRequest`, and all else with `fetch`, which can pass by the cache. */
+/** Sends content with `XMLHttpRequest`, and other requests with `fetch`, which can bypass the cache. */
 export const xhrTransport: Transport = async (request) => {
   const { method, url, headers, body, credentials, signal, onMove } = request
   if (body.length === 0) return fetchTransport(request)
@@ -37,7 +37,7 @@ export const xhrTransport: Transport = async (request) => {
   xhr.responseType = 'blob'
   xhr.withCredentials = credentials === 'include'
   for (const [name, value] of headers) xhr.setRequestHeader(name, value)
-  // An abort is an end, too.
+  // After an abort `loadend` is dispatched, too.
   const release = listen(signal, 'abort', () => xhr.abort())
   await new Promise<void>((resolve) => {
     xhr.upload.addEventListener('progress', ({ loaded }) => onMove(loaded))
@@ -48,7 +48,7 @@ export const xhrTransport: Transport = async (request) => {
   const fields = xhr.getAllResponseHeaders().matchAll(/^(.+?): (.*)$/gm)
   const answered = new Headers()
   for (const [, name = '', value = ''] of fields) answered.set(name, value)
-  // Without an answer the status is 0, of which no Response can be made: that throws.
+  // Without an answer the status is 0, with which the Response constructor throws.
   const isRedirected = xhr.responseURL !== url.split('#', 1)[0]
   return toResponse(xhr.status, answered, xhr.response, isRedirected)
 }

@@ -14,8 +14,7 @@ import express from 'express'
 
 import { partialUpload } from '../../src/server/express.ts'
 import { prepareServer } from '../../src/server/prepare-server.ts'
-import { fsStorage } from '../../src/storage/fs.ts'
-import { memoryStorage } from '../../src/storage/memory.ts'
+import { openStore } from '../support/storage/stores.ts'
 
 /** The longest stretches of the event loop since the last message, in milliseconds. */
 export interface Block {
@@ -63,7 +62,7 @@ function createApp(kind: string | undefined): http.RequestListener {
       req.on('data', () => undefined).on('end', () => res.end())
     })
   }
-  const storage = kind === 'fs' ? fsStorage({ directory }) : memoryStorage()
+  const storage = openStore(kind === 'fs' ? 'fs' : 'memory', directory)
   return express().use('/files', partialUpload({ storage }))
 }
 

@@ -1,7 +1,8 @@
 /** Bytes → requests: a choice of a sound beginning, and the bytes in its place or after it. */
 import { checkHead } from './check-head.ts'
 import { splitInput } from './input.ts'
-import { FuzzServer, type Store } from './server.ts'
+import type { StoreName } from '../support/storage/stores.ts'
+import { FuzzServer } from './server.ts'
 
 /** What precedes the bytes; the choices beyond them are of bytes alone. */
 const BEGINNINGS = [
@@ -17,7 +18,7 @@ const BEGINNINGS = [
 ]
 
 /** Makes a target on one store; its server starts with the first input. */
-export function fuzzHead(store: Store): (data: Uint8Array) => Promise<void> {
+export function fuzzHead(store: StoreName): (data: Uint8Array) => Promise<void> {
   let server: Promise<FuzzServer> | null = null
   return async (data) => {
     server ??= FuzzServer.start(store)

@@ -7,7 +7,8 @@ import { checkHead } from './check-head.ts'
 import { checkKey } from './check-key.ts'
 import { checkParser } from './check-parser.ts'
 import { checkPatch, GIVEN } from './check-patch.ts'
-import { FuzzServer, type Store } from './server.ts'
+import type { StoreName } from '../support/storage/stores.ts'
+import { FuzzServer } from './server.ts'
 
 /** A property by the name of its subject. */
 export interface NamedProperty {
@@ -50,7 +51,7 @@ export const PROPERTIES: readonly NamedProperty[] = [
 ]
 
 /** Properties of a server on the given store, which is shared by all of them. */
-export async function serverProperties(store: Store): Promise<readonly NamedProperty[]> {
+export async function serverProperties(store: StoreName): Promise<readonly NamedProperty[]> {
   const server = await FuzzServer.start(store)
   const patch = fc.record({
     given: fc.constantFrom(...(Object.keys(GIVEN) as (keyof typeof GIVEN)[])),

@@ -10,6 +10,7 @@ import { mkdir, mkdtemp } from 'node:fs/promises'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 
+import { STORES } from '../support/storage/stores.ts'
 import { fuzzByCoverage, type FuzzResult } from './coverage-guided.ts'
 import { LONGEST_BLOCK, measureBlocks, ownBlock } from './event-loop.ts'
 import { findNativeNode } from './native.ts'
@@ -76,7 +77,7 @@ async function checkProperties(budget: number): Promise<void> {
 }
 
 async function measure(): Promise<void> {
-  for (const store of ['memory', 'fs'] as const) {
+  for (const { name: store } of STORES) {
     const [worst, ...rest] = await measureBlocks(store)
     console.log(`event loop, ${store}: ${rest.length + 1} inputs, the longest blocks:`)
     for (const measured of [worst!, ...rest].slice(0, 5)) {

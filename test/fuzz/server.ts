@@ -11,11 +11,9 @@ import express from 'express'
 import { partialUpload } from '../../src/server/express.ts'
 import type { Middleware } from '../../src/server/express.ts'
 import { prepareServer } from '../../src/server/prepare-server.ts'
-import { fsStorage } from '../../src/storage/fs.ts'
-import { memoryStorage } from '../../src/storage/memory.ts'
+import { openStore } from '../support/storage/stores.ts'
+import type { StoreName } from '../support/storage/stores.ts'
 import { Connection } from '../support/wire/client.ts'
-
-export type Store = 'memory' | 'fs'
 
 /** Largest resource, in bytes. */
 export const MAX_SIZE = 64
@@ -35,17 +33,17 @@ export class FuzzServer {
   /** What reached `next(error)` or nobody at all: there must never be any. */
   readonly failures: unknown[] = []
   #port = 0
-  readonly #store: Store
+  readonly #store: StoreName
   #folders: string[] = []
   #paths = 0
   #middleware: Middleware<express.Request> | null = null
   #connection: Connection | null = null
 
-  private constructor(store: Store) {
+  private constructor(store: StoreName) {
     this.#store = store
   }
 
-  static async start(store: Store): Promise<FuzzServer> {
+  static async start(store: StoreName): Promise<FuzzServer> {
     const server = new FuzzServer(store)
     const app = express()
     app.use('/files', (req, res, next) => server.#middleware?.(req, res, next))
@@ -73,16 +71,12 @@ export class FuzzServer {
 
   /** An empty store takes the place of a full one, which a late request may still use for a while. */
   async #changeStore(): Promise<void> {
-    if (this.#store === 'memory') {
-      this.#middleware = partialUpload({ storage: memoryStorage(), ...SETTINGS })
-      return
-    }
     await this.#removeOldest()
     const folder = await mkdtemp(path.join(tmpdir(), 'partial-upload-fuzz-store-'))
     this.#folders.push(folder)
     const directory = path.join(folder, 'files')
     await mkdir(directory)
-    const storage = fsStorage({ directory, fsync: 'never' })
+    const storage = openStore(this.#store, directory)
     this.#middleware = partialUpload({ storage, ...SETTINGS })
   }
 

@@ -1,14 +1,10 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import path from 'node:path'
 import { buffer } from 'node:stream/consumers'
 
 import * as fc from 'fast-check'
 import { describe, expect, test, vi } from 'vitest'
 
 import type { ResourceState, StorageAdapter, Writer } from '../../src/storage/adapter.ts'
-import type { fsStorage } from '../../src/storage/fs.ts'
-import { memoryStorage } from '../../src/storage/memory.ts'
+import { FAST_DIRECTORY, STORES, openStore, withDirectory } from '../support/storage/stores.ts'
 
 /** What a storage has to agree with. */
 interface Stored {
@@ -132,39 +128,37 @@ async function expectModel(sessions: readonly Session[], reopen: () => StorageAd
   for (const writer of world.abandoned) await writer.keep()
 }
 
-describe('any sequence of writes leaves what a plain array of bytes would hold', () => {
-  test('memoryStorage', async () => {
-    await fc.assert(
-      fc.asyncProperty(fc.array(session, { maxLength: 8 }), async (sessions) => {
-        const storage = memoryStorage()
-        await expectModel(sessions, () => storage)
-      }),
-      { numRuns: 200 },
-    )
-  })
+/** Stores of one process share what they know of a directory, unless each comes from a module of its own. */
+async function freshModules(): Promise<readonly (typeof openStore)[]> {
+  const modules: (typeof openStore)[] = []
+  while (modules.length < 9) {
+    vi.resetModules()
+    modules.push((await import('../support/storage/stores.ts')).openStore)
+  }
+  return modules
+}
 
-  test('fsStorage, opened anew after each crash', { timeout: 60_000 }, async () => {
-    // Storages of one process share what they know of a folder: each has to come from another module.
-    const starts: (typeof fsStorage)[] = []
-    while (starts.length < 9) {
-      vi.resetModules()
-      starts.push((await import('../../src/storage/fs.ts')).fsStorage)
-    }
-    await fc.assert(
-      fc.asyncProperty(fc.array(session, { maxLength: 8 }), async (sessions) => {
-        const directory = await mkdtemp(path.join(tmpdir(), 'partial-upload-'))
-        let processes = 0
-        const reopen = (): StorageAdapter => {
-          processes += 1
-          return starts[processes - 1]!({ directory, fsync: 'never' })
-        }
-        try {
-          await expectModel(sessions, reopen)
-        } finally {
-          await rm(directory, { recursive: true })
-        }
-      }),
-      { numRuns: 60 },
-    )
-  })
+describe('any sequence of writes leaves what a plain array of bytes would hold', () => {
+  test.each(STORES)(
+    '$name, opened anew after each crash',
+    { timeout: 60_000 },
+    async ({ name }) => {
+      const modules = await freshModules()
+      await fc.assert(
+        fc.asyncProperty(fc.array(session, { maxLength: 8 }), (sessions) =>
+          withDirectory(FAST_DIRECTORY, async (directory) => {
+            let processes = 0
+            const memory = openStore('memory', directory)
+            const reopen = (): StorageAdapter => {
+              processes += 1
+              // What is in memory is lost with its process, which must not be expected here.
+              return name === 'memory' ? memory : modules[processes - 1]!(name, directory)
+            }
+            await expectModel(sessions, reopen)
+          }),
+        ),
+        { numRuns: name === 'memory' ? 200 : 60 },
+      )
+    },
+  )
 })

@@ -10,20 +10,27 @@ import { memoryStorage } from '../../../src/storage/memory.ts'
 
 export type StoreName = 'memory' | 'fs'
 
+type Open = (directory: string) => StorageAdapter
+
 export interface Store {
   readonly name: StoreName
-  /** Opens the store; one that keeps files does so in `directory`, and finds them there again. */
-  readonly open: (directory: string) => StorageAdapter
-  /** Other settings that the contract has to hold for. */
-  readonly variants?: Readonly<Record<string, (directory: string) => StorageAdapter>>
+  /** Opens the store without fsyncs. One that keeps files keeps them in `directory`, also for the next one. */
+  readonly open: Open
+  /** The settings that the contract has to hold for; the first one is the default. */
+  readonly variants: Readonly<Record<string, Open>>
 }
 
 export const STORES: readonly Store[] = [
-  { name: 'memory', open: () => memoryStorage() },
+  {
+    name: 'memory',
+    open: () => memoryStorage(),
+    variants: { memory: () => memoryStorage() },
+  },
   {
     name: 'fs',
-    open: (directory) => fsStorage({ directory }),
+    open: (directory) => fsStorage({ directory, fsync: 'never' }),
     variants: {
+      'fs, fsync: complete': (directory) => fsStorage({ directory }),
       'fs, fsync: segment': (directory) => fsStorage({ directory, fsync: 'segment' }),
       'fs, fsync: never': (directory) => fsStorage({ directory, fsync: 'never' }),
     },

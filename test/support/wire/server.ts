@@ -11,10 +11,10 @@ import { join } from 'node:path'
 import express from 'express'
 import { partialUpload, prepareServer } from 'partial-upload'
 import type { PartialUploadOptions } from 'partial-upload'
-import { fsStorage } from 'partial-upload/storage/fs'
-import { memoryStorage } from 'partial-upload/storage/memory'
 import { afterAll, afterEach, beforeAll, expect } from 'vitest'
 
+import { openStore } from '../storage/stores.ts'
+import type { StoreName } from '../storage/stores.ts'
 import { Connection, MESSAGE, field, message, request } from './client.ts'
 import type { Answer, Bytes, Peer } from './client.ts'
 import { bareApp } from './bare-app.ts'
@@ -26,7 +26,7 @@ const express4 = createRequire(import.meta.url)('express4') as typeof express
 /** A store, and what requests come over: a version of Express, or HTTP/2 without a framework. */
 export interface Combination {
   readonly name: string
-  readonly store: 'memory' | 'fs'
+  readonly store: StoreName
   readonly framework: typeof express | 'http2'
 }
 
@@ -115,8 +115,7 @@ export class TestServer {
     earlier: readonly express.RequestHandler[],
   ): Promise<void> {
     // What an fsync costs here, a test of the wire cannot see.
-    const onDisk = () => fsStorage({ directory: this.directory, fsync: 'never' })
-    const storage = store === 'fs' ? onDisk() : memoryStorage()
+    const storage = openStore(store, this.directory)
     const uploads = partialUpload({ storage, ...options })
     this.#close = () => uploads.close()
     this.#isHttp2 = framework === 'http2'

@@ -31,29 +31,54 @@ const RETIRED = /^[\w-]{43}\.[\w-]{12}\.old$/
 const STAGED = /^(?<hash>[\w-]{43})\.(?<owner>[\w-]{6})[\w-]{6}\.(?:data|safe|tmp)$/
 
 /**
- * Removes files that no record refers to. Returns `undecided` if some owners in other namespaces may still
- * turn out to be dead, so that another sweep after their lease has run out may remove more.
+ * Removes files that no record refers to. Returns `undecided` if another sweep, after the leases of owners in
+ * other namespaces have run out or the writers of this process have ended, may remove more.
  */
 export async function sweep(
   folders: Folders,
   leases: Leases,
   watch: Watch,
 ): Promise<'done' | 'undecided'> {
-  const ids = new Set<string>()
-  /** Leases of files that stay, which another sweep needs. */
-  const needed = new Set<string>()
+  // Before the files are listed: a process that is dead now stages no file that the list could miss.
+  const owners = await checkLeases(folders, watch)
+  let outcome: 'done' | 'undecided' = owners.isUndecided ? 'undecided' : 'done'
   for await (const { name } of await opendir(folders.staging)) {
-    const id = leaseIdOf(name)
-    if (id !== null) ids.add(id)
     const record = RECORD.exec(name)?.groups?.['hash']
     if (record !== undefined) await sweepRecord(folders, leases, record).catch(() => {})
     if (RETIRED.test(name)) await sweepRetired(stagedPath(folders, name)).catch(() => {})
     const { hash, owner } = STAGED.exec(name)?.groups ?? {}
-    if (hash === undefined || owner === undefined || leases.has(hash)) continue
+    if (hash === undefined || owner === undefined) continue
+    if (leases.has(hash)) {
+      // A writer of this process may need the file until it ends.
+      if (owners.dead.delete(owner)) outcome = 'undecided'
+      continue
+    }
     const isSwept = await sweepStaged({ folders, name, hash, owner, watch }).catch(() => false)
-    if (!isSwept) needed.add(owner)
+    // The next sweep needs the lease to see that the owner of this file is dead.
+    if (!isSwept) owners.dead.delete(owner)
   }
-  return sweepLeases(folders, ids, needed, watch)
+  for (const id of owners.dead) await removeLease(folders.staging, id).catch(() => {})
+  return outcome
+}
+
+interface Owners {
+  /** The ids of the leases of dead processes. */
+  readonly dead: Set<string>
+  /** Some owners in other namespaces may be dead. */
+  readonly isUndecided: boolean
+}
+
+async function checkLeases(folders: Folders, watch: Watch): Promise<Owners> {
+  const dead = new Set<string>()
+  let isUndecided = false
+  for await (const { name } of await opendir(folders.staging)) {
+    const id = leaseIdOf(name)
+    const verdict =
+      id === null ? null : await checkLease(folders.staging, id, watch).catch(() => null)
+    if (id !== null && verdict === 'dead') dead.add(id)
+    if (verdict === 'undecided') isUndecided = true
+  }
+  return { dead, isUndecided }
 }
 
 interface Staged {
@@ -77,24 +102,6 @@ async function sweepStaged({ folders, name, hash, owner, watch }: Staged): Promi
   if (verdict === null ? !isOld : verdict !== 'dead') return false
   if ((await dataOf(folders, hash)) !== name.replace(/safe$/, 'data')) await unlink(path)
   return true
-}
-
-/** Removes the leases of dead processes that no remaining file needs. */
-async function sweepLeases(
-  folders: Folders,
-  ids: ReadonlySet<string>,
-  needed: ReadonlySet<string>,
-  watch: Watch,
-): Promise<'done' | 'undecided'> {
-  let outcome: 'done' | 'undecided' = 'done'
-  for (const id of ids) {
-    const verdict = await checkLease(folders.staging, id, watch).catch(() => null)
-    if (verdict === 'undecided') outcome = 'undecided'
-    if (verdict === 'dead' && !needed.has(id)) {
-      await removeLease(folders.staging, id).catch(() => {})
-    }
-  }
-  return outcome
 }
 
 /**

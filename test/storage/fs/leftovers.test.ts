@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
+import type { OpenWriterOptions, StorageAdapter } from '../../../src/storage/adapter.ts'
 import { fsLocker, fsStorage } from '../../../src/storage/fs.ts'
 
 const CHILD = fileURLToPath(new URL('../../support/storage/fs-stage-child.ts', import.meta.url))
@@ -19,9 +20,25 @@ const ORPHAN = `${'x'.repeat(43)}.owner1random.data`
 /** An owner in another container. */
 const UNSEEN = 'elsewhere 1 1 x'
 
+/** How a PUT opens a writer. */
+const REPLACING: OpenWriterOptions = {
+  transaction: 'atomic',
+  replace: true,
+  initial: {
+    complete: true,
+    everComplete: true,
+    completeLength: 3,
+    contentType: null,
+    contentDisposition: null,
+    reprDigest: null,
+    owner: null,
+  },
+}
+
 let directory = ''
 let staging = ''
 let children: ChildProcess[] = []
+let links: string[] = []
 
 beforeEach(async () => {
   directory = await mkdtemp(path.join(tmpdir(), 'leftovers-'))
@@ -32,7 +49,8 @@ afterEach(async () => {
   vi.useRealTimers()
   for (const child of children) child.kill('SIGKILL')
   children = []
-  await rm(directory, { recursive: true })
+  for (const link of [...links, directory]) await rm(link, { recursive: true })
+  links = []
 })
 
 /** Starts a process, by default one that has staged three bytes. */
@@ -44,15 +62,19 @@ async function startChild(entry = CHILD): Promise<ChildProcess> {
   return child
 }
 
-/** Starts a store, as a process that begins now would, and its sweep. */
-async function startStore(): Promise<void> {
+/** A store as a process that begins now would have it: it sweeps once it is used. */
+async function openStore(): Promise<StorageAdapter> {
   // A path of its own, since the stores of one process on one path are one.
   const link = await mkdtemp(path.join(tmpdir(), 'leftovers-link-'))
+  links.push(link)
   await symlink(directory, path.join(link, 'store'))
   vi.resetModules()
   const { fsStorage: freshStorage } = await import('../../../src/storage/fs.ts')
-  await freshStorage({ directory: path.join(link, 'store') }).head('a')
-  await rm(link, { recursive: true })
+  return freshStorage({ directory: path.join(link, 'store') })
+}
+
+async function startStore(): Promise<void> {
+  await (await openStore()).head('a')
 }
 
 describe('the staged file', () => {
@@ -95,6 +117,20 @@ describe('the staged file', () => {
     expect(await readFile(path.join(directory, 'a'), 'utf8')).toBe('abc')
   })
 
+  it('of a process that was killed goes although a writer holds the key at the next start', async () => {
+    const child = await startChild()
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] })
+
+    const writer = await (await openStore()).openWriter('a', REPLACING)
+    await vi.waitFor(() => expect(vi.getTimerCount()).toBe(1))
+    await writer.rollback()
+    vi.advanceTimersByTime(16_000)
+
+    await vi.waitFor(async () => expect(await readdir(staging)).toEqual([]))
+  })
+
   it('of an owner that can not be seen goes after 15 s without a sign of life', async () => {
     await mkdir(staging)
     await symlink(UNSEEN, path.join(staging, 'owner1.owner'))
@@ -111,20 +147,7 @@ describe('the staged file', () => {
 })
 
 it('a store at rest has no lease', async () => {
-  const initial = {
-    complete: true,
-    everComplete: true,
-    completeLength: 3,
-    contentType: null,
-    contentDisposition: null,
-    reprDigest: null,
-    owner: null,
-  }
-  const writer = await fsStorage({ directory }).openWriter('a', {
-    transaction: 'atomic',
-    replace: true,
-    initial,
-  })
+  const writer = await fsStorage({ directory }).openWriter('a', REPLACING)
   await writer.write(0, [Buffer.from('abc')])
   expect((await readdir(staging)).filter((name) => name.endsWith('.owner'))).toHaveLength(1)
 

@@ -59,7 +59,7 @@ export const DEFAULTS: Readonly<Limits & Rules> = {
   contentSecurityPolicy: 'sandbox',
 }
 
-/** Which numbers each status may have: others would tell a client something wrong. */
+/** The numbers that each status may have: any other number would mislead a client. */
 const VALID_STATUS: Readonly<Record<keyof Statuses, (status: number) => boolean>> = {
   segmentStatus: (status) => [200, 202, 204].includes(status) || isUnassigned(status),
   incompleteStatus: (status) => status === 200 || isUnassigned(status),

@@ -84,7 +84,7 @@ async function verify(
     return prepareFinalResponse(final)
   } catch (error) {
     if (isRejection(error)) await discard(write, options)
-    // Where this fails as well, the first error tells more, and a persist write stays all the same.
+    // If this fails as well, the first error is reported, and a persist write keeps its bytes anyway.
     else if (keepsBytes(error, write)) await leaveIncomplete(write).catch(() => {})
     throw error
   }

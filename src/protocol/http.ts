@@ -10,7 +10,7 @@ export interface HandlerRequest {
   readonly method: string
   /** The storage key of the target resource. */
   readonly key: string
-  /** Who uploads, in the app's words; null if the app does not tell. */
+  /** The owner that the app names for the request; null if it names none. */
   readonly owner: string | null
   /** The request's fields. */
   readonly headers: RequestHeaders
@@ -19,7 +19,7 @@ export interface HandlerRequest {
    * have any.
    */
   readonly trailers: RequestHeaders | null
-  /** Bytes of content that the client announces; null if only the end of the message will tell. */
+  /** Bytes of content that the client announces; null if only the end of the message shows the length. */
   readonly contentLength: number | null
   /**
    * The content; either it or `readAll` is used, once. The server says 100 Continue when reading
@@ -35,7 +35,7 @@ export interface HandlerRequest {
   stop(reason: Error): void
   /** A signal that aborts when the connection is closed, for work whose result only the client needs. */
   readonly closeSignal: () => AbortSignal
-  /** The app's say in this request. */
+  /** The hooks of the app, bound to this request. */
   readonly hooks: Hooks
 }
 
@@ -60,7 +60,7 @@ export interface HandlerResponse {
   readonly body?: string | Uint8Array | AsyncIterable<Uint8Array>
 }
 
-/** The client went away before its request had ended: there is nobody to answer. */
+/** The client closed the connection before its request had ended, so that no answer can be sent. */
 export class ConnectionLostError extends Error {
   override readonly name = 'ConnectionLostError'
 }

@@ -206,7 +206,7 @@ async function countEqual(
   return equal
 }
 
-/** With an index: an iterator takes ten times as long, 180 ms for 4 MiB in one turn. */
+/** Uses an index, because an iterator takes ten times as long: 180 ms for 4 MiB. */
 function countEqualBytes(stored: Uint8Array, chunks: readonly Uint8Array[]): number {
   let equal = 0
   for (const chunk of chunks) {

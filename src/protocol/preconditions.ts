@@ -16,7 +16,7 @@ export function hasWriteCondition(headers: RequestHeaders): boolean {
 /**
  * Evaluates the conditions of a request that changes the resource (RFC 9110 §13.2.2).
  *
- * @throws UploadError `ERR_PRECONDITION` that tells the current version, so that a client can resume.
+ * @throws UploadError `ERR_PRECONDITION` with the entity tag and the progress, so that a client can resume.
  */
 export function checkWriteConditions(headers: RequestHeaders, info: ResourceInfo | null): void {
   checkUnchanged(headers, info)

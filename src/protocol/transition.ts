@@ -14,7 +14,7 @@ export interface Progress {
   readonly complete: boolean
   /** Length of the finished resource; null while unknown. */
   readonly completeLength: number | null
-  /** The length follows the bytes: the resource was finished, and no part has told a length. */
+  /** The length follows from the bytes: the resource was finished, and no part has announced a length. */
   readonly lengthIsImplied: boolean
   /** Ranges written beyond `size`, in order, waiting for a later part of a multipart patch. */
   readonly detachedRanges: readonly Range[]

@@ -1,4 +1,4 @@
-/** Which uploads may run: up to the limits of the app, and none once it closes. */
+/** Admits uploads up to the limits of the app, and none once the app closes. */
 import { UploadError } from '../errors.ts'
 
 /** Uploads at the same time; 0: no limit. */
@@ -30,7 +30,8 @@ export class AdmissionControl {
   }
 
   /**
-   * Admits an upload, and returns what is called, once, when its work has ended and its answer is sent.
+   * Admits an upload. The caller calls the returned function once, when the work of the upload has
+   * ended and its answer is sent.
    *
    * @throws UploadError `ERR_CLOSING`, `ERR_BUSY`, `ERR_TOO_MANY_UPLOADS`
    */
@@ -50,7 +51,7 @@ export class AdmissionControl {
     }
   }
 
-  /** Admits no more, stops what runs, and resolves when all has ended or the time is over. */
+  /** Stops admitting, stops what runs, and resolves when all has ended or the timeout is over. */
   async close(timeout: number): Promise<void> {
     this.#isClosed = true
     for (const { stop } of this.#running) stop(closing())

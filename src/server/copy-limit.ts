@@ -1,6 +1,6 @@
 /**
- * Bounds the copies of large resources. To change one byte of a finished resource, a storage copies all
- * of it, because readers keep the old version: 142 bytes of request can cost 3 GiB of writing.
+ * Limits the copies of large resources. To change one byte of a finished resource, a storage copies the
+ * whole resource, because readers keep the old version: 142 bytes of request can cost 3 GiB of writing.
  */
 import { WorkLimit } from '../protocol/work-limit.ts'
 import type { OpenWriterOptions, StorageAdapter, Writer } from '../storage/adapter.ts'
@@ -26,7 +26,7 @@ function isLargeCopy({ base, transaction }: Writer, { replace }: OpenWriterOptio
   return transaction === 'atomic' && !replace && base !== null && base.size > SMALL_SIZE
 }
 
-/** A writer whose first change, which makes the copy, counts for as long as it takes. */
+/** A writer whose first change counts against the limit while it runs, because it makes the copy. */
 function limited(writer: Writer, limit: WorkLimit): Writer {
   let isCopied = false
 

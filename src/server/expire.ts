@@ -1,4 +1,4 @@
-/** Removes uploads that were given up. */
+/** Removes abandoned uploads. */
 import { UploadError } from '../errors.ts'
 import { lockerOf, type Lock, type Locker } from '../storage/lock.ts'
 import type { ResourceInfo, StorageAdapter } from '../storage/adapter.ts'
@@ -16,19 +16,19 @@ export interface ExpireOptions {
   /** Milliseconds since the last byte, or the last other change, beyond which an upload is removed. */
   readonly olderThan: number
   /**
-   * Only tell what would be removed.
+   * Return the keys that would be removed, and remove nothing.
    *
    * @default false
    */
   readonly dryRun?: boolean
 }
 
-/** A wait that is over at once, and a stall that no holder reaches: who writes is left alone. */
+/** Don't wait for the lock, and never take it over: a resource that is being written is not removed. */
 const UNDISTURBING = { wait: 0, stall: Number.MAX_SAFE_INTEGER }
 
 /**
- * Removes incomplete resources that nobody has written to for a while, and returns their keys. Finished
- * resources stay, and so does what is being written.
+ * Removes incomplete resources that were not written to for a while, and returns their keys. Finished
+ * resources and those that are being written stay.
  *
  * @throws TypeError when the storage can't list incomplete resources, or for a wrong option.
  */
@@ -54,7 +54,7 @@ async function expire(key: string, options: ExpireOptions): Promise<boolean> {
   const lock = await tryAcquire(locker, key)
   if (lock === null) return false
   try {
-    // Again: a segment may have come before the lock was given.
+    // Check again: another request may have stored a segment before this one got the lock.
     const isLost = (): boolean => lock.isLost === true
     return isExpired(await storage.head(key), olderThan) && (await storage.remove(key, { isLost }))
   } finally {
@@ -66,7 +66,7 @@ function isExpired(info: ResourceInfo | null, olderThan: number): boolean {
   return info !== null && !info.complete && Date.now() - info.lastModified.getTime() > olderThan
 }
 
-/** The lock; null if somebody writes. */
+/** Acquires the lock; null if another request holds it. */
 async function tryAcquire(locker: Locker, key: string): Promise<Lock | null> {
   try {
     return await locker.acquire(key, UNDISTURBING)

@@ -36,7 +36,7 @@ export interface Middleware<Request> {
   (req: Request, res: HttpResponse, next: Next): void
   /**
    * Stops gracefully, before the process ends: running uploads store what has arrived, answer 503
-   * `ERR_CLOSING` and release their locks; later ones are refused with it, and GET and HEAD go on.
+   * `ERR_CLOSING` and release their locks; later ones are refused with it, and GET and HEAD still work.
    * Resolves when the work of all uploads has ended, that of clients that have left included, or after
    * `timeout` milliseconds (default 10000): a hook or a storage that still works then is abandoned.
    */
@@ -158,7 +158,7 @@ function expireBy({ expireAfter }: Settings, storage: StorageAdapter, locker: Lo
   })
 }
 
-/** What an option of the app has returned, which may be plain JavaScript. */
+/** Checks what an option of the app has returned, because the app may be plain JavaScript. */
 function stringOrNull(option: string, value: unknown): string | null {
   if (value === null || typeof value === 'string') return value
   if (value instanceof Object && 'then' in value) {
@@ -213,7 +213,7 @@ function isPassedOn(req: HttpRequest): boolean {
   return ['GET', 'HEAD'].includes(method) && /[^/]\/$/.test(pathOf(req))
 }
 
-/** Refuses what other servers on the way may have read in another way, or Node in part. */
+/** Refuses field lines that a proxy may have read differently, or that Node has read only in part. */
 function checkFieldLines(req: HttpRequest): void {
   const { rawHeaders, socket } = req
   const server: unknown = 'server' in socket ? socket.server : null
@@ -286,6 +286,6 @@ function fail(error: unknown, req: HttpRequest, res: HttpResponse, next: Next): 
     return
   }
   discardContent(req, res)
-  // Without an error, or with 'route', Express would go on as if nothing had gone wrong.
+  // With `undefined` or 'route' for an error, Express would call the next handler as if none had occurred.
   next(error instanceof Object ? error : new Error(`the request failed: ${String(error)}`))
 }

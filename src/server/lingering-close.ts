@@ -1,5 +1,5 @@
 /**
- * Discards content that nobody reads while the client still sends it. A connection that is closed at
+ * Discards content that the app does not read while the client still sends it. A connection that is closed at
  * once is reset, and a client or proxy that is busy sending can lose the answer with it (RFC 9112 §9.6).
  * The same holds for a stream of HTTP/2: curl 7.88 drops the answer when the reset arrives with it,
  * although RFC 9113 §8.1 forbids that, and Node's client never closes such a stream.
@@ -51,7 +51,7 @@ export function linger(req: HttpRequest, limits: LingerLimits = LIMITS): Promise
 
 /**
  * Discards the rest of the content of a stream whose answer has been ended. Other streams use the
- * connection, so that only this stream is reset where the client goes on for too long.
+ * connection, so that only this stream is reset when the client sends for too long.
  */
 export async function lingerOnStream(
   req: HttpRequest,

@@ -15,7 +15,7 @@ const MOST_WAITING = 16
 interface RequestQueue {
   /** Resolves once the last of them has been answered. */
   end: Promise<void>
-  /** Requests that wait for their turn. */
+  /** Requests that wait for the answers to earlier ones. */
   waiting: number
   /** An answer has announced that the connection closes with it. */
   isClosing: boolean
@@ -56,8 +56,8 @@ export async function waitForEarlierRequests(
 }
 
 /**
- * Stops reading the connection while too many requests wait. That can't keep content from the request
- * whose turn it is: as long as another one waits, all content before that one has been read.
+ * Stops reading the connection while too many requests wait. The request that is being answered still
+ * gets all of its content, because Node parses a later request only after the content of earlier ones.
  */
 async function waitInQueue(
   before: Promise<void>,
@@ -85,7 +85,7 @@ function keepPaused(this: Socket): void {
 function onceAnswered(res: HttpResponse, done: (isClosing: boolean) => void): void {
   function end(): void {
     res.off('finish', end).off('close', end)
-    // Later, so that a client that sends thousands of requests at once does not hold up the others.
+    // In a later iteration of the event loop, so that thousands of pipelined requests don't block it.
     setImmediate(done, res.getHeader('connection') === 'close')
   }
   if (res.writableFinished || res.destroyed) {

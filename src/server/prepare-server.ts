@@ -31,7 +31,7 @@ export function prepareServer<T extends Server | Http2Server | Http2SecureServer
       'prepareServer expects a Node server, as http.createServer(app) and app.listen() return it',
     )
   }
-  // Node reads 1,000 field lines unless told otherwise, and drops the rest: an If-None-Match among them.
+  // By default Node reads 1,000 field lines and silently drops the rest, which may hold an If-None-Match.
   if ('maxHeadersCount' in server) server.maxHeadersCount = 0
   if (PREPARED.has(server)) return server
   PREPARED.add(server)

@@ -1,5 +1,5 @@
 /**
- * What each owner has in incomplete uploads. It is kept in memory, from one listing of the storage and
+ * Counts what each owner has in incomplete uploads. It is kept in memory, from one listing of the storage and
  * every change since. Because other processes may finish or remove uploads, the uploads of an owner are
  * read again before the owner is refused, and the storage is listed again from time to time.
  */
@@ -54,7 +54,7 @@ export class QuotaAccount {
   }
 
   /**
-   * Enters that the upload of `key` may come to have `bytes`. `settle` or `release` ends it.
+   * Reserves `bytes` for the upload of `key`. `settle` or `release` ends the reservation.
    *
    * @throws UploadError `ERR_QUOTA`, `ERR_TOO_MANY_UPLOADS`
    */
@@ -125,7 +125,7 @@ export class QuotaAccount {
     const before = this.#claims.get(key)
     if (before?.isOpen) return
     const info = await this.#storage.head(key)
-    // A writer that was opened or has ended meanwhile knows better.
+    // A writer that was opened or has ended meanwhile has entered a newer state.
     if (this.#claims.get(key) === before) this.settle(key, info)
   }
 
@@ -149,7 +149,7 @@ export class QuotaAccount {
     if (account.keys.size === 0) this.#owners.delete(owner)
   }
 
-  /** Why `owner` may not have `bytes` in `key`; null if it may. What it has already is not refused. */
+  /** The error if `owner` may not have `bytes` in `key`, else null. Bytes that it has already are allowed. */
   #excess(owner: string, key: string, bytes: number): UploadError | null {
     const { maxIncompletePerOwner, maxIncompleteBytesPerOwner } = this.#limits
     const claim = this.#claims.get(key)

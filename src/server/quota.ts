@@ -1,4 +1,4 @@
-/** Holds each owner to a number of incomplete resources, and to the bytes that they may come to have. */
+/** Limits the incomplete resources of each owner, and the bytes that are stored or announced in them. */
 import type { OpenWriterOptions, StorageAdapter, Writer } from '../storage/adapter.ts'
 import { QuotaAccount, type ListableStorage, type QuotaLimits } from './quota-account.ts'
 

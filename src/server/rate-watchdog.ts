@@ -1,4 +1,4 @@
-/** Ends the content of a client that falls silent or is too slow. */
+/** Ends the content of a client that is silent for too long or sends too slowly. */
 import { UploadError } from '../errors.ts'
 
 /** How long a client may be silent, and how slow. */
@@ -30,7 +30,7 @@ export class RateWatchdog {
     this.#onFailure = onFailure
   }
 
-  /** The server waits for the client from now on. */
+  /** Starts to wait for the client. */
   startWait(): void {
     const { idleTimeout } = this.#limits
     this.#waitStart = performance.now()
@@ -38,7 +38,7 @@ export class RateWatchdog {
     this.#timer = setTimeout(() => this.#onFailure(idleError(idleTimeout)), idleTimeout).unref()
   }
 
-  /** The wait is over, and `size` bytes arrived in it. Does nothing if there was no wait. */
+  /** Ends the wait, in which `size` bytes arrived. Does nothing if there was no wait. */
   endWait(size: number): void {
     if (this.#waitStart === null) return
     clearTimeout(this.#timer)

@@ -12,7 +12,7 @@ import { announcedLength, hasEnded, isCut, type HttpRequest } from './transport.
  */
 const ALL_WAITING = 64 * 1024 * 1024
 const LEAST_SHARE = 256 * 1024
-/** Also the size of a large write: the fewer there are, the less the threads wait for each other. */
+/** Also the size of a large write: fewer writes mean less contention between the threads of libuv. */
 const LARGEST_SHARE = 4 * 1024 * 1024
 /** About what a chunk costs beside its bytes. */
 const CHUNK_COST = 256
@@ -29,7 +29,7 @@ function share(): number {
 
 /**
  * Reads a request once. Nothing is read before the first step, so that a client that expects 100
- * Continue is not told to send what nobody wants. While one batch is written the next one gathers.
+ * Continue does not send content that is refused. While one batch is written, the next one is gathered.
  */
 export class IncomingBody implements Body {
   readonly #req: HttpRequest
@@ -146,7 +146,7 @@ export class IncomingBody implements Body {
     if (this.#size + this.#chunks.length * CHUNK_COST >= share()) this.#req.pause()
     if (this.#isWaking) return
     this.#isWaking = true
-    // Later: what the socket holds already comes in the same turn, and goes into the same write.
+    // After the poll phase, in which Node reads what the socket holds: all of it goes into one write.
     setImmediate(this.#wakeNow)
   }
 
@@ -236,7 +236,7 @@ function readError(error: unknown, announced: number): Error {
   return wrongLength(Number(error.received), announced)
 }
 
-/** Never over a connection, where the parsers see to it; but an adapter may recode the content. */
+/** Happens only with an adapter that recodes the content: Node's parsers enforce Content-Length. */
 function wrongLength(received: number, announced: number): UploadError {
   return new UploadError('ERR_LENGTH', {
     detail: `${received} bytes of content arrived; Content-Length announced ${announced}`,

@@ -37,7 +37,7 @@ export async function sendResponse(
   abortIfStuck(res, idleTimeout)
 }
 
-/** Ends an answer whose head is set, and deals with the content that was not read. */
+/** Ends an answer whose head is set, and discards the content of the request that was not read. */
 async function endResponse(
   req: HttpRequest,
   res: HttpResponse,
@@ -86,7 +86,7 @@ async function sendAll(
   if (!isBegun) sendHead(req, res, response)
 }
 
-/** The client would wait for the rest, or take the surplus for the next answer. */
+/** A client would wait for missing bytes, and treat surplus bytes as the next answer. */
 function wrongSize(found: string, announced: number): Error {
   return new Error(`the storage gave ${found} bytes of content; expected ${announced}`)
 }
@@ -113,12 +113,12 @@ function sendHead(
   if (!isHttp2 && !hasEnded(req) && !canReuse(req)) res.setHeader('Connection', 'close')
 }
 
-/** What the app has set before of caching, of scripts and of file names stays. */
+/** Keeps what the app has set before for caching, for scripts and for file names. */
 function setField(res: HttpResponse, name: string, value: string): void {
   const earlier = res.getHeader(name)
   if (earlier === undefined) res.setHeader(name, value)
   else if (name === 'Cache-Control') res.setHeader(name, `${String(earlier)}, ${unlessSaid(value)}`)
-  // Of several security policies each holds.
+  // A browser enforces each of several policies.
   else if (name === 'Content-Security-Policy') res.setHeader(name, `${String(earlier)}, ${value}`)
   else if (name !== 'Content-Disposition') res.setHeader(name, value)
 }
@@ -131,7 +131,7 @@ function unlessSaid(value: string): string {
   return value.includes('no-store') ? value : 'no-transform'
 }
 
-/** Resolves when more can be written, or nothing can any more. */
+/** Resolves when more can be written, or when the connection is closed. */
 function untilDrained(res: HttpResponse, idleTimeout: number): Promise<void> {
   return new Promise((resolve) => {
     const timer = idleTimeout === 0 ? undefined : setTimeout(() => abort(res), idleTimeout).unref()

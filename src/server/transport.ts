@@ -67,11 +67,11 @@ export function isClosed(res: HttpResponse): boolean {
   return streamOf(res)?.destroyed ?? res.closed
 }
 
-/** Breaks off an answer, so that the client can't take a part of it for the whole. */
+/** Aborts an answer, so that the client can't treat a part of it as the whole. */
 export function abort(res: HttpResponse): void {
   const stream = streamOf(res)
   if (stream === null) res.destroy()
-  // Without a code, the client would be told that nothing is wrong.
+  // Without a code the reset would report NO_ERROR, as after a whole answer.
   else stream.close(constants.NGHTTP2_INTERNAL_ERROR)
 }
 

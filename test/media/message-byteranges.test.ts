@@ -318,7 +318,7 @@ describe('rejects', () => {
     expect(everySplit(streamed, message)).toEqual({ thrownBy, code, detail })
   })
 
-  test('a resource beyond the limit, and tells the limit', () => {
+  test('a resource beyond the limit, and reports the limit', () => {
     const message = toBytes('Content-Range: bytes */1001\r\n\r\n')
 
     expect(() => streamed().write(message)).toThrow(

@@ -23,7 +23,7 @@ test('finds what String.indexOf finds', () => {
   )
 })
 
-test('tells the longest end that begins the delimiter', () => {
+test('reports the longest end that begins the delimiter', () => {
   fc.assert(
     fc.property(boundary, pieces, fc.nat(80), fc.nat(20), (text, list, length, start) => {
       const delimiter = `\r\n--${text}`

@@ -109,7 +109,7 @@ describe('a patch session', () => {
     expect(await content()).toBe('ab')
   })
 
-  it('tells the type and digest of the first part that names one', async () => {
+  it('reports the type and digest of the first part that names one', async () => {
     const { session } = await open('', { fillsGaps: true })
 
     await session.apply([

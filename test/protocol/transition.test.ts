@@ -170,7 +170,7 @@ describe('several parts', () => {
 })
 
 describe('a refusal', () => {
-  it('of a gap tells where to go on, with the status that the app chose', () => {
+  it('of a gap reports where to resume, with the status that the app chose', () => {
     expect(refusal('I(4/10)', '6-7/10', { gapStatus: 416 })).toMatchObject({
       code: 'ERR_GAP',
       status: 416,
@@ -178,7 +178,7 @@ describe('a refusal', () => {
     })
   })
 
-  it('of a range without a resource tells to begin at 0, with 404 whatever a gap has', () => {
+  it('of a range without a resource asks to begin at 0, with 404 whatever a gap has', () => {
     expect(refusal('∅', '6-7/10', { gapStatus: 416 })).toMatchObject({
       code: 'ERR_NOT_FOUND',
       status: 404,

@@ -98,7 +98,7 @@ describe('uploads at the same time', () => {
 describe('the incomplete uploads of an owner', () => {
   const owner = (req: express.Request) => req.get('x-user') ?? null
 
-  it('have a bound on bytes, of which the answer tells how far the upload is', async () => {
+  it('have a bound on bytes, of which the answer reports how far the upload is', async () => {
     const { port } = await serve({ owner, maxIncompleteBytesPerOwner: 20 })
     const first = await segment(port, '/files/a', 'bytes 0-3/15', 'X-User: ann')
 

@@ -360,7 +360,7 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       },
     )
 
-    it('because it is full is told to the client', async () => {
+    it('because it is full is reported to the client', async () => {
       const { storage, port, failures } = await serve(framework)
       storage.fail('write', new UploadError('ERR_STORAGE_FULL', { detail: 'no room' }))
 

@@ -44,7 +44,7 @@ describe('a session', () => {
 describe.each([HTTP2, HTTP2_FS])('a session over $name', (combination) => {
   const server = useServer(combination, { idleTimeout: 300 })
 
-  it('goes on after an upload that fell silent', async () => {
+  it('continues after an upload that fell silent', async () => {
     const peer = await Http2Peer.open(`http://127.0.0.1:${server.port}`)
     const path = server.path()
 

@@ -138,7 +138,7 @@ describe('where the app lets caches keep files', () => {
 describe('without Content-Range on a 299', () => {
   const server = useServer(MEMORY, { incompleteContentRange: false })
 
-  it('Upload-Length tells the declared length', async () => {
+  it('Upload-Length reports the declared length', async () => {
     const path = server.path()
     await server.patch(path, 'bytes 0-3/10', letters(4))
 

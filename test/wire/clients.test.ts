@@ -88,7 +88,7 @@ describe.each(MATRIX)('the browser demo over $name', (combination) => {
     expect((await server.snapshot(path)).bytes).toBe(letters(150))
   })
 
-  it('saves the differences, the first of which tells the new length', async () => {
+  it('saves the differences, the first of which reports the new length', async () => {
     const path = await server.given('C(32)')
 
     const first = await saveRun(server, path, '2-2/34', 'X')

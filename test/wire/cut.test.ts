@@ -224,7 +224,7 @@ describe.each(ROWS)('over $name', (combination, ends) => {
     ])
   })
 
-  it('resumes from what HEAD tells, to the final status', async () => {
+  it('resumes from what HEAD reports, to the final status', async () => {
     const path = server.path()
     const connection = await server.connect()
     const fields = lengthFields('bytes 0-9/10')

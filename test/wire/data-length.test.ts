@@ -66,7 +66,7 @@ describe.each(MATRIX)('data over $name', (combination) => {
   )
 
   it.each(SHORT)(
-    'to %s of "%s" is refused when it turns out to be "%s", and HEAD tells what is kept',
+    'to %s of "%s" is refused when it turns out to be "%s", and HEAD reports what is kept',
     async (given, range, data) => {
       const path = await server.given(given)
       const before = await server.snapshot(path)

@@ -161,7 +161,7 @@ describe('requirePreconditions', () => {
 describe('exposeIncomplete: false', () => {
   const server = useServer(MEMORY, { exposeIncomplete: false })
 
-  it('hides the bytes of an incomplete resource and still tells their number', async () => {
+  it('hides the bytes of an incomplete resource and still reports their number', async () => {
     const path = await server.given('I(4/10)')
 
     const get = await server.send('GET', path)

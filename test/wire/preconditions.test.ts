@@ -138,7 +138,7 @@ describe('a precondition', () => {
     expect(field(answer, 'etag')).toBe(await server.etag(path))
   })
 
-  it('tells a client that lost the first answer where to go on', async () => {
+  it('shows a client that lost the first answer where to resume', async () => {
     const path = await server.given('I(4/*)')
 
     const answer = await server.patch(path, 'bytes 0-3/*', letters(4), 'If-None-Match: *')

@@ -151,7 +151,7 @@ describe.each([...MATRIX, HTTP2])('PUT over $name', (combination) => {
     })
   })
 
-  it('with persist tells what was done', async () => {
+  it('with persist reports what was done', async () => {
     const answer = await server.send('PUT', server.path(), [PERSIST], 'abc')
 
     expect(answer.status).toBe(201)

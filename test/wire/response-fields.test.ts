@@ -10,7 +10,7 @@ const STRONG_TAG = /^"[\x21\x23-\x7e]+"$/
 describe.each(MATRIX)('over $name', (combination) => {
   const server = useServer(combination)
 
-  it('202 tells the validators and, in JSON, how far the upload is', async () => {
+  it('202 reports the validators and, in JSON, how far the upload is', async () => {
     const answer = await server.patch(server.path(), 'bytes 0-3/10', letters(4))
 
     expect([answer.status, answer.reason]).toEqual([202, 'Accepted'])
@@ -20,20 +20,20 @@ describe.each(MATRIX)('over $name', (combination) => {
     expect(json(answer)).toMatchObject({ received: 4, length: 10, complete: false })
   })
 
-  it('202 tells null for a total that nobody has told', async () => {
+  it('202 reports null for a total that no client has announced', async () => {
     const answer = await server.patch(server.path(), 'bytes 0-3/*', letters(4))
 
     expect(json(answer)).toMatchObject({ received: 4, length: null, complete: false })
   })
 
-  it('201 tells the validators', async () => {
+  it('201 reports the validators', async () => {
     const answer = await server.patch(server.path(), 'bytes 0-3/4', letters(4))
 
     expect(answer.status).toBe(201)
     expectValidators(answer)
   })
 
-  it('204 tells the validators and no Content-Length', async () => {
+  it('204 reports the validators and no Content-Length', async () => {
     const path = await server.given('C(4)')
 
     const answer = await server.patch(path, 'bytes 0-0/4', 'A')
@@ -114,7 +114,7 @@ describe.each(MATRIX)('over $name', (combination) => {
     }
   })
 
-  it('405 tells what is allowed', async () => {
+  it('405 reports what is allowed', async () => {
     const answer = await server.send('POST', server.path())
 
     expect(answer.status).toBe(405)
@@ -214,7 +214,7 @@ describe.each([MEMORY, FS])('an upload that expires, over $name', (combination) 
   const server = useServer(combination, { expireAfter: 3_600_000 })
   const soon = useServer(combination, { expireAfter: 300 })
 
-  it('tells when', async () => {
+  it('reports when it is removed', async () => {
     const path = server.path()
 
     const segment = await server.patch(path, 'bytes 0-3/10', letters(4))
@@ -225,7 +225,7 @@ describe.each([MEMORY, FS])('an upload that expires, over $name', (combination) 
     }
   })
 
-  it('tells nothing once it is finished', async () => {
+  it('reports nothing once it is finished', async () => {
     const path = server.path()
 
     const final = await server.patch(path, 'bytes 0-3/4', letters(4))
@@ -310,7 +310,7 @@ describe('a problem document', () => {
     expect(answer.body.toString()).not.toMatch(/\/(?:tmp|work|node_modules)\b|\n *at /)
   })
 
-  it('tells the offset that a gap should have had', async () => {
+  it('reports the offset that a gap should have had', async () => {
     const path = await server.given('I(4/10)')
 
     const answer = await server.patch(path, 'bytes 7-7/10', 'h')

@@ -219,7 +219,7 @@ describe.each(RUNS)('a patch as $format over $on.name', ({ on, type, encode }) =
   )
 })
 
-describe.each(MATRIX)('a refusal over $name tells what is stored', (on) => {
+describe.each(MATRIX)('a refusal over $name reports what is stored', (on) => {
   const server = useServer(on)
 
   it('not what the parts before would have made of it', async () => {

@@ -19,9 +19,9 @@ interface Range {
 }
 
 /**
- * No problem document, unlike the 404 to other methods: clients of the draft's author read the length or
- * the content without a look at the status. Not stored, because a cache would answer the next HEAD of an
- * upload with it.
+ * No problem document, unlike the 404 to other methods, because clients of the draft's author read the
+ * length or the content without checking the status. Not stored, because a cache would answer the next
+ * HEAD of an upload with it.
  */
 const NOT_FOUND: HandlerResponse = {
   status: 404,
@@ -42,17 +42,24 @@ export async function head(
   const { key, headers } = request
   const { storage, hashing } = context
   if (headers.get('want-repr-digest') === null) {
-    return headOf(await storage.head(key), headers, { ...context, key })
+    return headOf(await storage.head(key), headers, representationOf(key, context))
   }
   const reader = await storage.openReader(key)
   try {
-    const response = headOf(reader?.info ?? null, headers, { ...context, key })
+    const response = headOf(reader?.info ?? null, headers, representationOf(key, context))
     if (reader === null || response.status === 304) return response
     const digest = await reprDigestFields(request, reader, hashing)
     return { ...response, headers: { ...response.headers, ...digest } }
   } finally {
     await reader?.close()
   }
+}
+
+function representationOf(
+  key: string,
+  { settings, isPrivate }: MethodContext,
+): RepresentationContext {
+  return { settings, isPrivate, key }
 }
 
 function headOf(
@@ -73,7 +80,7 @@ export async function get(
   if (reader === null) return NOT_FOUND
   let response: HandlerResponse | null = null
   try {
-    response = responseFrom(reader, request.headers, { ...context, key: request.key })
+    response = responseFrom(reader, request.headers, representationOf(request.key, context))
     if (response.body === undefined) return response
     const digest = await reprDigestFields(request, reader, context.hashing)
     return { ...response, headers: { ...response.headers, ...digest } }

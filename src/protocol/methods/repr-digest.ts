@@ -9,7 +9,8 @@ import type { Fields } from './respond.ts'
 /**
  * The `Repr-Digest` of the version that `reader` holds; of an incomplete resource it covers the bytes
  * that are stored. Without the field: if it is not asked for, if too many digests are being computed, or
- * if the version can't be read to its end. A missing digest is asked for again, a wrong one is believed.
+ * if the version can't be read to its end. A client can ask for a missing digest again, but would trust a
+ * wrong one.
  */
 export async function reprDigestFields(
   { headers, closeSignal }: Pick<HandlerRequest, 'headers' | 'closeSignal'>,

@@ -10,7 +10,7 @@ import type { ResourceInfo, Transaction } from '../../storage/adapter.ts'
 /** Fields by name. */
 export type Fields = Readonly<Record<string, string>>
 
-/** The fields that tell one version from another (RFC 9110 §8.8). */
+/** The fields that identify a version (RFC 9110 §8.8). */
 export function validators(info: ResourceInfo): Fields {
   return { ETag: info.etag, 'Last-Modified': formatHttpDate(info.lastModified) }
 }

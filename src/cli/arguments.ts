@@ -1,22 +1,22 @@
-/** Reads the command line. */
+/** Parses the command line. */
 import { parseArgs } from 'node:util'
 
 import { UsageError } from './exit-codes.ts'
 import { COMMANDS, type CommandName } from './help.ts'
 
-/** What every request of a command needs. */
+/** The resource of a command, and the options of its requests. */
 export interface Target {
-  /** Without user and password, which are in the headers. */
+  /** Without user and password, which become the field `Authorization`. */
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
-  /** Failures in a row after which a command gives up. */
+  /** Number of retries after failures in a row. */
   readonly retries: number
-  /** Keep trying while nothing has ever answered at the address. */
+  /** Use all retries even if no server has ever answered at the address. */
   readonly wait: boolean
   readonly quiet: boolean
 }
 
-/** What to do. */
+/** A parsed command line. */
 export type Command =
   | { readonly kind: 'help'; readonly about: CommandName | null }
   | { readonly kind: 'version' }
@@ -68,7 +68,7 @@ const OPTIONS = {
 
 const COMMON = ['header', 'retries', 'wait', 'quiet', 'help']
 
-/** The options that each command takes beside the common ones. */
+/** The options of each command besides the common ones. */
 const TAKES: Readonly<Record<CommandName, readonly string[]>> = {
   put: ['concurrency', 'overwrite', 'content-type'],
   get: ['overwrite'],
@@ -77,7 +77,7 @@ const TAKES: Readonly<Record<CommandName, readonly string[]>> = {
   rm: [],
 }
 
-/** Fields that say how the content is to be read: a command makes them itself. */
+/** Fields that describe the content or a condition: a command sends its own. */
 const OWN_FIELDS = [
   'content-length',
   'content-range',
@@ -92,7 +92,7 @@ const OWN_FIELDS = [
 ]
 
 /**
- * Determines what to do.
+ * Parses the arguments.
  *
  * @throws UsageError
  */
@@ -102,7 +102,7 @@ export function parseCommand(args: readonly string[]): Command {
   const name = findCommand(word)
   if (values.help === true) return { kind: 'help', about: name ?? null }
   if (word === 'help') return { kind: 'help', about: findCommand(rest[0]) ?? null }
-  // Behind a command it may be meant as "verbose": an upload must not turn into a version.
+  // After a command, `-v` may be meant as "verbose", and must not suppress an upload.
   if (values.version === true && word === undefined) return { kind: 'version' }
   if (name === undefined) {
     throw new UsageError(word === undefined ? 'no command' : `there is no command "${word}"`)
@@ -147,14 +147,14 @@ export function parseCommand(args: readonly string[]): Command {
   }
 }
 
-// The return type is that of parseArgs, which knows the options better than anybody could write.
+// The return type is the one that parseArgs infers from OPTIONS.
 // eslint-disable-next-line typescript/explicit-function-return-type
 function parse(args: readonly string[]) {
   try {
     return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
   } catch (error) {
     if (!(error instanceof TypeError)) throw error
-    // What follows the first sentence is about arguments that begin with a dash.
+    // The further sentences are about arguments that begin with a dash.
     throw new UsageError(error.message.split(/\.\s/)[0] ?? '')
   }
 }

@@ -1,4 +1,4 @@
-/** Fetches a resource until all of it is there, with `Range` and `If-Range` (RFC 9110 §13.1.5). */
+/** Downloads a resource, and resumes with `Range` and `If-Range` (RFC 9110 §13.1.5). */
 import { systemClock } from '../client/clock.ts'
 import { isMissing, responseError, strongTag } from '../client/answer.ts'
 import { sha256Of } from '../client/digest.ts'
@@ -14,23 +14,23 @@ import { fetchFile, refusal } from './fetch-file.ts'
 /** Longest time without a byte, in milliseconds. */
 const STALL_TIMEOUT = 30_000
 
-/** What is known of the version that is being fetched. */
+/** The version of a resource that is downloaded. */
 export interface Version {
-  /** Strong entity tag; null if there is none, and then nothing can be continued. */
+  /** Strong entity tag; null without one, and then the download can't be resumed. */
   readonly etag: string | null
   /** Length in bytes; null while unknown. */
   readonly size: number | null
 }
 
-/** Where a download goes. */
+/** The target of a download. */
 export interface Destination {
-  /** What the bytes so far belong to; null if there are none that could be continued. */
+  /** The version of the bytes; null if they can't be resumed. */
   readonly version: Version | null
-  /** How many bytes are there. */
+  /** Number of bytes that were written. */
   readonly position: number
-  /** Begins a version from its first byte. */
+  /** Starts a version from its first byte. */
   begin(version: Version): Promise<void>
-  /** Has the bytes from `position` on written again. */
+  /** The next bytes go to `position`, over those that follow it. */
   rewind(position: number): void
   /** Adds bytes. */
   write(bytes: Uint8Array): Promise<void>
@@ -40,22 +40,22 @@ export interface Destination {
   discard(): Promise<void>
 }
 
-/** What to fetch, and where to. */
+/** One download. */
 export interface Download {
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
   readonly retries: number
-  /** Keep trying while nothing has ever answered at the address. */
+  /** Use all retries even if no server has ever answered at the address. */
   readonly wait: boolean
   readonly signal: AbortSignal
   readonly destination: Destination
   readonly onProgress: (progress: Progress) => void
-  /** Told of a wait, in milliseconds, before the next try. */
+  /** Called before a wait of `delay` milliseconds for the next try. */
   readonly onWait: (delay: number | null, error: Error) => void
 }
 
 /**
- * Fetches what is missing, with retries.
+ * Downloads the bytes that are missing, with retries.
  *
  * @throws ClientError
  */
@@ -84,12 +84,12 @@ export async function download(job: Download): Promise<void> {
   }
 }
 
-/** How long the file is; null while unknown. */
+/** Length of the file; null while it is unknown. */
 interface Measured {
   size: number | null
 }
 
-/** One request. Resolves when all is there. */
+/** Sends one request. Resolves when the file is complete. */
 async function attempt(
   job: Download,
   measured: Measured,
@@ -114,7 +114,7 @@ async function attempt(
     if (watch.hasStalled()) {
       throw new ClientError('ERR_STALL', 'GET got no byte for too long', { transient: true, cause })
     }
-    // `fetch` has no error of its own: what is wrong with a connection is a TypeError.
+    // `fetch` rejects with a TypeError for every fault of a connection.
     throw cause instanceof TypeError ? broken('the connection broke', cause) : cause
   } finally {
     watch.stop()
@@ -140,7 +140,7 @@ async function ask(
   signal: AbortSignal,
 ): Promise<Response> {
   const { version, position } = destination
-  // If all bytes are there, the last one is fetched again: the answer says whether they are up to date.
+  // Of a file without missing bytes the last one is requested, to find out whether its version is current.
   const start = Math.min(position, (version?.size ?? Infinity) - 1)
   const etag = version?.etag ?? null
   const isRest = etag !== null && start > 0
@@ -151,7 +151,7 @@ async function ask(
   return fetchFile(url, new Headers(fields), signal)
 }
 
-/** Makes the destination ready for the rest of its version, or for another version. */
+/** Prepares the destination for the rest of its version, or for another version. */
 async function accept(response: Response, destination: Destination): Promise<Version> {
   const { status, headers } = response
   const [, start, total] =
@@ -193,7 +193,7 @@ async function begin(response: Response, destination: Destination): Promise<Vers
   const { headers } = response
   const coding = codingOf(headers)
   if (coding !== '') {
-    // The server ignored `identity`. `fetch` decodes these; length and positions are those of the code.
+    // The server ignored `identity`. `fetch` decodes these codings, and the length is the coded one.
     if (!/^(?:(?:x-)?gzip|deflate|br)$/.test(coding)) {
       throw refusal(`the server sends the file coded as "${coding}"`, response)
     }
@@ -219,7 +219,7 @@ async function receive(
   if (body === null) return
   const chunks: AsyncIterable<Uint8Array> = body
   for await (const chunk of chunks) {
-    // A slow reader of the standard output is not a fault of the server.
+    // The time that a slow reader of the standard output takes does not count as a stall.
     watch.rest()
     await destination.write(chunk)
     meter.move(destination.position)
@@ -228,15 +228,15 @@ async function receive(
 }
 
 interface Watch {
-  /** Aborts with the job, at the end, or when nothing has come for too long. */
+  /** Aborts with the job, at the end of the request, or when it has stalled. */
   readonly signal: AbortSignal
-  /** Nothing can come now. */
+  /** Pauses the timer. */
   readonly rest: () => void
-  /** From now on something shall come. */
+  /** Starts the timer again. */
   readonly note: () => void
-  /** Whether nothing has come for too long. */
+  /** Whether no byte has come for `STALL_TIMEOUT`. */
   readonly hasStalled: () => boolean
-  /** Ends the watch, and with it a connection whose content nobody wants. */
+  /** Ends the timer, and the connection if its content was not read to the end. */
   readonly stop: () => void
 }
 

@@ -1,4 +1,4 @@
-/** Why a command failed: in one line for a person, and in a number for a script. */
+/** The result of a command: a line for a person, and an exit code for a script. */
 import { ClientError } from '../client/node.ts'
 
 import { causesOf, reasonFor } from './reasons.ts'
@@ -10,12 +10,12 @@ const WRONG_USAGE = 2
 export const DIFFERENT = 3
 export const INTERRUPTED = 130
 
-/** The command line makes no sense. */
+/** The command line is not valid. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-/** The place is taken, perhaps by another file, which is left alone. */
+/** The command left a file alone that exists and may be a different one. */
 export class DifferentError extends Error {
   override readonly name = 'DifferentError'
 }
@@ -30,13 +30,16 @@ function isRefusal(error: unknown): boolean {
   return error instanceof ClientError && ['ERR_DIFFERENT', 'ERR_UNVERIFIED'].includes(error.code)
 }
 
-/** One line for a person: what happened, and what to do about it. */
-export function describe(error: unknown): string {
-  const advice = isRefusal(error) ? '--overwrite replaces it' : reasonFor(error)?.advice
+/**
+ * One line for a person: what happened, and what to do about it. `remedy` is what to do about a different
+ * file, where the command has an answer to that.
+ */
+export function describe(error: unknown, remedy: string | null = null): string {
+  const advice = isRefusal(error) ? remedy : reasonFor(error)?.advice
   return [summarize(error), ...(typeof advice === 'string' ? [advice] : [])].join('; ')
 }
 
-/** What happened, without advice. A server that gave words of its own knows best. */
+/** What happened, without advice: the words of the server, or else the meaning of its status. */
 export function summarize(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const meaning = reasonFor(error)?.meaning
@@ -47,7 +50,7 @@ export function summarize(error: unknown): string {
   const words = problem?.detail ?? problem?.title
   if (typeof words === 'string') return `${words} (${status})`
   if (code === 'ERR_STALL') return 'no byte moved for too long'
-  // A message without a known status is the client's own, such as "the file is not complete yet".
+  // Without a status the message is the client's own, such as "the file is not complete yet".
   if (code === 'ERR_RESPONSE') {
     return meaning === undefined || status === null ? message : `${meaning} (${status})`
   }

@@ -1,4 +1,4 @@
-/** Which files go where. */
+/** The files that `put` sends, and their URLs. */
 import type { Dirent, Stats } from 'node:fs'
 import { isUtf8 } from 'node:buffer'
 import { readdir, stat } from 'node:fs/promises'
@@ -11,15 +11,15 @@ const MISSING = 'there is no such file'
 
 /** One file to send. */
 export interface FileToSend {
-  /** What a person calls it. */
+  /** Name in the report. */
   readonly name: string
-  /** Where it is; null for the standard input. */
+  /** Path; null for the standard input. */
   readonly path: string | null
-  /** Where it goes. */
+  /** URL on the server. */
   readonly url: string
 }
 
-/** What there is to send, and what is not sent. */
+/** The files to send, and lines about those that are not sent. */
 export interface Collection {
   readonly files: readonly FileToSend[]
   /** A line for each name that is missing or can't be read. */
@@ -34,10 +34,10 @@ interface Lines {
 }
 
 /**
- * Finds the files, and in folders all that are below them. A symbolic link is followed if it is named,
- * not if it is found in a folder: it may lead in a circle or out of the folder.
+ * Finds the files, including those in folders at any depth. A symbolic link is followed if it is an
+ * argument, but not inside a folder, because it may lead in a circle or out of the folder.
  *
- * @throws UsageError where the URL does not fit, or two files would go to the same one.
+ * @throws UsageError if the URL does not suit the files, or two files would have the same URL.
  */
 export async function collectFiles(names: readonly string[], url: URL): Promise<Collection> {
   const files: FileToSend[] = []
@@ -74,18 +74,18 @@ export async function collectFiles(names: readonly string[], url: URL): Promise<
   return { files, ...lines }
 }
 
-/** Where a shell has not done it: on Windows, or for a pattern in quotation marks. */
+/** Expands the patterns that no shell has expanded: on Windows, or in quotation marks. */
 async function expandPatterns(names: readonly string[]): Promise<readonly string[]> {
   const found: string[] = []
   for (const name of names) {
-    // An existing name is that file, even if it looks like a pattern.
+    // A file whose name looks like a pattern is that file.
     const matches = isPattern(name) && (await kindOf(name)) === MISSING ? await glob(name) : []
     found.push(...(matches.length > 0 ? matches : [name]))
   }
   return found
 }
 
-/** `.`, `..` and `/` are not names that a folder on the server could get: their content goes up. */
+/** Whether a path ends in `.`, `..` or `/`, which are no names: the content of such a folder is sent. */
 function isItself(name: string): boolean {
   return /(?:^|[\\/])\.{1,2}[\\/]*$|^[\\/]+$/.test(name)
 }
@@ -94,7 +94,7 @@ function isItself(name: string): boolean {
 async function listFolder(folder: string, lines: Lines): Promise<readonly string[]> {
   const found: string[] = []
   for (const entry of await readFolder(folder, lines.failures)) {
-    // Node would replace bytes that are not UTF-8, and then not find the file.
+    // Node replaces bytes that are not UTF-8, and would then not find the file.
     const name = path.join(folder, entry.name.toString())
     if (!isUtf8(entry.name)) lines.failures.push(`${name}: the name is not UTF-8; rename it`)
     else if (entry.isFile()) found.push(entry.name.toString())
@@ -116,7 +116,7 @@ async function readFolder(folder: string, failures: string[]): Promise<readonly 
   }
 }
 
-/** What an entry is that is not sent. */
+/** The kind of an entry that is not sent. */
 function describeEntry(entry: Dirent<Buffer> | Stats): string {
   if (entry.isSymbolicLink()) return 'symbolic link'
   if (entry.isFIFO()) return 'named pipe'
@@ -124,7 +124,7 @@ function describeEntry(entry: Dirent<Buffer> | Stats): string {
   return entry.isBlockDevice() || entry.isCharacterDevice() ? 'device' : 'not a regular file'
 }
 
-/** `file`, `folder`, or why it is neither. */
+/** `file`, `folder`, or the reason why it is neither. */
 async function kindOf(name: string): Promise<string> {
   try {
     const stats = await stat(name)

@@ -1,9 +1,9 @@
-/** Numbers and names as a person reads them. */
+/** Sizes, times and names for a person. */
 
 const ELLIPSIS = '…'
 const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB', 'PB']
 
-/** `512 bytes`, `4.2 MB`, `120 GB`. */
+/** Formats bytes as `512 bytes`, `4.2 MB` or `120 GB`. */
 export function formatSize(size: number): string {
   let unit = 0
   let value = size
@@ -14,7 +14,7 @@ export function formatSize(size: number): string {
   return `${value.toFixed(unit > 0 && value < 9.95 ? 1 : 0)} ${UNITS[unit]}`
 }
 
-/** `0:07`, `12:30`, `1:02:03`. */
+/** Formats seconds as `0:07`, `12:30` or `1:02:03`. */
 export function formatTime(seconds: number): string {
   const all = Math.round(seconds)
   const [hours, minutes, rest] = [Math.floor(all / 3600), Math.floor(all / 60) % 60, all % 60]
@@ -23,14 +23,14 @@ export function formatTime(seconds: number): string {
 }
 
 /**
- * Replaces what could steer a terminal or add a line: file names, URLs and the words of a server may
- * hold any character. `Bidi_Control` characters go too, because they reorder what is read.
+ * Replaces characters that could control a terminal or add a line, because file names, URLs and texts of a
+ * server may contain any. `Bidi_Control` characters are replaced because they change the visible order.
  */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}\p{Cs}]/gu, '\ufffd')
 }
 
-/** Cuts the end off a text so that it takes at most `columns` columns. */
+/** Truncates a text at its end to at most `columns` columns. */
 export function fitStart(text: string, columns: number): string {
   let width = 0
   let fitting = ''
@@ -42,7 +42,7 @@ export function fitStart(text: string, columns: number): string {
   return fitting
 }
 
-/** Cuts the beginning off a path, because its end says more. */
+/** Truncates a path at its beginning to at most `columns` columns, because its end is more specific. */
 export function fitEnd(text: string, columns: number): string {
   if (widthOf(text) <= columns) return text
   const room = columns - widthOf(ELLIPSIS)

@@ -1,4 +1,4 @@
-/** Downloads a file, beside its final name until all of it is there. */
+/** The command `get`, which downloads to a file beside the final name until it is complete. */
 import type { Progress } from '../client/node.ts'
 
 import type { GetCommand } from './arguments.ts'
@@ -10,7 +10,7 @@ import type { Report } from './report.ts'
 import { StandardOutput } from './standard-output.ts'
 import { findTarget } from './target.ts'
 
-/** Does the command. Resolves with the exit code. */
+/** Runs the command. Resolves with the exit code. */
 export async function runGet(
   command: GetCommand,
   report: Report,

@@ -1,4 +1,4 @@
-/** Finds files by a pattern, where no shell has done it. */
+/** Finds files by a pattern. */
 import type { Dirent } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
@@ -9,9 +9,9 @@ export function isPattern(name: string): boolean {
 }
 
 /**
- * Finds what matches, in order: `*` and `?` stand for a part of a name and for one character, `**` for
- * folders of any depth. As in a shell, hidden files match only what begins with a dot; other than there,
- * with `**` only files match, since a folder stands for all that is in it.
+ * Finds the matching names in alphabetical order. `*` matches a part of a name, `?` one character, and `**`
+ * folders of any depth. As in a shell, hidden files match only a pattern that begins with a dot. Unlike in
+ * a shell, a pattern with `**` matches only files, because `put` sends the content of a folder.
  */
 export async function glob(pattern: string): Promise<readonly string[]> {
   const { root } = path.parse(pattern)
@@ -37,7 +37,7 @@ async function expand(folder: string, segments: readonly string[]): Promise<read
 }
 
 async function list(folder: string): Promise<readonly Dirent[]> {
-  // A name on the way that is no folder does not match.
+  // A part of the path that is not a folder does not match.
   const entries = await readdir(folder === '' ? '.' : folder, { withFileTypes: true }).catch(
     () => [],
   )

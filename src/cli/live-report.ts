@@ -1,4 +1,4 @@
-/** What a person at a terminal sees of transfers. */
+/** The report of transfers in a terminal: a line for each, which is redrawn in place. */
 import type { Progress } from '../client/node.ts'
 
 import { fitEnd, fitStart, printable, widthOf } from './format.ts'
@@ -8,29 +8,29 @@ import { formatProgress, type Output, type Report, type Task } from './report.ts
 const DRAW_INTERVAL = 100
 const BAR_SIZE = 20
 const NAME_SIZE = 28
-/** With fewer columns there is no bar, and the name gets a third. */
+/** A terminal with fewer columns shows no bar, and the name takes a third of the line. */
 const COLUMNS_FOR_BAR = 72
 
-/** A terminal. Its size may change at any time. */
+/** A terminal. A person may change its size at any time. */
 export interface Terminal extends Output {
   readonly columns?: number
   readonly rows?: number
 }
 
-/** One running transfer. The label is printable. */
+/** One running transfer. The label has no control characters. */
 interface Line {
   readonly label: string
-  /** What to show behind the label, in a terminal of this many columns. */
+  /** The text after the label in a terminal of `columns` columns. */
   readonly text: (columns: number) => string
 }
 
-/** Draws a line per running transfer in place; lines of finished transfers stay above them. */
+/** Draws a line for each running transfer. Lines about finished transfers scroll away above them. */
 export function createLiveReport(out: Terminal, err: Output): Report {
   const lines = new Map<Task, Line>()
   let drawn: readonly string[] = []
   let drawnAt = 0
 
-  /** Erases what was drawn, writes `above`, which scrolls away, and draws again below it. */
+  /** Erases the drawn lines, writes `above` in their place, and draws the lines below it. */
   function draw(above = ''): void {
     const { columns = 80, rows = 24 } = out
     drawnAt = Date.now()
@@ -45,7 +45,7 @@ export function createLiveReport(out: Terminal, err: Output): Report {
       draw(line)
       return
     }
-    // The other stream is usually the same terminal: the drawing must not be in its way.
+    // Standard error usually is the same terminal, and its text must not be mixed with the lines.
     const shown = [...lines]
     lines.clear()
     draw()
@@ -81,8 +81,8 @@ export function createLiveReport(out: Terminal, err: Output): Report {
 }
 
 /**
- * Makes lines that never wrap, no more of them than fit: only then is the number of rows to erase
- * known.
+ * Fits the lines into the terminal: none wraps, and no more are shown than it has rows, because otherwise
+ * the number of rows to erase would be unknown.
  */
 function layOut(lines: readonly Line[], columns: number, rows: number): readonly string[] {
   const room = Math.max(1, rows - 1)
@@ -99,7 +99,7 @@ function layOut(lines: readonly Line[], columns: number, rows: number): readonly
 
 /** Moves the cursor to the first drawn line and erases from there on (ECMA-48 CUU, ED). */
 function eraseLines(drawn: readonly string[], columns: number): string {
-  // A terminal that has become narrower has wrapped the lines.
+  // The terminal may have become narrower since, and then has wrapped the lines.
   const rows = drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / columns)), 0)
   return rows === 0 ? '' : `\u001b[${rows}A\r\u001b[J`
 }

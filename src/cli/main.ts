@@ -1,15 +1,15 @@
 #!/usr/bin/env node
-/** The command `partial-upload`: ties it to the process. */
+/** The program `partial-upload`: signals, streams and the exit code of the process. */
 import { setMaxListeners } from 'node:events'
 
 import { FAILED, INTERRUPTED } from './exit-codes.ts'
 import { run } from './run.ts'
 
 const controller = new AbortController()
-// Each file under way listens, and `--concurrency` says how many there are.
+// Each running transfer adds a listener, and `--concurrency` sets their number.
 setMaxListeners(0, controller.signal)
 
-/** The first signal stops in good order; a second one ends the process at once. */
+/** The first signal stops the transfers, and a second one ends the process at once. */
 function stop(): void {
   if (controller.signal.aborted) process.exit(INTERRUPTED)
   controller.abort()
@@ -18,9 +18,9 @@ function stop(): void {
 }
 
 process.on('SIGINT', stop).on('SIGTERM', stop)
-// The reader of the report has gone, as with `| head`. The exit code is all that can still be seen.
+// The reader of the output has closed it, as `head` does: only the exit code can still be seen.
 process.stdout.on('error', () => process.exit(FAILED))
 
 const code = await run(process.argv.slice(2), controller.signal)
-// An open standard input and connections kept for later would hold the process.
+// An open standard input and idle connections would keep the process alive.
 process.stdout.write('', () => process.exit(code))

@@ -1,10 +1,10 @@
 /**
- * A download that is not finished: its bytes in `FILE.part`, the version that they belong to in
- * `FILE.part.json`. The version is written before its first byte, so that a crash leaves no bytes
- * under a wrong one.
+ * An unfinished download. `FILE.part` holds its bytes, and `FILE.part.json` (the note) the version that
+ * they belong to. The note is written before the first byte, so that after a crash no bytes belong to a
+ * wrong version.
  *
- * Both names can be guessed. In a folder that others write to, they may have put links or files of
- * their own there: none of them is followed, read or written.
+ * Both names can be predicted. In a folder that other users write to, they can create links or files with
+ * these names: the command neither follows, reads nor writes them.
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
@@ -15,10 +15,10 @@ import type { Destination, Version } from './download.ts'
 import { DifferentError } from './exit-codes.ts'
 import { hasCode, publish } from './target.ts'
 
-/** More than any note has. */
+/** Greater than the size of any note, in bytes. */
 const MAX_NOTE_SIZE = 64 * 1024
 
-/** Opens the unfinished download of `url` to `file`, or begins one. */
+/** Opens the unfinished download of `url` to `file`, or creates it. */
 export async function openPart(file: string, url: string, overwrite: boolean): Promise<PartFile> {
   const name = `${file}.part`
   const handle = (await openOwn(name)) ?? (await create(name))
@@ -33,12 +33,12 @@ export async function openPart(file: string, url: string, overwrite: boolean): P
   }
 }
 
-/** Opens what an earlier command has left; null if there is nothing. */
+/** Opens the file of an earlier command; null if it does not exist. */
 async function openOwn(name: string): Promise<FileHandle | null> {
   const before = await lstat(name).catch(ignoreMissing)
   if (before === null) return null
   if (!before.isFile()) throw new Error(`${name} is not a regular file: remove it first`)
-  // NONBLOCK: a FIFO that took its place would wait for a writer.
+  // NONBLOCK: a FIFO that replaced the file since `lstat` would wait for a writer.
   const handle = await open(name, constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   const { dev, ino, nlink, uid } = await handle.stat()
   const isSame = dev === before.dev && ino === before.ino
@@ -62,7 +62,7 @@ function ignoreMissing(error: unknown): null {
   throw error
 }
 
-/** What a download is, and where it goes. */
+/** A download and its target. */
 interface Job {
   readonly file: string
   readonly url: string
@@ -79,7 +79,7 @@ export class PartFile implements Destination {
   /** Hash of the first `#hashed` bytes, while they are written in one go. */
   #hash = createHash('sha256')
   #hashed = 0
-  /** The note as this command wrote it; null while it has not. */
+  /** The note that this command has written; null before. */
   #note: string | null = null
 
   constructor(handle: FileHandle, job: Job, version: Version | null, position: number) {
@@ -89,21 +89,21 @@ export class PartFile implements Destination {
     this.#position = position
   }
 
-  /** The version that the bytes so far belong to; null if none could be resumed. */
+  /** The version of the bytes; null if it can't be resumed. */
   get version(): Version | null {
     return this.#version
   }
 
-  /** How many bytes are there. */
+  /** Number of bytes in the file. */
   get position(): number {
     return this.#position
   }
 
-  /** Begins a version from its first byte. */
+  /** Starts a version from its first byte. */
   async begin(version: Version): Promise<void> {
-    // Another command may write to the same file: each note is unique, so that it shows.
+    // Each note is unique, so that `finish` detects that another command has written one.
     const note = JSON.stringify({ url: this.#job.url, ...version, id: randomUUID() })
-    // Removed first, since a link in its place must not be followed.
+    // Removed first, because a link with this name must not be followed.
     await rm(this.#noteName, { force: true })
     await writeFile(this.#noteName, note, { flag: 'wx' })
     this.#note = note
@@ -114,7 +114,7 @@ export class PartFile implements Destination {
     this.#version = version.etag === null ? null : version
   }
 
-  /** Has the bytes from `position` on written again. */
+  /** The next bytes go to `position`, over those that follow it. */
   rewind(position: number): void {
     this.#position = position
   }
@@ -154,12 +154,12 @@ export class PartFile implements Destination {
   }
 
   /**
-   * Gives the file its name.
+   * Gives the file its final name.
    *
-   * @throws DifferentError if a file has come to be there meanwhile and shall not be replaced.
+   * @throws DifferentError if a file was created there meanwhile, and must not be replaced.
    */
   async finish(): Promise<void> {
-    // An earlier, longer version may have left bytes behind the end.
+    // The file may hold more bytes of an earlier, longer version.
     await this.#handle.truncate(this.#position)
     await this.#handle.sync()
     if (!(await this.#isUndisturbed())) {
@@ -170,7 +170,7 @@ export class PartFile implements Destination {
     await rm(this.#noteName, { force: true })
   }
 
-  /** Whether the name still leads to the open file, and the note is the one that was written last. */
+  /** Whether the name still belongs to the open file, and the note is the one of this command. */
   async #isUndisturbed(): Promise<boolean> {
     const [there, { dev, ino }] = await Promise.all([
       lstat(this.#partName).catch(ignoreMissing),
@@ -180,7 +180,7 @@ export class PartFile implements Destination {
     return this.#note === null || (await readNote(this.#noteName)) === this.#note
   }
 
-  /** Closes the file; removes it if it holds nothing that the next command could resume. */
+  /** Closes the file, and removes it if the next command could not resume it. */
   async close(): Promise<void> {
     await this.#handle.close()
     if (this.#isFinished || (this.#position > 0 && this.#version !== null)) return
@@ -197,13 +197,13 @@ export class PartFile implements Destination {
   }
 }
 
-/** The version that is written down, if it is one of this URL. */
+/** The version in the note; null if the note is missing, damaged or belongs to another URL. */
 async function readVersion(file: string, url: string): Promise<Version | null> {
   let note: unknown
   try {
     note = JSON.parse((await readNote(file)) ?? '')
   } catch {
-    // Cut by a crash: then it is not known which version the bytes belong to.
+    // A crash has cut the note, so that the version of the bytes is unknown.
     return null
   }
   if (typeof note !== 'object' || note === null) return null
@@ -213,7 +213,7 @@ async function readVersion(file: string, url: string): Promise<Version | null> {
   return { etag, size }
 }
 
-/** The text of a note; null if there is none, or something else has its name. */
+/** The text of a note; null if it does not exist or is not a file of this user. */
 async function readNote(file: string): Promise<string | null> {
   const stats = await lstat(file).catch(ignoreMissing)
   if (stats?.isFile() !== true || stats.size > MAX_NOTE_SIZE) return null

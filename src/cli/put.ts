@@ -9,7 +9,7 @@ import { collectFiles, type FileToSend } from './files.ts'
 import { formatSize, formatTime } from './format.ts'
 import type { Report, Task } from './report.ts'
 
-/** Does the command. Resolves with the exit code: one file that fails does not stop the others. */
+/** Runs the command. Resolves with the exit code. A file that fails does not stop the others. */
 export async function runPut(
   command: PutCommand,
   report: Report,
@@ -57,12 +57,15 @@ async function send(
     return DONE
   } catch (error) {
     task.end(null)
-    if (!signal.aborted) report.error(`partial-upload: ${name}: ${describe(error)}`)
+    if (!signal.aborted)
+      report.error(
+        `partial-upload: ${name}: ${describe(error, overwrite ? null : '--overwrite replaces it')}`,
+      )
     return exitCodeOf(error)
   }
 }
 
-/** Reports an upload while it runs, and says in the end what it has done. */
+/** Reports an upload while it runs. `outcome` describes its result. */
 function follow(task: Task): Required<Pick<UploadOptions, 'onProgress' | 'onState'>> & {
   readonly outcome: () => string
 } {

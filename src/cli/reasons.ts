@@ -1,7 +1,7 @@
-/** What statuses and system errors mean to a person, and what to do about them. */
+/** The meaning of statuses and system errors for a person, and what to do about them. */
 import { ClientError } from '../client/node.ts'
 
-/** A sentence without a full stop, and what a person can do; null where nothing but waiting helps. */
+/** The meaning as a sentence without a full stop, and advice; null without advice. */
 export interface Reason {
   readonly meaning: string
   readonly advice: string | null
@@ -99,10 +99,10 @@ const CODES: Readonly<Record<string, Reason>> = {
   EIO: reason('the disk reported an error'),
 }
 
-/** Quota exceeded on Linux: libuv has no name for it. */
+/** `EDQUOT` (quota exceeded) on Linux, for which libuv has no name. */
 const EDQUOT = -122
 
-/** What the answer or the system says; null if neither is known. */
+/** The meaning of an error; null if it is unknown. */
 export function reasonFor(error: unknown): Reason | null {
   if (error instanceof ClientError && error.status !== null) {
     return STATUSES[error.status] ?? null
@@ -118,10 +118,10 @@ export function reasonFor(error: unknown): Reason | null {
   return null
 }
 
-/** The error and all errors that led to it, the first of all first. */
+/** The error and its causes, the original one first. */
 export function causesOf(error: unknown): readonly Error[] {
   if (!(error instanceof Error)) return []
-  // With several addresses to try, there is an error for each, and the text is empty.
+  // A host with several addresses has an error for each, and the AggregateError has no message.
   const inner: unknown = error instanceof AggregateError ? error.errors.at(-1) : error.cause
   return [...causesOf(inner), error]
 }

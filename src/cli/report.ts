@@ -1,4 +1,4 @@
-/** What is said of transfers, in plain lines for logs and scripts. */
+/** The report of transfers in plain lines, for logs and scripts. */
 import type { Progress } from '../client/node.ts'
 
 import { formatSize, formatTime, printable } from './format.ts'
@@ -8,15 +8,15 @@ const LINE_INTERVAL = 10_000
 
 /** One transfer in the report. */
 export interface Task {
-  /** It has got so far. */
+  /** Reports the progress. */
   move(progress: Progress): void
-  /** Something that deserves a line where there are no live ones. */
+  /** Reports an event, such as a retry. */
   note(text: string): void
-  /** It is over; the text says how, unless an error does. */
+  /** Ends the transfer with its result; null if an error is reported instead. */
   end(text: string | null): void
 }
 
-/** Tells about transfers. Texts may hold anything: what could steer a terminal is replaced. */
+/** Prints about transfers. Replaces characters in all texts that could control the terminal. */
 export interface Report {
   begin(name: string): Task
   /** Prints a line to the standard error. */
@@ -25,29 +25,29 @@ export interface Report {
   print(text: string): void
 }
 
-/** Where a report goes. */
+/** A stream that a report is written to. */
 export interface Output {
   write(text: string): unknown
 }
 
-/** Plain lines, for pipes and files; with `isQuiet`, only what was asked for and errors. */
+/** Creates a report in plain lines. With `isQuiet` it prints nothing about transfers, but errors. */
 export function createPlainReport(out: Output, err: Output, isQuiet: boolean): Report {
   const print = (text: string): unknown => out.write(`${printable(text)}\n`)
   return {
     begin: (name) => {
-      const tell = (text: string): void => {
+      const note = (text: string): void => {
         if (!isQuiet) print(`${name}: ${text}`)
       }
-      let toldAt = Date.now()
+      let notedAt = Date.now()
       return {
         move: (progress) => {
-          if (Date.now() - toldAt < LINE_INTERVAL) return
-          toldAt = Date.now()
-          tell(formatProgress(progress))
+          if (Date.now() - notedAt < LINE_INTERVAL) return
+          notedAt = Date.now()
+          note(formatProgress(progress))
         },
-        note: tell,
+        note,
         end: (text) => {
-          if (text !== null) tell(text)
+          if (text !== null) note(text)
         },
       }
     },
@@ -56,7 +56,7 @@ export function createPlainReport(out: Output, err: Output, isQuiet: boolean): R
   }
 }
 
-/** `45% of 100 MB, 12 MB/s, 0:04 left`; what is not known is left out. */
+/** Formats progress as `45% of 100 MB, 12 MB/s, 0:04 left`, without the parts that are unknown. */
 export function formatProgress({ sent, size, rate }: Progress): string {
   const part = size === null || size === 0 ? null : Math.floor((sent / size) * 100)
   const left = size === null || rate === null || rate <= 0 ? null : (size - sent) / rate

@@ -1,4 +1,4 @@
-/** From words to an exit code. */
+/** Runs a command line, and returns its exit code. */
 import { readFile } from 'node:fs/promises'
 
 import { parseCommand, type Command } from './arguments.ts'
@@ -10,10 +10,10 @@ import { runPut } from './put.ts'
 import { createPlainReport, type Report } from './report.ts'
 import { runPatch, runRemove, runStatus } from './simple-commands.ts'
 
-/** Does what the arguments say. Resolves with the exit code. */
+/** Runs the command of the arguments. Resolves with the exit code. */
 export async function run(args: readonly string[], signal: AbortSignal): Promise<number> {
   const { stdout, stderr } = process
-  // Everything that is printed passes a report, which replaces what could steer the terminal.
+  // A report replaces characters that could control the terminal.
   const plain = createPlainReport(stdout, stderr, false)
   try {
     const command = parseCommand(args)
@@ -40,7 +40,7 @@ export async function run(args: readonly string[], signal: AbortSignal): Promise
   }
 }
 
-/** Live lines need a terminal that reports its size and can move its cursor. */
+/** Lines are redrawn only in a terminal that reports its size and can move its cursor. */
 function createReport(out: NodeJS.WriteStream, isQuiet: boolean): Report {
   const { stderr } = process
   const isLive = out.isTTY && out.columns > 0 && process.env['TERM'] !== 'dumb' && !isQuiet

@@ -9,7 +9,7 @@ import { DONE, FAILED } from './exit-codes.ts'
 import { formatSize } from './format.ts'
 import type { Report } from './report.ts'
 
-/** Prints what is there. */
+/** Prints the state of a resource. */
 export async function runStatus(
   { url, headers, retries, wait }: Target,
   report: Report,
@@ -29,7 +29,7 @@ export async function runStatus(
   return DONE
 }
 
-/** Writes a file into what is there. */
+/** Writes a file into a resource. */
 export async function runPatch(
   { url, headers, retries, wait, file, at, contentType }: PatchCommand,
   report: Report,
@@ -53,13 +53,13 @@ export async function runPatch(
   } catch (error) {
     task.end(null)
     if (!(error instanceof ClientError) || error.status !== 412) throw error
-    // The one condition of the request is that something is there.
+    // The only precondition of the request is that the resource exists.
     report.error(`partial-upload: there is nothing at ${url.href}`)
     return FAILED
   }
 }
 
-/** Removes what is there. */
+/** Removes a resource. */
 export async function runRemove(
   { url, headers, retries, wait, quiet }: Target,
   report: Report,

@@ -1,4 +1,4 @@
-/** A download that is printed: it goes on after a break, but can't begin again. */
+/** A download to the standard output. It can resume after a broken connection, but not start over. */
 import { createHash } from 'node:crypto'
 
 import type { Destination, Version } from './download.ts'
@@ -9,7 +9,7 @@ export class StandardOutput implements Destination {
   version: Version | null = null
   position = 0
 
-  /** @throws Error if something is printed already. */
+  /** @throws Error if bytes of another version are printed already. */
   async begin(version: Version): Promise<void> {
     if (this.position > 0) throw new Error('the download broke, and what is printed is printed')
     this.version = version

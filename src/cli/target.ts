@@ -1,4 +1,4 @@
-/** The file that a download gets. */
+/** The file that a download creates or replaces. */
 import type { Stats } from 'node:fs'
 import { link, lstat, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import path from 'node:path'
@@ -6,9 +6,9 @@ import path from 'node:path'
 import { DifferentError, UsageError } from './exit-codes.ts'
 
 /**
- * Finds the path: FILE itself, or a name in that folder.
+ * Returns the path: FILE, or if that is a folder, the name from the URL inside of it.
  *
- * @throws DifferentError if something is there that shall not, or can't, be replaced.
+ * @throws DifferentError if a file exists and must not be replaced, or is not a regular file.
  * @throws UsageError if FILE is a folder and the URL ends in no usable name.
  */
 export async function findTarget(file: string, url: URL, overwrite: boolean): Promise<string> {
@@ -19,7 +19,7 @@ export async function findTarget(file: string, url: URL, overwrite: boolean): Pr
   return target
 }
 
-/** The last segment of a URL. A server, or the author of a link, chose it: it must stay in the folder. */
+/** The last segment of a URL. It is not trusted, because it must not lead out of the folder. */
 function nameIn(url: URL, folder: string): string {
   const segment = url.pathname.split('/').at(-1) ?? ''
   let name = ''
@@ -40,7 +40,7 @@ function nameIn(url: URL, folder: string): string {
   return name
 }
 
-/** Only a regular file is replaced: not a device, a FIFO, or a link to a file somewhere else. */
+/** Only a regular file is replaced: not a device, a FIFO or a symbolic link. */
 function checkReplaceable(file: string, there: Stats | null, overwrite: boolean): void {
   if (there === null) return
   if (there.isFile()) {
@@ -52,10 +52,10 @@ function checkReplaceable(file: string, there: Stats | null, overwrite: boolean)
 }
 
 /**
- * Gives a finished file its name, and the permissions of the file that it replaces. Other hard links of
- * that file keep the old content.
+ * Gives a finished file its final name, and the permissions of the file that it replaces. Other hard
+ * links of the replaced file keep the old content.
  *
- * @throws DifferentError if something has been created there meanwhile.
+ * @throws DifferentError if a file was created there meanwhile.
  */
 export async function publish(
   handle: FileHandle,
@@ -66,7 +66,7 @@ export async function publish(
   const there = await lstatOf(file)
   checkReplaceable(file, there, overwrite)
   if (there !== null) {
-    // Beyond the permissions, only root can give a file the owner of another one.
+    // Only root can change the owner of a file: best effort.
     await handle.chown(there.uid, there.gid).catch(() => undefined)
     await handle.chmod(there.mode & 0o777)
     await rename(part, file)
@@ -92,7 +92,7 @@ async function lstatOf(file: string): Promise<Stats | null> {
   })
 }
 
-/** Whether this is an error of the system with this code. */
+/** Whether an error of the system has this code. */
 export function hasCode(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code
 }

@@ -70,6 +70,15 @@ test('the first cause says most, also where several addresses were tried', () =>
   )
 })
 
+test('a different file can be replaced only by a command that has --overwrite', () => {
+  const error = new ClientError('ERR_DIFFERENT', 'the URL holds a different file')
+
+  expect(describeError(error)).toBe('the URL holds a different file')
+  expect(describeError(error, '--overwrite replaces it')).toBe(
+    'the URL holds a different file; --overwrite replaces it',
+  )
+})
+
 describe('a server that can not be reached', () => {
   const line = useCommandLine()
 

@@ -1,6 +1,6 @@
 /**
- * The storage interface as checks for every adapter: loop over `storageContract` in any test runner.
- * What `adapter.ts` leaves open, the checks leave open too.
+ * The storage contract: the requirements of `adapter.ts` as checks, which run in any test runner. Where the
+ * interface leaves an adapter a choice, the checks accept each of the choices.
  */
 
 import type { StorageCheck } from './contract/check.ts'

@@ -1,4 +1,7 @@
-/** The building blocks of the checks. */
+/**
+ * Helpers of the checks. The checks need no test runner and no `node:` module, because authors of adapters run
+ * them in their own tests: a failure is an error whose message says what was found and what was expected.
+ */
 
 import type {
   OpenWriterOptions,
@@ -9,19 +12,19 @@ import type {
   Writer,
 } from '../adapter.ts'
 
-/** One rule that an adapter has to keep. */
+/** One requirement of the storage interface. */
 export interface StorageCheck {
-  /** The rule, as a sentence without its subject. */
+  /** What the adapter does, as a sentence without its subject. */
   readonly name: string
   /**
-   * Tries it on the storage that `create` returns, which must be empty. It calls `create` once.
+   * Checks the storage that `create` returns, which must be empty. Calls `create` once.
    *
    * @throws Error whose message says what was found and what was expected.
    */
   readonly run: (create: () => StorageAdapter | Promise<StorageAdapter>) => Promise<void>
 }
 
-/** Makes a check. */
+/** Makes a check. An error of the adapter itself fails it, with a message that says so. */
 export function check(
   name: string,
   body: (storage: StorageAdapter) => Promise<void>,
@@ -41,7 +44,7 @@ export function check(
   }
 }
 
-/** What a check has found and what it expected. Any other error comes from the adapter. */
+/** Reports what a check has found and what it expected. Any other error comes from the adapter. */
 export class ContractError extends Error {
   override readonly name = 'ContractError'
 }
@@ -57,7 +60,7 @@ export const BEGUN: ResourceState = {
   owner: null,
 }
 
-/** A state in which every member has a value that no other member has. */
+/** A state in which all members differ, so that a confusion of two members shows. */
 export const FULL: ResourceState = {
   complete: false,
   everComplete: true,
@@ -84,7 +87,7 @@ export const ATOMIC: OpenWriterOptions = { ...PERSIST, transaction: 'atomic' }
 /** How a writer that starts over is opened. */
 export const REPLACE: OpenWriterOptions = { ...ATOMIC, replace: true }
 
-/** The bytes of `text`; checks write text so that a failure can be read. */
+/** Encodes `text`. Checks write text, because a failure message can show it. */
 export function bytes(text: string): Uint8Array {
   return new TextEncoder().encode(text)
 }
@@ -108,7 +111,7 @@ export async function begin(storage: StorageAdapter, key: string, text: string):
   await writer.commit(BEGUN)
 }
 
-/** Opens a reader of a resource that has to exist. */
+/** Opens a reader; the check fails if the resource is absent. */
 export async function openReader(storage: StorageAdapter, key: string): Promise<Reader> {
   const reader = await storage.openReader(key)
   if (reader === null)
@@ -116,14 +119,14 @@ export async function openReader(storage: StorageAdapter, key: string): Promise<
   return reader
 }
 
-/** The members of `info` that are the state, however many there are. */
+/** The state in an info, with members that the adapter must not have added. */
 export function stateOf(info: ResourceInfo | null): ResourceState | null {
   if (info === null) return null
   const { size: _size, etag: _etag, lastModified: _lastModified, ...state } = info
   return state
 }
 
-/** Opens a persist writer; null if the storage has none, so that there is nothing to check. */
+/** Opens a persist writer; null if the storage has only atomic ones, so that nothing is to be checked. */
 export async function openPersist(storage: StorageAdapter, key: string): Promise<Writer | null> {
   const writer = await storage.openWriter(key, PERSIST)
   if (writer.transaction === 'persist') return writer
@@ -131,19 +134,22 @@ export async function openPersist(storage: StorageAdapter, key: string): Promise
   return null
 }
 
-/** The bytes that the chunks make up. A chunk that the storage uses twice shows, because none is copied before the end. */
+/**
+ * Concatenates the chunks. None is copied before the last one has arrived, so that a buffer which the storage
+ * reuses shows as wrong bytes.
+ */
 export async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   const kept: Uint8Array[] = []
   for await (const chunk of chunks) kept.push(chunk)
   return concat(kept)
 }
 
-/** The text that the chunks make up. */
+/** Concatenates the chunks and decodes them. */
 export async function join(chunks: AsyncIterable<Uint8Array>): Promise<string> {
   return new TextDecoder().decode(await collect(chunks))
 }
 
-/** One array of all chunks. */
+/** Concatenates arrays. */
 export function concat(chunks: readonly Uint8Array[]): Uint8Array {
   const all = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0))
   let at = 0
@@ -154,17 +160,17 @@ export function concat(chunks: readonly Uint8Array[]): Uint8Array {
   return all
 }
 
-/** Bytes in which every aligned word of four is another, so that a misplaced read shows. */
+/** Makes bytes in which each aligned word of four is different, so that a read at a wrong position shows. */
 export function pattern(length: number, seed = 0): Uint8Array {
   const words = new Uint32Array(Math.ceil(length / 4))
-  // An odd factor keeps the words apart and fills all their bytes.
+  // Multiplication by an odd number maps different words to different words, and fills all four bytes.
   for (let index = 0; index < words.length; index += 1) {
     words[index] = Math.imul(index + seed, 2_654_435_761)
   }
   return new Uint8Array(words.buffer, 0, length)
 }
 
-/** Reads what is stored, and holds `head` and `openReader` to the same version; null if absent. */
+/** Reads the content, and checks that `head` and `openReader` return the same info; null if absent. */
 export async function load(storage: StorageAdapter, key: string): Promise<string | null> {
   const info = await storage.head(key)
   const reader = await storage.openReader(key)
@@ -177,7 +183,7 @@ export async function load(storage: StorageAdapter, key: string): Promise<string
   return loadBytes(storage, key)
 }
 
-/** Reads what is stored while a write in place leaves it without a lasting etag. */
+/** Reads the content without `head`, because its etag may change with each call during a write in place. */
 export async function loadBytes(storage: StorageAdapter, key: string): Promise<string | null> {
   const reader = await storage.openReader(key)
   try {
@@ -187,7 +193,7 @@ export async function loadBytes(storage: StorageAdapter, key: string): Promise<s
   }
 }
 
-/** A value as JSON, with the members of objects in alphabetical order. */
+/** Formats a value as JSON, with the members of objects in alphabetical order. */
 export function toText(value: unknown): string {
   if (value === undefined) return 'undefined'
   return JSON.stringify(value, (_name, member: unknown) => {
@@ -196,7 +202,7 @@ export function toText(value: unknown): string {
   })
 }
 
-/** Holds `found` to `expected`, as JSON shows them. */
+/** Fails the check unless two values have the same JSON. */
 export function equal(found: unknown, expected: unknown, what: string): void {
   if (typeof found === 'string' && typeof expected === 'string') {
     sameBytes(bytes(found), bytes(expected), what)
@@ -207,7 +213,7 @@ export function equal(found: unknown, expected: unknown, what: string): void {
   if (is !== should) throw new ContractError(`${what}: found ${is}, expected ${should}`)
 }
 
-/** Holds bytes to `expected`; the message shows where they begin to differ. */
+/** Fails the check unless the bytes are the same; the message shows the first difference. */
 export function sameBytes(found: Uint8Array, expected: Uint8Array, what: string): void {
   let first = 0
   while (first < expected.length && found[first] === expected[first]) first += 1
@@ -218,7 +224,7 @@ export function sameBytes(found: Uint8Array, expected: Uint8Array, what: string)
   )
 }
 
-/** A few bytes from `start` on: as text if they are text, else in hexadecimal. */
+/** Formats a few bytes from `start` on: as text if they are printable, otherwise in hexadecimal. */
 function show(all: Uint8Array, start: number): string {
   const some = all.subarray(start, start + 16)
   if (some.length === 0) return 'the end'
@@ -228,14 +234,14 @@ function show(all: Uint8Array, start: number): string {
   return Array.from(some, (byte) => byte.toString(16).padStart(2, '0')).join(' ')
 }
 
-/** Holds two values apart. */
+/** Fails the check if two values have the same JSON. */
 export function differ(found: unknown, other: unknown, what: string): void {
   const is = toText(found)
   if (is === toText(other))
     throw new ContractError(`${what}: found ${is} again, expected another value`)
 }
 
-/** Awaits an error and returns its code; null if it has none. */
+/** Awaits a rejection and returns the code of the error; null if it has none. */
 export async function rejection(work: Promise<unknown>, what: string): Promise<string | null> {
   try {
     await work
@@ -245,7 +251,7 @@ export async function rejection(work: Promise<unknown>, what: string): Promise<s
   throw new ContractError(`${what}: it resolved, expected it to reject`)
 }
 
-/** The code of what was thrown, which has to be an Error; null if it has none. */
+/** The code of a thrown value, which has to be an Error; null if it has none. */
 export function codeOf(error: unknown): string | null {
   if (!(error instanceof Error))
     throw new ContractError(`found ${JSON.stringify(error)} thrown, expected an Error`)

@@ -1,4 +1,7 @@
-/** The storage contract: what a caller that has lost the key's lock may still change, which is nothing. */
+/**
+ * The storage contract: a caller that has lost the lock of the key changes nothing any more, because the next
+ * owner of the lock may already have changed the resource.
+ */
 
 import type { StorageAdapter, Writer } from '../adapter.ts'
 import {
@@ -17,6 +20,7 @@ import {
 } from './check.ts'
 import type { StorageCheck } from './check.ts'
 
+/** Makes one kind of resource: absent, incomplete or finished. */
 type Fill = (storage: StorageAdapter, key: string) => Promise<unknown>
 
 const FILLS: readonly Fill[] = [
@@ -25,7 +29,7 @@ const FILLS: readonly Fill[] = [
   (storage, key) => store(storage, key, 'finished'),
 ]
 
-/** Each method that must reject, by its name. */
+/** The methods that must reject without the lock. */
 const CHANGES: Readonly<Record<string, (writer: Writer) => Promise<unknown>>> = {
   write: (writer) => write(writer, 0, 'lost'),
   truncate: (writer) => writer.truncate(writer.base?.size ?? 0),

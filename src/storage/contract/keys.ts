@@ -1,4 +1,4 @@
-/** The storage contract: keys. */
+/** The storage contract: keys, which a storage keeps apart or refuses. */
 
 import type { StorageAdapter } from '../adapter.ts'
 import {
@@ -14,7 +14,7 @@ import {
 } from './check.ts'
 import type { StorageCheck } from './check.ts'
 
-/** A storage may refuse some of them, but must not take one for another. */
+/** Keys that are easily confused. A storage may refuse some of them, but two of them are two resources. */
 const KEYS: readonly string[] = [
   'plain',
   'plain.txt',
@@ -196,8 +196,8 @@ async function fillAll(storage: StorageAdapter, fill: typeof store): Promise<rea
     }
   }
   const [first = '', ...others] = KEYS
-  // The first one has to be accepted, so that none may come before it that conflicts with it. The others
-  // are stored at the same time, as requests for different resources come.
+  // The first key has to be accepted, so that it is stored before another key can conflict with it. The other
+  // keys are stored at the same time, because requests for different resources are concurrent too.
   const outcomes = [await isStored(first), ...(await Promise.all(others.map(isStored)))]
   return KEYS.filter((_, index) => outcomes[index])
 }
@@ -208,7 +208,7 @@ async function expectContents(storage: StorageAdapter, keys: readonly string[]):
   await Promise.all(keys.map(expectContent))
 }
 
-/** False for a key that the storage can't name, or not beside those that it has. */
+/** Returns false for a key that the storage refuses, on its own or because of the keys that it has. */
 async function accepts(storage: StorageAdapter, key: string): Promise<boolean> {
   try {
     const writer = await storage.openWriter(key, ATOMIC)

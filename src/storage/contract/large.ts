@@ -1,4 +1,4 @@
-/** The storage contract: content that is larger than buffers, pages and parts. */
+/** The storage contract: content that is larger than the buffers, pages and parts of a storage. */
 
 import type { OpenWriterOptions, Reader, StorageAdapter } from '../adapter.ts'
 import {
@@ -17,12 +17,12 @@ import {
 import type { StorageCheck } from './check.ts'
 
 const MIB = 1024 * 1024
-/** More than a part of a multipart upload to an object store usually has. */
+/** Bytes: more than object stores usually put into one part of a multipart upload. */
 const SIZE = 17 * MIB + 4321
-/** No divisor of anything, so that chunks and buffers never begin at the same place. */
+/** Bytes of a chunk: an odd number, so that chunks and buffers don't begin at the same positions. */
 const CHUNK = 1_234_567
 
-/** Around the sizes at which buffers, pages and parts end. */
+/** Ranges around the usual sizes of buffers, pages and parts. */
 const RANGES: readonly (readonly [start: number, end: number])[] = [
   [0, 1],
   [0, 100],
@@ -129,7 +129,7 @@ export const largeChecks: readonly StorageCheck[] = [
   }),
 ]
 
-/** Stores `content` under the name of the transaction. */
+/** Stores `content`, under the name of the transaction as the key. */
 async function fill(
   storage: StorageAdapter,
   options: OpenWriterOptions,

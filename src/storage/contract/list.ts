@@ -17,7 +17,7 @@ import {
 } from './check.ts'
 import type { StorageCheck } from './check.ts'
 
-/** Beyond the page of a service that lists a hundred names at a time. */
+/** More resources than a service that lists a hundred names at a time returns in one page. */
 const MANY = 120
 const ODD_KEYS = ['a b', 'nested/a', 'nested/deeper/ä 日本', 'x'.repeat(200), '100%', 'a%2Fb']
 
@@ -28,7 +28,7 @@ export const listChecks: readonly StorageCheck[] = [
     await expectListed(storage, [], 'an empty storage')
     const keys: string[] = []
     for (const key of ODD_KEYS) {
-      // A storage may refuse odd keys.
+      // A storage may refuse such keys.
       if (
         await begin(storage, key, 'abc').then(
           () => true,

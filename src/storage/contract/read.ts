@@ -1,4 +1,4 @@
-/** The storage contract: readers, and what goes on beside them. */
+/** The storage contract: readers, while the resource is read, changed and removed by others. */
 
 import type { Reader } from '../adapter.ts'
 import {
@@ -270,7 +270,7 @@ export const readChecks: readonly StorageCheck[] = [
   }),
 ]
 
-/** A storage that writes in place can't give old bytes any more, but it must not give others. */
+/** A storage that writes in place may fail to return the old bytes, but it must not return new ones. */
 async function readOrFail(reader: Reader): Promise<string | null> {
   try {
     return await join(reader.read(0, reader.info.size))

@@ -21,11 +21,11 @@ import {
 } from './check.ts'
 import type { StorageCheck } from './check.ts'
 
-/** Longer than a clock with a resolution of less than a second takes to move on, in milliseconds. */
+/** Milliseconds after which a clock with a resolution below one second shows a later time. */
 const MOMENT_MS = 40
 const SECOND_MS = 1100
 
-/** `BEGUN`, with one member after the other as in `FULL`. */
+/** The states that have one member of `FULL` and the others of `BEGUN`. */
 const SINGLE_MEMBERS: readonly ResourceState[] = Object.entries(FULL).map(
   ([name, value]: [string, unknown]) => ({
     ...BEGUN,
@@ -33,7 +33,7 @@ const SINGLE_MEMBERS: readonly ResourceState[] = Object.entries(FULL).map(
   }),
 )
 
-/** Every member alone, and all of them. */
+/** Each member of `FULL` alone, and all members together. */
 const STATES: readonly ResourceState[] = [
   BEGUN,
   ...SINGLE_MEMBERS,
@@ -226,7 +226,7 @@ async function change(
   await writer.commit(state)
 }
 
-/** Appends without a commit where the storage can, and with one elsewhere. */
+/** Appends, without a commit if the storage has persist writers. */
 async function keepAppend(storage: StorageAdapter): Promise<void> {
   const size = (await storage.head('a'))?.size ?? 0
   const writer = await openPersist(storage, 'a')

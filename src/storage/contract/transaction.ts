@@ -1,4 +1,4 @@
-/** The storage contract: what is seen of a write, and what is left of one that is not committed. */
+/** The storage contract: which bytes of a write readers see, and which ones stay if it is not committed. */
 
 import {
   ATOMIC,

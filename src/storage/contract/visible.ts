@@ -1,4 +1,7 @@
-/** The storage contract: what others see while a method of a writer runs. */
+/**
+ * The storage contract: what readers see while a method of a writer runs. Several observers read in a loop
+ * until the method has ended, so that a state in between shows.
+ */
 
 import type { OpenWriterOptions, ResourceInfo, StorageAdapter } from '../adapter.ts'
 import {
@@ -18,15 +21,15 @@ import {
 } from './check.ts'
 import type { StorageCheck } from './check.ts'
 
-/** Observers that start one after the other, so that one of them looks at every step. */
+/** Number of observers, which start one after the other so that their reads fall on different steps. */
 const OBSERVERS = 6
-/** More than a write takes at once. */
+/** Bytes: more than a storage writes in one step. */
 const OLD = 'old content '.repeat(10_000)
 const NEW = 'new CONTENT '.repeat(10_000)
 
 interface Case {
   readonly what: string
-  /** What is stored before; null: nothing. */
+  /** The content before; null if the resource is absent. */
   readonly before: string | null
   readonly isFinished: boolean
   readonly options: OpenWriterOptions
@@ -164,10 +167,10 @@ export const visibleChecks: readonly StorageCheck[] = [
   }),
 ]
 
-/** A version as one look shows it. */
+/** A version as one observation shows it. */
 interface Sight {
   readonly info: ResourceInfo | null
-  /** Undefined if only `head` was asked. */
+  /** The content; undefined if only `head` was called. */
   readonly text?: string | null
 }
 
@@ -180,7 +183,7 @@ async function prepare(storage: StorageAdapter, key: string, entry: Case): Promi
   await writer.commit(entry.isFinished ? FINISHED : BEGUN)
 }
 
-/** Looks at `key` from many sides until `work` has ended. */
+/** Observes `key` by all reading methods until `work` has ended. */
 function observe<T>(storage: StorageAdapter, key: string, work: Promise<T>) {
   const progress = { isDone: false }
   const done = work.finally(() => {
@@ -191,7 +194,7 @@ function observe<T>(storage: StorageAdapter, key: string, work: Promise<T>) {
     for (let step = 0; step < delay; step += 1) await Promise.resolve()
     for (let looks = 0; !progress.isDone; looks += 1) {
       sights.push(delay % 2 === 0 ? { info: await storage.head(key) } : await sightOf(storage, key))
-      // The work may need the event loop, which promises alone never give free.
+      // The work may need the event loop, which promises alone never return to.
       if (looks > OBSERVERS) await new Promise((resolve) => setTimeout(resolve, 1))
     }
   }

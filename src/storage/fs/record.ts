@@ -49,7 +49,7 @@ export interface FsRecord {
   readonly published: string | null
   /**
    * Permissions that the finished file gets: those of the finished version that was reopened, since its
-   * data file has to stay writable meanwhile; null for those of a new file.
+   * data file has to stay writable until then; null for those of a new file.
    */
   readonly mode: number | null
 }

@@ -25,7 +25,8 @@ const CLOCK_SKEW_MS = 60_000
 
 /** The checks of this file. */
 export const commitChecks: readonly StorageCheck[] = [
-  check('keeps the state when a write is kept or taken back', async (storage) => {
+  // Only `commit` changes the state. A storage that stores it at the first write fails here.
+  check('keeps the state when a write is kept or undone', async (storage) => {
     const state = { ...BEGUN, completeLength: 9, contentType: 'text/plain' }
     const creating = await storage.openWriter('a', ATOMIC)
     await write(creating, 0, 'abc')
@@ -38,7 +39,8 @@ export const commitChecks: readonly StorageCheck[] = [
     }
   }),
 
-  check('returns from commit what head tells', async (storage) => {
+  // The protocol answers with the info of the commit, so that it must be the one that readers get.
+  check('returns from commit what head returns', async (storage) => {
     for (const options of [PERSIST, ATOMIC, REPLACE]) {
       for (const state of [BEGUN, FINISHED]) {
         const writer = await storage.openWriter('a', options)
@@ -48,6 +50,7 @@ export const commitChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // A write in place would destroy a finished file, or one that is being replaced, before the commit.
   check('honours persist only for a resource in progress', async (storage) => {
     await begin(storage, 'begun', 'abc')
     await store(storage, 'finished', 'abc')
@@ -62,6 +65,7 @@ export const commitChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // A client resumes under `If-Match`, and a cache revalidates with the tag: both trust it for every byte.
   check('gives each version a strong etag that no other has', async (storage) => {
     const seen = new Map<string, string>()
     const look = async (what: string): Promise<void> => {
@@ -100,7 +104,8 @@ export const commitChecks: readonly StorageCheck[] = [
     }
   }),
 
-  check('keeps the etag of a version that nobody changes', async (storage) => {
+  // A tag that changes on its own would make each conditional request fail.
+  check('keeps the etag of a version that is not changed', async (storage) => {
     await begin(storage, 'a', 'abc')
     const before = await storage.head('a')
     for (const options of [PERSIST, ATOMIC, REPLACE]) {
@@ -110,7 +115,8 @@ export const commitChecks: readonly StorageCheck[] = [
     equal(await storage.head('a'), before, 'head')
   }),
 
-  check('tells when a version came to be', async (storage) => {
+  // Within the resolution of the clock, because the check and the storage may use different ones.
+  check('reports when a version was made', async (storage) => {
     await begin(storage, 'a', 'abc')
     const begun = dateOf(await storage.head('a'))
     if (Math.abs(Date.now() - begun) > CLOCK_SKEW_MS)
@@ -122,6 +128,8 @@ export const commitChecks: readonly StorageCheck[] = [
       )
   }),
 
+  // Two writers may be open where a lock was lost. The second commit must not overwrite the first one
+  // unseen.
   check('refuses a commit whose base is no longer current', async (storage) => {
     for (const options of [PERSIST, ATOMIC, REPLACE]) {
       for (const fill of [begin, store, null]) {
@@ -139,7 +147,8 @@ export const commitChecks: readonly StorageCheck[] = [
     }
   }),
 
-  check('lets a stale writer take nothing back', async (storage) => {
+  // The rollback of a writer whose base is gone must not remove the version of another writer.
+  check('lets a stale writer undo nothing', async (storage) => {
     for (const options of [PERSIST, ATOMIC]) {
       for (const end of ['keep', 'rollback'] as const) {
         await storage.remove('a')
@@ -156,6 +165,7 @@ export const commitChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // Otherwise the commit would bring a removed resource back.
   check('refuses the commit of a writer whose resource was removed', async (storage) => {
     for (const options of [PERSIST, ATOMIC]) {
       await begin(storage, 'a', 'abc')
@@ -168,6 +178,7 @@ export const commitChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // The protocol ends each writer, also after an error, and that must not raise a second error.
   check('can end a writer whose commit was refused', async (storage) => {
     await begin(storage, 'a', 'abc')
     const stale = await storage.openWriter('a', ATOMIC)
@@ -178,6 +189,7 @@ export const commitChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), 'Xbcdef', 'the content')
   }),
 
+  // A storage may share buffers or temporary names between writers by mistake.
   check('stores fifty resources at the same time', async (storage) => {
     const keys = Array.from({ length: 50 }, (_, index) => `parallel-${index}`)
     await Promise.all(

@@ -23,6 +23,7 @@ const ODD_KEYS = ['a b', 'nested/a', 'nested/deeper/ä 日本', 'x'.repeat(200),
 
 /** The checks of this file. */
 export const listChecks: readonly StorageCheck[] = [
+  // Expiry removes what is listed: a key that is missing or wrong would never expire.
   check('lists each resource in progress once, under its key', async (storage) => {
     if (storage.listIncomplete === undefined) return
     await expectListed(storage, [], 'an empty storage')
@@ -46,6 +47,7 @@ export const listChecks: readonly StorageCheck[] = [
     await expectListed(storage, [], 'a storage after all were removed')
   }),
 
+  // Each step of the life of a resource may add it to an index, or forget to remove it.
   check('lists a resource from its first bytes until it is finished', async (storage) => {
     if (storage.listIncomplete === undefined) return
     await (await storage.openWriter('a', PERSIST)).commit(BEGUN)
@@ -69,7 +71,8 @@ export const listChecks: readonly StorageCheck[] = [
     await expectListed(storage, [], 'a removed resource')
   }),
 
-  check('lists what a cut write left, and nothing of one that was taken back', async (storage) => {
+  // An index that is written before the bytes lists uploads that do not exist.
+  check('lists what an interrupted write left, and nothing of an undone one', async (storage) => {
     if (storage.listIncomplete === undefined) return
     await store(storage, 'finished', 'abc')
     for (const options of [ATOMIC, REPLACE]) {
@@ -92,6 +95,7 @@ export const listChecks: readonly StorageCheck[] = [
     await expectListed(storage, ['a'], 'a write that was taken back')
   }),
 
+  // Expiry removes resources while it iterates, and two expiries may run at once.
   check(
     'lists all while the listed ones are removed, and for two callers at once',
     async (storage) => {

@@ -26,6 +26,7 @@ const LONG = '0123456789'.repeat(100_000)
 
 /** The checks of this file. */
 export const readChecks: readonly StorageCheck[] = [
+  // A GET with `Range` asks for any range, and the whole resource is only one of them.
   check('reads any range', async (storage) => {
     await store(storage, 'a', LONG)
     const reader = await openReader(storage, 'a')
@@ -43,6 +44,7 @@ export const readChecks: readonly StorageCheck[] = [
     await reader.close()
   }),
 
+  // Several requests read one resource, and a reader may serve several ranges of one request.
   check('reads in several places at once, each read on its own', async (storage) => {
     await store(storage, 'a', LONG)
     const other = LONG.split('').reverse().join('')
@@ -75,6 +77,7 @@ export const readChecks: readonly StorageCheck[] = [
     for (const reader of [first, second, third]) await reader.close()
   }),
 
+  // A reader that keeps its position would return nothing the second time.
   check('reads the same a second time', async (storage) => {
     await store(storage, 'a', 'abcdef')
     const reader = await openReader(storage, 'a')
@@ -88,6 +91,7 @@ export const readChecks: readonly StorageCheck[] = [
     await reader.close()
   }),
 
+  // A chunk waits in the buffers of a socket while the next one is read.
   check('never changes a chunk that it has given out', async (storage) => {
     await begin(storage, 'a', LONG)
     const reader = await openReader(storage, 'a')
@@ -107,6 +111,7 @@ export const readChecks: readonly StorageCheck[] = [
     await reader.close()
   }),
 
+  // Two readers may share one file or one buffer.
   check('closes one reader and leaves the others', async (storage) => {
     for (const fill of [begin, store]) {
       await fill(storage, 'a', LONG)
@@ -129,6 +134,7 @@ export const readChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // A download of a large file may take longer than the next upload of it.
   check('resumes a read that began before the resource was changed', async (storage) => {
     const changes: readonly (() => Promise<unknown>)[] = [
       () => store(storage, 'a', 'Y'.repeat(LONG.length)),
@@ -170,7 +176,8 @@ export const readChecks: readonly StorageCheck[] = [
     }
   }),
 
-  check('lets a reader go before the end', async (storage) => {
+  // A client may close its connection at any time, and the file must be released.
+  check('lets a caller leave a read before its end', async (storage) => {
     await store(storage, 'a', LONG)
     const reader = await openReader(storage, 'a')
     for await (const chunk of reader.read(0, LONG.length)) {
@@ -180,6 +187,7 @@ export const readChecks: readonly StorageCheck[] = [
     await reader.close()
   }),
 
+  // The reader must not deliver more bytes than its info announces.
   check('reads one version while the resource grows', async (storage) => {
     await begin(storage, 'a', 'abc')
     const reader = await openReader(storage, 'a')
@@ -192,6 +200,7 @@ export const readChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), 'abcdef', 'the content')
   }),
 
+  // The response has the etag of the old version, so that all its bytes must be old.
   check('reads one version while the resource is patched', async (storage) => {
     for (const fill of [begin, store]) {
       await fill(storage, fill.name, 'abcdef')
@@ -206,6 +215,7 @@ export const readChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // Where the old bytes are lost, an error is right and a mixture is wrong.
   check('never mixes versions where a resource is written over in place', async (storage) => {
     await begin(storage, 'a', 'abcdef')
     const reader = await openReader(storage, 'a')
@@ -216,7 +226,8 @@ export const readChecks: readonly StorageCheck[] = [
     await reader.close()
   }),
 
-  check('never mixes versions where a write is taken back', async (storage) => {
+  // The bytes that are cut off may be replaced by others at once.
+  check('never mixes versions where a write is undone', async (storage) => {
     await begin(storage, 'a', 'abc')
     const writer = await storage.openWriter('a', PERSIST)
     await write(writer, 3, 'def')
@@ -230,6 +241,7 @@ export const readChecks: readonly StorageCheck[] = [
     await reader.close()
   }),
 
+  // The reader must not switch to the new file in the middle.
   check('reads one version while the resource is replaced', async (storage) => {
     for (const fill of [begin, store]) {
       for (const state of [BEGUN, FINISHED]) {
@@ -246,6 +258,7 @@ export const readChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // The removal of a name must not end a download.
   check('reads one version while the resource is removed', async (storage) => {
     for (const fill of [begin, store]) {
       await fill(storage, fill.name, 'abc')
@@ -259,7 +272,8 @@ export const readChecks: readonly StorageCheck[] = [
     }
   }),
 
-  check('tells of the current version while a writer is open', async (storage) => {
+  // A writer that is open must not hide the resource from GET and HEAD.
+  check('shows the current version while a writer is open', async (storage) => {
     await store(storage, 'a', 'abc')
     const before = await storage.head('a')
     const writer = await storage.openWriter('a', ATOMIC)

@@ -19,6 +19,7 @@ import type { StorageCheck } from './check.ts'
 
 /** The checks of this file. */
 export const replaceChecks: readonly StorageCheck[] = [
+  // The old version must stay readable until the commit, whatever it was.
   check('replaces a resource', async (storage) => {
     await begin(storage, 'begun', 'abcdef')
     await store(storage, 'finished', 'abcdef')
@@ -33,6 +34,7 @@ export const replaceChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // A replacement may itself be uploaded in several requests.
   check('replaces a finished resource by an incomplete one, and that again', async (storage) => {
     await store(storage, 'a', 'abcdef')
     const first = await storage.openWriter('a', REPLACE)
@@ -44,6 +46,7 @@ export const replaceChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), '', 'the content of the empty resource')
   }),
 
+  // A patch may declare a finished resource to be longer, which makes it incomplete again.
   check('reopens a finished resource', async (storage) => {
     await store(storage, 'a', 'abc')
     const reopening = await storage.openWriter('a', PERSIST)
@@ -57,6 +60,7 @@ export const replaceChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), 'abcdef', 'the content')
   }),
 
+  // A replacement starts over: old bytes must not become a part of the new version.
   check('reads nothing of the base through a writer that replaces it', async (storage) => {
     await store(storage, 'a', 'abcdef')
     const writer = await storage.openWriter('a', REPLACE)
@@ -67,6 +71,7 @@ export const replaceChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), '\0\0xy', 'the content')
   }),
 
+  // A truncation never makes a resource longer.
   check('refuses to truncate beyond the end', async (storage) => {
     await begin(storage, 'a', 'abc')
     await store(storage, 'b', 'abc')
@@ -85,6 +90,7 @@ export const replaceChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // To any size, the old one and zero among them.
   check('truncates', async (storage) => {
     await store(storage, 'a', 'abcdef')
     const writer = await storage.openWriter('a', ATOMIC)
@@ -107,6 +113,7 @@ export const replaceChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // The bytes behind the cut are gone, although the file or the buffer may still have them.
   check('reads zeros where an atomic write has cut before', async (storage) => {
     await begin(storage, 'a', 'abcdef')
     const writer = await storage.openWriter('a', ATOMIC)

@@ -45,6 +45,7 @@ const STATES: readonly ResourceState[] = [
 
 /** The checks of this file. */
 export const stateChecks: readonly StorageCheck[] = [
+  // The protocol decides by each member. One that is lost or exchanged makes a wrong answer.
   check('stores each member of the state as it is', async (storage) => {
     for (const options of [PERSIST, ATOMIC, REPLACE]) {
       for (const state of STATES) {
@@ -63,6 +64,7 @@ export const stateChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // A change of the media type alone makes another version for caches.
   check('changes the state alone, under another etag for each member', async (storage) => {
     await begin(storage, 'a', 'abc')
     for (const options of [PERSIST, ATOMIC]) {
@@ -85,6 +87,7 @@ export const stateChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // An interrupted creation has to be resumed with the length and the type that it announced.
   check('creates a resource in its initial state with every member', async (storage) => {
     for (const [index, state] of [BEGUN, ...SINGLE_MEMBERS, FULL].entries()) {
       const initial = { ...state, complete: false }
@@ -103,6 +106,7 @@ export const stateChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // The caller may change or reuse the object that it has passed.
   check('keeps its own copy of a state', async (storage) => {
     for (const options of [PERSIST, ATOMIC, REPLACE]) {
       const lent = { ...FULL }
@@ -120,6 +124,7 @@ export const stateChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // An info that was returned describes one version for ever.
   check('never changes an info that it has returned', async (storage) => {
     await begin(storage, 'a', 'abc')
     for (const options of [PERSIST, ATOMIC, REPLACE]) {
@@ -144,6 +149,7 @@ export const stateChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // Preconditions are checked against the base of the writer.
   check('begins a writer with the current version', async (storage) => {
     const expectBase = async (key: string, what: string): Promise<void> => {
       for (const options of [PERSIST, ATOMIC, REPLACE]) {
@@ -167,7 +173,8 @@ export const stateChecks: readonly StorageCheck[] = [
     }
   }),
 
-  check('begins anew after a remove, with nothing of the bytes before', async (storage) => {
+  // A storage may find bytes or tags of the removed resource under the same name.
+  check('starts over after a remove, without the bytes before it', async (storage) => {
     for (const fill of [begin, store]) {
       for (const options of [PERSIST, ATOMIC, REPLACE]) {
         await fill(storage, 'a', 'secret bytes')
@@ -188,6 +195,7 @@ export const stateChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // `If-Unmodified-Since` and caches rely on the time where a client has no etag.
   check('moves lastModified with each version, and only then', async (storage) => {
     await begin(storage, 'a', 'abc')
     const step = async (what: string, make: () => Promise<unknown>): Promise<void> => {

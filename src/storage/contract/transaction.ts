@@ -22,6 +22,7 @@ import type { StorageCheck } from './check.ts'
 
 /** The checks of this file. */
 export const transactionChecks: readonly StorageCheck[] = [
+  // A segment that was refused at its end, for example for its digest, is cut off again.
   check('truncates what a persist write has added', async (storage) => {
     await begin(storage, 'a', 'abc')
     const writer = await openPersist(storage, 'a')
@@ -36,6 +37,7 @@ export const transactionChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), 'abcdXY', 'the content after commit')
   }),
 
+  // Bytes of the base were acknowledged to a client, and must stay.
   check('refuses to truncate what a persist write has not added', async (storage) => {
     await begin(storage, 'a', 'abc')
     const writer = await openPersist(storage, 'a')
@@ -56,6 +58,7 @@ export const transactionChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), 'abc', 'the content after commit')
   }),
 
+  // A gap in an upload would be counted as received bytes.
   check('refuses a persist write beyond the end, and can resume', async (storage) => {
     for (const end of ['commit', 'keep', 'rollback'] as const) {
       await begin(storage, end, 'abc')
@@ -77,6 +80,7 @@ export const transactionChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'absent'), null, 'the content of an absent resource')
   }),
 
+  // The client of an interrupted upload resumes after these bytes.
   check('keeps what a persist write has added', async (storage) => {
     const first = await openPersist(storage, 'a')
     if (first === null) return
@@ -89,7 +93,8 @@ export const transactionChecks: readonly StorageCheck[] = [
     equal((await storage.head('a'))?.complete, false, 'complete')
   }),
 
-  check('takes a persist write back', async (storage) => {
+  // A refused segment must not count as received.
+  check('undoes a persist write on rollback', async (storage) => {
     await begin(storage, 'a', 'abc')
     const writer = await openPersist(storage, 'a')
     if (writer === null) return
@@ -104,6 +109,7 @@ export const transactionChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), 'abcxyz', 'the content of the next write')
   }),
 
+  // A refused first segment must not leave an empty resource.
   check('removes on rollback what the write has created', async (storage) => {
     const writer = await openPersist(storage, 'a')
     if (writer === null) return
@@ -112,6 +118,7 @@ export const transactionChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), null, 'the content')
   }),
 
+  // A write in place can't be undone. The etag must at least show that the bytes are different.
   check('leaves overwritten bytes after rollback, under an etag of their own', async (storage) => {
     await begin(storage, 'a', 'abcdef')
     const before = await storage.head('a')
@@ -124,6 +131,7 @@ export const transactionChecks: readonly StorageCheck[] = [
     differ((await storage.head('a'))?.etag, before?.etag, 'the etag of other bytes')
   }),
 
+  // Error handlers may end a writer twice.
   check('does nothing on a writer that has ended', async (storage) => {
     for (const end of ['commit', 'keep', 'rollback'] as const) {
       await begin(storage, end, 'abc')
@@ -140,6 +148,7 @@ export const transactionChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // HEAD reports the progress of an upload while its request still runs.
   check('shows each persist write once it is done', async (storage) => {
     const writer = await openPersist(storage, 'a')
     if (writer === null) return
@@ -150,6 +159,7 @@ export const transactionChecks: readonly StorageCheck[] = [
     await writer.keep()
   }),
 
+  // A reader that sees half of an atomic write has a mixture of two versions.
   check('shows nothing of an atomic write before its commit', async (storage) => {
     await begin(storage, 'begun', 'abc')
     await store(storage, 'finished', 'abc')
@@ -174,6 +184,7 @@ export const transactionChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // An interrupted atomic write must leave the base as it was.
   check('keeps nothing of an atomic write', async (storage) => {
     await begin(storage, 'begun', 'abc')
     await store(storage, 'finished', 'abc')
@@ -190,6 +201,7 @@ export const transactionChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // A late call of an old request must not change what the next request writes.
   check('lets a writer that has ended touch nothing of the next one', async (storage) => {
     for (const options of [PERSIST, ATOMIC]) {
       for (const end of ['commit', 'keep', 'rollback'] as const) {
@@ -218,7 +230,7 @@ export const transactionChecks: readonly StorageCheck[] = [
     }
   }),
 
-  check('takes a truncated persist write back', async (storage) => {
+  check('undoes a truncated persist write on rollback', async (storage) => {
     await begin(storage, 'a', 'abc')
     const writer = await openPersist(storage, 'a')
     if (writer === null) return
@@ -230,6 +242,7 @@ export const transactionChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), 'abc', 'the content after rollback')
   }),
 
+  // Different resources have different locks, so that their writers run at the same time.
   check('writes several resources at the same time, each on its own', async (storage) => {
     for (const options of [PERSIST, ATOMIC]) {
       const keys = ['one', 'two', 'three', 'four'].map((key) => `${options.transaction} ${key}`)
@@ -258,7 +271,8 @@ export const transactionChecks: readonly StorageCheck[] = [
     }
   }),
 
-  check('takes atomic appends back', async (storage) => {
+  // A storage may append in place and note the committed size: the note must be undone as well.
+  check('undoes atomic appends on rollback', async (storage) => {
     await begin(storage, 'a', 'abc')
     const before = await storage.head('a')
     const writer = await storage.openWriter('a', ATOMIC)

@@ -113,7 +113,7 @@ export const visibleChecks: readonly StorageCheck[] = [
     },
   ),
 
-  check('shows the old version while an atomic write is taken back', async (storage) => {
+  check('shows the old version while an atomic write is undone', async (storage) => {
     for (const end of ['keep', 'rollback'] as const) {
       for (const [index, entry] of CASES.entries()) {
         const key = `${end} ${index}`

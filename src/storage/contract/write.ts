@@ -19,12 +19,14 @@ import type { StorageCheck } from './check.ts'
 
 /** The checks of this file. */
 export const writeChecks: readonly StorageCheck[] = [
+  // An absent resource is not an error: the protocol answers it with 404.
   check('returns null or false for an absent resource', async (storage) => {
     equal(await storage.head('a'), null, 'head')
     equal(await storage.openReader('a'), null, 'openReader')
     equal(await storage.remove('a'), false, 'remove')
   }),
 
+  // The protocol opens a writer before it checks preconditions, which may refuse the request.
   check('creates nothing by opening a writer', async (storage) => {
     for (const options of [PERSIST, ATOMIC, REPLACE]) {
       const writer = await storage.openWriter('a', options)
@@ -35,6 +37,7 @@ export const writeChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // The bytes of an interrupted upload must survive without a commit.
   check('creates a resource with the first persist write', async (storage) => {
     const initial = { ...BEGUN, completeLength: 6, contentType: 'text/plain' }
     const writer = await storage.openWriter('a', { ...PERSIST, initial })
@@ -49,6 +52,7 @@ export const writeChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), 'abc', 'the content after commit')
   }),
 
+  // Empty files exist, and no write announces them.
   check('creates an empty resource by commit alone', async (storage) => {
     for (const [key, options] of Object.entries({ a: PERSIST, b: ATOMIC, c: REPLACE })) {
       const begun = await (await storage.openWriter(key, options)).commit(BEGUN)
@@ -60,11 +64,13 @@ export const writeChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // The smallest content, at which an error by one shows.
   check('stores a single byte', async (storage) => {
     await store(storage, 'a', 'x')
     equal(await load(storage, 'a'), 'x', 'the content')
   }),
 
+  // An upload in segments: each writer continues where the one before has ended.
   check('appends', async (storage) => {
     for (const options of [PERSIST, ATOMIC]) {
       await begin(storage, options.transaction, 'abc')
@@ -76,6 +82,7 @@ export const writeChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // Readers of the finished resource must not see the longer one before the commit.
   check('appends to a finished resource', async (storage) => {
     await store(storage, 'a', 'abc')
     const writer = await storage.openWriter('a', ATOMIC)
@@ -84,6 +91,7 @@ export const writeChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), 'abcdef', 'the content')
   }),
 
+  // A segment may repeat bytes that are stored already, because its client did not get the answer.
   check('writes over bytes and beyond the end at once', async (storage) => {
     for (const options of [PERSIST, ATOMIC]) {
       await begin(storage, options.transaction, 'abcd')
@@ -95,6 +103,7 @@ export const writeChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // The protocol passes on the chunks of the network as they come.
   check('writes all chunks, empty ones among them', async (storage) => {
     for (const options of [PERSIST, ATOMIC]) {
       const writer = await storage.openWriter(options.transaction, options)
@@ -111,6 +120,7 @@ export const writeChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // The chunks belong to the caller, and the buffer may be reused after the write.
   check('does not keep the chunks that it is lent', async (storage) => {
     for (const options of [PERSIST, ATOMIC, REPLACE]) {
       const writer = await storage.openWriter('a', options)
@@ -123,6 +133,7 @@ export const writeChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // Node allocates small buffers from a larger one: the offset in that must be respected.
   check(
     'writes chunks that are parts of larger arrays, and leaves them as they are',
     async (storage) => {
@@ -143,6 +154,7 @@ export const writeChecks: readonly StorageCheck[] = [
     },
   ),
 
+  // A request without content must not make an upload from nothing, or another etag.
   check('changes nothing by a write of no bytes', async (storage) => {
     for (const [index, options] of [PERSIST, ATOMIC, REPLACE].entries()) {
       const key = `absent-${index}`
@@ -165,6 +177,7 @@ export const writeChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // A multipart patch may contain its ranges in any order.
   check('writes backwards, forwards and over what it has just written', async (storage) => {
     for (const options of [PERSIST, ATOMIC]) {
       const key = options.transaction
@@ -191,6 +204,7 @@ export const writeChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // Many small writes, as a slow network delivers them.
   check('stores megabytes in many writes', async (storage) => {
     const writer = await storage.openWriter('a', PERSIST)
     const chunk = bytes('0123456789abcdef'.repeat(4096))
@@ -200,6 +214,7 @@ export const writeChecks: readonly StorageCheck[] = [
     equal((await load(storage, 'a'))?.length, info.size, 'the length of the content')
   }),
 
+  // The gap must not show bytes of another resource, which a reused buffer or block may hold.
   check('reads zeros in the gap of an atomic write', async (storage) => {
     await store(storage, 'other', 'secret'.repeat(1000))
     await storage.remove('other')
@@ -216,6 +231,7 @@ export const writeChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // A digest of the whole content is computed through the writer, before the commit.
   check('reads as the write has left it so far', async (storage) => {
     await begin(storage, 'a', 'abcdef')
     for (const options of [ATOMIC, PERSIST]) {

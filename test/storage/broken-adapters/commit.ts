@@ -129,7 +129,7 @@ export const commitMistakes: readonly BrokenAdapter[] = [
       }
     },
   ),
-  broken('commit returns the base', 'returns from commit what head tells', () => ({
+  broken('commit returns the base', 'returns from commit what head returns', () => ({
     writer: (writer) => ({
       async commit(state) {
         const info = await writer.commit(state)
@@ -187,7 +187,7 @@ export const commitMistakes: readonly BrokenAdapter[] = [
   })),
   broken(
     'rollback hides the resource for a moment',
-    'shows the old version while an atomic write is taken back',
+    'shows the old version while an atomic write is undone',
     () => {
       const hidden = new Set<string>()
       return {
@@ -217,7 +217,7 @@ export const commitMistakes: readonly BrokenAdapter[] = [
   }),
   broken(
     'a new resource begins with the bytes that were removed',
-    'begins anew after a remove, with nothing of the bytes before',
+    'starts over after a remove, without the bytes before it',
     () => {
       const removed = new Map<string, number>()
       return {

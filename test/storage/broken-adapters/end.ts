@@ -8,7 +8,7 @@ export const endMistakes: readonly BrokenAdapter[] = [
   broken('keep takes a persist write back', 'keeps what a persist write has added', () => ({
     writer: (writer) => ({ keep: () => writer.rollback() }),
   })),
-  broken('rollback keeps a persist write', 'takes a persist write back', () => ({
+  broken('rollback keeps a persist write', 'undoes a persist write on rollback', () => ({
     writer: (writer) => ({ rollback: () => writer.keep() }),
   })),
   broken(

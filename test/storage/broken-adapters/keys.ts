@@ -10,7 +10,7 @@ const APART = 'keeps keys apart, those that differ only late or in case among th
 const REMOVES = 'removes a resource and none whose key begins or ends like it'
 const ONCE = 'lists each resource in progress once, under its key'
 const UNTIL = 'lists a resource from its first bytes until it is finished'
-const CUT = 'lists what a cut write left, and nothing of one that was taken back'
+const CUT = 'lists what an interrupted write left, and nothing of an undone one'
 const WHILE = 'lists all while the listed ones are removed, and for two callers at once'
 
 /** Stores each key under another name. */

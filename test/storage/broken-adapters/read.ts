@@ -123,7 +123,7 @@ export const readMistakes: readonly BrokenAdapter[] = [
       }
     },
   ),
-  broken('closing twice throws', 'lets a reader go before the end', () => ({
+  broken('closing twice throws', 'lets a caller leave a read before its end', () => ({
     reader: () => {
       let isClosed = false
       return {

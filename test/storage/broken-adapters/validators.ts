@@ -56,7 +56,7 @@ export const validatorMistakes: readonly BrokenAdapter[] = [
   })),
   broken(
     'each look returns another etag',
-    'keeps the etag of a version that nobody changes',
+    'keeps the etag of a version that is not changed',
     () => ({
       info: (info) => ({ ...info, etag: `"${Math.random()}"` }),
     }),

@@ -1,11 +1,11 @@
 /** The list of what the server has, fetched at intervals while the page is visible. */
 
-/** One file of the server, as `GET /list` tells it. */
+/** One file of the server, as `GET /list` reports it. */
 export interface ListedFile {
   readonly key: string
   /** Bytes that are there. */
   readonly size: number
-  /** Bytes that it will have; null if nobody has said. */
+  /** Number of bytes of the finished file; null if it was not declared yet. */
   readonly length: number | null
   readonly complete: boolean
   /** ISO date. */

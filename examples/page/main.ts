@@ -11,11 +11,11 @@ import { sumUp, UploadsSection } from './uploads-section.ts'
 import { describe } from './labels.ts'
 
 const TITLE = document.title
-/** How often times are told anew, in milliseconds. */
+/** Interval at which times are updated, in milliseconds. */
 const TICK = 500
 
 const announcer = new Announcer(find(document, '[role=status]', HTMLElement))
-const told = new WeakMap<UploadItem, string>()
+const announced = new WeakMap<UploadItem, string>()
 const uploads = new Uploads({ onChange: follow, onDrop: forget })
 const uploadsSection = new UploadsSection(uploads)
 const trouble = find(document, '.trouble', HTMLElement)
@@ -109,8 +109,8 @@ function forget(): void {
 /** Says what a person has to know or to decide; progress can be read at any time. */
 function announce(item: UploadItem): void {
   const { key, state } = item
-  if (told.get(item) === state.kind) return
-  told.set(item, state.kind)
+  if (announced.get(item) === state.kind) return
+  announced.set(item, state.kind)
   renderFiles()
   if (state.kind === 'done') {
     announcer.complete(key)

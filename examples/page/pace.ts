@@ -2,14 +2,14 @@
 
 /** How far back is looked, in milliseconds. */
 const MEMORY = 5000
-/** Least time that tells anything, in milliseconds. */
+/** Least time over which a rate is measured, in milliseconds. */
 const LEAST = 1000
 
 /** Measures from looks at how much has moved. */
 export class Pace {
   #looks: readonly { readonly time: number; readonly moved: number }[] = []
 
-  /** Bytes per second of late; null until there is something to tell. */
+  /** Bytes per second, averaged over some seconds; null before the first measurement. */
   measure(moved: number, time: number): number | null {
     this.#looks = [...this.#looks.filter((look) => time - look.time < MEMORY), { time, moved }]
     const [first] = this.#looks

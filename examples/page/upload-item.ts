@@ -39,7 +39,7 @@ export type ItemState =
   /** The server has exactly this file: from this upload, from another one meanwhile, or from before. */
   | { readonly kind: 'done'; readonly by: 'this' | 'another' | 'earlier' }
 
-/** What an item tells its surroundings. */
+/** The events of an item. */
 export interface ItemListener {
   /** Something that can be seen has changed. */
   readonly onChange: (item: UploadItem) => void
@@ -154,7 +154,7 @@ export class UploadItem {
     }
   }
 
-  /** Goes from the list, unless something has arrived: the browser tells of bytes later than they leave. */
+  /** Leaves the list, unless the server has bytes: a browser reports bytes after they have left. */
   async #leave(): Promise<void> {
     await this.#attempt
     const there = await status(urlOf(this.#key), { retries: 0 }).catch(() => null)

@@ -7,9 +7,9 @@ import { UploadRow } from './upload-row.ts'
 import type { Uploads } from './uploads.ts'
 import type { Action } from './labels.ts'
 
-/** Up to so many uploads all are shown. */
+/** Greatest number of uploads of which all are shown. */
 const ALL_SHOWN = 8
-/** Of more, so many of those that wait for their turn, and as many of those that are done. */
+/** Number of waiting uploads that are shown of more, and of finished ones. */
 const SOME_SHOWN = 2
 
 /** Shows the uploads. */

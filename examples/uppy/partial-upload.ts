@@ -165,7 +165,7 @@ export class PartialUpload<M extends Meta, B extends Body> extends BasePlugin<
 
   #tellWait(file: UppyFile<M, B>, delay: number | null, error: Error): void {
     this.uppy.log(error, 'warning')
-    // Uppy itself tells when the device is offline.
+    // Uppy itself shows that the device is offline.
     if (delay === null || delay < SHORT_WAIT) return
     const message = `Trying again in ${Math.ceil(delay / 1000)} s: ${error.message}`
     this.uppy.emit('upload-stalled', { message }, [file])

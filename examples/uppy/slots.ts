@@ -1,4 +1,4 @@
-/** How many uploads go on at the same time; the others wait in line. */
+/** Limits the number of uploads at the same time. The others wait in the order of their arrival. */
 
 /** Leaves the slot, or the line. Does nothing the second time. */
 export type Leave = () => void

@@ -36,7 +36,7 @@ declare const sample: () => void
 declare const seen: { readonly sent: readonly number[]; readonly states: readonly string[] }
 
 describeInChromium('the client in Chromium', () => {
-  test('tells while one request is under way how far it is', async () => {
+  test('reports its progress during a request', async () => {
     const { page, gate, directory, patches } = await start()
     const held = gate.holdAfter(4 * MiB)
 
@@ -57,7 +57,7 @@ describeInChromium('the client in Chromium', () => {
     expect((await stored(directory)).equals(pattern(16 * MiB))).toBe(true)
   })
 
-  test('pauses, and goes on where it was', async () => {
+  test('pauses, and resumes where it stopped', async () => {
     const { page, gate, directory, patches } = await start()
     const held = gate.holdAfter(4 * MiB)
 
@@ -78,7 +78,7 @@ describeInChromium('the client in Chromium', () => {
     expect((await stored(directory)).equals(pattern(16 * MiB))).toBe(true)
   })
 
-  test('ends with the reason of its signal, and the next call goes on', async () => {
+  test('ends with the reason of its signal, and the next call resumes', async () => {
     const { page, gate, directory, patches } = await start()
     const held = gate.holdAfter(4 * MiB)
 
@@ -122,7 +122,7 @@ describeInChromium('the client in Chromium', () => {
     expect((await stored(directory)).equals(pattern(16 * MiB))).toBe(true)
   })
 
-  test('sends a stream whose length nobody knows', async () => {
+  test('sends a stream of unknown length', async () => {
     const { page, directory, patches } = await start()
 
     const status = await page.evaluate(async (block) => {

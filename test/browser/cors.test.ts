@@ -43,7 +43,7 @@ vi.setConfig({ testTimeout: 120_000 })
 declare const client: typeof Client
 
 describeInChromium('a page of another origin', () => {
-  test('goes on after a cut', async () => {
+  test('resumes after a cut', async () => {
     const { page, origin } = await start()
     const { server } = await serveApp(createApp(memoryStorage(), { ...CORS, origin }))
     const proxy = new Proxy()
@@ -65,7 +65,7 @@ describeInChromium('a page of another origin', () => {
     expect(rest?.headers).toHaveProperty('if-match')
   })
 
-  test('reads what the server refuses a patch for, and what is there', async () => {
+  test('reads the reason of a refused patch, and the state of the resource', async () => {
     const { page, origin } = await start()
     const { url } = await serveApp(createApp(memoryStorage(), { ...CORS, origin }))
 
@@ -182,7 +182,7 @@ describeInChromium('a page of another origin', () => {
   test.each([
     ['goes on where 200 stands for incomplete, too, and Content-Range is exposed', {}, 200],
     [
-      'goes on where 200 stands for incomplete, too, and Upload-Length is exposed',
+      'resumes where 200 stands for incomplete, too, and Upload-Length is exposed',
       without('exposedHeaders', 'Content-Range'),
       200,
     ],

@@ -52,7 +52,7 @@ describeInChromium("Uppy's Dashboard", () => {
     expect(rest.reduce((all, size) => all + size) - missing).toBeLessThan(1000)
   })
 
-  test('goes on by itself when the connection breaks', async () => {
+  test('resumes by itself when the connection breaks', async () => {
     const { page, server, uploads, write } = await start()
     const file = await write('film.mp4', 12 * MiB)
     await throttle(page, 8 * MiB)
@@ -79,7 +79,7 @@ describeInChromium("Uppy's Dashboard", () => {
     await expect.poll(async () => (await head(url, 'film.mp4')).status).toBe(404)
   })
 
-  test('says why the server refuses a file, and tries again when told to', async () => {
+  test('says why the server refuses a file, and has a button to try again', async () => {
     let isClosed = true
     const { page, uploads, write } = await start(
       partialUpload({
@@ -103,7 +103,7 @@ describeInChromium("Uppy's Dashboard", () => {
 })
 
 describeInChromium('the plugin', () => {
-  test('tells where a file is, and what the server answered', async () => {
+  test('reports the URL of a file and the answer of the server', async () => {
     const { url, run } = await startPlugin({
       onComplete: (_req, { size }) => ({ status: 201, body: { size } }),
     })

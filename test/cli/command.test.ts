@@ -109,7 +109,7 @@ describe('usage', () => {
 describe('status, patch and rm', () => {
   beforeEach(async () => bench.leave(Buffer.from('abcdefghij'), 4))
 
-  test('tell what is there, change it, and remove it', async () => {
+  test('print the state of a resource, change it, and remove it', async () => {
     const { code, out } = await line.run('status', bench.url)
     const written = await line.runWith('XY', 'patch', bench.url, '--at', '3', '-')
     const stored = await bench.stored()
@@ -133,7 +133,7 @@ describe('status, patch and rm', () => {
     })
   })
 
-  test('patch fails where nothing is there', async () => {
+  test('patch fails where no resource exists', async () => {
     writeFileSync(line.at('a'), 'XY')
 
     const { code, err } = await line.run('patch', `${bench.url}2`, '--at', '0', 'a')

@@ -143,7 +143,7 @@ describe('get', () => {
     })
   })
 
-  test('prints to the standard output, and goes on there after a cut', async () => {
+  test('prints to the standard output, and resumes there after a cut', async () => {
     fault = { kind: 'cut', after: 4 * MiB }
 
     const command = 'node "$0" get "$1" - >printed'
@@ -171,7 +171,7 @@ describe('get', () => {
     })
   })
 
-  test('goes on after an answer that ends early', async () => {
+  test('resumes after an answer that ends early', async () => {
     fault = { kind: 'cut', after: 4 * MiB }
     const { child, outcome } = line.start('get', url, 'got.mp4')
     await once(child.stdout, 'data')
@@ -210,7 +210,7 @@ describe('get', () => {
     })
   })
 
-  test('goes on by itself after a cut, and fetches only the rest', async () => {
+  test('resumes by itself after a cut, and fetches only the rest', async () => {
     fault = { kind: 'cut', after: 4 * MiB }
 
     const { code, out } = await line.run('get', url, 'got.mp4')
@@ -240,7 +240,7 @@ describe('get', () => {
     expect(readdirSync(line.folder).toSorted()).toEqual(['got.mp4', 'uploads'])
   })
 
-  test('goes on after it was killed', async () => {
+  test('resumes after it was killed', async () => {
     await interrupt('SIGKILL')
 
     await line.run('get', url, 'got.mp4')
@@ -287,7 +287,7 @@ describe('get', () => {
     expect(readFileSync(line.at('got.mp4')).equals(FILE)).toBe(true)
   })
 
-  test('leaves a file that is there alone, unless it is to be replaced', async () => {
+  test('leaves an existing file alone, except with --overwrite', async () => {
     writeFileSync(line.at('got.mp4'), 'mine')
 
     const refused = await line.run('get', url, 'got.mp4')
@@ -305,7 +305,7 @@ describe('get', () => {
     expect([replaced.code, readFileSync(line.at('got.mp4')).equals(FILE)]).toEqual([0, true])
   })
 
-  test('takes no unfinished upload for a file', async () => {
+  test('does not treat an unfinished upload as a file', async () => {
     await fetch(`${url}2`, {
       method: 'PATCH',
       headers: { 'Content-Type': 'message/byteranges' },
@@ -321,7 +321,7 @@ describe('get', () => {
     expect(readdirSync(line.folder)).toEqual(['uploads'])
   })
 
-  test('takes a 200 with a greater Upload-Length for no finished file', async () => {
+  test('does not treat a 200 with a greater Upload-Length as a finished file', async () => {
     answer = (_req, res) => res.type('bin').set('Upload-Length', '10').send('abcd')
 
     const { code, err } = await line.run('get', url, 'got.mp4')
@@ -350,7 +350,7 @@ describe('get', () => {
     expect([code, readFileSync(line.at('got.mp4')).equals(FILE)]).toEqual([0, true])
   })
 
-  test('fails if nothing is there, and leaves nothing', async () => {
+  test('fails if the resource does not exist, and leaves no file', async () => {
     const { code, err } = await line.run('get', `${url}2`, 'got.mp4')
 
     expect([code, err]).toEqual([

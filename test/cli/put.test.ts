@@ -33,7 +33,7 @@ function uploaded(name = 'a.bin'): Buffer {
 }
 
 describe('put', () => {
-  test('uploads a file, and tells so in one plain line', async () => {
+  test('uploads a file, and reports it in one plain line', async () => {
     const outcome = await line.run('put', 'film.mp4', bench.url)
 
     expect(outcome).toEqual({
@@ -44,7 +44,7 @@ describe('put', () => {
     expect(uploaded().equals(FILE)).toBe(true)
   })
 
-  test('sends nothing again that is there', async () => {
+  test('sends nothing again that the server has', async () => {
     await line.run('put', 'film.mp4', bench.url)
     const { sent } = bench.proxy
 
@@ -62,7 +62,7 @@ describe('put', () => {
     })
   })
 
-  test('goes on by itself after a cut', async () => {
+  test('resumes by itself after a cut', async () => {
     bench.proxy.fail('PATCH', { kind: 'cut', after: 2 * MiB })
 
     const { code, out } = await line.run('put', 'film.mp4', bench.url)
@@ -93,7 +93,7 @@ describe('put', () => {
     expect(uploaded().equals(FILE)).toBe(true)
   })
 
-  test('goes on after it was killed', async () => {
+  test('resumes after it was killed', async () => {
     bench.proxy.fail('PATCH', { kind: 'stall', after: 4 * MiB })
     const stalled = bench.proxy.stalled()
     const { child, outcome } = line.start('put', 'film.mp4', bench.url)
@@ -239,7 +239,7 @@ describe('put to a URL that ends in a slash', () => {
     expect(uploaded('x/a.jpg').toString()).toBe('a')
   })
 
-  test('sends as many files at a time as it is told to', async () => {
+  test('sends as many files at a time as --concurrency says', async () => {
     const url = new URL('./', bench.url).href
     const stalls = [bench.proxy.stalled(), bench.proxy.stalled()]
     for (let i = 0; i < 3; i++) {
@@ -288,7 +288,7 @@ describe('put to a URL that ends in a slash', () => {
     })
   })
 
-  test('sends one file at a time if it is told to', async () => {
+  test('sends one file at a time with --concurrency 1', async () => {
     const url = new URL('./', bench.url).href
 
     const { out } = await line.run('put', '--concurrency', '1', 'film.mp4', 'photos', url)
@@ -301,7 +301,7 @@ describe('put to a URL that ends in a slash', () => {
     ])
   })
 
-  test('goes on with the others when one fails', async () => {
+  test('sends the other files when one fails', async () => {
     symlinkSync('..', line.at('photos/loop'))
 
     const { code, err } = await line.run('put', 'none', 'photos', new URL('./', bench.url).href)

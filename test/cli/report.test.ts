@@ -126,7 +126,7 @@ describe('a live report', () => {
   })
 })
 
-test('a plain report is silent about transfers if told so, not about what was asked for', () => {
+test('a quiet report prints nothing about transfers, but what was asked for', () => {
   let out = ''
   const report = createPlainReport({ write: (text) => (out += text) }, { write: String }, true)
 

@@ -82,7 +82,7 @@ describe.each(CLIENTS)('upload over %s to a server that is at a limit', (_name, 
     expect(other.status).toBe(201)
   })
 
-  test('goes on at the next server after the 503 of one that closes', async () => {
+  test('resumes at the next server after a 503 of one that closes', async () => {
     bench.proxy.fail('PATCH', { kind: 'stall', after: 10 * KiB })
     const closed = bench.proxy.stalled().then(async () => {
       await expect.poll(() => bench.state()).toMatch(/^I/)
@@ -103,7 +103,7 @@ describe.each(CLIENTS)('upload over %s to a server that is at a limit', (_name, 
     expect((await bench.stored()).equals(FILE)).toBe(true)
   })
 
-  test('goes on after a 408 for its silence', async () => {
+  test('resumes after a 408 for its silence', async () => {
     await bench.configure({ idleTimeout: 200 })
     bench.proxy.fail('PATCH', { kind: 'stall', after: 10 * KiB })
 
@@ -115,7 +115,7 @@ describe.each(CLIENTS)('upload over %s to a server that is at a limit', (_name, 
     expect((await bench.stored()).equals(FILE)).toBe(true)
   })
 
-  test('goes on after a 408 for its slowness', async () => {
+  test('resumes after a 408 for its slowness', async () => {
     await bench.configure({ minRate: 1000 })
     bench.proxy.fail('PATCH', { kind: 'stall', after: 10 * KiB })
     const now = performance.now.bind(performance)

@@ -42,7 +42,7 @@ describe('a file as source', () => {
     await handle.close()
   })
 
-  test('goes on after a cut', async () => {
+  test('resumes after a cut', async () => {
     bench.proxy.fail('PATCH', { kind: 'cut', after: MiB })
 
     await upload(bench.url, file, { ...bench.options, reprDigest: true }).done

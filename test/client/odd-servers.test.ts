@@ -66,7 +66,7 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     await expect(upload(url, FILE, fast).done).rejects.toMatchObject({ code: 'ERR_DIFFERENT' })
   })
 
-  test('and changes while it is looked at is asked again', async () => {
+  test('and changes the resource during a comparison is asked again', async () => {
     const { url, log } = await serve({
       HEAD: [[200, { 'Content-Length': FILE.length, ETag: '"a"' }]],
       GET: [[412], [503], [206, {}, FILE]],
@@ -140,7 +140,7 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     expect(log.filter(({ method }) => method === 'PATCH')).toHaveLength(4)
   })
 
-  test('and tells no offset with a 409 is given up at once', async () => {
+  test('and sends a 409 without an offset is given up at once', async () => {
     const { url, log } = await serve({
       HEAD: [[404]],
       PATCH: [[202], [409, {}, JSON.stringify({ code: 'ERR_GAP' })]],
@@ -161,7 +161,7 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     })
   })
 
-  test('and tells the length by the range alone is understood', async () => {
+  test('and sends the length only in the range is understood', async () => {
     const chunked = { 'Transfer-Encoding': 'chunked' }
     const { url } = await serve({
       HEAD: [

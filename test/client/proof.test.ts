@@ -21,7 +21,7 @@ describe.each(CLIENTS)('an edited file of the same size over %s', (_name, { uplo
   const bench = useBench()
 
   test.each([FILE.length, 100 * KiB])(
-    'is not taken for the finished one (%i bytes)',
+    'is not treated as the finished one (%i bytes)',
     async (size) => {
       const old = FILE.subarray(0, size)
       await bench.leave(old, size)
@@ -55,7 +55,7 @@ describe.each(CLIENTS)('an edited file of the same size over %s', (_name, { uplo
     expect(await bench.state()).toBe(`I(${2 * MiB}/${FILE.length})`)
   })
 
-  test('replaces the beginning of the old one when told to', async () => {
+  test('replaces the beginning of the old one with overwrite', async () => {
     await bench.leave(FILE, 2 * MiB)
 
     await upload(bench.url, EDITED, { ...bench.options, overwrite: true }).done

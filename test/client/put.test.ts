@@ -103,7 +103,7 @@ describe.each(CLIENTS)('upload over %s to a server without PATCH', (_name, { upl
     expect(server.fields).toMatchObject({ 'content-type': 'video/mp4', 'if-none-match': '*' })
   })
 
-  test('begins again after a cut, and tells how far it is', async () => {
+  test('begins again after a cut, and reports its progress', async () => {
     const { server, url } = await serve(405)
     server.cuts = 1
     const reports: number[] = []

@@ -50,7 +50,7 @@ describe('a redirection over node:http', () => {
     expect(got).toEqual({ requests: 2, bytes: 0 })
   })
 
-  test('goes on after a cut behind it', async () => {
+  test('resumes after a cut behind it', async () => {
     bench.proxy.fail('PATCH', { kind: 'cut', after: MiB })
     const { url } = await redirect(307, bench.url)
 

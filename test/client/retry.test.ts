@@ -119,7 +119,7 @@ describe('a failed request', () => {
     expect(bench.clock.waits).toEqual([500, 500, 500, 500, 500, 500])
   })
 
-  test('is given up when nobody listens', async () => {
+  test('is given up when no server listens', async () => {
     const nobody = 'http://127.0.0.1:1/'
 
     const failed = upload(nobody, FILE, { ...bench.options, retries: 2 }).done
@@ -146,7 +146,7 @@ describe('a failed request', () => {
     expect(bench.clock.watches).toBe(0)
   })
 
-  test('tells why and how long it waits', async () => {
+  test('reports why and how long it waits', async () => {
     bench.proxy.fail('HEAD', { kind: 'answer', status: 503 })
     const seen: unknown[] = []
 
@@ -226,7 +226,7 @@ describe('a device that is offline', () => {
 describe('the questions beside an upload', () => {
   const bench = useBench()
 
-  test('tell what is there', async () => {
+  test('report the state of a resource', async () => {
     expect(await status(bench.url)).toBeNull()
 
     await bench.leave(FILE, 10 * KiB)
@@ -253,7 +253,7 @@ describe('the questions beside an upload', () => {
     },
   )
 
-  test('remove what is there, once', async () => {
+  test('remove a resource once', async () => {
     await bench.leave(FILE, 10 * KiB)
     bench.proxy.fail('DELETE', { kind: 'answer', status: 503 })
 
@@ -332,7 +332,7 @@ describe('options', () => {
     expect(getEventListeners(signal, 'abort')).toEqual([])
   })
 
-  test('an answer of 202 to the last segment is taken for the final one if all is there', async () => {
+  test('an answer of 202 to the last segment is treated as the final one if the resource is complete', async () => {
     await bench.configure({ onComplete: () => ({ status: 202, body: { job: 5 } }) })
 
     const response = await upload(bench.url, FILE, bench.options).done

@@ -36,7 +36,7 @@ describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
     expect(bench.proxy.seen.map(({ method }) => method)).toEqual(['PATCH'])
   })
 
-  test('goes on with what a cut connection has left', async () => {
+  test('resumes after a cut connection', async () => {
     bench.proxy.fail('PATCH', { kind: 'cut', after: 2 * MiB })
 
     const response = await upload(bench.url, FILE, bench.options).done
@@ -65,7 +65,7 @@ describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
     expect(bench.proxy.seen.filter(({ start }) => start === 0)).toHaveLength(1)
   })
 
-  test('goes on in a new process where another one stopped', async () => {
+  test('resumes in a new process', async () => {
     await bench.leave(FILE, MiB)
 
     const response = await upload(bench.url, FILE, bench.options).done
@@ -76,7 +76,7 @@ describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
     expect(bench.proxy.story('HEAD')).toEqual(['*+0 → 299', '*+0 → 299'])
   })
 
-  test('sends nothing if all is there', async () => {
+  test('sends nothing if the resource is complete', async () => {
     await bench.leave(FILE, FILE.length)
 
     const response = await upload(bench.url, FILE, bench.options).done
@@ -86,7 +86,7 @@ describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
     expect(bench.proxy.sent).toBe(0)
   })
 
-  test('takes a creation whose answer was lost for its own', async () => {
+  test('treats a creation whose answer was lost as its own', async () => {
     const small = pattern(10 * KiB)
     bench.proxy.fail('PATCH', { kind: 'lose' })
 
@@ -97,7 +97,7 @@ describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
     expect(bench.proxy.story()).toEqual([`0+${small.length} → nothing`])
   })
 
-  test('goes on after a 412 to a creation whose answer was lost', async () => {
+  test('resumes after a 412 to a creation whose answer was lost', async () => {
     const small = pattern(10 * KiB)
     await bench.leave(small, 4 * KiB)
 
@@ -109,7 +109,7 @@ describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
     expect(bench.clock.waits).toEqual([])
   })
 
-  test('takes the end for reached when the final answer was lost', async () => {
+  test('treats the upload as complete when the final answer was lost', async () => {
     await bench.leave(FILE, MiB)
     bench.proxy.fail('PATCH', { kind: 'lose' })
 
@@ -211,7 +211,7 @@ describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
     expect(await bench.state()).toBe('C(0)')
   })
 
-  test('tells how far it is', async () => {
+  test('reports its progress', async () => {
     const reports: number[] = []
     const states: string[] = []
 
@@ -310,7 +310,7 @@ describe.each(CLIENTS)('upload over %s to a server with files', (_name, { upload
 describe.each(CLIENTS)('upload over %s to a URL that is in use', (_name, { upload }) => {
   const bench = useBench()
 
-  test('refuses to go on with a different file', async () => {
+  test('refuses to resume with a different file', async () => {
     await bench.leave(pattern(FILE.length, 3), MiB)
 
     const failed = upload(bench.url, FILE, bench.options).done
@@ -341,7 +341,7 @@ describe.each(CLIENTS)('upload over %s to a URL that is in use', (_name, { uploa
     await expect(failed).rejects.toMatchObject({ code: 'ERR_DIFFERENT' })
   })
 
-  test('replaces a different file when told to', async () => {
+  test('replaces a different file with overwrite', async () => {
     await bench.leave(pattern(FILE.length, 3), FILE.length)
 
     const response = await upload(bench.url, FILE, { ...bench.options, overwrite: true }).done
@@ -351,7 +351,7 @@ describe.each(CLIENTS)('upload over %s to a URL that is in use', (_name, { uploa
     expect(bench.proxy.story('DELETE')).toEqual([])
   })
 
-  test('goes on with the same file even when told to overwrite', async () => {
+  test('resumes with the same file even with overwrite', async () => {
     await bench.leave(FILE, MiB)
 
     await upload(bench.url, FILE, { ...bench.options, overwrite: true }).done
@@ -392,7 +392,7 @@ describe.each(CLIENTS)('upload over %s in smaller segments', (_name, { upload })
     expect(accepted.map(({ data }) => data)).toEqual([768 * KiB, 768 * KiB, 768 * KiB, 768 * KiB])
   })
 
-  test('keeps to the limit that the problem document tells', async () => {
+  test('keeps the limit of the problem document', async () => {
     await bench.configure({ maxContentLength: MiB })
 
     await upload(bench.url, FILE, bench.options).done

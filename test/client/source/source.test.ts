@@ -79,7 +79,7 @@ describe('the window of a stream', () => {
     expect(source.size).toBe(40)
   })
 
-  test('knows the end as soon as the last byte is given', async () => {
+  test('reports the end together with the last byte', async () => {
     const source = open([FILE])
 
     await readRange(source, 0, FILE.length)
@@ -129,7 +129,7 @@ describe('a source that fails under way', () => {
     close: async () => undefined,
   }
 
-  test('is not taken for a network that fails', async () => {
+  test('is not reported as a failed network', async () => {
     const platform = { transport: nodeTransport(), createHash: createSha256 }
 
     const { done } = startUpload(bench.url, () => source, bench.options, platform)
@@ -185,7 +185,7 @@ describe('fetch', () => {
     expect(bench.proxy.seen.at(-1)?.headers['content-length']).toBeDefined()
   })
 
-  test('takes a relative URL for one of the page', () => {
+  test('resolves a relative URL against the page', () => {
     const platform = { transport: fetchTransport, createHash: createSha256 }
     vi.stubGlobal('location', { href: 'https://example.com/a/b' })
 

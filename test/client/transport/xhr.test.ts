@@ -44,7 +44,7 @@ describe('upload over XMLHttpRequest', () => {
     expect(reports.at(-1)).toBe(FILE.length)
   })
 
-  test('goes on after a cut', async () => {
+  test('resumes after a cut', async () => {
     bench.proxy.fail('PATCH', { kind: 'cut', after: MiB })
 
     await upload(FILE).done

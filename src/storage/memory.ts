@@ -17,7 +17,7 @@ import { copyState } from './state.ts'
 
 const READ_SIZE = 65_536
 
-/** Keeps all resources in a `Map`, which is freed with the returned storage. */
+/** Creates a storage that keeps resources in a `Map`. The memory is freed with the storage. */
 export function memoryStorage(): StorageAdapter {
   const versions: Versions = new Map()
   return {
@@ -41,8 +41,10 @@ export function memoryStorage(): StorageAdapter {
   }
 }
 
+/** The current version of each resource, by its key. */
 type Versions = Map<string, Version>
 
+/** One version: its info is never changed, its content may be shared with the next version. */
 interface Version {
   readonly info: ResourceInfo
   readonly content: Content
@@ -57,6 +59,7 @@ interface Content {
   pinned: number
 }
 
+/** Opens a version for reading: from here on a writer copies the buffer before it overwrites these bytes. */
 function pin({ info, content }: Version): Reader {
   content.pinned = Math.max(content.pinned, info.size)
   const data = content.data
@@ -67,6 +70,10 @@ function pin({ info, content }: Version): Reader {
   }
 }
 
+/**
+ * Writes a resource. A persist writer uses the content of the current version and publishes a new version
+ * with each write; an atomic one has a copy of its own, and publishes it with `commit`.
+ */
 class MemoryWriter implements Writer {
   readonly base: ResourceInfo | null
   readonly transaction: Transaction
@@ -75,6 +82,7 @@ class MemoryWriter implements Writer {
   readonly #initial: ResourceState
   readonly #isLost: () => boolean
   readonly #content: Content
+  /** The version that must still be the current one when this writer publishes the next. */
   #current: Version | undefined
   #size: number
   #ended = false
@@ -156,6 +164,7 @@ class MemoryWriter implements Writer {
     if (this.transaction === 'persist') this.#publish(this.base ?? this.#initial)
   }
 
+  /** Makes the content so far the current version, under a new etag. */
   #publish(state: ResourceState): ResourceInfo {
     const info = {
       ...copyState(state),
@@ -192,6 +201,7 @@ class MemoryWriter implements Writer {
   }
 }
 
+/** Throws if another process has the lock of the key. */
 function assertHeld(isLost = (): boolean => false): void {
   if (isLost()) throw new Error('another process has the lock')
 }
@@ -202,6 +212,7 @@ function share(content: Content | undefined): Content {
   return { data, pinned: data.length }
 }
 
+/** Allocates a buffer; a failure is a full storage to the client. */
 function allocate(length: number): Uint8Array {
   try {
     return new Uint8Array(length)

@@ -63,6 +63,7 @@ export class AtomicWriter implements Writer {
     this.#size = this.#source?.info.size ?? 0
   }
 
+  /** Writes into the copy, or at the end of the data file. A failed write may leave a part of its bytes. */
   async write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
     this.#lease.assertActive()
     const length = totalLength(chunks)
@@ -73,12 +74,14 @@ export class AtomicWriter implements Writer {
       await writeAll(file, position, chunks)
       this.#size = Math.max(this.#size, position + length)
     } catch (error) {
+      // A full disk may have taken a part of the bytes, which the next write or a truncation must know of.
       this.#size = (await file.stat()).size
       throw error
     }
     if (durabilityOf(this.#resource) === 'now') this.#resource.flusher.wrote(name, file, length)
   }
 
+  /** Truncates the copy. A new copy is made no longer than needed, because copied bytes cost time. */
   async truncate(size: number): Promise<void> {
     this.#lease.assertActive()
     if (size < 0 || size > this.#size) throw new RangeError(`size ${size} is out of range`)
@@ -92,6 +95,10 @@ export class AtomicWriter implements Writer {
     if (start < end) yield* new FileReader(await this.#current(), () => {}).read(start, end)
   }
 
+  /**
+   * Publishes the write if nothing has changed since it began. From the new record on, which is the point of
+   * no return, only a failure of a later step makes the old version the current one again.
+   */
   async commit(state: ResourceState): Promise<ResourceInfo> {
     this.#lease.assertActive()
     const { kind } = this.#found
@@ -106,10 +113,12 @@ export class AtomicWriter implements Writer {
     return info
   }
 
+  /** An atomic write keeps nothing. */
   keep(): Promise<void> {
     return this.rollback()
   }
 
+  /** Removes the copy, or cuts off what was appended. After a lost lock, the data file is the successor's. */
   async rollback(): Promise<void> {
     if (this.#lease.hasEnded) return
     try {
@@ -160,6 +169,7 @@ export class AtomicWriter implements Writer {
     return this.#appended
   }
 
+  /** Cuts the appended bytes off; after a failed fsync, also those that may be lost. */
   async #undoAppend(file: FileHandle): Promise<void> {
     if (this.#record === null) return
     const hasFailedSync = this.#resource.flusher.hasFailedSync(this.#record.data)
@@ -170,6 +180,7 @@ export class AtomicWriter implements Writer {
     else await finishRecovery(this.#resource, file, this.#record, assertValid)
   }
 
+  /** Makes the private copy, with the first `needed` bytes of the source. */
   async #makeCopy(needed: number): Promise<PrivateCopy> {
     const source = needed === 0 ? null : this.#source
     const copy = await PrivateCopy.create(this.#resource.paths, source?.path ?? null)
@@ -178,6 +189,7 @@ export class AtomicWriter implements Writer {
     return copy
   }
 
+  /** The file that has the bytes of this write so far. */
   async #current(): Promise<FileHandle> {
     if (this.#copy !== null) return this.#copy.file
     if (this.#appended !== null) return this.#appended.file
@@ -188,6 +200,10 @@ export class AtomicWriter implements Writer {
     return this.#original
   }
 
+  /**
+   * Publishes a finished resource: the copy, or the data file of an upload, is moved to its path. A finished
+   * file that was not changed stays in its place and only gets another record.
+   */
   async #commitComplete(state: ResourceState): Promise<ResourceInfo> {
     const source = this.#source
     if (this.#copy === null && source?.kind === 'complete') return this.#commitState(source, state)
@@ -213,6 +229,10 @@ export class AtomicWriter implements Writer {
     return completeInfo(record, size)
   }
 
+  /**
+   * Makes an incomplete resource of the copy, which becomes its data file. A finished file that is reopened is
+   * removed only after the new record is durable, because until then it is the current version.
+   */
   async #commitIncomplete(state: ResourceState): Promise<ResourceInfo> {
     const source = this.#source
     if (this.#copy === null && source?.kind === 'incomplete')
@@ -251,6 +271,7 @@ export class AtomicWriter implements Writer {
     return replaceRecord(this.#resource, this.#lease, this.#record, record, next)
   }
 
+  /** Ends the lease and closes all files, even if one of them fails to close. */
   async #end(): Promise<void> {
     this.#lease.end()
     const files = [this.#original, this.#appended?.file, this.#copy]

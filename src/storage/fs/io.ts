@@ -140,7 +140,7 @@ export class FileReader {
     this.#check = check
   }
 
-  /** Yields a fresh buffer each time: the one who gets it may keep it. */
+  /** Yields a new buffer each time, because the caller may keep it. */
   async *read(start: number, end: number): AsyncIterable<Uint8Array> {
     readers += 1
     try {

@@ -30,6 +30,7 @@ export async function escapeEarlierOwner(
   return found.kind === 'incomplete' ? find(resource.paths) : found
 }
 
+/** Copies the upload, and makes the copy its data file by a new record. The version stays the same. */
 async function moveToNewFile(
   resource: FsResource,
   found: Incomplete,

@@ -16,10 +16,10 @@ import { FileReader, READ_WRITE, totalLength, writeAll } from './io.ts'
 import { stagedPath, inStaging, newDataName } from './paths.ts'
 import { sameState } from '../state.ts'
 import { formatRecord, newTag } from './record.ts'
-import type { Durability, FsRecord } from './record.ts'
+import type { FsRecord } from './record.ts'
 import { truncateToDurable, finishRecovery } from './recover.ts'
 import { writeWatermark } from './durable-size.ts'
-import { changedMeanwhile, durabilityOf } from './resource.ts'
+import { changedMeanwhile, uploadDurability } from './resource.ts'
 import type { FsResource } from './resource.ts'
 import type { WriterLease } from './writer-lease.ts'
 import { incompleteInfo } from './version.ts'
@@ -77,7 +77,8 @@ export class PersistWriter implements Writer {
       else await writeAll(file, position, chunks)
       this.#size = Math.max(this.#size, position + length)
     } catch (error) {
-      this.#isUnchanged = false // After an error, the next segment opens the file anew.
+      // The system may have written a part of the bytes, which count. The next segment opens the file anew.
+      this.#isUnchanged = false
       if (this.#record !== null) this.#size = Math.max(this.#size, (await file.stat()).size)
       throw error
     }
@@ -86,6 +87,7 @@ export class PersistWriter implements Writer {
     if (fsync !== 'never') flusher.wrote(this.#data, file, length)
   }
 
+  /** Cuts off bytes that this writer has added. Bytes of the base were acknowledged before, and stay. */
   async truncate(size: number): Promise<void> {
     this.#lease.assertActive()
     const least = this.base?.size ?? 0
@@ -111,6 +113,7 @@ export class PersistWriter implements Writer {
     return info
   }
 
+  /** After a failed fsync only durable bytes are kept, because HEAD must not report bytes that may be lost. */
   async keep(): Promise<void> {
     if (this.#lease.hasEnded) return
     try {
@@ -125,6 +128,7 @@ export class PersistWriter implements Writer {
     }
   }
 
+  /** Removes what this writer has added: the whole upload if it has created it. */
   async rollback(): Promise<void> {
     if (this.#lease.hasEnded) return
     try {
@@ -140,6 +144,7 @@ export class PersistWriter implements Writer {
     }
   }
 
+  /** Opens the data file at the first use, because a writer may be opened and not used. */
   async #open(): Promise<FileHandle> {
     const { paths } = this.#resource
     const path = stagedPath(paths, this.#data)
@@ -223,6 +228,10 @@ export class PersistWriter implements Writer {
     return publish(this.#resource, this.#lease, { name: this.#data, file }, state, old)
   }
 
+  /**
+   * Ends one segment of an upload. Without a change of the state the record stays as it is, because the length
+   * of the data file already shows the new bytes: such a commit costs no write but the one of its bytes.
+   */
   async #commitIncomplete(file: FileHandle, state: ResourceState): Promise<ResourceInfo> {
     const { paths, fsync } = this.#resource
     const old = this.#record
@@ -242,26 +251,21 @@ export class PersistWriter implements Writer {
     const durableSize = isSynced ? stats.size : 0
     const record = { ...newRecord(this.#resource, this.#data, state, durableSize), mode }
     this.#isUnchanged = false
-    const durability = this.#durability(old)
+    const durability = uploadDurability(this.#resource, old)
     await writeRecord(paths, old ?? this.#stored, record, durability, this.#lease.assertValid)
     return incompleteInfo(record, stats)
-  }
-
-  /** The first record of an upload is not fsynced: a power cut may lose the last seconds anyway. */
-  #durability(old: FsRecord | null): Durability {
-    if (old === null && this.#resource.fsync === 'complete') return 'later'
-    return durabilityOf(this.#resource)
   }
 
   async #putRecord(record: FsRecord): Promise<void> {
     this.#isUnchanged = false
     const { assertValid } = this.#lease
-    const durability = this.#durability(this.#record)
+    const durability = uploadDurability(this.#resource, this.#record)
     const old = this.#record ?? this.#stored
     await writeRecord(this.#resource.paths, old, record, durability, assertValid)
     this.#record = record
   }
 
+  /** Removes an upload that this writer has created. The record goes first, because it refers to the file. */
   async #remove(): Promise<void> {
     const { paths } = this.#resource
     if (this.#record !== null) await retireRecord(paths, this.#record, this.#lease.assertValid)

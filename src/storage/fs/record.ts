@@ -38,7 +38,7 @@ export interface FsRecord {
   /** The page cache that holds the other bytes (`page-cache.ts`); empty if the length always counts. */
   readonly pageCache: string
   /**
-   * A writer overwrites bytes in place. Until it ends, every look makes up another entity tag, because
+   * A writer overwrites bytes in place. Until it ends, each look returns a new entity tag, because
    * the bytes change under the one that is stored.
    */
   readonly isDirty: boolean

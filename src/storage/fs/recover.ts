@@ -51,12 +51,14 @@ export async function repair(
   return find(resource.paths)
 }
 
+/** Completes a commit whose record is written and whose data file was not moved yet. */
 async function finishMove(resource: FsResource, name: string): Promise<void> {
   const grown = await makeParents(resource.paths)
   await move(resource.paths, name)
   if (durabilityOf(resource) === 'now') await syncMove(resource.paths, grown)
 }
 
+/** Whether a write of the upload has not ended, or some of its bytes may be lost. */
 function isInterrupted({ flusher }: FsResource, { record, limit }: Incomplete): boolean {
   const { committedSize, isDirty, published, data } = record
   return (
@@ -68,6 +70,7 @@ function isInterrupted({ flusher }: FsResource, { record, limit }: Incomplete): 
   )
 }
 
+/** Completes or undoes the last write of an upload. */
 async function finishWrite(
   resource: FsResource,
   { path, record, limit }: Incomplete,

@@ -4,7 +4,7 @@ import type { FileHandle } from 'node:fs/promises'
 import type { Flusher } from './flusher.ts'
 import type { Leases } from './leases.ts'
 import type { ResourcePaths } from './paths.ts'
-import type { Durability } from './record.ts'
+import type { Durability, FsRecord } from './record.ts'
 import { cacheOf } from './page-cache.ts'
 import type { OpenFileCache } from './open-files.ts'
 
@@ -45,6 +45,14 @@ export interface DataFile {
 /** Returns when the record of a finished or an atomic version has to be durable. */
 export function durabilityOf({ fsync }: FsResource): Durability {
   return fsync === 'never' ? 'later' : 'now'
+}
+
+/**
+ * Returns when the record of an upload that replaces `old` has to be durable. The first record of an upload is
+ * not fsynced by default, because a power cut may lose the last seconds of an upload anyway.
+ */
+export function uploadDurability(resource: FsResource, old: FsRecord | null): Durability {
+  return old === null && resource.fsync === 'complete' ? 'later' : durabilityOf(resource)
 }
 
 /** Returns what a record says of the page cache that holds its bytes; empty where no fsync is promised. */

@@ -62,7 +62,7 @@ export interface Complete extends Stored {
   readonly unpublished: string | null
   /** The version. */
   readonly info: ResourceInfo
-  /** Equal for two looks at the same version, and for no others. */
+  /** The same text for two looks at the same version, and for no others. */
   readonly revision: string
 }
 

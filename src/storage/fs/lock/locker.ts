@@ -91,6 +91,10 @@ class FsLocker implements Locker {
     }
   }
 
+  /**
+   * Waits until the lock is free, its owner is dead, or the owner releases it on request. A newcomer looks at
+   * the file of the lock only, which costs one synchronous call, and checks the owner once a second.
+   */
   async #waitForLink(
     name: string,
     { wait, stall }: AcquireOptions,
@@ -179,6 +183,7 @@ class FsLocker implements Locker {
     if (isUndecided) setTimeout(() => void this.#sweep(), LOCK_LIFE + LOOK).unref()
   }
 
+  /** Removes a link that no chain leads to, and releases a lock whose owner is dead. */
   async #tidy(file: string): Promise<Verdict | null> {
     const [name = ''] = file.split('.')
     const lock = join(this.#locks, name)
@@ -193,6 +198,7 @@ class FsLocker implements Locker {
     return verdict
   }
 
+  /** Makes the lock of the caller, and starts the renewal of the link. */
   #hold(name: string, held: Held, lock: Lock): Lock {
     this.#held.set(name, held)
     this.#heart ??= setInterval(() => this.#beat(), LOOK).unref()
@@ -213,6 +219,7 @@ class FsLocker implements Locker {
     }
   }
 
+  /** Runs a few times a second while this process holds a lock: renews links and answers requests. */
   #beat(): void {
     this.#looks += 1
     for (const link of this.#left) this.#letGo(link)

@@ -29,7 +29,9 @@ export function describeError(error: unknown): string {
   const { code, status, problem, message } = error
   if (problem?.code === 'ERR_KEY_CONFLICT') return FOLDER
   if (problem?.code === 'ERR_KEY') {
-    return `The server takes no file of this name: ${problem.detail ?? message}`
+    // The detail begins with the meaning of the code, which this sentence replaces.
+    const reason = (problem.detail ?? message).split(': ').at(-1)
+    return `The server takes no file of this name: ${reason}`
   }
   const words = problem?.detail ?? problem?.title
   if (typeof words === 'string') return words

@@ -150,12 +150,14 @@ export function createEvidence(
     },
     acknowledge: (start, end, before, response) => {
       // A request from the first byte on proves all by itself, and a later one has to be bound by the
-      // tag of a proven version. The answer may be one about another resource.
+      // tag of a proven version. The answer may be one about another resource, and a server that repeats
+      // the tag of the version before has stored nothing.
       const isBound = start === 0 || (isProven && before !== '')
-      isProven = isBound && !response.redirected && !isPage(response)
+      known = madeVersion(response)
+      const isNew = !before || known !== before
+      isProven = isBound && isNew && !response.redirected && !isPage(response)
       hasWritten = true
       isOurs = true
-      known = madeVersion(response)
       received = end
       highWater = Math.max(highWater, end)
     },

@@ -93,6 +93,27 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     expect(log.map(({ headers }) => headers['if-match'])).toEqual(log.map(() => undefined))
   })
 
+  test.each([
+    ['a changed copy', { overwrite: true }],
+    ['a changed copy with its digest', { overwrite: true, reprDigest: true }],
+  ])('and stores nothing of a PUT is not believed: %s', async (_case, options) => {
+    // nginx answers so for a folder of files, with `error_page 405 =200 $uri`.
+    const old = Buffer.from(FILE).fill('x', 1000, 1007)
+    const version = { ...finished, ETag: '"6b0afe8a-19000"', 'Accept-Ranges': 'bytes' }
+    const { url } = await serve({
+      HEAD: [[200, version]],
+      GET: [
+        [206, { ...version, 'Content-Range': `bytes 0-${FILE.length - 1}/${FILE.length}` }, old],
+      ],
+      PUT: [[200, version, old]],
+      PATCH: [[200, version, old]],
+    })
+
+    const { done } = upload(url, FILE, { ...fast, ...options })
+
+    await expect(done).rejects.toMatchObject({ code: 'ERR_DIFFERENT' })
+  })
+
   test('and loses an upload between two requests gets it from the beginning', async () => {
     const { url, log } = await serve({
       HEAD: [[404], [404], [200, { ...finished, ETag: '"c"' }]],
@@ -241,7 +262,7 @@ describe('a server that was asked before the content', () => {
       method === 'HEAD' || expectations.push(headers.expect)
     const finish = (req: http.IncomingMessage, res: http.ServerResponse) => {
       const status = req.method === 'HEAD' ? 404 : 201
-      const fields = { ETag: '"a"', 'Upload-Length': 1 }
+      const fields = { ETag: `"${expectations.length}"`, 'Upload-Length': 1 }
       req.resume().on('end', () => res.writeHead(status, fields).end())
     }
     server = http.createServer(note).on('request', finish)
@@ -263,7 +284,7 @@ describe('a server that was asked before the content', () => {
 
   test('and says nothing is asked once in an upload', async () => {
     const { url, expectations } = await serve((req, res) => {
-      req.resume().on('end', () => res.writeHead(202, { ETag: '"a"' }).end())
+      req.resume().on('end', () => res.writeHead(202, { ETag: '"first"' }).end())
     })
 
     await upload(url, pattern(210 * KiB), { segmentSize: 70 * KiB, retries: 0 }).done

@@ -111,5 +111,5 @@ describe('a problem document', () => {
 
 function documentOf(error: UploadError) {
   const { body } = problemResponse(error)
-  return JSON.parse(String(body)) as { type: string; title: string; status: number }
+  return JSON.parse(body as string) as { type: string; title: string; status: number }
 }

@@ -58,7 +58,7 @@ describe('tables', () => {
       ...table(PROTOCOL, 'option', 'answers'),
     ].map(([name]) => name)
 
-    expect(shown.toSorted()).toEqual(documented.toSorted())
+    expect(new Set(shown)).toEqual(new Set(documented))
   })
 
   test('of the client have each option, with its default', () => {
@@ -68,12 +68,10 @@ describe('tables', () => {
     const documented = [...sources.join('').matchAll(/^  readonly (\w+)\?:/gm)]
     const rows = table('src/client/README.md', 'option', 'default')
 
-    expect(rows.map(([name]) => name).toSorted()).toEqual(
-      documented.map(([, name]) => name).toSorted(),
-    )
+    expect(new Set(rows.map(([name]) => name))).toEqual(new Set(documented.map(([, name]) => name)))
     const shown = rows.filter(([name = '']) => name in CLIENT_DEFAULTS)
     expect(shown.map(([name = '', value = '']) => [name, parse(value)])).toEqual(
-      shown.map(([name = '']) => [name, Reflect.get(CLIENT_DEFAULTS, name)]),
+      shown.map(([name = '']) => [name, Reflect.get(CLIENT_DEFAULTS, name) as unknown]),
     )
   })
 

@@ -6,12 +6,13 @@ export function uploadFrom(
   bar: HTMLProgressElement,
   output: HTMLOutputElement,
 ): void {
-  input.addEventListener('change', async () => {
+  async function send(): Promise<void> {
     const [file] = input.files ?? []
     if (file === undefined) return
     const { done } = upload(`/files/${encodeURIComponent(file.name)}`, file, {
       onProgress: ({ sent }) => (bar.value = sent / file.size),
     })
     output.value = await done.then(() => `${file.name} is uploaded`, String)
-  })
+  }
+  input.addEventListener('change', () => void send())
 }

@@ -123,7 +123,7 @@ export class PartFile implements Destination {
   async digest(): Promise<string> {
     if (this.#hashed !== this.#position) {
       this.#hash = createHash('sha256')
-      const bytes = this.#handle.createReadStream({
+      const bytes: AsyncIterable<Buffer> = this.#handle.createReadStream({
         start: 0,
         end: this.#position - 1,
         autoClose: false,

@@ -151,7 +151,10 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       const app = framework()
       app.all(
         '/users/:id/avatar',
-        partialUpload({ storage, key: (req: express.Request) => `avatars/${req.params['id']}` }),
+        partialUpload({
+          storage,
+          key: (req: express.Request) => `avatars/${String(req.params['id'])}`,
+        }),
       )
 
       await supertest(app).put('/users/7/avatar').send('data').expect(201)

@@ -14,7 +14,7 @@ export interface IncomingPatch {
   /** The events that came with the first part. */
   readonly head: readonly PartEvent[]
   /** Waits for more content, and returns its events; null once the content has ended. */
-  next(): Promise<readonly PartEvent[] | null>
+  readonly next: () => Promise<readonly PartEvent[] | null>
   /** Checks that the content has ended where the document does. */
   end(): void
   /** Ends the reading, before the end of the content too. */

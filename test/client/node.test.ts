@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { appendFile, mkdtemp, open, rm, truncate, writeFile } from 'node:fs/promises'
 import http from 'node:http'
+import { existsSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -77,6 +78,19 @@ describe('a file as source', () => {
     })
     await mkdtemp(directory)
   })
+
+  test.runIf(existsSync('/proc/cpuinfo'))(
+    'is refused if its size is not the bytes it holds',
+    async () => {
+      const { done } = upload(bench.url, '/proc/cpuinfo', bench.options)
+
+      await expect(done).rejects.toMatchObject({
+        code: 'ERR_SOURCE',
+        message: 'the file holds more than the 0 bytes of its size',
+      })
+      expect(await bench.state()).toBe('∅')
+    },
+  )
 
   test.each([
     ['grows', async () => appendFile(file, 'more')],

@@ -31,6 +31,10 @@ export async function openHandle(
 ): Promise<ByteSource> {
   const stats = await handle.stat()
   if (!stats.isFile()) throw sourceError('the source is not a regular file')
+  // Files in /proc report a size of 0, whatever they hold.
+  const { bytesRead } = await handle.read(new Uint8Array(1), 0, 1, stats.size)
+  if (bytesRead > 0)
+    throw sourceError(`the file holds more than the ${stats.size} bytes of its size`)
 
   async function checkUnchanged(): Promise<void> {
     if (isSameVersion(stats, await handle.stat())) return

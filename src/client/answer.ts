@@ -1,5 +1,5 @@
 /** What the answers of a server mean: the one place that interprets their statuses and fields. */
-import { ClientError, type Problem } from './error.ts'
+import { ClientError, type ClientErrorOptions, type Problem } from './error.ts'
 
 /** Whether an answer says that the resource does not exist. */
 export function isMissing({ status }: Response): boolean {
@@ -54,10 +54,20 @@ export async function expectSuccess(
   if (isPage(response)) throw pageError(method, response)
 }
 
+/** Makes the error for an answer with a flaw, which is described by the rest of the message. */
+export function answerError(
+  method: string,
+  response: Response,
+  flaw: string,
+  options: ClientErrorOptions = {},
+): ClientError {
+  const message = `${method} was answered with ${response.status}${flaw}`
+  return new ClientError('ERR_RESPONSE', message, { response, ...options })
+}
+
 /** Makes the error for a web page in place of an answer. */
 export function pageError(method: string, response: Response): ClientError {
-  const message = `${method} was answered with ${response.status} and a web page, perhaps a login`
-  return new ClientError('ERR_RESPONSE', message, { response })
+  return answerError(method, response, ' and a web page, perhaps a login')
 }
 
 /**
@@ -72,13 +82,12 @@ export async function responseError(
   const { status } = response
   const content: unknown = await response.json().catch(() => null)
   const problem = isProblem(content) ? content : null
-  const words = [`${method} was answered with ${status}`, problem?.detail ?? problem?.title]
-  const message = words.filter(Boolean).join(': ')
+  const detail = problem?.detail ?? problem?.title
   // A 409 is overcome only where the server has another offset than the client expected.
   const isPassing =
     passing.includes(status) && (status !== 409 || problem?.['expected-offset'] !== undefined)
   const transient = isPassing || isTransient(response)
-  return new ClientError('ERR_RESPONSE', message, { response, problem, transient })
+  return answerError(method, response, detail ? `: ${detail}` : '', { problem, transient })
 }
 
 /** Whether the same request can succeed later. */

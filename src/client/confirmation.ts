@@ -1,5 +1,5 @@
 /** Whether the server holds the source after an answer that does not prove it alone. */
-import { isPage, madeVersion, pageError } from './answer.ts'
+import { answerError, isPage, madeVersion, pageError } from './answer.ts'
 import { hasSameBytes } from './comparison.ts'
 import type { SourceHash } from './digest.ts'
 import { ClientError } from './error.ts'
@@ -30,8 +30,8 @@ export async function confirm(
 ): Promise<void> {
   if (!found?.complete) {
     const transient = !isPage(response)
-    const message = 'the server has accepted all bytes, but the upload is not complete'
-    throw new ClientError('ERR_RESPONSE', message, { response, transient })
+    const flaw = ', but the upload is not complete'
+    throw answerError('the last segment', response, flaw, { transient })
   }
   const tag = madeVersion(response)
   const hasSize = found.size === source.size

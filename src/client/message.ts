@@ -3,12 +3,12 @@
 /** Fields by name. Those without a value are not sent. */
 export type Fields = Readonly<Record<string, string | null | undefined>>
 
-/** The header of a part, with its blank line. */
-export function encodeHeader(fields: Fields): Blob {
+/** The header of a part, with its blank line, after the delimiter of the part. */
+export function encodeHeader(fields: Fields, delimiter: string = ''): Blob {
   const lines = Object.entries(fields).map(([name, value]) =>
     value ? `${name}: ${value}\r\n` : '',
   )
-  return new Blob([...lines, '\r\n'])
+  return new Blob([delimiter, ...lines, '\r\n'])
 }
 
 /**

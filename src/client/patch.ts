@@ -89,7 +89,7 @@ export function createPatch(
     const applied = isUncertain ? await findApplied(connection, parts, options) : null
     if (applied !== null) return ok ? response : applied
     await expectSuccess('PATCH', response)
-    const message = 'the server has accepted the patch, but the ranges do not hold the bytes'
+    const message = `PATCH was answered with ${status}, but the ranges do not hold the bytes`
     throw new ClientError('ERR_UNVERIFIED', message, { response })
   }
 }
@@ -100,15 +100,16 @@ function encode(
 ): { readonly type: string; readonly body: readonly BlobLike[] } {
   // Not crypto.randomUUID, which does not exist in pages without TLS.
   const boundary = crypto.getRandomValues(new Uint8Array(16)).join('')
-  const delimiter = `\r\n--${boundary}`
+  const isSingle = ranges.length < 2
+  const delimiter = isSingle ? '' : `\r\n--${boundary}\r\n`
   const parts = ranges.length > 0 ? ranges : [{ start: 0, data: new Blob([]) }]
   const body: BlobLike[] = parts.flatMap(({ start, data }) => {
     const range = contentRange(start, data.size, length)
-    const header = encodeHeader({ 'Content-Range': range, 'Content-Type': contentType })
-    return [new Blob([delimiter, '\r\n']), header, data]
+    const fields = { 'Content-Range': range, 'Content-Type': contentType }
+    return [encodeHeader(fields, delimiter), data]
   })
-  if (parts.length === 1) return { type: 'message/byteranges', body: body.slice(1) }
-  body.push(new Blob([delimiter, '--\r\n']))
+  if (isSingle) return { type: 'message/byteranges', body }
+  body.push(new Blob([`\r\n--${boundary}--\r\n`]))
   return { type: `multipart/byteranges; boundary=${boundary}`, body }
 }
 

@@ -1,7 +1,7 @@
 /** The state of the resource at a URL: asking for it, and removing it. */
-import { expectSuccess, isMissing, responseError, strongTag } from './answer.ts'
+import { answerError, expectSuccess, isMissing, responseError, strongTag } from './answer.ts'
 import { sha256Of } from './digest.ts'
-import { ClientError, type Problem } from './error.ts'
+import type { Problem } from './error.ts'
 import { exchange, type Connection } from './exchange.ts'
 
 /** What a server reports about a resource. */
@@ -51,20 +51,11 @@ export async function find(
   const range = /^bytes (?:0-(\d+)|\*)\/(.+)$/.exec(headers.get('Content-Range') ?? '')
   const [, last = -1, total] = range ?? []
   const stored = headers.get('Content-Length') ?? (range && Number(last) + 1)
-  if (stored === null) {
-    throw new ClientError('ERR_RESPONSE', 'the answer to HEAD has no length', { response })
-  }
+  if (stored === null) throw answerError('HEAD', response, ', but no length')
   const size = Number(stored)
   const length = headers.get('Upload-Length') ?? total
   const complete = status === 200 && range === null && !(Number(length) > size)
-  return {
-    ...fieldsOf(headers),
-    size,
-    complete,
-    // The length is `*` or missing while it was not declared. A resource of 0 bytes is never incomplete.
-    length: complete ? size : Number(length) || null,
-    response,
-  }
+  return describe(response, size, complete, length)
 }
 
 /**
@@ -73,26 +64,24 @@ export async function find(
  */
 export function reportedState(response: Response, problem: Problem | null): Found | null {
   const { received, length, complete } = problem ?? {}
-  const fields = fieldsOf(response.headers)
   // Without the entity tag of this state the next request could not be bound to it.
-  if (typeof received !== 'number' || fields.etag === null) return null
-  return {
-    ...fields,
-    // The type in the answer is the one of the problem document.
-    type: null,
-    size: received,
-    complete: complete === true,
-    length: Number(length) || null,
-    response,
-  }
+  if (typeof received !== 'number' || strongTag(response.headers) === null) return null
+  // The type in the answer is the one of the problem document.
+  return { ...describe(response, received, complete === true, length), type: null }
 }
 
-function fieldsOf(headers: Headers): Pick<Found, 'etag' | 'type' | 'digest' | 'disposition'> {
+function describe(response: Response, size: number, complete: boolean, length: unknown): Found {
+  const { headers } = response
   return {
+    size,
+    complete,
+    // The length is `*` or missing while it was not declared. A resource of 0 bytes is never incomplete.
+    length: complete ? size : Number(length) || null,
     etag: strongTag(headers),
     type: headers.get('Content-Type'),
     digest: sha256Of(headers.get('Repr-Digest')),
     disposition: headers.get('Content-Disposition'),
+    response,
   }
 }
 
@@ -126,8 +115,7 @@ export async function removeResource(
   await expectSuccess('DELETE', response, passing)
   // The answer may be the one to a GET that followed a 303.
   if (response.redirected && (await find(connection)) !== null) {
-    const message = 'DELETE was redirected, and the resource still exists'
-    throw new ClientError('ERR_RESPONSE', message, { response })
+    throw answerError('DELETE', response, ' after a redirection, but the resource still exists')
   }
   return true
 }

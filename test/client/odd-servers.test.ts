@@ -178,7 +178,7 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
 
     await expect(status(url)).rejects.toMatchObject({
       code: 'ERR_RESPONSE',
-      message: 'the answer to HEAD has no length',
+      message: 'HEAD was answered with 299, but no length',
     })
   })
 
@@ -203,7 +203,7 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     })
 
     await expect(upload(url, FILE, fast).done).rejects.toMatchObject({
-      message: 'the server has accepted all bytes, but the upload is not complete',
+      message: 'the last segment was answered with 202, but the upload is not complete',
     })
     expect(log.filter(({ method }) => method === 'PATCH')).toHaveLength(3)
   })

@@ -78,7 +78,7 @@ export async function* streamPieces(pieces: readonly BlobLike[]): AsyncGenerator
 /** Throws `ERR_SOURCE` unless both numbers are the same. */
 function checkSize(size: number, announced: number): void {
   if (size !== announced) {
-    throw sourceError(`the source yields ${size} bytes of the ${announced} that it announced`)
+    throw sourceError(`the source yields ${size} of ${announced} bytes`)
   }
 }
 

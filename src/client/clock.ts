@@ -41,16 +41,9 @@ export async function until(
   begin: (wake: () => void) => (() => void) | void,
 ): Promise<void> {
   if (signal.aborted) return
-  await new Promise<void>((resolve) => {
-    const release = listen(signal, 'abort', wake)
-    let end = release
-    function wake(): void {
-      release()
-      end()
-      resolve()
-    }
-    end = begin(wake) ?? end
-  })
+  const ends: ((() => void) | void)[] = []
+  await new Promise<void>((resolve) => ends.push(listen(signal, 'abort', resolve), begin(resolve)))
+  for (const end of ends) end?.()
 }
 
 /** Stops waiting for `work`, which can't be aborted itself, and rejects when the signal aborts. */

@@ -9,14 +9,13 @@ const MAX_LENGTH = 1024
  * whole seconds. Null for a source without a name, without a date of four-digit year, or with a name
  * that is too long. Two files with the same value are likely to be the same file.
  */
-export function formatDisposition({ name, lastModified }: ByteSource): string | null {
-  const date = new Date(lastModified ?? Number.NaN).toUTCString()
-  if (!name) return null
+export function formatDisposition({ name = '', lastModified }: ByteSource): string | null {
+  const date = new Date(lastModified ?? '').toUTCString()
   // Half of a surrogate pair has no encoding in UTF-8.
   const encoded = encodeURIComponent(name.replace(/\p{Surrogate}/gu, '\uFFFD')).replace(
     /['()*]/g,
     (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`,
   )
   const field = `attachment; filename*=UTF-8''${encoded}; modification-date="${date}"`
-  return field.length <= MAX_LENGTH && / \d{4} /.test(date) ? field : null
+  return name && field.length <= MAX_LENGTH && / \d{4} /.test(date) ? field : null
 }

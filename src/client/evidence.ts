@@ -18,6 +18,11 @@ import type { ByteSource } from './source/byte-source.ts'
 
 /** The knowledge of one upload. */
 export interface Evidence {
+  /**
+   * Entity tag of the version that the next request continues or replaces, '' for one without a tag, null
+   * if the resource does not exist.
+   */
+  readonly known: () => string | null
   /** Number of leading bytes that are, or are likely to be, those of the source. */
   readonly received: () => number
   /** Whether these bytes are proven to be those of the source in the version that was named last. */
@@ -32,19 +37,14 @@ export interface Evidence {
   readonly begin: (end: number) => void
   /** The bytes up to `end` have left this client, as far as the platform reports. */
   readonly sent: (end: number) => void
-  /** A request that was bound to the version `before` got no answer. */
-  readonly lose: (before: string | null) => void
+  /** The request got no answer. */
+  readonly lose: () => void
   /** A refusal: nothing of the last request was stored. */
   readonly refuse: () => void
   /** The digest of the whole was wrong. */
   readonly distrust: () => void
   /** The server has stored a segment. */
-  readonly acknowledge: (
-    start: number,
-    end: number,
-    before: string | null,
-    response: Response,
-  ) => void
+  readonly acknowledge: (start: number, end: number, response: Response) => void
   /**
    * Whether the stored bytes are the source or its beginning, as far as is known. If true, the upload
    * resumes behind them; null if the server does not let the client find out.
@@ -60,7 +60,6 @@ export function createEvidence(
   hash: SourceHash,
   { overwrite, verify }: UploadOptions,
 ): Evidence {
-  /** Tag of the version whose first `received` bytes are known; '' for a version without a tag. */
   let known: string | null = null
   let received = 0
   /** One past the last byte that this call has sent, as far as the platform reports. */
@@ -118,6 +117,7 @@ export function createEvidence(
   }
 
   return {
+    known: () => known,
     received: () => received,
     isProven: () => isProven,
     hasWritten: () => hasWritten,
@@ -136,9 +136,9 @@ export function createEvidence(
     sent: (end) => {
       highWater = Math.max(highWater, end)
     },
-    lose: (before) => {
+    lose: () => {
       hasWritten = true
-      hasTried ||= before === null
+      hasTried ||= known === null
     },
     refuse: () => {
       highWater = received
@@ -148,16 +148,17 @@ export function createEvidence(
       isDistrusted = true
       isOurs = false
     },
-    acknowledge: (start, end, before, response) => {
+    acknowledge: (start, end, response) => {
       // A request from the first byte on proves all by itself, and a later one has to be bound by the
       // tag of a proven version. The answer may be one about another resource, and a server that repeats
       // the tag of the version before has stored nothing.
-      const isBound = start === 0 || (isProven && before !== '')
-      known = madeVersion(response)
-      const isNew = !before || known !== before
+      const made = madeVersion(response) ?? ''
+      const isBound = start === 0 || (isProven && known !== '')
+      const isNew = !known || made !== known
       isProven = isBound && isNew && !response.redirected && !isPage(response)
       hasWritten = true
       isOurs = true
+      known = made
       received = end
       highWater = Math.max(highWater, end)
     },

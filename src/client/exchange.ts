@@ -1,5 +1,5 @@
 /** One request and its answer, with time limits. */
-import { abortable, listen } from './clock.ts'
+import { abortable } from './clock.ts'
 import { ClientError } from './error.ts'
 import type { Fields } from './message.ts'
 import type { RequestOptions } from './options.ts'
@@ -23,14 +23,15 @@ export interface Connection extends Omit<RequestOptions, keyof Defaults>, Defaul
   readonly url: string
   /** Aborts with the signal of the caller, and when a callback throws. */
   readonly signal: AbortSignal
-  /** Ends the call: `signal` aborts. */
+  /** Ends the call: `signal` aborts, and the signal of the caller is not listened to any more. */
   readonly abort: () => void
   /** Whether the server has ever answered, or taken a byte of content. */
   readonly contact: { isMade: boolean }
-  /** Wraps a callback: an exception of it ends the call, because `signal` aborts with it. */
+  /**
+   * Wraps a callback, and calls it in a microtask, so that an exception does not fail the request under
+   * way. It ends the call instead, because `signal` aborts with it.
+   */
   readonly guard: <T>(callback: ((value: T) => void) | undefined) => (value: T) => void
-  /** Removes the listener from the signal of the caller. */
-  readonly release: () => void
 }
 
 /** Exists in browsers only, where a relative URL is resolved against the page's. */
@@ -52,17 +53,18 @@ export function connect(
   const { signal } = options
   const control = new AbortController()
   const abort = (): void => control.abort(signal?.reason)
-  const release = signal ? listen(signal, 'abort', abort) : () => undefined
+  signal?.addEventListener('abort', abort, { signal: control.signal })
   if (signal?.aborted) abort()
 
   function guard<T>(callback: ((value: T) => void) | undefined): (value: T) => void {
-    return (value) => {
-      try {
-        callback?.(value)
-      } catch (error) {
-        control.abort(error)
-      }
-    }
+    return (value) =>
+      queueMicrotask(() => {
+        try {
+          callback?.(value)
+        } catch (error) {
+          control.abort(error)
+        }
+      })
   }
 
   return {
@@ -73,7 +75,6 @@ export function connect(
     abort,
     contact: { isMade: false },
     guard,
-    release,
   }
 }
 
@@ -115,11 +116,18 @@ async function send(
     if (sent !== undefined) onProgress?.(sent)
   }
 
-  const release = listen(signal, 'abort', end)
+  signal.addEventListener('abort', end, { signal: watch.signal })
   onMove()
   try {
-    const message = { method, url, headers: fields, body, credentials }
-    const response = await connection.transport({ ...message, signal: watch.signal, onMove })
+    const response = await connection.transport({
+      method,
+      url,
+      headers: fields,
+      body,
+      credentials,
+      signal: watch.signal,
+      onMove,
+    })
     contact.isMade = true
     return response
   } catch (cause) {
@@ -128,7 +136,6 @@ async function send(
     const code = watch.signal.aborted ? 'ERR_STALL' : 'ERR_NETWORK'
     throw new ClientError(code, `${method} got no answer`, { transient: true, cause })
   } finally {
-    release()
     stop()
     end()
   }

@@ -21,7 +21,7 @@ export interface ProgressMeter {
 export function createProgressMeter(
   clock: Clock,
   measured: { readonly size: number | null },
-  listener: ((progress: Progress) => void) | undefined,
+  listener: (progress: Progress) => void,
 ): ProgressMeter {
   let reportedAt = 0
   let markedAt = 0
@@ -48,9 +48,7 @@ export function createProgressMeter(
 
   function report(sent: number): void {
     reportedAt = clock.now()
-    const progress = { sent, size: measured.size, rate }
-    // In a microtask, so that an exception of the listener does not fail the request under way.
-    queueMicrotask(() => listener?.(progress))
+    listener({ sent, size: measured.size, rate })
   }
 
   return { start, move }

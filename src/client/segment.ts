@@ -49,9 +49,8 @@ export async function encodeSegment(
   const body = [...head, data]
   const headers = {
     ...(isPut ? about : { 'Content-Type': 'message/byteranges' }),
-    ...(digest === null ? {} : WANT_DIGEST),
-    'If-None-Match': before === null ? '*' : null,
-    'If-Match': before,
+    ...(digest !== null && WANT_DIGEST),
+    [before === null ? 'If-None-Match' : 'If-Match']: before ?? '*',
     'Content-Digest': contentDigest ? await digestContent(createHash(), body) : null,
   }
   return { method: isPut ? 'PUT' : 'PATCH', headers, body, headerSize: contentSize(head) }

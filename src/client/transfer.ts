@@ -1,8 +1,8 @@
 /** The protocol of an upload, one request at a time: what to send next, and what an answer means. */
-import { isFinal, isPage, madeVersion, pageError, responseError } from './answer.ts'
+import { isFinal, isPage, pageError, responseError } from './answer.ts'
 import { abortable } from './clock.ts'
 import { confirm, mismatch, type FinalAnswer } from './confirmation.ts'
-import { sha256Of, type SourceHash } from './digest.ts'
+import { createSourceHash, sha256Of } from './digest.ts'
 import { formatDisposition } from './disposition.ts'
 import { ClientError } from './error.ts'
 import { createEvidence } from './evidence.ts'
@@ -37,8 +37,6 @@ export interface Transfer {
    * @throws ClientError If it is transient, another step may succeed.
    */
   readonly step: (signal: AbortSignal) => Promise<Response | null>
-  /** Ignores that the last step has lost bytes, because a pause has ended it. */
-  readonly forget: () => void
 }
 
 /** A segment that is about to be sent. */
@@ -52,20 +50,17 @@ export function createTransfer(
   upload: Connection,
   source: ByteSource,
   options: UploadOptions,
-  hash: SourceHash,
   retry: Retry,
 ): Transfer {
   const meter = createProgressMeter(upload.clock, source, upload.guard(options.onProgress))
   const sizes = createSegmentSizes(source, options)
+  const hash = createSourceHash(upload.createHash, source)
   const evidence = createEvidence(source, hash, options)
   const { overwrite = false, reprDigest = false } = options
   /** The file is small, and no answer has said yet whether the resource exists. */
   let isGuess = source.size !== null && source.size <= SMALL
-  /**
-   * Entity tag of the version to continue, '' for one without a tag, null if the resource does not
-   * exist. Undefined if a `HEAD` has to find out.
-   */
-  let remote: string | null | undefined = isGuess ? null : undefined
+  /** The version that the next segment continues or replaces is known. Otherwise a `HEAD` asks for it. */
+  let isSending = isGuess
   /** No segment was acknowledged since the last failure: the next one may be refused. */
   let isFirst = true
   /** Number of bytes that have left of the segment that got no answer. */
@@ -84,11 +79,10 @@ export function createTransfer(
   let digest: Promise<string | null> | null = null
 
   async function step(signal: AbortSignal): Promise<Response | null> {
-    const before = remote
+    const request = isSending ? send : refresh
     // Only a success makes the next segment possible without a HEAD.
-    remote = undefined
-    const connection = { ...upload, signal }
-    return before === undefined ? refresh(connection) : send(before, connection)
+    isSending = false
+    return request({ ...upload, signal })
   }
 
   async function refresh(connection: Connection): Promise<Response | null> {
@@ -113,7 +107,7 @@ export function createTransfer(
       meter.start(found.size)
       return found.response
     } else {
-      remote = found.etag ?? ''
+      isSending = true
       isUnlabelled = found.disposition !== formatDisposition(source)
       retry.reached(found.size)
     }
@@ -140,12 +134,12 @@ export function createTransfer(
 
   function startOver(etag: string | null): void {
     evidence.startOver(etag)
-    remote = etag
+    isSending = true
     isUnlabelled = true
   }
 
-  async function send(before: string | null, connection: Connection): Promise<Response | null> {
-    const segment = await nextSegment(before, connection.signal)
+  async function send(connection: Connection): Promise<Response | null> {
+    const segment = await nextSegment(connection.signal)
     isFirst = true
     const { start, data, isLast } = segment
     const end = start + data.size
@@ -158,7 +152,9 @@ export function createTransfer(
     evidence.begin(end)
     const response = await exchange(connection, { ...message, onProgress }).catch(
       (error: unknown) => {
-        evidence.lose(before)
+        evidence.lose()
+        // A pause says nothing about proxies.
+        if (connection.signal.aborted) lost = 0
         throw error
       },
     )
@@ -166,13 +162,13 @@ export function createTransfer(
     if (!response.ok) return refused(response, segment, message)
     // A web page may come from a server that stores nothing.
     if (!isLast && isPage(response)) throw pageError(message.method, response)
-    evidence.acknowledge(start, end, before, response)
+    evidence.acknowledge(start, end, response)
     isUnlabelled = false
     isFirst = false
     retry.reached(end)
     meter.move(end)
     if (!isLast) {
-      remote = response.redirected ? undefined : (madeVersion(response) ?? '')
+      isSending = !response.redirected
       return null
     }
     const isVerified =
@@ -183,7 +179,7 @@ export function createTransfer(
     return null
   }
 
-  async function nextSegment(before: string | null, signal: AbortSignal): Promise<Sending> {
+  async function nextSegment(signal: AbortSignal): Promise<Sending> {
     const isWhole = isPut || isReplacing
     const start = isWhole ? 0 : evidence.received()
     const hasDigest = reprDigest || !(isWhole || evidence.isProven())
@@ -207,7 +203,7 @@ export function createTransfer(
     return {
       start,
       data,
-      before,
+      before: evidence.known(),
       isLast,
       isPut: isWhole,
       isLabelled: isWhole || isUnlabelled,
@@ -224,6 +220,7 @@ export function createTransfer(
     const passing = before === null ? [412] : [404, 409, 410, 412]
     const error = await responseError(method, response, passing)
     const { problem } = error
+    const details = { response, problem, cause: error }
     // Only after a timeout or a failure of the server some bytes may have been stored.
     if (status < 500 && status !== 408) evidence.refuse()
     if (status === 412 || status === 409) reported = reportedState(response, problem)
@@ -234,8 +231,8 @@ export function createTransfer(
     if (problem?.code === 'ERR_REPR_DIGEST' && !evidence.isProven()) {
       // The stored bytes were not the beginning of the source. A stream can't be sent again.
       evidence.distrust()
-      const options = { response, problem, transient: !source.once, cause: error }
-      throw new ClientError('ERR_DIFFERENT', error.message, options)
+      const transient = !source.once
+      throw new ClientError('ERR_DIFFERENT', error.message, { ...details, transient })
     }
     if (status === 413 && !isWhole) {
       const limit = Number(problem?.['limit']) - headerSize
@@ -248,8 +245,7 @@ export function createTransfer(
         return null
       }
       if (isReplacing) {
-        const message = `${error.message}; remove the file first`
-        throw new ClientError(error.code, message, { response, problem, cause: error })
+        throw new ClientError(error.code, `${error.message}; remove the file first`, details)
       }
     }
     throw error
@@ -257,11 +253,8 @@ export function createTransfer(
 
   return {
     step,
-    isSending: () => remote !== undefined,
+    isSending: () => isSending,
     hasWritten: evidence.hasWritten,
     isOwn: evidence.isOwn,
-    forget: () => {
-      lost = 0
-    },
   }
 }

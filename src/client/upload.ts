@@ -1,7 +1,6 @@
 /** An upload until its end: around failures, pauses and other writers. */
 import type { OpenSource } from './source/byte-source.ts'
-import { listen, until } from './clock.ts'
-import { createSourceHash } from './digest.ts'
+import { until } from './clock.ts'
 import { connect } from './exchange.ts'
 import type { UploadOptions, UploadStatus } from './options.ts'
 import { find, removeResource } from './resource.ts'
@@ -61,41 +60,38 @@ export function startUpload(
 
   function setStatus(next: UploadStatus): void {
     status = next
-    queueMicrotask(() => onState(next))
+    onState(next)
   }
 
   async function run(): Promise<Response> {
-    const release = listen(signal, 'abort', stop)
     try {
+      signal.addEventListener('abort', stop)
       signal.throwIfAborted()
       const response = await read()
-      // Reported before `done` is settled, because an exception of the callback rejects it.
-      status = { state: 'done', isUnchanged: !transfer?.hasWritten() }
-      onState(status)
+      setStatus({ state: 'done', isUnchanged: !transfer?.hasWritten() })
+      // `onState` is called before `done` is settled, because an exception of it rejects `done`.
+      await Promise.resolve()
       signal.throwIfAborted()
       return response
     } catch (error) {
-      status = { state: 'failed', error }
-      onState(status)
+      setStatus({ state: 'failed', error })
       throw error
     } finally {
-      release()
-      connection.release()
+      connection.abort()
     }
   }
 
   async function read(): Promise<Response> {
     const source = await open()
     try {
-      const hash = createSourceHash(platform.createHash, source)
-      transfer = createTransfer(connection, source, options, hash, retry)
+      transfer = createTransfer(connection, source, options, retry)
       return await finish(transfer)
     } finally {
       await source.close?.()
     }
   }
 
-  async function finish({ step, isSending, forget }: Transfer): Promise<Response> {
+  async function finish({ step, isSending }: Transfer): Promise<Response> {
     const onWait = (delay: number | null, error: Error): void =>
       setStatus({ state: 'waiting', delay, error })
     for (;;) {
@@ -107,8 +103,7 @@ export function startUpload(
         const response = await step(current)
         if (response !== null) return response
       } catch (error) {
-        if (current.aborted) forget()
-        else await retry.wait(error, current, onWait)
+        if (!current.aborted) await retry.wait(error, current, onWait)
       }
     }
   }

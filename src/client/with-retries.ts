@@ -35,6 +35,6 @@ export async function withRetries<T>(
       }
     }
   } finally {
-    connection.release()
+    connection.abort()
   }
 }

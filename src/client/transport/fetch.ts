@@ -26,8 +26,7 @@ export const fetchTransport: Transport = async (request) => {
     throw failure ?? error
   })
   onMove()
-  const { status, headers, redirected } = response
-  return toResponse(status, headers, await readAnswer(response, onMove), redirected)
+  return toResponse(response, await readAnswer(response, onMove), response.redirected)
 }
 
 async function content(

@@ -187,5 +187,5 @@ async function readAnswer(
     size += chunk.byteLength
     if (size > MAX_ANSWER) break
   }
-  return toResponse(answer.statusCode ?? 0, headers, new Blob(chunks))
+  return toResponse({ status: answer.statusCode ?? 0, headers }, new Blob(chunks))
 }

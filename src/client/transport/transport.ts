@@ -69,11 +69,10 @@ export function contentSize(body: readonly BlobLike[]): number {
  * request may have been repeated with another method: `fetch` follows a 303 with `GET`.
  */
 export function toResponse(
-  status: number,
-  headers: Headers,
+  init: { readonly status: number; readonly headers: Headers },
   content: Blob | null,
   redirected: boolean = false,
 ): Response {
-  const response = new Response(content?.size ? content : null, { status, headers })
+  const response = new Response(content?.size ? content : null, init)
   return Object.defineProperty(response, 'redirected', { value: redirected })
 }

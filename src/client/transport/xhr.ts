@@ -2,12 +2,11 @@
  * Requests with `XMLHttpRequest`, because `fetch` reports no upload progress in browsers. Content is a Blob
  * of Blobs, so that a browser reads a file from the disk as it sends it.
  */
-import { listen, type Target } from '../clock.ts'
 import { fetchTransport, toBlob } from './fetch.ts'
 import { toResponse, type Transport } from './transport.ts'
 
 /** The part of the DOM's interface that is used. */
-interface Xhr extends Target {
+interface Xhr {
   readonly status: number
   readonly response: Blob | null
   /** Without the fragment. */
@@ -16,6 +15,7 @@ interface Xhr extends Target {
     addEventListener(type: 'progress', listener: (event: { readonly loaded: number }) => void): void
   }
   responseType: string
+  addEventListener(type: 'loadend', listener: () => void): void
   withCredentials: boolean
   open(method: string, url: string): void
   setRequestHeader(name: string, value: string): void
@@ -37,18 +37,17 @@ export const xhrTransport: Transport = async (request) => {
   xhr.responseType = 'blob'
   xhr.withCredentials = credentials === 'include'
   for (const [name, value] of headers) xhr.setRequestHeader(name, value)
-  // After an abort `loadend` is dispatched, too.
-  const release = listen(signal, 'abort', () => xhr.abort())
+  signal.addEventListener('abort', () => xhr.abort())
+  xhr.upload.addEventListener('progress', ({ loaded }) => onMove(loaded))
   await new Promise<void>((resolve) => {
-    xhr.upload.addEventListener('progress', ({ loaded }) => onMove(loaded))
-    listen(xhr, 'loadend', resolve)
+    // After an abort `loadend` is dispatched, too.
+    xhr.addEventListener('loadend', resolve)
     xhr.send(content)
   })
-  release()
   const fields = xhr.getAllResponseHeaders().matchAll(/^(.+?): (.*)$/gm)
   const answered = new Headers()
   for (const [, name = '', value = ''] of fields) answered.set(name, value)
   // Without an answer the status is 0, with which the Response constructor throws.
   const isRedirected = xhr.responseURL !== url.split('#', 1)[0]
-  return toResponse(xhr.status, answered, xhr.response, isRedirected)
+  return toResponse({ status: xhr.status, headers: answered }, xhr.response, isRedirected)
 }

@@ -21,8 +21,6 @@ export default defineConfig({
     // A test that hangs fails; one on a slow machine does not.
     testTimeout: 30_000,
     hookTimeout: 30_000,
-    // What a browser or a disk does late on a busy machine goes well the second time; a fault does not.
-    retry: process.env['CI'] === undefined ? 0 : 2,
     expect: { poll: { timeout: 20_000 } },
     coverage: { include: ['src/**/*.ts'], reporter: ['text', 'html'] },
   },

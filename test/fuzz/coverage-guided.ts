@@ -4,6 +4,7 @@ import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
 
 import { build } from 'esbuild'
 
@@ -89,6 +90,8 @@ async function bundleTarget(name: string, folder: string): Promise<string> {
     target: 'node20',
     format: 'cjs',
     packages: 'external',
+    // An ES module, whose default export a bundle in CommonJS does not find.
+    alias: { mime: fileURLToPath(import.meta.resolve('mime')) },
     sourcemap: 'inline',
     logLevel: 'warning',
   })

@@ -115,5 +115,7 @@ export async function exactLstatIfThere(
 /** The path without symbolic links. Throws as `realpath` of node:fs. */
 export async function realPath(folders: OnFileSystem, path: string): Promise<string> {
   if (!isQuick(folders)) return realpath(path)
-  return timed(folders, () => realpathSync.native(path))
+  // A program that wraps the functions of node:fs may have lost this property.
+  const realpathNow = 'native' in realpathSync ? realpathSync.native : realpathSync
+  return timed(folders, () => realpathNow(path))
 }

@@ -26,7 +26,7 @@ export function streamOf(message: HttpRequest | HttpResponse): ServerHttp2Stream
 
 /**
  * The length of the content in bytes, as the client announces it. Null if only the end of the message
- * will tell: chunked content, or HTTP/2 without Content-Length (RFC 9113 §8.1.1).
+ * shows it: chunked content, or HTTP/2 without Content-Length (RFC 9113 §8.1.1).
  *
  * @throws UploadError `ERR_FIELD`, which the parsers of Node rule out, but an adapter may not.
  */

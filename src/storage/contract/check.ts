@@ -257,3 +257,16 @@ export function codeOf(error: unknown): string | null {
     throw new ContractError(`found ${JSON.stringify(error)} thrown, expected an Error`)
   return 'code' in error && typeof error.code === 'string' ? error.code : null
 }
+
+/** Changes the resource `a`: one write, and a commit to `state`. */
+export async function change(
+  storage: StorageAdapter,
+  options: OpenWriterOptions,
+  position: number,
+  text: string,
+  state: ResourceState,
+): Promise<void> {
+  const writer = await storage.openWriter('a', options)
+  await write(writer, position, text)
+  await writer.commit(state)
+}

@@ -1,6 +1,6 @@
 /** The storage contract: versions, their state and their names. */
 
-import type { OpenWriterOptions, ResourceInfo, ResourceState, StorageAdapter } from '../adapter.ts'
+import type { ResourceInfo } from '../adapter.ts'
 import {
   ContractError,
   ATOMIC,
@@ -9,6 +9,7 @@ import {
   PERSIST,
   REPLACE,
   begin,
+  change,
   check,
   differ,
   equal,
@@ -206,18 +207,6 @@ export const commitChecks: readonly StorageCheck[] = [
     differ(stored[0], stored[1], 'the content')
   }),
 ]
-
-async function change(
-  storage: StorageAdapter,
-  options: OpenWriterOptions,
-  position: number,
-  text: string,
-  state: ResourceState,
-): Promise<void> {
-  const writer = await storage.openWriter('a', options)
-  await write(writer, position, text)
-  await writer.commit(state)
-}
 
 function dateOf(info: ResourceInfo | null): number {
   return info?.lastModified.getTime() ?? NaN

@@ -1,6 +1,6 @@
 /** The storage contract: the state of a resource, and the validators of its versions. */
 
-import type { OpenWriterOptions, ResourceInfo, ResourceState, StorageAdapter } from '../adapter.ts'
+import type { ResourceInfo, ResourceState, StorageAdapter } from '../adapter.ts'
 import {
   ContractError,
   ATOMIC,
@@ -10,6 +10,7 @@ import {
   PERSIST,
   REPLACE,
   begin,
+  change,
   check,
   equal,
   load,
@@ -221,18 +222,6 @@ export const stateChecks: readonly StorageCheck[] = [
     await step('a replacement', () => change(storage, REPLACE, 0, 'abc', FINISHED))
   }),
 ]
-
-async function change(
-  storage: StorageAdapter,
-  options: OpenWriterOptions,
-  position: number,
-  text: string,
-  state: ResourceState,
-): Promise<void> {
-  const writer = await storage.openWriter('a', options)
-  await write(writer, position, text)
-  await writer.commit(state)
-}
 
 /** Appends, without a commit if the storage has persist writers. */
 async function keepAppend(storage: StorageAdapter): Promise<void> {

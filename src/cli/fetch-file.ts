@@ -3,7 +3,7 @@ import { isPage, strongTag } from '../client/answer.ts'
 import { ClientError } from '../client/error.ts'
 import { fieldsFor, MAX_REDIRECTIONS, redirectionOf } from '../client/transport/redirect.ts'
 
-/** Names of files that are no web pages. */
+/** Matches the name of a file that is not a web page. */
 const OTHER_THAN_PAGE = /\.(?!x?html?$)[^./]+$/i
 
 /**

@@ -85,7 +85,7 @@ async function expandPatterns(names: readonly string[]): Promise<readonly string
   return found
 }
 
-/** Whether a path ends in `.`, `..` or `/`, which are no names: the content of such a folder is sent. */
+/** Whether a path ends in `.`, `..` or `/`, which are not names: the content of such a folder is sent. */
 function isItself(name: string): boolean {
   return /(?:^|[\\/])\.{1,2}[\\/]*$|^[\\/]+$/.test(name)
 }

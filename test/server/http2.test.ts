@@ -4,25 +4,12 @@ import { constants } from 'node:http2'
 
 import { describe, expect, it } from 'vitest'
 
-import type { OpenWriterOptions } from '../../src/storage/adapter.ts'
+import { FINISHED, REPLACE } from '../../src/storage/contract/check.ts'
 import { CHUNKED, MESSAGE, chunk, message, request } from '../support/wire/client.ts'
 import { Http2Peer } from '../support/wire/http2-client.ts'
 import { HTTP2, HTTP2_FS, useServer } from '../support/wire/server.ts'
 import { WatchedStorage } from '../support/watched-storage.ts'
 
-const REPLACING: OpenWriterOptions = {
-  transaction: 'atomic',
-  replace: true,
-  initial: {
-    complete: false,
-    everComplete: false,
-    completeLength: null,
-    contentType: null,
-    contentDisposition: null,
-    reprDigest: null,
-    owner: null,
-  },
-}
 const CREATED: unknown = expect.objectContaining({ ':status': 201 })
 
 describe('a session', () => {
@@ -79,12 +66,10 @@ describe('a GET over HTTP/2', () => {
   /** Stores a file of zeros. Not by a PUT, in which a busy machine may fall silent for 200 ms. */
   async function stored(size: number): Promise<string> {
     const path = server.path()
-    const writer = await storage.openWriter(path.replace('/files/', ''), REPLACING)
+    const writer = await storage.openWriter(path.replace('/files/', ''), REPLACE)
     await writer.write(0, [Buffer.alloc(size)])
     await writer.commit({
-      ...REPLACING.initial,
-      complete: true,
-      everComplete: true,
+      ...FINISHED,
       completeLength: size,
     })
     return path

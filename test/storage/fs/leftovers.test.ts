@@ -9,7 +9,8 @@ import { fileURLToPath } from 'node:url'
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
-import type { OpenWriterOptions, StorageAdapter } from '../../../src/storage/adapter.ts'
+import type { StorageAdapter } from '../../../src/storage/adapter.ts'
+import { REPLACE } from '../../../src/storage/contract/check.ts'
 import { fsLocker, fsStorage } from '../../../src/storage/fs.ts'
 
 const CHILD = fileURLToPath(new URL('../../support/storage/fs-stage-child.ts', import.meta.url))
@@ -19,21 +20,6 @@ const AHEAD_CHILD = fileURLToPath(
 const ORPHAN = `${'x'.repeat(43)}.owner1random.data`
 /** An owner in another container. */
 const UNSEEN = 'elsewhere 1 1 x'
-
-/** How a PUT opens a writer. */
-const REPLACING: OpenWriterOptions = {
-  transaction: 'atomic',
-  replace: true,
-  initial: {
-    complete: true,
-    everComplete: true,
-    completeLength: 3,
-    contentType: null,
-    contentDisposition: null,
-    reprDigest: null,
-    owner: null,
-  },
-}
 
 let directory = ''
 let staging = ''
@@ -123,7 +109,7 @@ describe('the staged file', () => {
     await once(child, 'exit')
     vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout'] })
 
-    const writer = await (await openStore()).openWriter('a', REPLACING)
+    const writer = await (await openStore()).openWriter('a', REPLACE)
     await vi.waitFor(() => expect(vi.getTimerCount()).toBe(1))
     await writer.rollback()
     vi.advanceTimersByTime(16_000)
@@ -147,7 +133,7 @@ describe('the staged file', () => {
 })
 
 it('a store at rest has no lease', async () => {
-  const writer = await fsStorage({ directory }).openWriter('a', REPLACING)
+  const writer = await fsStorage({ directory }).openWriter('a', REPLACE)
   await writer.write(0, [Buffer.from('abc')])
   expect((await readdir(staging)).filter((name) => name.endsWith('.owner'))).toHaveLength(1)
 

@@ -11,11 +11,10 @@ const MAX_LENGTH = 1024
  */
 export function formatDisposition({ name = '', lastModified }: ByteSource): string | null {
   const date = new Date(lastModified ?? '').toUTCString()
-  // Half of a surrogate pair has no encoding in UTF-8.
-  const encoded = encodeURIComponent(name.replace(/\p{Surrogate}/gu, '\uFFFD')).replace(
-    /['()*]/g,
-    (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`,
-  )
-  const field = `attachment; filename*=UTF-8''${encoded}; modification-date="${date}"`
+  // Not encodeURIComponent, which throws on half a surrogate pair, and leaves characters as they are that
+  // the field does not allow.
+  const encoded = `${new URLSearchParams({ '': name })}`
+  const value = encoded.slice(1).replaceAll('+', '%20').replaceAll('*', '%2A')
+  const field = `attachment; filename*=UTF-8''${value}; modification-date="${date}"`
   return name && field.length <= MAX_LENGTH && / \d{4} /.test(date) ? field : null
 }

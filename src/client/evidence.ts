@@ -93,22 +93,29 @@ export function createEvidence(
   }
 
   /** Whether an incomplete resource is as long as this call may have made it by sending up to `end`. */
-  function isWithin({ size, length, complete }: Found, end: number): boolean {
-    if (complete || isDistrusted || !(isOurs || hasTried)) return false
-    const whole = source.size ?? length
-    return (length ?? whole) === whole && size >= received && size <= end
+  function isWithin(found: Found, end: number): boolean {
+    return canBeOurs(found) && (isOurs || hasTried) && found.size >= received && found.size <= end
   }
 
   /** Whether an incomplete resource has the name, the date and the length of the source. */
-  function isSameFile({ size, length, complete, disposition }: Found): boolean {
-    if (verify || isDistrusted || complete || label === null || length === null) return false
-    return disposition === label && length === source.size && size <= length
+  function isSameFile(found: Found): boolean {
+    const isLabelled = label !== null && found.disposition === label
+    return canBeOurs(found) && !verify && isLabelled && found.length === source.size
+  }
+
+  function canBeOurs(found: Found): boolean {
+    return !found.complete && !isDistrusted && fits(found)
+  }
+
+  /** Whether a resource is no longer than the source, and will not have another length. */
+  function fits({ size, length }: Found): boolean {
+    const whole = source.size ?? length ?? size
+    return size <= whole && (length ?? whole) === whole
   }
 
   async function compare(connection: Connection, found: Found): Promise<boolean | null> {
-    const { size, length, complete, disposition } = found
-    const whole = source.size ?? length ?? size
-    if (size > whole || (length ?? whole) !== whole) return false
+    const { size, complete, disposition } = found
+    if (!fits(found)) return false
     if (size === 0 && !complete) return true
     const isOther = label !== null && disposition !== null && disposition !== label
     // A file that is replaced anyway is not worth reading, and a stream can be read only once.

@@ -3,7 +3,7 @@ import { abortable } from './clock.ts'
 import { ClientError } from './error.ts'
 import type { Fields } from './message.ts'
 import type { RequestOptions } from './options.ts'
-import { applyDefaults, type Call, type Defaults } from './settings.ts'
+import { applyDefaults, REQUEST, type Defaults } from './settings.ts'
 import { contentSize, type BlobLike, type Platform } from './transport/transport.ts'
 
 /** One request. */
@@ -38,7 +38,7 @@ export interface Connection extends Omit<RequestOptions, keyof Defaults>, Defaul
 declare const location: { readonly href: string } | undefined
 
 /**
- * Puts together what every request to `url` needs.
+ * Puts together what every request to `url` needs. `table` has the options of the call.
  *
  * @throws TypeError for a wrong URL, and for an option that is unknown or wrong.
  */
@@ -46,9 +46,9 @@ export function connect(
   url: string | URL,
   options: RequestOptions,
   platform: Platform,
-  call: Call = 'request',
+  table: object = REQUEST,
 ): Connection {
-  const settings = applyDefaults(call, options)
+  const settings = applyDefaults(table, options)
   const base = typeof location === 'undefined' ? undefined : location.href
   const { signal } = options
   const control = new AbortController()

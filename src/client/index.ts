@@ -4,7 +4,7 @@
  * `partial-upload/client/node` has the same functions over `node:http`, and sends files by path.
  */
 import type { RequestOptions, UploadOptions } from './options.ts'
-import { createPatch, partOf, type PatchOptions, type PatchRange } from './patch.ts'
+import { createPatch, partOf, PATCH, type PatchOptions, type PatchRange } from './patch.ts'
 import { getStatus, removeResource, type ResourceStatus } from './resource.ts'
 import { createSha256 } from './sha256.ts'
 import { sourceOpener, type Source } from './source/source.ts'
@@ -57,7 +57,7 @@ export async function patch(
   ranges: readonly PatchRange[],
   options: PatchOptions = {},
 ): Promise<Response> {
-  return withRetries(url, options, PLATFORM, createPatch(ranges.map(partOf), options), 'patch')
+  return withRetries(url, options, PLATFORM, createPatch(ranges.map(partOf), options), PATCH)
 }
 
 /**

@@ -4,7 +4,14 @@ import type { FileHandle } from 'node:fs/promises'
 
 import type { ByteSource, OpenSource } from './source/byte-source.ts'
 import type { RequestOptions, UploadOptions } from './options.ts'
-import { createPatch, partOf, type Part, type PatchOptions, type PatchRange } from './patch.ts'
+import {
+  createPatch,
+  partOf,
+  PATCH,
+  type Part,
+  type PatchOptions,
+  type PatchRange,
+} from './patch.ts'
 import { getStatus, removeResource, type ResourceStatus } from './resource.ts'
 import { openHandle, openPath } from './source/node.ts'
 import { sourceOpener, type Source } from './source/source.ts'
@@ -74,7 +81,7 @@ export async function patch(
         parts.push({ start, data: await source.slice(0, source.size ?? 0), source })
       }
     }
-    return await withRetries(url, options, platform(options), createPatch(parts, options), 'patch')
+    return await withRetries(url, options, platform(options), createPatch(parts, options), PATCH)
   } finally {
     for (const source of opened) await source.close?.()
   }

@@ -8,7 +8,11 @@ import type { Progress, RequestOptions } from './options.ts'
 import { createProgressMeter } from './progress.ts'
 import { hasSameRange } from './comparison.ts'
 import { find } from './resource.ts'
+import { TRANSFER } from './settings.ts'
 import { contentSize, type BlobLike } from './transport/transport.ts'
+
+/** The options of `patch`, as `settings.ts` describes. */
+export const PATCH = { ...TRANSFER, ifMatch: '*', length: 0 }
 
 /** Bytes and their position in the resource. */
 export interface PatchRange {

@@ -1,13 +1,15 @@
 /**
- * The options of the calls: for each its default, whose type also is the check of a value. An option
- * without a default has a regular expression or an empty value of its type instead.
+ * The options of the calls. Each call has a table of its own, beside its code: for each option its
+ * default, whose type also is the check of a value. An option without a default has a regular expression
+ * or an empty value of its type instead.
  */
 import { systemClock, type Clock } from './clock.ts'
 import type { RequestOptions } from './options.ts'
 
 /** Stands for any object, functions included. */
 const OBJECT = {}
-const CALLBACK = (): void => undefined
+/** Stands for any function. */
+export const CALLBACK = (): void => undefined
 /** Roughly RFC 9110 §8.3.1, because the server checks the rest. A line break would begin a new field. */
 const MEDIA_TYPE = /^([!-.0-~]+\/[ -~]+)?$/
 
@@ -37,7 +39,8 @@ export const DEFAULTS: Defaults = {
   random: Math.random,
 }
 
-const REQUEST = {
+/** The options of a call that is one request. */
+export const REQUEST = {
   ...DEFAULTS,
   headers: OBJECT,
   credentials: /^(omit|same-origin|include)$/,
@@ -45,36 +48,19 @@ const REQUEST = {
   agent: OBJECT,
 }
 
-const TRANSFER = { ...REQUEST, contentType: MEDIA_TYPE, onProgress: CALLBACK }
-
-/** The options of each call. */
-const SETTINGS = {
-  request: REQUEST,
-  upload: {
-    ...TRANSFER,
-    overwrite: false,
-    verify: false,
-    segmentSize: 0,
-    contentDigest: false,
-    reprDigest: false,
-    onState: CALLBACK,
-  },
-  patch: { ...TRANSFER, ifMatch: '*', length: 0 },
-}
-
-/** The calls that differ in their options. */
-export type Call = keyof typeof SETTINGS
+/** The options of a call that sends content. */
+export const TRANSFER = { ...REQUEST, contentType: MEDIA_TYPE, onProgress: CALLBACK }
 
 /**
- * Checks the options of a call and adds the defaults. An option that is undefined counts as not given.
+ * Checks the options of a call by its table and adds the defaults. An option that is undefined counts as not given.
  *
  * @throws TypeError for an option that the call does not have, and for a wrong value.
  */
 export function applyDefaults(
-  call: Call,
+  table: object,
   options: RequestOptions,
 ): Omit<RequestOptions, keyof Defaults> & Defaults {
-  const examples = new Map<string, unknown>(Object.entries(SETTINGS[call]))
+  const examples = new Map<string, unknown>(Object.entries(table))
   const given = Object.entries(options).filter(([name, value]) => {
     const example = examples.get(name)
     if (example === undefined) throw new TypeError(`"${name}" is not an option`)

@@ -5,7 +5,7 @@ import { confirm, mismatch, type FinalAnswer } from './confirmation.ts'
 import { createSourceHash, sha256Of } from './digest.ts'
 import { formatDisposition } from './disposition.ts'
 import { ClientError } from './error.ts'
-import { createEvidence } from './evidence.ts'
+import { createEvidence, type Evidence } from './evidence.ts'
 import { exchange, type Connection } from './exchange.ts'
 import type { UploadOptions } from './options.ts'
 import { createProgressMeter } from './progress.ts'
@@ -26,10 +26,8 @@ const LARGE = 1024 * 1024
 export interface Transfer {
   /** Whether the next step sends a segment rather than a `HEAD`. */
   readonly isSending: () => boolean
-  /** Whether this call has stored bytes on the server, or may have. */
-  readonly hasWritten: () => boolean
-  /** Whether an incomplete resource is the one that this call has written, or is likely to be. */
-  readonly isOwn: (found: Found) => boolean
+  /** What is known about the bytes on the server. */
+  readonly evidence: Evidence
   /**
    * Sends a `HEAD` or a segment. Resolves with the final response when the upload is complete, and with
    * null before.
@@ -251,10 +249,5 @@ export function createTransfer(
     throw error
   }
 
-  return {
-    step,
-    isSending: () => isSending,
-    hasWritten: evidence.hasWritten,
-    isOwn: evidence.isOwn,
-  }
+  return { step, isSending: () => isSending, evidence }
 }

@@ -5,9 +5,21 @@ import { connect } from './exchange.ts'
 import type { UploadOptions, UploadStatus } from './options.ts'
 import { find, removeResource } from './resource.ts'
 import { createRetry } from './retry.ts'
+import { CALLBACK, TRANSFER } from './settings.ts'
 import { createTransfer, type Transfer } from './transfer.ts'
 import type { Platform } from './transport/transport.ts'
-import { withRetries } from './with-retries.ts'
+import { repeat } from './with-retries.ts'
+
+/** The options of `upload`, as `settings.ts` describes. */
+const UPLOAD = {
+  ...TRANSFER,
+  overwrite: false,
+  verify: false,
+  segmentSize: 0,
+  contentDigest: false,
+  reprDigest: false,
+  onState: CALLBACK,
+}
 
 /** A running upload. */
 export interface Upload {
@@ -45,7 +57,7 @@ export function startUpload(
   options: UploadOptions,
   platform: Platform,
 ): Upload {
-  const connection = connect(url, options, platform, 'upload')
+  const connection = connect(url, options, platform, UPLOAD)
   const { signal } = connection
   const retry = createRetry(connection)
   let status: UploadStatus = { state: 'checking' }
@@ -68,7 +80,7 @@ export function startUpload(
       signal.addEventListener('abort', stop)
       signal.throwIfAborted()
       const response = await read()
-      setStatus({ state: 'done', isUnchanged: !transfer?.hasWritten() })
+      setStatus({ state: 'done', isUnchanged: !transfer?.evidence.hasWritten() })
       // `onState` is called before `done` is settled, because an exception of it rejects `done`.
       await Promise.resolve()
       signal.throwIfAborted()
@@ -122,20 +134,14 @@ export function startUpload(
   async function discard(): Promise<boolean> {
     connection.abort()
     await done.catch(() => undefined)
-    const { isOwn } = transfer ?? {}
-    const { signal: _signal, ...others } = options
-    return withRetries(
-      url,
-      others,
-      platform,
-      async (own) => {
-        const found = isOwn && (await find(own))
-        if (!found || !isOwn(found)) return false
-        // 412: the server has stored more since, which it had received before.
-        return removeResource(own, found.etag ?? undefined, [412])
-      },
-      'upload',
-    )
+    const evidence = transfer?.evidence
+    // The signal of the upload has aborted, and that of the caller does not end the removal.
+    return repeat({ ...connection, signal: new AbortController().signal }, async (own) => {
+      const found = evidence && (await find(own))
+      if (!found || !evidence.isOwn(found)) return false
+      // 412: the server has stored more since, which it had received before.
+      return removeResource(own, found.etag ?? undefined, [412])
+    })
   }
 
   const done = run()

@@ -2,12 +2,10 @@
 import { connect, type Connection } from './exchange.ts'
 import type { RequestOptions } from './options.ts'
 import { createRetry } from './retry.ts'
-import type { Call } from './settings.ts'
 import type { Platform } from './transport/transport.ts'
 
 /**
- * Does `work` until it succeeds, or fails with an error that is not transient, or has failed as often
- * as `retries` allows.
+ * Connects to the URL and repeats `work` with that connection, as `repeat` does.
  *
  * @throws TypeError for a wrong URL, and for an option that is unknown or wrong.
  * @throws ClientError
@@ -17,9 +15,21 @@ export async function withRetries<T>(
   options: RequestOptions,
   platform: Platform,
   work: (connection: Connection) => Promise<T>,
-  call: Call = 'request',
+  table?: object,
 ): Promise<T> {
-  const connection = connect(url, options, platform, call)
+  return repeat(connect(url, options, platform, table), work)
+}
+
+/**
+ * Does `work` until it succeeds, or fails with an error that is not transient, or has failed as often
+ * as `retries` allows. Then ends the connection.
+ *
+ * @throws ClientError
+ */
+export async function repeat<T>(
+  connection: Connection,
+  work: (connection: Connection) => Promise<T>,
+): Promise<T> {
   const { signal } = connection
   const retry = createRetry(connection)
   try {

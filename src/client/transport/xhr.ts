@@ -2,7 +2,8 @@
  * Requests with `XMLHttpRequest`, because `fetch` reports no upload progress in browsers. Content is a Blob
  * of Blobs, so that a browser reads a file from the disk as it sends it.
  */
-import { fetchTransport, toBlob } from './fetch.ts'
+import { toBlob } from './blob-body.ts'
+import { fetchTransport } from './fetch.ts'
 import { toResponse, type Transport } from './transport.ts'
 
 /** The part of the DOM's interface that is used. */

@@ -71,6 +71,7 @@ export const ERRORS = {
     'The range contradicts the length of the resource',
     { progress: true },
   ],
+  ERR_CONFLICT: [409, 'Another request has changed the resource'],
   ERR_KEY_CONFLICT: [409, 'The name clashes with another resource'],
   ERR_LOCKED: [409, 'Another request is writing to the resource'],
   ERR_INTERRUPTED: [409, 'Another request has taken over', { effect: 'cut' }],

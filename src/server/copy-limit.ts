@@ -41,6 +41,7 @@ function limited(writer: Writer, limit: WorkLimit): Writer {
     base: writer.base,
     transaction: writer.transaction,
     write: (position, chunks) => change(() => writer.write(position, chunks)),
+    flush: async () => writer.flush?.(),
     truncate: (size) => change(() => writer.truncate(size)),
     read: (start, end) => writer.read(start, end),
     commit: (state) => change(() => writer.commit(state)),

@@ -41,7 +41,8 @@ export async function expireIncomplete(options: ExpireOptions): Promise<readonly
     throw new TypeError(`olderThan must be a number of milliseconds, not ${olderThan}`)
   }
   const expired: string[] = []
-  for await (const key of storage.listIncomplete()) {
+  const changedBefore = new Date(Date.now() - olderThan)
+  for await (const key of storage.listIncomplete({ changedBefore })) {
     if (await expire(key, options)) expired.push(key)
   }
   return expired
@@ -80,8 +81,8 @@ async function tryAcquire(locker: Locker, key: string): Promise<Lock | null> {
 const HOUR = 60 * 60 * 1000
 
 /**
- * Expires uploads again and again, every tenth of `olderThan` but at least once an hour, until the
- * returned function is called. An error goes to `onError`, and the next run tries again.
+ * Expires uploads and sweeps the storage again and again, every tenth of `olderThan` but at least once an
+ * hour, until the returned function is called. An error goes to `onError`, and the next run tries again.
  */
 export function expireRegularly(
   options: ExpireOptions,
@@ -96,6 +97,7 @@ export function expireRegularly(
   }
   async function run(): Promise<void> {
     await expireIncomplete(options).catch(onError)
+    await options.storage.sweep?.().catch(onError)
     if (!isStopped) timer = schedule()
   }
   return () => {

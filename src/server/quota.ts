@@ -49,6 +49,7 @@ function withAccounting(
       if (isUpload) await account.reserve(owner, key, Math.max(size, completeLength ?? 0))
       await writer.write(position, chunks)
     },
+    flush: async () => writer.flush?.(),
     truncate: async (length) => {
       await writer.truncate(length)
       size = length

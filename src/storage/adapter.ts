@@ -68,6 +68,17 @@ export interface OpenWriterOptions {
   readonly isLost?: () => boolean
 }
 
+/** Which incomplete resources are listed. */
+export interface ListOptions {
+  /**
+   * Only the resources that were last changed before this time are needed. A storage that has the times at hand
+   * leaves the others out, and any storage may ignore the option.
+   *
+   * @default all
+   */
+  readonly changedBefore?: Date
+}
+
 /** How a resource is removed. */
 export type RemoveOptions = Pick<OpenWriterOptions, 'isLost'>
 
@@ -90,14 +101,24 @@ export interface Writer {
    * promise settles. A write of no bytes changes nothing and creates nothing.
    *
    * persist: rejects a `position` beyond the current size, in which case nothing has changed and the writer
-   * can be used further. Readers see the bytes, under another etag, once the promise resolves.
+   * can be used further. Readers see the bytes, under another etag, once the promise resolves; if the writer
+   * has `flush`, at the latest when a later `flush`, `truncate`, `keep` or `commit` resolves. The size that
+   * readers see shrinks only by `truncate`, `rollback`, a replacement and a removal.
    * atomic: readers see nothing before `commit`. Bytes between the current size and a `position` beyond it
    * read as zeros.
    *
    * @throws UploadError `ERR_STORAGE_FULL` when there is no room. A persist writer keeps the bytes of earlier
    * writes, and may keep a prefix of the failed one.
+   * @throws UploadError `ERR_CONFLICT` when another writer has changed the resource, and nothing of this write
+   * was ever visible. The caller judges the preconditions again. `ERR_INTERRUPTED` if bytes were visible.
    */
   write(position: number, chunks: readonly Uint8Array[]): Promise<void>
+  /**
+   * Makes all bytes of a persist write durable and visible to readers. A storage whose `write` returns earlier,
+   * because a write per batch would be slow or costly, has this method; it stores the bytes of a silent client
+   * by itself within seconds. Does nothing for an atomic writer. Throws like `write`.
+   */
+  flush?(): Promise<void>
   /**
    * Truncates the resource to `size` bytes. A later write beyond the new end leaves zeros in the gap.
    *
@@ -118,8 +139,9 @@ export interface Writer {
    * A rejected commit changes nothing that a reader sees. The caller ends the writer by `keep` or `rollback`.
    *
    * @throws UploadError `ERR_KEY_CONFLICT` when the key can't be published beside the other keys.
-   * @throws Error when `base` is no longer the current version: another writer has committed, or the
-   * resource was removed, even if it was created again with the same bytes. Also when the writer has ended.
+   * @throws UploadError `ERR_CONFLICT` when `base` is no longer the current version: another writer has
+   * committed, or the resource was removed, even if it was created again with the same bytes.
+   * @throws Error when the writer has ended.
    */
   commit(state: ResourceState): Promise<ResourceInfo>
   /**
@@ -188,5 +210,11 @@ export interface StorageAdapter {
    * `complete: false`, including empty, reopened and interrupted ones. The caller may remove resources while it
    * iterates. Expiry and the limits per owner need this method.
    */
-  listIncomplete?(): AsyncIterable<string>
+  listIncomplete?(options?: ListOptions): AsyncIterable<string>
+  /**
+   * Removes what no resource needs any more, such as the bytes of replaced versions and of processes that were
+   * killed. Best effort, idempotent, and safe while other processes read, write and sweep. The middleware calls
+   * it with each run of `expireAfter`.
+   */
+  sweep?(): Promise<void>
 }

@@ -3,6 +3,7 @@
  * interface leaves an adapter a choice, the checks accept each of the choices.
  */
 
+import { behindChecks } from './contract/behind.ts'
 import type { StorageCheck } from './contract/check.ts'
 import { commitChecks } from './contract/commit.ts'
 import { fencingChecks } from './contract/fencing.ts'
@@ -28,6 +29,7 @@ export const storageContract: readonly StorageCheck[] = [
   ...stateChecks,
   ...readChecks,
   ...visibleChecks,
+  ...behindChecks,
   ...largeChecks,
   ...keyChecks,
   ...listChecks,

@@ -13,6 +13,7 @@ import type {
   Transaction,
   Writer,
 } from './adapter.ts'
+import { conflict } from './conflict.ts'
 import { copyState } from './state.ts'
 
 const READ_SIZE = 65_536
@@ -196,7 +197,7 @@ class MemoryWriter implements Writer {
 
   #assertCurrent(): void {
     if (this.#versions.get(this.#key) !== this.#current) {
-      throw new Error('the resource was changed by another writer')
+      throw conflict()
     }
   }
 }

@@ -124,6 +124,22 @@ describe('uploads that expire regularly', () => {
     stop()
   })
 
+  it('are followed by a sweep of the storage, in each run', async () => {
+    const errors: unknown[] = []
+    const failure = new Error('not now')
+    const sweep = vi
+      .fn<() => Promise<void>>()
+      .mockRejectedValueOnce(failure)
+      .mockResolvedValue(undefined)
+    const storage: StorageAdapter = { ...memoryStorage(), sweep }
+
+    const stop = expireRegularly({ storage, olderThan: 20 }, (error) => errors.push(error))
+
+    await expect.poll(() => sweep.mock.calls.length).toBeGreaterThan(1)
+    expect(errors).toEqual([failure])
+    stop()
+  })
+
   async function begin(storage: StorageAdapter, key: string): Promise<void> {
     const writer = await storage.openWriter(key, {
       transaction: 'persist',

@@ -93,7 +93,13 @@ const BEFORE_READING = [
   'ERR_QUOTA',
   'ERR_LOCKED',
 ]
-const BY_TIME_OR_DISK = ['ERR_IDLE', 'ERR_TOO_SLOW', 'ERR_INTERRUPTED', 'ERR_STORAGE_FULL']
+const BY_TIME_OR_DISK = [
+  'ERR_IDLE',
+  'ERR_TOO_SLOW',
+  'ERR_CONFLICT',
+  'ERR_INTERRUPTED',
+  'ERR_STORAGE_FULL',
+]
 
 describe.each(BOTH)('over $name, an error', (combination) => {
   const server = useServer(combination, { maxSize: 4000, maxContentLength: 8000 + 8192 })

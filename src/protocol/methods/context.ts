@@ -69,6 +69,21 @@ export async function withLock<T>(
   }
 }
 
+/**
+ * Does `work`, and judges the preconditions again if another writer has changed the resource first: the request
+ * is then answered as if it had arrived after the other one.
+ *
+ * @throws UploadError `ERR_PRECONDITION`, or the `ERR_CONFLICT` of the storage if the preconditions still hold.
+ */
+export async function rejudging<T>(work: Promise<T>, judge: () => Promise<void>): Promise<T> {
+  try {
+    return await work
+  } catch (error) {
+    if (error instanceof UploadError && error.code === 'ERR_CONFLICT') await judge()
+    throw error
+  }
+}
+
 /** Adds what is stored, part of this request perhaps included: it saves the client a HEAD. */
 async function withReceived(
   error: unknown,

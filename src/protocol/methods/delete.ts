@@ -2,7 +2,7 @@
 import { UploadError } from '../../errors.ts'
 import type { HandlerRequest, HandlerResponse } from '../http.ts'
 import { checkWriteConditions, hasWriteCondition } from '../preconditions.ts'
-import { withLock, precheckConditions, type MethodContext } from './context.ts'
+import { precheckConditions, rejudging, withLock, type MethodContext } from './context.ts'
 
 /** Answers a DELETE. */
 export async function remove(
@@ -16,7 +16,7 @@ export async function remove(
   if (!isAbsent || !hasWriteCondition(headers)) await precheckConditions(request, context)
   if (isAbsent) throw nothingToRemove()
 
-  return withLock(request, context, 0, async (lock) => {
+  const removed = withLock(request, context, 0, async (lock) => {
     const info = await storage.head(key)
     if (info === null) throw nothingToRemove()
     checkWriteConditions(headers, info)
@@ -24,6 +24,7 @@ export async function remove(
       throw nothingToRemove()
     return { status: 204, headers: {} }
   })
+  return rejudging(removed, () => precheckConditions(request, context))
 }
 
 function nothingToRemove(): UploadError {

@@ -18,6 +18,7 @@ import { readContent, readContentHeader } from './content.ts'
 import {
   callOnCreate,
   precheckConditions,
+  rejudging,
   whileIdle,
   withLock,
   type MethodContext,
@@ -48,9 +49,11 @@ export async function patch(
     createPartParser(headers.all('content-type'), { ...settings, contentLength: length }),
   )
   const { type: format, digests, announcesDigest, reprDigest, preferred } = header
-  await precheckConditions(request, context, (info) =>
-    effectiveConditions(headers, context, info?.complete === false),
-  )
+  const judge = (): Promise<void> =>
+    precheckConditions(request, context, (info) =>
+      effectiveConditions(headers, context, info?.complete === false),
+    )
+  await judge()
 
   const isAtomic =
     format.isAtomic || digests.length > 0 || announcesDigest || preferred === 'atomic'
@@ -74,21 +77,17 @@ export async function patch(
   const transaction = isAtomic || first.contentDigest !== null ? 'atomic' : 'persist'
 
   try {
-    const { response, info } = await withLock(
-      request,
-      context,
-      settings.stallTimeout,
-      async (lock) => {
-        const isLost = (): boolean => lock.isLost === true
-        const options = { transaction, replace: false, initial, isLost } as const
-        const writer = await context.storage.openWriter(request.key, options)
-        const { verifiesTrailer } = content
-        const whole = { ...incoming, format, initial, verifiesTrailer }
-        const outcome = await apply(whole, writer, lock, request, context)
-        const applied = appliedTransaction(preferred, writer.transaction)
-        return { response: writeResponse(outcome, settings, applied), info: outcome.info }
-      },
-    )
+    const written = withLock(request, context, settings.stallTimeout, async (lock) => {
+      const isLost = (): boolean => lock.isLost === true
+      const options = { transaction, replace: false, initial, isLost } as const
+      const writer = await context.storage.openWriter(request.key, options)
+      const { verifiesTrailer } = content
+      const whole = { ...incoming, format, initial, verifiesTrailer }
+      const outcome = await apply(whole, writer, lock, request, context)
+      const applied = appliedTransaction(preferred, writer.transaction)
+      return { response: writeResponse(outcome, settings, applied), info: outcome.info }
+    })
+    const { response, info } = await rejudging(written, judge)
     return await withReprDigest(response, info, request, context)
   } finally {
     await incoming.close()

@@ -16,6 +16,7 @@ import { readContent, readContentHeader, type Content } from './content.ts'
 import {
   callOnCreate,
   precheckConditions,
+  rejudging,
   whileIdle,
   withLock,
   type MethodContext,
@@ -49,29 +50,26 @@ export async function put(
     verifiesTrailer: announcesDigest,
   })
 
-  const { response, info } = await withLock(
-    request,
-    context,
-    settings.stallTimeout,
-    async (lock) => {
-      const initial = newState({
-        completeLength: length,
-        contentType,
-        contentDisposition,
-        reprDigest,
-        owner: request.owner,
-      })
-      const writer = await context.storage.openWriter(key, {
-        transaction,
-        replace: true,
-        initial,
-        isLost: () => lock.isLost === true,
-      })
-      const outcome = await replace(content, initial, writer, lock, request, context)
-      const applied = appliedTransaction(preferred, writer.transaction)
-      return { response: writeResponse(outcome, settings, applied), info: outcome.info }
-    },
-  )
+  const written = withLock(request, context, settings.stallTimeout, async (lock) => {
+    const initial = newState({
+      completeLength: length,
+      contentType,
+      contentDisposition,
+      reprDigest,
+      owner: request.owner,
+    })
+    const writer = await context.storage.openWriter(key, {
+      transaction,
+      replace: true,
+      initial,
+      isLost: () => lock.isLost === true,
+    })
+    const outcome = await replace(content, initial, writer, lock, request, context)
+    const applied = appliedTransaction(preferred, writer.transaction)
+    return { response: writeResponse(outcome, settings, applied), info: outcome.info }
+  })
+  const judge = (): Promise<void> => precheckConditions(request, context)
+  const { response, info } = await rejudging(written, judge)
   return withReprDigest(response, info, request, context)
 }
 

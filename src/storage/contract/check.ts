@@ -97,6 +97,11 @@ export function write(writer: Writer, position: number, text: string): Promise<v
   return writer.write(position, [bytes(text)])
 }
 
+/** Waits until readers see the bytes of a persist write. */
+export async function flush(writer: Writer): Promise<void> {
+  await writer.flush?.()
+}
+
 /** Stores a finished resource. */
 export async function store(storage: StorageAdapter, key: string, text: string): Promise<void> {
   const writer = await storage.openWriter(key, REPLACE)
@@ -249,6 +254,12 @@ export async function rejection(work: Promise<unknown>, what: string): Promise<s
     return codeOf(error)
   }
   throw new ContractError(`${what}: it resolved, expected it to reject`)
+}
+
+/** Fails the check unless the work rejects because another writer has changed the resource. */
+export async function expectConflict(work: Promise<unknown>, what: string): Promise<void> {
+  const code = await rejection(work, what)
+  if (code !== 'ERR_INTERRUPTED') equal(code, 'ERR_CONFLICT', `the code of ${what}`)
 }
 
 /** The code of a thrown value, which has to be an Error; null if it has none. */

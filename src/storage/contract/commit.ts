@@ -15,9 +15,9 @@ import {
   equal,
   load,
   stateOf,
-  rejection,
   store,
   write,
+  expectConflict,
 } from './check.ts'
 import type { StorageCheck } from './check.ts'
 
@@ -140,7 +140,7 @@ export const commitChecks: readonly StorageCheck[] = [
           const stale = await storage.openWriter('a', options)
           await change(storage, REPLACE, 0, 'new', FINISHED)
           await write(stale, stale.base?.size ?? 0, 'late').catch(() => {})
-          await rejection(stale.commit(late), 'the commit of a stale writer')
+          await expectConflict(stale.commit(late), 'the commit of a stale writer')
           await stale.rollback()
           equal(await load(storage, 'a'), 'new', 'the content')
         }
@@ -159,7 +159,7 @@ export const commitChecks: readonly StorageCheck[] = [
         const base = (await storage.head('a'))?.size ?? 0
         await change(storage, PERSIST, base, 'new', BEGUN)
         const before = await load(storage, 'a')
-        await rejection(stale.commit(BEGUN), 'the commit of a stale writer')
+        await expectConflict(stale.commit(BEGUN), 'the commit of a stale writer')
         await stale[end]()
         equal(await load(storage, 'a'), before, `the content after ${end}`)
       }
@@ -173,7 +173,7 @@ export const commitChecks: readonly StorageCheck[] = [
       const stale = await storage.openWriter('a', options)
       await write(stale, 3, 'def')
       equal(await storage.remove('a'), true, 'remove')
-      await rejection(stale.commit(FINISHED), 'the commit of a stale writer')
+      await expectConflict(stale.commit(FINISHED), 'the commit of a stale writer')
       await stale.rollback()
       equal(await load(storage, 'a'), null, 'the content')
     }
@@ -184,7 +184,7 @@ export const commitChecks: readonly StorageCheck[] = [
     await begin(storage, 'a', 'abc')
     const stale = await storage.openWriter('a', ATOMIC)
     await change(storage, ATOMIC, 0, 'X', BEGUN)
-    await rejection(stale.commit(FINISHED), 'the commit of a stale writer')
+    await expectConflict(stale.commit(FINISHED), 'the commit of a stale writer')
     await stale.keep()
     await change(storage, PERSIST, 3, 'def', FINISHED)
     equal(await load(storage, 'a'), 'Xbcdef', 'the content')

@@ -19,6 +19,7 @@ import {
   store,
   write,
   toText,
+  flush,
 } from './check.ts'
 import type { StorageCheck } from './check.ts'
 
@@ -231,6 +232,7 @@ export const readChecks: readonly StorageCheck[] = [
     await begin(storage, 'a', 'abc')
     const writer = await storage.openWriter('a', PERSIST)
     await write(writer, 3, 'def')
+    await flush(writer)
     const reader = await openReader(storage, 'a')
     const expected = writer.transaction === 'persist' ? 'abcdef' : 'abc'
     await writer.rollback()

@@ -17,6 +17,7 @@ import {
   rejection,
   store,
   write,
+  flush,
 } from './check.ts'
 import type { StorageCheck } from './check.ts'
 
@@ -28,6 +29,7 @@ export const transactionChecks: readonly StorageCheck[] = [
     const writer = await openPersist(storage, 'a')
     if (writer === null) return
     await write(writer, 3, 'def')
+    await flush(writer)
     const before = await storage.head('a')
     await writer.truncate(4)
     equal(await load(storage, 'a'), 'abcd', 'the content after truncate')
@@ -50,6 +52,7 @@ export const transactionChecks: readonly StorageCheck[] = [
     }
     equal(await load(storage, 'a'), 'abc', 'the content after a refused truncate')
     await write(writer, 3, 'def')
+    await flush(writer)
     await rejection(writer.truncate(2), 'truncate after an append')
     equal(await load(storage, 'a'), 'abcdef', 'the content after an append')
     await writer.truncate(3)
@@ -68,6 +71,7 @@ export const transactionChecks: readonly StorageCheck[] = [
       equal(await load(storage, end), 'abc', 'the content after a refused write')
       await write(writer, 3, 'de')
       await rejection(write(writer, 6, 'x'), 'a write to position 6 of 5 bytes')
+      await flush(writer)
       equal(await load(storage, end), 'abcde', 'the content after a second refused write')
       if (end === 'commit') await writer.commit(BEGUN)
       else await writer[end]()
@@ -99,6 +103,7 @@ export const transactionChecks: readonly StorageCheck[] = [
     const writer = await openPersist(storage, 'a')
     if (writer === null) return
     await write(writer, 3, 'def')
+    await flush(writer)
     const during = await storage.head('a')
     await writer.rollback()
     equal(await load(storage, 'a'), 'abc', 'the content after rollback')
@@ -125,6 +130,7 @@ export const transactionChecks: readonly StorageCheck[] = [
     const writer = await openPersist(storage, 'a')
     if (writer === null) return
     await write(writer, 1, 'XY')
+    await flush(writer)
     equal(await loadBytes(storage, 'a'), 'aXYdef', 'the content after the write')
     await writer.rollback()
     equal(await load(storage, 'a'), 'aXYdef', 'the content after rollback')
@@ -153,8 +159,10 @@ export const transactionChecks: readonly StorageCheck[] = [
     const writer = await openPersist(storage, 'a')
     if (writer === null) return
     await write(writer, 0, 'ab')
+    await flush(writer)
     equal(await load(storage, 'a'), 'ab', 'the content after the first write')
     await write(writer, 2, 'cd')
+    await flush(writer)
     equal(await load(storage, 'a'), 'abcd', 'the content after the second write')
     await writer.keep()
   }),

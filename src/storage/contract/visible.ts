@@ -18,6 +18,7 @@ import {
   load,
   write,
   toText,
+  flush,
 } from './check.ts'
 import type { StorageCheck } from './check.ts'
 
@@ -95,6 +96,7 @@ export const visibleChecks: readonly StorageCheck[] = [
       await creating.commit(BEGUN)
       const writer = await storage.openWriter('a', PERSIST)
       await write(writer, OLD.length, NEW)
+      await flush(writer)
       const during = await storage.head('a')
       const text = writer.transaction === 'persist' ? OLD + NEW : OLD
       const seen = observe(storage, 'a', writer.commit({ ...FULL, complete: true }))

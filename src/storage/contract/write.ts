@@ -14,6 +14,7 @@ import {
   load,
   store,
   write,
+  flush,
 } from './check.ts'
 import type { StorageCheck } from './check.ts'
 
@@ -42,6 +43,7 @@ export const writeChecks: readonly StorageCheck[] = [
     const initial = { ...BEGUN, completeLength: 6, contentType: 'text/plain' }
     const writer = await storage.openWriter('a', { ...PERSIST, initial })
     await write(writer, 0, 'abc')
+    await flush(writer)
     if (writer.transaction === 'persist') {
       const info = await storage.head('a')
       equal(info?.size, 3, 'the size after the first write')

@@ -1,6 +1,7 @@
 /** What the writers of one resource need: its paths, the durability, and the state that all writers share. */
 
 import type { FileHandle } from 'node:fs/promises'
+import { conflict } from '../conflict.ts'
 import type { Flusher } from './flusher.ts'
 import type { Leases } from './leases.ts'
 import type { ResourcePaths } from './paths.ts'
@@ -62,5 +63,5 @@ export function recordedCache({ fsync, paths }: FsResource): string {
 
 /** Makes the error for a writer whose `base` is no longer the current version. */
 export function changedMeanwhile(): Error {
-  return new Error('the resource was changed by another writer')
+  return conflict()
 }

@@ -241,7 +241,7 @@ export const commitMistakes: readonly BrokenAdapter[] = [
     writer: (writer, { storage, key, options }) => ({
       commit: (state) =>
         writer.commit(state).catch(async (error: unknown) => {
-          if (!String(error).includes('another writer')) throw error
+          if (!String(error).includes('was changed')) throw error
           const next = await storage.openWriter(key, { ...options, transaction: 'atomic' })
           return next.commit(state)
         }),

@@ -1,0 +1,47 @@
+/** The storage contract: a storage that stores the bytes of a persist write later than `write` resolves. */
+
+import {
+  PERSIST,
+  begin,
+  check,
+  equal,
+  flush,
+  load,
+  loadBytes,
+  openPersist,
+  write,
+} from './check.ts'
+import type { StorageCheck } from './check.ts'
+
+/** The checks of this file. */
+export const behindChecks: readonly StorageCheck[] = [
+  // Some bytes of the base may be kept elsewhere than the new ones, and must not be dropped with a partial flush.
+  check('never shows fewer bytes after a flush', async (storage) => {
+    await begin(storage, 'a', 'abcdef')
+    const writer = await openPersist(storage, 'a')
+    if (writer === null) return
+    await write(writer, 6, 'g')
+    await flush(writer)
+    equal((await storage.head('a'))?.size, 7, 'the size after an append')
+    await write(writer, 1, 'X')
+    await flush(writer)
+    equal((await storage.head('a'))?.size, 7, 'the size after an overwrite')
+    await write(writer, 7, 'h')
+    await flush(writer)
+    await flush(writer)
+    equal(await loadBytes(storage, 'a'), 'aXcdefgh', 'the content after all flushes')
+    await writer.keep()
+    equal(await load(storage, 'a'), 'aXcdefgh', 'the content after keep')
+  }),
+
+  // A client that resumes at another server trusts the size that HEAD has shown.
+  check('undoes bytes that were flushed on rollback', async (storage) => {
+    await begin(storage, 'a', 'abc')
+    const writer = await storage.openWriter('a', PERSIST)
+    await write(writer, 3, 'def')
+    await flush(writer)
+    await write(writer, 6, 'ghi')
+    await writer.rollback()
+    equal(await load(storage, 'a'), 'abc', 'the content after rollback')
+  }),
+]

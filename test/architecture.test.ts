@@ -19,7 +19,9 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   settings: ['options'],
   fields: ['errors', 'media/part', 'storage/adapter'],
   media: ['errors', 'fields', 'media/part'],
-  storage: ['errors', 'storage/adapter', 'storage/key', 'storage/lock'],
+  storage: ['errors', 'storage/adapter', 'storage/key', 'storage/lock', 'storage/s3/bucket-aws'],
+  // The only file that knows the AWS SDK.
+  'storage/s3/bucket-aws': ['storage'],
   protocol: [
     'errors',
     'fields',
@@ -61,6 +63,7 @@ const NODE_LAYERS = [
   'protocol',
   'server',
   'storage',
+  'storage/s3/bucket-aws',
 ]
 
 /** Layer → the packages that it may import. */
@@ -69,6 +72,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   fields: ['mime', 'range-parser'],
   // Only the types of Express.
   server: ['express', 'raw-body'],
+  'storage/s3/bucket-aws': ['@aws-sdk/client-s3'],
 }
 
 interface SourceFile {

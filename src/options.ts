@@ -187,8 +187,9 @@ export interface Rules {
    */
   readonly appendOnly: boolean
   /**
-   * Whether PUT is supported; otherwise: 405 `ERR_METHOD`. With `persist`, what arrived of an interrupted
-   * PUT of a new resource is kept also without `Prefer: transaction=persist`.
+   * Whether PUT is supported, also of a range that `Content-Range` names (RFC 9110 §14.5); otherwise: 405
+   * `ERR_METHOD`. With `persist`, what arrived of an interrupted PUT of a new resource is kept also without
+   * `Prefer: transaction=persist`.
    *
    * @default true
    */

@@ -77,10 +77,13 @@ test('the client uploads as in the example', async () => {
   expect(output).toMatch(/^(\d of 3 bytes\n)+201\n$/)
 })
 
-test.skipIf(NO_CURL)(
-  'curl gets the answers of the first session',
-  async () => {
-    const screen = blockWith('console', '--max-time')
+test
+  .skipIf(NO_CURL)
+  .each(
+    BLOCKS.filter(({ language, code }) => language === 'console' && code.includes('--max-time')),
+  )(
+  'curl gets the answers of the session in $document',
+  async ({ code: screen }) => {
     const assignments: string[] = []
     let stored = 0
     await server.send('DELETE', '/files/film.mp4')
@@ -103,6 +106,25 @@ test.skipIf(NO_CURL)(
   },
   60_000,
 )
+
+test.skipIf(NO_CURL)('the commands of curl begin an upload, and resume it', async () => {
+  const [begin = '', resume = ''] = blockWith('sh', '-C -').trimEnd().split('\n')
+  const bytes = Buffer.alloc(1_000_000, 'the bytes of a film ')
+  await writeFile(path.join(server.directory, 'film.mp4'), bytes)
+  const run = (command: string) =>
+    server.run('sh', `URL=http://127.0.0.1:3000/files/film.mp4\n${command}`)
+  const stored = () => readFile(path.join(server.directory, 'uploads/film.mp4'))
+  await server.send('DELETE', '/files/film.mp4')
+
+  await run(begin)
+  const begun = await stored()
+  await server.send('DELETE', '/files/film.mp4')
+  const half = bytes.subarray(0, 500_000)
+  await server.send('PATCH', '/files/film.mp4', 'Content-Range: bytes 0-499999/1000000', half)
+  await run(resume)
+
+  expect([begun.equals(bytes), (await stored()).equals(bytes)]).toEqual([true, true])
+})
 
 test.each([
   { script: 'resume.sh', needs: ['curl', 'openssl'] },

@@ -1,9 +1,9 @@
 /** `message/byteranges` (the seed): field lines, a blank line, and the data of one range. */
 import { UploadError } from '../errors.ts'
 import { HeaderBlock } from './header-block.ts'
-import type { Part, PartEvent, PartLimits, PartParser } from './part.ts'
+import type { PartEvent, PartLimits, PartParser } from './part.ts'
 import { readPart } from './part-fields.ts'
-import { dataLength, excessError, shortError } from './part-length.ts'
+import { checkLength, PartData } from './part-length.ts'
 
 /** What is known of a message before it is read. */
 export interface MessageOptions extends PartLimits {
@@ -15,8 +15,7 @@ export interface MessageOptions extends PartLimits {
 export class MessageByterangesParser implements PartParser {
   readonly #options: MessageOptions
   readonly #header: HeaderBlock
-  #part: Part | null = null
-  #received = 0
+  #data: PartData | null = null
 
   constructor(options: MessageOptions) {
     this.#options = options
@@ -24,33 +23,20 @@ export class MessageByterangesParser implements PartParser {
   }
 
   write(chunk: Uint8Array): readonly PartEvent[] {
-    if (this.#part) return this.#readData(this.#part, chunk)
+    if (this.#data) return this.#data.take(chunk)
     const header = readPart(this.#header, chunk, 0, 0, this.#options)
     if (!header) return []
-    this.#part = header.part
-    this.#checkContentLength(header.part)
-    const data = this.#readData(header.part, chunk.subarray(header.end))
-    return [{ type: 'part', part: header.part }, ...data]
+    const { part, end } = header
+    const { contentLength } = this.#options
+    if (contentLength !== null) checkLength(part, contentLength - this.#header.size)
+    this.#data = new PartData(part)
+    return [{ type: 'part', part }, ...this.#data.take(chunk.subarray(end))]
   }
 
   end(): readonly PartEvent[] {
-    if (!this.#part) throw this.#unfinished()
-    if (this.#received < dataLength(this.#part.target)) throw shortError(this.#part, this.#received)
+    if (!this.#data) throw this.#unfinished()
+    this.#data.end()
     return []
-  }
-
-  #checkContentLength(part: Part): void {
-    const { contentLength } = this.#options
-    if (contentLength === null) return
-    const available = contentLength - this.#header.size
-    if (available !== dataLength(part.target)) throw shortError(part, available)
-  }
-
-  #readData(part: Part, bytes: Uint8Array): readonly PartEvent[] {
-    if (bytes.length === 0) return []
-    this.#received += bytes.length
-    if (this.#received > dataLength(part.target)) throw excessError(part)
-    return [{ type: 'data', bytes }]
   }
 
   #unfinished(): UploadError {

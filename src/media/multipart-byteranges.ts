@@ -6,7 +6,7 @@ import { DelimiterScanner } from './delimiter.ts'
 import { HeaderBlock } from './header-block.ts'
 import type { Part, PartEvent, PartLimits, PartParser } from './part.ts'
 import { readPart } from './part-fields.ts'
-import { dataLength, excessError, shortError } from './part-length.ts'
+import { PartData } from './part-length.ts'
 
 /** Parser of a multipart whose boundary is known. */
 export class MultipartByterangesParser implements PartParser {
@@ -16,9 +16,8 @@ export class MultipartByterangesParser implements PartParser {
   /** Parts begun. */
   #count = 0
   #header: HeaderBlock
-  #part: Part | null = null
-  /** Bytes of data of the current part. */
-  #received = 0
+  /** The data of the current part. */
+  #data: PartData | null = null
   #contentType: string | null = null
   #contentDisposition: string | null = null
   #completeLength: number | null = null
@@ -54,8 +53,7 @@ export class MultipartByterangesParser implements PartParser {
     const header = readPart(this.#header, chunk, start, this.#count - 1, this.#limits)
     if (!header) return chunk.length
     this.#checkAgreement(header.part)
-    this.#part = header.part
-    this.#received = 0
+    this.#data = new PartData(header.part)
     this.#state = 'data'
     this.#scanner.begin()
     events.push({ type: 'part', part: header.part })
@@ -66,16 +64,12 @@ export class MultipartByterangesParser implements PartParser {
     const { kind, bytes, end } = this.#scanner.next(chunk, start)
     if (kind === 'delimiter') this.#beginPart()
     else if (kind === 'close-delimiter') this.#close()
-    else if (this.#part && bytes.length > 0) {
-      this.#received += bytes.length
-      if (this.#received > dataLength(this.#part.target)) throw excessError(this.#part)
-      events.push({ type: 'data', bytes })
-    }
+    else if (this.#data) events.push(...this.#data.take(bytes))
     return end
   }
 
   #beginPart(): void {
-    this.#endPart()
+    this.#data?.end()
     if (this.#count === this.#limits.maxParts) {
       const detail = `there are more than ${this.#limits.maxParts} parts`
       throw new UploadError('ERR_PATCH_LIMIT', { detail })
@@ -86,15 +80,9 @@ export class MultipartByterangesParser implements PartParser {
   }
 
   #close(): void {
-    if (!this.#part) throw malformed('there are no parts before the close-delimiter')
-    this.#endPart()
+    if (!this.#data) throw malformed('there are no parts before the close-delimiter')
+    this.#data.end()
     this.#state = 'epilogue'
-  }
-
-  #endPart(): void {
-    if (this.#part && this.#received < dataLength(this.#part.target)) {
-      throw shortError(this.#part, this.#received)
-    }
   }
 
   /** Type, name and complete length belong to the whole resource, so the parts must agree. */

@@ -120,7 +120,12 @@ function toMediaType(value: string): MediaType {
   throw malformed('the Content-Type is not a media type in ASCII of at most 255 bytes')
 }
 
-function checkSize(target: PartTarget, limit: number): void {
+/**
+ * Checks what the resource would have at least.
+ *
+ * @throws UploadError `ERR_SIZE_LIMIT`
+ */
+export function checkSize(target: PartTarget, limit: number): void {
   const size =
     target.kind === 'size' ? target.completeLength : (target.completeLength ?? target.end)
   if (size <= limit) return

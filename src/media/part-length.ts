@@ -1,8 +1,8 @@
-/** How much data a part must have, and the errors for one that has more or less. */
+/** Holds the data of a part to the length of its range. */
 import { UploadError } from '../errors.ts'
-import type { Part, PartTarget } from './part.ts'
+import type { Part, PartEvent, PartTarget } from './part.ts'
 
-/** Returns how many bytes of data follow the header. */
+/** Returns how many bytes of data a range has. */
 export function dataLength(target: PartTarget): number {
   return target.kind === 'range' ? target.end - target.start : 0
 }
@@ -14,17 +14,50 @@ export function describeTarget(target: PartTarget): string {
     : `bytes */${target.completeLength}`
 }
 
-/** Makes the error for data that exceeds the range. */
-export function excessError({ index, target }: Part): UploadError {
-  return lengthError(index, `more than ${dataLength(target)} bytes of data`, target)
+/** Counts the data of one part while it arrives. */
+export class PartData {
+  readonly #part: Part
+  #received = 0
+
+  constructor(part: Part) {
+    this.#part = part
+  }
+
+  /**
+   * Takes the next bytes, and returns their event; none for no bytes.
+   *
+   * @throws UploadError `ERR_LENGTH` for data that exceeds the range.
+   */
+  take(bytes: Uint8Array): readonly PartEvent[] {
+    if (bytes.length === 0) return []
+    const { target } = this.#part
+    this.#received += bytes.length
+    if (this.#received > dataLength(target)) {
+      throw lengthError(this.#part, `more than ${dataLength(target)} bytes of data`)
+    }
+    return [{ type: 'data', bytes }]
+  }
+
+  /**
+   * Ends the part.
+   *
+   * @throws UploadError `ERR_LENGTH` if the data ended before the range did.
+   */
+  end(): void {
+    if (this.#received < dataLength(this.#part.target)) checkLength(this.#part, this.#received)
+  }
 }
 
-/** Makes the error for data that ended after `received` bytes, before the range did. */
-export function shortError({ index, target }: Part, received: number): UploadError {
-  return lengthError(index, `${received} bytes of data`, target)
+/**
+ * Compares the length of the data, which is known before the data, with that of the range.
+ *
+ * @throws UploadError `ERR_LENGTH`
+ */
+export function checkLength(part: Part, length: number): void {
+  if (length !== dataLength(part.target)) throw lengthError(part, `${length} bytes of data`)
 }
 
-function lengthError(index: number, found: string, target: PartTarget): UploadError {
+function lengthError({ index, target }: Part, found: string): UploadError {
   const detail = `part ${index + 1}: ${found} for ${describeTarget(target)}`
   return new UploadError('ERR_LENGTH', { detail })
 }

@@ -46,6 +46,7 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx as the README shows it', 
       ['a PATCH in chunks', 'PATCH', [MESSAGE, CHUNKED]],
       ['a PUT', 'PUT', ['Prefer: transaction=persist', 'Content-Length: 999960']],
       ['a PUT in chunks', 'PUT', ['Prefer: transaction=persist', CHUNKED]],
+      ['a partial PUT', 'PUT', ['Content-Range: bytes 0-999959/999960', 'Content-Length: 999960']],
     ])('in the middle of %s keeps what has arrived', async (_what, method, fields) => {
       const path = server.path()
       const data = pattern(300_000)
@@ -99,6 +100,7 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx as the README shows it', 
     ['PATCH', 'I(4/10)', [MESSAGE, 'If-None-Match: *'], message('bytes 4-5/10', 'ef')],
     ['PATCH', 'C(26)', [MULTIPART], multipart(['bytes 0-0/*', 'a'], ['bytes 4-4/*', 'e'])],
     ['PATCH', 'C(26)', ['Content-Type: image/png'], 'x'],
+    ['PUT', 'I(4/10)', ['Content-Range: bytes 6-7/10'], 'gh'],
   ])('passes on what the app answers, field by field: %s of %s %j', async (...row) => {
     const [method, given, fields, body] = row
     const path = await server.given(given)

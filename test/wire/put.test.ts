@@ -1,7 +1,7 @@
 /** PUT: a whole resource in one request, and what is left of one that was cut. */
 import { describe, expect, it } from 'vitest'
 
-import { CHUNKED, chunk, chunked, field, json, request } from '../support/wire/client.ts'
+import { CHUNKED, chunk, chunked, field, request } from '../support/wire/client.ts'
 import { HTTP2, MATRIX, MEMORY, useServer } from '../support/wire/server.ts'
 
 const PERSIST = 'Prefer: transaction=persist'
@@ -69,16 +69,6 @@ describe.each([...MATRIX, HTTP2])('PUT over $name', (combination) => {
 
     expect(answer.status).toBe(204)
     expect((await server.snapshot(path)).bytes).toBe('new!')
-  })
-
-  it.each(['∅', 'I(4/10)', 'C(10)'])('to %s with Content-Range is refused', async (given) => {
-    const path = await server.given(given)
-    const before = await server.snapshot(path)
-
-    const answer = await server.send('PUT', path, ['Content-Range: bytes 0-2/3'], 'new')
-
-    expect(json(answer)).toMatchObject({ status: 400 })
-    expect(await server.snapshot(path)).toEqual(before)
   })
 
   it.each(['message/byteranges', 'message/byterange', 'multipart/byteranges; boundary=SEP'])(

@@ -25,18 +25,19 @@ export interface ContentHeader<T> {
 
 /**
  * Checks the header of a PATCH or a PUT; the first failure is answered. `readType` reads the media type,
- * of the patch or of the resource.
+ * of the patch or of the resource, and `limitOf` returns how many bytes the content may then have.
  *
  * @throws UploadError `ERR_TRANSFER_CODING`, `ERR_CONTENT_CODING`, `ERR_CONTENT_LIMIT`, `ERR_FIELD`, and
  * what `readType` throws.
  */
 export function readContentHeader<T>(
   { headers, contentLength }: HandlerRequest,
-  limit: number,
   readType: () => T,
+  limitOf: (type: T) => number,
 ): ContentHeader<T> {
   checkTransferCoding(headers)
   const type = readType()
+  const limit = limitOf(type)
   checkContentCoding(headers)
   if (contentLength !== null && contentLength > limit) throw tooLong(limit)
   return {

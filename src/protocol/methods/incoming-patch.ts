@@ -7,6 +7,8 @@ import { withPartDigests } from '../part-digests.ts'
 import { inSlices } from '../yielding.ts'
 import type { Content } from './content.ts'
 
+const NO_BYTES = new Uint8Array(0)
+
 /** A patch whose first part is known. */
 export interface IncomingPatch {
   /** The part by which the writer is opened. */
@@ -42,11 +44,15 @@ export async function readPatch(
     if (step.done === true) return null
     const events: PartEvent[] = []
     await inSlices(step.value, (chunk) => {
-      const found = parser.write(chunk)
-      if (!hasPart) preface.push(beforeData(chunk, found))
-      hasPart ||= found.length > 0
-      for (const event of found) events.push(event)
+      for (const event of take(chunk)) events.push(event)
     })
+    return events
+  }
+
+  function take(chunk: Uint8Array): readonly PartEvent[] {
+    const events = parser.write(chunk)
+    if (!hasPart) preface.push(beforeData(chunk, events))
+    hasPart ||= events.length > 0
     return events
   }
 
@@ -55,23 +61,33 @@ export async function readPatch(
   }
 
   async function readHead(): Promise<{ first: Part; head: readonly PartEvent[] }> {
+    // The part of a PUT is known before any content is read.
+    let events: readonly PartEvent[] | null = take(NO_BYTES)
     for (;;) {
-      const events = await next()
       const head = events ?? parser.end()
       const [event] = head
       if (event?.type === 'part') return { first: event.part, head }
       if (events === null) {
         throw new UploadError('ERR_SYNTAX', { detail: 'expected a part, found none' })
       }
+      events = await next()
     }
+  }
+
+  /** The rest of content that is known to its end. */
+  async function readRest(): Promise<readonly PartEvent[]> {
+    const rest: PartEvent[] = []
+    for (let events = await next(); events !== null; events = await next()) rest.push(...events)
+    parser.end()
+    return rest
   }
 
   try {
     const { first, head } = await readHead()
-    if (isWhole) parser.end()
+    const rest = isWhole ? await readRest() : []
     return {
       first,
-      head,
+      head: [...head, ...rest],
       next,
       end: () => {
         if (!isWhole) parser.end()

@@ -1,18 +1,22 @@
-/** PUT (RFC 9110 §9.3.4): the whole resource in one request, resumable with PATCH if it was new. */
-import { UploadError, hasEffect } from '../../errors.ts'
+/**
+ * PUT (RFC 9110 §9.3.4): the whole resource in one request, or with `Content-Range` a part of it, which is
+ * applied as a patch.
+ */
+import { hasEffect } from '../../errors.ts'
 import { readContentDisposition } from '../../fields/content-disposition.ts'
-import { isServable, parseMediaType } from '../../fields/content-type.ts'
 import { parseDigest, type Digest } from '../../fields/digest.ts'
 import { finishWrite, type Outcome } from '../completion.ts'
 import { createRunningDigest } from '../hashing.ts'
-import type { Body, HandlerRequest, HandlerResponse, RequestHeaders } from '../http.ts'
+import type { Body, HandlerRequest, HandlerResponse } from '../http.ts'
 import type { Lock } from '../../storage/lock.ts'
-import { ACCEPT_PATCH, PATCH_MEDIA_TYPES } from '../../media/parse.ts'
+import { checkSize } from '../../media/part-fields.ts'
+import { PutContentParser } from '../../media/put-content.ts'
 import { checkWriteConditions } from '../preconditions.ts'
 import { inSlices } from '../yielding.ts'
 import type { ResourceState, Writer } from '../../storage/adapter.ts'
 import { newState, replacedState } from '../resource-state.ts'
-import { readContent, readContentHeader, type Content } from './content.ts'
+import { applyPatch } from './apply-patch.ts'
+import { readContent, readContentHeader, type Content, type ContentHeader } from './content.ts'
 import {
   callOnCreate,
   precheckConditions,
@@ -21,6 +25,7 @@ import {
   withLock,
   type MethodContext,
 } from './context.ts'
+import { contentLimit, readPutFields } from './put-fields.ts'
 import { withReprDigest } from './repr-digest.ts'
 import { appliedTransaction, writeResponse } from './respond.ts'
 import { checkTrailer } from './trailers.ts'
@@ -30,40 +35,76 @@ export async function put(
   request: HandlerRequest,
   context: MethodContext,
 ): Promise<HandlerResponse> {
-  const { headers, key, contentLength: length } = request
   const { settings } = context
-
-  const limit = Math.min(settings.maxSize, settings.maxContentLength)
-  const header = readContentHeader(request, limit, () => resourceType(headers))
-  const { type: contentType, digests, announcesDigest, reprDigest, preferred } = header
+  const { headers, contentLength } = request
+  const header = readContentHeader(
+    request,
+    () => readPutFields(request),
+    ({ range }) => contentLimit(range, settings),
+  )
+  const { contentType, range, isResumable } = header.type
   const contentDisposition = readContentDisposition(headers.all('content-disposition'))
+  if (range === null) {
+    const description = { contentType, contentDisposition, isResumable }
+    return putWhole(request, { ...header, type: description }, context)
+  }
+  checkSize(range, settings.maxSize)
+  const parser = new PutContentParser(
+    {
+      index: 0,
+      target: range,
+      contentType,
+      contentDisposition,
+      contentDigest: null,
+      reprDigest: null,
+    },
+    contentLength,
+  )
+  const format = { parser, isAtomic: false, fillsGaps: false }
+  return applyPatch(request, { ...header, type: format }, context)
+}
+
+/** What a PUT of a whole resource says of it. */
+interface Description {
+  readonly contentType: string | null
+  readonly contentDisposition: string | null
+  /** The client will resume an interrupted upload. */
+  readonly isResumable: boolean
+}
+
+async function putWhole(
+  request: HandlerRequest,
+  header: ContentHeader<Description>,
+  context: MethodContext,
+): Promise<HandlerResponse> {
+  const { key, owner, contentLength: length } = request
+  const { settings } = context
+  const { type, digests, announcesDigest, reprDigest, preferred } = header
+  const { contentType, contentDisposition, isResumable } = type
   await precheckConditions(request, context)
 
-  const wanted = preferred ?? (settings.put === 'persist' ? 'persist' : 'atomic')
+  const isKept = isResumable || settings.put === 'persist'
+  const wanted = preferred ?? (isKept ? 'persist' : 'atomic')
   const transaction = digests.length > 0 || announcesDigest ? 'atomic' : wanted
-  const bufferSize = transaction === 'atomic' ? settings.bufferSize : 0
   const content = await readContent(request, {
     length,
-    limit,
-    bufferSize,
+    limit: contentLimit(null, settings),
+    bufferSize: transaction === 'atomic' ? settings.bufferSize : 0,
     digests,
     verifiesTrailer: announcesDigest,
   })
+  const initial = newState({
+    completeLength: length,
+    contentType,
+    contentDisposition,
+    reprDigest,
+    owner,
+  })
 
   const written = withLock(request, context, settings.stallTimeout, async (lock) => {
-    const initial = newState({
-      completeLength: length,
-      contentType,
-      contentDisposition,
-      reprDigest,
-      owner: request.owner,
-    })
-    const writer = await context.storage.openWriter(key, {
-      transaction,
-      replace: true,
-      initial,
-      isLost: () => lock.isLost === true,
-    })
+    const isLost = (): boolean => lock.isLost === true
+    const options = { transaction, replace: true, initial, isLost } as const
+    const writer = await context.storage.openWriter(key, options)
     const outcome = await replace(content, initial, writer, lock, request, context)
     const applied = appliedTransaction(preferred, writer.transaction)
     return { response: writeResponse(outcome, settings, applied), info: outcome.info }
@@ -71,40 +112,6 @@ export async function put(
   const judge = (): Promise<void> => precheckConditions(request, context)
   const { response, info } = await rejudging(written, judge)
   return withReprDigest(response, info, request, context)
-}
-
-/**
- * The media type of the resource; null if the client names none. A patch format here is almost
- * certainly a PATCH with the wrong method.
- */
-function resourceType(headers: RequestHeaders): string | null {
-  checkNoContentRange(headers)
-  const [value, ...more] = headers.all('content-type')
-  if (value === undefined) return null
-  if (more.some((other) => other !== value)) {
-    throw new UploadError('ERR_FIELD', {
-      detail: 'expected one Content-Type, found different ones',
-    })
-  }
-  const mediaType = parseMediaType(value)
-  if (mediaType === null || !isServable(value)) {
-    throw new UploadError('ERR_FIELD', {
-      detail: 'expected a media type in Content-Type, in ASCII and of at most 255 bytes',
-    })
-  }
-  if (PATCH_MEDIA_TYPES.includes(mediaType.type)) {
-    throw new UploadError('ERR_MEDIA_TYPE', {
-      detail: `${mediaType.type} is a patch format: send it with PATCH`,
-      headers: { 'Accept-Patch': ACCEPT_PATCH },
-    })
-  }
-  return value.trim()
-}
-
-/** RFC 9110 §14.5: a server that took the part for the whole would destroy the rest. */
-function checkNoContentRange(headers: RequestHeaders): void {
-  if (headers.get('content-range') === null) return
-  throw new UploadError('ERR_FIELD', { detail: 'PUT with Content-Range: send a range with PATCH' })
 }
 
 /** Writes the content, and ends the writer in any case. */

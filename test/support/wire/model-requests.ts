@@ -184,8 +184,8 @@ async function sendFault(
       if (before === null) return
       return expect(await send([MESSAGE, 'If-None-Match: *'], good)).toBe(412)
     case 'put': {
-      const fields = ['Content-Range: bytes 0-0/1']
-      return expect((await server.send('PUT', path, fields, 'x')).status).toBe(400)
+      const fields = ['Content-Range: bytes 0-1/1']
+      return expect((await server.send('PUT', path, fields, 'xx')).status).toBe(400)
     }
   }
 }

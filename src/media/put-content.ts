@@ -1,0 +1,35 @@
+/** The content of a partial PUT (RFC 9110 §14.5): the data of one part, whose header is the request's. */
+import type { Part, PartEvent, PartParser } from './part.ts'
+import { checkLength, PartData } from './part-length.ts'
+
+/** Parser of content that is nothing but data. It returns the part at the first call. */
+export class PutContentParser implements PartParser {
+  readonly #part: Part
+  readonly #data: PartData
+  #isBegun = false
+
+  /**
+   * @param contentLength Bytes of the content; null if unknown.
+   * @throws UploadError `ERR_LENGTH` if the range has another length.
+   */
+  constructor(part: Part, contentLength: number | null) {
+    if (contentLength !== null) checkLength(part, contentLength)
+    this.#part = part
+    this.#data = new PartData(part)
+  }
+
+  write(chunk: Uint8Array): readonly PartEvent[] {
+    return [...this.#begin(), ...this.#data.take(chunk)]
+  }
+
+  end(): readonly PartEvent[] {
+    this.#data.end()
+    return this.#begin()
+  }
+
+  #begin(): readonly PartEvent[] {
+    if (this.#isBegun) return []
+    this.#isBegun = true
+    return [{ type: 'part', part: this.#part }]
+  }
+}

@@ -1,0 +1,189 @@
+/**
+ * Applies a patch, the content of a PATCH or of a partial PUT: from the preconditions to the commit, in
+ * this order.
+ */
+import { hasEffect } from '../../errors.ts'
+import { finishWrite, type Outcome } from '../completion.ts'
+import { verifiableDigest } from '../digest-check.ts'
+import {
+  ConnectionLostError,
+  type HandlerRequest,
+  type HandlerResponse,
+  type RequestHeaders,
+} from '../http.ts'
+import type { Lock } from '../../storage/lock.ts'
+import type { PatchFormat } from '../../media/parse.ts'
+import type { Part } from '../../media/part.ts'
+import { checkWriteConditions } from '../preconditions.ts'
+import type { ResourceInfo, ResourceState, Writer } from '../../storage/adapter.ts'
+import { PatchSession } from '../patch-session.ts'
+import { readContent, type ContentHeader } from './content.ts'
+import {
+  callOnCreate,
+  precheckConditions,
+  rejudging,
+  whileIdle,
+  withLock,
+  type MethodContext,
+} from './context.ts'
+import { readPatch, type IncomingPatch } from './incoming-patch.ts'
+import { newState, patchedState } from '../resource-state.ts'
+import { withReprDigest } from './repr-digest.ts'
+import { appliedTransaction, writeResponse } from './respond.ts'
+import { checkTrailer } from './trailers.ts'
+
+/** What is applied, and how. */
+interface Patch extends IncomingPatch {
+  readonly format: PatchFormat
+  /** What a resource that the patch creates has, should the patch not reach its end. */
+  readonly initial: ResourceState
+  readonly verifiesTrailer: boolean
+}
+
+/** Answers a request whose header has been checked and whose content is a patch. */
+export async function applyPatch(
+  request: HandlerRequest,
+  header: ContentHeader<PatchFormat>,
+  context: MethodContext,
+): Promise<HandlerResponse> {
+  const { headers, contentLength: length } = request
+  const { settings } = context
+  const { type: format, digests, announcesDigest, reprDigest, preferred } = header
+  const judge = (): Promise<void> =>
+    precheckConditions(request, context, (info) =>
+      effectiveConditions(headers, context, info?.complete === false),
+    )
+  await judge()
+
+  const isAtomic =
+    format.isAtomic || digests.length > 0 || announcesDigest || preferred === 'atomic'
+  const content = await readContent(request, {
+    length,
+    limit: settings.maxContentLength,
+    bufferSize: isAtomic ? settings.bufferSize : 0,
+    digests,
+    // Parts may overlap, so the content of a multipart can't be read back.
+    verifiesTrailer: format.isAtomic || announcesDigest,
+  })
+  const incoming = await readPatch(content, format)
+  const { first } = incoming
+  const initial = newState({
+    completeLength: first.target.completeLength,
+    contentType: first.contentType,
+    contentDisposition: first.contentDisposition,
+    reprDigest: reprDigest ?? verifiableDigest(first.reprDigest),
+    owner: request.owner,
+  })
+  const transaction = isAtomic || first.contentDigest !== null ? 'atomic' : 'persist'
+
+  try {
+    const written = withLock(request, context, settings.stallTimeout, async (lock) => {
+      const isLost = (): boolean => lock.isLost === true
+      const options = { transaction, replace: false, initial, isLost } as const
+      const writer = await context.storage.openWriter(request.key, options)
+      const { verifiesTrailer } = content
+      const whole = { ...incoming, format, initial, verifiesTrailer }
+      const outcome = await apply(whole, writer, lock, request, context)
+      const applied = appliedTransaction(preferred, writer.transaction)
+      return { response: writeResponse(outcome, settings, applied), info: outcome.info }
+    })
+    const { response, info } = await rejudging(written, judge)
+    return await withReprDigest(response, info, request, context)
+  } finally {
+    await incoming.close()
+  }
+}
+
+/** Writes the patch, and ends the writer in any case. */
+async function apply(
+  incoming: Patch,
+  writer: Writer,
+  lock: Lock,
+  request: HandlerRequest,
+  context: MethodContext,
+): Promise<Outcome> {
+  const { format, initial, verifiesTrailer } = incoming
+  try {
+    const continues = isContinuation(incoming.first, writer.base)
+    checkWriteConditions(effectiveConditions(request.headers, context, continues), writer.base)
+    const session = new PatchSession(writer, {
+      rules: context.settings,
+      fillsGaps: format.fillsGaps,
+      onFit: () => callOnCreate(writer, initial, request),
+    })
+    await receive(incoming, session, writer, lock)
+    const reprDigest = await checkTrailer(request.trailers, writer, {
+      readBack: verifiesTrailer ? null : () => incoming.readBack(writer),
+      reprDigest: initial.reprDigest ?? verifiableDigest(session.reprDigest),
+    })
+    const write = {
+      key: request.key,
+      writer,
+      state: patchedState(writer.base, { ...session.outcome, reprDigest, owner: initial.owner }),
+      size: session.progress.size,
+      changed: session.changed,
+      digests: null,
+    }
+    const isLost = (): boolean => lock.isLost === true
+    return await finishWrite(write, { ...context, hooks: request.hooks, isLost })
+  } catch (error) {
+    await writer.keep()
+    throw error
+  }
+}
+
+/**
+ * The fields whose conditions count. The examples of the IETF draft repeat `If-None-Match: *` on every
+ * segment, which its preset lets pass on those that continue an upload.
+ */
+function effectiveConditions(
+  headers: RequestHeaders,
+  { settings }: MethodContext,
+  continues: boolean,
+): RequestHeaders {
+  if (!settings.repeatsIfNoneMatch || !continues) return headers
+  const isDropped = (name: string): boolean =>
+    name === 'if-none-match' && headers.get(name)?.trim() === '*'
+  return {
+    get: (name) => (isDropped(name) ? null : headers.get(name)),
+    all: (name) => (isDropped(name) ? [] : headers.all(name)),
+  }
+}
+
+function isContinuation({ target }: Part, base: ResourceInfo | null): boolean {
+  if (base === null || base.complete || target.kind !== 'range') return false
+  const { start, completeLength } = target
+  return start > 0 && start <= base.size && completeLength === base.completeLength
+}
+
+/** Receives all data. What a persist write got before a cut stays, unless the document was malformed. */
+async function receive(
+  incoming: Patch,
+  session: PatchSession,
+  writer: Writer,
+  lock: Lock,
+): Promise<void> {
+  try {
+    await session.apply(incoming.head)
+    for (;;) {
+      const events = await whileIdle(lock, incoming.next)
+      if (events === null) break
+      await session.apply(events)
+    }
+  } catch (error) {
+    // Every byte of the announced range has arrived, and only the end of the message is missing: the last
+    // chunk over HTTP/1.1, END_STREAM over HTTP/2. A cut keeps the stored bytes, so the resource is
+    // complete if they reach its complete length. PUT and atomic patches need the end of the message,
+    // because it alone shows that the client has sent everything.
+    if (isCut(error) && writer.transaction === 'persist' && session.isWhole) return
+    if (hasEffect(error, 'undo')) await writer.rollback()
+    throw error
+  }
+  incoming.end()
+  session.checkWhole()
+}
+
+/** Whether the content ended early for a reason that says nothing about what came before. */
+function isCut(error: unknown): boolean {
+  return error instanceof ConnectionLostError || hasEffect(error, 'cut')
+}

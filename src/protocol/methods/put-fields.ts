@@ -1,0 +1,85 @@
+/** The fields of a PUT that describe its content: the media type, and the range of a partial PUT. */
+import { UploadError } from '../../errors.ts'
+import { parseContentRange } from '../../fields/content-range.ts'
+import { isServable, parseMediaType } from '../../fields/content-type.ts'
+import { ACCEPT_PATCH, PATCH_MEDIA_TYPES } from '../../media/parse.ts'
+import type { PartTarget } from '../../media/part.ts'
+import type { Limits } from '../../options.ts'
+import type { HandlerRequest, RequestHeaders } from '../http.ts'
+
+/** What the content of a PUT is. */
+export interface PutFields {
+  /** The `Content-Type` of the resource; null if the client names none. */
+  readonly contentType: string | null
+  /** Where the content belongs; null if it is the whole resource. */
+  readonly range: PartTarget | null
+  /** The client sent a `Content-Range`, so it will resume an interrupted upload. */
+  readonly isResumable: boolean
+}
+
+/**
+ * Reads the fields.
+ *
+ * @throws UploadError `ERR_FIELD`, `ERR_MEDIA_TYPE`, `ERR_RANGE` or `ERR_RANGE_UNIT`.
+ */
+export function readPutFields({ headers, contentLength }: HandlerRequest): PutFields {
+  const given = readRange(headers)
+  const isWhole = given === null || isWholeRange(given, contentLength)
+  return {
+    contentType: readType(headers),
+    range: isWhole ? null : given,
+    isResumable: given !== null,
+  }
+}
+
+/** Largest content, in bytes. A range has to fit in the resource besides, as that of a PATCH. */
+export function contentLimit(
+  range: PartTarget | null,
+  { maxSize, maxContentLength }: Limits,
+): number {
+  return range === null ? Math.min(maxSize, maxContentLength) : maxContentLength
+}
+
+/** RFC 9110 §14.5 allows one range. */
+function readRange(headers: RequestHeaders): PartTarget | null {
+  const [value, ...others] = headers.all('content-range')
+  if (value === undefined) return null
+  if (others.length > 0) {
+    throw new UploadError('ERR_RANGE', { detail: 'there are several Content-Range fields' })
+  }
+  return parseContentRange(value)
+}
+
+/**
+ * Whether the range is all of the resource, `bytes 0-9/10` with ten bytes of content. The request then
+ * replaces the resource like a PUT without `Content-Range`. Chunked content may end early, so it is
+ * applied as a patch.
+ */
+function isWholeRange(range: PartTarget, contentLength: number | null): boolean {
+  if (range.kind !== 'range' || range.start !== 0 || range.end === 0) return false
+  return range.end === range.completeLength && range.end === contentLength
+}
+
+/** A patch format here is almost certainly a PATCH with the wrong method. */
+function readType(headers: RequestHeaders): string | null {
+  const [value, ...more] = headers.all('content-type')
+  if (value === undefined) return null
+  if (more.some((other) => other !== value)) {
+    throw new UploadError('ERR_FIELD', {
+      detail: 'expected one Content-Type, found different ones',
+    })
+  }
+  const mediaType = parseMediaType(value)
+  if (mediaType === null || !isServable(value)) {
+    throw new UploadError('ERR_FIELD', {
+      detail: 'expected a media type in Content-Type, in ASCII and of at most 255 bytes',
+    })
+  }
+  if (PATCH_MEDIA_TYPES.includes(mediaType.type)) {
+    throw new UploadError('ERR_MEDIA_TYPE', {
+      detail: `${mediaType.type} is a patch format: send it with PATCH`,
+      headers: { 'Accept-Patch': ACCEPT_PATCH },
+    })
+  }
+  return value.trim()
+}

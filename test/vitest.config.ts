@@ -2,8 +2,8 @@ import { fileURLToPath } from 'node:url'
 
 import { defineConfig } from 'vitest/config'
 
-/** Tests with real browsers, and with disks, processes and system calls that fail. */
-const LONG = ['test/{browser,faults}/**/*.test.ts', 'test/cli/long-run.test.ts']
+/** Tests with real browsers and object stores, and with disks, processes and system calls that fail. */
+const LONG = ['test/{browser,engines,faults}/**/*.test.ts', 'test/cli/long-run.test.ts']
 
 const conditions = ['@partial-upload/source']
 
@@ -14,7 +14,10 @@ export default defineConfig({
   test: {
     projects: [
       { extends: true, test: { name: 'quick', include: ['test/**/*.test.ts'], exclude: LONG } },
-      { extends: true, test: { name: 'long', include: LONG } },
+      {
+        extends: true,
+        test: { name: 'long', include: LONG, globalSetup: 'test/support/s3/engine-service.ts' },
+      },
     ],
     // Most files wait for sockets and disks, so three at a time pay even on two cores.
     maxWorkers: 3,

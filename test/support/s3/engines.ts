@@ -1,0 +1,95 @@
+/**
+ * The engines that tests of the S3 storage run on. `S3_ENGINES=rgw npm run test:long` chooses some of them, and
+ * `S3_BUCKET=NAME S3_ENDPOINT=URL` adds a bucket of any store, with the usual variables for its credentials.
+ */
+import { randomBytes } from 'node:crypto'
+
+import { CreateBucketCommand, PutBucketVersioningCommand, S3Client } from '@aws-sdk/client-s3'
+import { inject } from 'vitest'
+
+import { CREDENTIALS, NO_ENGINE } from './engine-process.ts'
+import type { EngineName } from './engine-process.ts'
+
+/** Beyond the start of an engine on a busy machine, in milliseconds. */
+export const LONGEST_START = 240_000
+
+/** A store to run tests on. */
+export interface Engine {
+  readonly name: EngineName | 'bucket'
+  /** Why it can't run here, for the title of a test; null if it can. */
+  readonly missing: string | null
+  /** Smallest part of a multipart upload, in bytes. */
+  readonly partSize: number
+  /** Starts it if no test has done so, and makes an empty bucket where the store is ours. */
+  readonly open: (options?: { readonly versioned?: boolean }) => Promise<OpenEngine>
+}
+
+/** A store that answers. */
+export interface OpenEngine {
+  /** Undefined for Amazon S3 itself. */
+  readonly endpoint: string | undefined
+  readonly bucket: string
+  /** A prefix that no other test uses. */
+  readonly prefix: string
+  /** A client for a proxy in front of the store, or for the store. */
+  readonly newClient: (endpoint?: string) => S3Client
+}
+
+const { S3_ENGINES = 'rgw,moto', S3_BUCKET, S3_ENDPOINT, AWS_REGION = 'us-east-1' } = process.env
+
+const SMALLEST_PART = { rgw: 64 * 1024, moto: 5 * 1024 ** 2 } as const
+
+export const ENGINES: readonly Engine[] = [
+  ...(['rgw', 'moto'] as const)
+    .filter((name) => S3_ENGINES.split(',').includes(name))
+    .map(ownEngine),
+  ...(S3_BUCKET === undefined ? [] : [givenBucket(S3_BUCKET)]),
+]
+
+function ownEngine(name: EngineName): Engine {
+  return {
+    name,
+    missing: NO_ENGINE,
+    partSize: SMALLEST_PART[name],
+    async open({ versioned = false } = {}) {
+      const answer = await fetch(inject('engineService') + name)
+      const endpoint = await answer.text()
+      if (!answer.ok) throw new Error(endpoint)
+      const newClient = (through = endpoint): S3Client =>
+        new S3Client({
+          endpoint: through,
+          forcePathStyle: true,
+          region: 'us-east-1',
+          credentials: CREDENTIALS,
+        })
+      const bucket = `test-${randomBytes(8).toString('hex')}`
+      const client = newClient()
+      await client.send(new CreateBucketCommand({ Bucket: bucket }))
+      if (versioned) {
+        const VersioningConfiguration = { Status: 'Enabled' } as const
+        await client.send(
+          new PutBucketVersioningCommand({ Bucket: bucket, VersioningConfiguration }),
+        )
+      }
+      client.destroy()
+      return { endpoint, bucket, prefix: '', newClient }
+    },
+  }
+}
+
+function givenBucket(bucket: string): Engine {
+  return {
+    name: 'bucket',
+    missing: null,
+    partSize: 5 * 1024 ** 2,
+    async open() {
+      const newClient = (endpoint = S3_ENDPOINT): S3Client =>
+        new S3Client({
+          region: AWS_REGION,
+          ...(endpoint === undefined ? {} : { endpoint, forcePathStyle: true }),
+        })
+      const prefix = `test-${randomBytes(8).toString('hex')}/`
+      return Promise.resolve({ endpoint: S3_ENDPOINT, bucket, prefix, newClient })
+    },
+  }
+}

@@ -45,17 +45,12 @@ export interface Statuses {
 export interface Limits {
   /**
    * Largest resource, in bytes. A PATCH that announces or reaches more: 400 `ERR_SIZE_LIMIT`; a PUT:
-   * 413 `ERR_CONTENT_LIMIT`.
+   * 413 `ERR_CONTENT_LIMIT`. The content of a PATCH may be larger by the headers of its parts, which are
+   * `maxParts` headers of `maxPartHeaderSize` bytes at most; beyond it: 413 `ERR_CONTENT_LIMIT`.
    *
    * @default 1 TiB
    */
   readonly maxSize: number
-  /**
-   * Largest content of one request, in bytes. Beyond it: 413 `ERR_CONTENT_LIMIT`.
-   *
-   * @default 1 TiB and 1 MiB
-   */
-  readonly maxContentLength: number
   /**
    * Parts in one multipart patch, 1 or more. Beyond it: 400 `ERR_PATCH_LIMIT`.
    *
@@ -69,32 +64,23 @@ export interface Limits {
    */
   readonly maxPartHeaderSize: number
   /**
-   * Content of at most this many bytes that is of use only whole (a multipart patch, an atomic one, a
-   * PUT) is read whole and checked before the lock and the storage are touched. 0: never.
-   *
-   * @default 64 KiB
-   */
-  readonly bufferSize: number
-  /**
    * Ranges in one GET. Beyond it the `Range` field is ignored.
    *
    * @default 16
    */
   readonly maxRanges: number
   /**
-   * Silence of a client, in milliseconds, after which its request loses the lock to a request that waits
-   * for it: 409 `ERR_INTERRUPTED`, and the bytes so far are kept where a cut connection would keep them.
+   * Longest wait of a request for another one that writes to the same resource, in milliseconds.
+   *
+   * A request whose client has been silent for this long loses the lock to the waiting one, because a
+   * client that lost its connection resumes while the server still waits for the old request: 409
+   * `ERR_INTERRUPTED`, and the bytes so far are kept where a cut connection would keep them. While bytes
+   * arrive the writer keeps the lock, and the waiting request ends with 409 `ERR_LOCKED` and
+   * `Retry-After`. 0: a new request takes over at once. A `locker` of the app's can set the two times apart.
    *
    * @default 2000
    */
-  readonly stallTimeout: number
-  /**
-   * Longest wait for the lock while another request writes, in milliseconds. Beyond it: 409
-   * `ERR_LOCKED`.
-   *
-   * @default 2000
-   */
-  readonly lockWait: number
+  readonly lockTimeout: number
   /**
    * Longest silence of a client in the middle of its content, in milliseconds. Beyond it: 408
    * `ERR_IDLE`, and what arrived is kept where a cut connection would keep it. 0: no limit.

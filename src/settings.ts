@@ -20,7 +20,7 @@ export const PRESETS: Readonly<Record<Preset, Statuses>> = {
   ietf: statuses(200, 200, 200, 200),
 }
 
-/** Options of version 0.1.0 that other ones have replaced. */
+/** Options of version 0.1.0, and what has replaced them. */
 const RENAMED: Readonly<Record<string, string>> = {
   allowPut: 'put',
   keepInterruptedPut: "put: 'persist'",
@@ -28,19 +28,20 @@ const RENAMED: Readonly<Record<string, string>> = {
   allowReopen: "finished: 'same-length'",
   immutableAfterComplete: "finished: 'immutable'",
   continuationIgnoresIfNoneMatchStar: "preset: 'ietf'",
+  stallTimeout: 'lockTimeout',
+  lockWait: 'lockTimeout',
+  maxContentLength: 'maxSize, maxParts and maxPartHeaderSize',
+  bufferSize: 'nothing, because it is 64 KiB now',
   serveAsAttachment: 'a Content-Disposition field that the app sets before the middleware',
 }
 
 /** The defaults of limits and rules; a test holds the README's table to them. */
 export const DEFAULTS: Readonly<Limits & Rules> = {
   maxSize: 2 ** 40,
-  maxContentLength: 2 ** 40 + 2 ** 20,
   maxParts: 128,
   maxPartHeaderSize: 8 * 1024,
-  bufferSize: 64 * 1024,
   maxRanges: 16,
-  stallTimeout: 2000,
-  lockWait: 2000,
+  lockTimeout: 2000,
   idleTimeout: 60_000,
   minRate: 100,
   maxUploads: 0,
@@ -83,7 +84,7 @@ const VALUES: Readonly<Record<string, readonly unknown[]>> = {
   finished: ['mutable', 'same-length', 'immutable'],
 }
 const LONGEST_TIMER = 2 ** 31 - 1
-const TIMES = new Set(['stallTimeout', 'lockWait', 'idleTimeout'])
+const TIMES = new Set(['lockTimeout', 'idleTimeout'])
 
 /** Limits that count for each owner, and those that count what is stored. */
 const PER_OWNER = [

@@ -147,7 +147,7 @@ describe('onCreate', () => {
           calls += 1
           if (calls === 1) throw failure
         },
-        { lockWait: 0 },
+        { lockTimeout: 0 },
       )
 
       await expect(send(change)).rejects.toBe(failure)

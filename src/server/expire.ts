@@ -13,8 +13,11 @@ export interface ExpireOptions {
    * @default that of the storage, as in `partialUpload`
    */
   readonly locker?: Locker
-  /** Milliseconds since the last byte, or the last other change, beyond which an upload is removed. */
-  readonly olderThan: number
+  /**
+   * Milliseconds since the last byte, or the last other change, beyond which an upload is removed. Any
+   * number from 0; 0 removes every upload that is not being written.
+   */
+  readonly expireAfter: number
   /**
    * Return the keys that would be removed, and remove nothing.
    *
@@ -33,15 +36,16 @@ const UNDISTURBING = { wait: 0, stall: Number.MAX_SAFE_INTEGER }
  * @throws TypeError when the storage can't list incomplete resources, or for a wrong option.
  */
 export async function expireIncomplete(options: ExpireOptions): Promise<readonly string[]> {
-  const { storage, olderThan } = options
+  const { storage, expireAfter } = options
   if (storage.listIncomplete === undefined) {
     throw new TypeError('storage must have listIncomplete() to expire uploads')
   }
-  if (!Number.isFinite(olderThan) || olderThan < 0) {
-    throw new TypeError(`olderThan must be a number of milliseconds, not ${olderThan}`)
+  if ('olderThan' in options) throw new TypeError('olderThan is not an option: use expireAfter')
+  if (!Number.isFinite(expireAfter) || expireAfter < 0) {
+    throw new TypeError(`expireAfter must be a number of milliseconds, not ${expireAfter}`)
   }
   const expired: string[] = []
-  const changedBefore = new Date(Date.now() - olderThan)
+  const changedBefore = new Date(Date.now() - expireAfter)
   for await (const key of storage.listIncomplete({ changedBefore })) {
     if (await expire(key, options)) expired.push(key)
   }
@@ -49,22 +53,24 @@ export async function expireIncomplete(options: ExpireOptions): Promise<readonly
 }
 
 async function expire(key: string, options: ExpireOptions): Promise<boolean> {
-  const { storage, locker = lockerOf(storage), olderThan, dryRun = false } = options
-  if (!isExpired(await storage.head(key), olderThan)) return false
+  const { storage, locker = lockerOf(storage), expireAfter, dryRun = false } = options
+  if (!isExpired(await storage.head(key), expireAfter)) return false
   if (dryRun) return true
   const lock = await tryAcquire(locker, key)
   if (lock === null) return false
   try {
     // Check again: another request may have stored a segment before this one got the lock.
     const isLost = (): boolean => lock.isLost === true
-    return isExpired(await storage.head(key), olderThan) && (await storage.remove(key, { isLost }))
+    return (
+      isExpired(await storage.head(key), expireAfter) && (await storage.remove(key, { isLost }))
+    )
   } finally {
     lock.release()
   }
 }
 
-function isExpired(info: ResourceInfo | null, olderThan: number): boolean {
-  return info !== null && !info.complete && Date.now() - info.lastModified.getTime() > olderThan
+function isExpired(info: ResourceInfo | null, expireAfter: number): boolean {
+  return info !== null && !info.complete && Date.now() - info.lastModified.getTime() > expireAfter
 }
 
 /** Acquires the lock; null if another request holds it. */
@@ -81,14 +87,14 @@ async function tryAcquire(locker: Locker, key: string): Promise<Lock | null> {
 const HOUR = 60 * 60 * 1000
 
 /**
- * Expires uploads and sweeps the storage again and again, every tenth of `olderThan` but at least once an
+ * Expires uploads and sweeps the storage again and again, every tenth of `expireAfter` but at least once an
  * hour, until the returned function is called. An error goes to `onError`, and the next run tries again.
  */
 export function expireRegularly(
   options: ExpireOptions,
   onError: (error: unknown) => void,
 ): () => void {
-  const period = Math.min(HOUR, Math.max(1, Math.ceil(options.olderThan / 10)))
+  const period = Math.min(HOUR, Math.max(1, Math.ceil(options.expireAfter / 10)))
   let isStopped = false
   let timer = schedule()
 

@@ -153,7 +153,7 @@ function hasQuota(storage: StorageAdapter, limits: QuotaLimits): storage is List
 
 function expireBy({ expireAfter }: Settings, storage: StorageAdapter, locker: Locker): () => void {
   if (expireAfter === 0) return () => undefined
-  return expireRegularly({ storage, locker, olderThan: expireAfter }, (error) => {
+  return expireRegularly({ storage, locker, expireAfter }, (error) => {
     process.emitWarning(error instanceof Error ? error : String(error))
   })
 }

@@ -20,7 +20,7 @@ import { useCommandLine } from '../support/cli/setup.ts'
 const FILE = pattern(6 * MiB + 5)
 
 const line = useCommandLine()
-const bench = useBench({ stallTimeout: 1000 })
+const bench = useBench({ lockTimeout: 1000 })
 
 beforeEach(async () => {
   await bench.store(() => fsStorage({ directory: line.at('uploads') }))

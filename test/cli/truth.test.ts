@@ -25,7 +25,7 @@ const FILE = pattern(8 * MiB)
 vi.setConfig({ testTimeout: 120_000 })
 
 const line = useCommandLine()
-const bench = useBench({ stallTimeout: 5000 })
+const bench = useBench({ lockTimeout: 5000 })
 
 beforeEach(async () => {
   await bench.store(() => fsStorage({ directory: line.at('uploads') }))

@@ -395,7 +395,7 @@ describe.each(CLIENTS)('upload over %s in smaller segments', (_name, { upload })
   })
 
   test('keeps the limit of the problem document', async () => {
-    await bench.configure({ maxContentLength: MiB })
+    bench.proxy.limit(MiB, { code: 'ERR_CONTENT_LIMIT', limit: MiB })
 
     await upload(bench.url, FILE, bench.options).done
 

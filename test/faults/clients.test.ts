@@ -231,7 +231,7 @@ it.skipIf(NO_PROC !== null).each([
 ])(
   title('a hundred that wait for a writer in %s take next to no time to compute', NO_PROC),
   async (_where, processes, limit) => {
-    const middleware = { stallTimeout: 60_000, lockWait: 60_000, idleTimeout: 0 }
+    const middleware = { lockTimeout: 60_000, idleTimeout: 0 }
     const options = { entry: 'sharing.ts', directory: newDirectory(), middleware }
     const server = await FaultServer.start(options)
     const other = processes === 1 ? server : await FaultServer.start(options)

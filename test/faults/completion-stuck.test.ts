@@ -23,7 +23,7 @@ describe.each(['onComplete', 'openWriter', 'write', 'commit', 'committed'] as co
       await first.patch(TARGET, 'bytes 0-3/10', 'abcd')
       await first.send('PUT', '/files/other', [], 'other')
       await first.kill()
-      const server = await start(directory, [moment], { lockWait: 200, stallTimeout: 200 })
+      const server = await start(directory, [moment], { lockTimeout: 200 })
       await begin(server, ENDS[0]!)
       await stands(server, moment)
 

@@ -234,7 +234,7 @@ describe('a client that lost the last answer', () => {
 
   it('and another one that does the same ask the app once together', async () => {
     const directory = await interrupted(ENDS[0]!)
-    const server = await start(directory, ['onComplete'], { lockWait: 10_000 })
+    const server = await start(directory, ['onComplete'], { lockTimeout: 10_000 })
 
     const both = [await begin(server, ENDS[0]!), await begin(server, ENDS[0]!)]
     await stands(server, 'onComplete')
@@ -246,7 +246,7 @@ describe('a client that lost the last answer', () => {
   })
 
   it('is told to come again while the app still looks', async () => {
-    const server = await start(newDirectory(), ['onComplete'], { lockWait: 200 })
+    const server = await start(newDirectory(), ['onComplete'], { lockTimeout: 200 })
     await server.patch(TARGET, 'bytes 0-3/10', 'abcd')
     const last = await begin(server, ENDS[0]!)
     await stands(server, 'onComplete')

@@ -146,8 +146,8 @@ describe.skipIf(NO_CONTAINER !== null || NO_TRACE !== null)(
   () => {
     it.each(Object.entries(CHANGES))('%s changes nothing of its successor', async (_, change) => {
       const directory = newDirectory()
-      const middleware = { stallTimeout: 60_000, lockWait: 500 }
-      const other = await FaultServer.start({ entry: 'sharing.ts', directory, middleware })
+      const times = { stall: 60_000, wait: 500 }
+      const other = await FaultServer.start({ entry: 'sharing.ts', directory, times })
       const halted: Halted[] = []
       for (const call of NUMBERS) halted.push(await Halted.start(directory, change, call))
 
@@ -164,8 +164,8 @@ describe.skipIf(NO_CONTAINER !== null || NO_TRACE !== null)(
       { when: 'after it has finished the file', segments: ['bytes 4-9/14', 'bytes 10-13/14'] },
     ])('writes nothing into the upload of its successor $when', async ({ segments }) => {
       const directory = newDirectory()
-      const middleware = { stallTimeout: 60_000, lockWait: 500 }
-      const other = await FaultServer.start({ entry: 'sharing.ts', directory, middleware })
+      const times = { stall: 60_000, wait: 500 }
+      const other = await FaultServer.start({ entry: 'sharing.ts', directory, times })
       const change: Change = {
         prepare: (server, target) => server.patch(target, 'bytes 0-3/14', 'abcd'),
         begin: (connection, target) =>

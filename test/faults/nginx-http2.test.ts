@@ -41,7 +41,7 @@ interface Answer {
 }
 
 describe.skipIf(REASON !== null)(title('over HTTP/2 to nginx', REASON), () => {
-  const server = useServer(FS, { stallTimeout: 200 })
+  const server = useServer(FS, { lockTimeout: 200 })
   const nginx = useNginx(
     () => server.port,
     shown((text) =>

@@ -21,6 +21,7 @@ import { NO_NGINX, shown, useNginx, usual } from '../support/faults/nginx.ts'
 import { pattern, title } from '../support/faults/server.ts'
 
 const MIB = 1024 * 1024
+const PNG = 'Content-Type: image/png'
 /** What a proxy may change. */
 const ITS_OWN = /^(?:connection|keep-alive|date|server)$/i
 
@@ -37,7 +38,7 @@ async function download(port: number, path: string, headers = {}): Promise<Buffe
 }
 
 describe.skipIf(NO_NGINX !== null)(title('behind nginx as the README shows it', NO_NGINX), () => {
-  const server = useServer(FS, { maxContentLength: 80 * MIB })
+  const server = useServer(FS, { maxSize: 80 * MIB })
   const nginx = useNginx(() => server.port, shown())
 
   describe.each(ENDS)('a connection that is %s', (_name, end) => {
@@ -155,11 +156,11 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx as the README shows it', 
   })
 
   it.each([
-    ['too much content', MESSAGE, 4, 90, 413],
-    ['a gap', MESSAGE, 5, 70, 409],
-    ['another type', 'Content-Type: image/png', 4, 70, 415],
+    ['too much content', 'PUT', PNG, 4, 90, 413],
+    ['a gap', 'PATCH', MESSAGE, 5, 70, 409],
+    ['another type', 'PATCH', PNG, 4, 70, 415],
   ])('gives the answer to a client that goes on sending: %s', async (...row) => {
-    const [, type, start, size, status] = row
+    const [, method, type, start, size, status] = row
     const path = await server.given('I(4/*)')
     const header = message(`bytes ${start}-${start + size * MIB - 1}/*`)
     const block = Buffer.alloc(MIB, 'x')
@@ -167,7 +168,7 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx as the README shows it', 
     for (const length of [`Content-Length: ${header.length + size * MIB}`, CHUNKED]) {
       const connection = await Connection.open(nginx.port)
       const wrap = (bytes: Buffer): Buffer => (length === CHUNKED ? chunk(bytes) : bytes)
-      connection.send(request('PATCH', path, [type, length]), wrap(header))
+      connection.send(request(method, path, [type, length]), wrap(header))
       for (let sent = 0; sent < size && connection.isOpen; sent += 1) {
         await write(connection, wrap(block))
       }
@@ -217,7 +218,7 @@ describe.skipIf(NO_NGINX !== null)(title('an app behind nginx', NO_NGINX), () =>
 
 describe.skipIf(NO_NGINX !== null)(title('behind nginx with short times', NO_NGINX), () => {
   const server = useServer(MEMORY, {
-    stallTimeout: 300,
+    lockTimeout: 300,
     onComplete: async (_req, { contentType }) => {
       // Waiting is the subject: longer than nginx does.
       if (contentType === 'x/slow') await new Promise((resolve) => setTimeout(resolve, 1500))

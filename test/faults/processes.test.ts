@@ -47,9 +47,9 @@ async function share(directory: string, middleware = {}, more = {}): Promise<Fau
 }
 
 /** Two servers on one new directory. */
-async function pair(middleware = {}): Promise<readonly [FaultServer, FaultServer]> {
+async function pair(middleware = {}, more = {}): Promise<readonly [FaultServer, FaultServer]> {
   const directory = newDirectory()
-  return [await share(directory, middleware), await share(directory, middleware)]
+  return [await share(directory, middleware, more), await share(directory, middleware, more)]
 }
 
 type Creation = readonly [
@@ -129,7 +129,7 @@ describe.each([
 
 describe('a process that is killed while it writes', () => {
   it('leaves the upload to another one at once', async () => {
-    const [one, other] = await pair({ stallTimeout: FOREVER })
+    const [one, other] = await pair({}, { times: { stall: FOREVER, wait: 500 } })
     await startWriting(one, '/files/a')
     const refused = await other.patch('/files/a', 'bytes 4-9/10', 'efghij')
 
@@ -144,7 +144,7 @@ describe('a process that is killed while it writes', () => {
   })
 
   it('leaves it to the rest of its cluster', async () => {
-    const server = await share(newDirectory(), { stallTimeout: FOREVER }, { workers: 2 })
+    const server = await share(newDirectory(), { lockTimeout: FOREVER }, { workers: 2 })
     const connection = await server.connect()
     connection.send(request('HEAD', '/files/a'))
     const pid = Number(field(await connection.answer('HEAD'), 'x-process'))
@@ -165,7 +165,7 @@ describe('a process that is killed while it writes', () => {
 
 describe('a writer in another process', () => {
   it('makes way when it has stalled, and never writes again', async () => {
-    const [one, other] = await pair({ stallTimeout: 300 })
+    const [one, other] = await pair({ lockTimeout: 1000 })
     const writer = await startWriting(one, '/files/a')
 
     const answer = await other.patch('/files/a', 'bytes 4-9/10', 'EFGHIJ')
@@ -178,7 +178,7 @@ describe('a writer in another process', () => {
   })
 
   it('makes way for DELETE at once, and cannot bring the resource back', async () => {
-    const [one, other] = await pair({ stallTimeout: FOREVER })
+    const [one, other] = await pair({ lockTimeout: FOREVER })
     const writer = await startWriting(one, '/files/a')
 
     const deleted = await other.send('DELETE', '/files/a')
@@ -191,7 +191,7 @@ describe('a writer in another process', () => {
   })
 
   it('is not disturbed while its bytes keep coming', async () => {
-    const [one, other] = await pair({ stallTimeout: 2000, lockWait: 3000 })
+    const [one, other] = await pair({ lockTimeout: 2000 })
     const writer = await one.connect()
     writer.send(
       request('PATCH', '/files/a', [MESSAGE, CHUNKED]),
@@ -212,7 +212,7 @@ describe('a writer in another process', () => {
   })
 
   it('keeps its upload from expiring', async () => {
-    const [one, other] = await pair({ stallTimeout: 100 })
+    const [one, other] = await pair({ lockTimeout: 100 })
     const writer = await startWriting(one, '/files/a')
     await one.patch('/files/b', 'bytes 0-3/10', 'abcd')
     // Waiting is the subject: an upload expires when it is older than 0 ms.
@@ -245,7 +245,7 @@ describe('a writer in another process', () => {
 
 describe.skipIf(NO_LINUX !== null)(title('a process that stands still', NO_LINUX), () => {
   it('keeps its lock, and goes on writing when it wakes', async () => {
-    const [one, other] = await pair({ stallTimeout: 100, lockWait: 500 })
+    const [one, other] = await pair({ lockTimeout: 100 })
     const writer = await startWriting(one, '/files/a')
 
     process.kill(one.pid, 'SIGSTOP')
@@ -268,8 +268,8 @@ describe.skipIf(NO_CONTAINER !== null)(
   () => {
     it('loses its lock when it stands still for 5 s, and notices before it writes', async () => {
       const directory = newDirectory()
-      const one = await share(directory, { stallTimeout: FOREVER }, { shell: CONTAINER })
-      const other = await share(directory, { stallTimeout: FOREVER, lockWait: 500 })
+      const one = await share(directory, {}, { shell: CONTAINER })
+      const other = await share(directory, {}, { times: { stall: FOREVER, wait: 500 } })
       const inside = Number(
         readFileSync(`/proc/${one.child.pid}/task/${one.child.pid}/children`, 'utf8'),
       )

@@ -21,11 +21,9 @@ export const MAX_SIZE = 64
 const PATHS_PER_STORE = 500
 const SETTINGS = {
   maxSize: MAX_SIZE,
-  maxContentLength: 4096,
   maxParts: 4,
   maxPartHeaderSize: 300,
-  bufferSize: 200,
-  stallTimeout: 100,
+  lockTimeout: 100,
 }
 
 /** One server for as long as the process lives. */

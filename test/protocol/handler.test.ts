@@ -69,7 +69,7 @@ describe('a storage that fails', () => {
     'in %s during a %s is the error that comes out, and leaves no lock',
     async (step, _name, change) => {
       const storage = new WatchedStorage()
-      const handle = handlerFor(storage, { lockWait: 0 })
+      const handle = handlerFor(storage, { lockTimeout: 0 })
       await handle(patch('bytes 0-3/10', 'abcd'))
       storage.fail(step, failure)
 
@@ -88,7 +88,7 @@ describe('a storage that fails', () => {
     ['commit', () => put('new')],
   ] as const)('in %s leaves a finished resource as it was', async (step, change) => {
     const storage = new WatchedStorage()
-    const handle = handlerFor(storage, { lockWait: 0 })
+    const handle = handlerFor(storage, { lockTimeout: 0 })
     await handle(put('abcdefghij'))
     const before = await storage.head('a')
     storage.fail(step, failure)

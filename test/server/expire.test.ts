@@ -48,20 +48,20 @@ describe.each(['memory', 'fs'] as const)('uploads in %s', (kind) => {
   }
 
   it('that were given up are removed, and finished files stay', async () => {
-    expect(await expireIncomplete({ storage, olderThan: 0 })).toEqual(['given-up'])
+    expect(await expireIncomplete({ storage, expireAfter: 0 })).toEqual(['given-up'])
 
     expect(await storage.head('given-up')).toBeNull()
     expect(await storage.head('finished')).toMatchObject({ complete: true })
   })
 
   it('that are young enough stay', async () => {
-    expect(await expireIncomplete({ storage, olderThan: HOUR })).toEqual([])
+    expect(await expireIncomplete({ storage, expireAfter: HOUR })).toEqual([])
 
     expect(await storage.head('given-up')).toMatchObject({ size: 3 })
   })
 
   it('are only told of in a dry run', async () => {
-    expect(await expireIncomplete({ storage, olderThan: 0, dryRun: true })).toEqual(['given-up'])
+    expect(await expireIncomplete({ storage, expireAfter: 0, dryRun: true })).toEqual(['given-up'])
 
     expect(await storage.head('given-up')).toMatchObject({ size: 3 })
   })
@@ -70,11 +70,11 @@ describe.each(['memory', 'fs'] as const)('uploads in %s', (kind) => {
     const lock = await lockerOf(storage).acquire('given-up', { wait: 0, stall: 0 })
     lock.idle()
 
-    expect(await expireIncomplete({ storage, olderThan: 0 })).toEqual([])
+    expect(await expireIncomplete({ storage, expireAfter: 0 })).toEqual([])
 
     expect(lock.isRevoked).toBe(false)
     lock.release()
-    expect(await expireIncomplete({ storage, olderThan: 0 })).toEqual(['given-up'])
+    expect(await expireIncomplete({ storage, expireAfter: 0 })).toEqual(['given-up'])
   })
 
   it.runIf(kind === 'fs')('count from their last byte', async () => {
@@ -84,18 +84,26 @@ describe.each(['memory', 'fs'] as const)('uploads in %s', (kind) => {
     }
 
     // The record is young: it was written with the first segment.
-    expect(await expireIncomplete({ storage, olderThan: HOUR })).toEqual([])
+    expect(await expireIncomplete({ storage, expireAfter: HOUR })).toEqual([])
   })
 
-  it.each([-1, Number.NaN])('need an age that is no %d', async (olderThan) => {
-    await expect(expireIncomplete({ storage, olderThan })).rejects.toThrow(TypeError)
+  it('refuse the option by its name of version 0.1.0', async () => {
+    const options = { storage, olderThan: HOUR, expireAfter: HOUR }
+
+    await expect(expireIncomplete(options)).rejects.toThrow(
+      new TypeError('olderThan is not an option: use expireAfter'),
+    )
+  })
+
+  it.each([-1, Number.NaN])('need an age that is no %d', async (expireAfter) => {
+    await expect(expireIncomplete({ storage, expireAfter })).rejects.toThrow(TypeError)
   })
 })
 
 describe('uploads that expire regularly', () => {
   it('are removed again and again, until that is stopped', async () => {
     const storage = memoryStorage()
-    const stop = expireRegularly({ storage, olderThan: 20 }, fail)
+    const stop = expireRegularly({ storage, expireAfter: 20 }, fail)
 
     for (const key of ['a', 'b']) {
       await begin(storage, key)
@@ -117,7 +125,7 @@ describe('uploads that expire regularly', () => {
       throw failure
     })
 
-    const stop = expireRegularly({ storage, olderThan: 20 }, (error) => errors.push(error))
+    const stop = expireRegularly({ storage, expireAfter: 20 }, (error) => errors.push(error))
 
     await expect.poll(async () => storage.head('a')).toBeNull()
     expect(errors).toEqual([failure])
@@ -133,7 +141,7 @@ describe('uploads that expire regularly', () => {
       .mockResolvedValue(undefined)
     const storage: StorageAdapter = { ...memoryStorage(), sweep }
 
-    const stop = expireRegularly({ storage, olderThan: 20 }, (error) => errors.push(error))
+    const stop = expireRegularly({ storage, expireAfter: 20 }, (error) => errors.push(error))
 
     await expect.poll(() => sweep.mock.calls.length).toBeGreaterThan(1)
     expect(errors).toEqual([failure])
@@ -155,7 +163,7 @@ it('of a storage that does not list them are an error', async () => {
   const storage = memoryStorage()
   Reflect.deleteProperty(storage, 'listIncomplete')
 
-  await expect(expireIncomplete({ storage, olderThan: 0 })).rejects.toThrow('listIncomplete')
+  await expect(expireIncomplete({ storage, expireAfter: 0 })).rejects.toThrow('listIncomplete')
 })
 
 function fail(error: unknown): never {

@@ -348,7 +348,7 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
     ])(
       'in %s during a %s gives its error to the app, and holds up nobody',
       async (step, method) => {
-        const { storage, port, failures } = await serve(framework, { lockWait: 0 })
+        const { storage, port, failures } = await serve(framework, { lockTimeout: 100 })
         await send(port, 'PATCH', message('bytes 0-3/10', 'abcd'))
         if (step === 'keep') storage.fail('write', new Error('first'))
         storage.fail(step, failure)
@@ -433,7 +433,7 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       ['read', 'bytes 0-3/10', 'bytes 0-5/10', 'abcdef'],
       ['rollback', 'bytes 0-3/10', 'bytes 0-3/10', 'abcd'],
     ])('during %s leaves nothing open', async (step, given, range, data) => {
-      const { storage, port, failures } = await serve(framework, { lockWait: 0 })
+      const { storage, port, failures } = await serve(framework, { lockTimeout: 100 })
       if (given !== null) await send(port, 'PATCH', message(given, 'abcd'))
       const connection = await open(port)
       const reached = storage.pause(step)
@@ -455,7 +455,7 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       ['in its data', 'Content-Range: bytes 0-9/10\r\n\r\nabc'],
       ['after its data', 'Content-Range: bytes 0-9/10\r\n\r\nabcdefghij'],
     ])('%s leaves nothing open', async (_when, content) => {
-      const { storage, port, failures, arrived } = await serve(framework, { lockWait: 0 })
+      const { storage, port, failures, arrived } = await serve(framework, { lockTimeout: 100 })
       const connection = await open(port)
 
       connection.send(request('PATCH', '/files/a', [MESSAGE, CHUNKED]), chunk(content))
@@ -485,7 +485,7 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
     })
 
     it('while it waits for its turn does not hold up the next', async () => {
-      const { storage, port, failures } = await serve(framework, { lockWait: 5000 })
+      const { storage, port, failures } = await serve(framework, { lockTimeout: 5000 })
       const writing = storage.pause('write')
       const first = send(port, 'PATCH', message('bytes 0-3/10', 'abcd'))
       const { proceed } = await writing
@@ -522,8 +522,8 @@ describe('two middlewares over one storage', () => {
   it('do not write to one resource at once', async () => {
     const storage = new WatchedStorage()
     const app = express()
-      .use('/files', partialUpload({ storage, lockWait: 0 }))
-      .use('/again', partialUpload({ storage, lockWait: 0 }))
+      .use('/files', partialUpload({ storage, lockTimeout: 100 }))
+      .use('/again', partialUpload({ storage, lockTimeout: 100 }))
     const { port } = await listen(app)
     const writing = storage.pause('write')
     const first = send(port, 'PUT', 'first')

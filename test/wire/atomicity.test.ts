@@ -1,4 +1,5 @@
 /** What a reader sees of a patch that is under way, and `Prefer: transaction`. */
+import { memoryLocker } from 'partial-upload'
 import { describe, expect, it } from 'vitest'
 
 import {
@@ -12,6 +13,7 @@ import {
   request,
 } from '../support/wire/client.ts'
 import { BOTH, MATRIX, letters, useServer } from '../support/wire/server.ts'
+import { withTimes } from '../support/storage/lock-times.ts'
 
 const PARTS = multipart(['bytes 0-0/10', 'A'], ['bytes 4-9/10', 'EFGHIJ'])
 
@@ -63,7 +65,9 @@ const ATOMIC: readonly (readonly [string, string, readonly string[], Buffer, num
 ]
 
 describe.each(MATRIX)('over $name', (combination) => {
-  const server = useServer(combination, { lockWait: 100 })
+  const server = useServer(combination, {
+    locker: withTimes(memoryLocker(), { wait: 100, stall: 60_000 }),
+  })
 
   it.each(ATOMIC)(
     '%s to %s is not seen before it is whole: %j',

@@ -1,4 +1,5 @@
 /** Several requests that want to write to one resource. */
+import { memoryLocker } from 'partial-upload'
 import { describe, expect, it } from 'vitest'
 
 import {
@@ -13,12 +14,15 @@ import {
   request,
 } from '../support/wire/client.ts'
 import { BOTH, FS, MEMORY, letters, useServer } from '../support/wire/server.ts'
+import { withTimes } from '../support/storage/lock-times.ts'
 import { finish, startWriting } from '../support/wire/writer.ts'
 
 const FOREVER = 60_000
 
 describe.each(BOTH)('a writer over $name that is taken for alive', (combination) => {
-  const server = useServer(combination, { stallTimeout: FOREVER, lockWait: 200 })
+  const server = useServer(combination, {
+    locker: withTimes(memoryLocker(), { wait: 200, stall: FOREVER }),
+  })
 
   it('is not disturbed by questions, which do not wait', async () => {
     const path = server.path()
@@ -104,7 +108,7 @@ describe.each(BOTH)('a writer over $name that is taken for alive', (combination)
 })
 
 describe('a newcomer', () => {
-  const server = useServer(MEMORY, { stallTimeout: FOREVER, lockWait: 6000 })
+  const server = useServer(MEMORY, { lockTimeout: FOREVER })
 
   it('goes on as soon as the writer is done', async () => {
     const path = server.path()
@@ -165,7 +169,9 @@ describe('a newcomer', () => {
 })
 
 describe.each(BOTH)('a writer over $name that has stalled', (combination) => {
-  const server = useServer(combination, { stallTimeout: 150, lockWait: 6000 })
+  const server = useServer(combination, {
+    locker: withTimes(memoryLocker(), { wait: 6000, stall: 150 }),
+  })
 
   it.each([
     ['PATCH', [MESSAGE], message('bytes 4-9/10', 'EFGHIJ'), 201, 'abcdEFGHIJ'],
@@ -201,9 +207,9 @@ describe.each(BOTH)('a writer over $name that has stalled', (combination) => {
 })
 
 describe('a writer whose bytes keep coming', () => {
-  const server = useServer(MEMORY, { stallTimeout: 2000, lockWait: 3000 })
+  const server = useServer(MEMORY, { lockTimeout: 2000 })
 
-  it('keeps the lock beyond stallTimeout', async () => {
+  it('keeps the lock beyond lockTimeout', async () => {
     const path = server.path()
     const writer = await server.connect()
     writer.send(request('PATCH', path, [MESSAGE, CHUNKED]), chunk(message('bytes 0-999/*', 'x')))

@@ -45,7 +45,7 @@ const EARLY: readonly Row[] = [
 ]
 
 describe.each([...MATRIX, HTTP2])('over $name', (combination) => {
-  const server = useServer(combination, { maxContentLength: 600_000 })
+  const server = useServer(combination, { maxSize: 600_000, maxParts: 8 })
 
   it.each(EARLY)(
     'the request after one refused for %s is answered, or the connection closed: %s of %s',

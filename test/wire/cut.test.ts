@@ -333,7 +333,7 @@ describe.each([MEMORY, HTTP2])('a patch over $name that is cut anywhere', (combi
 })
 
 describe.each([MEMORY, HTTP2])('a client that falls silent over $name', (combination) => {
-  const server = useServer(combination, { idleTimeout: 200, stallTimeout: 60_000, lockWait: 5000 })
+  const server = useServer(combination, { idleTimeout: 200, lockTimeout: 60_000 })
 
   it('is let go, and what it delivered is kept', async () => {
     const path = server.path()

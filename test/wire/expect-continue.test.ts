@@ -36,7 +36,7 @@ const REFUSED: readonly Row[] = [
 ]
 
 describe.each([...MATRIX, HTTP2])('over $name', (combination) => {
-  const server = useServer(combination, { maxContentLength: 1000 })
+  const server = useServer(combination, { maxSize: 1000, maxParts: 1, maxPartHeaderSize: 500 })
 
   it.each(REFUSED)('is not answered by 100 after %s: %s of %s', async (...row) => {
     const [, method, given, fields, status] = row

@@ -13,7 +13,7 @@ const SECONDS = Number(process.env['MODEL_SECONDS'] ?? 0)
 const SEQUENCES = 30
 
 describe.each(MATRIX)('over $name', (combination) => {
-  const server = useServer(combination, { lockWait: 5000 })
+  const server = useServer(combination, { lockTimeout: 5000 })
   const actions = fc.array(anyAction(combination.store), { maxLength: 16 })
   const timeout = 60_000 + SECONDS * 1000
 

@@ -1,7 +1,16 @@
 /** Requests with two faults: the earlier check answers. */
 import { describe, expect, it } from 'vitest'
 
-import { CHUNKED, MESSAGE, chunked, field, json, message } from '../support/wire/client.ts'
+import {
+  CHUNKED,
+  MESSAGE,
+  MULTIPART,
+  chunked,
+  field,
+  json,
+  message,
+  multipart,
+} from '../support/wire/client.ts'
 import type { Answer, Bytes } from '../support/wire/client.ts'
 import { MATRIX, MEMORY, useServer } from '../support/wire/server.ts'
 
@@ -53,7 +62,7 @@ const ROWS: readonly Row[] = [
 ]
 
 describe.each(MATRIX)('over $name', (combination) => {
-  const server = useServer(combination, { maxContentLength: 1000 })
+  const server = useServer(combination, { maxSize: 1000, maxParts: 8, maxPartHeaderSize: 100 })
 
   it.each(ROWS)('a PATCH with %s to %s is refused for the first', async (...row) => {
     const [, given, fields, body, status] = row
@@ -103,7 +112,12 @@ describe.each(MATRIX)('over $name', (combination) => {
 })
 
 describe('with requirePreconditions', () => {
-  const server = useServer(MEMORY, { requirePreconditions: true, maxContentLength: 1000 })
+  const server = useServer(MEMORY, {
+    requirePreconditions: true,
+    maxSize: 1000,
+    maxParts: 8,
+    maxPartHeaderSize: 100,
+  })
 
   it.each<readonly [string, readonly string[], Bytes, number]>([
     ['another type', [PNG], GOOD, 415],
@@ -121,13 +135,14 @@ describe('with requirePreconditions', () => {
 })
 
 describe('content whose length is not told', () => {
-  const server = useServer(MEMORY, { maxContentLength: 1000 })
+  const server = useServer(MEMORY, { maxSize: 1000, maxParts: 8, maxPartHeaderSize: 100 })
 
   it('is refused when it becomes too much', async () => {
     const path = await server.given('I(4/*)')
-    const body = chunked(message('bytes 4-3999/*', 'x'.repeat(3996)))
+    const parts = Array.from({ length: 4 }, () => ['bytes 4-503/*', 'x'.repeat(500)] as const)
+    const body = chunked(multipart(...parts))
 
-    const answer = await server.send('PATCH', path, [MESSAGE, CHUNKED], body)
+    const answer = await server.send('PATCH', path, [MULTIPART, CHUNKED], body)
 
     expect(answer.status).toBe(413)
   })

@@ -102,7 +102,7 @@ const BY_TIME_OR_DISK = [
 ]
 
 describe.each(BOTH)('over $name, an error', (combination) => {
-  const server = useServer(combination, { maxSize: 4000, maxContentLength: 8000 + 8192 })
+  const server = useServer(combination, { maxSize: 4000, maxParts: 8 })
 
   it.each(ROWS.map((row) => ({ code: row[0], method: row[1], given: row[2], row })))(
     '$code of $method to $given does not repeat the request',

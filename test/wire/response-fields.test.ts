@@ -246,7 +246,7 @@ describe.each([MEMORY, FS])('an upload that expires, over $name', (combination) 
 })
 
 describe('an answer to content that is too large', () => {
-  const server = useServer(FS, { maxContentLength: 100_000 })
+  const server = useServer(FS, { maxSize: 100_000, maxParts: 8 })
 
   it('closes the connection', async () => {
     const connection = await server.connect()
@@ -284,7 +284,7 @@ describe('the answer of a busy process', () => {
 })
 
 describe('a problem document', () => {
-  const server = useServer(FS, { maxContentLength: 1000 })
+  const server = useServer(FS)
 
   it.each<readonly [string, string, string, readonly string[], string, number]>([
     ['PATCH', '∅', 'a malformed range', [MESSAGE], 'Content-Range: x\r\n\r\n', 400],

@@ -17,7 +17,7 @@ import type { Part } from '../../media/part.ts'
 import { checkWriteConditions } from '../preconditions.ts'
 import type { ResourceInfo, ResourceState, Writer } from '../../storage/adapter.ts'
 import { PatchSession } from '../patch-session.ts'
-import { readContent, type ContentHeader } from './content.ts'
+import { patchLimit, readContent, type ContentHeader } from './content.ts'
 import {
   callOnCreate,
   precheckConditions,
@@ -59,8 +59,8 @@ export async function applyPatch(
     format.isAtomic || digests.length > 0 || announcesDigest || preferred === 'atomic'
   const content = await readContent(request, {
     length,
-    limit: settings.maxContentLength,
-    bufferSize: isAtomic ? settings.bufferSize : 0,
+    limit: patchLimit(settings),
+    isAtomic,
     digests,
     // Parts may overlap, so the content of a multipart can't be read back.
     verifiesTrailer: format.isAtomic || announcesDigest,
@@ -77,7 +77,7 @@ export async function applyPatch(
   const transaction = isAtomic || first.contentDigest !== null ? 'atomic' : 'persist'
 
   try {
-    const written = withLock(request, context, settings.stallTimeout, async (lock) => {
+    const written = withLock(request, context, settings.lockTimeout, async (lock) => {
       const isLost = (): boolean => lock.isLost === true
       const options = { transaction, replace: false, initial, isLost } as const
       const writer = await context.storage.openWriter(request.key, options)

@@ -6,6 +6,7 @@ import { preferredTransaction } from '../../fields/prefer.ts'
 import { findMismatch, verifiableDigest, wrongContent } from '../digest-check.ts'
 import { createRunningDigest } from '../hashing.ts'
 import type { Body, HandlerRequest, RequestHeaders } from '../http.ts'
+import type { Limits } from '../../options.ts'
 import type { Transaction } from '../../storage/adapter.ts'
 import { inSlices } from '../yielding.ts'
 
@@ -83,14 +84,28 @@ export function contentDigests(fields: RequestHeaders | null): readonly Digest[]
   return field === null ? [] : parseDigest(field)
 }
 
+/**
+ * Atomic content of at most this many bytes is read whole before the lock is taken and the storage is
+ * touched, so that a slow client of a small patch holds up no other writer.
+ */
+const WHOLE_SIZE = 64 * 1024
+
+/**
+ * Largest content of a PATCH, in bytes: the largest resource, and the header of each part. Parts may
+ * overlap, so that without this limit a multipart patch could send the same bytes again and again.
+ */
+export function patchLimit({ maxSize, maxParts, maxPartHeaderSize }: Limits): number {
+  return maxSize + maxParts * maxPartHeaderSize
+}
+
 /** How content is read. */
 export interface ContentOptions {
   /** Length that the client gives; null if unknown. */
   readonly length: number | null
   /** Most bytes that are accepted. */
   readonly limit: number
-  /** Content of at most this length is read whole; 0 for content that is of use in part. */
-  readonly bufferSize: number
+  /** Whether the content is of use only whole. Small content is then read and checked at once. */
+  readonly isAtomic: boolean
   /** What the content must match. */
   readonly digests: readonly Digest[]
   /** Content that must also match the digests of the trailer is hashed for them while it arrives. */
@@ -116,10 +131,10 @@ export async function readContent(
   request: HandlerRequest,
   options: ContentOptions,
 ): Promise<Content> {
-  const { length, bufferSize, digests, verifiesTrailer } = options
+  const { length, isAtomic, digests, verifiesTrailer } = options
   const trailers = verifiesTrailer ? request.trailers : null
   const isUnchecked = length !== null && digests.length === 0 && trailers === null
-  if (length === null || length > bufferSize) {
+  if (!isAtomic || length === null || length > WHOLE_SIZE) {
     const body = isUnchecked ? request.body : guard(request.body, options, trailers)
     return { isWhole: false, body, verifiesTrailer }
   }

@@ -57,7 +57,7 @@ export async function withLock<T>(
   stall: number,
   work: (lock: Lock) => Promise<T>,
 ): Promise<T> {
-  const lock = await locker.acquire(request.key, { wait: settings.lockWait, stall })
+  const lock = await locker.acquire(request.key, { wait: settings.lockTimeout, stall })
   try {
     lock.onRevoke(() => request.stop(interrupted()))
     return await work(lock)

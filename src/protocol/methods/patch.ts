@@ -2,7 +2,7 @@
 import type { HandlerRequest, HandlerResponse } from '../http.ts'
 import { createPartParser } from '../../media/parse.ts'
 import { applyPatch } from './apply-patch.ts'
-import { readContentHeader } from './content.ts'
+import { patchLimit, readContentHeader } from './content.ts'
 import type { MethodContext } from './context.ts'
 
 /** Answers a PATCH. */
@@ -15,7 +15,7 @@ export async function patch(
   const header = readContentHeader(
     request,
     () => createPartParser(headers.all('content-type'), { ...settings, contentLength }),
-    () => settings.maxContentLength,
+    () => patchLimit(settings),
   )
   return applyPatch(request, header, context)
 }

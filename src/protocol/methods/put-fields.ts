@@ -6,6 +6,7 @@ import { ACCEPT_PATCH, PATCH_MEDIA_TYPES } from '../../media/parse.ts'
 import type { PartTarget } from '../../media/part.ts'
 import type { Limits } from '../../options.ts'
 import type { HandlerRequest, RequestHeaders } from '../http.ts'
+import { patchLimit } from './content.ts'
 
 /** What the content of a PUT is. */
 export interface PutFields {
@@ -33,11 +34,8 @@ export function readPutFields({ headers, contentLength }: HandlerRequest): PutFi
 }
 
 /** Largest content, in bytes. A range has to fit in the resource besides, as that of a PATCH. */
-export function contentLimit(
-  range: PartTarget | null,
-  { maxSize, maxContentLength }: Limits,
-): number {
-  return range === null ? Math.min(maxSize, maxContentLength) : maxContentLength
+export function contentLimit(range: PartTarget | null, limits: Limits): number {
+  return range === null ? limits.maxSize : patchLimit(limits)
 }
 
 /** RFC 9110 §14.5 allows one range. */

@@ -89,7 +89,7 @@ async function putWhole(
   const content = await readContent(request, {
     length,
     limit: contentLimit(null, settings),
-    bufferSize: transaction === 'atomic' ? settings.bufferSize : 0,
+    isAtomic: transaction === 'atomic',
     digests,
     verifiesTrailer: announcesDigest,
   })
@@ -101,7 +101,7 @@ async function putWhole(
     owner,
   })
 
-  const written = withLock(request, context, settings.stallTimeout, async (lock) => {
+  const written = withLock(request, context, settings.lockTimeout, async (lock) => {
     const isLost = (): boolean => lock.isLost === true
     const options = { transaction, replace: true, initial, isLost } as const
     const writer = await context.storage.openWriter(key, options)

@@ -40,7 +40,7 @@ function listen(req: IncomingMessage, res: ServerResponse): void {
     middleware(req, res, fail)
     return
   }
-  expireIncomplete({ ...stale, olderThan: 0 }).then((keys) => res.end(JSON.stringify(keys)), fail)
+  expireIncomplete({ ...stale, expireAfter: 0 }).then((keys) => res.end(JSON.stringify(keys)), fail)
 }
 
 const server = prepareServer(createServer(listen))

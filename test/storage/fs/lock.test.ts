@@ -102,6 +102,17 @@ describe('two lockers over one directory', () => {
     second.release()
   })
 
+  it.each([100, 0])('let a newcomer take over whose times are both %i ms', async (time) => {
+    const first = await fsLocker({ directory }).acquire('a', USUAL)
+    first.onRevoke(() => first.release())
+    first.idle()
+
+    const second = await fsLocker({ directory }).acquire('a', { wait: time, stall: time })
+
+    expect(first.isRevoked).toBe(true)
+    second.release()
+  })
+
   it('let a newcomer without patience take over from any holder', async () => {
     const first = await fsLocker({ directory }).acquire('a', USUAL)
     first.onRevoke(() => first.release())

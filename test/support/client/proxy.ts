@@ -40,10 +40,13 @@ export interface Sighting {
   length: number | null
 }
 
+const PROBLEM = { 'Content-Type': 'application/problem+json' }
+
 export class Proxy {
   readonly seen: Sighting[] = []
   readonly #faults: { readonly method: string; readonly fault: Fault }[] = []
   #limit = Infinity
+  #problem: object | null = null
   readonly #sockets = new Set<Socket>()
   readonly #server = http.createServer((req, res) => void this.#handle(req, res))
   readonly #stalls: (() => void)[] = []
@@ -77,9 +80,13 @@ export class Proxy {
     this.#faults.length = 0
   }
 
-  /** Holds content back until it is whole, and answers 413 to more than `limit` bytes, from now on. */
-  limit(limit: number): void {
+  /**
+   * Holds content back until it is whole, and answers 413 to more than `limit` bytes, from now on; with
+   * a problem document that has the members of `problem`, if it is given.
+   */
+  limit(limit: number, problem: object | null = null): void {
     this.#limit = limit
+    this.#problem = problem
   }
 
   /** Resolves when a request has come to its stall. */
@@ -160,7 +167,8 @@ export class Proxy {
       const content = Buffer.concat(chunks)
       if (content.byteLength > this.#limit) {
         sighting.status = 413
-        res.writeHead(413).end()
+        if (this.#problem === null) res.writeHead(413).end()
+        else res.writeHead(413, PROBLEM).end(JSON.stringify(this.#problem))
         return
       }
       this.#pass(req, res, sighting, fault).end(content)

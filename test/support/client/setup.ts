@@ -89,7 +89,7 @@ export class Bench {
 
   async #listen(port: number): Promise<void> {
     const app = express()
-    const options = { storage: this.#open(), stallTimeout: 100, ...this.#options }
+    const options = { storage: this.#open(), lockTimeout: 100, ...this.#options }
     const middleware = partialUpload(options)
     this.close = () => middleware.close()
     app.use('/files', middleware)

@@ -8,11 +8,15 @@ import { expireIncomplete, partialUpload, prepareServer } from 'partial-upload'
 import type { PartialUploadOptions } from 'partial-upload'
 import { fsLocker, fsStorage } from 'partial-upload/storage/fs'
 
+import { withTimes, type LockTimes } from '../storage/lock-times.ts'
+
 /** What a test gives to it, as JSON. */
 export interface SharingOptions {
   readonly directory: string
   readonly workers?: number
   readonly middleware?: Partial<PartialUploadOptions<express.Request>>
+  /** The times of its locker; by default those of the middleware. */
+  readonly times?: LockTimes
 }
 
 const options = JSON.parse(process.argv[2] ?? '') as SharingOptions
@@ -29,16 +33,17 @@ if (workers > 0 && cluster.isPrimary) {
   serve(options)
 }
 
-function serve({ directory, middleware }: SharingOptions): void {
+function serve({ directory, middleware, times }: SharingOptions): void {
   const storage = fsStorage({ directory, fsync: 'never' })
-  const locker = fsLocker({ directory })
+  const shared = fsLocker({ directory })
+  const locker = times === undefined ? shared : withTimes(shared, times)
   const app = express()
   app.use((_req, res, next) => {
     res.set('X-Process', String(process.pid))
     next()
   })
   app.post('/expire', (_req, res, next) => {
-    expireIncomplete({ storage, locker, olderThan: 0 }).then((keys) => res.json(keys), next)
+    expireIncomplete({ storage, locker, expireAfter: 0 }).then((keys) => res.json(keys), next)
   })
   app.use('/files', partialUpload({ storage, locker, ...middleware }))
   const server = prepareServer(createServer(app))

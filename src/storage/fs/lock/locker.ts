@@ -31,6 +31,8 @@ const LOOKS_PER_SIGN = 4
 /** Pauses between two looks of a newcomer, in milliseconds; each is twice as long as the one before. */
 const FIRST_PAUSE = 10
 const LONGEST_PAUSE = 200
+/** Milliseconds in which an owner in another process releases a lock that it is asked for. */
+const GRACE = 1000
 /** Milliseconds between two checks whether the owner is alive, which cost more than a look. */
 const LIFE_LOOK = 1000
 
@@ -41,6 +43,9 @@ const LIFE_LOOK = 1000
  * at once, and never the lock of a process that is only halted. An owner in another container or on another
  * machine counts as dead after 5 s without a sign of life. Because it may only be halted, the next writer
  * moves the upload to a new file (`takeover.ts`).
+ *
+ * A newcomer that may take over within its `wait` waits up to a second longer for an owner in another process,
+ * which needs that time to notice the request and to store what has arrived.
  *
  * @throws TypeError when the option is wrong.
  */
@@ -79,7 +84,7 @@ class FsLocker implements Locker {
   }
 
   async acquire(key: string, options: AcquireOptions): Promise<Lock> {
-    const deadline = performance.now() + options.wait
+    const deadline = performance.now() + options.wait + graceFor(options)
     const lock = await this.#local.acquire(key, options)
     const name = createHash('sha256').update(key).digest('base64url')
     try {
@@ -257,6 +262,15 @@ class FsLocker implements Locker {
     clearInterval(this.#heart)
     this.#heart = null
   }
+}
+
+/**
+ * How much longer a newcomer waits for an owner in another process, in milliseconds. The owner checks for
+ * release requests every `LOOK` milliseconds and has to store its bytes before it releases. Without the
+ * grace a newcomer with `wait` equal to `stall` would give up at the moment at which the owner may stop.
+ */
+function graceFor({ wait, stall }: AcquireOptions): number {
+  return stall <= wait ? GRACE : 0
 }
 
 /** Waits until a file no longer exists, at the latest until `until`. */

@@ -3,7 +3,7 @@ import { ClientError, type ClientErrorOptions, type Problem } from './error.ts'
 
 /** Whether an answer says that the resource does not exist. */
 export function isMissing({ status }: Response): boolean {
-  return status === 404 || status === 410
+  return [404, 410].includes(status)
 }
 
 /** Whether an answer is a web page: a login, a portal, or an app that answers every URL with one. */

@@ -66,7 +66,8 @@ export async function hasSameRange(
     if (response.status !== 206 && !isWhole) {
       // 412: another client changes the resource meanwhile.
       const error = await responseError('GET', response, [412])
-      return error.transient ? Promise.reject(error) : null
+      if (error.transient) throw error
+      return null
     }
     const stored = new Uint8Array(await response.arrayBuffer())
     const own = await abortable(readRange(source, start, end), signal)

@@ -15,8 +15,8 @@ export interface FinalAnswer {
 }
 
 /**
- * Compares the resource that `HEAD` has found with the source. Returns if the resource is finished and
- * holds the source: its version is the one that the last request has made, or its digest or its bytes
+ * Compares the resource that `HEAD` has found with the source. Returns the answer if the resource is
+ * finished and holds the source: its version is the one that the last request has made, or its digest or its bytes
  * are those of the source.
  *
  * @throws ClientError
@@ -27,7 +27,7 @@ export async function confirm(
   found: Found | null,
   source: ByteSource,
   hash: SourceHash,
-): Promise<void> {
+): Promise<Response> {
   if (!found?.complete) {
     const transient = !isPage(response)
     const flaw = ', but the upload is not complete'
@@ -35,12 +35,13 @@ export async function confirm(
   }
   const tag = madeVersion(response)
   const hasSize = found.size === source.size
-  if (hasSize && isProven && tag !== null && tag === found.etag) return
+  if (hasSize && isProven && tag !== null && tag === found.etag) return response
   const isSame = hasSize && (await hasSameBytes(connection, found, source, hash))
   // Some servers have no entity tags, or hide them from other origins: one that has acknowledged all
   // bytes and now reports their number is believed.
   const isUntagged = tag === null || found.etag === null
   if (!(isSame ?? (isProven && isUntagged))) throw mismatch(found, isSame)
+  return response
 }
 
 /** Makes the error for a URL that holds another file, or with `null` one that can't be compared. */

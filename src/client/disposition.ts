@@ -13,7 +13,7 @@ export function formatDisposition({ name = '', lastModified }: ByteSource): stri
   const date = new Date(lastModified ?? '').toUTCString()
   // Not encodeURIComponent, which throws on half a surrogate pair, and leaves characters as they are that
   // the field does not allow.
-  const encoded = `${new URLSearchParams({ '': name })}`
+  const encoded = new URLSearchParams({ '': name }).toString()
   const value = encoded.slice(1).replaceAll('+', '%20').replaceAll('*', '%2A')
   const field = `attachment; filename*=UTF-8''${value}; modification-date="${date}"`
   return name && field.length <= MAX_LENGTH && / \d{4} /.test(date) ? field : null

@@ -3,6 +3,7 @@ import { abortable } from './clock.ts'
 import { ClientError } from './error.ts'
 import type { Fields } from './message.ts'
 import type { RequestOptions } from './options.ts'
+import { scope } from './scope.ts'
 import { applyDefaults, REQUEST, type Defaults } from './settings.ts'
 import { contentSize, type BlobLike, type Platform } from './transport/transport.ts'
 
@@ -34,9 +35,6 @@ export interface Connection extends Omit<RequestOptions, keyof Defaults>, Defaul
   readonly guard: <T>(callback: ((value: T) => void) | undefined) => (value: T) => void
 }
 
-/** Exists in browsers only, where a relative URL is resolved against the page's. */
-declare const location: { readonly href: string } | undefined
-
 /**
  * Puts together what every request to `url` needs. `table` has the options of the call.
  *
@@ -49,7 +47,6 @@ export function connect(
   table: object = REQUEST,
 ): Connection {
   const settings = applyDefaults(table, options)
-  const base = typeof location === 'undefined' ? undefined : location.href
   const { signal } = options
   const control = new AbortController()
   const abort = (): void => control.abort(signal?.reason)
@@ -70,7 +67,7 @@ export function connect(
   return {
     ...settings,
     ...platform,
-    url: new URL(url, base).href,
+    url: new URL(url, scope.location?.href).href,
     signal: control.signal,
     abort,
     contact: { isMade: false },
@@ -80,14 +77,15 @@ export function connect(
 
 /**
  * Sends a request and resolves with the answer, whatever its status. After a 401 the request is sent
- * once more if `headers` is a function, because a token may have expired.
+ * once more if a function sets its fields, because a token may have expired.
  *
  * @throws ClientError `ERR_NETWORK` or `ERR_STALL`; `ERR_SOURCE` if the content can't be read.
  */
 export async function exchange(connection: Connection, message: Message): Promise<Response> {
   const response = await send(connection, message)
-  const canRenew = response.status === 401 && typeof connection.headers === 'function'
-  return canRenew ? send(connection, message) : response
+  const { headers, onBeforeRequest } = connection
+  const canRenew = onBeforeRequest ?? typeof headers === 'function'
+  return response.status === 401 && canRenew ? send(connection, message) : response
 }
 
 async function send(
@@ -98,6 +96,8 @@ async function send(
   const { stallTimeout, answerTimeout } = connection
   const fields = new Headers(await abortable(typeof own === 'function' ? own() : own, signal))
   for (const [name, value] of Object.entries(headers)) if (value) fields.set(name, value)
+  const request = { method, url, headers: fields }
+  await abortable(connection.onBeforeRequest?.(request), signal)
   const watch = new AbortController()
   const end = (): void => watch.abort()
   const size = contentSize(body)
@@ -120,9 +120,7 @@ async function send(
   onMove()
   try {
     const response = await connection.transport({
-      method,
-      url,
-      headers: fields,
+      ...request,
       body,
       credentials,
       signal: watch.signal,

@@ -7,6 +7,7 @@ import type { RequestOptions, UploadOptions } from './options.ts'
 import { createPatch, partOf, PATCH, type PatchOptions, type PatchRange } from './patch.ts'
 import { getStatus, removeResource, type ResourceStatus } from './resource.ts'
 import { createSha256 } from './sha256.ts'
+import { scope } from './scope.ts'
 import { sourceOpener, type Source } from './source/source.ts'
 import { fetchTransport } from './transport/fetch.ts'
 import { xhrTransport } from './transport/xhr.ts'
@@ -17,6 +18,7 @@ import { withRetries } from './with-retries.ts'
 export { ClientError, type ClientErrorCode, type Problem } from './error.ts'
 export type {
   HeaderSource,
+  OutgoingRequest,
   Progress,
   RequestOptions,
   UploadOptions,
@@ -28,7 +30,7 @@ export type { Source } from './source/source.ts'
 export type { Credentials } from './transport/transport.ts'
 export type { Upload } from './upload.ts'
 
-const hasXhr = 'XMLHttpRequest' in globalThis
+const hasXhr = 'XMLHttpRequest' in scope
 
 const PLATFORM: Platform = {
   transport: hasXhr ? xhrTransport : fetchTransport,

@@ -1,4 +1,5 @@
 /** The options of the calls, and what an upload reports. `settings.ts` has their defaults and checks. */
+import type { ClientError } from './error.ts'
 import type { Credentials } from './transport/transport.ts'
 
 /**
@@ -8,6 +9,15 @@ import type { Credentials } from './transport/transport.ts'
 export type HeaderSource =
   | Readonly<Record<string, string>>
   | (() => Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>)
+
+/** A request that is about to be sent. */
+export interface OutgoingRequest {
+  readonly method: string
+  /** Absolute. */
+  readonly url: string
+  /** All fields that the client sends. A hook may add to them. */
+  readonly headers: Headers
+}
 
 /**
  * Options of every call. Times are in milliseconds, and sizes in bytes. An unknown option and a value out
@@ -19,6 +29,19 @@ export interface RequestOptions {
    * is called once more and the request is repeated.
    */
   readonly headers?: HeaderSource
+  /**
+   * Called before each request and awaited, for example to sign it. If the answer is 401, it is called
+   * once more and the request is repeated. An exception ends the call, which rejects with it. It is not
+   * called for redirections.
+   */
+  readonly onBeforeRequest?: (request: OutgoingRequest) => void | Promise<void>
+  /**
+   * Whether a failed request is repeated, at most as often as `retries` allows. `failures` is the number
+   * of failures in a row before this one.
+   *
+   * @default whether the error is `transient`
+   */
+  readonly shouldRetry?: (error: ClientError, failures: number) => boolean
   /**
    * Whether cookies are sent, as in `fetch`. Has an effect in browsers only.
    *

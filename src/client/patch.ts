@@ -125,7 +125,8 @@ async function findApplied(
 ): Promise<Response | null> {
   const found = await find(connection)
   if (found === null || (length ?? found.length) !== found.length) return null
-  if (contentType && found.type !== contentType) return null
+  const type = found.response.headers.get('Content-Type')
+  if (contentType && type !== contentType) return null
   for (const { start, data, source } of parts) {
     if (!(await hasSameRange(connection, found.etag, source, data.size, start))) return null
   }

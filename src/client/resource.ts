@@ -22,7 +22,7 @@ export interface ResourceStatus {
 }
 
 /** The state of a resource, with the answer that described it. */
-export interface Found extends ResourceStatus {
+export interface Found extends Omit<ResourceStatus, 'type'> {
   /** SHA-256 of the stored bytes, as `sha-256=:…:`; null if the answer has none. */
   readonly digest: string | null
   /** The `Content-Disposition`; null if the answer has none. */
@@ -66,8 +66,7 @@ export function reportedState(response: Response, problem: Problem | null): Foun
   const { received, length, complete } = problem ?? {}
   // Without the entity tag of this state the next request could not be bound to it.
   if (typeof received !== 'number' || strongTag(response.headers) === null) return null
-  // The type in the answer is the one of the problem document.
-  return { ...describe(response, received, complete === true, length), type: null }
+  return describe(response, received, complete === true, length)
 }
 
 function describe(response: Response, size: number, complete: boolean, length: unknown): Found {
@@ -78,7 +77,6 @@ function describe(response: Response, size: number, complete: boolean, length: u
     // The length is `*` or missing while it was not declared. A resource of 0 bytes is never incomplete.
     length: complete ? size : Number(length) || null,
     etag: strongTag(headers),
-    type: headers.get('Content-Type'),
     digest: sha256Of(headers.get('Repr-Digest')),
     disposition: headers.get('Content-Disposition'),
     response,
@@ -93,8 +91,8 @@ function describe(response: Response, size: number, complete: boolean, length: u
 export async function getStatus(connection: Connection): Promise<ResourceStatus | null> {
   const found = await find(connection)
   if (found === null) return null
-  const { size, complete, length, etag, type } = found
-  return { size, complete, length, etag, type }
+  const { size, complete, length, etag, response } = found
+  return { size, complete, length, etag, type: response.headers.get('Content-Type') }
 }
 
 /**

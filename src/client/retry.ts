@@ -2,8 +2,8 @@
 import { listen, until } from './clock.ts'
 import { ClientError } from './error.ts'
 import type { Connection } from './exchange.ts'
+import { scope } from './scope.ts'
 
-declare const navigator: { readonly onLine?: boolean } | undefined
 /** Receives the event `online` in browsers. */
 declare const self: EventTarget
 
@@ -12,8 +12,8 @@ export interface Retry {
   /** Resets the count of failures if the transfer has never been as far as `position`. */
   readonly reached: (position: number) => void
   /**
-   * Waits until the next try is due, or the signal aborts. Throws `error` if it is not transient or the
-   * retries are used up. `onWait` gets the wait in milliseconds, or null until the device is online.
+   * Waits until the next try is due, or the signal aborts. Throws `error` if it is not to be retried or
+   * the retries are used up. `onWait` gets the wait in milliseconds, or null until the device is online.
    */
   readonly wait: (
     error: unknown,
@@ -28,12 +28,19 @@ const FIRST_RETRIES = 3
 /** The options that retries depend on. */
 type RetryOptions = Pick<
   Connection,
-  'retries' | 'minDelay' | 'maxDelay' | 'random' | 'waitForServer' | 'contact' | 'clock'
+  | 'retries'
+  | 'minDelay'
+  | 'maxDelay'
+  | 'random'
+  | 'waitForServer'
+  | 'shouldRetry'
+  | 'contact'
+  | 'clock'
 >
 
 /** Creates the retries of one call. */
-export function createRetry(options: RetryOptions): Retry {
-  const { retries, minDelay, maxDelay, random, waitForServer, contact, clock } = options
+export function createRetry(call: RetryOptions): Retry {
+  const { retries, clock } = call
   let failures = 0
   let best = 0
 
@@ -44,13 +51,14 @@ export function createRetry(options: RetryOptions): Retry {
       failures = 0
     },
     wait: async (error, signal, onWait) => {
-      if (!(error instanceof ClientError && error.transient)) throw error
-      const isFirst = !contact.isMade && !waitForServer && !isOffline()
+      if (!(error instanceof ClientError)) throw error
+      if (!(call.shouldRetry?.(error, failures) ?? error.transient)) throw error
+      const hasTime = call.contact.isMade || call.waitForServer || isOffline()
       // An address that never answers has already cost `stallTimeout`.
       const patience = error.code === 'ERR_STALL' ? 0 : FIRST_RETRIES
-      if (failures >= (isFirst ? Math.min(patience, retries) : retries)) throw error
+      if (failures >= Math.min(retries, hasTime ? Infinity : patience)) throw error
       // Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-      const jitter = random() * Math.min(maxDelay, minDelay * 2 ** failures)
+      const jitter = call.random() * Math.min(call.maxDelay, call.minDelay * 2 ** failures)
       failures += 1
       if (!isOffline()) {
         const delay = Math.max(jitter, retryAfter(error.headers, clock.now()))
@@ -64,9 +72,9 @@ export function createRetry(options: RetryOptions): Retry {
   }
 }
 
-/** `navigator.onLine` exists only in browsers, and only `false` is reliable. */
+/** Only `false` is reliable. */
 function isOffline(): boolean {
-  return typeof navigator !== 'undefined' && navigator.onLine === false
+  return scope.navigator?.onLine === false
 }
 
 /** `Retry-After` (RFC 9110 §10.2.3) in milliseconds; 0 if there is none. */

@@ -46,6 +46,8 @@ export const REQUEST = {
   credentials: /^(omit|same-origin|include)$/,
   signal: OBJECT,
   agent: OBJECT,
+  onBeforeRequest: CALLBACK,
+  shouldRetry: CALLBACK,
 }
 
 /** The options of a call that sends content. */
@@ -65,13 +67,16 @@ export function applyDefaults(
     const example = examples.get(name)
     if (example === undefined) throw new TypeError(`"${name}" is not an option`)
     if (value !== undefined && !isLike(example, value)) {
-      const kind = typeof example === 'number' ? 'a number >= 0' : typeof example
-      const expected = example instanceof RegExp ? example : kind
-      throw new TypeError(`${name} is "${String(value)}", expected ${String(expected)}`)
+      throw new TypeError(`${name} is "${String(value)}", expected ${describe(example)}`)
     }
     return value !== undefined
   })
   return { ...DEFAULTS, ...Object.fromEntries(given) }
+}
+
+function describe(example: unknown): string {
+  if (example instanceof RegExp) return String(example)
+  return typeof example === 'number' ? 'a number >= 0' : typeof example
 }
 
 /** Whether a value is of the type of the example. A number must not be negative. */

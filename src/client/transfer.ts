@@ -54,7 +54,7 @@ export function createTransfer(
   const sizes = createSegmentSizes(source, options)
   const hash = createSourceHash(upload.createHash, source)
   const evidence = createEvidence(source, hash, options)
-  const { overwrite = false, reprDigest = false } = options
+  const { overwrite, reprDigest = false } = options
   /** The file is small, and no answer has said yet whether the resource exists. */
   let isGuess = source.size !== null && source.size <= SMALL
   /** The version that the next segment continues or replaces is known. Otherwise a `HEAD` asks for it. */
@@ -94,8 +94,7 @@ export function createTransfer(
     if (final !== null) {
       const last = final
       final = null
-      await confirm(connection, last, found, source, hash)
-      return last.response
+      return confirm(connection, last, found, source, hash)
     }
     isReplacing = false
     const isSame = found === null ? null : await evidence.accept(connection, found)
@@ -191,7 +190,7 @@ export function createTransfer(
     if (source.once) await abortable(hash.add(start, data), signal)
     const isLast = start + data.size === source.size
     if (isReplacing && !isLast) {
-      throw sourceError('a stream replaces a file in one segment: raise segmentSize')
+      throw sourceError('raise segmentSize to replace a file by a stream')
     }
     if (hasDigest && (isLast || !source.once)) {
       digest ??= hash.prefix(source.size ?? 0, upload.signal)

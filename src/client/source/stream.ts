@@ -43,7 +43,7 @@ export function openStream(stream: ByteStream): ByteSource {
     },
     once: true,
     slice: async (from, to) => {
-      if (from < start) throw sourceError('the stream can not be read again')
+      if (from < start) throw sourceError('the source can not be read again')
       for (;;) {
         // Bytes before `from` are acknowledged, and never read again.
         while (held[0] !== undefined && start + held[0].size <= from) start += held.shift()!.size

@@ -3,16 +3,15 @@
  * stream over HTTP/2 only: the field `browser` in package.json replaces this file by `blob-body.ts`.
  */
 import { streamPieces } from '../source/byte-source.ts'
+import { scope } from '../scope.ts'
 import * as blobBody from './blob-body.ts'
 import type { BlobLike, TransportRequest } from './transport.ts'
-
-/** Of the platforms without `XMLHttpRequest`, only service workers have a `location`. */
-declare const location: object | undefined
 
 /** Sends a request. */
 export async function fetchWithBody(request: TransportRequest): Promise<Response> {
   const { url, body, onMove } = request
-  if (body.length === 0 || typeof location !== 'undefined') return blobBody.fetchWithBody(request)
+  // Of the platforms without `XMLHttpRequest`, only service workers have a `location`.
+  if (body.length === 0 || scope.location) return blobBody.fetchWithBody(request)
   let failure: unknown
   const stream = streamOf(body, onMove, (error) => (failure = error))
   const init: object = { ...request, duplex: 'half', body: stream }

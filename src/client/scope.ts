@@ -1,0 +1,10 @@
+/** The global scope, with what only some platforms have in it. */
+interface Scope {
+  readonly Blob: unknown
+  /** In pages and workers: the URL that a relative one is resolved against. */
+  readonly location?: { readonly href: string }
+  /** `onLine` exists in browsers only. */
+  readonly navigator?: { readonly onLine?: boolean }
+}
+
+export const scope: Scope = globalThis

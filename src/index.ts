@@ -11,7 +11,6 @@ export {
 export { memoryLocker, type AcquireOptions, type Lock, type Locker } from './storage/lock.ts'
 export type { Limits, PartialUploadOptions, Preset, Rules, Statuses } from './options.ts'
 export { prepareServer } from './server/prepare-server.ts'
-export { DEFAULTS, PRESETS } from './settings.ts'
 export type {
   OpenWriterOptions,
   Reader,

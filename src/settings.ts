@@ -1,4 +1,8 @@
-/** The defaults of the options, and their checks. */
+/**
+ * The table of the options of the middleware, from which settings are made and checked. The
+ * documentation shows the same names and defaults in the same sections, and a test holds the two
+ * together.
+ */
 import type { Limits, PartialUploadOptions, Preset, Rules, Statuses } from './options.ts'
 
 /** Options with every default in place. */
@@ -13,12 +17,120 @@ interface Leniency {
   readonly repeatsIfNoneMatch: boolean
 }
 
-/** The statuses of each revision; a test holds the README's table to it. */
+/** The values that an option accepts. */
+interface Check {
+  /** Completes the sentence "NAME must be …". */
+  readonly expected: string
+  readonly accepts: (value: unknown) => boolean
+}
+
+/** One option. */
+interface Option {
+  /** The heading under which the READMEs of the server and the protocol have its row. */
+  readonly section: string
+  readonly check: Check
+  /** Its value if the app gives none. A status has the value that the preset gives it. */
+  readonly default?: number | boolean | string
+  /** What the option can't work without, unless its value is 0. */
+  readonly needs?: readonly ('owner' | 'listIncomplete')[]
+}
+
+/** The statuses of each revision of the draft. */
 export const PRESETS: Readonly<Record<Preset, Statuses>> = {
   seed: statuses(202, 299, 201, 204),
   '2019-06': statuses(299, 299, 201, 200),
   ietf: statuses(200, 200, 200, 200),
 }
+
+/** The longest time of a timer in Node, in milliseconds. A longer one would fire at once. */
+const LONGEST_TIMER = 2 ** 31 - 1
+/** What a field value may have (RFC 9110 §5.5). */
+const VISIBLE_ASCII = /^[\x20-\x7e]*$/
+
+const COUNT = integer(0)
+const POSITIVE = integer(1)
+const TIMER = integer(0, LONGEST_TIMER)
+const BOOLEAN = oneOf(true, false)
+const FUNCTION = optional({
+  expected: 'a function',
+  accepts: (value) => typeof value === 'function',
+})
+
+/** Every option by its name. */
+export const OPTIONS = {
+  storage: {
+    section: 'Options',
+    check: { expected: 'a storage adapter', accepts: (value) => hasMethod(value, 'openWriter') },
+  },
+  key: { section: 'Options', check: FUNCTION },
+  owner: { section: 'Options', check: FUNCTION },
+  onCreate: { section: 'Options', check: FUNCTION },
+  onComplete: { section: 'Options', check: FUNCTION },
+  locker: {
+    section: 'Options',
+    check: optional({ expected: 'a locker', accepts: (value) => hasMethod(value, 'acquire') }),
+  },
+  preset: { section: 'Options', check: optional(oneOf(...Object.keys(PRESETS))), default: 'seed' },
+
+  // Any other number would mislead a client.
+  segmentStatus: { section: 'Presets', check: status([200, 202, 204], isUnassigned) },
+  incompleteStatus: { section: 'Presets', check: status([200], isUnassigned) },
+  createdStatus: { section: 'Presets', check: status([200, 201, 204]) },
+  modifiedStatus: { section: 'Presets', check: status([200, 204]) },
+  gapStatus: { section: 'Presets', check: status([400, 409, 416, 422]) },
+
+  maxSize: { section: 'Sizes', check: COUNT, default: 2 ** 40 },
+  maxParts: { section: 'Sizes', check: POSITIVE, default: 128 },
+  maxPartHeaderSize: { section: 'Sizes', check: POSITIVE, default: 8 * 1024 },
+  maxRanges: { section: 'Sizes', check: POSITIVE, default: 16 },
+
+  lockTimeout: { section: 'Times', check: TIMER, default: 2000 },
+  idleTimeout: { section: 'Times', check: TIMER, default: 60_000 },
+  minRate: { section: 'Times', check: COUNT, default: 100 },
+  expireAfter: { section: 'Times', check: COUNT, default: 0, needs: ['listIncomplete'] },
+
+  maxUploads: { section: 'Work at the same time', check: COUNT, default: 0 },
+  maxUploadsPerOwner: {
+    section: 'Work at the same time',
+    check: COUNT,
+    default: 0,
+    needs: ['owner'],
+  },
+  maxHashings: { section: 'Work at the same time', check: POSITIVE, default: 4 },
+  maxCopies: { section: 'Work at the same time', check: POSITIVE, default: 4 },
+  maxIncompletePerOwner: {
+    section: 'Work at the same time',
+    check: COUNT,
+    default: 0,
+    needs: ['owner', 'listIncomplete'],
+  },
+  maxIncompleteBytesPerOwner: {
+    section: 'Work at the same time',
+    check: COUNT,
+    default: 0,
+    needs: ['owner', 'listIncomplete'],
+  },
+
+  requirePreconditions: { section: 'Rules', check: BOOLEAN, default: false },
+  finished: {
+    section: 'Rules',
+    check: oneOf('mutable', 'same-length', 'immutable'),
+    default: 'mutable',
+  },
+  appendOnly: { section: 'Rules', check: BOOLEAN, default: false },
+  put: { section: 'Rules', check: oneOf(true, false, 'persist'), default: true },
+
+  incompleteContentRange: { section: 'Responses', check: BOOLEAN, default: true },
+  exposeIncomplete: { section: 'Responses', check: BOOLEAN, default: true },
+  contentSecurityPolicy: {
+    section: 'Responses',
+    check: {
+      expected: 'a string of visible ASCII',
+      accepts: (value) => typeof value === 'string' && VISIBLE_ASCII.test(value),
+    },
+    default: 'sandbox',
+  },
+} as const satisfies Readonly<Record<keyof PartialUploadOptions<never>, Option>>
 
 /** Options of version 0.1.0, and what has replaced them. */
 const RENAMED: Readonly<Record<string, string>> = {
@@ -35,108 +147,36 @@ const RENAMED: Readonly<Record<string, string>> = {
   serveAsAttachment: 'a Content-Disposition field that the app sets before the middleware',
 }
 
-/** The defaults of limits and rules; a test holds the README's table to them. */
-export const DEFAULTS: Readonly<Limits & Rules> = {
-  maxSize: 2 ** 40,
-  maxParts: 128,
-  maxPartHeaderSize: 8 * 1024,
-  maxRanges: 16,
-  lockTimeout: 2000,
-  idleTimeout: 60_000,
-  minRate: 100,
-  maxUploads: 0,
-  maxUploadsPerOwner: 0,
-  maxHashings: 4,
-  maxCopies: 4,
-  maxIncompletePerOwner: 0,
-  maxIncompleteBytesPerOwner: 0,
-  expireAfter: 0,
-  requirePreconditions: false,
-  finished: 'mutable',
-  appendOnly: false,
-  put: true,
-  incompleteContentRange: true,
-  exposeIncomplete: true,
-  contentSecurityPolicy: 'sandbox',
-}
+type Values = Readonly<Record<string, unknown>>
+type Rows = readonly (readonly [name: string, row: Option])[]
 
-/** The numbers that each status may have: any other number would mislead a client. */
-const VALID_STATUS: Readonly<Record<keyof Statuses, (status: number) => boolean>> = {
-  segmentStatus: (status) => [200, 202, 204].includes(status) || isUnassigned(status),
-  incompleteStatus: (status) => status === 200 || isUnassigned(status),
-  createdStatus: (status) => [200, 201, 204].includes(status),
-  modifiedStatus: (status) => [200, 204].includes(status),
-  gapStatus: (status) => [400, 409, 416, 422].includes(status),
-}
-
-const AT_LEAST_ONE = new Set([
-  'maxParts',
-  'maxPartHeaderSize',
-  'maxRanges',
-  'maxHashings',
-  'maxCopies',
-])
-/** What a field value may be (RFC 9110 §5.5). */
-const VISIBLE_ASCII = /^[\x20-\x7e]*$/
-/** All values of an option that has few. */
-const VALUES: Readonly<Record<string, readonly unknown[]>> = {
-  put: [true, false, 'persist'],
-  finished: ['mutable', 'same-length', 'immutable'],
-}
-const LONGEST_TIMER = 2 ** 31 - 1
-const TIMES = new Set(['lockTimeout', 'idleTimeout'])
-
-/** Limits that count for each owner, and those that count what is stored. */
-const PER_OWNER = [
-  'maxUploadsPerOwner',
-  'maxIncompletePerOwner',
-  'maxIncompleteBytesPerOwner',
-] as const
-const OF_INCOMPLETE = [
-  'maxIncompletePerOwner',
-  'maxIncompleteBytesPerOwner',
-  'expireAfter',
-] as const
-
-const FUNCTIONS = ['key', 'owner', 'onCreate', 'onComplete'] as const
-/** Options that are not settings. */
-const OTHER_OPTIONS = ['storage', 'locker', 'preset', ...FUNCTIONS]
+const ROWS: Rows = Object.entries(OPTIONS)
+/** The options by which an app plugs in objects and functions of its own. All others are settings. */
+const PLUGS = ROWS.filter(([, { section }]) => section === 'Options')
+const SETTINGS = ROWS.filter(([, { section }]) => section !== 'Options')
 
 /**
- * Puts the defaults in place.
+ * Puts the defaults in place of options that are left out or undefined.
  *
- * @throws TypeError naming the option and its value.
+ * @throws TypeError for a wrong option, naming it and its value.
  */
 export function resolveSettings<Request>(options: PartialUploadOptions<Request>): Settings {
-  const { storage, locker, preset = 'seed' } = options
-  if (typeof storage?.openWriter !== 'function') {
-    throw new TypeError(`storage must be a storage adapter, not ${typeof storage}`)
+  const given: Values = { ...options }
+  for (const name of Object.keys(given)) {
+    if (!Object.hasOwn(OPTIONS, name)) throw unknownOption(name)
   }
-  if (locker !== undefined && typeof locker?.acquire !== 'function') {
-    throw new TypeError(`locker must be a locker, not ${typeof locker}`)
-  }
-  for (const name of FUNCTIONS) {
-    const type = typeof options[name]
-    if (type === 'undefined' || type === 'function') continue
-    throw new TypeError(`${name} must be a function, not ${type}`)
-  }
-  if (!Object.hasOwn(PRESETS, preset)) {
-    throw new TypeError(`preset must be one of ${Object.keys(PRESETS).join(', ')}, not ${preset}`)
-  }
-  const known = { ...PRESETS[preset], ...DEFAULTS }
-  const given = Object.entries(options).filter(([name]) => !OTHER_OPTIONS.includes(name))
-  for (const [name] of given) {
-    if (!Object.hasOwn(known, name)) throw unknownOption(name)
-  }
-  const settings = {
-    ...known,
-    repeatsIfNoneMatch: preset === 'ietf',
-    ...Object.fromEntries(given.filter(([, value]) => value !== undefined)),
-  }
-  for (const [name, isValid] of Object.entries(VALID_STATUS)) checkStatus(settings, name, isValid)
-  for (const [name, usual] of Object.entries(DEFAULTS)) checkSetting(settings, name, usual)
+  checkValues(given, PLUGS)
+  const { preset = 'seed' } = options
+  const defaults: Values = { ...PRESETS[preset] }
+  const settings = Object.fromEntries(
+    SETTINGS.map(([name, row]) => {
+      const value = given[name]
+      return [name, value === undefined ? (row.default ?? defaults[name]) : value]
+    }),
+  )
+  checkSettings(settings)
   checkNeeds(settings, options)
-  return settings
+  return { ...settings, repeatsIfNoneMatch: preset === 'ietf' }
 }
 
 function unknownOption(name: string): TypeError {
@@ -144,59 +184,68 @@ function unknownOption(name: string): TypeError {
   return new TypeError(`${name} is not an option${successor}`)
 }
 
-/** What some options can't do without. */
+function checkSettings(values: Values): asserts values is Values & Omit<Settings, keyof Leniency> {
+  checkValues(values, SETTINGS)
+}
+
+function checkValues(values: Values, rows: Rows): void {
+  for (const [name, { check }] of rows) {
+    if (check.accepts(values[name])) continue
+    throw new TypeError(`${name} must be ${check.expected}, not ${show(values[name])}`)
+  }
+}
+
+/** Checks that what an option needs is there. */
 function checkNeeds<Request>(
-  settings: Settings,
+  settings: Values,
   { owner, storage }: PartialUploadOptions<Request>,
 ): void {
-  for (const name of PER_OWNER) {
-    if (settings[name] > 0 && owner === undefined) throw new TypeError(`${name} needs owner`)
-  }
-  for (const name of OF_INCOMPLETE) {
-    if (settings[name] > 0 && storage.listIncomplete === undefined) {
+  for (const [name, { needs = [] }] of SETTINGS) {
+    if (settings[name] === 0) continue
+    if (needs.includes('owner') && owner === undefined) throw new TypeError(`${name} needs owner`)
+    if (needs.includes('listIncomplete') && storage.listIncomplete === undefined) {
       throw new TypeError(`${name} needs a storage with listIncomplete()`)
     }
   }
 }
 
-function checkStatus(
-  settings: Readonly<Record<string, unknown>>,
-  name: string,
-  isValid: (status: number) => boolean,
-): void {
-  const value = settings[name]
-  if (typeof value === 'number' && isValid(value)) return
-  throw new TypeError(`${name} can't be ${String(value)}`)
+function integer(least: number, most = Number.MAX_SAFE_INTEGER): Check {
+  return {
+    expected: `an integer from ${least} to ${most}`,
+    accepts: (value) =>
+      typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most,
+  }
 }
 
-function checkSetting(
-  settings: Readonly<Record<string, unknown>>,
-  name: string,
-  usual: number | boolean | string,
-): void {
-  const value = settings[name]
-  const values = VALUES[name]
-  if (values !== undefined) {
-    if (values.includes(value)) return
-    throw new TypeError(`${name} must be ${values.map(show).join(' or ')}, not ${show(value)}`)
+function oneOf(...values: readonly (boolean | string)[]): Check {
+  return {
+    expected: values.map(show).join(' or '),
+    accepts: (value) => values.some((accepted) => accepted === value),
   }
-  if (typeof usual === 'string') {
-    if (typeof value === 'string' && VISIBLE_ASCII.test(value)) return
-    throw new TypeError(`${name} must be a string of visible ASCII, not ${String(value)}`)
+}
+
+function status(numbers: readonly number[], isOther?: (status: number) => boolean): Check {
+  const expected = numbers.join(', ')
+  return {
+    expected: isOther === undefined ? `one of ${expected}` : `${expected} or an unassigned 2xx`,
+    accepts: (value) =>
+      typeof value === 'number' && (numbers.includes(value) || isOther?.(value) === true),
   }
-  if (typeof usual === 'boolean') {
-    if (typeof value === 'boolean') return
-    throw new TypeError(`${name} must be true or false, not ${String(value)}`)
-  }
-  const least = AT_LEAST_ONE.has(name) ? 1 : 0
-  const most = TIMES.has(name) ? LONGEST_TIMER : Number.MAX_SAFE_INTEGER
-  if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most)
-    return
-  throw new TypeError(`${name} must be an integer from ${least} to ${most}, not ${String(value)}`)
+}
+
+function optional({ expected, accepts }: Check): Check {
+  return { expected, accepts: (value) => value === undefined || accepts(value) }
+}
+
+function hasMethod(value: unknown, name: string): boolean {
+  return (
+    typeof value === 'object' && value !== null && typeof Reflect.get(value, name) === 'function'
+  )
 }
 
 function show(value: unknown): string {
-  return typeof value === 'string' ? `'${value}'` : String(value)
+  if (typeof value === 'string') return `'${value}'`
+  return value instanceof Object ? typeof value : String(value)
 }
 
 /** 2xx numbers without a meaning in IANA's registry, which a client treats as 200 (RFC 9110 §15). */

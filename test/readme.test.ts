@@ -3,11 +3,21 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 
-import { DEFAULTS, ERRORS, PRESETS } from 'partial-upload'
+import { ERRORS } from 'partial-upload'
 import { describe, expect, test } from 'vitest'
 
 import { DEFAULTS as CLIENT_DEFAULTS } from '../src/client/settings.ts'
-import { BLOCKS, DOCUMENTS, LINKS, ROOT, prose, table, tables } from './support/readme/documents.ts'
+import { OPTIONS, PRESETS } from '../src/settings.ts'
+import {
+  BLOCKS,
+  DOCUMENTS,
+  LINKS,
+  ROOT,
+  prose,
+  rowsUnder,
+  table,
+  tables,
+} from './support/readme/documents.ts'
 
 const manifest = JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as Manifest
 const SERVER = 'src/server/README.md'
@@ -21,23 +31,28 @@ interface Manifest {
 }
 
 describe('tables', () => {
-  test('of options', () => {
-    const rows = table(SERVER, 'option', 'default')
-    const defaults = Object.fromEntries(rows.map(([name = '', value = '']) => [name, parse(value)]))
+  test('of options have each option in its section, and no other', () => {
+    const sections = new Set(Object.values(OPTIONS).map(({ section }) => section))
+    const shown = [...sections].flatMap((section) =>
+      [...rowsUnder(SERVER, section), ...rowsUnder(PROTOCOL, section)].map(([name]) => [
+        name,
+        section,
+      ]),
+    )
 
-    expect(defaults).toEqual(DEFAULTS)
-    expect(rows).toHaveLength(Object.keys(DEFAULTS).length)
+    const expected = Object.entries(OPTIONS).map(([name, { section }]) => [name, section])
+    expect(Object.fromEntries(shown)).toEqual(Object.fromEntries(expected))
+    expect(shown).toHaveLength(expected.length)
   })
 
-  test('of the options that apps change', () => {
-    const rows = table('README.md', 'option', 'default')
-    const full = [...table(SERVER, 'option', 'default'), ...table(SERVER, 'option', 'meaning')]
+  test.each([SERVER, 'README.md'])('of options in %s have the defaults', (document) => {
+    const rows = table(document, 'option', 'default').map(([name = '', cell = '']) => [name, cell])
+    const limits = rows.filter(([name = '']) => defaultOf(name) !== undefined)
 
-    expect(rows.filter(([name]) => full.every(([other]) => other !== name))).toEqual([])
-    const limits = rows.filter(([name = '']) => name in DEFAULTS)
-    expect(
-      Object.fromEntries(limits.map(([name = '', value = '']) => [name, parse(value)])),
-    ).toEqual(Object.fromEntries(limits.map(([name = '']) => [name, Reflect.get(DEFAULTS, name)])))
+    expect(rows.filter(([name = '']) => !Object.hasOwn(OPTIONS, name))).toEqual([])
+    expect(limits.map(([name, cell = '']) => [name, parse(cell)])).toEqual(
+      limits.map(([name = '']) => [name, defaultOf(name)]),
+    )
   })
 
   test('of presets', () => {
@@ -47,18 +62,6 @@ describe('tables', () => {
       const shown = rows.map(([name, , ...values]) => [name, Number(values[index])])
       expect(shown).toEqual(Object.entries(statuses))
     }
-  })
-
-  test('of options have all that options.ts documents, and no other', () => {
-    const source = readFileSync(path.join(ROOT, 'src/options.ts'), 'utf8')
-    const documented = [...source.matchAll(/^  readonly (\w+)\??:/gm)].map(([, name]) => name)
-    const shown = [
-      ...table(SERVER, 'option', 'meaning'),
-      ...table(SERVER, 'option', 'default'),
-      ...table(PROTOCOL, 'option', 'answers'),
-    ].map(([name]) => name)
-
-    expect(new Set(shown)).toEqual(new Set(documented))
   })
 
   test('of the client have each option, with its default', () => {
@@ -86,6 +89,19 @@ describe('tables', () => {
       Object.entries(ERRORS).map(([code, [status, meaning]]) => [code, status, meaning]),
     )
   })
+})
+
+test('the documentation of each option in options.ts names its default', () => {
+  const source = readFileSync(path.join(ROOT, 'src/options.ts'), 'utf8')
+  const documented = [...source.matchAll(/\/\*\*((?:(?!\*\/).)*)\*\/\s*readonly (\w+)\??:/gs)].map(
+    ([, comment = '', name = '']) => [name, /@default (.*)/.exec(comment)?.[1] ?? ''] as const,
+  )
+
+  expect(documented.map(([name]) => name).toSorted()).toEqual(Object.keys(OPTIONS).toSorted())
+  const limits = documented.filter(([name]) => defaultOf(name) !== undefined)
+  expect(limits.map(([name, text]) => [name, parse(text)])).toEqual(
+    limits.map(([name]) => [name, defaultOf(name)]),
+  )
 })
 
 test('no cell of a table has more than twelve words', () => {
@@ -198,6 +214,13 @@ describe('code', () => {
     expect(programs.size).toBeGreaterThan(10)
   })
 })
+
+/** The value of an option that an app leaves out; undefined for a function or an object of the app. */
+function defaultOf(name: string): unknown {
+  const row = Object.entries(OPTIONS).find(([option]) => option === name)?.[1]
+  const statuses: Readonly<Record<string, unknown>> = { ...PRESETS.seed }
+  return row !== undefined && 'default' in row ? row.default : statuses[name]
+}
 
 function filesOf(folder: string): readonly string[] {
   return readdirSync(path.join(ROOT, folder), { recursive: true, encoding: 'utf8' })

@@ -2,9 +2,15 @@ import { partialUpload } from 'partial-upload'
 import { memoryStorage } from 'partial-upload/storage/memory'
 import { describe, expect, it } from 'vitest'
 
-import { DEFAULTS, PRESETS, isUnassigned, resolveSettings } from '../src/settings.ts'
+import { OPTIONS, PRESETS, isUnassigned, resolveSettings } from '../src/settings.ts'
 
 const storage = memoryStorage()
+/** The defaults of the settings that do not depend on the preset. */
+const DEFAULTS = Object.fromEntries(
+  Object.entries(OPTIONS).flatMap(([name, row]) =>
+    'default' in row && name !== 'preset' ? [[name, row.default]] : [],
+  ),
+)
 
 describe('settings', () => {
   it('are the defaults where nothing is given', () => {
@@ -180,6 +186,7 @@ describe('an option', () => {
     ['stallTimeout', 'lockTimeout'],
     ['lockWait', 'lockTimeout'],
     ['maxContentLength', 'maxSize, maxParts and maxPartHeaderSize'],
+    ['bufferSize', 'nothing, because it is 64 KiB now'],
   ])('that was named %s is refused with its successor %s', (name, successor) => {
     const options = { storage, [name]: true }
 

@@ -56,6 +56,15 @@ export function table(document: string, ...header: readonly string[]): readonly 
   return found.flatMap(([, ...rows]) => rows)
 }
 
+/** The rows of the tables that stand directly under a heading of a README; empty without it. */
+export function rowsUnder(document: string, heading: string): readonly string[][] {
+  const { text = '' } = DOCUMENTS.find(({ name }) => name === document) ?? {}
+  const section = prose(text)
+    .split(/^#+ /m)
+    .find((part) => part.startsWith(`${heading}\n`))
+  return tables(section ?? '').flatMap(([, ...rows]) => rows)
+}
+
 /** The tables of a text: of each its header and its rows. */
 export function tables(text: string): readonly (readonly string[][])[] {
   const found = text.matchAll(/^(?:\|.*\n)+/gm)

@@ -1,6 +1,6 @@
 /** Removes abandoned uploads. */
-import { UploadError } from '../errors.ts'
-import { lockerOf, type Lock, type Locker } from '../storage/lock.ts'
+import { lockerOf, type Locker } from '../storage/lock.ts'
+import { withFreeLock } from './free-lock.ts'
 import type { ResourceInfo, StorageAdapter } from '../storage/adapter.ts'
 
 /** What expires. */
@@ -25,9 +25,6 @@ export interface ExpireOptions {
    */
   readonly dryRun?: boolean
 }
-
-/** Don't wait for the lock, and never take it over: a resource that is being written is not removed. */
-const UNDISTURBING = { wait: 0, stall: Number.MAX_SAFE_INTEGER }
 
 /**
  * Removes incomplete resources that were not written to for a while, and returns their keys. Finished
@@ -56,31 +53,18 @@ async function expire(key: string, options: ExpireOptions): Promise<boolean> {
   const { storage, locker = lockerOf(storage), expireAfter, dryRun = false } = options
   if (!isExpired(await storage.head(key), expireAfter)) return false
   if (dryRun) return true
-  const lock = await tryAcquire(locker, key)
-  if (lock === null) return false
-  try {
+  // A resource that is being written is not removed, so that its lock is neither waited for nor taken over.
+  const isRemoved = await withFreeLock(locker)(
+    key,
     // Check again: another request may have stored a segment before this one got the lock.
-    const isLost = (): boolean => lock.isLost === true
-    return (
-      isExpired(await storage.head(key), expireAfter) && (await storage.remove(key, { isLost }))
-    )
-  } finally {
-    lock.release()
-  }
+    async (isLost) =>
+      isExpired(await storage.head(key), expireAfter) && (await storage.remove(key, { isLost })),
+  )
+  return isRemoved ?? false
 }
 
 function isExpired(info: ResourceInfo | null, expireAfter: number): boolean {
   return info !== null && !info.complete && Date.now() - info.lastModified.getTime() > expireAfter
-}
-
-/** Acquires the lock; null if another request holds it. */
-async function tryAcquire(locker: Locker, key: string): Promise<Lock | null> {
-  try {
-    return await locker.acquire(key, UNDISTURBING)
-  } catch (error) {
-    if (error instanceof UploadError && error.code === 'ERR_LOCKED') return null
-    throw error
-  }
 }
 
 /** Longest time between two runs, in milliseconds. */

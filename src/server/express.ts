@@ -5,6 +5,7 @@ import { UploadError } from '../errors.ts'
 import { expireRegularly } from './expire.ts'
 import { AdmissionControl } from './admission.ts'
 import { withCopyLimit } from './copy-limit.ts'
+import { withFreeLock } from './free-lock.ts'
 import { createHandler } from '../protocol/handler.ts'
 import { HashingService } from '../protocol/hashing.ts'
 import type { Hooks } from '../hooks.ts'
@@ -83,6 +84,7 @@ export function partialUpload<Request extends HttpRequest>(
   })
   const admission = new AdmissionControl(settings)
   const stopExpiry = expireBy(settings, storage, locker)
+  const stopMaintenance = storage.maintain?.(withFreeLock(locker))
 
   async function answer(req: Request, res: HttpResponse): Promise<HandlerResponse | null> {
     checkFieldLines(req)
@@ -132,7 +134,7 @@ export function partialUpload<Request extends HttpRequest>(
     const end = performance.now() + timeout
     await admission.close(timeout)
     await Promise.race([
-      storage.flush?.(),
+      Promise.all([stopMaintenance?.(), storage.flush?.()]),
       pause(Math.max(0, end - performance.now()), null, { ref: false }),
     ])
   }

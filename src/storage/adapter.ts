@@ -177,6 +177,15 @@ export interface Reader {
 }
 
 /**
+ * Runs `work` with the lock of `key`, and returns its result; null if another request has the lock. `isLost`
+ * returns whether the lock was lost to another process, as that of `OpenWriterOptions`.
+ */
+export type WithLock = <T>(
+  key: string,
+  work: (isLost: () => boolean) => Promise<T>,
+) => Promise<T | null>
+
+/**
  * A storage of resources, each under a key: a path such as `reports/2026.pdf`. Two different keys are two
  * resources, however long or similar they are. A storage may refuse a key that it can't keep apart.
  */
@@ -217,4 +226,9 @@ export interface StorageAdapter {
    * it with each run of `expireAfter`.
    */
   sweep?(): Promise<void>
+  /**
+   * Begins work in the background that needs the locks of keys, which only the caller has. Returns a function
+   * that stops the work and resolves when it has ended. The middleware calls both, the second one in `close()`.
+   */
+  maintain?(withLock: WithLock): () => Promise<void>
 }

@@ -4,22 +4,27 @@
  * the data of incomplete resources. Made for the file systems of Linux and macOS.
  */
 
-import { resolve } from 'node:path'
+import { existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 import type { OpenWriterOptions, StorageAdapter, Writer } from './adapter.ts'
 import { AtomicWriter } from './fs/atomic-writer.ts'
 import { reportFull } from './fs/io.ts'
+import type { PatchPolicy } from './fs/layer-policy.ts'
+import { LayerWriter } from './fs/layer-writer.ts'
 import { endTakeover, isTakenOver } from './fs/lock/takeover.ts'
 import { escapeEarlierOwner } from './fs/new-file.ts'
 import { isRemains } from './fs/parents.ts'
-import { keyConflict } from './fs/paths.ts'
+import { STAGING, keyConflict } from './fs/paths.ts'
 import { PersistWriter } from './fs/persist-writer.ts'
 import { openVersion } from './fs/reader.ts'
 import { removeResource } from './fs/remove.ts'
 import { findFenced, repair } from './fs/recover.ts'
 import { storeDirectoryOf } from './fs/store.ts'
 import type { Fsync, FsResource } from './fs/resource.ts'
-import { listIncomplete } from './fs/sweep.ts'
+import { sharesBlocks } from './fs/shared-blocks.ts'
+import { listIncomplete, listLayered } from './fs/sweep.ts'
 import { find } from './fs/version.ts'
+import type { Complete } from './fs/version.ts'
 import { WriterLease } from './fs/writer-lease.ts'
 
 export { fsLocker, type FsLockerOptions } from './fs/lock/locker.ts'
@@ -43,6 +48,39 @@ export interface FsStorageOptions {
    * @default 'complete'
    */
   readonly fsync?: Fsync
+  /**
+   * How a finished file is changed.
+   *
+   * - `copy`: a patch copies the file and then replaces it
+   * - `layers`: a patch of a large file writes a layer, which is a small file in the staging directory with the
+   *   changed bytes, so that it costs what it changes. GET and HEAD show the patch at once. The file itself
+   *   changes only when it is rebuilt in the background: until then, programs that read the directory find
+   *   the old bytes. `partialUpload` runs the rebuilds; a storage that is used without it never rebuilds.
+   *
+   * Where the file system shares blocks between copies (Btrfs, XFS), both copy, because that takes no time.
+   *
+   * @default 'copy'
+   */
+  readonly patch?: 'copy' | 'layers'
+  /**
+   * With `patch: 'layers'`, size in bytes below which a file is copied all the same.
+   *
+   * @default 16 MiB
+   */
+  readonly layersAbove?: number
+  /**
+   * Milliseconds without a patch after which a file with layers is rebuilt. A file whose layers have a quarter
+   * of its size is rebuilt at once.
+   *
+   * @default 5000
+   */
+  readonly rebuildAfter?: number
+  /**
+   * Bytes per second that a rebuild copies at most.
+   *
+   * @default 100 MB/s
+   */
+  readonly rebuildRate?: number
 }
 
 const FSYNC: readonly unknown[] = ['complete', 'segment', 'never'] satisfies readonly Fsync[]
@@ -52,19 +90,28 @@ const FSYNC: readonly unknown[] = ['complete', 'segment', 'never'] satisfies rea
  *
  * @throws TypeError when an option is wrong.
  */
-export function fsStorage({ directory, fsync = 'complete' }: FsStorageOptions): StorageAdapter {
+export function fsStorage(options: FsStorageOptions): StorageAdapter {
+  const { directory, fsync = 'complete' } = options
   if (typeof directory !== 'string' || directory === '' || directory.includes('\0')) {
     throw new TypeError(`directory must be a path, not ${JSON.stringify(directory)}`)
   }
   if (!FSYNC.includes(fsync)) {
     throw new TypeError(`fsync must be one of ${FSYNC.join(', ')}, not ${JSON.stringify(fsync)}`)
   }
+  const policy = policyOf(options)
   const root = storeDirectoryOf(resolve(directory))
-  const { leases, openFiles, flusher } = root
+  const { leases, openFiles, flusher, rebuilds, absorbed } = root
   const resourceOf = async (key: string): Promise<FsResource> => {
     const paths = await root.pathsOf(key)
     const assertThere = () => root.assertThere(paths)
-    return { paths, fsync, leases, openFiles, flusher, assertThere }
+    return { paths, fsync, policy, leases, openFiles, flusher, rebuilds, absorbed, assertThere }
+  }
+  /** Schedules the rebuilds that an earlier process has not made. Creates no directory. */
+  const scheduleRebuilds = async (): Promise<void> => {
+    if (!existsSync(join(directory, STAGING))) return
+    for (const folders of await root.allFolders()) {
+      for await (const key of listLayered(folders)) rebuilds.schedule(await resourceOf(key), false)
+    }
   }
   return {
     lockScope: root,
@@ -104,7 +151,28 @@ export function fsStorage({ directory, fsync = 'complete' }: FsStorageOptions): 
     async *listIncomplete() {
       for (const folders of await root.allFolders()) yield* listIncomplete(folders)
     },
+    maintain(withLock) {
+      void scheduleRebuilds().catch(() => {}) // Best effort: readers need no rebuild.
+      return rebuilds.start(withLock)
+    },
   }
+}
+
+function policyOf(options: FsStorageOptions): PatchPolicy {
+  const {
+    patch = 'copy',
+    layersAbove = 16 * 1024 * 1024,
+    rebuildAfter = 5000,
+    rebuildRate = 100_000_000,
+  } = options
+  if (patch !== 'copy' && patch !== 'layers') {
+    throw new TypeError(`patch must be copy or layers, not ${JSON.stringify(patch)}`)
+  }
+  for (const [name, value] of Object.entries({ layersAbove, rebuildAfter })) {
+    if (!(value >= 0)) throw new TypeError(`${name} must be at least 0, not ${value}`)
+  }
+  if (!(rebuildRate > 0)) throw new TypeError(`rebuildRate must be above 0, not ${rebuildRate}`)
+  return { patch, layersAbove, rebuildAfter, rebuildRate }
 }
 
 async function openWriter(resource: FsResource, options: OpenWriterOptions): Promise<Writer> {
@@ -148,7 +216,16 @@ async function chooseWriter(
   if (transaction === 'persist' && mayPersist) {
     return new PersistWriter(resource, lease, found, initial, null)
   }
+  if (!replace && found.kind === 'complete' && (await hasLayers(resource, found))) {
+    return new LayerWriter(resource, lease, found)
+  }
   return new AtomicWriter(resource, lease, found, replace ? 'empty' : 'base')
+}
+
+/** Returns whether a change of a finished resource becomes a layer. */
+async function hasLayers({ policy, paths }: FsResource, { info }: Complete): Promise<boolean> {
+  const { patch, layersAbove } = policy
+  return patch === 'layers' && info.size >= layersAbove && !(await sharesBlocks(paths))
 }
 
 /**

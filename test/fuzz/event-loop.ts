@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import path from 'node:path'
 
+import type { StoreName } from '../support/storage/stores.ts'
 import type { Block } from './block-server.ts'
 import { WORST_INPUTS, type WorstInput } from './worst-inputs.ts'
 
@@ -25,11 +26,11 @@ const ROUNDS = 4
 /** For an answer on a busy machine, in milliseconds. */
 const LONGEST_SILENCE = 60_000
 
-type Kind = 'memory' | 'fs' | 'express'
+type Kind = StoreName | 'express'
 
 /** Sends every input to a server of its own process; worst first. */
 export async function measureBlocks(
-  store: 'memory' | 'fs',
+  store: StoreName,
   inputs: readonly WorstInput[] = WORST_INPUTS,
 ): Promise<readonly Measured[]> {
   const server = await BlockServer.start(store)

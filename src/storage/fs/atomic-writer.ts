@@ -13,16 +13,20 @@ import type { ResourceInfo, ResourceState, Writer } from '../adapter.ts'
 import {
   assertCurrent,
   assertStaged,
+  dropLayers,
   dropUpload,
   newRecord,
   publish,
   replaceRecord,
 } from './commit.ts'
+import { copyVersion } from './copy-version.ts'
 import { writeRecord } from './fence.ts'
-import { FileReader, READ, READ_WRITE, totalLength, writeAll } from './io.ts'
+import { FileReader, READ_WRITE, totalLength, writeAll } from './io.ts'
+import type { ReadableFile } from './io.ts'
 import { inStaging, newDataName } from './paths.ts'
 import type { ResourcePaths } from './paths.ts'
 import { PrivateCopy } from './private-copy.ts'
+import { openSource } from './reader.ts'
 import { sameState } from '../state.ts'
 import { formatRecord, loadRecord } from './record.ts'
 import type { FsRecord } from './record.ts'
@@ -45,9 +49,11 @@ export class AtomicWriter implements Writer {
   /** The record on the disk as this writer knows it, and the revision that `find` must return for it. */
   #record: FsRecord | null
   #revision: string
-  /** The data file of the source, open for reads. */
-  #original: FileHandle | null = null
-  /** The data file of the source, once it is appended to. */
+  /** The finished source, open for reads. */
+  #original: ReadableFile | null = null
+  /** The data file of the incomplete source. */
+  #upload: FileHandle | null = null
+  /** The same, once it is appended to. */
   #appended: DataFile | null = null
   #copy: PrivateCopy | null = null
   #size: number
@@ -144,27 +150,16 @@ export class AtomicWriter implements Writer {
   }
 
   /** Notes the committed size in the record, so that the data file can grow unseen, also after a crash. */
-  async #beginAppend({ path, record, info }: Incomplete): Promise<DataFile> {
+  async #beginAppend(source: Incomplete): Promise<DataFile> {
     if (this.#appended !== null) return this.#appended
     this.#lease.invalidateOthers()
-    const file = await open(path, READ_WRITE)
-    try {
-      const lastModified = info.lastModified.getTime()
-      const begun = { ...record, lastModified, committedSize: info.size }
-      const { assertValid } = this.#lease
-      await writeRecord(
-        this.#resource.paths,
-        record,
-        begun,
-        durabilityOf(this.#resource),
-        assertValid,
-      )
-      this.#record = begun
-      this.#revision = formatRecord(begun)
-    } catch (error) {
-      await file.close()
-      throw error
-    }
+    const { record, info } = source
+    const file = await this.#uploaded(source)
+    const begun = { ...record, lastModified: info.lastModified.getTime(), committedSize: info.size }
+    const durability = durabilityOf(this.#resource)
+    await writeRecord(this.#resource.paths, record, begun, durability, this.#lease.assertValid)
+    this.#record = begun
+    this.#revision = formatRecord(begun)
     this.#appended = { name: record.data, file }
     return this.#appended
   }
@@ -183,21 +178,32 @@ export class AtomicWriter implements Writer {
   /** Makes the private copy, with the first `needed` bytes of the source. */
   async #makeCopy(needed: number): Promise<PrivateCopy> {
     const source = needed === 0 ? null : this.#source
-    const copy = await PrivateCopy.create(this.#resource.paths, source?.path ?? null)
+    const { paths } = this.#resource
+    const hasLayers = source?.kind === 'complete' && source.overlay !== null
+    const copy = await PrivateCopy.create(paths, hasLayers ? null : (source?.path ?? null))
     this.#copy = copy
-    if (source !== null && needed < this.#size) await copy.file.truncate(needed)
+    if (hasLayers) await copyVersion(await this.#openOriginal(source), copy.file, needed)
+    else if (source !== null && needed < this.#size) await copy.file.truncate(needed)
     return copy
   }
 
   /** The file that has the bytes of this write so far. */
-  async #current(): Promise<FileHandle> {
+  async #current(): Promise<ReadableFile> {
     if (this.#copy !== null) return this.#copy.file
-    if (this.#appended !== null) return this.#appended.file
-    if (this.#source === null) throw new RangeError('there is nothing to read')
-    // Writable, because a commit flushes the data of an upload, which Windows allows only for a writer.
-    const flags = this.#source.kind === 'incomplete' ? READ_WRITE : READ
-    this.#original ??= await open(this.#source.path, flags)
+    const source = this.#source
+    if (source === null) throw new RangeError('there is nothing to read')
+    return source.kind === 'complete' ? this.#openOriginal(source) : this.#uploaded(source)
+  }
+
+  async #openOriginal(source: Complete): Promise<ReadableFile> {
+    this.#original ??= await openSource(this.#resource.paths, source)
     return this.#original
+  }
+
+  /** The data file of the upload. Writable, because Windows allows only a writer to flush it. */
+  async #uploaded({ path }: Incomplete): Promise<FileHandle> {
+    this.#upload ??= await open(path, READ_WRITE)
+    return this.#upload
   }
 
   /**
@@ -208,7 +214,7 @@ export class AtomicWriter implements Writer {
     const source = this.#source
     if (this.#copy === null && source?.kind === 'complete') return this.#commitState(source, state)
     if (this.#copy === null && source?.kind === 'incomplete') {
-      const data = { name: source.record.data, file: await this.#current() }
+      const data = { name: source.record.data, file: await this.#uploaded(source) }
       return publish(this.#resource, this.#lease, data, state, this.#record)
     }
     const data = this.#copy ?? (await this.#makeCopy(0))
@@ -224,6 +230,7 @@ export class AtomicWriter implements Writer {
     const record = {
       ...newRecord(this.#resource, name, state, size),
       published: source.fingerprint,
+      overlay: source.overlay,
     }
     await inStaging(paths, () => this.#replaceRecord(record, async () => {}))
     return completeInfo(record, size)
@@ -250,6 +257,7 @@ export class AtomicWriter implements Writer {
     await this.#replaceRecord(record, () => assertStaged(paths, copy))
     if (found.kind === 'incomplete') await dropUpload(this.#resource, found.record.data)
     await removeReplaced(paths, record, this.#lease.assertValid)
+    await dropLayers(paths, found.stored)
     return incompleteInfo(record, stats)
   }
 
@@ -257,7 +265,7 @@ export class AtomicWriter implements Writer {
   async #commitAppend(source: Incomplete, state: ResourceState): Promise<ResourceInfo> {
     if (this.#appended === null && sameState(source.record.state, state)) return source.info
     const name = source.record.data
-    const file = await this.#current()
+    const file = await this.#uploaded(source)
     if (durabilityOf(this.#resource) === 'now')
       await this.#resource.flusher.sync(name, file, 'data')
     const stats = await file.stat()
@@ -274,7 +282,7 @@ export class AtomicWriter implements Writer {
   /** Ends the lease and closes all files, even if one of them fails to close. */
   async #end(): Promise<void> {
     this.#lease.end()
-    const files = [this.#original, this.#appended?.file, this.#copy]
+    const files = [this.#original, this.#upload, this.#copy]
     const outcomes = await Promise.allSettled(files.map(async (file) => file?.close()))
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
   }

@@ -53,6 +53,7 @@ export function newRecord(
     pageCache: recordedCache(resource),
     isDirty: false,
     published: null,
+    overlay: null,
     mode: null,
   }
 }
@@ -94,6 +95,7 @@ export async function publish(
     await replaceRecord(resource, lease, old, record, () => move(paths, data.name))
     if (durability === 'now') await syncMove(paths, grown)
     if (old?.state.complete === false) await dropUpload(resource, old.data)
+    await dropLayers(paths, old)
     return completeInfo(record, size)
   } catch (error) {
     await removeMade(paths, grown)
@@ -220,6 +222,12 @@ export async function syncMove(paths: ResourcePaths, grown: readonly string[]): 
 /** Removes a file that no record refers to. Best effort, because a sweep removes it later. */
 export async function discard(path: string): Promise<void> {
   await unlink(path).catch(() => {})
+}
+
+/** Removes the layers of a version that a durable record has replaced. */
+export async function dropLayers(paths: ResourcePaths, old: FsRecord | null): Promise<void> {
+  const names = old?.overlay?.layers ?? []
+  await Promise.all(names.map((name) => discard(stagedPath(paths, name))))
 }
 
 /** Removes the data file of an upload that has ended, unless it was published, and its watermark. */

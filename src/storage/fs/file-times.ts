@@ -7,7 +7,9 @@
  *     10.3 s  another file gets number 1 and is renamed onto the path
  */
 
+import { futimesSync } from 'node:fs'
 import type { BigIntStats } from 'node:fs'
+import type { FileHandle } from 'node:fs/promises'
 import { openIfThere, READ } from './io.ts'
 
 /** One second in nanoseconds. */
@@ -30,4 +32,23 @@ export async function reserveNumber(path: string, found: BigIntStats): Promise<v
   if (!mayComeBack(found)) return
   const file = await openIfThere(path, READ)
   setTimeout(() => void file?.close().catch(() => {}), LONGEST_STEP * 1000).unref()
+}
+
+/**
+ * Milliseconds between two renewals of the time of a staged file that is in use, because a sweep treats an old
+ * file as a leftover.
+ */
+export const RENEWAL_PERIOD = 1_200_000
+
+/**
+ * Renews the time of a staged file. Synchronous, so that no renewal is under way when its writer commits. Best
+ * effort, because the next renewal may succeed, and the age limit leaves room for it.
+ */
+export function renewTime({ fd }: FileHandle): void {
+  const now = new Date()
+  try {
+    futimesSync(fd, now, now)
+  } catch {
+    // The next renewal tries again.
+  }
 }

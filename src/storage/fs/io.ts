@@ -30,6 +30,19 @@ export const READ_WRITE = O_RDWR | O_NOFOLLOW | O_NONBLOCK
 /** Whether the store runs on Windows. */
 export const IS_WINDOWS = process.platform === 'win32'
 
+/** An open file as far as it is read. */
+export interface ReadableFile {
+  /** Reads at most `length` bytes from `position` on into `buffer`, as a `FileHandle` does. */
+  read(
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    position: number,
+  ): Promise<{ readonly bytesRead: number }>
+  /** Closes it. */
+  close(): Promise<void>
+}
+
 /** The code of a system error such as `ENOENT`; null for any other error. */
 export function errorCode(error: unknown): string | null {
   if (!(error instanceof Error)) return null
@@ -109,6 +122,21 @@ export async function writeAll(
   }
 }
 
+/** Fills `bytes` with those of the file from `position` on. */
+export async function readFully(
+  file: ReadableFile,
+  bytes: Uint8Array,
+  position: number,
+): Promise<void> {
+  let filled = 0
+  while (filled < bytes.length) {
+    const at = position + filled
+    const { bytesRead } = await file.read(bytes, filled, bytes.length - filled, at)
+    if (bytesRead === 0) throw new Error(`the file ends at ${at}`)
+    filled += bytesRead
+  }
+}
+
 /** Returns the number of bytes in `chunks`. */
 export function totalLength(chunks: readonly Uint8Array[]): number {
   return chunks.reduce((sum, chunk) => sum + chunk.length, 0)
@@ -130,12 +158,12 @@ function without(chunks: readonly Uint8Array[], length: number): Uint8Array[] {
  * file at once, and the read would get bytes of another file.
  */
 export class FileReader {
-  readonly #file: FileHandle
+  readonly #file: ReadableFile
   readonly #check: () => void
   #pending: Promise<unknown> = Promise.resolve()
 
   /** Takes over `file`. `check` throws when bytes that were just read must not be shown. */
-  constructor(file: FileHandle, check: () => void) {
+  constructor(file: ReadableFile, check: () => void) {
     this.#file = file
     this.#check = check
   }

@@ -77,7 +77,11 @@ export function newTempName({ hash, ownerLease }: ResourcePaths): string {
 }
 
 /** Makes the name of a new staged file, from which a sweep learns its resource and its owner. */
-export function newStagedName(hash: string, { id }: OwnerLease, type: 'data' | 'tmp'): string {
+export function newStagedName(
+  hash: string,
+  { id }: OwnerLease,
+  type: 'data' | 'patch' | 'tmp',
+): string {
   return `${hash}.${id}${randomBytes(6).toString('base64url').slice(0, 6)}.${type}`
 }
 

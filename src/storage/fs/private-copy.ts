@@ -3,10 +3,10 @@
  * commit, so that neither a reader nor a crash can make it visible.
  */
 
-import { futimesSync } from 'node:fs'
 import { constants, copyFile, lstat, open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { discard } from './commit.ts'
+import { RENEWAL_PERIOD, renewTime } from './file-times.ts'
 import { READ_WRITE, adoptMode, makeWritable } from './io.ts'
 import { stagedPath, inStaging, newDataName } from './paths.ts'
 import type { ResourcePaths } from './paths.ts'
@@ -15,9 +15,6 @@ import type { Found } from './version.ts'
 
 /** The file systems that can share blocks make a copy without moving bytes; elsewhere the kernel copies. */
 const COPY_MODE = constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE
-
-/** Milliseconds between two renewals of a copy's time, because a sweep treats an old file as a leftover. */
-const TOUCH_PERIOD = 1_200_000
 
 /** A staged file with a time that is renewed until the copy is committed or closed. */
 export class PrivateCopy implements DataFile {
@@ -28,7 +25,7 @@ export class PrivateCopy implements DataFile {
   private constructor(name: string, file: FileHandle) {
     this.name = name
     this.file = file
-    this.#timer = setInterval(() => touchCopy(file), TOUCH_PERIOD).unref()
+    this.#timer = setInterval(() => renewTime(file), RENEWAL_PERIOD).unref()
   }
 
   /** Copies the file at `source`, or creates an empty file if that is null. */
@@ -71,15 +68,5 @@ export class PrivateCopy implements DataFile {
   async close(): Promise<void> {
     this.freezeTime()
     await this.file.close()
-  }
-}
-
-/** Synchronous, so that no renewal is under way when the writer commits. */
-function touchCopy({ fd }: FileHandle): void {
-  const now = new Date()
-  try {
-    futimesSync(fd, now, now)
-  } catch {
-    // Best effort: the next renewal may succeed, and the age limit leaves room for it.
   }
 }

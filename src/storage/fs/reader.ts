@@ -1,12 +1,16 @@
-/** The reader of the file store: an open file, which outlives a replacement and a removal of its path. */
+/** The reader of the file store: open files, which outlive a replacement and a removal of their paths. */
 
 import { fstatSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import type { Reader, ResourceInfo } from '../adapter.ts'
 import type { Lease, Leases } from './leases.ts'
 import { FileReader, READ, openIfThere } from './io.ts'
+import type { ReadableFile } from './io.ts'
+import { MissingLayerError, openThroughLayers } from './layered-file.ts'
+import type { LayeredFile } from './layered-file.ts'
 import type { ResourcePaths } from './paths.ts'
 import { fileFingerprint } from './record.ts'
+import { changedMeanwhile } from './resource.ts'
 import { currentRecord } from './record-cache.ts'
 import { find } from './version.ts'
 import type { Complete, Incomplete } from './version.ts'
@@ -20,33 +24,89 @@ const MAX_TRIES = 100
  * overwritten or truncated in place. In that case reads fail, because they would mix two versions.
  */
 export async function openVersion(paths: ResourcePaths, leases: Leases): Promise<Reader | null> {
+  let last: string | null = null
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
     const found = await find(paths)
     if (found.kind === 'absent') return null
-    const file = await openIfThere(found.path, READ)
-    if (file === null) continue
-    const reader = await begin(paths, leases, found, file).catch(async (error: unknown) => {
-      await file.close()
-      throw error
-    })
-    if (reader !== null) return reader
-    await file.close()
+    try {
+      const reader =
+        found.kind === 'complete'
+          ? await openFinished(paths, found)
+          : await openIncomplete(paths, leases, found)
+      if (reader !== null) return reader
+    } catch (error) {
+      // A layer that is still missing when its version is found again was not merged, but lost.
+      if (!(error instanceof MissingLayerError) || found.revision === last) throw error
+    }
+    last = found.revision
   }
   throw new Error('the resource changes too fast to be opened')
 }
 
-/** Creates the reader; null if the opened file is not the one of the version. */
+async function openFinished(paths: ResourcePaths, found: Complete): Promise<Reader | null> {
+  const file = await openComplete(paths, found)
+  return file === null ? null : unchanging(found.info, file)
+}
+
+/**
+ * Opens the file of a finished version, with its layers; null if another file is at the path meanwhile.
+ *
+ * @throws MissingLayerError
+ */
+export async function openComplete(
+  paths: ResourcePaths,
+  { path, fingerprint, overlay }: Complete,
+): Promise<FileHandle | LayeredFile | null> {
+  return openAndKeep<FileHandle | LayeredFile>(path, async (file) => {
+    // An open file: the system answers from memory.
+    const stat = fstatSync(file.fd, { bigint: true })
+    if (fileFingerprint(stat) !== fingerprint) return null
+    if (overlay === null) return file
+    return openThroughLayers(paths, file, Number(stat.size), overlay.layers)
+  })
+}
+
+/** Opens a finished version for a writer that holds the lock of the key. */
+export async function openSource(
+  paths: ResourcePaths,
+  found: Complete,
+): Promise<FileHandle | LayeredFile> {
+  const file = await openComplete(paths, found)
+  if (file === null) throw changedMeanwhile()
+  return file
+}
+
+/** Opens a file for `work`, and closes it unless that returns what takes over the file. */
+async function openAndKeep<T>(
+  path: string,
+  work: (file: FileHandle) => Promise<T | null>,
+): Promise<T | null> {
+  const file = await openIfThere(path, READ)
+  if (file === null) return null
+  let result: T | null = null
+  try {
+    result = await work(file)
+    return result
+  } finally {
+    if (result === null) await file.close()
+  }
+}
+
+function openIncomplete(
+  paths: ResourcePaths,
+  leases: Leases,
+  found: Incomplete,
+): Promise<Reader | null> {
+  return openAndKeep(found.path, (file) => begin(paths, leases, found, file))
+}
+
+/** Creates the reader of an incomplete version; null if that has changed. */
 async function begin(
   paths: ResourcePaths,
   leases: Leases,
-  found: Incomplete | Complete,
+  found: Incomplete,
   file: FileHandle,
 ): Promise<Reader | null> {
-  if (found.kind === 'complete') {
-    // An open file: the system answers from memory.
-    const isSame = fileFingerprint(fstatSync(file.fd, { bigint: true })) === found.fingerprint
-    return isSame ? unchanging(found.info, file) : null
-  }
   // The size is the one that was found with the record. A stat of the open file could see the bytes of
   // an atomic append:
   //
@@ -64,7 +124,7 @@ async function begin(
   return null
 }
 
-function unchanging(info: ResourceInfo, file: FileHandle): Reader {
+function unchanging(info: ResourceInfo, file: ReadableFile): Reader {
   const reader = new FileReader(file, () => {})
   return {
     info,

@@ -16,6 +16,21 @@ const RECORD_SIZE = 2048
 /** A data file is in the staging directory itself: a record that names another path is not ours. */
 const DATA_NAME = /^[\w-]{43}\.[\w-]{12}\.data$/
 
+const LAYER_NAME = /^[\w-]{43}\.[\w-]{12}\.patch$/
+
+/** The layers through which the file of a finished version is read (`layer-index.ts`). */
+export interface Overlay {
+  /** Size of the version in bytes. */
+  readonly size: number
+  /**
+   * Identifies the file below the layers even after another program has changed its time; empty where the file
+   * system has no time of birth.
+   */
+  readonly origin: string
+  /** Names of the layers in the staging directory, the oldest first. At least one. */
+  readonly layers: readonly string[]
+}
+
 /** What the record says of a resource. */
 export interface FsRecord {
   /** The key, because the name of the record is only its hash. */
@@ -47,6 +62,8 @@ export interface FsRecord {
    * version that it has replaced and that is to be removed; null if there is none.
    */
   readonly published: string | null
+  /** The layers over the published file; null if the version is that file alone. */
+  readonly overlay: Overlay | null
   /**
    * Permissions that the finished file gets: those of the finished version that was reopened, since its
    * data file has to stay writable until then; null for those of a new file.
@@ -87,9 +104,17 @@ export function formatRecord(record: FsRecord): string {
     safeSize: record.durableSize,
     boot: record.pageCache,
     unsettled: record.isDirty,
-    published: record.published,
+    published: formatPublished(record),
     mode: record.mode ?? undefined,
   })
+}
+
+/**
+ * An object in place of the fingerprint, because a version of this package that does not know layers then
+ * refuses the record. If it ignored the layers instead, it would serve other bytes under this version's tag.
+ */
+function formatPublished({ published, overlay }: FsRecord): unknown {
+  return overlay === null ? published : { file: published, ...overlay }
 }
 
 /** Reads the text of the record; null if there is none. */
@@ -109,7 +134,8 @@ export async function loadRecord(paths: Pick<ResourcePaths, 'record'>): Promise<
 export function parseRecord(text: string): FsRecord | null {
   const value = parseJson(text)
   if (!isObject(value)) return null
-  const { key, tag, data, lastModified, pinnedSize, safeSize, boot, unsettled, published } = value
+  const { key, tag, data, lastModified, pinnedSize, safeSize, boot, unsettled } = value
+  const { published, overlay } = parsePublished(value['published'])
   const mode = value['mode'] ?? null
   const state = parseState(value['state'])
   if (state === null || typeof data !== 'string' || !DATA_NAME.test(data)) return null
@@ -128,8 +154,27 @@ export function parseRecord(text: string): FsRecord | null {
     pageCache: boot,
     isDirty: unsettled,
     published,
+    overlay,
     mode,
   }
+}
+
+function parsePublished(value: unknown): { published: unknown; overlay: Overlay | null } {
+  if (!isObject(value)) return { published: value, overlay: null }
+  const { file, size, origin, layers } = value
+  const isSound =
+    typeof file === 'string' &&
+    typeof size === 'number' &&
+    typeof origin === 'string' &&
+    isListOfLayers(layers)
+  // Not the type of `published` either, so that the whole record is refused.
+  if (!isSound) return { published: undefined, overlay: null }
+  return { published: file, overlay: { size, origin, layers } }
+}
+
+function isListOfLayers(value: unknown): value is readonly string[] {
+  if (!Array.isArray(value) || value.length === 0) return false
+  return value.every((name) => typeof name === 'string' && LAYER_NAME.test(name))
 }
 
 function parseJson(text: string): unknown {

@@ -2,7 +2,7 @@
 
 import { unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { dropUpload } from './commit.ts'
+import { dropLayers, dropUpload } from './commit.ts'
 import { retirePublished, retireRecord } from './fence.ts'
 import { ifThere, sync } from './io.ts'
 import { lookUp } from './published.ts'
@@ -97,4 +97,5 @@ async function removeRecord(
   await retireRecord(paths, found.stored, lease.assertValid)
   if (isStaged && durabilityOf(resource) === 'now') await sync(paths.staging)
   if (found.kind === 'incomplete') await dropUpload(resource, found.record.data)
+  await dropLayers(paths, found.stored)
 }

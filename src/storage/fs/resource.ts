@@ -3,6 +3,7 @@
 import type { FileHandle } from 'node:fs/promises'
 import { conflict } from '../conflict.ts'
 import type { Flusher } from './flusher.ts'
+import type { PatchPolicy } from './layer-policy.ts'
 import type { Leases } from './leases.ts'
 import type { ResourcePaths } from './paths.ts'
 import type { Durability, FsRecord } from './record.ts'
@@ -12,6 +13,20 @@ import type { OpenFileCache } from './open-files.ts'
 /** What survives a power cut: see `FsStorageOptions`. */
 export type Fsync = 'complete' | 'segment' | 'never'
 
+/** Rebuilds resources into whole files, in the background. */
+export interface RebuildSchedule {
+  /** Notes a patch by a layer. `isDue`: the rebuild does not wait until no more patches come. */
+  schedule(resource: FsResource, isDue: boolean): void
+}
+
+/** Removes layers that were merged into others, an hour later. */
+export interface AbsorbedLayers {
+  /** Notes layers to which the record of the resource does not refer any more. */
+  add(paths: ResourcePaths, names: readonly string[]): void
+  /** Removes the noted layers of one resource now, because the file below them was replaced. */
+  removeOf(paths: ResourcePaths): Promise<void>
+}
+
 /** What all stores on one directory share in this process. */
 export interface Shared {
   /** The leases of its readers and writers. */
@@ -20,6 +35,10 @@ export interface Shared {
   readonly openFiles: OpenFileCache
   /** Makes data durable, in the background and at the end of writes. */
   readonly flusher: Flusher
+  /** Rebuilds patched resources. */
+  readonly rebuilds: RebuildSchedule
+  /** Removes merged layers. */
+  readonly absorbed: AbsorbedLayers
 }
 
 /** One resource, and what its writers need. */
@@ -28,6 +47,8 @@ export interface FsResource extends Shared {
   readonly paths: ResourcePaths
   /** The durability that the app has chosen. */
   readonly fsync: Fsync
+  /** How finished resources are patched. */
+  readonly policy: PatchPolicy
   /**
    * Throws if the directory of the store is missing. An unmounted disk must be reported as an error, and not
    * as the absence of all resources.

@@ -9,6 +9,7 @@ import { basename, dirname, join } from 'node:path'
 import { Flusher } from './flusher.ts'
 import { Leases } from './leases.ts'
 import { sync } from './io.ts'
+import { MergedLayers } from './merged-layers.ts'
 import { MountTable, noteMount, notedMounts } from './mounts.ts'
 import { STAGING, createStaging, pathsOf } from './paths.ts'
 import type { Folders, ResourcePaths } from './paths.ts'
@@ -16,6 +17,7 @@ import { loadRecord } from './record.ts'
 import type { Shared } from './resource.ts'
 import { LEASE_LIFE, OwnerLease } from './owner-lease.ts'
 import { Watch } from './lock/liveness.ts'
+import { Rebuilds } from './rebuild-schedule.ts'
 import { listIncomplete, sweep } from './sweep.ts'
 import { OpenFileCache } from './open-files.ts'
 
@@ -24,6 +26,8 @@ export class StoreDirectory implements Shared {
   readonly leases = new Leases()
   readonly openFiles = new OpenFileCache()
   readonly flusher = new Flusher()
+  readonly rebuilds = new Rebuilds()
+  readonly absorbed = new MergedLayers()
   readonly #directory: string
   readonly #watch = new Watch(LEASE_LIFE)
   readonly #mountTable = new MountTable()

@@ -18,6 +18,7 @@ import { stagedPath, newStagedName, pathsOf } from './paths.ts'
 import { removeParents } from './parents.ts'
 import type { Folders } from './paths.ts'
 import { loadRecord } from './record.ts'
+import type { FsRecord } from './record.ts'
 import { find } from './version.ts'
 
 /** Milliseconds: a younger record, or a younger file without a lease, may be in use by another process. */
@@ -28,7 +29,7 @@ const NAMES_AT_A_TIME = 4096
 
 const RECORD = /^(?<hash>[\w-]{43})\.json$/
 const RETIRED = /^[\w-]{43}\.[\w-]{12}\.old$/
-const STAGED = /^(?<hash>[\w-]{43})\.(?<owner>[\w-]{6})[\w-]{6}\.(?:data|safe|tmp)$/
+const STAGED = /^(?<hash>[\w-]{43})\.(?<owner>[\w-]{6})[\w-]{6}\.(?:data|patch|safe|tmp)$/
 
 /**
  * Removes files that no record refers to. Returns `undecided` if another sweep, after the leases of owners in
@@ -100,7 +101,9 @@ async function sweepStaged({ folders, name, hash, owner, watch }: Staged): Promi
   const verdict = await checkLease(folders.staging, owner, watch)
   const isOld = Date.now() - found.mtimeMs >= MIN_AGE_MS
   if (verdict === null ? !isOld : verdict !== 'dead') return false
-  if ((await dataOf(folders, hash)) !== name.replace(/safe$/, 'data')) await unlink(path)
+  // A layer that was merged is kept, because an earlier record may come back (`merged-layers.ts`).
+  if (name.endsWith('.patch') && !isOld) return true
+  if (!(await namesOf(folders, hash)).includes(name.replace(/safe$/, 'data'))) await unlink(path)
   return true
 }
 
@@ -109,16 +112,32 @@ async function sweepStaged({ folders, name, hash, owner, watch }: Staged): Promi
  * does not depend on the number of finished resources: none of their records is opened.
  */
 export async function* listIncomplete(folders: Folders): AsyncGenerator<string, void, undefined> {
+  for await (const record of recordsWith(folders, '.data')) {
+    if (!record.state.complete) yield record.key
+  }
+}
+
+/** Lists the keys of the resources that have layers, likewise. */
+export async function* listLayered(folders: Folders): AsyncGenerator<string, void, undefined> {
+  for await (const record of recordsWith(folders, '.patch')) {
+    if (record.overlay !== null) yield record.key
+  }
+}
+
+/** The records of the resources that have a staged file of this type. */
+async function* recordsWith(
+  folders: Folders,
+  type: '.data' | '.patch',
+): AsyncGenerator<FsRecord, void, undefined> {
   const hashes = new Set<string>()
   for await (const { name } of await opendir(folders.staging, { bufferSize: NAMES_AT_A_TIME })) {
-    const hash = name.endsWith('.data') ? STAGED.exec(name)?.groups?.['hash'] : undefined
+    const hash = name.endsWith(type) ? STAGED.exec(name)?.groups?.['hash'] : undefined
     if (hash !== undefined) hashes.add(hash)
   }
   for (const hash of hashes) {
     const path = stagedPath(folders, `${hash}.json`)
     const record = await loadRecord({ record: path })
-    if (record === null || record.state.complete) continue
-    if (isRecordOf(folders, record.key, path)) yield record.key
+    if (record !== null && isRecordOf(folders, record.key, path)) yield record
   }
 }
 
@@ -172,7 +191,8 @@ function putBack(aside: string, path: string): void {
   }
 }
 
-/** Returns the name of the data file that the record of a key refers to; null if there is none. */
-async function dataOf(folders: Folders, hash: string): Promise<string | null> {
-  return (await loadRecord({ record: stagedPath(folders, `${hash}.json`) }))?.data ?? null
+/** Returns the names of the staged files that the record of a key refers to. */
+async function namesOf(folders: Folders, hash: string): Promise<readonly string[]> {
+  const record = await loadRecord({ record: stagedPath(folders, `${hash}.json`) })
+  return record === null ? [] : [record.data, ...(record.overlay?.layers ?? [])]
 }

@@ -13,7 +13,7 @@ import { lookUp } from './published.ts'
 import type { ResourcePaths } from './paths.ts'
 import type { Published } from './published.ts'
 import { fileFingerprint, newTag } from './record.ts'
-import type { FsRecord } from './record.ts'
+import type { FsRecord, Overlay } from './record.ts'
 import { currentRecord } from './record-cache.ts'
 import { trustedSize } from './durable-size.ts'
 
@@ -58,6 +58,10 @@ export interface Complete extends Stored {
   readonly path: string
   /** The file's fingerprint. */
   readonly fingerprint: string
+  /** Identifies the file while another program changes its time; empty if that is impossible. */
+  readonly origin: string
+  /** The layers over the file; null if there are none. */
+  readonly overlay: Overlay | null
   /** Name of the file in the staging directory, where an interrupted commit has left it; else null. */
   readonly unpublished: string | null
   /** The version. */
@@ -167,6 +171,9 @@ function withoutData(paths: ResourcePaths, published: Published, record: FsRecor
   if (record?.state.complete === true && isRestored(published.stat, record)) {
     return complete(record, record, paths.published, published.stat, revision)
   }
+  if (record !== null && isTouched(published.stat, record)) {
+    return touched(record, paths.published, published.stat, revision)
+  }
   return complete(null, record, paths.published, published.stat, revision)
 }
 
@@ -182,6 +189,28 @@ function isRestored({ size, mtimeNs, ctimeNs }: BigIntStats, { published }: FsRe
   return BigInt(ownTime) / SECOND === mtimeNs / SECOND && ctimeNs - mtimeNs >= 2n * SECOND
 }
 
+/**
+ * Returns whether a file below layers is still the same, but with another time. Without its layers, a change
+ * of the time alone (`touch`) would take back all patches.
+ */
+function isTouched(found: BigIntStats, { overlay }: FsRecord): boolean {
+  return overlay !== null && overlay.origin !== '' && overlay.origin === originOf(found)
+}
+
+/** Identifies a file by its inode, its birth and its size; empty where the file system has no time of birth. */
+export function originOf({ ino, birthtimeNs, size }: BigIntStats): string {
+  return birthtimeNs > 0n ? `${ino}-${birthtimeNs}-${size}` : ''
+}
+
+/** The version whose file another program may have changed: the layers count, but the entity tag is another. */
+function touched(record: FsRecord, path: string, found: BigIntStats, revision: string): Complete {
+  const { overlay, tag } = record
+  const version = complete(null, record, path, found, `${revision} ${tag}`)
+  const size = overlay?.size ?? version.info.size
+  const etag = version.info.etag.replace(/"$/, `-${tag}"`)
+  return { ...version, overlay, info: { ...version.info, size, completeLength: size, etag } }
+}
+
 function complete(
   record: FsRecord | null,
   stored: FsRecord | null,
@@ -195,10 +224,16 @@ function complete(
     stored,
     path,
     fingerprint: fileFingerprint(found),
+    origin: originOf(found),
+    overlay: record?.overlay ?? null,
     unpublished: null,
-    info: record === null ? foreignInfo(found) : completeInfo(record, Number(found.size)),
+    info: record === null ? foreignInfo(found) : completeInfo(record, sizeOf(record, found)),
     revision,
   }
+}
+
+function sizeOf({ overlay }: FsRecord, { size }: BigIntStats): number {
+  return overlay?.size ?? Number(size)
 }
 
 /** The part of the metadata that describes a data file. */

@@ -8,7 +8,7 @@ import type { StorageAdapter } from '../../../src/storage/adapter.ts'
 import { fsStorage } from '../../../src/storage/fs.ts'
 import { memoryStorage } from '../../../src/storage/memory.ts'
 
-export type StoreName = 'memory' | 'fs'
+export type StoreName = 'memory' | 'fs' | 'layers'
 
 type Open = (directory: string) => StorageAdapter
 
@@ -19,6 +19,9 @@ export interface Store {
   /** The settings that the contract has to hold for; the first one is the default. */
   readonly variants: Readonly<Record<string, Open>>
 }
+
+/** Each patch of a finished file becomes a layer, however small the file is. */
+const LAYERS = { patch: 'layers', layersAbove: 0, rebuildAfter: 0 } as const
 
 export const STORES: readonly Store[] = [
   {
@@ -33,6 +36,13 @@ export const STORES: readonly Store[] = [
       'fs, fsync: complete': (directory) => fsStorage({ directory }),
       'fs, fsync: segment': (directory) => fsStorage({ directory, fsync: 'segment' }),
       'fs, fsync: never': (directory) => fsStorage({ directory, fsync: 'never' }),
+    },
+  },
+  {
+    name: 'layers',
+    open: (directory) => fsStorage({ ...LAYERS, directory, fsync: 'never' }),
+    variants: {
+      'layers, fsync: complete': (directory) => fsStorage({ ...LAYERS, directory }),
     },
   },
 ]

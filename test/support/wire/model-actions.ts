@@ -1,6 +1,7 @@
 /** Requests as fast-check makes them up; what one means depends on the state that it meets. */
 import * as fc from 'fast-check'
 
+import type { StoreName } from '../storage/stores.ts'
 import type { Condition } from './model.ts'
 
 export type Action =
@@ -87,7 +88,7 @@ const restart = fc.record({ type: fc.constant('restart') })
 const bad = fc.record({ type: fc.constant('bad'), shape, fault: fc.constantFrom(...FAULTS) })
 
 /** Any request, or a restart of the server where the store outlives it. */
-export function anyAction(store: 'memory' | 'fs'): fc.Arbitrary<Action> {
+export function anyAction(store: StoreName): fc.Arbitrary<Action> {
   return fc.oneof(
     { weight: 7, arbitrary: patch },
     { weight: 3, arbitrary: multipart },
@@ -96,7 +97,7 @@ export function anyAction(store: 'memory' | 'fs'): fc.Arbitrary<Action> {
     { weight: 1, arbitrary: declare },
     { weight: 1, arbitrary: put },
     { weight: 1, arbitrary: remove },
-    { weight: store === 'fs' ? 1 : 0, arbitrary: restart },
+    { weight: store === 'memory' ? 0 : 1, arbitrary: restart },
     { weight: 3, arbitrary: bad },
   )
 }

@@ -38,6 +38,11 @@ export const MEMORY: Combination = {
   framework: express,
 }
 export const FS: Combination = { name: 'fs, Express 5', store: 'fs', framework: express }
+export const LAYERS: Combination = {
+  name: 'layers, Express 5',
+  store: 'layers',
+  framework: express,
+}
 const OLD_MEMORY: Combination = { name: 'memory, Express 4', store: 'memory', framework: express4 }
 const OLD_FS: Combination = { name: 'fs, Express 4', store: 'fs', framework: express4 }
 

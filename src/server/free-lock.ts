@@ -1,0 +1,30 @@
+/** Locks for work in the background, which must not delay requests. */
+import { UploadError } from '../errors.ts'
+import type { WithLock } from '../storage/adapter.ts'
+import type { Lock, Locker } from '../storage/lock.ts'
+
+/** Don't wait for the lock, and never take it over. */
+const UNDISTURBING = { wait: 0, stall: Number.MAX_SAFE_INTEGER }
+
+/** Runs work with the lock of a key if no request has it, and resolves to null otherwise. */
+export function withFreeLock(locker: Locker): WithLock {
+  return async (key, work) => {
+    const lock = await tryAcquire(locker, key)
+    if (lock === null) return null
+    try {
+      return await work(() => lock.isLost === true)
+    } finally {
+      lock.release()
+    }
+  }
+}
+
+/** Acquires the lock; null if another request holds it. */
+async function tryAcquire(locker: Locker, key: string): Promise<Lock | null> {
+  try {
+    return await locker.acquire(key, UNDISTURBING)
+  } catch (error) {
+    if (error instanceof UploadError && error.code === 'ERR_LOCKED') return null
+    throw error
+  }
+}

@@ -1,0 +1,232 @@
+/**
+ * The writer that changes a finished resource by a layer (`layer-index.ts`), at a cost that follows the
+ * change and not the resource. Where a layer does not pay, it hands its changes to an `AtomicWriter`, which
+ * copies the resource.
+ */
+
+import type { ResourceInfo, ResourceState, Writer } from '../adapter.ts'
+import { AtomicWriter } from './atomic-writer.ts'
+import { assertCurrent, assertStaged, discard, newRecord, replaceRecord } from './commit.ts'
+import { FileReader, totalLength } from './io.ts'
+import { rememberIndex } from './layer-file.ts'
+import { rangeAt, rangeCount } from './layer-index.ts'
+import { LayeredFile } from './layered-file.ts'
+import { newDataName, stagedPath } from './paths.ts'
+import { PrivateLayer } from './private-layer.ts'
+import type { SealedLayer } from './private-layer.ts'
+import { openSource } from './reader.ts'
+import { loadRecord } from './record.ts'
+import type { FsRecord } from './record.ts'
+import { hasTooManyLayers, isLargePatch, isRebuildDue } from './layer-policy.ts'
+import { durabilityOf } from './resource.ts'
+import type { DataFile, FsResource } from './resource.ts'
+import { completeInfo } from './version.ts'
+import type { Complete } from './version.ts'
+import { baseView } from './view.ts'
+import type { WriterLease } from './writer-lease.ts'
+
+/** Writes a new version of a finished resource while readers see the current one. */
+export class LayerWriter implements Writer {
+  readonly base: ResourceInfo
+  readonly transaction = 'atomic'
+  readonly #resource: FsResource
+  readonly #lease: WriterLease
+  readonly #found: Complete
+  #below: LayeredFile | null = null
+  #layer: PrivateLayer | null = null
+  #copying: AtomicWriter | null = null
+
+  constructor(resource: FsResource, lease: WriterLease, found: Complete) {
+    this.base = found.info
+    this.#resource = resource
+    this.#lease = lease
+    this.#found = found
+  }
+
+  async write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
+    this.#lease.assertActive()
+    const length = totalLength(chunks)
+    if (length === 0) return
+    const layer = await this.#begin()
+    if (layer === null || isLargePatch(layer, length, this.base.size)) {
+      await (await this.#copy()).write(position, chunks)
+      return
+    }
+    await layer.write(position, chunks)
+    const { flusher } = this.#resource
+    if (durabilityOf(this.#resource) === 'now') flusher.wrote(layer.name, layer.file, length)
+  }
+
+  async truncate(size: number): Promise<void> {
+    this.#lease.assertActive()
+    if (this.#copying !== null) return this.#copying.truncate(size)
+    const current = this.#layer?.size ?? this.base.size
+    if (size < 0 || size > current) throw new RangeError(`size ${size} is out of range`)
+    if (size === current) return
+    const layer = await this.#begin()
+    if (layer === null) await (await this.#copy()).truncate(size)
+    else layer.truncate(size)
+  }
+
+  async *read(start: number, end: number): AsyncIterable<Uint8Array> {
+    if (this.#copying !== null) yield* this.#copying.read(start, end)
+    else if (start < end) {
+      const file = this.#layer?.changed() ?? (await this.#open())
+      yield* new FileReader(file, () => {}).read(start, end)
+    }
+  }
+
+  /** Commits the layer by one new record. A write that changed no byte, or reopens the resource, has none. */
+  async commit(state: ResourceState): Promise<ResourceInfo> {
+    this.#lease.assertActive()
+    const info =
+      this.#layer !== null && state.complete
+        ? await this.#commitLayer(this.#layer, state)
+        : await (await this.#copy()).commit(state)
+    await this.#end()
+    return info
+  }
+
+  keep(): Promise<void> {
+    return this.rollback()
+  }
+
+  async rollback(): Promise<void> {
+    try {
+      if (this.#layer !== null) await this.#dropUnnamed(this.#layer.name)
+      await this.#copying?.rollback()
+    } finally {
+      await this.#end()
+    }
+  }
+
+  /** Creates the layer before the first change; null if the changes go to a copy. */
+  async #begin(): Promise<PrivateLayer | null> {
+    if (this.#copying !== null) return null
+    if (this.#layer !== null) return this.#layer
+    const below = await this.#open()
+    const indexes = below.layers.map(({ index }) => index)
+    if (hasTooManyLayers(indexes, this.base.size)) return null
+    this.#layer = await PrivateLayer.create(this.#resource.paths, below)
+    return this.#layer
+  }
+
+  async #open(): Promise<LayeredFile> {
+    if (this.#below !== null) return this.#below
+    const { paths } = this.#resource
+    const file = await openSource(paths, this.#found)
+    const isLayered = file instanceof LayeredFile
+    this.#below = isLayered ? file : new LayeredFile(baseView(this.base.size), file, [])
+    return this.#below
+  }
+
+  /** Lets another writer make a copy of the resource with the changes so far. */
+  async #copy(): Promise<AtomicWriter> {
+    if (this.#copying !== null) return this.#copying
+    this.#copying = new AtomicWriter(this.#resource, this.#lease, this.#found, 'base')
+    const layer = this.#layer
+    if (layer === null) return this.#copying
+    try {
+      await replay(layer, this.#copying)
+    } catch (error) {
+      // The copy has only a part of the changes, so that the writer must not be used further.
+      await this.rollback()
+      throw error
+    }
+    this.#layer = null
+    await layer.close()
+    await this.#dropUnnamed(layer.name)
+    return this.#copying
+  }
+
+  /** Writes the layer and then the record that names it, which is the point of no return. */
+  async #commitLayer(layer: PrivateLayer, state: ResourceState): Promise<ResourceInfo> {
+    const { paths } = this.#resource
+    const { kind, revision, overlay } = this.#found
+    await assertCurrent(paths, { kind, revision, size: this.base.size })
+    this.#lease.invalidateOthers()
+    const sealed = await layer.seal()
+    const names = overlay?.layers.filter((name) => !sealed.absorbed.includes(name)) ?? []
+    try {
+      const record = await this.#putRecord(state, layer.size, [...names, sealed.name], sealed)
+      this.#committed(names, sealed)
+      return completeInfo(record, layer.size)
+    } finally {
+      if (sealed.name !== layer.name) {
+        await sealed.file.close()
+        // After a success these are the bytes that were merged, after a failure those of the merge.
+        await Promise.allSettled([layer, sealed].map(({ name }) => this.#dropUnnamed(name)))
+      }
+    }
+  }
+
+  async #putRecord(
+    state: ResourceState,
+    size: number,
+    layers: readonly string[],
+    sealed: DataFile,
+  ): Promise<FsRecord> {
+    const { paths, flusher } = this.#resource
+    const { stored, fingerprint, origin } = this.#found
+    if (durabilityOf(this.#resource) === 'now') {
+      await flusher.sync(sealed.name, sealed.file, 'data')
+    }
+    const data = stored?.data ?? newDataName(paths)
+    const record = {
+      ...newRecord(this.#resource, data, state, size),
+      published: fingerprint,
+      overlay: { size, origin, layers },
+    }
+    const isThere = () => assertStaged(paths, sealed)
+    await replaceRecord(this.#resource, this.#lease, stored, record, isThere)
+    return record
+  }
+
+  /** Schedules what is left to do: the rebuild, and the removal of the layers that were merged. */
+  #committed(names: readonly string[], { name, index, absorbed }: SealedLayer): void {
+    rememberIndex(name, index)
+    const kept = this.#below?.layers.filter((layer) => names.includes(layer.name)) ?? []
+    const indexes = [...kept.map((layer) => layer.index), index]
+    this.#resource.absorbed.add(this.#resource.paths, absorbed)
+    this.#resource.rebuilds.schedule(this.#resource, isRebuildDue(indexes, this.base.size))
+  }
+
+  /**
+   * Removes a layer file, unless the record refers to it. That is also so after a failed commit that could not
+   * restore the previous record.
+   */
+  async #dropUnnamed(name: string): Promise<void> {
+    const { paths, flusher } = this.#resource
+    const record = await loadRecord(paths)
+    if (record?.overlay?.layers.includes(name) === true) return
+    flusher.forget(name)
+    await discard(stagedPath(paths, name))
+  }
+
+  /** Ends the lease and closes all files, even if one of them fails to close. */
+  async #end(): Promise<void> {
+    this.#lease.end()
+    const layer = this.#layer
+    const below = this.#below
+    this.#layer = null
+    this.#below = null
+    await Promise.all([layer?.close(), below?.close()])
+  }
+}
+
+/** Does the changes of a layer with another writer. */
+async function replay(layer: PrivateLayer, writer: AtomicWriter): Promise<void> {
+  const index = layer.index()
+  const file = new FileReader(layer.file, () => {})
+  if (writer.base !== null && index.keep < writer.base.size) await writer.truncate(index.keep)
+  // A truncation of bytes that this write had added before has left zeros at the end.
+  if (index.size > index.keep) await writer.write(index.size - 1, [new Uint8Array(1)])
+  for (let number = 0; number < rangeCount(index); number += 1) {
+    const { start, end, at } = rangeAt(index, number)
+    let position = start
+    for await (const chunk of file.read(at, at + end - start)) {
+      await writer.write(position, [chunk])
+      position += chunk.length
+    }
+  }
+}

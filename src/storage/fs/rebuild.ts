@@ -1,0 +1,186 @@
+/**
+ * The rebuild: copies a version that has layers to a new file, and publishes that in place of the file below
+ * the layers. Bytes, state, entity tag and time stay the same, so that no reader notices.
+ *
+ * The copy is made without the lock of the key, which takes long for a large resource. Patches may be
+ * committed meanwhile. They lie over the rebuilt file as well, even if they have taken in layers that were
+ * copied: a merged layer has all ranges of those, and writes them a second time. Any other change of the
+ * resource replaces the file below the layers, in which case the copy is thrown away.
+ */
+
+import { lstat } from 'node:fs/promises'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { WithLock } from '../adapter.ts'
+import { discard, dropUpload, move, replaceRecord, syncMove } from './commit.ts'
+import { copyVersion } from './copy-version.ts'
+import { reserveNumber } from './file-times.ts'
+import { adoptMode, ifThere } from './io.ts'
+import { stagedPath } from './paths.ts'
+import { PrivateCopy } from './private-copy.ts'
+import { openComplete } from './reader.ts'
+import { fileFingerprint } from './record.ts'
+import type { FsRecord, Overlay } from './record.ts'
+import { findFenced, repair } from './recover.ts'
+import { changedMeanwhile, durabilityOf, recordedCache } from './resource.ts'
+import type { FsResource } from './resource.ts'
+import { find, originOf } from './version.ts'
+import type { Complete, Found } from './version.ts'
+import { WriterLease } from './writer-lease.ts'
+
+/** Bytes that are copied between two flushes, which spread the writing evenly. */
+const FLUSHED_AT_ONCE = 16 * 1024 * 1024
+/** Milliseconds between two attempts to get the lock, which writers of the resource hold at times. */
+const FIRST_WAIT = 10
+const LONGEST_WAIT = 1000
+/** Attempts to get the lock, for about a minute. */
+const MAX_TRIES = 70
+
+/** A finished version with a record and layers. */
+interface Layered extends Complete {
+  readonly record: FsRecord
+  readonly overlay: Overlay
+}
+
+/** `stale`: the resource has changed, or its lock was not free, so that the copy was thrown away. */
+export type Rebuilt = 'done' | 'stale'
+
+/** Rebuilds a resource, if it has layers. Stops with an error when `signal` aborts. */
+export async function rebuild(
+  resource: FsResource,
+  withLock: WithLock,
+  signal: AbortSignal,
+): Promise<Rebuilt> {
+  const { paths, leases } = resource
+  const found = await find(paths)
+  if (!isLayered(found)) return 'done'
+  // Keeps a sweep of this process from the copy, and shows other processes that this one is alive.
+  const lease = leases.take(paths.hash, 0)
+  try {
+    return await copyAndPublish(resource, found, withLock, signal)
+  } finally {
+    leases.drop(lease)
+    paths.ownerLease.update()
+  }
+}
+
+/** A file that another program has touched keeps its layers until the next patch, because it has no record. */
+function isLayered(found: Found): found is Layered {
+  return found.kind === 'complete' && found.record !== null && found.overlay !== null
+}
+
+async function copyAndPublish(
+  resource: FsResource,
+  found: Layered,
+  withLock: WithLock,
+  signal: AbortSignal,
+): Promise<Rebuilt> {
+  const source = await openComplete(resource.paths, found)
+  if (source === null) return 'stale'
+  let copy: PrivateCopy | null = null
+  let isPublished = false
+  try {
+    copy = await PrivateCopy.create(resource.paths, null)
+    await copyVersion(source, copy.file, found.info.size, pacer(copy, resource, signal))
+    isPublished = await publishWithLock(resource, found, copy, withLock, signal)
+    return isPublished ? 'done' : 'stale'
+  } finally {
+    await copy?.close()
+    if (copy !== null && !isPublished) await dropUnnamed(resource, copy.name)
+    await source.close()
+  }
+}
+
+/** Limits the rate of a copy, and flushes it piece by piece. */
+function pacer(
+  { file }: PrivateCopy,
+  resource: FsResource,
+  signal: AbortSignal,
+): (position: number) => Promise<void> {
+  const began = performance.now()
+  let flushed = 0
+  return async (position) => {
+    signal.throwIfAborted()
+    if (position - flushed >= FLUSHED_AT_ONCE) {
+      flushed = position
+      if (durabilityOf(resource) === 'now') await file.datasync()
+    }
+    const ahead = (position / resource.policy.rebuildRate) * 1000 - (performance.now() - began)
+    if (ahead > FIRST_WAIT) await pause(ahead, null, { ref: false, signal })
+  }
+}
+
+/** Publishes the copy as soon as the lock of the key is free; false if the copy is stale. */
+async function publishWithLock(
+  resource: FsResource,
+  copied: Layered,
+  copy: PrivateCopy,
+  withLock: WithLock,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { paths, leases } = resource
+  for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+    const outcome = await withLock(paths.key, async (isLost) => {
+      const lease = new WriterLease(resource, leases.take(paths.hash, Infinity, isLost))
+      try {
+        return await publishRebuilt(resource, copied, copy, lease)
+      } finally {
+        lease.end()
+      }
+    })
+    if (outcome !== null) return outcome
+    const delay = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** tries)
+    await pause(delay, null, { ref: false, signal })
+    const current = await find(paths)
+    if (!isLayered(current) || current.fingerprint !== copied.fingerprint) return false
+  }
+  return false
+}
+
+async function publishRebuilt(
+  resource: FsResource,
+  copied: Layered,
+  copy: PrivateCopy,
+  lease: WriterLease,
+): Promise<boolean> {
+  const { paths, flusher } = resource
+  const found = await repair(resource, await findFenced(paths), lease)
+  if (!isLayered(found) || found.fingerprint !== copied.fingerprint) return false
+  const rest = found.overlay.layers.filter((name) => !copied.overlay.layers.includes(name))
+  if (rest.length === 0 && found.overlay.size !== copied.overlay.size) return false
+  const replaced = await lstat(paths.published, { bigint: true })
+  lease.invalidateOthers()
+  copy.freezeTime()
+  await adoptMode(copy.file, replaced)
+  if (durabilityOf(resource) === 'now') await flusher.sync(copy.name, copy.file, 'all')
+  const stat = await copy.file.stat({ bigint: true })
+  await reserveNumber(stagedPath(paths, copy.name), stat)
+  const record = {
+    ...found.record,
+    data: copy.name,
+    durableSize: Number(stat.size),
+    pageCache: recordedCache(resource),
+    published: fileFingerprint(stat),
+    overlay: rest.length === 0 ? null : { ...found.overlay, origin: originOf(stat), layers: rest },
+  }
+  lease.assertValid()
+  await replaceRecord(resource, lease, found.stored, record, async () => {
+    await assertPublished(resource, found)
+    await move(paths, copy.name)
+  })
+  if (durabilityOf(resource) === 'now') await syncMove(paths, [])
+  await Promise.all(copied.overlay.layers.map((name) => discard(stagedPath(paths, name))))
+  await resource.absorbed.removeOf(paths)
+  return true
+}
+
+/** Throws if another program has just put its file at the path, which the rebuild would replace. */
+async function assertPublished({ paths }: FsResource, { fingerprint }: Complete): Promise<void> {
+  const found = await ifThere(lstat(paths.published, { bigint: true }))
+  if (found === null || fileFingerprint(found) !== fingerprint) throw changedMeanwhile()
+}
+
+/** Removes the copy, unless a failed commit has left it as the current version. */
+async function dropUnnamed(resource: FsResource, name: string): Promise<void> {
+  const found = await find(resource.paths)
+  if (found.stored?.data !== name) await dropUpload(resource, name)
+}

@@ -398,7 +398,7 @@ describe('a file that another program', () => {
     await writer.write(0, [Buffer.from('X')])
     await writeFile(at('a'), 'other')
 
-    await expect(writer.commit(FINISHED)).rejects.toThrow('changed by another writer')
+    await expect(writer.commit(FINISHED)).rejects.toMatchObject({ code: 'ERR_CONFLICT' })
     await writer.rollback()
     expect(await load('a')).toBe('other')
   })
@@ -709,7 +709,7 @@ describe('another process', () => {
         await other.write(other.base?.size ?? 0, [Buffer.from('other')])
         await other.commit(BEGUN)
 
-        await expect(writer.commit(state)).rejects.toThrow('changed by another writer')
+        await expect(writer.commit(state)).rejects.toMatchObject({ code: 'ERR_CONFLICT' })
         await writer.rollback()
       }
     }
@@ -722,7 +722,7 @@ describe('another process', () => {
       await writer.write(3, [Buffer.from('def')])
       await (await elsewhere()).remove('a')
 
-      await expect(writer.commit(state)).rejects.toThrow('changed by another writer')
+      await expect(writer.commit(state)).rejects.toMatchObject({ code: 'ERR_CONFLICT' })
       await writer.keep()
       expect(await load('a')).toBeNull()
     }
@@ -734,7 +734,7 @@ describe('another process', () => {
     await other.write(0, [Buffer.from('other')])
     await other.commit(BEGUN)
 
-    await expect(writer.commit(BEGUN)).rejects.toThrow('changed by another writer')
+    await expect(writer.commit(BEGUN)).rejects.toMatchObject({ code: 'ERR_CONFLICT' })
     await writer.rollback()
     expect(await load('a')).toBe('other')
   })
@@ -850,7 +850,7 @@ describe('errors', () => {
     await writer.write(0, [Buffer.from('abc')])
     await rm(directory, { recursive: true })
 
-    await expect(writer.commit(FINISHED)).rejects.toThrow('changed by another writer')
+    await expect(writer.commit(FINISHED)).rejects.toMatchObject({ code: 'ERR_CONFLICT' })
     await writer.rollback()
     await mkdir(directory)
   })

@@ -102,7 +102,7 @@ describe('a copy that another process has removed', () => {
     for (const name of copies) await unlink(path.join(staging, name))
 
     for (const state of [BEGUN, FINISHED]) {
-      await expect(writer.commit(state)).rejects.toThrow('changed by another')
+      await expect(writer.commit(state)).rejects.toMatchObject({ code: 'ERR_CONFLICT' })
     }
     await writer.rollback()
 
@@ -118,7 +118,7 @@ describe('a copy that another process has removed', () => {
       await writer.write(0, [Buffer.from('X')])
       await unlink(await dataPath())
 
-      await expect(writer.commit(state)).rejects.toThrow('changed by another')
+      await expect(writer.commit(state)).rejects.toMatchObject({ code: 'ERR_CONFLICT' })
       await writer.rollback()
 
       expect(await load()).toBe('abc')

@@ -45,7 +45,7 @@ test('see what the other has written, and no writer writes over the other', asyn
   const second = await two.openWriter('a', PERSIST)
   await second.write(3, [Buffer.from('def')])
 
-  await expect(first.write(3, [Buffer.from('xyz')])).rejects.toThrow('changed by another writer')
+  await expect(first.write(3, [Buffer.from('xyz')])).rejects.toMatchObject({ code: 'ERR_CONFLICT' })
   await second.commit(BEGUN)
   await first.rollback()
 

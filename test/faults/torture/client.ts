@@ -26,10 +26,19 @@ export interface Way {
   readonly server: number
 }
 
+/** What a client takes for normal beside acknowledgements. */
+export interface Patience {
+  /** Pause before a change is sent again, in milliseconds. */
+  readonly pause: number
+  /** Whether an answer leaves open what came of the request, as the end of the server does. */
+  readonly isUnsure: (answer: Answer) => boolean
+}
+
 /** One resource and all that is known of it. */
 export class TortureClient {
   readonly target: string
   readonly #choose: Choose
+  readonly #patience: Patience
   /** What was acknowledged, or seen after a kill. */
   #current: Version = ABSENT
   /** What was sent and not answered. */
@@ -40,9 +49,14 @@ export class TortureClient {
   /** What each entity tag has named. */
   readonly #tagged = new Map<string, string>()
 
-  constructor(target: string, choose: Choose) {
+  constructor(
+    target: string,
+    choose: Choose,
+    patience: Patience = { pause: 0, isUnsure: () => false },
+  ) {
     this.target = target
     this.#choose = choose
+    this.#patience = patience
   }
 
   /** The key of the resource. */
@@ -58,14 +72,17 @@ export class TortureClient {
   /** Changes the resource over and over, each time through any of the connections. */
   async work(connections: readonly Connection[], round: Round): Promise<void> {
     this.#steps = []
-    while (!round.isOver) {
-      const change = this.#choose(this.#current, round.random)
-      if (this.#observers === 0) this.#steps = []
-      this.#steps.push({ old: this.#current, change })
-      this.#pending = change
-      await round.guard(change.kind, this.#apply(change, connections, round))
-      if (this.#pending !== null) return
-    }
+    while (!round.isOver && (await this.step(connections, round)));
+  }
+
+  /** Makes one change, and returns whether it was acknowledged. */
+  async step(connections: readonly Connection[], round: Round): Promise<boolean> {
+    const change = this.#choose(this.#current, round.random)
+    if (this.#observers === 0) this.#steps = []
+    this.#steps.push({ old: this.#current, change })
+    this.#pending = change
+    await round.guard(change.kind, this.#apply(change, connections, round))
+    return this.#pending === null
   }
 
   /** Sends a change until it is answered, or the server dies. */
@@ -78,7 +95,7 @@ export class TortureClient {
       round.sent(change.kind, server)
       await sendInPieces(connection, encode(change, this.target), round)
       const answer = await connection.answerOrClose(change.method)
-      if (answer === null) return
+      if (answer === null || this.#patience.isUnsure(answer)) return
       if (isAcknowledged(change, answer.status)) {
         round.score.answered(change.kind, performance.now() - start)
         this.#current = change.next
@@ -86,8 +103,10 @@ export class TortureClient {
         return
       }
       // The lock of a process that was killed may take a while to be recovered.
-      if (answer.status === 409 && field(answer, 'retry-after') !== null && tries < MAX_TRIES)
+      if (answer.status === 409 && field(answer, 'retry-after') !== null && tries < MAX_TRIES) {
+        await elapse(this.#patience.pause)
         continue
+      }
       const what = `${change.method} was answered ${answer.status} ${answer.body.toString()}`
       throw new Error(`${this.target}: ${what}`)
     }
@@ -104,6 +123,7 @@ export class TortureClient {
     this.#observers += 1
     const answer = await connection.answerOrClose('GET').finally(() => (this.#observers -= 1))
     const steps = this.#steps.slice(first)
+    if (answer !== null && this.#patience.isUnsure(answer)) return
     if (answer === null) {
       round.score.hit('read', null)
       this.#checkPiece(connection.rest, old, steps, round.score)

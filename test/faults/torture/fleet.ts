@@ -1,23 +1,22 @@
-/** The servers that are killed: one, or two on the same files. */
+/** The servers that are killed: one, or several on the same data. */
 import { Connection } from '../../support/wire/client.ts'
-import { kill, startProcess } from '../../support/faults/process.ts'
+import { kill } from '../../support/faults/process.ts'
 import type { ServerProcess } from '../../support/faults/process.ts'
-import type { TortureChildOptions } from './child.ts'
 
 /** Beyond every timeout of a server, in milliseconds: on a busy machine an expiry may take long. */
 const LONGEST_WAIT = 120_000
 
 /** Servers, and the next one to take the place of one that was killed. */
 export class Fleet {
-  readonly #options: TortureChildOptions
   readonly #size: number
+  readonly #startOne: () => Promise<ServerProcess>
   #servers: readonly ServerProcess[] = []
-  /** Started while the others work. Before its first request it does not touch the directory. */
+  /** Started while the others work. Before its first request it does not touch the data. */
   #spare: Promise<ServerProcess> | null = null
 
-  constructor(directory: string, size: number) {
-    this.#options = { directory, isShared: size > 1 }
+  constructor(size: number, startOne: () => Promise<ServerProcess>) {
     this.#size = size
+    this.#startOne = startOne
   }
 
   /** Those that run, or were just killed. */
@@ -56,9 +55,5 @@ export class Fleet {
     const server = await (this.#spare ?? this.#startOne())
     this.#spare = this.#startOne()
     return server
-  }
-
-  #startOne(): Promise<ServerProcess> {
-    return startProcess(this.#options, { entry: '../../faults/torture/child.ts' })
   }
 }

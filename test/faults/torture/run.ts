@@ -5,9 +5,10 @@
 import path from 'node:path'
 
 import { Connection, request } from '../../support/wire/client.ts'
-import { kill } from '../../support/faults/process.ts'
+import { kill, startProcess } from '../../support/faults/process.ts'
 import type { ServerProcess } from '../../support/faults/process.ts'
 import { CHOICES } from './changes.ts'
+import type { TortureChildOptions } from './child.ts'
 import { TortureClient } from './client.ts'
 import type { Way } from './client.ts'
 import { ExpiryClient } from './expiry.ts'
@@ -63,7 +64,9 @@ class Run {
   constructor({ directory, kills, servers, seed }: TortureOptions) {
     this.#kills = kills
     this.#random = createRandom(seed)
-    this.#fleet = new Fleet(directory, servers)
+    const child: TortureChildOptions = { directory, isShared: servers > 1 }
+    const entry = '../../faults/torture/child.ts'
+    this.#fleet = new Fleet(servers, () => startProcess(child, { entry }))
     this.#clients = CHOICES.map(
       ([name, choose]) => new TortureClient(`/files/${name}/folder/resource`, choose),
     )

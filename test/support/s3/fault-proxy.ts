@@ -55,7 +55,7 @@ export class FaultProxy {
   readonly #delay: Delay
   readonly #server = http.createServer((req, res) => void this.#handle(req, res))
   readonly #sockets = new Set<Socket>()
-  readonly #late = new Set<Promise<void>>()
+  readonly #active = new Set<Promise<void>>()
   readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 64 })
 
   constructor(engine: string, delay: Delay = () => 100 + Math.random() * 2900) {
@@ -75,9 +75,9 @@ export class FaultProxy {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
   }
 
-  /** Resolves once no request is still to take effect. */
+  /** Resolves once no request that has arrived is still to take effect. */
   async settle(): Promise<void> {
-    while (this.#late.size > 0) await Promise.all(this.#late)
+    while (this.#active.size > 0) await Promise.all(this.#active)
   }
 
   async stop(): Promise<void> {
@@ -98,7 +98,7 @@ export class FaultProxy {
     if (body === null) return
     const fault = this.decide(request)
     if (fault !== null) this.counts.set(fault, (this.counts.get(fault) ?? 0) + 1)
-    await this.#meet(fault, req, res, body).catch(() => res.destroy())
+    this.#watch(this.#meet(fault, req, res, body).catch(() => void res.destroy()))
   }
 
   async #meet(
@@ -148,14 +148,14 @@ export class FaultProxy {
   }
 
   #later(req: http.IncomingMessage, body: Buffer): void {
-    const work = new Promise((resolve) => setTimeout(resolve, this.#delay()))
-      .then(() => this.#forward(req, body))
-      .then(
-        () => undefined,
-        () => undefined,
-      )
-      .finally(() => this.#late.delete(work))
-    this.#late.add(work)
+    const wait = new Promise((resolve) => setTimeout(resolve, this.#delay()))
+    const send = wait.then(() => this.#forward(req, body))
+    this.#watch(send.then(ignore, ignore))
+  }
+
+  #watch(work: Promise<void>): void {
+    this.#active.add(work)
+    void work.finally(() => this.#active.delete(work))
   }
 
   /** The signature covers the `Host` field, which therefore stays the proxy's. */
@@ -188,6 +188,8 @@ export class FaultProxy {
     upstream.destroy()
   }
 }
+
+function ignore(): void {}
 
 interface Answer {
   readonly status: number

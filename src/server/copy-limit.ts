@@ -4,6 +4,7 @@
  */
 import { WorkLimit } from '../protocol/work-limit.ts'
 import type { OpenWriterOptions, StorageAdapter, Writer } from '../storage/adapter.ts'
+import { override } from './override.ts'
 
 /** Largest resource that may be copied without being counted, in bytes. */
 const SMALL_SIZE = 8 * 1024 * 1024
@@ -11,15 +12,12 @@ const SMALL_SIZE = 8 * 1024 * 1024
 /** The storage, in which at most `maxCopies` large resources are copied at the same time. */
 export function withCopyLimit(storage: StorageAdapter, maxCopies: number): StorageAdapter {
   const limit = new WorkLimit(maxCopies, 'copies of large resources')
-  return {
-    head: (key) => storage.head(key),
-    openReader: (key) => storage.openReader(key),
+  return override(storage, {
     openWriter: async (key, options) => {
       const writer = await storage.openWriter(key, options)
       return isLargeCopy(writer, options) ? limited(writer, limit) : writer
     },
-    remove: (key, options) => storage.remove(key, options),
-  }
+  })
 }
 
 function isLargeCopy({ base, transaction }: Writer, { replace }: OpenWriterOptions): boolean {
@@ -37,15 +35,9 @@ function limited(writer: Writer, limit: WorkLimit): Writer {
     return result
   }
 
-  return {
-    base: writer.base,
-    transaction: writer.transaction,
+  return override(writer, {
     write: (position, chunks) => change(() => writer.write(position, chunks)),
-    flush: async () => writer.flush?.(),
     truncate: (size) => change(() => writer.truncate(size)),
-    read: (start, end) => writer.read(start, end),
     commit: (state) => change(() => writer.commit(state)),
-    keep: () => writer.keep(),
-    rollback: () => writer.rollback(),
-  }
+  })
 }

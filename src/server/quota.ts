@@ -1,13 +1,12 @@
 /** Limits the incomplete resources of each owner, and the bytes that are stored or announced in them. */
 import type { OpenWriterOptions, StorageAdapter, Writer } from '../storage/adapter.ts'
+import { override } from './override.ts'
 import { QuotaAccount, type ListableStorage, type QuotaLimits } from './quota-account.ts'
 
 /** The storage, in which a write that would exceed the quota of its owner fails. */
 export function withQuota(storage: ListableStorage, limits: QuotaLimits): StorageAdapter {
   const account = new QuotaAccount(storage, limits)
-  return {
-    head: (key) => storage.head(key),
-    openReader: (key) => storage.openReader(key),
+  return override(storage, {
     openWriter: async (key, options) =>
       withAccounting(await storage.openWriter(key, options), key, options, account),
     remove: async (key, options) => {
@@ -15,7 +14,7 @@ export function withQuota(storage: ListableStorage, limits: QuotaLimits): Storag
       account.settle(key, null)
       return isRemoved
     },
-  }
+  })
 }
 
 /** A writer that reserves what it is about to store. */
@@ -40,21 +39,17 @@ function withAccounting(
     }
   }
 
-  return {
-    base,
-    transaction: writer.transaction,
+  return override(writer, {
     write: async (position, chunks) => {
       const length = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0)
       size = Math.max(size, position + length)
       if (isUpload) await account.reserve(owner, key, Math.max(size, completeLength ?? 0))
       await writer.write(position, chunks)
     },
-    flush: async () => writer.flush?.(),
     truncate: async (length) => {
       await writer.truncate(length)
       size = length
     },
-    read: (start, stop) => writer.read(start, stop),
     commit: async (state) => {
       if (!state.complete) await account.reserve(owner, key, state.completeLength ?? size)
       const info = await writer.commit(state)
@@ -63,5 +58,5 @@ function withAccounting(
     },
     keep: () => end(writer.keep()),
     rollback: () => end(writer.rollback()),
-  }
+  })
 }

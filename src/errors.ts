@@ -55,7 +55,7 @@ export const ERRORS = {
     { effect: 'undo', progress: true },
   ],
   ERR_PATCH_LIMIT: [400, 'The patch document exceeds a limit'],
-  ERR_SIZE_LIMIT: [400, 'The resource would be larger than the server allows'],
+  ERR_SIZE_LIMIT: [400, 'The resource would be larger than the server allows', { effect: 'undo' }],
   ERR_CONTENT_DIGEST: [400, 'The content does not match its Content-Digest', { problem: DIGEST }],
   ERR_NOT_FOUND: [404, 'There is no resource to apply this to'],
   ERR_METHOD: [405, 'The resource does not support this method'],
@@ -69,7 +69,7 @@ export const ERRORS = {
   ERR_COMPLETE_LENGTH: [
     409,
     'The range contradicts the length of the resource',
-    { progress: true },
+    { effect: 'undo', progress: true },
   ],
   ERR_CONFLICT: [409, 'Another request has changed the resource'],
   ERR_KEY_CONFLICT: [409, 'The name clashes with another resource'],

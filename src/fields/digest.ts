@@ -1,5 +1,6 @@
 /** `Content-Digest` and `Repr-Digest` (RFC 9530), without the hashing. */
 import { UploadError } from '../errors.ts'
+import { KEY, PARAMETERS } from './structured-field.ts'
 import { trimWhitespace } from './syntax.ts'
 
 /** One digest of an algorithm that RFC 9530 calls active. */
@@ -16,17 +17,9 @@ export const ALGORITHMS: readonly Digest['algorithm'][] = ['sha-256', 'sha-512']
 const DIGEST_SIZES: Readonly<Record<Digest['algorithm'], number>> = { 'sha-256': 32, 'sha-512': 64 }
 
 // A dictionary of byte sequences with parameters: RFC 8941 §3.2, §3.3.5, §3.1.2.
-const KEY = '[a-z*][a-z0-9_.*-]*'
 const BYTES = ':([A-Za-z0-9+/]*={0,2}):'
-const BARE_ITEM = [
-  '-?[0-9]{1,15}(?:\\.[0-9]{1,3})?',
-  '"(?:[ !#-\\[\\]-~]|\\\\["\\\\])*"',
-  "[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*",
-  ':[A-Za-z0-9+/=]*:',
-  '\\?[01]',
-].join('|')
-const MEMBER = new RegExp(`(${KEY})=${BYTES}(?:; *${KEY}(?:=(?:${BARE_ITEM}))?)*`, 'y')
-const PREFERENCE = new RegExp(`^(${KEY})=(10|[0-9])(?:; *${KEY}(?:=(?:${BARE_ITEM}))?)*$`)
+const MEMBER = new RegExp(`(${KEY})=${BYTES}${PARAMETERS}`, 'y')
+const PREFERENCE = new RegExp(`^(${KEY})=(10|[0-9])${PARAMETERS}$`)
 const SEPARATOR = /[ \t]*,[ \t]*(?!$)/y
 
 /**

@@ -3,7 +3,7 @@ import { UploadError } from '../errors.ts'
 import { HeaderBlock } from './header-block.ts'
 import type { PartEvent, PartLimits, PartParser } from './part.ts'
 import { readPart } from './part-fields.ts'
-import { checkLength, PartData } from './part-length.ts'
+import { closePart, PartData } from './part-length.ts'
 
 /** What is known of a message before it is read. */
 export interface MessageOptions extends PartLimits {
@@ -26,11 +26,13 @@ export class MessageByterangesParser implements PartParser {
     if (this.#data) return this.#data.take(chunk)
     const header = readPart(this.#header, chunk, 0, 0, this.#options)
     if (!header) return []
-    const { part, end } = header
-    const { contentLength } = this.#options
-    if (contentLength !== null) checkLength(part, contentLength - this.#header.size)
-    this.#data = new PartData(part)
-    return [{ type: 'part', part }, ...this.#data.take(chunk.subarray(end))]
+    const { contentLength, maxSize } = this.#options
+    const part =
+      contentLength === null
+        ? header.part
+        : closePart(header.part, contentLength - this.#header.size, maxSize)
+    this.#data = new PartData(part, maxSize)
+    return [{ type: 'part', part }, ...this.#data.take(chunk.subarray(header.end))]
   }
 
   end(): readonly PartEvent[] {

@@ -53,7 +53,7 @@ export class MultipartByterangesParser implements PartParser {
     const header = readPart(this.#header, chunk, start, this.#count - 1, this.#limits)
     if (!header) return chunk.length
     this.#checkAgreement(header.part)
-    this.#data = new PartData(header.part)
+    this.#data = new PartData(header.part, this.#limits.maxSize)
     this.#state = 'data'
     this.#scanner.begin()
     events.push({ type: 'part', part: header.part })

@@ -1,6 +1,7 @@
 /** The header of a part, which both formats share: header block → `Part`. */
 import { UploadError } from '../errors.ts'
 import { readContentDisposition } from '../fields/content-disposition.ts'
+import { parseContentOffset } from '../fields/content-offset.ts'
 import { parseContentRange, parseRangeAlias } from '../fields/content-range.ts'
 import {
   isSameMediaType,
@@ -9,11 +10,11 @@ import {
   parseMediaType,
 } from '../fields/content-type.ts'
 import { parseDigest } from '../fields/digest.ts'
-import { isIdentity, parseSafeInteger } from '../fields/syntax.ts'
+import { isIdentity } from '../fields/syntax.ts'
 import { type FieldLines, parseFieldLines } from './field-lines.ts'
 import type { HeaderBlock } from './header-block.ts'
 import type { Part, PartLimits, PartTarget } from './part.ts'
-import { dataLength, describeTarget } from './part-length.ts'
+import { checkSize, closeTarget, dataLength, describeTarget } from './part-length.ts'
 
 /**
  * Reads more of a part's header. Returns the part and where in the chunk its data begins; null if the
@@ -36,15 +37,14 @@ export function readPart(
   }
 }
 
-function toPart(fields: FieldLines, index: number, limits: PartLimits): Part {
+function toPart(fields: FieldLines, index: number, { maxSize }: PartLimits): Part {
   checkCodings(fields)
-  const target = parseTarget(fields)
-  checkContentLength(fields, target)
+  const target = contentLengths(fields).reduce(withLength, parseTarget(fields))
   const contentType = parseContentType(fields)
   const contentDisposition = readContentDisposition(fields.get('content-disposition') ?? [])
   const contentDigest = readDigest(fields, 'content-digest')
   const reprDigest = readDigest(fields, 'repr-digest')
-  checkSize(target, limits.maxSize)
+  checkSize(target, maxSize)
   return { index, target, contentType, contentDisposition, contentDigest, reprDigest }
 }
 
@@ -64,13 +64,12 @@ function checkCodings(fields: FieldLines): void {
 }
 
 function parseTarget(fields: FieldLines): PartTarget {
-  if (fields.has('content-offset')) {
-    throw badRange('Content-Offset is not supported, only Content-Range')
-  }
   const contentRange = parseSingle(fields, 'Content-Range', parseContentRange)
   const range = parseSingle(fields, 'Range', parseRangeAlias)
-  const target = contentRange ?? range
-  if (!target) throw badRange('there is no Content-Range')
+  const offset = parseSingle(fields, 'Content-Offset', parseContentOffset)
+  const target = contentRange ?? range ?? offset
+  if (!target) throw badRange('there is neither Content-Range nor Content-Offset')
+  if (offset && target !== offset) throw badRange('Content-Offset stands beside a range')
   return contentRange && range ? agree(contentRange, range) : target
 }
 
@@ -95,15 +94,22 @@ function agree(contentRange: PartTarget, range: PartTarget): PartTarget {
   throw badRange('Content-Range and Range contradict each other')
 }
 
-function checkContentLength(fields: FieldLines, target: PartTarget): void {
-  const expected = dataLength(target)
-  for (const value of fields.get('content-length') ?? []) {
-    if (!/^[0-9]+$/.test(value)) throw malformed('the Content-Length is not a number')
-    if (parseSafeInteger(value) === expected) continue
-    throw new UploadError('ERR_LENGTH', {
-      detail: `the Content-Length is not the ${expected} bytes of ${describeTarget(target)}`,
-    })
-  }
+/** Each value of Content-Length, as a number that may be too large to be exact. */
+function contentLengths(fields: FieldLines): readonly number[] {
+  return (fields.get('content-length') ?? []).map((value) => {
+    if (/^[0-9]+$/.test(value)) return Number(value)
+    throw malformed('the Content-Length is not a number')
+  })
+}
+
+/** Holds the target to the Content-Length of the part, which may be all that shows its length. */
+function withLength(target: PartTarget, contentLength: number): PartTarget {
+  if (target.kind === 'open') return closeTarget(target, contentLength)
+  const length = dataLength(target)
+  if (contentLength === length) return target
+  throw new UploadError('ERR_LENGTH', {
+    detail: `the Content-Length is not the ${length} bytes of ${describeTarget(target)}`,
+  })
 }
 
 function parseContentType(fields: FieldLines): string | null {
@@ -118,21 +124,6 @@ function toMediaType(value: string): MediaType {
   const mediaType = parseMediaType(value)
   if (mediaType && isServable(value)) return mediaType
   throw malformed('the Content-Type is not a media type in ASCII of at most 255 bytes')
-}
-
-/**
- * Checks what the resource would have at least.
- *
- * @throws UploadError `ERR_SIZE_LIMIT`
- */
-export function checkSize(target: PartTarget, limit: number): void {
-  const size =
-    target.kind === 'size' ? target.completeLength : (target.completeLength ?? target.end)
-  if (size <= limit) return
-  throw new UploadError('ERR_SIZE_LIMIT', {
-    detail: `the resource would have at least ${size} bytes, and at most ${limit} are accepted`,
-    members: { limit },
-  })
 }
 
 function badRange(detail: string): UploadError {

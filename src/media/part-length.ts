@@ -1,39 +1,109 @@
-/** Holds the data of a part to the length of its range. */
+/** Holds the data of a part to the length of its range, and the resource to its largest size. */
 import { UploadError } from '../errors.ts'
 import type { Part, PartEvent, PartTarget } from './part.ts'
 
-/** Returns how many bytes of data a range has. */
-export function dataLength(target: PartTarget): number {
-  return target.kind === 'range' ? target.end - target.start : 0
-}
+type OpenTarget = Extract<PartTarget, { kind: 'open' }>
 
 /** Names the target in the words of its field, but without the complete length of a range. */
 export function describeTarget(target: PartTarget): string {
-  return target.kind === 'range'
-    ? `bytes ${target.start}-${target.end - 1}`
-    : `bytes */${target.completeLength}`
+  switch (target.kind) {
+    case 'range':
+      return `bytes ${target.start}-${target.end - 1}`
+    case 'size':
+      return `bytes */${target.completeLength}`
+    case 'open':
+      return `Content-Offset ${target.start}`
+  }
+}
+
+/** Returns how many bytes of data a target has, or has at most if its length is unknown. */
+export function dataLength(target: PartTarget): number {
+  switch (target.kind) {
+    case 'range':
+      return target.end - target.start
+    case 'size':
+      return 0
+    case 'open':
+      return (target.completeLength ?? Infinity) - target.start
+  }
+}
+
+/**
+ * Checks what the resource would have at least.
+ *
+ * @throws UploadError `ERR_SIZE_LIMIT`
+ */
+export function checkSize(target: PartTarget, limit: number): void {
+  const size = leastSize(target)
+  if (size <= limit) return
+  throw tooLarge(`the resource would have at least ${size} bytes`, limit)
+}
+
+/**
+ * Closes the target of a part of unknown length. Without data it only confirms the size of the resource, or
+ * announces its complete length.
+ *
+ * @throws UploadError `ERR_RANGE` if the data exceeds the complete length, or ends beyond 2^53 - 1.
+ */
+export function closeTarget({ start, completeLength }: OpenTarget, length: number): PartTarget {
+  const end = start + length
+  if (!Number.isSafeInteger(end)) throw misplaced('the data would end beyond 2^53 - 1')
+  if (length === 0 && completeLength !== null) return { kind: 'size', completeLength, start }
+  if (completeLength === null || end <= completeLength) {
+    return { kind: 'range', start, end, completeLength }
+  }
+  throw misplaced(
+    `${length} bytes from ${start} on do not fit in a complete length of ${completeLength}`,
+  )
+}
+
+/**
+ * Compares the length of the data, which is known before the data, with the range, and closes the target of a
+ * part that has none.
+ *
+ * @throws UploadError `ERR_LENGTH`, `ERR_RANGE` or `ERR_SIZE_LIMIT`.
+ */
+export function closePart(part: Part, length: number, maxSize: number): Part {
+  const { target } = part
+  // Less than nothing is left only if the content is longer than it was announced.
+  if (target.kind !== 'open' || length < 0) {
+    if (length === dataLength(target)) return part
+    throw lengthError(part, `${length} bytes of data`)
+  }
+  const closed = closeTarget(target, length)
+  checkSize(closed, maxSize)
+  return { ...part, target: closed }
 }
 
 /** Counts the data of one part while it arrives. */
 export class PartData {
   readonly #part: Part
+  readonly #maxSize: number
+  /** Most bytes of data that the target allows. */
+  readonly #limit: number
   #received = 0
 
-  constructor(part: Part) {
+  constructor(part: Part, maxSize: number) {
     this.#part = part
+    this.#maxSize = maxSize
+    this.#limit = dataLength(part.target)
   }
 
   /**
    * Takes the next bytes, and returns their event; none for no bytes.
    *
-   * @throws UploadError `ERR_LENGTH` for data that exceeds the range.
+   * @throws UploadError `ERR_LENGTH` for data that exceeds the range, `ERR_SIZE_LIMIT` for data of unknown
+   * length that exceeds the largest size of a resource.
    */
   take(bytes: Uint8Array): readonly PartEvent[] {
     if (bytes.length === 0) return []
     const { target } = this.#part
     this.#received += bytes.length
-    if (this.#received > dataLength(target)) {
-      throw lengthError(this.#part, `more than ${dataLength(target)} bytes of data`)
+    if (this.#received > this.#limit) {
+      throw lengthError(this.#part, `more than ${this.#limit} bytes of data`)
+    }
+    if (target.kind === 'open' && target.start + this.#received > this.#maxSize) {
+      throw tooLarge(`the resource would have more than ${this.#maxSize} bytes`, this.#maxSize)
     }
     return [{ type: 'data', bytes }]
   }
@@ -44,20 +114,34 @@ export class PartData {
    * @throws UploadError `ERR_LENGTH` if the data ended before the range did.
    */
   end(): void {
-    if (this.#received < dataLength(this.#part.target)) checkLength(this.#part, this.#received)
+    if (this.#part.target.kind === 'open' || this.#received === this.#limit) return
+    throw lengthError(this.#part, `${this.#received} bytes of data`)
   }
 }
 
-/**
- * Compares the length of the data, which is known before the data, with that of the range.
- *
- * @throws UploadError `ERR_LENGTH`
- */
-export function checkLength(part: Part, length: number): void {
-  if (length !== dataLength(part.target)) throw lengthError(part, `${length} bytes of data`)
+function leastSize(target: PartTarget): number {
+  switch (target.kind) {
+    case 'range':
+      return target.completeLength ?? target.end
+    case 'size':
+      return target.completeLength
+    case 'open':
+      return target.completeLength ?? target.start
+  }
+}
+
+function misplaced(detail: string): UploadError {
+  return new UploadError('ERR_RANGE', { detail })
 }
 
 function lengthError({ index, target }: Part, found: string): UploadError {
   const detail = `part ${index + 1}: ${found} for ${describeTarget(target)}`
   return new UploadError('ERR_LENGTH', { detail })
+}
+
+function tooLarge(found: string, limit: number): UploadError {
+  return new UploadError('ERR_SIZE_LIMIT', {
+    detail: `${found}, and at most ${limit} are accepted`,
+    members: { limit },
+  })
 }

@@ -17,6 +17,16 @@ export type PartTarget =
       readonly kind: 'size'
       /** Length that the finished resource will have, ≥ 0. */
       readonly completeLength: number
+      /** Size that the resource must have already. Not given with `Content-Range`. */
+      readonly start?: number
+    }
+  | {
+      /** `Content-Offset: 5;complete-length=20`: data of unknown length. */
+      readonly kind: 'open'
+      /** First position written, ≥ 0. */
+      readonly start: number
+      /** Length that the finished resource will have; null if it is not given. Never less than `start`. */
+      readonly completeLength: number | null
     }
 
 /** The header of one part, validated. */

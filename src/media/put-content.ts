@@ -1,6 +1,6 @@
 /** The content of a partial PUT (RFC 9110 §14.5): the data of one part, whose header is the request's. */
 import type { Part, PartEvent, PartParser } from './part.ts'
-import { checkLength, PartData } from './part-length.ts'
+import { checkSize, closePart, PartData } from './part-length.ts'
 
 /** Parser of content that is nothing but data. It returns the part at the first call. */
 export class PutContentParser implements PartParser {
@@ -10,12 +10,13 @@ export class PutContentParser implements PartParser {
 
   /**
    * @param contentLength Bytes of the content; null if unknown.
-   * @throws UploadError `ERR_LENGTH` if the range has another length.
+   * @throws UploadError `ERR_LENGTH` if the range has another length, `ERR_SIZE_LIMIT` if the resource would be
+   * larger than `maxSize`.
    */
-  constructor(part: Part, contentLength: number | null) {
-    if (contentLength !== null) checkLength(part, contentLength)
-    this.#part = part
-    this.#data = new PartData(part)
+  constructor(part: Part, contentLength: number | null, maxSize: number) {
+    checkSize(part.target, maxSize)
+    this.#part = contentLength === null ? part : closePart(part, contentLength, maxSize)
+    this.#data = new PartData(part, maxSize)
   }
 
   write(chunk: Uint8Array): readonly PartEvent[] {

@@ -1,7 +1,8 @@
 /** Puts the parts of a patch into a writer: batch by batch, skipping what is stored already. */
 import { UploadError } from '../errors.ts'
 import { isSameDisposition } from '../fields/content-disposition.ts'
-import type { Part, PartEvent } from '../media/part.ts'
+import type { Part, PartEvent, PartTarget } from '../media/part.ts'
+import { closeTarget } from '../media/part-length.ts'
 import type { Writer } from '../storage/adapter.ts'
 import type { PatchOutcome } from './resource-state.ts'
 import {
@@ -28,6 +29,14 @@ export interface PatchOptions {
   readonly onFit: () => Promise<void>
 }
 
+/** A part that is extended while its data arrives. */
+interface OpenPart {
+  readonly part: Part
+  readonly target: Extract<PartTarget, { kind: 'open' }>
+  /** The progress before the part. */
+  readonly before: Progress
+}
+
 /** One patch on its way into a writer. */
 export class PatchSession {
   readonly #writer: Writer
@@ -41,8 +50,10 @@ export class PatchSession {
   #pending: Uint8Array[] = []
   #start = 0
   #end = 0
-  /** Bytes of the current part that are still to come. */
+  /** Bytes of the current part that are still to come, if its length is known. */
   #missing = 0
+  /** The current part, if its length is unknown. */
+  #open: OpenPart | null = null
 
   constructor(writer: Writer, options: PatchOptions) {
     this.#writer = writer
@@ -85,9 +96,9 @@ export class PatchSession {
     return this.#reprDigest
   }
 
-  /** Whether every byte of the current part has been written. */
+  /** Whether every byte of the current part, or of the resource, has been written. */
   get isWhole(): boolean {
-    return this.#missing === 0
+    return this.#open === null ? this.#missing === 0 : this.#progress.complete
   }
 
   /**
@@ -104,11 +115,16 @@ export class PatchSession {
   }
 
   /**
-   * Judges the patch as a whole, once it has ended.
+   * Ends the last part, and judges the patch as a whole.
    *
-   * @throws UploadError `ERR_NOT_FOUND`, `ERR_GAP` or `ERR_COMPLETE_LENGTH`.
+   * @throws UploadError `ERR_NOT_FOUND`, `ERR_GAP`, `ERR_COMPLETE_LENGTH` or `ERR_RANGE`.
    */
-  checkWhole(): void {
+  end(): void {
+    this.#closeOpen()
+    this.#checkWhole()
+  }
+
+  #checkWhole(): void {
     const { base } = this.#writer
     const { rules } = this.#options
     checkWhole(base, this.#progress, rules)
@@ -121,31 +137,49 @@ export class PatchSession {
 
   async #begin(part: Part): Promise<void> {
     const { fillsGaps, rules, onFit } = this.#options
+    if (this.#open !== null) {
+      await this.#flush()
+      this.#closeOpen()
+    }
+    const { target } = part
     const before = this.#progress
     this.#progress = advance(before, part, rules)
     this.#contentType ??= part.contentType
     this.#contentDisposition ??= part.contentDisposition
     this.#reprDigest ??= part.reprDigest
-    if (!fillsGaps) this.checkWhole()
+    if (!fillsGaps) this.#checkWhole()
     if (part.index === 0) await onFit()
 
-    if (part.target.kind === 'size') {
+    if (target.kind === 'size') {
       await this.#flush()
       if (this.#progress.size < before.size) await this.#truncate(this.#progress.size)
       return
     }
-    if (part.target.start !== this.#end) {
+    if (target.start !== this.#end) {
       await this.#flush()
-      this.#start = part.target.start
-      this.#end = part.target.start
+      this.#start = target.start
+      this.#end = target.start
     }
-    this.#missing = part.target.end - part.target.start
+    if (target.kind === 'open') this.#open = { part, target, before }
+    else this.#missing = target.end - target.start
+  }
+
+  /** Applies what has arrived of a part of unknown length as a range of this length. */
+  #extend({ part, target, before }: OpenPart): void {
+    const closed = closeTarget(target, this.#end - target.start)
+    this.#progress = advance(before, { ...part, target: closed }, this.#options.rules)
+  }
+
+  #closeOpen(): void {
+    // Data has extended the part already.
+    if (this.#open?.target.start === this.#end) this.#extend(this.#open)
+    this.#open = null
   }
 
   #gather(bytes: Uint8Array): void {
     this.#pending.push(bytes)
     this.#end += bytes.byteLength
-    this.#missing -= bytes.byteLength
+    if (this.#open === null) this.#missing -= bytes.byteLength
   }
 
   async #flush(): Promise<void> {
@@ -154,6 +188,7 @@ export class PatchSession {
     this.#pending = []
     this.#start = this.#end
     if (chunks.length === 0) return
+    if (this.#open !== null) this.#extend(this.#open)
 
     const equal = this.#changed ? 0 : await countEqual(this.#writer, start, chunks)
     const rest = equal === 0 ? chunks : skip(chunks, equal)

@@ -3,7 +3,7 @@
  * one for the patch as a whole.
  */
 import { UploadError } from '../errors.ts'
-import type { Part } from '../media/part.ts'
+import type { Part, PartTarget } from '../media/part.ts'
 import type { ResourceInfo } from '../storage/adapter.ts'
 
 /** The resource as the parts so far leave it. */
@@ -24,6 +24,9 @@ interface Range {
   readonly start: number
   readonly end: number
 }
+
+type SizeTarget = Extract<PartTarget, { kind: 'size' }>
+type OpenTarget = Extract<PartTarget, { kind: 'open' }>
 
 /** What an app allows beyond the strict minimum. */
 export interface TransitionRules {
@@ -56,7 +59,8 @@ export function progressOf(base: ResourceInfo | null): Progress {
  */
 export function advance(progress: Progress, part: Part, rules: TransitionRules): Progress {
   const { target } = part
-  if (target.kind === 'size') return resize(progress, target.completeLength, rules)
+  if (target.kind === 'size') return resize(progress, target, rules)
+  if (target.kind === 'open') return begin(progress, target)
   if (target.start === target.end) return confirm(progress, target.start, target.completeLength)
 
   const completeLength = agreedLength(progress, target.completeLength)
@@ -122,9 +126,23 @@ function endOfAll({ size, detachedRanges }: Progress): number {
   return detachedRanges.reduce((end, range) => Math.max(end, range.end), size)
 }
 
+/**
+ * A part of unknown length before its data: only its start and the length that it announces are judged. Its
+ * data is applied as a range.
+ */
+function begin(progress: Progress, { start, completeLength: announced }: OpenTarget): Progress {
+  const completeLength = agreedLength(progress, announced)
+  const lengthIsImplied = progress.lengthIsImplied && announced === null
+  const { size, detachedRanges } = mergeRange(progress, { start, end: start })
+  const complete = size === completeLength && detachedRanges.length === 0
+  return { size, complete, completeLength, lengthIsImplied, detachedRanges }
+}
+
 /** `bytes *\/t`: announces, confirms or, for a finished resource, changes the length. */
-function resize(progress: Progress, completeLength: number, rules: TransitionRules): Progress {
+function resize(progress: Progress, target: SizeTarget, rules: TransitionRules): Progress {
   const { size, detachedRanges } = progress
+  const { completeLength, start = size } = target
+  if (start !== size) throw notAtEnd(start, size)
   const lengthIsImplied = false
   if (progress.lengthIsImplied && detachedRanges.length === 0 && completeLength < size) {
     if (rules.finished === 'mutable') {
@@ -150,9 +168,10 @@ function resize(progress: Progress, completeLength: number, rules: TransitionRul
 
 /**
  * A range of no bytes, `bytes 4-3/10`, says that nothing is left to send. It has to begin where the
- * resource ends, and to agree with its length.
+ * resource ends, and to agree with its length. It can't create a resource.
  */
 function confirm(progress: Progress, start: number, announced: number | null): Progress {
+  if (progress === ABSENT) throw notAtEnd(start, 0)
   const { size, detachedRanges } = progress
   const completeLength = progress.completeLength ?? (announced === size ? size : null)
   if (
@@ -160,9 +179,7 @@ function confirm(progress: Progress, start: number, announced: number | null): P
     detachedRanges.length > 0 ||
     (announced ?? completeLength) !== completeLength
   ) {
-    throw new UploadError('ERR_RANGE', {
-      detail: `the range at ${start} has no bytes, and is not the end of an upload of ${size} bytes`,
-    })
+    throw notAtEnd(start, size)
   }
   return { ...progress, completeLength, complete: size === completeLength }
 }
@@ -177,6 +194,12 @@ function mergeRange(progress: Progress, range: Range): Pick<Progress, 'size' | '
     else detachedRanges.push(next)
   }
   return { size, detachedRanges }
+}
+
+function notAtEnd(start: number, size: number): UploadError {
+  return new UploadError('ERR_RANGE', {
+    detail: `the range at ${start} has no bytes, and is not the end of an upload of ${size} bytes`,
+  })
 }
 
 function contradiction(detail: string): UploadError {

@@ -97,6 +97,24 @@ const date = fc.oneof(
   ),
 )
 
+const contentOffset = text(
+  gap,
+  fc.oneof(number, fc.constantFrom('-0', '-1', '0.5', '"0"', '', '123456789012345')),
+  fc
+    .array(
+      text(
+        fc.constantFrom(';', '; ', ' ;'),
+        fc.constantFrom('unit', 'complete-length', 'a', 'A', '*a.b'),
+        fc.oneof(
+          fc.constantFrom('', '=bytes', '=Bytes', '="bytes"', '=lines', '=?1', '=1.5', '=:YQ==:'),
+          text(fc.constant('='), number),
+        ),
+      ),
+      { maxLength: 3 },
+    )
+    .map((parameters) => parameters.join('')),
+)
+
 /** Values of each field, by its name in `FIELD_CHECKS`. */
 export const FIELD_VALUES = {
   'content-range': contentRange,
@@ -124,6 +142,7 @@ export const FIELD_VALUES = {
     ),
     fc.constantFrom(',', ', ', ';', ''),
   ),
+  'content-offset': contentOffset,
   range: text(
     fc.constantFrom('bytes=', 'Bytes=', 'bytes', 'x='),
     list(text(gap, text(number, fc.constant('-'), number)), fc.constantFrom(',', ' ,', '')),
@@ -182,6 +201,7 @@ const fieldLine = fc.oneof(
       text(fc.constant('Content-Type:'), mediaType),
       text(fc.constantFrom('Repr-Digest: ', 'Content-Digest: '), digest),
       text(fc.constant('Content-Length: '), number),
+      text(fc.constantFrom('Content-Offset: ', 'content-offset:'), contentOffset),
       text(
         fc.constant('Content-Encoding: '),
         list(fc.constantFrom('identity', 'gzip', ' '), fc.constant(',')),
@@ -191,12 +211,7 @@ const fieldLine = fc.oneof(
         fc.constantFrom(':', ': ', ''),
         unknownValue,
       ),
-      fc.constantFrom(
-        'HTTP/1.1 206 OK',
-        'PATCH /a HTTP/1.1',
-        'Content-Offset: 0',
-        'Transfer-Encoding: chunked',
-      ),
+      fc.constantFrom('HTTP/1.1 206 OK', 'PATCH /a HTTP/1.1', 'Transfer-Encoding: chunked'),
     ),
   },
 )
@@ -289,9 +304,14 @@ function goodPart(): fc.Arbitrary<string> {
       fc.string({ unit: fc.constantFrom('a', '-'), maxLength: 5 }),
       fc.constantFrom('*', 10, 12),
       type,
+      fc.boolean(),
     )
-    .map(([first, bytes, total, line]) => {
+    .map(([first, bytes, total, line, isOpen]) => {
       const range = bytes === '' ? '*/12' : `${first}-${first + bytes.length - 1}/${total}`
-      return `${line}Content-Range: bytes ${range}\r\n\r\n${bytes}`
+      const length = total === '*' ? '' : `;complete-length=${total}`
+      const position = isOpen
+        ? `Content-Offset: ${first}${length}`
+        : `Content-Range: bytes ${range}`
+      return `${line}${position}\r\n\r\n${bytes}`
     })
 }

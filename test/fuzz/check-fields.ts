@@ -7,6 +7,7 @@ import {
   isSameDisposition,
   readContentDisposition,
 } from '../../src/fields/content-disposition.ts'
+import { parseContentOffset } from '../../src/fields/content-offset.ts'
 import {
   formatContentRange,
   formatUnsatisfiedRange,
@@ -21,7 +22,12 @@ import { preferredTransaction } from '../../src/fields/prefer.ts'
 import { selectRanges } from '../../src/fields/range.ts'
 import { isToken, parseSafeInteger, trimWhitespace } from '../../src/fields/syntax.ts'
 import type { PartTarget } from '../../src/media/part.ts'
-import { referenceDigest, referenceMediaType, referenceRange } from './reference-header.ts'
+import {
+  referenceDigest,
+  referenceMediaType,
+  referenceOffset,
+  referenceRange,
+} from './reference-header.ts'
 
 /** Checks by the name of the field; each takes any value. */
 export const FIELD_CHECKS = {
@@ -35,6 +41,7 @@ export const FIELD_CHECKS = {
   prefer: checkPrefer,
   range: checkRange,
   syntax: checkSyntax,
+  'content-offset': checkOffset,
 } as const satisfies Readonly<Record<string, (value: string) => void>>
 
 const TAG = '"abc,"'
@@ -46,6 +53,7 @@ function checkTarget(value: string, parse: (value: string) => PartTarget, isRang
     assert.equal(target, expected)
     return
   }
+  assert(target.kind !== 'open')
   const { completeLength } = target
   const range = target.kind === 'range' ? [BigInt(target.start), BigInt(target.end)] : null
   const length = completeLength === null ? null : BigInt(completeLength)
@@ -55,6 +63,17 @@ function checkTarget(value: string, parse: (value: string) => PartTarget, isRang
       ? formatContentRange(target.start, target.end, completeLength)
       : formatUnsatisfiedRange(target.completeLength)
   assert.deepEqual(parseContentRange(written), target)
+}
+
+function checkOffset(value: string): void {
+  const target = attempt(() => parseContentOffset(value))
+  const expected = referenceOffset(value)
+  if (target === null || expected === null) {
+    assert.equal(target, expected)
+    return
+  }
+  assert(target.kind === 'open')
+  assert.deepEqual([target.start, target.completeLength], expected)
 }
 
 function checkMediaType(value: string): void {

@@ -6,7 +6,12 @@ import { MAX_LINE_REST } from '../../src/media/delimiter.ts'
 import { createPartParser } from '../../src/media/parse.ts'
 import type { MessageOptions } from '../../src/media/message-byteranges.ts'
 import type { Part, PartEvent } from '../../src/media/part.ts'
-import { referenceMessage, referenceMultipart, type ReferenceDocument } from './reference.ts'
+import {
+  referenceKnownMessage,
+  referenceMessage,
+  referenceMultipart,
+  type ReferenceDocument,
+} from './reference.ts'
 
 /** A document, how it is announced, and how it arrives. */
 export interface ParserInput {
@@ -107,8 +112,8 @@ function checkPart(part: Part, index: number, { maxParts, maxSize }: MessageOpti
     assert(start >= 0 && start <= end && end <= (completeLength ?? end))
     assert((completeLength ?? end) <= maxSize)
   } else {
-    assert(Number.isSafeInteger(target.completeLength) && target.completeLength >= 0)
-    assert(target.completeLength <= maxSize)
+    const least = target.completeLength ?? target.start!
+    assert(Number.isSafeInteger(least) && least >= 0 && least <= maxSize)
   }
   // It is sent back as a response field.
   assert(contentType === null || /^[\t\x20-\x7e]+$/.test(contentType))
@@ -117,15 +122,18 @@ function checkPart(part: Part, index: number, { maxParts, maxSize }: MessageOpti
 function reference({ type, boundary, options, bytes }: ParserInput): ReferenceDocument {
   const text = Buffer.from(bytes).toString('latin1')
   if (type === 'multipart/byteranges') return referenceMultipart(text, boundary, options)
-  const isWhole = options.contentLength === null || options.contentLength === bytes.length
-  return isWhole ? referenceMessage(text, options) : null
+  if (options.contentLength === null) return referenceMessage(text, options)
+  return options.contentLength === bytes.length ? referenceKnownMessage(text, options) : null
 }
 
 function toReference({ part, data }: ParsedPart): NonNullable<ReferenceDocument>[number] {
   const { target, contentType, contentDigest, reprDigest } = part
+  const offset = target.kind === 'range' ? null : (target.start ?? null)
   const range = target.kind === 'range' ? ([target.start, target.end] as const) : null
   const { completeLength } = target
-  return { range, completeLength, contentType, contentDigest, reprDigest, data }
+  const isOpen = target.kind === 'open'
+  const position = { range, offset, isOpen, completeLength }
+  return { ...position, contentType, contentDigest, reprDigest, data }
 }
 
 function single(bytes: Uint8Array): readonly Uint8Array[] {

@@ -8,6 +8,8 @@ import { cut as cutModel, declare, patch, stateOf, type Model } from '../support
 import { cut as cutBytes } from './check-parser.ts'
 import {
   referenceMessage,
+  placed,
+  referenceKnownMessage,
   referenceMultipart,
   type ReferenceData,
   type ReferenceDocument,
@@ -155,11 +157,15 @@ function expectPatched(
 }
 
 /** What the model makes of it; null where the model has no rule, for parts in no order. */
-function apply(model: Model, document: readonly ReferenceData[]) {
+function apply(model: Model, whole: readonly ReferenceData[]) {
+  const document = whole.map((part) => ({ ...part, ...placed(part) }))
   const [first] = document
   if (first?.range === null) {
-    return document.length > 1 ? null : declare(model, first.completeLength!)
+    if (document.length > 1) return null
+    const isElsewhere = first.offset !== null && first.offset !== (model?.bytes.length ?? 0)
+    return isElsewhere ? { status: 400, model } : declare(model, first.completeLength!)
   }
+  if (model === null && document.every(({ data }) => data === '')) return { status: 400, model }
   const parts = document.map(({ range, completeLength: total, data }) => ({
     first: range?.[0] ?? 0,
     data,
@@ -176,7 +182,7 @@ function apply(model: Model, document: readonly ReferenceData[]) {
 
 function overwrite(old: string, document: readonly ReferenceData[], size: number): string {
   const bytes = Buffer.alloc(Math.max(size, MAX_SIZE), old, 'latin1').fill(0, old.length)
-  for (const { range, data } of document) bytes.write(data, range?.[0] ?? 0, 'latin1')
+  for (const part of document) bytes.write(part.data, placed(part).range?.[0] ?? 0, 'latin1')
   return bytes.toString('latin1', 0, size)
 }
 
@@ -185,7 +191,8 @@ function afterCut(model: Model, { format, framing, bytes }: PatchInput): Model {
   if (format !== 'message') return model
   const text = Buffer.from(bytes).toString('latin1')
   const missing = 'x'.repeat(framing === 'cut-length' ? MISSING : 0)
-  const whole = referenceMessage(`${text}${missing}`, LIMITS)
+  const isKnown = framing.endsWith('length')
+  const whole = (isKnown ? referenceKnownMessage : referenceMessage)(`${text}${missing}`, LIMITS)
   if (framing === 'cut-length' || whole !== null)
     return whole ? keep(model, whole, missing.length) : model
   for (let more = 1; more <= MAX_SIZE; more++) {
@@ -196,11 +203,14 @@ function afterCut(model: Model, { format, framing, bytes }: PatchInput): Model {
 }
 
 function keep(model: Model, [part]: readonly ReferenceData[], missing: number): Model {
-  const { range, data, completeLength, contentDigest } = part!
+  const { data, completeLength, contentDigest } = part!
+  const { range } = placed(part!)
   // The digest of a part stages its data.
   if (contentDigest !== null) return model
   const whole = apply(model, [part!])
-  if (missing === 0 && model?.isComplete !== true) return whole!.model
+  // Of an open part only the end of the resource shows that no data is missing.
+  const isWhole = missing === 0 && (!part!.isOpen || whole!.model?.isComplete === true)
+  if (isWhole && model?.isComplete !== true) return whole!.model
   if (range === null || whole!.status >= 400) return model
   // A length that is news comes with the end of the part, unless the part creates the resource.
   const total = model === null ? completeLength : model.length

@@ -5,8 +5,12 @@
 
 /** A part as the reference reads it. */
 export interface ReferencePart {
-  /** First position and the one past the last; null for a part that only tells a length. */
+  /** First position and the one past the last; null for a part that gives only a length or an offset. */
   readonly range: readonly [start: number, end: number] | null
+  /** Where a part without a range begins; null if it gives only a length. */
+  readonly offset: number | null
+  /** The length of the part shows only at its end. */
+  readonly isOpen: boolean
   readonly completeLength: number | null
   readonly contentType: string | null
   readonly contentDigest: string | null
@@ -21,6 +25,11 @@ interface Limits {
 interface Position {
   readonly range: readonly [start: bigint, end: bigint] | null
   readonly completeLength: bigint | null
+}
+
+interface Placement extends Position {
+  readonly offset: bigint | null
+  readonly isOpen: boolean
 }
 
 const MAX_FIELDS = 64
@@ -42,17 +51,24 @@ export function referenceHeader(block: string, limits: Limits): ReferencePart | 
   const fields = referenceFields(block)
   if (fields === null) return null
   const { all, first } = fields
-  if (first('transfer-encoding') !== null || first('content-offset') !== null) return null
+  if (first('transfer-encoding') !== null) return null
   const codings = all('content-encoding').flatMap((value) => value.split(','))
   if (codings.some((coding) => !['', 'identity'].includes(trim(coding).toLowerCase()))) return null
 
-  const position = referencePosition(all('content-range'), all('range'))
-  if (position === null || size(position) > BigInt(limits.maxSize)) return null
-  const { range, completeLength } = position
-  const length = range === null ? 0n : range[1] - range[0]
-  for (const value of all('content-length')) {
-    if (!/^[0-9]+$/.test(value) || BigInt(value) !== length) return null
+  const lengths = all('content-length')
+  if (!lengths.every((value) => /^[0-9]+$/.test(value) && BigInt(value) === BigInt(lengths[0]!))) {
+    return null
   }
+  const length = lengths[0] === undefined ? null : BigInt(lengths[0])
+  const position =
+    all('content-offset').length === 0
+      ? placedByRange(referencePosition(all('content-range'), all('range')), length)
+      : placedByOffset(all('content-offset'), length)
+  if (all('content-offset').length > 0 && (first('content-range') ?? first('range')) !== null) {
+    return null
+  }
+  if (position === null || size(position) > BigInt(limits.maxSize)) return null
+  const { range, offset, isOpen, completeLength } = position
   const types = all('content-type')
   if (!types.every((value) => isStorableType(value) && isSame(value, types[0]!))) return null
   const [contentDigest, reprDigest] = ['content-digest', 'repr-digest'].map((name) =>
@@ -63,6 +79,8 @@ export function referenceHeader(block: string, limits: Limits): ReferencePart | 
   }
   return {
     range: range && [Number(range[0]), Number(range[1])],
+    offset: offset === null ? null : Number(offset),
+    isOpen,
     completeLength: completeLength === null ? null : Number(completeLength),
     contentType: types[0] ?? null,
     contentDigest: contentDigest ?? null,
@@ -120,6 +138,46 @@ export function referenceRange(value: string, isRange: boolean): Position | null
   return completeLength < range[1] || completeLength > MAX_SAFE ? null : { range, completeLength }
 }
 
+/** Start and complete length of a `Content-Offset`; null if it is to be refused. */
+export function referenceOffset(
+  value: string,
+): readonly [start: number, completeLength: number | null] | null {
+  const bare = `-?[0-9]{1,15}(?:[.][0-9]{1,3})?|"(?:[ !#-\\[\\]-~]|\\\\["\\\\])*"|[A-Za-z*][!#$%&'*+.^_\`|~0-9A-Za-z:/-]*|:[A-Za-z0-9+/=]*:|[?][01]`
+  const parameter = `; *([a-z*][a-z0-9_.*-]*)(?:=(${bare}))?`
+  const item = new RegExp(`^(-?[0-9]{1,15})((?:${parameter})*)$`).exec(trim(value))
+  if (item === null) return null
+  const all = [...item[2]!.matchAll(new RegExp(parameter, 'g'))].map(
+    ([, key, text]) => [key, text ?? '?1'] as const,
+  )
+  const given = Object.fromEntries(all)
+  if (!/^bytes$/i.test(given['unit'] ?? 'bytes')) return null
+  const total = given['complete-length'] ?? null
+  if (total !== null && !/^-?[0-9]+$/.test(total)) return null
+  const [start, length] = [Number(item[1]), total === null ? null : Number(total)]
+  if (start < 0 || (length !== null && (length < 0 || length < start))) return null
+  return [Math.abs(start), length === null ? null : Math.abs(length)]
+}
+
+function placedByRange(position: Position | null, length: bigint | null): Placement | null {
+  const { range } = position ?? { range: null }
+  const own = range === null ? 0n : range[1] - range[0]
+  if (position === null || (length !== null && length !== own)) return null
+  return { ...position, offset: null, isOpen: false }
+}
+
+function placedByOffset(values: readonly string[], length: bigint | null): Placement | null {
+  const read = values.length === 1 ? referenceOffset(values[0]!) : null
+  if (read === null || (length ?? 0n) > MAX_SAFE) return null
+  const start = BigInt(read[0])
+  const completeLength = read[1] === null ? null : BigInt(read[1])
+  if (length === null) return { range: null, offset: start, isOpen: true, completeLength }
+  if (completeLength !== null && start + length > completeLength) return null
+  if (length === 0n && completeLength !== null) {
+    return { range: null, offset: start, isOpen: false, completeLength }
+  }
+  return { range: [start, start + length], offset: null, isOpen: false, completeLength }
+}
+
 function referencePosition(
   contentRanges: readonly string[],
   ranges: readonly string[],
@@ -156,8 +214,8 @@ function referenceFields(block: string) {
   return { all, first: (name: string) => all(name)[0] ?? null }
 }
 
-function size({ range, completeLength }: Position): bigint {
-  return completeLength ?? range![1]
+function size({ range, offset, completeLength }: Placement): bigint {
+  return completeLength ?? range?.[1] ?? offset!
 }
 
 function isStorableType(value: string): boolean {

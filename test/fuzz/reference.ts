@@ -30,7 +30,22 @@ export function referenceMessage(text: string, limits: ReferenceLimits): Referen
   if (header === null) return null
   const part = referenceHeader(text.slice(0, header.end), limits)
   const data = text.slice(header.end + 2)
-  return part && data.length === lengthOf(part) ? [{ ...part, data }] : null
+  return part && fits(part, data, limits) ? [{ ...part, data }] : null
+}
+
+/** Reads a `message/byteranges` whose length is known before its data, which places an open part. */
+export function referenceKnownMessage(text: string, limits: ReferenceLimits): ReferenceDocument {
+  const document = referenceMessage(text, limits)
+  const [part] = document ?? []
+  return part?.isOpen === true ? [{ ...part, ...placed(part), isOpen: false }] : document
+}
+
+/** The range of an open part with its data. */
+export function placed(part: ReferenceData): Pick<ReferenceData, 'range' | 'offset'> {
+  const { offset, data, completeLength } = part
+  if (!part.isOpen || offset === null) return part
+  if (data === '' && completeLength !== null) return { range: null, offset }
+  return { range: [offset, offset + data.length], offset: null }
 }
 
 /** Reads a `multipart/byteranges`; a null boundary is the one of its first line. */
@@ -59,7 +74,7 @@ function readParts(text: string, needle: string, limits: ReferenceLimits): Refer
     line = findLine(text, needle, header.end)
     if (part === null || line === null) return null
     const data = text.slice(header.end + 2, Math.max(line.start, header.end + 2))
-    if (data.length !== lengthOf(part)) return null
+    if (!fits(part, data, limits)) return null
     parts.push({ ...part, data })
   }
   return line === null || parts.length === 0 || !agree(parts) ? null : parts
@@ -93,6 +108,9 @@ function agree(parts: readonly ReferenceData[]): boolean {
   return new Set(lengths).size <= 1 && new Set(types.map(referenceMediaType)).size <= 1
 }
 
-function lengthOf({ range }: ReferencePart): number {
-  return range === null ? 0 : range[1] - range[0]
+/** Whether the part may have this data. */
+function fits(part: ReferencePart, data: string, { maxSize }: ReferenceLimits): boolean {
+  const { range, offset, isOpen, completeLength } = part
+  if (isOpen) return offset! + data.length <= (completeLength ?? maxSize)
+  return data.length === (range === null ? 0 : range[1] - range[0])
 }

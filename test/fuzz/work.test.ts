@@ -125,6 +125,7 @@ function fields() {
 
 /** What reads a field; loaded when the counters are on. */
 async function readers(): Promise<Readonly<Record<string, (value: string) => unknown>>> {
+  const { parseContentOffset } = await import('../../src/fields/content-offset.ts')
   const { parseContentRange, parseRangeAlias } = await import('../../src/fields/content-range.ts')
   const { parseMediaType, isServable } = await import('../../src/fields/content-type.ts')
   const { parseDigest } = await import('../../src/fields/digest.ts')
@@ -142,6 +143,7 @@ async function readers(): Promise<Readonly<Record<string, (value: string) => unk
     Range: (value) => selectRanges(value, 100, 16),
     'Range in a part': parseRangeAlias,
     'Content-Range': parseContentRange,
+    'Content-Offset': parseContentOffset,
     'Content-Type': (value) => [isServable(value), parseMediaType(value)],
     'Content-Digest': parseDigest,
     'Repr-Digest': parseDigest,

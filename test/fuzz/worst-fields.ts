@@ -23,6 +23,7 @@ export function worstFields(size: number): readonly WorstField[] {
       'bytes=',
     ),
     ...all(['Content-Range'], ['a', ' ', '9', '0-', '0-0/', '*/9'], 'bytes '),
+    ...all(['Content-Offset'], ['9', ';a', '; ', ';a="', ';a="\\"', ';a=:', ';a=1', ' '], '1'),
     { name: 'Range', value: `bytes=${repeat('9', size / 2)}-${repeat('9', size / 2)}` },
     ...all(['Prefer'], ['a=b,', 'a;b;', 'a="', 'a="\\"', ' =', 'a ', 'transaction=x;', ',', ';']),
     ...all(

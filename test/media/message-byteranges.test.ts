@@ -141,8 +141,13 @@ describe('rejects', () => {
       'ERR_SYNTAX',
       'part 1: the content ends before the blank line after the header',
     ],
-    ['\r\nab', 'write', 'ERR_RANGE', 'part 1: there is no Content-Range'],
-    ['X: y\r\n\r\nab', 'write', 'ERR_RANGE', 'part 1: there is no Content-Range'],
+    ['\r\nab', 'write', 'ERR_RANGE', 'part 1: there is neither Content-Range nor Content-Offset'],
+    [
+      'X: y\r\n\r\nab',
+      'write',
+      'ERR_RANGE',
+      'part 1: there is neither Content-Range nor Content-Offset',
+    ],
     [
       `${RANGE}${RANGE}\r\nab`,
       'write',
@@ -177,7 +182,7 @@ describe('rejects', () => {
       `${RANGE}Content-Offset: 0\r\n\r\nab`,
       'write',
       'ERR_RANGE',
-      'part 1: Content-Offset is not supported, only Content-Range',
+      'part 1: Content-Offset stands beside a range',
     ],
     [
       'Content-Range: bytes 5-3/10\r\n\r\n',

@@ -140,7 +140,12 @@ describe('rejects', () => {
       'ERR_SYNTAX',
       'part 2: the content ends before the blank line after the header',
     ],
-    ['--B\r\n\r\n--B--', 'write', 'ERR_RANGE', 'part 1: there is no Content-Range'],
+    [
+      '--B\r\n\r\n--B--',
+      'write',
+      'ERR_RANGE',
+      'part 1: there is neither Content-Range nor Content-Offset',
+    ],
     [
       '--B\r\n--B--\r\n',
       'end',

@@ -160,7 +160,7 @@ describe('a patch session', () => {
 
       const atPart = await applied
       expect(atPart !== null).toBe(early)
-      expect(() => session.checkWhole()).toThrow(expect.objectContaining({ code }))
+      expect(() => session.end()).toThrow(expect.objectContaining({ code }))
     },
   )
 })
@@ -213,7 +213,7 @@ describe('a finished resource that is immutable', () => {
     const { session } = await open('abcd', options, { complete: true })
 
     await session.apply(events)
-    session.checkWhole()
+    session.end()
 
     expect(session.changed).toBe(false)
   })

@@ -151,7 +151,7 @@ function effectiveConditions(
 }
 
 function isContinuation({ target }: Part, base: ResourceInfo | null): boolean {
-  if (base === null || base.complete || target.kind !== 'range') return false
+  if (base === null || base.complete || target.kind === 'size') return false
   const { start, completeLength } = target
   return start > 0 && start <= base.size && completeLength === base.completeLength
 }
@@ -180,7 +180,7 @@ async function receive(
     throw error
   }
   incoming.end()
-  session.checkWhole()
+  session.end()
 }
 
 /** Whether the content ended early for a reason that says nothing about what came before. */

@@ -38,6 +38,7 @@ export async function readPatch(
   /** The bytes of the content before the data of the first part. */
   const preface: Uint8Array[] = []
   let hasPart = false
+  let dataSize = 0
 
   async function next(): Promise<readonly PartEvent[] | null> {
     const step = await batches.next()
@@ -51,8 +52,11 @@ export async function readPatch(
 
   function take(chunk: Uint8Array): readonly PartEvent[] {
     const events = parser.write(chunk)
-    if (!hasPart) preface.push(beforeData(chunk, events))
+    const size = dataSizeOf(events)
+    // A message has its data at the end of the chunk.
+    if (!hasPart) preface.push(chunk.slice(0, chunk.length - size))
     hasPart ||= events.length > 0
+    dataSize += size
     return events
   }
 
@@ -95,8 +99,8 @@ export async function readPatch(
       close,
       readBack: async function* (writer) {
         yield* preface
-        const { target } = first
-        if (target.kind === 'range') yield* writer.read(target.start, target.end)
+        const { start } = first.target
+        if (start !== undefined) yield* writer.read(start, start + dataSize)
       },
     }
   } catch (error) {
@@ -105,9 +109,8 @@ export async function readPatch(
   }
 }
 
-/** A copy of the bytes of a chunk before its data, which a message has at the end of the chunk. */
-function beforeData(chunk: Uint8Array, events: readonly PartEvent[]): Uint8Array {
-  let data = 0
-  for (const event of events) if (event.type === 'data') data += event.bytes.length
-  return chunk.slice(0, chunk.length - data)
+function dataSizeOf(events: readonly PartEvent[]): number {
+  let size = 0
+  for (const event of events) if (event.type === 'data') size += event.bytes.length
+  return size
 }

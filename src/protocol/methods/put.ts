@@ -9,7 +9,6 @@ import { finishWrite, type Outcome } from '../completion.ts'
 import { createRunningDigest } from '../hashing.ts'
 import type { Body, HandlerRequest, HandlerResponse } from '../http.ts'
 import type { Lock } from '../../storage/lock.ts'
-import { checkSize } from '../../media/part-fields.ts'
 import { PutContentParser } from '../../media/put-content.ts'
 import { checkWriteConditions } from '../preconditions.ts'
 import { inSlices } from '../yielding.ts'
@@ -48,7 +47,6 @@ export async function put(
     const description = { contentType, contentDisposition, isResumable }
     return putWhole(request, { ...header, type: description }, context)
   }
-  checkSize(range, settings.maxSize)
   const parser = new PutContentParser(
     {
       index: 0,
@@ -59,6 +57,7 @@ export async function put(
       reprDigest: null,
     },
     contentLength,
+    settings.maxSize,
   )
   const format = { parser, isAtomic: false, fillsGaps: false }
   return applyPatch(request, { ...header, type: format }, context)

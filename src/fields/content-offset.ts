@@ -1,0 +1,51 @@
+/** `Content-Offset` of the later draft: the position of a part whose length follows from its data. */
+import { UploadError } from '../errors.ts'
+import type { PartTarget } from '../media/part.ts'
+import { BARE_ITEM, KEY, PARAMETERS } from './structured-field.ts'
+import { trimWhitespace } from './syntax.ts'
+
+const INTEGER = '-?[0-9]{1,15}'
+// An Item whose value is an Integer: RFC 8941 §3.3.1.
+const ITEM = new RegExp(`^(${INTEGER})(${PARAMETERS})$`)
+const PARAMETER = new RegExp(`; *(${KEY})(?:=(${BARE_ITEM}))?`, 'g')
+const WHOLE_INTEGER = new RegExp(`^${INTEGER}$`)
+const TOKEN = /^[A-Za-z*]/
+
+/**
+ * Reads a `Content-Offset`: `200` or `200;complete-length=600`. Parameters with other names are ignored.
+ *
+ * @throws UploadError `ERR_RANGE` for a malformed one, `ERR_RANGE_UNIT` for another `unit` than bytes.
+ */
+export function parseContentOffset(value: string): PartTarget {
+  const [, offset, parameters = ''] = ITEM.exec(trimWhitespace(value)) ?? []
+  if (offset === undefined) {
+    throw malformed('the Content-Offset is not an integer of at most 15 digits, with parameters')
+  }
+  // Of several parameters of the same name the last counts (RFC 8941 §4.2.3.2). One without a value is true.
+  const values = new Map<string, string>()
+  for (const [, key = '', bare = '?1'] of parameters.matchAll(PARAMETER)) values.set(key, bare)
+  checkUnit(values.get('unit') ?? 'bytes')
+  const start = toPosition('Content-Offset', offset)
+  const length = values.get('complete-length')
+  const completeLength = length === undefined ? null : toPosition('complete-length', length)
+  if (completeLength !== null && completeLength < start) {
+    throw malformed(`the Content-Offset ${start} is beyond the complete-length ${completeLength}`)
+  }
+  return { kind: 'open', start, completeLength }
+}
+
+function checkUnit(unit: string): void {
+  if (!TOKEN.test(unit)) throw malformed('the unit of the Content-Offset is not a token')
+  if (unit.toLowerCase() === 'bytes') return
+  throw new UploadError('ERR_RANGE_UNIT', { detail: 'the unit of the Content-Offset is not bytes' })
+}
+
+function toPosition(what: string, text: string): number {
+  const position = WHOLE_INTEGER.test(text) ? Number(text) : -1
+  if (position < 0) throw malformed(`the ${what} is not an integer of 0 or more`)
+  return Math.abs(position) // -0 is 0.
+}
+
+function malformed(detail: string): UploadError {
+  return new UploadError('ERR_RANGE', { detail })
+}

@@ -94,6 +94,7 @@ export const ERRORS = {
   ERR_TRANSFER_CODING: [501, 'The transfer coding is not supported'],
   ERR_BUSY: [503, 'The server takes no more uploads at the moment'],
   ERR_CLOSING: [503, 'The server is shutting down', { effect: 'cut' }],
+  ERR_STORAGE_UNAVAILABLE: [503, 'The storage does not answer'],
   ERR_STORAGE_FULL: [507, 'The storage is full', { progress: true }],
   ERR_QUOTA: [507, 'The uploads would hold too many bytes', { progress: true }],
 } as const satisfies Record<string, readonly [status: number, meaning: string, traits?: Traits]>

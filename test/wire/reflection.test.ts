@@ -99,6 +99,7 @@ const BY_TIME_OR_DISK = [
   'ERR_CONFLICT',
   'ERR_INTERRUPTED',
   'ERR_STORAGE_FULL',
+  'ERR_STORAGE_UNAVAILABLE',
 ]
 
 describe.each(BOTH)('over $name, an error', (combination) => {

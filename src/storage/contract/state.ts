@@ -19,6 +19,7 @@ import {
   store,
   write,
   toText,
+  flush,
 } from './check.ts'
 import type { StorageCheck } from './check.ts'
 
@@ -96,6 +97,7 @@ export const stateChecks: readonly StorageCheck[] = [
       const writer = await storage.openWriter(key, { ...PERSIST, initial })
       if (writer.transaction === 'persist') {
         await write(writer, 0, 'abc')
+        await flush(writer)
         equal(stateOf(await storage.head(key)), initial, 'the state after the first write')
         await write(writer, 3, 'def')
         equal(stateOf(await storage.head(key)), initial, 'the state after the second write')
@@ -115,6 +117,7 @@ export const stateChecks: readonly StorageCheck[] = [
       await write(writer, 0, 'abc')
       Object.assign(lent, { owner: 'changed', contentType: 'changed/later' })
       if (writer.transaction === 'persist' && writer.base === null) {
+        await flush(writer)
         equal(stateOf(await storage.head('a')), FULL, 'the state after `initial` was changed')
       }
       const committed = { ...FULL }

@@ -222,6 +222,7 @@ export const transactionChecks: readonly StorageCheck[] = [
         const size = (await storage.head(key))?.size ?? 0
         const next = await storage.openWriter(key, options)
         await write(next, size, 'next')
+        await flush(next)
         const during = await loadBytes(storage, key)
         await ended.rollback()
         await ended.keep()

@@ -1,0 +1,109 @@
+/** Assembles a version in the object store from pieces, as the parts of a multipart upload. */
+import { isBucketError, repeat } from './attempts.ts'
+import type { ObjectHeaders, Part } from './bucket.ts'
+import type { S3Context } from './context.ts'
+import type { Piece } from './pieces.ts'
+import { planParts } from './plan.ts'
+import type { PlannedPart } from './plan.ts'
+import { VanishedError, readPieces } from './read.ts'
+import type { DataExtent, ObjectExtent } from './record.ts'
+
+/** A multipart upload whose parts are all there. */
+export interface Assembly {
+  readonly upload: string
+  readonly parts: readonly Part[]
+}
+
+/**
+ * Uploads and copies all parts of an object named `target`. `object` is the name of the finished object that
+ * object extents refer to.
+ *
+ * @throws VanishedError when a source was replaced or removed.
+ */
+export async function assemble(
+  context: S3Context,
+  target: string,
+  headers: ObjectHeaders,
+  pieces: readonly Piece[],
+  object: string,
+): Promise<Assembly> {
+  const plan = planParts(pieces, context.limits)
+  const upload = await repeat(() => context.bucket.createMultipart(target, headers))
+  const parts: Part[] = []
+  const queue = plan.entries()
+  const worker = async (): Promise<void> => {
+    for (const [index, part] of queue) {
+      const number = index + 1
+      parts.push({ number, etag: await makePart(context, target, upload, number, part, object) })
+    }
+  }
+  try {
+    await Promise.all(Array.from({ length: context.limits.concurrency }, worker))
+  } catch (error) {
+    await discardUpload(context, target, upload)
+    throw error
+  }
+  return { upload, parts: parts.toSorted((a, b) => a.number - b.number) }
+}
+
+/** Aborts a multipart upload. False if the store does not answer: the sweep aborts the upload later. */
+export async function discardUpload(
+  { bucket }: S3Context,
+  target: string,
+  upload: string,
+): Promise<boolean> {
+  return repeat(() => bucket.abortMultipart(target, upload)).then(
+    () => true,
+    () => false,
+  )
+}
+
+/** Copies the whole object of an extent to a data object, and returns its name. */
+export async function copyObject(
+  context: S3Context,
+  object: string,
+  extent: ObjectExtent,
+): Promise<string> {
+  const target = context.layout.data(crypto.randomUUID(), crypto.randomUUID())
+  const headers = { contentType: null, contentDisposition: null, metadata: {} }
+  const { upload, parts } = await assemble(context, target, headers, [extent], object)
+  try {
+    await repeat(() => context.bucket.completeMultipart(target, upload, parts))
+  } catch (error) {
+    // A repetition after a lost answer finds no upload any more.
+    const isMade =
+      isBucketError(error, 'missing') && (await repeat(() => context.bucket.head(target)))
+    if (isMade === false || isMade === null) throw error
+  }
+  return target
+}
+
+async function makePart(
+  context: S3Context,
+  target: string,
+  upload: string,
+  number: number,
+  part: PlannedPart,
+  object: string,
+): Promise<string> {
+  const { bucket } = context
+  if (part.kind === 'copy') {
+    const source = sourceOf(part.source, object)
+    return repeat(() => bucket.uploadPartCopy(target, upload, number, source)).catch(vanished)
+  }
+  const chunks: Uint8Array[] = []
+  for await (const chunk of readPieces(context, object, part.pieces)) chunks.push(chunk)
+  return repeat(() => bucket.uploadPart(target, upload, number, chunks))
+}
+
+function sourceOf(extent: DataExtent | ObjectExtent, object: string) {
+  const range = { start: extent.offset, end: extent.offset + extent.length }
+  if (extent.kind === 'data') return { key: extent.name, range }
+  const { etag: ifMatch, versionId } = extent
+  return { key: object, ifMatch, range, ...(versionId === null ? {} : { versionId }) }
+}
+
+function vanished(error: unknown): never {
+  if (isBucketError(error, 'precondition', 'missing')) throw new VanishedError({ cause: error })
+  throw error
+}

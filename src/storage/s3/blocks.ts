@@ -1,0 +1,97 @@
+/** The bytes of one writer that are not yet in the object store, and their way into data objects. */
+import { repeat } from './attempts.ts'
+import type { S3Context } from './context.ts'
+import { lengthOf, newBlock } from './pieces.ts'
+import type { Block, BlockPiece, Piece } from './pieces.ts'
+
+/** Smallest data object that memory pressure makes, in bytes: smaller ones would cost more requests than memory. */
+const MIN_SPILL = 256 * 1024
+
+/** Gathers bytes in blocks, and stores each full block in the background. */
+export class Blocks {
+  readonly #context: S3Context
+  readonly #folder: string
+  #open: Block = newBlock()
+  readonly #storing = new Map<Block, Promise<void>>()
+  readonly #inMemory = new Set<Block>()
+
+  constructor(context: S3Context, folder: string) {
+    this.#context = context
+    this.#folder = folder
+  }
+
+  /** Copies `bytes` into blocks, and returns them as pieces. */
+  append(bytes: Uint8Array): readonly BlockPiece[] {
+    const { partSize } = this.#context.limits
+    const pieces: BlockPiece[] = []
+    for (let at = 0; at < bytes.length;) {
+      if (this.#open.isSealed) this.#open = newBlock()
+      const block = this.#open
+      const length = Math.min(bytes.length - at, partSize - block.length)
+      block.chunks.push(bytes.slice(at, at + length))
+      pieces.push({ kind: 'block', block, offset: block.length, length })
+      block.length += length
+      at += length
+      this.#inMemory.add(block)
+      this.#context.budget.add(length)
+      if (block.length === partSize) void this.#store(block)
+    }
+    return pieces
+  }
+
+  /**
+   * Waits until another write may be taken: few requests are in flight, and the process is within its budget or
+   * this writer has hardly anything in memory.
+   *
+   * @throws UploadError of a block that could not be stored. It stays in memory, and may be stored later.
+   */
+  async room(): Promise<void> {
+    const { budget, limits } = this.#context
+    if (budget.isExceeded && this.#open.length >= Math.min(MIN_SPILL, limits.partSize))
+      void this.#store(this.#open)
+    const isFull = (): boolean =>
+      this.#storing.size >= limits.concurrency || (budget.isExceeded && this.#storing.size > 0)
+    while (isFull()) await Promise.race(this.#storing.values())
+  }
+
+  /** Stores all blocks of the pieces, unless they are few bytes that may be inline in a record. */
+  async store(pieces: readonly Piece[]): Promise<void> {
+    const unstored = pieces.filter((piece) => piece.kind === 'block' && piece.block.stored === null)
+    if (lengthOf(unstored) <= this.#context.limits.maxInline) return
+    const blocks = new Set<Block>()
+    for (const piece of unstored) if (piece.kind === 'block') blocks.add(piece.block)
+    await Promise.all([...blocks].map((block) => this.#store(block)))
+  }
+
+  /** Waits for the requests in flight. A block that could not be stored stays in memory. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#storing.values())
+  }
+
+  /** Waits for the requests in flight and frees the memory. */
+  async end(): Promise<void> {
+    await this.settled()
+    for (const block of this.#inMemory) this.#context.budget.free(block.length)
+    this.#inMemory.clear()
+  }
+
+  #store(block: Block): Promise<void> {
+    block.isSealed = true
+    const running = this.#storing.get(block)
+    if (running !== undefined) return running
+    const storing = this.#put(block).finally(() => this.#storing.delete(block))
+    // A failure is reported by the next call that waits for it, and must not end the process before.
+    storing.catch(() => undefined)
+    this.#storing.set(block, storing)
+    return storing
+  }
+
+  async #put(block: Block): Promise<void> {
+    if (block.stored !== null) return
+    const name = this.#context.layout.data(this.#folder, crypto.randomUUID())
+    await repeat(() => this.#context.bucket.put(name, block.chunks))
+    block.stored = name
+    block.chunks.length = 0
+    if (this.#inMemory.delete(block)) this.#context.budget.free(block.length)
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * Names of objects. With the app's prefix P and the internal prefix I, a key has its finished object at `P<key>`,
+ * its record at `I` `r/P<key>`, and bytes that are not yet part of an object at `I` `d/<folder>/<uuid>`.
+ */
+import { invalidKey, keySegments } from '../key.ts'
+
+/** Longest key in UTF-8 bytes. An object store takes 1024, of which the prefixes need some. */
+const MAX_KEY_LENGTH = 900
+
+/** The names in one bucket. */
+export interface Layout {
+  /** Name of the finished object. Throws `ERR_KEY` as `StorageAdapter.head` does. */
+  readonly object: (key: string) => string
+  /** Name of the record. */
+  readonly record: (key: string) => string
+  /** Name of a data object. */
+  readonly data: (folder: string, name: string) => string
+  /** Prefix of all finished objects. */
+  readonly objects: string
+  /** Prefix of all records. */
+  readonly records: string
+  /** Prefix of all data objects. */
+  readonly datas: string
+}
+
+/** Makes the layout of an app's prefix and an internal prefix. */
+export function layoutOf(prefix: string, internal: string): Layout {
+  const records = `${internal}r/${prefix}`
+  const datas = `${internal}d/${prefix}`
+  return {
+    object: (key) => {
+      checkKey(key, prefix, internal)
+      return `${prefix}${key}`
+    },
+    record: (key) => `${records}${key}`,
+    data: (folder, name) => `${datas}${folder}/${name}`,
+    objects: prefix,
+    records,
+    datas,
+  }
+}
+
+function checkKey(key: string, prefix: string, internal: string): void {
+  keySegments(key)
+  const length = Buffer.byteLength(key)
+  if (length > MAX_KEY_LENGTH) {
+    throw invalidKey(`the path has ${length} bytes; the object store takes ${MAX_KEY_LENGTH}`)
+  }
+  if (`${prefix}${key}`.startsWith(internal)) throw invalidKey('the path is reserved')
+}

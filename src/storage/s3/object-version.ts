@@ -1,0 +1,114 @@
+/** The version of a finished object, which is kept in its metadata. */
+import type { ResourceInfo, ResourceState } from '../adapter.ts'
+import { copyState } from '../state.ts'
+import type { ObjectHeaders, ObjectInfo } from './bucket.ts'
+import type { VersionContent } from './record.ts'
+
+/** Name of the metadata field. */
+const FIELD = 'partial-upload'
+/** Versions of earlier lives of a key that are remembered. */
+const MAX_CREATIONS = 8
+/** The `Content-Type` that S3 reports for an object that was put without one. */
+const S3_DEFAULT_TYPE = 'binary/octet-stream'
+
+/** A finished object that was read. */
+export interface FinishedObject {
+  /** The version: that of the metadata, or one that is derived from the object if another tool has put it. */
+  readonly version: string
+  readonly info: ResourceInfo
+  /** Versions that created this key in its recent lives: see `KeyRecord.dead`. */
+  readonly creations: readonly string[]
+  readonly etag: string
+  readonly versionId: string | null
+}
+
+/** What the metadata field contains. */
+interface Stored {
+  readonly version: string
+  readonly time: number
+  readonly size: number
+  readonly state: ResourceState
+  readonly creations: readonly string[]
+}
+
+/** Makes the headers of the object that publishes a version. */
+export function objectHeaders(
+  { version, state, time, size }: Omit<VersionContent, 'extents'>,
+  creations: readonly string[],
+): ObjectHeaders {
+  const stored: Stored = { version, time, size, state, creations: creations.slice(-MAX_CREATIONS) }
+  return {
+    contentType: headerSafe(state.contentType),
+    contentDisposition: headerSafe(state.contentDisposition),
+    metadata: { [FIELD]: Buffer.from(JSON.stringify(stored)).toString('base64url') },
+  }
+}
+
+/** Reads the version of an object. */
+export function finishedObject(object: ObjectInfo): FinishedObject {
+  const { etag, versionId } = object
+  const stored = parseStored(object.metadata[FIELD])
+  // Another tool that writes to the key may copy the metadata, but seldom with the same size.
+  if (stored === null || stored.size !== object.size) return foreignObject(object)
+  const { version, time, size, state, creations } = stored
+  const info = infoOf({ version, time, size, state })
+  return { version, info, creations, etag, versionId }
+}
+
+function foreignObject(object: ObjectInfo): FinishedObject {
+  const { etag, size, lastModified, versionId, contentType } = object
+  const time = lastModified.getTime()
+  const version = `${etag.replaceAll('"', '')}-${time}${versionId === null ? '' : `-${versionId}`}`
+  const state: ResourceState = {
+    complete: true,
+    everComplete: true,
+    completeLength: size,
+    contentType: contentType === S3_DEFAULT_TYPE ? null : contentType,
+    contentDisposition: null,
+    reprDigest: null,
+    owner: null,
+  }
+  return {
+    version,
+    info: infoOf({ version, time, size, state }),
+    creations: [],
+    etag,
+    versionId,
+  }
+}
+
+/** Makes the info of a version. */
+export function infoOf({
+  version,
+  time,
+  size,
+  state,
+}: Omit<VersionContent, 'extents'>): ResourceInfo {
+  return { ...copyState(state), size, etag: `"${version}"`, lastModified: new Date(time) }
+}
+
+function parseStored(field: string | undefined): Stored | null {
+  if (field === undefined) return null
+  try {
+    const parsed: unknown = JSON.parse(Buffer.from(field, 'base64url').toString())
+    return isStored(parsed) ? parsed : null
+  } catch {
+    return null
+  }
+}
+
+function isStored(value: unknown): value is Stored {
+  return (
+    value instanceof Object &&
+    'version' in value &&
+    typeof value.version === 'string' &&
+    'size' in value &&
+    'state' in value &&
+    'creations' in value
+  )
+}
+
+/** A field value for the store to serve the object with; null if HTTP can't carry it. */
+function headerSafe(value: string | null): string | null {
+  return value !== null && /^[\x20-\x7e]+$/.test(value) ? value : null
+}

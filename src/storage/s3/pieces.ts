@@ -1,0 +1,157 @@
+/** The content of a version as a list of pieces, which lie in the object store or in memory. Pure functions. */
+import type { Extent } from './record.ts'
+
+/**
+ * Bytes in memory. They are appended until the block is sealed, and never changed; once the block is stored, its
+ * pieces become extents of its data object.
+ */
+export interface Block {
+  readonly chunks: Uint8Array[]
+  length: number
+  /** No more bytes are appended, because the block is being stored. */
+  isSealed: boolean
+  /** Name of the data object; null as long as it is not stored. */
+  stored: string | null
+}
+
+/** A range of a block. */
+export interface BlockPiece {
+  readonly kind: 'block'
+  readonly block: Block
+  readonly offset: number
+  readonly length: number
+}
+
+/** A run of bytes of a version. */
+export type Piece = BlockPiece | Extent
+
+/** Makes an empty block. */
+export function newBlock(): Block {
+  return { chunks: [], length: 0, isSealed: false, stored: null }
+}
+
+/** Sum of the lengths. */
+export function lengthOf(pieces: readonly Piece[]): number {
+  return pieces.reduce((sum, { length }) => sum + length, 0)
+}
+
+/** The pieces of bytes `start` to `end` (exclusive), cut where necessary. */
+export function slicePieces(
+  pieces: readonly Piece[],
+  start: number,
+  end: number,
+): readonly Piece[] {
+  const found: Piece[] = []
+  let at = 0
+  for (const piece of pieces) {
+    const from = Math.max(start - at, 0)
+    const to = Math.min(end - at, piece.length)
+    if (from < to) found.push(cut(piece, from, to))
+    at += piece.length
+    if (at >= end) break
+  }
+  return found
+}
+
+/** Puts `inserted` at `position`, over the bytes that were there; zeros fill a gap before it. */
+export function overwrite(
+  pieces: readonly Piece[],
+  position: number,
+  inserted: readonly Piece[],
+): readonly Piece[] {
+  const size = lengthOf(pieces)
+  const gap: readonly Piece[] = position > size ? [{ kind: 'zeros', length: position - size }] : []
+  return joined([
+    ...slicePieces(pieces, 0, position),
+    ...gap,
+    ...inserted,
+    ...slicePieces(pieces, position + lengthOf(inserted), size),
+  ])
+}
+
+/** Joins neighbours that follow each other in the same block or object. */
+function joined(pieces: readonly Piece[]): readonly Piece[] {
+  const result: Piece[] = []
+  for (const piece of pieces) {
+    const last = result.at(-1)
+    if (last !== undefined && follows(last, piece)) {
+      result[result.length - 1] = { ...last, length: last.length + piece.length }
+    } else {
+      result.push(piece)
+    }
+  }
+  return result
+}
+
+function follows(a: Piece, b: Piece): boolean {
+  if (a.kind === 'zeros') return b.kind === 'zeros'
+  if (b.kind === 'zeros' || a.offset + a.length !== b.offset) return false
+  if (a.kind === 'block') return b.kind === 'block' && a.block === b.block
+  if (a.kind === 'data') return b.kind === 'data' && a.name === b.name
+  if (a.kind === 'object') return b.kind === 'object' && a.etag === b.etag
+  return b.kind === 'inline'
+}
+
+function cut(piece: Piece, from: number, to: number): Piece {
+  if (from === 0 && to === piece.length) return piece
+  const length = to - from
+  return piece.kind === 'zeros'
+    ? { kind: 'zeros', length }
+    : { ...piece, offset: piece.offset + from, length }
+}
+
+/** The bytes of a block piece, without copying them. */
+export function blockBytes({ block, offset, length }: BlockPiece): readonly Uint8Array[] {
+  const found: Uint8Array[] = []
+  let at = 0
+  for (const chunk of block.chunks) {
+    const from = Math.max(offset - at, 0)
+    const to = Math.min(offset + length - at, chunk.length)
+    if (from < to) found.push(chunk.subarray(from, to))
+    at += chunk.length
+  }
+  return found
+}
+
+/** The pieces with the stored blocks as extents. */
+export function withStored(pieces: readonly Piece[]): readonly Piece[] {
+  return joined(
+    pieces.map((piece) =>
+      piece.kind === 'block' && piece.block.stored !== null
+        ? { kind: 'data', name: piece.block.stored, offset: piece.offset, length: piece.length }
+        : piece,
+    ),
+  )
+}
+
+/** Pieces as extents of a record, and the bytes that it holds inline. */
+export interface Recorded {
+  readonly extents: readonly Extent[]
+  readonly inline: Uint8Array
+}
+
+/** Puts the bytes that are in memory inline. The caller has stored what is too long for that. */
+export function recorded(pieces: readonly Piece[]): Recorded {
+  const extents: Extent[] = []
+  const chunks: Uint8Array[] = []
+  let offset = 0
+  for (const piece of withStored(pieces)) {
+    if (piece.kind !== 'block') {
+      extents.push(piece)
+      continue
+    }
+    extents.push({ kind: 'inline', offset, length: piece.length })
+    chunks.push(...blockBytes(piece))
+    offset += piece.length
+  }
+  return { extents, inline: Buffer.concat(chunks) }
+}
+
+/** The extents of a record as pieces: its inline bytes become a block, which a later write may append to. */
+export function piecesOf(extents: readonly Extent[], inline: Uint8Array): readonly Piece[] {
+  if (!extents.some(({ kind }) => kind === 'inline')) return extents
+  const block: Block = { ...newBlock(), chunks: [inline], length: inline.length }
+  return extents.map((extent) =>
+    extent.kind === 'inline' ? { ...extent, kind: 'block', block } : extent,
+  )
+}

@@ -1,0 +1,101 @@
+/**
+ * Keeps finished objects readable for the open readers of this process. A bucket without versioning loses the
+ * bytes of an object that is replaced or removed. Before this process does so, it copies the object for its own
+ * readers. Readers in other processes fail instead, and never read a mixture.
+ */
+import type { ObjectExtent } from './record.ts'
+
+/** An open reader of a finished object. */
+export interface Pin {
+  readonly extent: ObjectExtent
+  /** Name of the copy to read from; null as long as the object itself is there. */
+  copy: string | null
+}
+
+/** The open readers of one object, and what is about to happen to it. */
+interface PinnedObject {
+  readonly pins: Set<Pin>
+  /** Readers that are being opened: they may have seen the object, and have no pin yet. */
+  readonly opening: Set<Promise<unknown>>
+  /** Replacements and removals that are under way. */
+  readonly switches: Set<Promise<unknown>>
+}
+
+/** The open readers of a process, by the name of the object. */
+export class Pins {
+  readonly #objects = new Map<string, PinnedObject>()
+
+  /** Opens a reader. It waits for a replacement that is under way, because its copies were made already. */
+  async open<T>(name: string, work: () => Promise<T>): Promise<T> {
+    for (;;) {
+      const { opening, switches } = this.#objectOf(name)
+      if (switches.size === 0) return this.#during(name, opening, work())
+      await Promise.allSettled(switches)
+    }
+  }
+
+  /** Pins an object that a reader reads; called inside `open`. */
+  add(name: string, extent: ObjectExtent): Pin {
+    const pin: Pin = { extent, copy: null }
+    this.#objectOf(name).pins.add(pin)
+    return pin
+  }
+
+  /** Ends a pin. */
+  remove(name: string, pin: Pin): void {
+    this.#objectOf(name).pins.delete(pin)
+    this.#tidy(name)
+  }
+
+  /**
+   * Replaces or removes an object with `work`. Before that, `copy` copies it if a reader needs it, and returns the
+   * name of the copy.
+   */
+  async replace<T>(
+    name: string,
+    copy: (extent: ObjectExtent) => Promise<string>,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    const object = this.#objectOf(name)
+    const whole = async (): Promise<T> => {
+      await Promise.allSettled(object.opening)
+      const pins = [...object.pins].filter(
+        (pin) => pin.copy === null && pin.extent.versionId === null,
+      )
+      const [first] = pins
+      if (first !== undefined) {
+        const made = await copy(first.extent)
+        for (const pin of pins) if (pin.extent.etag === first.extent.etag) pin.copy = made
+      }
+      return work()
+    }
+    return this.#during(name, object.switches, whole())
+  }
+
+  async #during<T>(name: string, set: Set<Promise<unknown>>, work: Promise<T>): Promise<T> {
+    set.add(work)
+    try {
+      return await work
+    } finally {
+      set.delete(work)
+      this.#tidy(name)
+    }
+  }
+
+  #objectOf(name: string): PinnedObject {
+    const object = this.#objects.get(name) ?? {
+      pins: new Set(),
+      opening: new Set(),
+      switches: new Set(),
+    }
+    this.#objects.set(name, object)
+    return object
+  }
+
+  #tidy(name: string): void {
+    const object = this.#objects.get(name)
+    if (object === undefined) return
+    if (object.pins.size + object.opening.size + object.switches.size === 0)
+      this.#objects.delete(name)
+  }
+}

@@ -1,0 +1,261 @@
+/**
+ * Publishes a version: makes it the finished object at its key. The record is fenced first, which announces the
+ * publication to other processes, and is removed afterwards.
+ *
+ * A large version is assembled by a multipart upload. Another writer that finds the fence aborts the upload, and
+ * then reads the object to learn whether the publication came first: completion and abortion exclude each other.
+ * A small version of an absent object is written in one request, which can't be aborted. Another writer that finds
+ * this fence publishes the version itself before it begins.
+ */
+import { UploadError } from '../../errors.ts'
+import { conflict } from '../conflict.ts'
+import { assemble, copyObject, discardUpload } from './assemble.ts'
+import { MAX_ATTEMPTS, backOff, isBucketError, repeat, translated } from './attempts.ts'
+import type { Condition } from './bucket.ts'
+import type { S3Context } from './context.ts'
+import { finishedObject, objectHeaders } from './object-version.ts'
+import type { FinishedObject } from './object-version.ts'
+import type { Piece } from './pieces.ts'
+import { readPieces } from './read.ts'
+import type { RecordHandle } from './record-store.ts'
+import type { Extent, KeyRecord, StoredRecord, VersionContent } from './record.ts'
+import type { View } from './view.ts'
+
+/** What is published, and over what. */
+export interface Publication {
+  readonly key: string
+  readonly handle: RecordHandle
+  /** The key as the writer has found it. */
+  readonly view: Pick<View, 'object' | 'zombie'>
+  /** The version to publish; its extents are in `pieces`. */
+  readonly version: Omit<VersionContent, 'extents'>
+  readonly pieces: readonly Piece[]
+  /** The upload that readers see until then; null if they see the object or nothing. */
+  readonly shown: ShownContent | null
+  readonly folder: string
+  readonly dead: readonly string[]
+}
+
+/** The content of a record, with the bytes of its inline extents. */
+export interface ShownContent {
+  readonly content: VersionContent
+  readonly inline: Uint8Array
+}
+
+const NOTHING = new Uint8Array(0)
+
+/**
+ * Publishes a version.
+ *
+ * @throws RecordLostError, UploadError `ERR_CONFLICT` when another writer was first.
+ * @throws UploadError when the store is full or does not answer. The version may be published later, if it is
+ * small and new.
+ */
+export async function publish(context: S3Context, publication: Publication): Promise<void> {
+  const { view, pieces, version } = publication
+  const isSmall =
+    version.size <= context.limits.maxInline && view.object === null && view.zombie === null
+  if (isSmall || version.size === 0) await publishAtOnce(context, publication)
+  else await publishAssembled(context, publication, pieces)
+  await publication.handle.remove()
+}
+
+async function publishAssembled(
+  context: S3Context,
+  publication: Publication,
+  pieces: readonly Piece[],
+): Promise<void> {
+  const { key, version, handle } = publication
+  const name = context.layout.object(key)
+  const headers = objectHeaders(version, creationsOf(publication))
+  const { upload, parts } = await assemble(context, name, headers, pieces, name)
+  const before = handle.current
+  try {
+    await fence(context, publication, upload, null)
+    await replacing(context, publication, () =>
+      settled(context, name, version.version, (condition) =>
+        context.bucket.completeMultipart(name, upload, parts, condition),
+      )(conditionOf(publication)),
+    )
+  } catch (error) {
+    // Without a confirmed abortion the version may still be published, and the fence has to stay.
+    if (!(await discardUpload(context, name, upload))) throw error
+    if (await isPublished(context, name, version.version)) return
+    await removeFence(publication, before).catch(() => undefined)
+    throw error
+  }
+}
+
+async function publishAtOnce(context: S3Context, publication: Publication): Promise<void> {
+  const { key, version, pieces } = publication
+  const name = context.layout.object(key)
+  const chunks: Uint8Array[] = []
+  for await (const chunk of readPieces(context, name, pieces)) chunks.push(chunk)
+  const creations = creationsOf(publication)
+  const next: VersionContent = { ...version, extents: [] }
+  const before = publication.handle.current
+  await fence(context, publication, null, { content: next, inline: Buffer.concat(chunks) })
+  try {
+    await replacing(context, publication, () =>
+      settled(context, name, version.version, (condition) =>
+        context.bucket.put(name, chunks, { ...objectHeaders(version, creations), ...condition }),
+      )(conditionOf(publication)),
+    )
+  } catch (error) {
+    // A request that was not answered may have an effect later, so that only the fence may decide.
+    if (error instanceof UploadError && error.code === 'ERR_STORAGE_UNAVAILABLE') throw error
+    const dead = [...publication.dead, version.version]
+    await removeFence({ ...publication, dead }, before).catch(() => undefined)
+    throw error
+  }
+}
+
+/**
+ * Publishes the small version of a fence that another writer has left.
+ *
+ * @throws UploadError `ERR_CONFLICT` when the key has another object.
+ */
+export async function publishPending(
+  context: S3Context,
+  key: string,
+  { record, inline }: StoredRecord,
+  object: FinishedObject | null,
+): Promise<void> {
+  const next = record.pending?.next
+  if (next === null || next === undefined) return
+  const name = context.layout.object(key)
+  const chunks = inlineOf(next.extents, inline)
+  const headers = objectHeaders(next, [...record.dead, next.version])
+  const condition: Condition = object === null ? { ifNoneMatch: '*' } : { ifMatch: object.etag }
+  await settled(context, name, next.version, (each) =>
+    context.bucket.put(name, chunks, { ...headers, ...each }),
+  )(condition)
+}
+
+/** Writes the fence, and checks that the object is still the base if the fence is the first record of the key. */
+async function fence(
+  context: S3Context,
+  { key, handle, view, shown, folder, dead, version }: Publication,
+  upload: string | null,
+  small: ShownContent | null,
+): Promise<void> {
+  const isFirst = handle.current === null
+  const inline = Buffer.concat([shown?.inline ?? NOTHING, small?.inline ?? NOTHING])
+  const next = small && withInline(small.content, shown?.inline.length ?? 0, small.inline.length)
+  const record: Omit<KeyRecord, 'nonce'> = {
+    phase: 'finishing',
+    base: view.object?.version ?? null,
+    content: shown?.content ?? null,
+    folder,
+    pending: { token: version.version, upload, next, isOpen: shown !== null },
+    dead,
+  }
+  await handle.replace({ record, inline })
+  if (isFirst) await checkBase(context, key, handle, view)
+}
+
+/**
+ * Checks that no other writer has published between the reading of the object and the creation of the record.
+ * Once the record exists, each other writer has to replace it first.
+ */
+export async function checkBase(
+  context: S3Context,
+  key: string,
+  handle: RecordHandle,
+  view: Pick<View, 'object' | 'zombie'>,
+): Promise<void> {
+  const found = await repeat(() => context.bucket.head(context.layout.object(key)))
+  const expected = (view.object ?? view.zombie)?.version ?? null
+  const version = found === null ? null : finishedObject(found).version
+  if (version === expected || (version === null && view.object === null)) return
+  await handle.remove()
+  throw conflict()
+}
+
+/** Restores the record as it was before the fence. */
+async function removeFence(
+  { handle, shown, folder, dead, view }: Publication,
+  before: StoredRecord | null,
+): Promise<void> {
+  if (handle.current === before) return
+  if (shown === null && dead.length === 0) {
+    await handle.remove()
+    return
+  }
+  const record: Omit<KeyRecord, 'nonce'> = {
+    phase: shown === null ? 'gone' : 'open',
+    base: view.object?.version ?? null,
+    content: shown?.content ?? null,
+    folder,
+    pending: null,
+    dead,
+  }
+  await handle.replace({ record, inline: shown?.inline ?? NOTHING })
+}
+
+/**
+ * Makes the request that publishes `token`, again and again until it is known whether it has succeeded: after each
+ * failure the object is read, because the answer to a request that had an effect may be lost.
+ */
+function settled(
+  context: S3Context,
+  name: string,
+  token: string,
+  request: (condition: Condition) => Promise<unknown>,
+) {
+  return async (condition: Condition): Promise<void> => {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        await request(condition)
+        return
+      } catch (error) {
+        if (await isPublished(context, name, token)) return
+        if (isBucketError(error, 'precondition', 'missing')) throw conflict(error)
+        const mayRepeat = isBucketError(error, 'unavailable', 'conflict')
+        if (!mayRepeat || attempt === MAX_ATTEMPTS) throw translated(error)
+        await backOff(attempt)
+      }
+    }
+  }
+}
+
+/** Whether the object has the version, or one that was made from it. */
+async function isPublished(context: S3Context, name: string, token: string): Promise<boolean> {
+  const found = await repeat(() => context.bucket.head(name))
+  if (found === null) return false
+  const { version, creations } = finishedObject(found)
+  return version === token || creations.includes(token)
+}
+
+/** Does `work`, which replaces the object, after the object was copied for the readers of this process. */
+function replacing<T>(
+  context: S3Context,
+  { key, view }: Publication,
+  work: () => Promise<T>,
+): Promise<T> {
+  if (view.object === null) return work()
+  const name = context.layout.object(key)
+  return context.pins.replace(name, (extent) => copyObject(context, name, extent), work)
+}
+
+function conditionOf({ view }: Publication): Condition {
+  const replaced = view.object ?? view.zombie
+  return replaced === null ? { ifNoneMatch: '*' } : { ifMatch: replaced.etag }
+}
+
+/** The versions to remember in the object: see `KeyRecord.dead`. */
+function creationsOf({ view, dead, version }: Publication): readonly string[] {
+  if (view.object === null) return [...dead, version.version]
+  return [...new Set([...view.object.creations, ...dead])]
+}
+
+function withInline(content: VersionContent, offset: number, length: number): VersionContent {
+  const extents: readonly Extent[] = length === 0 ? [] : [{ kind: 'inline', offset, length }]
+  return { ...content, extents }
+}
+
+function inlineOf(extents: readonly Extent[], inline: Uint8Array): readonly Uint8Array[] {
+  return extents.flatMap((extent) =>
+    extent.kind === 'inline' ? [inline.subarray(extent.offset, extent.offset + extent.length)] : [],
+  )
+}

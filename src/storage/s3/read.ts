@@ -1,0 +1,98 @@
+/** Reads pieces from the object store and from memory. A body that is cut off is resumed where it has ended. */
+import { MAX_ATTEMPTS, backOff, isBucketError, translated } from './attempts.ts'
+import type { S3Context } from './context.ts'
+import { blockBytes } from './pieces.ts'
+import type { Piece } from './pieces.ts'
+import type { DataExtent, ObjectExtent } from './record.ts'
+
+const ZEROS = new Uint8Array(65_536)
+
+/** A range of an object has vanished: the object was replaced or removed. */
+export class VanishedError extends Error {
+  override readonly name = 'VanishedError'
+
+  constructor(options?: ErrorOptions) {
+    super('the version was replaced or removed while it was read', options)
+  }
+}
+
+/** Reads all bytes of the pieces. */
+export async function* readPieces(
+  context: S3Context,
+  object: string,
+  pieces: readonly Piece[],
+): AsyncGenerator<Uint8Array, void, undefined> {
+  for (const piece of pieces) yield* readPiece(context, object, piece)
+}
+
+/**
+ * Reads all bytes of one piece. `object` is the name of the finished object.
+ *
+ * @throws VanishedError when the object of the piece is gone.
+ */
+export async function* readPiece(
+  context: S3Context,
+  object: string,
+  piece: Piece,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  switch (piece.kind) {
+    case 'zeros':
+      for (let at = 0; at < piece.length; at += ZEROS.length)
+        yield ZEROS.subarray(0, Math.min(ZEROS.length, piece.length - at))
+      return
+    case 'block':
+      // A block may have been stored, and its memory freed, since the pieces were listed.
+      if (piece.block.stored === null) yield* blockBytes(piece)
+      else
+        yield* readObject(context, piece.block.stored, {
+          kind: 'data',
+          name: piece.block.stored,
+          offset: piece.offset,
+          length: piece.length,
+        })
+      return
+    case 'inline':
+      throw new Error('inline bytes have to be turned into a block first')
+    case 'data':
+      yield* readObject(context, piece.name, piece)
+      return
+    case 'object':
+      yield* readObject(context, object, piece)
+  }
+}
+
+async function* readObject(
+  { bucket }: S3Context,
+  name: string,
+  extent: DataExtent | ObjectExtent,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  let done = 0
+  for (let attempt = 1; ; attempt += 1) {
+    const before = done
+    try {
+      const range = { start: extent.offset + done, end: extent.offset + extent.length }
+      const found = await bucket.get(name, { range, ...conditionOf(extent) })
+      if (found === null) throw new VanishedError()
+      for await (const chunk of found.body) {
+        done += chunk.length
+        yield chunk
+      }
+      if (done === extent.length) return
+      throw new Error(`the object store sent ${done} of ${extent.length} bytes`)
+    } catch (error) {
+      if (isBucketError(error, 'precondition')) throw new VanishedError({ cause: error })
+      // Only attempts in a row without progress count, because a long body may be cut many times.
+      if (done > before) attempt = 1
+      if (attempt === MAX_ATTEMPTS || !isBucketError(error, 'unavailable', 'conflict'))
+        throw translated(error)
+      await backOff(attempt)
+    }
+  }
+}
+
+function conditionOf(extent: DataExtent | ObjectExtent) {
+  if (extent.kind === 'data') return {}
+  return extent.versionId === null
+    ? { ifMatch: extent.etag }
+    : { ifMatch: extent.etag, versionId: extent.versionId }
+}

@@ -1,0 +1,95 @@
+/** Opens one version of a resource for reading. */
+import type { Reader, ResourceInfo } from '../adapter.ts'
+import type { S3Context } from './context.ts'
+import { piecesOf, slicePieces } from './pieces.ts'
+import type { Piece } from './pieces.ts'
+import type { Pin } from './pins.ts'
+import { VanishedError, readPieces } from './read.ts'
+import { extentsOf, viewKey } from './view.ts'
+import type { CurrentVersion, View } from './view.ts'
+
+/** Moves of a version that a reader follows without reading a byte in between. */
+const MAX_MOVES = 5
+
+/** Opens the current version; null if there is none. */
+export function openReader(context: S3Context, key: string): Promise<Reader | null> {
+  const name = context.layout.object(key)
+  return context.pins.open(name, async () => {
+    const view = await viewKey(context, key)
+    return view.current === null ? null : new S3Reader(context, key, view.current, view)
+  })
+}
+
+/** Reads one version. The version may move from data objects into the finished object, which the reader follows. */
+class S3Reader implements Reader {
+  readonly info: ResourceInfo
+  readonly #context: S3Context
+  readonly #key: string
+  readonly #name: string
+  #pieces: readonly Piece[]
+  #pin: Pin | null
+
+  constructor(context: S3Context, key: string, current: CurrentVersion, view: View) {
+    this.info = current.info
+    this.#context = context
+    this.#key = key
+    this.#name = context.layout.object(key)
+    this.#pieces = piecesOf(current.extents, current.inline)
+    this.#pin = this.#pinned(view)
+  }
+
+  async *read(start: number, end: number): AsyncGenerator<Uint8Array, void, undefined> {
+    let moves = 0
+    for (let at = start; at < end;) {
+      const pin = this.#pin
+      const copy = pin?.copy ?? null
+      try {
+        for await (const chunk of readPieces(this.#context, this.#name, this.#range(at, end))) {
+          at += chunk.length
+          moves = 0
+          yield chunk
+        }
+        return
+      } catch (error) {
+        moves += 1
+        if (!(error instanceof VanishedError) || moves > MAX_MOVES) throw error
+        const wasCopied = pin !== null && pin.copy !== copy
+        if (!wasCopied && !(await this.#follow())) throw error
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#pin !== null) this.#context.pins.remove(this.#name, this.#pin)
+    this.#pin = null
+  }
+
+  #range(start: number, end: number): readonly Piece[] {
+    const copy = this.#pin?.copy ?? null
+    const pieces = slicePieces(this.#pieces, start, end)
+    if (copy === null) return pieces
+    return pieces.map((piece) =>
+      piece.kind === 'object'
+        ? { kind: 'data', name: copy, offset: piece.offset, length: piece.length }
+        : piece,
+    )
+  }
+
+  /** Looks where the version is now; false if another version is the current one. */
+  #follow(): Promise<boolean> {
+    return this.#context.pins.open(this.#name, async () => {
+      const view = await viewKey(this.#context, this.#key)
+      if (view.current?.info.etag !== this.info.etag) return false
+      await this.close()
+      this.#pieces = piecesOf(view.current.extents, view.current.inline)
+      this.#pin = this.#pinned(view)
+      return true
+    })
+  }
+
+  #pinned({ object }: View): Pin | null {
+    if (object === null || !this.#pieces.some(({ kind }) => kind === 'object')) return null
+    const [extent] = extentsOf(object)
+    return extent?.kind === 'object' ? this.#context.pins.add(this.#name, extent) : null
+  }
+}

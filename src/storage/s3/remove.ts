@@ -1,0 +1,84 @@
+/**
+ * Removes a resource. The record becomes a tombstone, which lists the versions that a delayed request may bring
+ * back; with it the resource is absent for all readers. The object is deleted afterwards.
+ */
+import type { RemoveOptions } from '../adapter.ts'
+import { conflict } from '../conflict.ts'
+import { copyObject } from './assemble.ts'
+import { isBucketError, repeat } from './attempts.ts'
+import type { S3Context } from './context.ts'
+import type { FinishedObject } from './object-version.ts'
+import { checkBase } from './publish.ts'
+import type { KeyRecord } from './record.ts'
+import { RecordHandle, RecordLostError } from './record-store.ts'
+import { viewSettled } from './settle.ts'
+import type { View } from './view.ts'
+
+/** Versions of removed lives that a tombstone lists. */
+const MAX_DEAD = 16
+
+/** Removes the resource; false if it was absent. */
+export async function removeResource(
+  context: S3Context,
+  key: string,
+  { isLost }: RemoveOptions = {},
+): Promise<boolean> {
+  const view = await viewSettled(context, key, 0)
+  if (isLost?.() === true) throw new Error('another process has the lock')
+  if (view.current === null) {
+    if (view.zombie !== null) await deleteObject(context, key, view.zombie)
+    return false
+  }
+  const handle = new RecordHandle(context, key, view.stored)
+  const isFirst = handle.current === null
+  try {
+    await handle.replace({ record: tombstone(view), inline: new Uint8Array(0) })
+  } catch (error) {
+    throw error instanceof RecordLostError ? conflict(error) : error
+  }
+  if (isFirst) await checkBase(context, key, handle, view)
+  const object = view.object ?? view.zombie
+  if (object !== null) await deleteObject(context, key, object)
+  return true
+}
+
+/** Makes the record of a removed key. */
+export function tombstone({
+  stored,
+  object,
+}: Pick<View, 'stored' | 'object'>): Omit<KeyRecord, 'nonce'> {
+  const record = stored?.record
+  const pending = record?.pending ?? null
+  const versions = [
+    ...(record?.dead ?? []),
+    ...(object?.creations ?? []),
+    ...(object === null ? [] : [object.version]),
+    ...(pending === null ? [] : [pending.token]),
+  ]
+  return {
+    phase: 'gone',
+    base: null,
+    content: null,
+    folder: record?.folder ?? crypto.randomUUID(),
+    pending: null,
+    dead: [...new Set(versions)].slice(-MAX_DEAD),
+  }
+}
+
+/** Deletes a removed object, unless it was replaced in the meantime. */
+async function deleteObject(
+  context: S3Context,
+  key: string,
+  { etag: ifMatch }: FinishedObject,
+): Promise<void> {
+  const name = context.layout.object(key)
+  const copy = (extent: Parameters<typeof copyObject>[2]): Promise<string> =>
+    copyObject(context, name, extent)
+  await context.pins.replace(name, copy, async () => {
+    try {
+      await repeat(() => context.bucket.delete(name, { ifMatch }))
+    } catch (error) {
+      if (!isBucketError(error, 'precondition', 'missing')) throw error
+    }
+  })
+}

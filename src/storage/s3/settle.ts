@@ -1,0 +1,61 @@
+/** Settles a publication that another writer has begun, so that the next writer of the key can begin. */
+import { setTimeout as pause } from 'node:timers/promises'
+import { conflict } from '../conflict.ts'
+import { repeat } from './attempts.ts'
+import type { S3Context } from './context.ts'
+import { publishPending } from './publish.ts'
+import type { StoredRecord } from './record.ts'
+import { viewKey, viewObject } from './view.ts'
+import type { View } from './view.ts'
+
+/** Publications of other writers that are settled before the next writer gives up. */
+const MAX_ROUNDS = 20
+/** Milliseconds between two looks at a publication by another process. */
+const LOOK_INTERVAL = 100
+
+/**
+ * Reads a key without a publication under way. A publication that is still fenced after `politeTime` milliseconds
+ * is completed if it is small, and otherwise aborted.
+ *
+ * @throws UploadError `ERR_CONFLICT` while other writers publish one version after the other.
+ */
+export async function viewSettled(
+  context: S3Context,
+  key: string,
+  politeTime: number,
+): Promise<View> {
+  const end = performance.now() + politeTime
+  for (let round = 0; round < MAX_ROUNDS;) {
+    const view = await viewKey(context, key)
+    const { stored } = view
+    if (stored === null || !view.isValid || stored.record.pending === null) return view
+    if (stored.record.pending.upload !== null && performance.now() < end) {
+      await pause(LOOK_INTERVAL)
+      continue
+    }
+    round += 1
+    const settled = await settle(context, key, view, stored)
+    if (settled !== null) return settled
+  }
+  throw conflict()
+}
+
+/** Settles one publication; null if the key has to be read again. */
+async function settle(
+  context: S3Context,
+  key: string,
+  view: View,
+  stored: StoredRecord,
+): Promise<View | null> {
+  const { pending } = stored.record
+  const name = context.layout.object(key)
+  if (pending === null) return view
+  if (pending.upload === null) {
+    await publishPending(context, key, stored, view.object ?? view.zombie)
+    return null
+  }
+  const { upload } = pending
+  await repeat(() => context.bucket.abortMultipart(name, upload))
+  // The abortion has excluded a later completion, and this read shows whether there was an earlier one.
+  return viewObject(context, key, stored)
+}

@@ -1,0 +1,64 @@
+/** The storage adapter over a bucket. */
+import type { ListOptions, StorageAdapter } from '../adapter.ts'
+import { repeat } from './attempts.ts'
+import { MemoryBudget } from './budget.ts'
+import type { Bucket } from './bucket.ts'
+import type { Limits, S3Context } from './context.ts'
+import { layoutOf } from './layout.ts'
+import { Pins } from './pins.ts'
+import { openReader } from './reader.ts'
+import { removeResource } from './remove.ts'
+import { viewKey } from './view.ts'
+import { openWriter } from './writer.ts'
+
+/** How a bucket is used. */
+export interface BucketStorageOptions {
+  readonly bucket: Bucket
+  /** Begins the names of all finished objects. */
+  readonly prefix: string
+  /** Begins the names of all other objects. */
+  readonly internalPrefix: string
+  /** Bytes that all uploads together may have in memory before they are stored earlier. */
+  readonly memoryBudget: number
+  readonly limits: Limits
+}
+
+/** Creates a storage over a bucket. */
+export function bucketStorage(options: BucketStorageOptions): StorageAdapter {
+  const { bucket, prefix, internalPrefix, memoryBudget, limits } = options
+  const context: S3Context = {
+    bucket,
+    layout: layoutOf(prefix, internalPrefix),
+    limits,
+    budget: new MemoryBudget(memoryBudget),
+    pins: new Pins(),
+  }
+  return {
+    lockScope: bucket.scope ?? bucket,
+    head: async (key) => (await viewKey(context, key)).current?.info ?? null,
+    openReader: async (key) => openReader(context, key),
+    openWriter: async (key, writerOptions) => openWriter(context, key, writerOptions),
+    remove: async (key, removeOptions) => removeResource(context, key, removeOptions),
+    listIncomplete: (listOptions) => listIncomplete(context, listOptions),
+  }
+}
+
+/** Lists incomplete resources: those whose record shows an upload. */
+async function* listIncomplete(
+  context: S3Context,
+  { changedBefore }: ListOptions = {},
+): AsyncGenerator<string, void, undefined> {
+  const { bucket, layout } = context
+  let after: string | null | undefined
+  while (after !== null) {
+    const options = after === undefined ? {} : { after }
+    const page = await repeat(() => bucket.list(layout.records, options))
+    for (const { key: name, lastModified } of page.objects) {
+      if (changedBefore !== undefined && lastModified > changedBefore) continue
+      const key = name.slice(layout.records.length)
+      const { current } = await viewKey(context, key)
+      if (current?.info.complete === false) yield key
+    }
+    after = page.next
+  }
+}

@@ -1,0 +1,328 @@
+/** Changes one resource: gathers the bytes, records those of an upload, and publishes the finished version. */
+import type {
+  OpenWriterOptions,
+  ResourceInfo,
+  ResourceState,
+  Transaction,
+  Writer,
+} from '../adapter.ts'
+import { UploadError } from '../../errors.ts'
+import { conflict, overtaken } from '../conflict.ts'
+import { copyState } from '../state.ts'
+import { Blocks } from './blocks.ts'
+import type { S3Context } from './context.ts'
+import { infoOf } from './object-version.ts'
+import { lengthOf, overwrite, piecesOf, recorded, slicePieces, withStored } from './pieces.ts'
+import type { Piece } from './pieces.ts'
+import { checkBase, publish } from './publish.ts'
+import type { ShownContent } from './publish.ts'
+import { VanishedError, readPieces } from './read.ts'
+import { RecordHandle, RecordLostError } from './record-store.ts'
+import type { VersionContent } from './record.ts'
+import { tombstone } from './remove.ts'
+import { viewSettled } from './settle.ts'
+import { openContent } from './view.ts'
+import type { View } from './view.ts'
+
+const NOTHING = new Uint8Array(0)
+
+/** Opens a writer. It changes nothing but a publication that another process has not ended. */
+export async function openWriter(
+  context: S3Context,
+  key: string,
+  options: OpenWriterOptions,
+): Promise<Writer> {
+  const view = await viewSettled(context, key, context.limits.politeTime)
+  return new S3Writer(context, key, options, view)
+}
+
+class S3Writer implements Writer {
+  readonly base: ResourceInfo | null
+  readonly transaction: Transaction
+  readonly #context: S3Context
+  readonly #key: string
+  readonly #name: string
+  readonly #options: OpenWriterOptions
+  readonly #view: View
+  readonly #handle: RecordHandle
+  readonly #folder: string
+  readonly #dead: readonly string[]
+  readonly #blocks: Blocks
+  #pieces: Piece[]
+  #size: number
+  /** The upload as the record shows it now; null if the record shows none. */
+  #shown: ShownContent | null
+  /** Whether the content differs from `#shown`. */
+  #isBehind = false
+  /** Whether this writer has changed the record. */
+  #hasShown = false
+  #timer: NodeJS.Timeout | null = null
+  /** The change of the record that is under way. */
+  #work: Promise<unknown> = Promise.resolve()
+  #isEnded = false
+
+  constructor(context: S3Context, key: string, options: OpenWriterOptions, view: View) {
+    const { current, stored, isValid } = view
+    const content = stored !== null && isValid ? openContent(stored.record) : null
+    const mayPersist = options.transaction === 'persist' && !(options.replace && current !== null)
+    this.base = current?.info ?? null
+    this.transaction = mayPersist && this.base?.complete !== true ? 'persist' : 'atomic'
+    this.#context = context
+    this.#key = key
+    this.#name = context.layout.object(key)
+    this.#options = { ...options, initial: copyState(options.initial) }
+    this.#view = view
+    this.#handle = new RecordHandle(context, key, stored)
+    this.#folder = content === null ? crypto.randomUUID() : (stored?.record.folder ?? '')
+    this.#dead = stored?.record.dead ?? []
+    this.#blocks = new Blocks(context, this.#folder)
+    this.#pieces =
+      options.replace || current === null ? [] : [...piecesOf(current.extents, current.inline)]
+    this.#size = lengthOf(this.#pieces)
+    this.#shown = content === null ? null : { content, inline: stored?.inline ?? NOTHING }
+  }
+
+  async write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
+    this.#assertActive()
+    const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
+    if (length === 0) return
+    if (this.transaction === 'persist' && position > this.#size) {
+      throw new RangeError(`position ${position} is beyond the end`)
+    }
+    const inserted = chunks.flatMap((chunk) => this.#blocks.append(chunk))
+    if (position === this.#size) this.#append(inserted)
+    else this.#pieces = [...overwrite(this.#pieces, position, inserted)]
+    this.#size = Math.max(this.#size, position + length)
+    this.#isBehind = true
+    this.#schedule()
+    await this.#blocks.room()
+  }
+
+  async flush(): Promise<void> {
+    this.#assertActive()
+    if (this.transaction === 'persist') await this.#exclusive(() => this.#recordAll())
+  }
+
+  async truncate(size: number): Promise<void> {
+    this.#assertActive()
+    const isPersist = this.transaction === 'persist'
+    const least = isPersist ? (this.base?.size ?? 0) : 0
+    if (size < least || size > this.#size) throw new RangeError(`size ${size} is out of range`)
+    if (size === this.#size) return
+    this.#pieces = [...slicePieces(this.#pieces, 0, size)]
+    this.#size = size
+    this.#isBehind = true
+    if (isPersist) await this.#exclusive(() => this.#recordAll())
+  }
+
+  async *read(start: number, end: number): AsyncGenerator<Uint8Array, void, undefined> {
+    try {
+      yield* readPieces(this.#context, this.#name, slicePieces(this.#pieces, start, end))
+    } catch (error) {
+      throw error instanceof VanishedError ? this.#beaten(error) : error
+    }
+  }
+
+  async commit(state: ResourceState): Promise<ResourceInfo> {
+    this.#assertActive()
+    const info = await this.#exclusive(() =>
+      state.complete ? this.#publish(state) : this.#record(this.#pieces, state),
+    )
+    await this.#end()
+    return info
+  }
+
+  async keep(): Promise<void> {
+    if (this.#isEnded) return
+    try {
+      if (this.#isLost || this.transaction === 'atomic' || !this.#isBehind) return
+      await this.#exclusive(() => this.#recordAll())
+    } catch (error) {
+      if (!isRaceLost(error)) throw error
+    } finally {
+      await this.#end()
+    }
+  }
+
+  async rollback(): Promise<void> {
+    if (this.#isEnded) return
+    try {
+      if (this.#isLost || this.transaction === 'atomic') return
+      await this.#exclusive(() => this.#undo())
+    } catch (error) {
+      if (!isRaceLost(error)) throw error
+    } finally {
+      await this.#end()
+    }
+  }
+
+  get #isLost(): boolean {
+    return this.#options.isLost?.() === true
+  }
+
+  #append(inserted: readonly Piece[]): void {
+    for (const piece of inserted) {
+      const last = this.#pieces.at(-1)
+      const isNext =
+        last?.kind === 'block' &&
+        piece.kind === 'block' &&
+        last.block === piece.block &&
+        last.offset + last.length === piece.offset
+      if (isNext)
+        this.#pieces[this.#pieces.length - 1] = { ...last, length: last.length + piece.length }
+      else this.#pieces.push(piece)
+    }
+  }
+
+  /** Records the bytes of a persist write by itself, because its client may be slow or silent. */
+  #schedule(): void {
+    if (this.transaction === 'atomic' || this.#timer !== null) return
+    this.#timer = setTimeout(() => {
+      this.#timer = null
+      if (this.#isEnded || this.#isLost) return
+      // The next method of the writer meets the same failure and reports it.
+      this.#exclusive(() => this.#recordProgress()).catch(() => undefined)
+    }, this.#context.limits.flushAfter).unref()
+  }
+
+  /** Records the blocks that are stored; all bytes if there are no new ones, as from a slow client. */
+  async #recordProgress(): Promise<void> {
+    if (!this.#isBehind) return
+    const stored = leadingStored(this.#pieces)
+    const size = lengthOf(stored)
+    if (size > (this.#shown?.content.size ?? 0)) {
+      await this.#record(stored, this.#openState())
+      this.#isBehind = true
+      this.#schedule()
+    } else await this.#recordAll()
+  }
+
+  async #recordAll(): Promise<void> {
+    if (this.#isBehind) await this.#record([...this.#pieces], this.#openState())
+  }
+
+  /** The state of an upload that is not committed. */
+  #openState(): ResourceState {
+    return this.base ?? this.#options.initial
+  }
+
+  /** Makes `pieces` the current version, as an upload in the record. */
+  async #record(pieces: readonly Piece[], state: ResourceState): Promise<ResourceInfo> {
+    const { current } = this.#handle
+    if (current?.record.pending?.upload === null) throw conflict()
+    this.#isBehind = false
+    try {
+      await this.#blocks.store(pieces)
+      const { extents, inline } = recorded(pieces)
+      const content = { ...this.#nextVersion(state), size: lengthOf(pieces), extents }
+      await this.#replaceRecord(content, inline)
+      return infoOf(content)
+    } catch (error) {
+      this.#isBehind = true
+      throw error instanceof RecordLostError ? this.#beaten(error) : error
+    }
+  }
+
+  async #replaceRecord(content: VersionContent, inline: Uint8Array): Promise<void> {
+    const isFirst = this.#handle.current === null
+    if (this.#isLost) throw conflict()
+    await this.#handle.replace({
+      record: {
+        phase: 'open',
+        base: this.#view.object?.version ?? null,
+        content,
+        folder: this.#folder,
+        pending: null,
+        dead: this.#dead,
+      },
+      inline,
+    })
+    if (isFirst) await checkBase(this.#context, this.#key, this.#handle, this.#view)
+    this.#shown = { content, inline }
+    this.#hasShown = true
+  }
+
+  async #publish(state: ResourceState): Promise<ResourceInfo> {
+    const version = { ...this.#nextVersion(state), size: this.#size }
+    try {
+      await this.#blocks.settled()
+      await publish(this.#context, {
+        key: this.#key,
+        handle: this.#handle,
+        view: this.#view,
+        version,
+        pieces: withStored(this.#pieces),
+        shown: this.#shown,
+        folder: this.#folder,
+        dead: this.#dead,
+      })
+      return infoOf(version)
+    } catch (error) {
+      if (error instanceof RecordLostError || error instanceof VanishedError)
+        throw this.#beaten(error)
+      throw error
+    }
+  }
+
+  async #undo(): Promise<void> {
+    if (!this.#hasShown || this.#shown === null) return
+    const { content, inline } = this.#shown
+    if (this.base === null) {
+      const record = tombstone({ stored: this.#handle.current, object: this.#view.object })
+      await this.#handle.replace({ record, inline: NOTHING })
+      return
+    }
+    const pieces = slicePieces(piecesOf(content.extents, inline), 0, this.base.size)
+    await this.#record(pieces, this.base)
+  }
+
+  #nextVersion(state: ResourceState) {
+    // The clock of this process may be behind that of the process that wrote the base.
+    const time = Math.max(Date.now(), this.base?.lastModified.getTime() ?? 0)
+    return { version: crypto.randomUUID(), state: copyState(state), time }
+  }
+
+  /** Lets one change of the record run at a time: the timer runs beside the methods of the caller. */
+  async #exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const before = this.#work
+    const run = (async () => {
+      await before
+      return work()
+    })()
+    this.#work = run.catch(() => undefined)
+    return run
+  }
+
+  #beaten(cause: Error): UploadError {
+    return this.#hasShown ? overtaken(cause) : conflict(cause)
+  }
+
+  #assertActive(): void {
+    if (this.#isEnded) throw new Error('the writer has ended')
+    if (this.#isLost) throw new Error('another process has the lock')
+  }
+
+  async #end(): Promise<void> {
+    this.#isEnded = true
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+    await this.#work
+    await this.#blocks.end()
+  }
+}
+
+/** The pieces before the first one that is not stored. */
+function leadingStored(pieces: readonly Piece[]): readonly Piece[] {
+  const stored = withStored(pieces)
+  const end = stored.findIndex(({ kind }) => kind === 'block')
+  return end === -1 ? stored : stored.slice(0, end)
+}
+
+/** Whether an error says that another writer has changed the resource. */
+function isRaceLost(error: unknown): boolean {
+  if (error instanceof RecordLostError) return true
+  return (
+    error instanceof UploadError &&
+    (error.code === 'ERR_CONFLICT' || error.code === 'ERR_INTERRUPTED')
+  )
+}

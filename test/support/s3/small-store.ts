@@ -1,0 +1,45 @@
+/** Storages over a bucket, with limits so small that few bytes reach each of their ways to store them. */
+import type { StorageAdapter } from '../../../src/storage/adapter.ts'
+import type { Bucket } from '../../../src/storage/s3/bucket.ts'
+import type { Limits } from '../../../src/storage/s3/context.ts'
+import { bucketStorage } from '../../../src/storage/s3/store.ts'
+
+/** Limits of some kilobytes. A bucket for them has parts of at least 64 KiB. */
+export const SMALL: Limits = {
+  partSize: 131_072,
+  minPartSize: 65_536,
+  maxCopySize: 300_000,
+  maxInline: 16_384,
+  flushAfter: 1000,
+  concurrency: 3,
+  politeTime: 0,
+}
+
+/** A storage over a bucket with small limits. */
+export function smallStore(bucket: Bucket, limits: Partial<Limits> = {}): StorageAdapter {
+  return bucketStorage({
+    bucket,
+    prefix: 'files/',
+    internalPrefix: '.partial-upload/',
+    memoryBudget: 1_000_000,
+    limits: { ...SMALL, ...limits },
+  })
+}
+
+/** A storage whose methods run in turn on each of two instances, as requests do behind a load balancer. */
+export function alternating(first: StorageAdapter, second: StorageAdapter): StorageAdapter {
+  let count = 0
+  const next = (): StorageAdapter => {
+    count += 1
+    return count % 2 === 0 ? first : second
+  }
+  return {
+    head: (key) => next().head(key),
+    openReader: (key) => next().openReader(key),
+    openWriter: (key, options) => next().openWriter(key, options),
+    remove: (key, options) => next().remove(key, options),
+    listIncomplete: (options) => next().listIncomplete?.(options) ?? none(),
+  }
+}
+
+async function* none(): AsyncGenerator<string> {}

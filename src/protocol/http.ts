@@ -31,6 +31,11 @@ export interface HandlerRequest {
   readonly body: Body
   /** Reads content of a known, small length whole. Throws as `body`. */
   readAll(): Promise<Uint8Array>
+  /**
+   * Sets what is called when `body` begins to wait for the client, because nothing more has arrived, and when
+   * that wait ends. The time in which the server hashes, stores or asks the app is no part of it.
+   */
+  onWait(begin: () => void, end: () => void): void
   /** Ends `body`: the step that is waited for, and every later one, throws `reason`. */
   stop(reason: Error): void
   /** A signal that aborts when the connection is closed, for work whose result only the client needs. */

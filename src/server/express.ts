@@ -105,6 +105,7 @@ export function partialUpload<Request extends HttpRequest>(
       contentLength: announcedLength(req),
       body,
       readAll: () => body.readAll(),
+      onWait: (begin, end) => body.onWait(begin, end),
       stop,
       closeSignal: () => closeSignalOf(res),
       hooks: bindHooks(req, options),

@@ -20,6 +20,8 @@ const CHUNK_COST = 256
 const SMALL_CHUNK = 1024
 const FEW_CHUNKS = 16
 
+const NOTHING = (): void => undefined
+
 /** Bodies that are being read. */
 let readers = 0
 
@@ -40,12 +42,20 @@ export class IncomingBody implements Body {
   #received = 0
   #isEnded = false
   #failure: Error | null = null
-  #wake = (): void => undefined
+  #wake = NOTHING
+  #beginWait = NOTHING
+  #endWait = NOTHING
   #isWaking = false
 
   constructor(req: HttpRequest, limits: RateLimits) {
     this.#req = req
     this.#watchdog = new RateWatchdog(limits, (reason) => this.stop(reason))
+  }
+
+  /** Sets what is called when a step begins to wait for the client, and when that wait ends. */
+  onWait(begin: () => void, end: () => void): void {
+    this.#beginWait = begin
+    this.#endWait = end
   }
 
   /** Makes the pending and every later step throw `reason`, once what has arrived is given out. */
@@ -124,9 +134,12 @@ export class IncomingBody implements Body {
   /** Waits for the client: only then does its silence count. */
   #arrival(): Promise<void> {
     this.#watchdog.startWait()
+    this.#beginWait()
     return new Promise((resolve) => {
       this.#wake = () => {
+        this.#wake = NOTHING
         this.#watchdog.endWait(this.#size)
+        this.#endWait()
         resolve()
       }
     })

@@ -45,6 +45,27 @@ describe('a body', () => {
     expect((await steps.next()).value).toEqual([Buffer.from('b'), Buffer.from('c')])
   })
 
+  it('reports its waits for the client, and none for what has arrived', async () => {
+    const { connection, req, body } = await receive(request('PUT', '/', [CHUNKED]))
+    const steps = body[Symbol.asyncIterator]()
+    const log: string[] = []
+    body.onWait(
+      () => log.push('begin'),
+      () => log.push('end'),
+    )
+
+    const first = steps.next()
+    log.push('send')
+    connection.send(chunk('a'))
+    await first
+    log.push('taken')
+    connection.send(chunk('b'))
+    await once(req, 'data')
+    await steps.next()
+
+    expect(log).toEqual(['begin', 'send', 'end', 'taken'])
+  })
+
   it('stops the client when as much waits as it may hold, and goes on when it is taken', async () => {
     const { connection, req, body } = await receive(
       request('PUT', '/', [`Content-Length: ${32 * MIB}`]),

@@ -52,7 +52,8 @@ export function request({
   const fields = new Map(
     Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]),
   )
-  const batches = Array.isArray(body) ? batchesOf(body as readonly string[]) : body
+  const wait = { begin: () => undefined as void, end: () => undefined as void }
+  const batches = Array.isArray(body) ? batchesOf(body as readonly string[], wait) : body
   return {
     method,
     key: 'a',
@@ -72,6 +73,7 @@ export function request({
         chunks.push(...batch)
       return Buffer.concat(chunks)
     },
+    onWait: (begin, end) => Object.assign(wait, { begin, end }),
     stop: () => undefined,
     closeSignal: () => new AbortController().signal,
     hooks: { onCreate: async () => undefined, onComplete: async () => null, ...hooks },
@@ -106,6 +108,14 @@ export async function bodyOf({ body }: HandlerResponse): Promise<string> {
   return Buffer.concat(chunks).toString('latin1')
 }
 
-async function* batchesOf(texts: readonly string[]): AsyncGenerator<readonly Uint8Array[]> {
-  for (const text of texts) yield [Buffer.from(text, 'latin1')]
+/** The texts as content of a client, for each of which the body waits, as it does for the end. */
+async function* batchesOf(
+  texts: readonly string[],
+  wait: { readonly begin: () => void; readonly end: () => void },
+): AsyncGenerator<readonly Uint8Array[]> {
+  for (const text of [...texts, null]) {
+    wait.begin()
+    wait.end()
+    if (text !== null) yield [Buffer.from(text, 'latin1')]
+  }
 }

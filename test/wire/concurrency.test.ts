@@ -51,7 +51,7 @@ describe.each(BOTH)('a writer over $name that is taken for alive', (combination)
     ['a malformed range', 'PATCH', [MESSAGE], message('bytes 3-0/10', 'ABCD'), 400],
     ['a malformed multipart', 'PATCH', [MULTIPART], '--SEP\r\ngarbage', 400],
     ['another type', 'PATCH', ['Content-Type: text/plain'], 'ABCD', 415],
-    ['Content-Range', 'PUT', ['Content-Range: bytes 0-3/4'], 'ABCD', 400],
+    ['a malformed range', 'PUT', ['Content-Range: bytes 3-0/4'], 'ABCD', 400],
     ['a false precondition', 'PUT', ['If-None-Match: *'], 'ABCD', 412],
     ['a false precondition', 'DELETE', ['If-Match: "other"'], '', 412],
     ['its method', 'POST', [], 'ABCD', 405],

@@ -22,7 +22,6 @@ import {
   callOnCreate,
   precheckConditions,
   rejudging,
-  whileIdle,
   withLock,
   type MethodContext,
 } from './context.ts'
@@ -111,7 +110,7 @@ async function apply(
       fillsGaps: format.fillsGaps,
       onFit: () => callOnCreate(writer, initial, request),
     })
-    await receive(incoming, session, writer, lock)
+    await receive(incoming, session, writer)
     const reprDigest = await checkTrailer(request.trailers, writer, {
       readBack: verifiesTrailer ? null : () => incoming.readBack(writer),
       reprDigest: initial.reprDigest ?? verifiableDigest(session.reprDigest),
@@ -157,16 +156,11 @@ function isContinuation({ target }: Part, base: ResourceInfo | null): boolean {
 }
 
 /** Receives all data. What a persist write got before a cut stays, unless the document was malformed. */
-async function receive(
-  incoming: Patch,
-  session: PatchSession,
-  writer: Writer,
-  lock: Lock,
-): Promise<void> {
+async function receive(incoming: Patch, session: PatchSession, writer: Writer): Promise<void> {
   try {
     await session.apply(incoming.head)
     for (;;) {
-      const events = await whileIdle(lock, incoming.next)
+      const events = await incoming.next()
       if (events === null) break
       await session.apply(events)
     }

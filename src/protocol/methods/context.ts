@@ -60,6 +60,11 @@ export async function withLock<T>(
   const lock = await locker.acquire(request.key, { wait: settings.lockTimeout, stall })
   try {
     lock.onRevoke(() => request.stop(interrupted()))
+    // Only a holder that waits for its client can be stalled: hashing and storing take time as well.
+    request.onWait(
+      () => lock.idle(),
+      () => lock.busy(),
+    )
     return await work(lock)
   } catch (error) {
     if (lock.isLost === true) throw interrupted()
@@ -119,14 +124,4 @@ export async function callOnCreate(
   if (base !== null) return
   const name = dispositionName(contentDisposition)
   await callHook(() => hooks.onCreate({ key, length, contentType, name }))
-}
-
-/** Waits for the client to send more, for which the lock counts its request as idle. */
-export async function whileIdle<T>(lock: Lock, next: () => Promise<T>): Promise<T> {
-  lock.idle()
-  try {
-    return await next()
-  } finally {
-    lock.busy()
-  }
 }

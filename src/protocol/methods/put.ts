@@ -20,7 +20,6 @@ import {
   callOnCreate,
   precheckConditions,
   rejudging,
-  whileIdle,
   withLock,
   type MethodContext,
 } from './context.ts'
@@ -125,7 +124,7 @@ async function replace(
   try {
     checkWriteConditions(request.headers, writer.base)
     await callOnCreate(writer, initial, request)
-    const { size, digests } = await receive(body, writer, lock, initial.reprDigest)
+    const { size, digests } = await receive(body, writer, initial.reprDigest)
     const reprDigest = await checkTrailer(request.trailers, writer, {
       readBack: verifiesTrailer ? null : () => writer.read(0, size),
       reprDigest: initial.reprDigest,
@@ -157,27 +156,16 @@ interface Received {
  * Writes the content, and hashes it on the way: afterwards it would have to be read again, and an atomic
  * write would be lost if the server were too busy for that.
  */
-async function receive(
-  body: Body,
-  writer: Writer,
-  lock: Lock,
-  reprDigest: string | null,
-): Promise<Received> {
+async function receive(body: Body, writer: Writer, reprDigest: string | null): Promise<Received> {
   const running =
     reprDigest === null
       ? null
       : createRunningDigest(parseDigest(reprDigest).map(({ algorithm }) => algorithm))
   let size = 0
-  const batches = body[Symbol.asyncIterator]()
-  try {
-    for (;;) {
-      const step = await whileIdle(lock, () => batches.next())
-      if (step.done === true) return { size, digests: running?.digest() ?? null }
-      await writer.write(size, step.value)
-      for (const chunk of step.value) size += chunk.byteLength
-      if (running !== null) await inSlices(step.value, (slice) => running.update(slice))
-    }
-  } finally {
-    await batches.return?.()
+  for await (const batch of body) {
+    await writer.write(size, batch)
+    for (const chunk of batch) size += chunk.byteLength
+    if (running !== null) await inSlices(batch, (slice) => running.update(slice))
   }
+  return { size, digests: running?.digest() ?? null }
 }

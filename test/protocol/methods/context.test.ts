@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { UploadError } from '../../../src/errors.ts'
 import { HashingService } from '../../../src/protocol/hashing.ts'
 import type { Lock, Locker } from '../../../src/storage/lock.ts'
-import { withLock, whileIdle, type MethodContext } from '../../../src/protocol/methods/context.ts'
+import { withLock, type MethodContext } from '../../../src/protocol/methods/context.ts'
 import { resolveSettings } from '../../../src/settings.ts'
 import { memoryStorage } from '../../../src/storage/memory.ts'
 import { handlerFor, patch, request } from '../../support/plain.ts'
@@ -62,24 +62,17 @@ describe('the only writer', () => {
 })
 
 describe('the wait for the client', () => {
-  it('counts as idle until the client has sent more', async () => {
-    const { lock, log } = loggingLock()
+  it('counts as idle', async () => {
+    const { locker, log } = loggingLocker()
+    const waiting = patch('bytes */1')
+    const waits: (() => void)[] = []
+    const listening = { ...waiting, onWait: (...both: (() => void)[]) => void waits.push(...both) }
 
-    const sent = await whileIdle(lock, async () => {
-      log.push('wait')
-      return 'more'
+    await withLock(listening, context(locker), 0, async () => {
+      for (const listener of waits) listener()
     })
 
-    expect([sent, ...log]).toEqual(['more', 'idle', 'wait', 'busy'])
-  })
-
-  it('ends when the client fails', async () => {
-    const { lock, log } = loggingLock()
-    const failure = new Error('gone')
-
-    await expect(whileIdle(lock, () => Promise.reject(failure))).rejects.toBe(failure)
-
-    expect(log).toEqual(['idle', 'busy'])
+    expect(log).toEqual(['acquire a 2000 0', 'idle', 'busy', 'release'])
   })
 
   it('does not include what the app and the storage do', async () => {

@@ -10,22 +10,44 @@ const MAX_FIELDS = 64
 
 const START_LINE = /^(?:HTTP\/[0-9]|[^ :]+ [^ ]+ HTTP\/[0-9])/
 
+/** Collects the fields of one header. */
+export class FieldLinesBuilder {
+  readonly #values = new Map<string, string[]>()
+  #count = 0
+
+  /** The fields so far. */
+  get lines(): FieldLines {
+    return this.#values
+  }
+
+  /**
+   * Adds a line.
+   *
+   * @throws UploadError `ERR_SYNTAX` for a name that is not a token, `ERR_PATCH_LIMIT` for too many lines.
+   */
+  add(name: string, value: string): void {
+    this.#count += 1
+    if (this.#count > MAX_FIELDS) throw tooMany()
+    if (!isToken(name)) throw malformed(`the field name of line ${this.#count} is not a token`)
+    const key = name.toLowerCase()
+    const values = this.#values.get(key)
+    if (values) values.push(trimWhitespace(value))
+    else this.#values.set(key, [trimWhitespace(value)])
+  }
+}
+
 /**
  * Splits a header block, without its blank line, into fields.
  *
  * @throws UploadError `ERR_SYNTAX` for a malformed line, `ERR_PATCH_LIMIT` for too many.
  */
 export function parseFieldLines(block: string): FieldLines {
-  const fields = new Map<string, string[]>()
-  let count = 0
-  for (const line of unfold(block)) {
-    if (++count > MAX_FIELDS) throw tooMany()
-    const [name, value] = parseLine(line, count)
-    const values = fields.get(name)
-    if (values) values.push(value)
-    else fields.set(name, [value])
+  const fields = new FieldLinesBuilder()
+  for (const [index, line] of unfold(block).entries()) {
+    const [name, value] = splitLine(line, index + 1)
+    fields.add(name, value)
   }
-  return fields
+  return fields.lines
 }
 
 /** Splits at line ends and replaces each obs-fold by SP (RFC 9112 §5.2). */
@@ -38,7 +60,7 @@ function unfold(block: string): readonly string[] {
     .split('\r\n')
 }
 
-function parseLine(line: string, number: number): readonly [name: string, value: string] {
+function splitLine(line: string, number: number): readonly [name: string, value: string] {
   if (number === 1 && START_LINE.test(line)) {
     throw malformed('it begins with a start-line instead of its fields')
   }
@@ -46,8 +68,7 @@ function parseLine(line: string, number: number): readonly [name: string, value:
   if (colon === -1) throw malformed(`line ${number} has no colon`)
   const name = line.slice(0, colon)
   if (/[ \t]$/.test(name)) throw malformed(`line ${number} has white space before its colon`)
-  if (!isToken(name)) throw malformed(`the field name of line ${number} is not a token`)
-  return [name.toLowerCase(), trimWhitespace(line.slice(colon + 1))]
+  return [name, line.slice(colon + 1)]
 }
 
 function malformed(detail: string): UploadError {

@@ -1,10 +1,9 @@
 /** `multipart/byteranges` (RFC 9110 §14.6) as a patch: one or more ranges between delimiters. */
 import { UploadError } from '../errors.ts'
-import { isSameDisposition } from '../fields/content-disposition.ts'
-import { isSameMediaType, parseMediaType } from '../fields/content-type.ts'
+import { Agreement } from './agreement.ts'
 import { DelimiterScanner } from './delimiter.ts'
 import { HeaderBlock } from './header-block.ts'
-import type { Part, PartEvent, PartLimits, PartParser } from './part.ts'
+import type { PartEvent, PartLimits, PartParser } from './part.ts'
 import { readPart } from './part-fields.ts'
 import { PartData } from './part-length.ts'
 
@@ -18,9 +17,7 @@ export class MultipartByterangesParser implements PartParser {
   #header: HeaderBlock
   /** The data of the current part. */
   #data: PartData | null = null
-  #contentType: string | null = null
-  #contentDisposition: string | null = null
-  #completeLength: number | null = null
+  readonly #agreement = new Agreement()
   #empty = true
 
   /** @param boundary A valid boundary (RFC 2046 §5.1.1). */
@@ -52,7 +49,7 @@ export class MultipartByterangesParser implements PartParser {
   #readHeader(chunk: Uint8Array, start: number, events: PartEvent[]): number {
     const header = readPart(this.#header, chunk, start, this.#count - 1, this.#limits)
     if (!header) return chunk.length
-    this.#checkAgreement(header.part)
+    this.#agreement.check(header.part)
     this.#data = new PartData(header.part, this.#limits.maxSize)
     this.#state = 'data'
     this.#scanner.begin()
@@ -85,27 +82,6 @@ export class MultipartByterangesParser implements PartParser {
     this.#state = 'epilogue'
   }
 
-  /** Type, name and complete length belong to the whole resource, so the parts must agree. */
-  #checkAgreement({ index, target, contentType, contentDisposition }: Part): void {
-    if (!isSameType(contentType, this.#contentType)) {
-      throw malformed(`part ${index + 1}: the Content-Type differs from that of a part before`)
-    }
-    const disposition = this.#contentDisposition ?? contentDisposition
-    if (!isSameDisposition(contentDisposition ?? disposition ?? '', disposition ?? '')) {
-      throw malformed(
-        `part ${index + 1}: the Content-Disposition differs from that of a part before`,
-      )
-    }
-    const { completeLength } = target
-    if (completeLength !== null && completeLength !== (this.#completeLength ?? completeLength)) {
-      const detail = `part ${index + 1}: the complete length is ${completeLength}, but ${this.#completeLength} in a part before`
-      throw new UploadError('ERR_RANGE', { detail })
-    }
-    this.#contentType ??= contentType
-    this.#contentDisposition ??= contentDisposition
-    this.#completeLength ??= completeLength
-  }
-
   #unfinished(): string {
     if (this.#empty) return 'the content is empty'
     if (this.#state === 'preamble') return 'there is no delimiter of the boundary'
@@ -115,13 +91,6 @@ export class MultipartByterangesParser implements PartParser {
         : 'without a close-delimiter'
     return `part ${this.#count}: the content ends ${where}`
   }
-}
-
-/** Returns whether two values name one type, or one of them is absent. */
-function isSameType(first: string | null, second: string | null): boolean {
-  if (first === null || second === null || first === second) return true
-  const [one, other] = [parseMediaType(first), parseMediaType(second)]
-  return one !== null && other !== null && isSameMediaType(one, other)
 }
 
 function malformed(detail: string): UploadError {

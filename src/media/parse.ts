@@ -2,6 +2,7 @@
 import { UploadError } from '../errors.ts'
 import { parseMediaType } from '../fields/content-type.ts'
 import { trimWhitespace } from '../fields/syntax.ts'
+import { ApplicationByterangesParser } from './application-byteranges.ts'
 import { isBoundary, UnnamedBoundaryParser } from './boundary.ts'
 import { MessageByterangesParser, type MessageOptions } from './message-byteranges.ts'
 import { MultipartByterangesParser } from './multipart-byteranges.ts'
@@ -23,7 +24,7 @@ const MESSAGE: Format = {
   fillsGaps: false,
 }
 
-/** The formats by media type: the seed's spelling first, the draft's last. */
+/** The formats by media type: those of the seed first, those of the later draft last. */
 const FORMATS: ReadonlyMap<string, Format> = new Map([
   ['message/byteranges', MESSAGE],
   [
@@ -31,6 +32,14 @@ const FORMATS: ReadonlyMap<string, Format> = new Map([
     { createParser: createMultipartParser, isAtomic: true, fillsGaps: true },
   ],
   ['message/byterange', MESSAGE],
+  [
+    'application/byteranges',
+    {
+      createParser: (_contentType, options) => new ApplicationByterangesParser(options),
+      isAtomic: true,
+      fillsGaps: true,
+    },
+  ],
 ])
 
 /** The media types of patches. */

@@ -29,12 +29,15 @@ export function readPart(
   index: number,
   limits: PartLimits,
 ): { readonly part: Part; readonly end: number } | null {
-  try {
+  return located(index, () => {
     const header = block.read(chunk, start)
     return header && { part: toPart(parseFieldLines(header.text), index, limits), end: header.end }
-  } catch (error) {
-    throw error instanceof UploadError ? locate(error, index) : error
-  }
+  })
+}
+
+/** Makes a part of its fields. Throws as `readPart`. */
+export function partOf(fields: FieldLines, index: number, limits: PartLimits): Part {
+  return located(index, () => toPart(fields, index, limits))
 }
 
 function toPart(fields: FieldLines, index: number, { maxSize }: PartLimits): Part {
@@ -134,9 +137,14 @@ function malformed(detail: string): UploadError {
   return new UploadError('ERR_SYNTAX', { detail })
 }
 
-/** Adds the number of the part to an error. */
-function locate(error: UploadError, index: number): UploadError {
-  const { code, status, headers, members } = error
-  const detail = `part ${index + 1}: ${error.message}`
-  return new UploadError(code, { detail, status, headers, members, cause: error })
+/** Adds the number of the part to an error of `read`. */
+function located<T>(index: number, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    if (!(error instanceof UploadError)) throw error
+    const { code, status, headers, members } = error
+    const detail = `part ${index + 1}: ${error.message}`
+    throw new UploadError(code, { detail, status, headers, members, cause: error })
+  }
 }

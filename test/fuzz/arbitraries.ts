@@ -1,6 +1,8 @@
 /** Documents and fields that are almost right: made of the words of the grammar, then damaged. */
 import * as fc from 'fast-check'
 
+import { indeterminate, known, varint } from '../support/binary.ts'
+
 /** What stands between words, where white space may. */
 const gap = fc.constantFrom('', ' ', '\t', '  ', ' \t')
 const number = fc.oneof(
@@ -263,6 +265,38 @@ export const multipartText: fc.Arbitrary<string> = text(
     '',
   ),
 )
+
+/** A field of a binary message, and data of which most fits the range. */
+const binaryPart = fc
+  .tuple(
+    fc.nat(10),
+    fc.string({ unit: fc.constantFrom('a', 'b'), maxLength: 5 }),
+    fc.constantFrom('*', 10, 12),
+    fc.constantFrom('Content-Range', 'content-offset', 'Range', 'X'),
+    fc.array(
+      fc.tuple(
+        fc.constantFrom('X', 'Content-Type', 'Content-Length', 'a b', '', ':a'),
+        fc.constantFrom('', 'a/b', ' 2', 'text/plain', '\xe9', '\t', '\x01'),
+      ),
+      { maxLength: 2 },
+    ),
+    fc.constantFrom('known', 'known', 'chunks', 'wide'),
+  )
+  .map(([first, bytes, total, name, others, framing]) => {
+    const range = `bytes ${first}-${first + bytes.length - 1}/${total}`
+    const length = total === '*' ? '' : `;complete-length=${total}`
+    const value = name === 'content-offset' ? `${first}${length}` : range
+    const fields = [[name, value] as const, ...others]
+    if (framing === 'known') return known(fields, bytes)
+    const pieces = [bytes.slice(0, 2), bytes.slice(2)].filter((piece) => piece !== '')
+    const document = indeterminate(fields, ...pieces)
+    return framing === 'chunks' ? document : `${varint(10, 4)}${document.slice(1)}`
+  })
+
+/** An `application/byteranges`. */
+export const binaryText: fc.Arbitrary<string> = fc
+  .array(binaryPart, { minLength: 1, maxLength: 3 })
+  .map((parts) => parts.join(''))
 
 /** Some bytes of the text changed, left out, doubled or added. */
 export function damaged(source: fc.Arbitrary<string>): fc.Arbitrary<Uint8Array> {

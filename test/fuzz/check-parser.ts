@@ -7,6 +7,7 @@ import { createPartParser } from '../../src/media/parse.ts'
 import type { MessageOptions } from '../../src/media/message-byteranges.ts'
 import type { Part, PartEvent } from '../../src/media/part.ts'
 import {
+  referenceBinary,
   referenceKnownMessage,
   referenceMessage,
   referenceMultipart,
@@ -16,7 +17,7 @@ import {
 /** A document, how it is announced, and how it arrives. */
 export interface ParserInput {
   /** The media type without a boundary. */
-  readonly type: 'message/byteranges' | 'multipart/byteranges'
+  readonly type: 'message/byteranges' | 'multipart/byteranges' | 'application/byteranges'
   /** Null: the parameter is missing. */
   readonly boundary: string | null
   readonly options: MessageOptions
@@ -122,6 +123,7 @@ function checkPart(part: Part, index: number, { maxParts, maxSize }: MessageOpti
 function reference({ type, boundary, options, bytes }: ParserInput): ReferenceDocument {
   const text = Buffer.from(bytes).toString('latin1')
   if (type === 'multipart/byteranges') return referenceMultipart(text, boundary, options)
+  if (type === 'application/byteranges') return referenceBinary(text, options)
   if (options.contentLength === null) return referenceMessage(text, options)
   return options.contentLength === bytes.length ? referenceKnownMessage(text, options) : null
 }

@@ -9,6 +9,7 @@ import { cut as cutBytes } from './check-parser.ts'
 import {
   referenceMessage,
   placed,
+  referenceBinary,
   referenceKnownMessage,
   referenceMultipart,
   type ReferenceData,
@@ -52,6 +53,7 @@ export const FORMATS = {
   message: 'message/byteranges',
   multipart: 'multipart/byteranges; boundary=B',
   unnamed: 'multipart/byteranges',
+  binary: 'application/byteranges',
 } as const
 
 const LIMITS = { maxParts: 4, maxPartHeaderSize: 300, maxSize: MAX_SIZE }
@@ -123,11 +125,21 @@ function create(range: string, data: string): string {
 /** What the document says if it is whole, and the data of each part has the digest of the part. */
 function read({ format, bytes }: PatchInput): ReferenceDocument {
   const text = Buffer.from(bytes).toString('latin1')
-  const document =
-    format === 'message'
-      ? referenceMessage(text, LIMITS)
-      : referenceMultipart(text, format === 'multipart' ? 'B' : null, LIMITS)
+  const document = readDocument(format, text)
   return document?.every(hasItsDigest) ? document : null
+}
+
+function readDocument(format: PatchInput['format'], text: string): ReferenceDocument {
+  switch (format) {
+    case 'message':
+      return referenceMessage(text, LIMITS)
+    case 'binary':
+      return referenceBinary(text, LIMITS)
+    case 'multipart':
+      return referenceMultipart(text, 'B', LIMITS)
+    case 'unnamed':
+      return referenceMultipart(text, null, LIMITS)
+  }
 }
 
 function hasItsDigest({ contentDigest, data }: ReferenceData): boolean {

@@ -22,7 +22,7 @@ function toInput(data: Uint8Array): PatchInput {
   return {
     given: GIVENS[choice % 4]!,
     framing: FRAMINGS[(choice >> 2) % 4]!,
-    format: FORMAT_NAMES[(choice >> 4) % 3]!,
+    format: FORMAT_NAMES[(choice >> 4) % 4]!,
     bytes,
     seed,
   }

@@ -1,7 +1,14 @@
 /** What is checked for inputs of any kind, once for each subject; fast-check makes the inputs. */
 import * as fc from 'fast-check'
 
-import { damaged, FIELD_VALUES, messageText, multipartText, urlPath } from './arbitraries.ts'
+import {
+  binaryText,
+  damaged,
+  FIELD_VALUES,
+  messageText,
+  multipartText,
+  urlPath,
+} from './arbitraries.ts'
 import { FIELD_CHECKS } from './check-fields.ts'
 import { checkHead } from './check-head.ts'
 import { checkKey } from './check-key.ts'
@@ -41,6 +48,19 @@ export const PROPERTIES: readonly NamedProperty[] = [
       },
     ),
   },
+  {
+    name: 'application/byteranges',
+    property: fc.property(damaged(binaryText), options(), fc.integer(), (bytes, limits, seed) => {
+      const given = { ...limits, contentLength: null }
+      checkParser({
+        type: 'application/byteranges',
+        boundary: null,
+        options: given,
+        bytes,
+        seed,
+      })
+    }),
+  },
   ...FIELD_NAMES.map((name) => ({
     name: `field ${name}`,
     property: fc.property(damaged(FIELD_VALUES[name]), (value) => {
@@ -61,6 +81,7 @@ export async function serverProperties(store: StoreName): Promise<readonly Named
   const document = fc.oneof(
     fc.record({ format: fc.constant('message'), bytes: damaged(messageText) }),
     fc.record({ format: fc.constantFrom('multipart', 'unnamed'), bytes: damaged(multipartText) }),
+    fc.record({ format: fc.constant('binary'), bytes: damaged(binaryText) }),
   )
   return [
     {

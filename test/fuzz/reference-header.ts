@@ -17,6 +17,8 @@ export interface ReferencePart {
   readonly reprDigest: string | null
 }
 
+type FieldLine = readonly [name: string, value: string]
+
 interface Limits {
   readonly maxPartHeaderSize: number
   readonly maxSize: number
@@ -49,8 +51,15 @@ export function referenceHeader(block: string, limits: Limits): ReferencePart | 
   if (block.length > limits.maxPartHeaderSize) return null
   if (/\0|\r(?!\n)|(?<!\r)\n/.test(block)) return null
   const fields = referenceFields(block)
-  if (fields === null) return null
-  const { all, first } = fields
+  return fields && referencePart(fields, limits)
+}
+
+/** Reads the fields of a part; null if they are to be refused. */
+export function referencePart(lines: readonly FieldLine[], limits: Limits): ReferencePart | null {
+  if (lines.length > MAX_FIELDS || !lines.every(([name]) => TOKEN.test(name))) return null
+  const all = (name: string) =>
+    lines.filter((line) => line[0].toLowerCase() === name).map(([, value]) => trim(value))
+  const first = (name: string) => all(name)[0] ?? null
   if (first('transfer-encoding') !== null) return null
   const codings = all('content-encoding').flatMap((value) => value.split(','))
   if (codings.some((coding) => !['', 'identity'].includes(trim(coding).toLowerCase()))) return null
@@ -195,23 +204,18 @@ function referencePosition(
   return { range: one.range, completeLength: length ?? otherLength }
 }
 
-function referenceFields(block: string) {
+function referenceFields(block: string): readonly FieldLine[] | null {
   const lines: string[] = []
   for (const line of block.split('\r\n').slice(0, -1)) {
     if (!/^[ \t]/.test(line)) lines.push(line)
     else if (lines.length === 0) return null
     else lines.push(`${lines.pop()} ${line.replace(/^[ \t]+/, '')}`)
   }
-  if (lines.length > MAX_FIELDS) return null
-  const fields: (readonly [name: string, value: string])[] = []
-  for (const line of lines) {
+  if (lines.some((line) => !line.includes(':'))) return null
+  return lines.map((line) => {
     const [name = '', ...rest] = line.split(':')
-    if (rest.length === 0 || !TOKEN.test(name)) return null
-    fields.push([name.toLowerCase(), trim(rest.join(':'))])
-  }
-  const all = (name: string) =>
-    fields.filter((field) => field[0] === name).map(([, value]) => value)
-  return { all, first: (name: string) => all(name)[0] ?? null }
+    return [name, rest.join(':')] as const
+  })
 }
 
 function size({ range, offset, completeLength }: Placement): bigint {

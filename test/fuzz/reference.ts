@@ -1,5 +1,10 @@
 /** What a whole patch document means, as an oracle for the parsers: by searching the complete text. */
-import { referenceHeader, referenceMediaType, type ReferencePart } from './reference-header.ts'
+import {
+  referenceHeader,
+  referenceMediaType,
+  referencePart,
+  type ReferencePart,
+} from './reference-header.ts'
 
 /** A part and its data, each character a byte. */
 export interface ReferenceData extends ReferencePart {
@@ -60,6 +65,94 @@ export function referenceMultipart(
   const named = line.slice(2).replace(/ +$/, '')
   if (line.length > 72 || !line.startsWith('--') || !BOUNDARY.test(named)) return null
   return readParts(`\r\n${rest}`, `\r\n--${named}`, limits)
+}
+
+/** Reads an `application/byteranges`. */
+export function referenceBinary(text: string, limits: ReferenceLimits): ReferenceDocument {
+  const parts: ReferenceData[] = []
+  let rest = text
+  while (rest !== '') {
+    const framing = readInteger(rest)
+    const read = framing?.value === 8n ? readKnown : readIndeterminate
+    if (framing === null || (framing.value !== 8n && framing.value !== 10n)) return null
+    const found = read(framing.rest, limits)
+    if (found === null || parts.length === limits.maxParts) return null
+    const part = referencePart(found.lines, limits)
+    if (part === null) return null
+    const whole = { ...part, data: found.data }
+    const isFit = fits(part, found.data, limits)
+    if (!isFit) return null
+    parts.push(framing.value === 8n ? { ...whole, ...placed(whole), isOpen: false } : whole)
+    rest = found.rest
+  }
+  return parts.length === 0 || !agree(parts) ? null : parts
+}
+
+interface Message {
+  readonly lines: readonly (readonly [name: string, value: string])[]
+  readonly data: string
+  readonly rest: string
+}
+
+function readKnown(text: string, { maxPartHeaderSize }: ReferenceLimits): Message | null {
+  const section = readSized(text)
+  const content = section && readSized(section.rest)
+  if (!section || !content || section.value.length > maxPartHeaderSize) return null
+  if (section.value === '') return null
+  const lines: (readonly [string, string])[] = []
+  for (let rest = section.value; rest !== '';) {
+    const name = readSized(rest)
+    const value = name && readSized(name.rest)
+    if (!name || !value || name.value === '' || isControlled(value.value)) return null
+    lines.push([name.value, value.value])
+    rest = value.rest
+  }
+  return { lines, data: content.value, rest: content.rest }
+}
+
+function readIndeterminate(text: string, { maxPartHeaderSize }: ReferenceLimits): Message | null {
+  const lines: (readonly [string, string])[] = []
+  let rest = text
+  for (;;) {
+    const name = readSized(rest)
+    if (name === null) return null
+    rest = name.rest
+    if (name.value === '') break
+    const value = readSized(rest)
+    if (value === null || isControlled(value.value)) return null
+    lines.push([name.value, value.value])
+    rest = value.rest
+    if (text.length - rest.length > maxPartHeaderSize) return null
+  }
+  let data = ''
+  for (;;) {
+    const piece = readSized(rest)
+    if (piece === null) return null
+    rest = piece.rest
+    if (piece.value === '') return { lines, data, rest }
+    data += piece.value
+  }
+}
+
+function readInteger(text: string): { readonly value: bigint; readonly rest: string } | null {
+  const width = 1 << (text.charCodeAt(0) >> 6)
+  if (text === '' || text.length < width) return null
+  const hex = Buffer.from(text.slice(0, width), 'latin1').toString('hex')
+  const value = BigInt(`0x${hex}`) & ((1n << BigInt(8 * width - 2)) - 1n)
+  return value > BigInt(Number.MAX_SAFE_INTEGER) ? null : { value, rest: text.slice(width) }
+}
+
+function readSized(text: string): { readonly value: string; readonly rest: string } | null {
+  const length = readInteger(text)
+  if (length === null || length.value > BigInt(length.rest.length)) return null
+  const end = Number(length.value)
+  return { value: length.rest.slice(0, end), rest: length.rest.slice(end) }
+}
+
+function isControlled(text: string): boolean {
+  return [...text].some(
+    (character) => /\p{Cc}/u.test(character) && character < '\x80' && character !== '\t',
+  )
 }
 
 function readParts(text: string, needle: string, limits: ReferenceLimits): ReferenceDocument {

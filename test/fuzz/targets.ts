@@ -17,6 +17,7 @@ export interface Target {
 export const TARGETS: readonly Target[] = [
   { name: 'message', corpus: 'message', maxLength: 600, weight: 2, isAsync: false },
   { name: 'multipart', corpus: 'multipart', maxLength: 900, weight: 4, isAsync: false },
+  { name: 'binary', corpus: 'binary', maxLength: 600, weight: 2, isAsync: false },
   { name: 'fields', corpus: 'fields', maxLength: 300, weight: 2, isAsync: false },
   { name: 'key', corpus: 'key', maxLength: 300, weight: 1, isAsync: false },
   { name: 'patch-memory', corpus: 'patch', maxLength: 900, weight: 3, isAsync: true },

@@ -11,6 +11,7 @@ test('names the spelling of the seed first', () => {
     'message/byteranges',
     'multipart/byteranges',
     'message/byterange',
+    'application/byteranges',
   ])
 })
 
@@ -50,14 +51,17 @@ describe('rejects', () => {
     [['message/http']],
     [['message/byteranges2']],
     [['multipart/x-byteranges; boundary=B']],
-    [['application/byteranges']],
+    [['application/byterange']],
     [['message/byteranges, message/byteranges']],
   ])('the media type %j with 415', (contentType) => {
     expect(() => createPartParser(contentType, OPTIONS)).toThrow(
       expect.objectContaining({
         code: 'ERR_MEDIA_TYPE',
         status: 415,
-        headers: { 'Accept-Patch': 'message/byteranges, multipart/byteranges, message/byterange' },
+        headers: {
+          'Accept-Patch':
+            'message/byteranges, multipart/byteranges, message/byterange, application/byteranges',
+        },
       }),
     )
   })

@@ -1,0 +1,46 @@
+/** Type, name and complete length belong to the whole resource, so the parts of one patch must agree. */
+import { UploadError } from '../errors.ts'
+import { isSameDisposition } from '../fields/content-disposition.ts'
+import { isSameMediaType, parseMediaType } from '../fields/content-type.ts'
+import type { Part } from './part.ts'
+
+/** What the parts so far say of the resource. */
+export class Agreement {
+  #contentType: string | null = null
+  #contentDisposition: string | null = null
+  #completeLength: number | null = null
+
+  /**
+   * Compares a part with the parts before it.
+   *
+   * @throws UploadError `ERR_SYNTAX` for another type or name, `ERR_RANGE` for another complete length.
+   */
+  check({ index, target, contentType, contentDisposition }: Part): void {
+    if (!isSameType(contentType, this.#contentType)) throw differs(index, 'Content-Type')
+    const disposition = this.#contentDisposition ?? contentDisposition
+    if (!isSameDisposition(contentDisposition ?? disposition ?? '', disposition ?? '')) {
+      throw differs(index, 'Content-Disposition')
+    }
+    const { completeLength } = target
+    if (completeLength !== null && completeLength !== (this.#completeLength ?? completeLength)) {
+      const detail = `part ${index + 1}: the complete length is ${completeLength}, but ${this.#completeLength} in a part before`
+      throw new UploadError('ERR_RANGE', { detail })
+    }
+    this.#contentType ??= contentType
+    this.#contentDisposition ??= contentDisposition
+    this.#completeLength ??= completeLength
+  }
+}
+
+/** Returns whether two values name one type, or one of them is absent. */
+function isSameType(first: string | null, second: string | null): boolean {
+  if (first === null || second === null || first === second) return true
+  const [one, other] = [parseMediaType(first), parseMediaType(second)]
+  return one !== null && other !== null && isSameMediaType(one, other)
+}
+
+function differs(index: number, field: string): UploadError {
+  return new UploadError('ERR_SYNTAX', {
+    detail: `part ${index + 1}: the ${field} differs from that of a part before`,
+  })
+}

@@ -1,0 +1,144 @@
+/**
+ * `application/byteranges` of the later draft: one or more messages of one range each, framed like binary HTTP
+ * messages (RFC 9292), so that no delimiter has to be searched.
+ */
+import { UploadError } from '../errors.ts'
+import { Agreement } from './agreement.ts'
+import { BinaryFields } from './binary-fields.ts'
+import type { FieldLines } from './field-lines.ts'
+import type { Part, PartEvent, PartLimits, PartParser } from './part.ts'
+import { partOf } from './part-fields.ts'
+import { closePart, PartData } from './part-length.ts'
+import { VarintReader } from './varint.ts'
+
+/** The framing indicators: the length of each section comes first, or each section has an end. */
+const KNOWN_LENGTH = 8
+const INDETERMINATE_LENGTH = 10
+
+type State = 'framing' | 'section-length' | 'fields' | 'content-length' | 'chunk-length' | 'data'
+
+/** Parser of a sequence of messages. */
+export class ApplicationByterangesParser implements PartParser {
+  readonly #limits: PartLimits
+  readonly #agreement = new Agreement()
+  readonly #varint = new VarintReader()
+  #state: State = 'framing'
+  /** Messages begun. */
+  #count = 0
+  /** The content of the current message comes in chunks. */
+  #isChunked = false
+  #fields: BinaryFields | null = null
+  /** A part whose header has been read, and whose content length has not. */
+  #part: Part | null = null
+  #data: PartData | null = null
+  /** Bytes of the content, or of a chunk of it, that are still to come. */
+  #left = 0
+
+  constructor(limits: PartLimits) {
+    this.#limits = limits
+  }
+
+  write(chunk: Uint8Array): readonly PartEvent[] {
+    const events: PartEvent[] = []
+    let at = 0
+    while (at < chunk.length) {
+      if (this.#state === 'fields') at = this.#readFields(chunk, at, events)
+      else if (this.#state === 'data') at = this.#readData(chunk, at, events)
+      else {
+        const value = this.#varint.take(chunk[at]!)
+        at += 1
+        if (value !== null) this.#takeInteger(value, events)
+      }
+    }
+    return events
+  }
+
+  end(): readonly PartEvent[] {
+    if (this.#count === 0 && !this.#varint.isInside) throw malformed('the content is empty')
+    if (this.#state === 'framing' && !this.#varint.isInside) return []
+    throw malformed(`part ${Math.max(1, this.#count)}: the content ends inside the message`)
+  }
+
+  #takeInteger(value: number, events: PartEvent[]): void {
+    switch (this.#state) {
+      case 'framing':
+        return this.#beginMessage(value)
+      case 'section-length':
+        return this.#beginFields(value)
+      case 'content-length':
+        this.#beginData(closePart(this.#part!, value, this.#limits.maxSize), events)
+        return this.#expectData(value)
+      case 'chunk-length':
+        return this.#expectData(value)
+    }
+  }
+
+  #beginMessage(framing: number): void {
+    if (framing !== KNOWN_LENGTH && framing !== INDETERMINATE_LENGTH) {
+      throw malformed(`expected the framing indicator 8 or 10, found ${framing}`)
+    }
+    if (this.#count === this.#limits.maxParts) {
+      const detail = `there are more than ${this.#limits.maxParts} parts`
+      throw new UploadError('ERR_PATCH_LIMIT', { detail })
+    }
+    this.#count += 1
+    this.#isChunked = framing === INDETERMINATE_LENGTH
+    if (this.#isChunked) this.#beginFields(null)
+    else this.#state = 'section-length'
+  }
+
+  #beginFields(length: number | null): void {
+    this.#fields = new BinaryFields(length, this.#limits.maxPartHeaderSize)
+    this.#state = 'fields'
+  }
+
+  #readFields(chunk: Uint8Array, start: number, events: PartEvent[]): number {
+    const section = this.#fields!.read(chunk, start)
+    if (section === null) return chunk.length
+    const part = this.#toPart(section.fields)
+    if (this.#isChunked) {
+      this.#beginData(part, events)
+      this.#state = 'chunk-length'
+    } else {
+      this.#part = part
+      this.#state = 'content-length'
+    }
+    return section.end
+  }
+
+  #toPart(fields: FieldLines): Part {
+    const part = partOf(fields, this.#count - 1, this.#limits)
+    this.#agreement.check(part)
+    return part
+  }
+
+  #beginData(part: Part, events: PartEvent[]): void {
+    this.#data = new PartData(part, this.#limits.maxSize)
+    events.push({ type: 'part', part })
+  }
+
+  /** The content, or a chunk of it, has this many bytes. A chunk of none ends the content. */
+  #expectData(length: number): void {
+    this.#left = length
+    if (length > 0) this.#state = 'data'
+    else this.#endData()
+  }
+
+  #readData(chunk: Uint8Array, start: number, events: PartEvent[]): number {
+    const bytes = chunk.subarray(start, start + this.#left)
+    events.push(...this.#data!.take(bytes))
+    this.#left -= bytes.length
+    if (this.#left === 0 && this.#isChunked) this.#state = 'chunk-length'
+    else if (this.#left === 0) this.#endData()
+    return start + bytes.length
+  }
+
+  #endData(): void {
+    this.#data!.end()
+    this.#state = 'framing'
+  }
+}
+
+function malformed(detail: string): UploadError {
+  return new UploadError('ERR_SYNTAX', { detail })
+}

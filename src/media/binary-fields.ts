@@ -1,0 +1,123 @@
+/** Field lines in the binary form of RFC 9292 §3.6, gathered from chunks. */
+import { UploadError } from '../errors.ts'
+import { FieldLinesBuilder, type FieldLines } from './field-lines.ts'
+import { VarintReader } from './varint.ts'
+
+/** What a value must not have (RFC 9110 §5.5). */
+// oxlint-disable-next-line no-control-regex
+const CONTROL = /[\0-\x08\n-\x1f\x7f]/
+const LATIN1 = new TextDecoder('latin1')
+const NOTHING = new Uint8Array(0)
+
+/**
+ * One field section: of a known length, or up to a name of length 0. The size of the section is checked
+ * before memory is reserved for a line.
+ */
+export class BinaryFields {
+  readonly #maxSize: number
+  /** Bytes of the section that are still to come; null if its length is not known. */
+  #left: number | null
+  /** Bytes so far. */
+  #size = 0
+  readonly #varint = new VarintReader()
+  readonly #fields = new FieldLinesBuilder()
+  /** The name of the current line; null before it has been read. */
+  #name: string | null = null
+  /** The text that is being gathered, and how much of it has arrived; null between texts. */
+  #text: Uint8Array | null = null
+  #length = 0
+
+  /**
+   * @param length Bytes of the section; null if it ends with a name of length 0.
+   * @param maxSize Largest section, in bytes.
+   * @throws UploadError `ERR_PATCH_LIMIT`, `ERR_SYNTAX` for an empty section.
+   */
+  constructor(length: number | null, maxSize: number) {
+    if (length === 0) throw malformed('it is empty')
+    this.#left = length
+    this.#maxSize = maxSize
+    this.#checkSize(length ?? 0)
+  }
+
+  /**
+   * Takes the chunk's bytes from `start` on. Returns the fields and where they ended in the chunk; null if their
+   * end is not in the chunk.
+   *
+   * @throws UploadError `ERR_SYNTAX` or `ERR_PATCH_LIMIT`.
+   */
+  read(
+    chunk: Uint8Array,
+    start: number,
+  ): { readonly fields: FieldLines; readonly end: number } | null {
+    let at = start
+    let isEnded = false
+    while (!isEnded && at < chunk.length) {
+      if (this.#text !== null) at += this.#gather(this.#text, chunk.subarray(at))
+      else {
+        const length = this.#takeLength(chunk[at]!)
+        at += 1
+        if (length === 0 && this.#left === null && this.#name === null) isEnded = true
+        else if (length !== null) this.#begin(length)
+      }
+      if (this.#left === 0) isEnded = this.#isBetweenLines()
+    }
+    return isEnded ? { fields: this.#fields.lines, end: at } : null
+  }
+
+  #takeLength(byte: number): number | null {
+    this.#count(1)
+    return this.#varint.take(byte)
+  }
+
+  #begin(length: number): void {
+    if (length === 0 && this.#name === null) throw malformed('a field name is empty')
+    if (this.#left !== null && length > this.#left) throw malformed('a field exceeds its section')
+    this.#checkSize(this.#size + length)
+    this.#text = length === 0 ? NOTHING : new Uint8Array(length)
+    this.#length = 0
+    if (length === 0) this.#endText(NOTHING)
+  }
+
+  /** Returns the number of bytes that belong to the text. */
+  #gather(text: Uint8Array, bytes: Uint8Array): number {
+    const taken = bytes.subarray(0, text.length - this.#length)
+    text.set(taken, this.#length)
+    this.#length += taken.length
+    this.#count(taken.length)
+    if (this.#length === text.length) this.#endText(text)
+    return taken.length
+  }
+
+  #endText(bytes: Uint8Array): void {
+    const text = LATIN1.decode(bytes)
+    this.#text = null
+    if (this.#name === null) {
+      this.#name = text
+      return
+    }
+    if (CONTROL.test(text)) throw malformed('a field value has a control character')
+    this.#fields.add(this.#name, text)
+    this.#name = null
+  }
+
+  #count(bytes: number): void {
+    this.#size += bytes
+    if (this.#left !== null) this.#left -= bytes
+  }
+
+  /** Whether a section that has been read to its length ends where a line does. */
+  #isBetweenLines(): boolean {
+    if (this.#name === null && this.#text === null && !this.#varint.isInside) return true
+    throw malformed('the last field exceeds its section')
+  }
+
+  #checkSize(size: number): void {
+    if (size <= this.#maxSize) return
+    const detail = `the header block is larger than ${this.#maxSize} bytes`
+    throw new UploadError('ERR_PATCH_LIMIT', { detail })
+  }
+}
+
+function malformed(detail: string): UploadError {
+  return new UploadError('ERR_SYNTAX', { detail: `the field section is malformed: ${detail}` })
+}

@@ -25,7 +25,7 @@ const { values } = parseArgs({
   },
 })
 
-const storage = fsStorage({ directory: values.directory })
+const storage = fsStorage({ directory: values.directory, patch: 'layers' })
 const app = express()
 app.disable('x-powered-by')
 const uploads = partialUpload({ storage })

@@ -10,7 +10,7 @@ const DURABILITIES = ['complete', 'segment', 'never'] as const
 
 /** This package under Express 5, by default as an app has it; the second argument sets `fsync`. */
 const fsync = DURABILITIES.find((name) => name === process.argv[3]) ?? 'complete'
-const storage = fsStorage({ directory: storageDirectory(), fsync })
+const storage = fsStorage({ directory: storageDirectory(), fsync, patch: 'layers' })
 const app = express()
 // The multipart case sends one part per MiB.
 app.use('/files', partialUpload({ storage, maxParts: 2 ** 20 }))

@@ -4,8 +4,7 @@
  * the data of incomplete resources. Made for the file systems of Linux and macOS.
  */
 
-import { existsSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import type { OpenWriterOptions, StorageAdapter, Writer } from './adapter.ts'
 import { AtomicWriter } from './fs/atomic-writer.ts'
 import { reportFull } from './fs/io.ts'
@@ -14,7 +13,7 @@ import { LayerWriter } from './fs/layer-writer.ts'
 import { endTakeover, isTakenOver } from './fs/lock/takeover.ts'
 import { escapeEarlierOwner } from './fs/new-file.ts'
 import { isRemains } from './fs/parents.ts'
-import { STAGING, keyConflict } from './fs/paths.ts'
+import { keyConflict } from './fs/paths.ts'
 import { PersistWriter } from './fs/persist-writer.ts'
 import { openVersion } from './fs/reader.ts'
 import { removeResource } from './fs/remove.ts'
@@ -106,9 +105,8 @@ export function fsStorage(options: FsStorageOptions): StorageAdapter {
     const assertThere = () => root.assertThere(paths)
     return { paths, fsync, policy, leases, openFiles, flusher, rebuilds, absorbed, assertThere }
   }
-  /** Schedules the rebuilds that an earlier process has not made. Creates no directory. */
+  /** Schedules the rebuilds that an earlier process has not made. */
   const scheduleRebuilds = async (): Promise<void> => {
-    if (!existsSync(join(directory, STAGING))) return
     for (const folders of await root.allFolders()) {
       for await (const key of listLayered(folders)) rebuilds.schedule(await resourceOf(key), false)
     }
@@ -152,7 +150,8 @@ export function fsStorage(options: FsStorageOptions): StorageAdapter {
       for (const folders of await root.allFolders()) yield* listIncomplete(folders)
     },
     maintain(withLock) {
-      void scheduleRebuilds().catch(() => {}) // Best effort: readers need no rebuild.
+      // Best effort, because readers need no rebuild.
+      root.whenOpened(() => void scheduleRebuilds().catch(() => {}))
       return rebuilds.start(withLock)
     },
   }

@@ -13,15 +13,22 @@ const KILLS = 4
 const CALM = { timeout: 120_000 }
 
 it.each([
-  ['the only server', 1],
-  ['one of two servers on the same files', 2],
+  ['the only server', 1, false],
+  ['one of two servers on the same files', 2, false],
+  ['the only server, which patches by layers,', 1, true],
 ] as const)(
   `keeps what was acknowledged and leaves nothing half done when %s is killed in the middle of anything`,
   { timeout: 300_000 },
-  async (_name, servers) => {
+  async (_name, servers, hasLayers) => {
     const seed = String(Date.now())
 
-    const score = await torture({ directory: newDirectory(), kills: KILLS, servers, seed })
+    const score = await torture({
+      directory: newDirectory(),
+      kills: KILLS,
+      servers,
+      seed,
+      hasLayers,
+    })
 
     expect(score.violations, `with the seed ${seed}`).toEqual([])
     for (const kind of ['segment', 'put', 'patch', 'multipart', 'expire'] as const) {

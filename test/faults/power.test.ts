@@ -116,12 +116,16 @@ describe.each(FILE_SYSTEMS)('after a power cut on %s', (fileSystem) => {
       },
     )
 
-    it.each(['complete', 'segment'] as const)(
-      `that loses its power ${CUTS} times keeps with fsync: %s all that it promises`,
+    it.each([
+      ['complete', {}],
+      ['segment', {}],
+      ['complete', { patch: 'layers', layersAbove: 0, rebuildAfter: 20 }],
+    ] as const)(
+      `that loses its power ${CUTS} times keeps with fsync: %s, %j all that it promises`,
       { timeout: 60_000 + CUTS * 20_000 },
-      async (fsync) => {
+      async (fsync, layers) => {
         const disk = await Disk.make(fileSystem)
-        const options = { directory: disk.directory, storage: { fsync } }
+        const options = { directory: disk.directory, storage: { fsync, ...layers } }
         const tags = new Tags()
         const workers = KINDS.map((kind) => new Worker(kind, tags, fsync === 'segment'))
         let server = await FaultServer.start({ ...options, shell: disk.shell })

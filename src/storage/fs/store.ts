@@ -35,6 +35,8 @@ export class StoreDirectory implements Shared {
   readonly #mounts = new Map<string, Folders>()
   #folders: Promise<Folders> | null = null
   #wasThere = false
+  #isOpen = false
+  readonly #onOpen: (() => void)[] = []
 
   constructor(directory: string) {
     this.#directory = directory
@@ -52,6 +54,12 @@ export class StoreDirectory implements Shared {
       this.#folders = null
       throw error
     }
+  }
+
+  /** Calls `listener` once the directory is used, because a store that is not used must not create it. */
+  whenOpened(listener: () => void): void {
+    if (this.#isOpen) listener()
+    else this.#onOpen.push(listener)
   }
 
   /** The paths of a key. A key below a mount is staged there, because a rename can't cross its border. */
@@ -97,6 +105,8 @@ export class StoreDirectory implements Shared {
     this.#wasThere = true
     this.#sweepInBackground(folders)
     for (const mount of await notedMounts(folders.staging)) this.#foldersOf(folders, mount)
+    this.#isOpen = true
+    for (const listener of this.#onOpen.splice(0)) listener()
     return folders
   }
 

@@ -14,14 +14,17 @@ export interface TortureChildOptions {
   readonly directory: string
   /** Whether another process works on the same files. */
   readonly isShared: boolean
+  /** Whether patches are layers. */
+  readonly hasLayers: boolean
 }
 
-const { directory, isShared } = JSON.parse(process.argv[2] ?? '') as TortureChildOptions
+const { directory, isShared, hasLayers } = JSON.parse(process.argv[2] ?? '') as TortureChildOptions
 
 function open(name: string) {
   const folder = path.join(directory, name)
   const locker = isShared ? fsLocker({ directory: folder }) : memoryLocker()
-  return { storage: fsStorage({ directory: folder }), locker }
+  const layers = { patch: 'layers', layersAbove: 0, rebuildAfter: 20 } as const
+  return { storage: fsStorage({ directory: folder, ...(hasLayers ? layers : {}) }), locker }
 }
 
 const files = open('files')

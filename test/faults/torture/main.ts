@@ -13,6 +13,7 @@ const { values } = parseArgs({
     kills: { type: 'string', default: '300' },
     seed: { type: 'string', default: String(Date.now()) },
     servers: { type: 'string', default: '1,2' },
+    layers: { type: 'boolean', default: false },
     directory: { type: 'string', default: tmpdir() },
   },
 })
@@ -43,7 +44,8 @@ async function run(servers: 1 | 2): Promise<void> {
         `${seconds} s, ${score.kills} kills, ${told} violations; in the middle: ${middle}`,
       )
     }
-    const score = await torture({ directory, servers, seed: values.seed, kills, onRound })
+    const { seed, layers: hasLayers } = values
+    const score = await torture({ directory, servers, seed, hasLayers, kills, onRound })
     const seconds = Math.round((performance.now() - start) / 1000)
     const what = servers === 1 ? 'of the only server' : 'of one of two servers'
     console.log(`\n${score.kills} kills ${what} in ${seconds} s, seed ${values.seed}\n`)

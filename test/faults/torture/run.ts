@@ -26,6 +26,12 @@ export interface TortureOptions {
   /** Processes that share the directory: one, or two of which one is killed at a time. */
   readonly servers: 1 | 2
   readonly seed: string
+  /**
+   * Patches of finished files are layers, and each one is rebuilt soon.
+   *
+   * @default false
+   */
+  readonly hasLayers?: boolean
   /** Called after each round. */
   readonly onRound?: (score: Score) => void
 }
@@ -61,10 +67,10 @@ class Run {
   readonly #files: TortureStore
   readonly #stale: TortureStore
 
-  constructor({ directory, kills, servers, seed }: TortureOptions) {
+  constructor({ directory, kills, servers, seed, hasLayers = false }: TortureOptions) {
     this.#kills = kills
     this.#random = createRandom(seed)
-    const child: TortureChildOptions = { directory, isShared: servers > 1 }
+    const child: TortureChildOptions = { directory, isShared: servers > 1, hasLayers }
     const entry = '../../faults/torture/child.ts'
     this.#fleet = new Fleet(servers, () => startProcess(child, { entry }))
     this.#clients = CHOICES.map(

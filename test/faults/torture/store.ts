@@ -62,8 +62,10 @@ export class TortureStore {
   /** The files that no resource of `keys` needs. */
   leftovers(keys: ReadonlySet<string>): readonly string[] {
     const hashes = new Set(Array.from(keys, hashOf))
-    const needed = this.#records().flatMap(({ name, data }) =>
-      hashes.has(name.slice(0, -'.json'.length)) ? [name, data, data.replace(/data$/, 'safe')] : [],
+    const needed = this.#records().flatMap(({ name, data, layers }) =>
+      hashes.has(name.slice(0, -'.json'.length))
+        ? [name, data, data.replace(/data$/, 'safe'), ...layers]
+        : [],
     )
     return this.#names().filter((name) => !needed.includes(name))
   }
@@ -137,13 +139,19 @@ function hashOf(key: string): string {
 }
 
 /** What a record says of the data; null if it is gone by now. */
-function readRecord(file: string): { readonly data: string; readonly complete: boolean } | null {
+function readRecord(file: string): {
+  readonly data: string
+  readonly complete: boolean
+  readonly layers: readonly string[]
+} | null {
   try {
-    const { data, state } = JSON.parse(readFileSync(file, 'utf8')) as {
+    const { data, state, published } = JSON.parse(readFileSync(file, 'utf8')) as {
       data: string
       state: { complete: boolean }
+      published: string | null | { layers: readonly string[] }
     }
-    return { data, complete: state.complete }
+    const layers = typeof published === 'object' ? (published?.layers ?? []) : []
+    return { data, complete: state.complete, layers }
   } catch (error) {
     if ((error as { code?: string }).code === 'ENOENT') return null
     throw error

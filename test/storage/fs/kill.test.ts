@@ -12,11 +12,11 @@ import { fsStorage } from '../../../src/storage/fs.ts'
 import type { Step } from '../../support/storage/fs-kill-child.ts'
 
 const CHILD = path.join(import.meta.dirname, '../../support/storage/fs-kill-child.ts')
-const KILLS = 20
 
 /** Kills the child at some moment after its first steps, and returns all that it has announced. */
-async function runAndKill(directory: string): Promise<readonly (Step | 'done')[]> {
-  const child = spawn(process.execPath, ['--import', 'tsx', CHILD, directory], {
+async function runAndKill(directory: string, options: object): Promise<readonly (Step | 'done')[]> {
+  const argv = ['--import', 'tsx', CHILD, directory, JSON.stringify(options)]
+  const child = spawn(process.execPath, argv, {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const lines: (Step | 'done')[] = []
@@ -54,15 +54,18 @@ function isPossible(step: Step, stored: string | null, complete: boolean): boole
   return isBetween(stored, step.old ?? '', step.next)
 }
 
-test(
-  'a killed process leaves each resource as it was or as it was to be',
+test.each([
+  ['copies', {}, 20],
+  ['layers', { patch: 'layers', layersAbove: 0, rebuildAfter: 0 }, 8],
+] as const)(
+  'a killed process leaves each resource as it was or as it was to be (%s)',
   { timeout: 180_000 },
-  async () => {
+  async (_name, options, count) => {
     const directory = await mkdtemp(path.join(tmpdir(), 'partial-upload-'))
     const known = new Map<string, string | null>()
     let steps = 0
-    for (let kills = 0; kills < KILLS; kills += 1) {
-      const lines = await runAndKill(directory)
+    for (let kills = 0; kills < count; kills += 1) {
+      const lines = await runAndKill(directory, options)
       let pending: Step | null = null
       for (const line of lines) {
         if (line !== 'done') pending = line
@@ -101,6 +104,6 @@ test(
     }
     await rm(directory, { recursive: true })
 
-    expect(steps).toBeGreaterThan(KILLS)
+    expect(steps).toBeGreaterThan(count)
   },
 )

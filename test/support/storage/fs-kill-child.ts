@@ -6,7 +6,10 @@
 import { text } from 'node:stream/consumers'
 
 import type { ResourceState } from '../../../src/storage/adapter.ts'
+import { withFreeLock } from '../../../src/server/free-lock.ts'
 import { fsStorage } from '../../../src/storage/fs.ts'
+import { memoryLocker } from '../../../src/storage/lock.ts'
+import type { Lock } from '../../../src/storage/lock.ts'
 
 export interface Step {
   readonly key: string
@@ -28,10 +31,15 @@ const BEGUN: ResourceState = {
   owner: null,
 }
 
-async function main(directory: string): Promise<never> {
-  const storage = fsStorage({ directory })
+async function main(directory: string, options: string): Promise<never> {
+  const storage = fsStorage({ directory, ...(JSON.parse(options) as object) })
+  const locker = memoryLocker()
+  storage.maintain?.(withFreeLock(locker))
+  let lock: Lock | null = null
   for (let count = 0; ; count += 1) {
     const key = KEYS[random(KEYS.length)] ?? 'a'
+    lock?.release()
+    lock = await locker.acquire(key, { wait: 60_000, stall: Number.MAX_SAFE_INTEGER })
     const base = await storage.head(key)
     const reader = await storage.openReader(key)
     const old = reader && (await text(reader.read(0, reader.info.size)))
@@ -71,5 +79,5 @@ function announce(line: Step | 'done'): Promise<void> {
   })
 }
 
-const [directory] = process.argv.slice(2)
-if (directory !== undefined) await main(directory)
+const [directory, options = '{}'] = process.argv.slice(2)
+if (directory !== undefined) await main(directory, options)

@@ -1,12 +1,13 @@
 /** Decides which resource is rebuilt when: one at a time in each store, because a rebuild occupies the disk. */
 
 import type { WithLock } from '../adapter.ts'
+import { errorCode } from './io.ts'
 import { rebuild } from './rebuild.ts'
 import type { FsResource, RebuildSchedule } from './resource.ts'
 
 /** Resources that wait at most. Beyond it, the next start of a process finds the others by their layers. */
 const MOST_WAITING = 10_000
-/** Milliseconds until the next attempt after a failure, such as a full disk, and after many in a row. */
+/** Milliseconds until the next attempt after a failure, and after many failures in a row. */
 const FIRST_BACKOFF = 60_000
 const LONGEST_BACKOFF = 3_600_000
 /** Longest delay of a timer, in milliseconds. */
@@ -15,6 +16,8 @@ const LONGEST_TIMER = 2 ** 31 - 1
 interface Waiting {
   readonly resource: FsResource
   readonly at: number
+  /** Attempts that have failed one after the other. */
+  readonly failures: number
 }
 
 /** The rebuilds of one store. They begin when the middleware has lent the store its locks. */
@@ -25,15 +28,14 @@ export class Rebuilds implements RebuildSchedule {
   #plannedAt = Infinity
   #running: Promise<void> | null = null
   #abort = new AbortController()
-  #failures = 0
+  /** No rebuild begins before, because the disk is full or fails. */
   #pausedUntil = -Infinity
 
   schedule(resource: FsResource, isDue: boolean): void {
-    const key = resource.paths.record
-    if (!this.#waiting.has(key) && this.#waiting.size >= MOST_WAITING) return
-    const at = performance.now() + (isDue ? 0 : resource.policy.rebuildAfter)
-    this.#waiting.set(key, { resource, at })
-    if (this.#timer === null || at < this.#plannedAt) this.#plan()
+    const waiting = this.#waiting.get(resource.paths.record)
+    // After a failure, a patch does not bring the next attempt forward.
+    if (waiting !== undefined && waiting.failures > 0) return
+    this.#wait(resource, isDue ? 0 : resource.policy.rebuildAfter, 0)
   }
 
   /** Begins to rebuild with the locks of the caller; returns a function that ends that. */
@@ -49,45 +51,58 @@ export class Rebuilds implements RebuildSchedule {
     }
   }
 
+  #wait(resource: FsResource, delay: number, failures: number): void {
+    const key = resource.paths.record
+    if (!this.#waiting.has(key) && this.#waiting.size >= MOST_WAITING) return
+    const at = performance.now() + delay
+    this.#waiting.set(key, { resource, at, failures })
+    if (this.#timer === null || at < this.#plannedAt) this.#plan()
+  }
+
   /** Sets the timer for the next rebuild. */
   #plan(): void {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
-    if (this.#running !== null || this.#lenders.size === 0) return
-    const times = Array.from(this.#waiting.values(), ({ at }) => at)
-    if (times.length === 0) return
-    this.#plannedAt = Math.max(this.#pausedUntil, Math.min(...times))
+    if (this.#running !== null || this.#lenders.size === 0 || this.#waiting.size === 0) return
+    const first = Array.from(this.#waiting.values()).reduce((a, b) => (b.at < a.at ? b : a))
+    this.#plannedAt = Math.max(this.#pausedUntil, first.at)
     const delay = Math.min(LONGEST_TIMER, Math.max(0, this.#plannedAt - performance.now()))
     this.#timer = setTimeout(() => this.#begin(), delay).unref()
   }
 
   #begin(): void {
     const now = performance.now()
-    const next = [...this.#waiting].find(([, { at }]) => at <= now)
+    const next = [...this.#waiting.values()].find(({ at }) => at <= now)
     const [withLock] = this.#lenders
-    if (next !== undefined && withLock !== undefined) {
-      this.#waiting.delete(next[0])
-      this.#running = this.#run(next[1].resource, withLock).finally(() => {
-        this.#running = null
-        this.#plan()
-      })
-    } else this.#plan()
+    if (next === undefined || withLock === undefined) {
+      this.#plan()
+      return
+    }
+    this.#waiting.delete(next.resource.paths.record)
+    this.#running = this.#run(next, withLock).finally(() => {
+      this.#running = null
+      this.#plan()
+    })
   }
 
   /** Never throws: a failed rebuild leaves the resource as it is, and is tried again later. */
-  async #run(resource: FsResource, withLock: WithLock): Promise<void> {
+  async #run({ resource, failures }: Waiting, withLock: WithLock): Promise<void> {
     const { signal } = this.#abort
+    const { rebuildAfter } = resource.policy
     try {
       const outcome = await rebuild(resource, withLock, signal)
-      this.#failures = 0
-      if (outcome === 'stale') this.schedule(resource, false)
-    } catch {
-      if (signal.aborted) return this.schedule(resource, false)
-      // A full or failing disk stays so for a while, for all resources.
-      const backoff = Math.min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** this.#failures)
-      this.#failures += 1
-      this.#pausedUntil = performance.now() + backoff
-      this.schedule(resource, false)
+      if (outcome === 'stale') this.#wait(resource, rebuildAfter, 0)
+    } catch (error) {
+      if (signal.aborted) {
+        this.#wait(resource, rebuildAfter, 0)
+        return
+      }
+      // Other resources would fail as well, because the error is one of the system.
+      if (errorCode(error)?.startsWith('E') === true) {
+        this.#pausedUntil = performance.now() + FIRST_BACKOFF
+      }
+      const backoff = Math.min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** failures)
+      this.#wait(resource, backoff, failures + 1)
     }
   }
 }

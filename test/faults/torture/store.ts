@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readFileSync,
   readdirSync,
+  readlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs'
@@ -33,9 +34,23 @@ export class TortureStore {
     for (const name of this.#names()) if (!moving.has(name)) this.#makeOld(name)
   }
 
-  /** Makes old what the resources of `keys` do not need. */
+  /**
+   * Makes old what neither the resources of `keys` nor a living server need. A rebuild of that server must keep
+   * the time of its file, which becomes a part of the identity of the version.
+   */
   ageLeftovers(keys: ReadonlySet<string>): void {
-    for (const name of this.leftovers(keys)) this.#makeOld(name)
+    for (const name of this.leftovers(keys)) if (!this.#isInUse(name)) this.#makeOld(name)
+  }
+
+  /** Whether the process that has staged the file is alive. */
+  #isInUse(name: string): boolean {
+    const [, id] = /\.([\w-]{6})[\w-]{6}\.\w+$/.exec(name) ?? []
+    try {
+      const [, pid] = readlinkSync(path.join(this.#hidden, `${id}.owner`)).split(' ')
+      return process.kill(Number(pid), 0)
+    } catch {
+      return false
+    }
   }
 
   /** Leaves old files as crashes do, of resources that are not there. Returns their names. */

@@ -175,8 +175,8 @@ class Run {
   async #expectClean(): Promise<void> {
     const start = performance.now()
     const left = await untilEmpty(() => [
-      ...this.#files.leftovers(this.#keys()),
-      ...this.#stale.leftovers(this.#expiry.keys),
+      ...this.#files.garbage(this.#keys()),
+      ...this.#stale.garbage(this.#expiry.keys),
     ])
     if (left.length === 0) this.score.answered('sweep', performance.now() - start)
     else this.score.violate('sweep', `a start has left ${left.join(' ')}`)

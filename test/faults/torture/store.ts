@@ -85,6 +85,11 @@ export class TortureStore {
     return this.#names().filter((name) => !needed.includes(name))
   }
 
+  /** The same without merged layers, which a living server keeps for an hour. */
+  garbage(keys: ReadonlySet<string>): readonly string[] {
+    return this.leftovers(keys).filter((name) => !name.endsWith('.patch') || !this.#isInUse(name))
+  }
+
   /** The files outside the hidden folder. */
   published(): readonly string[] {
     const entries = readdirSync(this.#root, { recursive: true, withFileTypes: true })

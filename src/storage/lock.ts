@@ -1,13 +1,16 @@
 /**
  * Locks: one writer per resource at a time. A newcomer waits, and takes over from a writer whose client has
  * stalled, because a client that has lost its connection resumes with a new request while the server still
- * waits for the old one.
+ * waits for the old one: TCP reports a peer that has vanished only after minutes.
  */
 import { UploadError } from '../errors.ts'
 
 /** How long a newcomer waits, and when it takes over. */
 export interface AcquireOptions {
-  /** Longest wait for an active writer, in milliseconds. Beyond it: 409 `ERR_LOCKED`. */
+  /**
+   * Longest wait for a writer whose client is active, in milliseconds. Beyond it: 409 `ERR_LOCKED`. A newcomer
+   * that takes over waits longer, because the writer has to store its bytes first.
+   */
   readonly wait: number
   /** A holder that has waited this many milliseconds for its client is revoked; with 0, any holder. */
   readonly stall: number
@@ -22,7 +25,10 @@ export interface Lock {
    * any more, and checks this before each change. A locker that never loses a lock leaves the member out.
    */
   readonly isLost?: boolean
-  /** Sets the listener that is called, once, when the lock is revoked. */
+  /**
+   * Sets the listener that is called, once, when the lock is revoked. If it is revoked already, the listener is
+   * called at once, so that no revocation is missed between `acquire` and this call.
+   */
   onRevoke(listener: () => void): void
   /** Called when the holder starts waiting for its client: only a waiting holder can be stalled. */
   idle(): void
@@ -35,79 +41,60 @@ export interface Lock {
 /** Gives locks. An app whose processes share a storage may implement it over a shared service. */
 export interface Locker {
   /**
-   * Waits for the lock of `key`.
+   * Waits for the lock of `key`. The lock is never shared, and a revoked holder keeps it until it releases:
+   * two writers at once would mix their bytes.
    *
    * @throws UploadError `ERR_LOCKED` (409 with `Retry-After`) when the wait is over.
    */
   acquire(key: string, options: AcquireOptions): Promise<Lock>
 }
 
-/** A revoked holder has at least this many milliseconds to store its bytes and release. */
+/**
+ * A revoked holder has at least this many milliseconds to store its bytes and release. Without it a newcomer
+ * with a short wait would revoke the holder and give up before the holder can answer, so that neither writes.
+ */
 const LEAST_GRACE = 1000
 
-interface Holder {
-  isRevoked: boolean
-  listener: () => void
-  idleSince: number | null
-}
-
+/** The holder of a lock, and the newcomers in the order of their arrival. */
 interface Queue {
   holder: Holder
   readonly waiters: Waiter[]
 }
 
-interface Waiter {
-  /** Hands over the lock. */
-  readonly give: (holder: Holder) => void
-  /** Reports that another newcomer has got the lock. */
-  readonly pass: () => void
-}
-
 /** Locks that hold within this process. */
 export function memoryLocker(): Locker {
-  const queues = new Map<string, Queue>()
+  return new MemoryLocker()
+}
 
-  async function acquire(key: string, options: AcquireOptions): Promise<Lock> {
-    const queue = queues.get(key)
-    if (queue !== undefined) return lockOf(key, await waitInLine(queue, options))
-    const holder = createHolder()
-    queues.set(key, { holder, waiters: [] })
-    return lockOf(key, holder)
+class MemoryLocker implements Locker {
+  /** The queues of the keys whose lock is held. */
+  readonly #queues = new Map<string, Queue>()
+
+  acquire(key: string, options: AcquireOptions): Promise<Lock> {
+    const queue = this.#queues.get(key)
+    if (queue !== undefined) return waitInLine(queue, options)
+    const holder = this.#createHolder(key)
+    this.#queues.set(key, { holder, waiters: [] })
+    return Promise.resolve(holder)
   }
 
-  function lockOf(key: string, holder: Holder): Lock {
-    return {
-      get isRevoked() {
-        return holder.isRevoked
-      },
-      onRevoke: (listener) => {
-        holder.listener = listener
-        if (holder.isRevoked) listener()
-      },
-      idle: () => {
-        holder.idleSince = performance.now()
-      },
-      busy: () => {
-        holder.idleSince = null
-      },
-      release: () => release(key, holder),
-    }
+  #createHolder(key: string): Holder {
+    return new Holder((holder) => this.#release(key, holder))
   }
 
-  function release(key: string, holder: Holder): void {
-    const queue = queues.get(key)
+  /** Hands the lock to the next newcomer, synchronously: a request in between would find it free. */
+  #release(key: string, holder: Holder): void {
+    const queue = this.#queues.get(key)
     if (queue?.holder !== holder) return
     const next = queue.waiters.shift()
     if (next === undefined) {
-      queues.delete(key)
+      this.#queues.delete(key)
       return
     }
-    queue.holder = createHolder()
+    queue.holder = this.#createHolder(key)
     next.give(queue.holder)
-    for (const waiter of queue.waiters) waiter.pass()
+    for (const waiter of [...queue.waiters]) waiter.noteNewHolder()
   }
-
-  return { acquire }
 }
 
 const LOCKERS = new WeakMap<object, Locker>()
@@ -120,73 +107,119 @@ export function lockerOf(storage: { readonly lockScope?: object }): Locker {
   return locker
 }
 
-function createHolder(): Holder {
-  return { isRevoked: false, listener: () => undefined, idleSince: null }
-}
+/** A lock that is held. */
+class Holder implements Lock {
+  isRevoked = false
+  /** Since when the holder has been waiting for its client, by `performance.now()`; null while it works. */
+  idleSince: number | null = null
+  #listener = (): void => undefined
+  readonly #onRelease: (holder: Holder) => void
 
-/** Resolves when this newcomer gets the lock. One timer runs, until the next moment that can change something. */
-async function waitInLine(queue: Queue, { wait, stall }: AcquireOptions): Promise<Holder> {
-  const { promise, resolve, reject } = withResolvers<Holder>()
-  let deadline = performance.now() + wait
-  let timer: ReturnType<typeof setTimeout> | undefined
-
-  function look(): void {
-    const now = performance.now()
-    const { holder } = queue
-    const due = stall === 0 ? now : (holder.idleSince ?? now) + stall
-    if (due <= now && !holder.isRevoked) {
-      holder.isRevoked = true
-      holder.listener()
-      // The holder still has to store the bytes that have arrived before it can release.
-      deadline = Math.max(deadline, now + Math.max(wait, LEAST_GRACE))
-    }
-    if (now >= deadline) {
-      giveUp()
-      return
-    }
-    timer = setTimeout(look, Math.ceil(Math.min(deadline, due > now ? due : deadline) - now))
+  constructor(onRelease: (holder: Holder) => void) {
+    this.#onRelease = onRelease
   }
 
-  function giveUp(): void {
-    queue.waiters.splice(queue.waiters.indexOf(waiter), 1)
-    reject(
+  onRevoke(listener: () => void): void {
+    this.#listener = listener
+    if (this.isRevoked) listener()
+  }
+
+  revoke(): void {
+    this.isRevoked = true
+    this.#listener()
+  }
+
+  idle(): void {
+    this.idleSince = performance.now()
+  }
+
+  busy(): void {
+    this.idleSince = null
+  }
+
+  release(): void {
+    this.#onRelease(this)
+  }
+}
+
+/** Resolves when the lock is handed over to this newcomer. */
+function waitInLine(queue: Queue, options: AcquireOptions): Promise<Holder> {
+  return new Promise((resolve, reject) => {
+    const waiter = new Waiter(queue, options, { resolve, reject })
+    queue.waiters.push(waiter)
+    waiter.check()
+  })
+}
+
+/** How the wait of a newcomer ends. */
+interface Ending {
+  readonly resolve: (holder: Holder) => void
+  readonly reject: (reason: UploadError) => void
+}
+
+/** A newcomer that waits. Its one timer runs until the next moment at which anything can change. */
+class Waiter {
+  readonly #queue: Queue
+  readonly #options: AcquireOptions
+  readonly #ending: Ending
+  #deadline: number
+  #timer: ReturnType<typeof setTimeout> | undefined
+  #hasEnded = false
+
+  constructor(queue: Queue, options: AcquireOptions, ending: Ending) {
+    this.#queue = queue
+    this.#options = options
+    this.#ending = ending
+    this.#deadline = performance.now() + options.wait
+  }
+
+  /** Revokes a holder that has stalled, gives up when the wait is over, or sets the timer for either. */
+  check(): void {
+    const { wait, stall } = this.#options
+    const { holder } = this.#queue
+    const now = performance.now()
+    // A holder that works can't stall before it has been idle for the whole stall time.
+    const stallsAt = stall === 0 ? now : (holder.idleSince ?? now) + stall
+    if (stallsAt <= now && !holder.isRevoked) {
+      this.#deadline = Math.max(this.#deadline, now + Math.max(wait, LEAST_GRACE))
+      holder.revoke()
+    }
+    // The holder may have released within `revoke`, and this newcomer be the next holder.
+    if (this.#hasEnded) return
+    if (now >= this.#deadline) {
+      this.#giveUp()
+      return
+    }
+    const next = stallsAt > now ? Math.min(stallsAt, this.#deadline) : this.#deadline
+    this.#timer = setTimeout(() => this.check(), Math.ceil(next - now))
+  }
+
+  /** Hands over the lock. */
+  give(holder: Holder): void {
+    this.#end()
+    this.#ending.resolve(holder)
+  }
+
+  /** Another newcomer has got the lock. With a positive stall time its timer is set early enough already. */
+  noteNewHolder(): void {
+    if (this.#options.stall > 0) return
+    clearTimeout(this.#timer)
+    this.check()
+  }
+
+  #giveUp(): void {
+    this.#end()
+    this.#queue.waiters.splice(this.#queue.waiters.indexOf(this), 1)
+    this.#ending.reject(
       new UploadError('ERR_LOCKED', {
-        detail: `another request is writing; waited ${wait} ms`,
+        detail: `another request is writing; waited ${this.#options.wait} ms`,
         headers: { 'Retry-After': '1' },
       }),
     )
   }
 
-  function pass(): void {
-    // With a positive stall time the new holder can't stall before the timer that is set already.
-    if (stall > 0) return
-    clearTimeout(timer)
-    look()
+  #end(): void {
+    this.#hasEnded = true
+    clearTimeout(this.#timer)
   }
-
-  const waiter = { give: resolve, pass }
-  queue.waiters.push(waiter)
-  look()
-  try {
-    return await promise
-  } finally {
-    clearTimeout(timer)
-  }
-}
-
-interface Resolvers<T> {
-  readonly promise: Promise<T>
-  readonly resolve: (value: T) => void
-  readonly reject: (reason: Error) => void
-}
-
-/** `Promise.withResolvers`, which Node 20 lacks. */
-function withResolvers<T>(): Resolvers<T> {
-  let resolve: Resolvers<T>['resolve'] = () => undefined
-  let reject: Resolvers<T>['reject'] = () => undefined
-  const promise = new Promise<T>((onResolve, onReject) => {
-    resolve = onResolve
-    reject = onReject
-  })
-  return { promise, resolve, reject }
 }

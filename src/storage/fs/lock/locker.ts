@@ -208,7 +208,9 @@ class FsLocker implements Locker {
     this.#held.set(name, held)
     this.#heart ??= setInterval(() => this.#beat(), LOOK).unref()
     return {
-      ...lock,
+      onRevoke: (listener) => lock.onRevoke(listener),
+      idle: () => lock.idle(),
+      busy: () => lock.busy(),
       get isRevoked() {
         return lock.isRevoked
       },

@@ -6,12 +6,12 @@ import { expireRegularly } from './expire.ts'
 import { AdmissionControl } from './admission.ts'
 import { withCopyLimit } from './copy-limit.ts'
 import { withFreeLock } from './free-lock.ts'
-import { createHandler } from '../protocol/handler.ts'
+import { createHandler, type Handler } from '../protocol/handler.ts'
 import { HashingService } from '../protocol/hashing.ts'
 import type { Hooks } from '../hooks.ts'
-import { ConnectionLostError, type HandlerResponse, type RequestHeaders } from '../protocol/http.ts'
+import { ConnectionLostError, type HandlerResponse } from '../protocol/http.ts'
 import { IncomingBody } from './request-body.ts'
-import { invalidKey, keyOfPath, keySegments } from '../storage/key.ts'
+import { keySegments } from '../storage/key.ts'
 import { lockerOf, type Locker } from '../storage/lock.ts'
 import type { PartialUploadOptions } from '../options.ts'
 import { discardContent } from './lingering-close.ts'
@@ -22,6 +22,8 @@ import { withQuota } from './quota.ts'
 import { resolveSettings, type Settings } from '../settings.ts'
 import type { StorageAdapter } from '../storage/adapter.ts'
 import { waitForEarlierRequests } from './pipelining.ts'
+import { checkFieldLines, requestHeaders, requestTrailers } from './request-fields.ts'
+import { isPassedOn, isPreflight, pathBelowMount } from './request-target.ts'
 import { exemptFromRequestTimeout } from './request-timeout.ts'
 import {
   abort,
@@ -46,8 +48,6 @@ export interface Middleware<Request> {
 
 type Next = (error?: unknown) => void
 
-/** Names and values of the field lines that Node reads: 1,000, unless `prepareServer` lifts the limit. */
-const MAX_LISTED_HEADERS = 2000
 const CLOSE_TIMEOUT = 10_000
 /** The methods that `close` and the limits on uploads hold for. */
 const UPLOADS: readonly unknown[] = ['PATCH', 'PUT']
@@ -74,7 +74,7 @@ export function partialUpload<Request extends HttpRequest>(
   options: PartialUploadOptions<Request>,
 ): Middleware<Request> {
   const settings = resolveSettings(options)
-  const { storage, locker = lockerOf(storage), key: keyOf = (_req, path) => path } = options
+  const { storage, locker = lockerOf(storage) } = options
   const handle = createHandler({
     storage: withLimits(storage, settings),
     locker,
@@ -83,64 +83,89 @@ export function partialUpload<Request extends HttpRequest>(
     hashing: new HashingService(settings.maxHashings),
   })
   const admission = new AdmissionControl(settings)
-  const stopExpiry = expireBy(settings, storage, locker)
-  const stopMaintenance = storage.maintain?.(withFreeLock(locker))
-
-  async function answer(req: Request, res: HttpResponse): Promise<HandlerResponse | null> {
-    checkFieldLines(req)
-    const path = pathBelowMount(req)
-    const key = path === null ? null : stringOrNull('key', keyOf(req, path))
-    if (key === null) return null
-    keySegments(key)
-    const body = new IncomingBody(req, settings)
-    const owner = stringOrNull('owner', options.owner?.(req) ?? null)
-    const stop = (reason: Error): void => body.stop(reason)
-    const leave = UPLOADS.includes(req.method) ? admission.admit({ owner, stop }) : null
-    const work = handle({
-      method: req.method ?? '',
-      key,
-      owner,
-      headers: requestHeaders(req),
-      trailers: requestTrailers(req),
-      contentLength: announcedLength(req),
-      body,
-      readAll: () => body.readAll(),
-      onWait: (begin, end) => body.onWait(begin, end),
-      stop,
-      closeSignal: () => closeSignalOf(res),
-      hooks: bindHooks(req, options),
-    })
-    if (leave !== null) {
-      exemptFromRequestTimeout(req)
-      // The upload counts for as long as it costs: its hook or hash may outlive the connection.
-      void Promise.allSettled([work, closeOf(res)]).then(leave)
-    }
-    return work
-  }
-
-  async function respond(req: Request, res: HttpResponse, next: Next): Promise<void> {
-    if (!(await waitForEarlierRequests(req, res))) return
-    const response =
-      isPreflight(req) || isPassedOn(req) ? null : await answer(req, res).catch(toProblem)
-    if (response === null) next()
-    else await sendResponse(req, res, response, settings.idleTimeout)
-  }
+  const service = { options, settings, handle, admission }
+  const stopWork = startWork(settings, storage, locker)
 
   function middleware(req: Request, res: HttpResponse, next: Next): void {
-    respond(req, res, next).catch((error: unknown) => fail(error, req, res, next))
+    respond(req, res, next, service).catch((error: unknown) => fail(error, req, res, next))
   }
 
   async function close(timeout = CLOSE_TIMEOUT): Promise<void> {
-    stopExpiry()
     const end = performance.now() + timeout
     await admission.close(timeout)
     await Promise.race([
-      Promise.all([stopMaintenance?.(), storage.flush?.()]),
+      Promise.all([stopWork(), storage.flush?.()]),
       pause(Math.max(0, end - performance.now()), null, { ref: false }),
     ])
   }
 
   return Object.assign(middleware, { close })
+}
+
+/** What answers the requests of one middleware. */
+interface Service<Request> {
+  readonly options: PartialUploadOptions<Request>
+  readonly settings: Settings
+  readonly handle: Handler
+  readonly admission: AdmissionControl
+}
+
+async function respond<Request extends HttpRequest>(
+  req: Request,
+  res: HttpResponse,
+  next: Next,
+  service: Service<Request>,
+): Promise<void> {
+  if (!(await waitForEarlierRequests(req, res))) return
+  const isForApp = isPreflight(req) || isPassedOn(req)
+  const response = isForApp ? null : await answer(req, res, service).catch(toProblem)
+  if (response === null) next()
+  else await sendResponse(req, res, response, service.settings.idleTimeout)
+}
+
+/** The answer to a request; null for a request that is passed on to the app. */
+async function answer<Request extends HttpRequest>(
+  req: Request,
+  res: HttpResponse,
+  { options, settings, handle, admission }: Service<Request>,
+): Promise<HandlerResponse | null> {
+  checkFieldLines(req)
+  const path = pathBelowMount(req)
+  const key = path === null ? null : keyOf(req, path, options)
+  if (key === null) return null
+  keySegments(key)
+  const body = new IncomingBody(req, settings)
+  const owner = stringOrNull('owner', options.owner?.(req) ?? null)
+  const stop = (reason: Error): void => body.stop(reason)
+  const leave = UPLOADS.includes(req.method) ? admission.admit({ owner, stop }) : null
+  const work = handle({
+    method: req.method ?? '',
+    key,
+    owner,
+    headers: requestHeaders(req),
+    trailers: requestTrailers(req),
+    contentLength: announcedLength(req),
+    body,
+    readAll: () => body.readAll(),
+    onWait: (begin, end) => body.onWait(begin, end),
+    stop,
+    closeSignal: () => closeSignalOf(res),
+    hooks: bindHooks(req, options),
+  })
+  if (leave !== null) {
+    exemptFromRequestTimeout(req)
+    // The upload counts for as long as it costs: its hook or hash may outlive the connection.
+    void Promise.allSettled([work, closeOf(res)]).then(leave)
+  }
+  return work
+}
+
+function keyOf<Request>(
+  req: Request,
+  path: string,
+  { key }: PartialUploadOptions<Request>,
+): string | null {
+  return key === undefined ? path : stringOrNull('key', key(req, path))
 }
 
 /** The storage, as far as the limits let it be used. */
@@ -154,11 +179,24 @@ function hasQuota(storage: StorageAdapter, limits: QuotaLimits): storage is List
   return isLimited && storage.listIncomplete !== undefined
 }
 
-function expireBy({ expireAfter }: Settings, storage: StorageAdapter, locker: Locker): () => void {
-  if (expireAfter === 0) return () => undefined
-  return expireRegularly({ storage, locker, expireAfter }, (error) => {
-    process.emitWarning(error instanceof Error ? error : String(error))
-  })
+/** Starts the work in the background, and returns a function that stops it and resolves once it is idle. */
+function startWork(
+  { expireAfter }: Settings,
+  storage: StorageAdapter,
+  locker: Locker,
+): () => Promise<void> {
+  const stopMaintenance = storage.maintain?.(withFreeLock(locker))
+  const stopExpiry =
+    expireAfter === 0 ? null : expireRegularly({ storage, locker, expireAfter }, warn)
+  return async () => {
+    stopExpiry?.()
+    await stopMaintenance?.()
+  }
+}
+
+/** No request is answered with an error of the background, so the process reports it. */
+function warn(error: unknown): void {
+  process.emitWarning(error instanceof Error ? error : String(error))
 }
 
 /** Checks what an option of the app has returned, because the app may be plain JavaScript. */
@@ -184,87 +222,6 @@ function closeSignalOf(res: HttpResponse): AbortSignal {
   const controller = new AbortController()
   void closeOf(res).then(() => controller.abort())
   return controller.signal
-}
-
-/** A CORS preflight is for the `cors` middleware, which may come later. */
-function isPreflight(req: HttpRequest): boolean {
-  return req.method === 'OPTIONS' && 'access-control-request-method' in req.headers
-}
-
-/** The decoded path; null for the mount itself, which is a folder. Throws as `keyOfPath`. */
-function pathBelowMount(req: HttpRequest): string | null {
-  const target = req.url ?? ''
-  if (target.includes('#')) throw invalidKey('the request target has a fragment')
-  if (target === '*') throw invalidKey(`${req.method} does not go with the request target *`)
-  const path = pathOf(req)
-  if (path === '/' || path === '') return null
-  const key = keyOfPath(path)
-  keySegments(key)
-  return key
-}
-
-/** The path below the mount, without the query. A target may come in absolute form (RFC 9112 §3.2.2). */
-function pathOf(req: HttpRequest): string {
-  const [path = ''] = (req.url ?? '').replace(/^https?:\/\/[^/?]*/i, '').split('?', 1)
-  return path
-}
-
-/** GET and HEAD of a folder, which an app may list, and `OPTIONS *`, which is about the whole server. */
-function isPassedOn(req: HttpRequest): boolean {
-  const { method = '' } = req
-  if (method === 'OPTIONS') return req.url === '*'
-  return ['GET', 'HEAD'].includes(method) && /[^/]\/$/.test(pathOf(req))
-}
-
-/** Refuses field lines that a proxy may have read differently, or that Node has read only in part. */
-function checkFieldLines(req: HttpRequest): void {
-  const { rawHeaders, socket } = req
-  const server: unknown = 'server' in socket ? socket.server : null
-  const isUnlimited =
-    server instanceof Object && 'maxHeadersCount' in server && server.maxHeadersCount === 0
-  if (rawHeaders.length > MAX_LISTED_HEADERS && !isUnlimited) {
-    throw new UploadError('ERR_HEADER_LIMIT', {
-      detail: 'more than 1,000 field lines, of which Node drops some',
-    })
-  }
-  if (
-    rawHeaders.filter((line, index) => index % 2 === 0 && line.toLowerCase() === 'host').length > 1
-  ) {
-    throw new UploadError('ERR_FIELD', { detail: 'the request has two Host fields' })
-  }
-}
-
-function requestHeaders(req: HttpRequest): RequestHeaders {
-  return {
-    get: (name) => {
-      const value = req.headers[name]
-      return value === undefined ? null : String(value)
-    },
-    all: (name) => fieldLines(req, name),
-  }
-}
-
-/** The trailer fields, which Node adds while it reads. HTTP/1.1 has them in chunked content alone. */
-function requestTrailers(req: HttpRequest): RequestHeaders | null {
-  if (req.httpVersionMajor === 1 && req.headers['transfer-encoding'] === undefined) return null
-  const all = (name: string): readonly string[] => {
-    // An adapter of another platform may have none.
-    const lines: readonly string[] | undefined = req.rawTrailers
-    return valuesOf(name, lines ?? [])
-  }
-  return { get: (name) => (all(name).length === 0 ? null : all(name).join(', ')), all }
-}
-
-/** From the raw lines, because of some fields `req.headers` has only the first. */
-function fieldLines({ rawHeaders, headers }: HttpRequest, name: string): readonly string[] {
-  if (rawHeaders.length > 0) return valuesOf(name, rawHeaders)
-  // An adapter may give nothing but `headers`.
-  const value = headers[name]
-  return value === undefined ? [] : [value].flat()
-}
-
-function valuesOf(name: string, lines: readonly string[]): readonly string[] {
-  return lines.filter((_, index) => index % 2 === 1 && lines[index - 1]?.toLowerCase() === name)
 }
 
 function bindHooks<Request extends HttpRequest>(

@@ -44,6 +44,14 @@ const CHANGES: Readonly<Record<string, Change>> = {
     prepare: (server, target) => server.send('PUT', target, [], 'old'),
     begin: (connection, target) => connection.send(request('PUT', target, [], 'other')),
   },
+  'patches a file by a layer': {
+    prepare: async (server, target) => {
+      await server.send('PUT', target, [], 'old')
+      await server.patch(target, 'bytes 0-0/*', 'x')
+    },
+    begin: (connection, target) =>
+      connection.send(request('PATCH', target, [MESSAGE], message('bytes 1-1/*', 'y'))),
+  },
   'removes a file': {
     prepare: (server, target) => server.send('PUT', target, [], 'old'),
     begin: (connection, target) => connection.send(request('DELETE', target)),
@@ -82,7 +90,8 @@ class Halted {
     calls = CALLS,
   ): Promise<Halted> {
     const target = `/files/${call}`
-    const options = { entry: 'sharing.ts', directory, shell: CONTAINER, threads: 1 }
+    const layers = { patch: 'layers', layersAbove: 0, rebuildAfter: 0 } as const
+    const options = { entry: 'sharing.ts', directory, shell: CONTAINER, threads: 1, layers }
     const server = await FaultServer.start(options)
     await change.prepare(server, target)
     const connection = await Connection.open(server.port, 120_000)

@@ -6,6 +6,7 @@ import {
   readFileSync,
   readdirSync,
   readlinkSync,
+  statSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs'
@@ -85,9 +86,14 @@ export class TortureStore {
     return this.#names().filter((name) => !needed.includes(name))
   }
 
-  /** The same without merged layers, which a living server keeps for an hour. */
+  /** The same without layers that were merged in the last hour, which a living server keeps. */
   garbage(keys: ReadonlySet<string>): readonly string[] {
-    return this.leftovers(keys).filter((name) => !name.endsWith('.patch') || !this.#isInUse(name))
+    const isKept = (name: string): boolean => {
+      const file = path.join(this.#hidden, name)
+      const found = name.endsWith('.patch') ? statSync(file, { throwIfNoEntry: false }) : undefined
+      return found !== undefined && Date.now() - found.mtimeMs < OLD / 2
+    }
+    return this.leftovers(keys).filter((name) => !isKept(name))
   }
 
   /** The files outside the hidden folder. */

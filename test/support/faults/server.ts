@@ -22,7 +22,8 @@ export { pattern } from './pattern.ts'
 afterAll(removeBundles)
 
 /** How a server is started beyond its options. */
-export interface StartOptions extends ChildOptions, Pick<SharingOptions, 'workers' | 'times'> {
+export interface StartOptions
+  extends ChildOptions, Pick<SharingOptions, 'workers' | 'times' | 'layers'> {
   /** The program in this folder; by default `child.ts`. */
   readonly entry?: string
   /** Shell commands that come before it, such as `ulimit`. */

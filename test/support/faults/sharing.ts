@@ -7,6 +7,7 @@ import express from 'express'
 import { expireIncomplete, partialUpload, prepareServer } from 'partial-upload'
 import type { PartialUploadOptions } from 'partial-upload'
 import { fsLocker, fsStorage } from 'partial-upload/storage/fs'
+import type { FsStorageOptions } from 'partial-upload/storage/fs'
 
 import { withTimes, type LockTimes } from '../storage/lock-times.ts'
 
@@ -17,6 +18,8 @@ export interface SharingOptions {
   readonly middleware?: Partial<PartialUploadOptions<express.Request>>
   /** The times of its locker; by default those of the middleware. */
   readonly times?: LockTimes
+  /** How finished files are patched. */
+  readonly layers?: Partial<FsStorageOptions>
 }
 
 const options = JSON.parse(process.argv[2] ?? '') as SharingOptions
@@ -33,8 +36,8 @@ if (workers > 0 && cluster.isPrimary) {
   serve(options)
 }
 
-function serve({ directory, middleware, times }: SharingOptions): void {
-  const storage = fsStorage({ directory, fsync: 'never' })
+function serve({ directory, middleware, times, layers }: SharingOptions): void {
+  const storage = fsStorage({ directory, fsync: 'never', ...layers })
   const shared = fsLocker({ directory })
   const locker = times === undefined ? shared : withTimes(shared, times)
   const app = express()

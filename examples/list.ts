@@ -1,4 +1,4 @@
-/** Lists what a directory of uploads holds, for a page or a route. */
+/** Lists what a storage of uploads holds, for a page or a route. */
 
 import type { Dirent } from 'node:fs'
 import { opendir, stat } from 'node:fs/promises'
@@ -24,17 +24,19 @@ const HIDDEN = '.partial-upload'
 
 /** Lists all files, the one that changed last first. */
 export async function listFiles(
-  directory: string,
+  finished: AsyncIterable<ListedFile>,
   storage: StorageAdapter,
 ): Promise<readonly ListedFile[]> {
   const files = new Map<string, ListedFile>()
-  for await (const file of listFinished(directory)) files.set(file.key, file)
+  for await (const file of finished) files.set(file.key, file)
   for await (const file of listUnfinished(storage)) files.set(file.key, file)
   return [...files.values()].toSorted((a, b) => b.modified.localeCompare(a.modified))
 }
 
 /** Finished files lie in the directory under their own names. */
-async function* listFinished(directory: string): AsyncGenerator<ListedFile, void, undefined> {
+export async function* listDirectory(
+  directory: string,
+): AsyncGenerator<ListedFile, void, undefined> {
   for await (const entry of walk(directory)) {
     const file = path.join(entry.parentPath, entry.name)
     const key = path.relative(directory, file).replaceAll(path.sep, '/')

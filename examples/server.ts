@@ -1,5 +1,6 @@
 /**
- * An Express server that keeps uploads in a folder: `npm start -- --directory DIR --port N`.
+ * An Express server that keeps uploads in a folder: `npm start -- --directory DIR --port N`, or in a bucket:
+ * `npm start -- --s3 BUCKET --endpoint URL --port N`.
  *
  * Uploads live under `/files/`; at `/` is a page for people, which gets what it shows from `/list`.
  * It prints its address once it accepts connections, and SIGTERM or SIGINT end it.
@@ -10,10 +11,10 @@ import { parseArgs } from 'node:util'
 
 import express from 'express'
 import { partialUpload, prepareServer } from 'partial-upload'
-import { fsStorage } from 'partial-upload/storage/fs'
 
 import { listFiles } from './list.ts'
 import { servePage } from './page.ts'
+import { openStore } from './store.ts'
 
 /** How long requests under way may go on after a signal, in milliseconds. */
 const GRACE = 3_000
@@ -21,17 +22,20 @@ const GRACE = 3_000
 const { values } = parseArgs({
   options: {
     directory: { type: 'string', default: './uploads' },
+    s3: { type: 'string' },
+    endpoint: { type: 'string' },
     port: { type: 'string', default: '3000' },
   },
 })
 
-const storage = fsStorage({ directory: values.directory, patch: 'layers' })
+const { directory, s3, endpoint } = values
+const { storage, listFinished } = await openStore({ directory, s3, endpoint })
 const app = express()
 app.disable('x-powered-by')
 const uploads = partialUpload({ storage })
 app.use('/files', uploads)
 app.get('/list', async (_req, res) => {
-  res.set('Cache-Control', 'no-cache').json(await listFiles(values.directory, storage))
+  res.set('Cache-Control', 'no-cache').json(await listFiles(listFinished(), storage))
 })
 app.use(await servePage())
 

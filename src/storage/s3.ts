@@ -4,6 +4,7 @@
  */
 import type { StorageAdapter } from './adapter.ts'
 import { awsBucket } from './s3/bucket-aws.ts'
+import { probeBucket } from './s3/bucket-probe.ts'
 import type { AwsBucketOptions } from './s3/bucket-aws.ts'
 import { bucketStorage } from './s3/store.ts'
 
@@ -43,6 +44,17 @@ export interface S3StorageOptions extends AwsBucketOptions {
   readonly flushAfter?: number
 }
 
+/** A storage in a bucket. */
+export interface S3Storage extends StorageAdapter {
+  /**
+   * Checks that the store keeps the conditions on which the safety of the storage rests, with about twenty requests
+   * on small objects under `internalPrefix`. Call it when the app starts.
+   *
+   * @throws Error that names the first condition that the store does not keep.
+   */
+  probe(): Promise<void>
+}
+
 const MIB = 1024 * 1024
 
 /**
@@ -50,10 +62,10 @@ const MIB = 1024 * 1024
  *
  * @throws TypeError for a wrong option, naming it and its value.
  */
-export function s3Storage(options: S3StorageOptions): StorageAdapter {
+export function s3Storage(options: S3StorageOptions): S3Storage {
   const {
     client,
-    bucket,
+    bucket: name,
     prefix = '',
     internalPrefix = '.partial-upload/',
     partSize = 8 * MIB,
@@ -61,14 +73,16 @@ export function s3Storage(options: S3StorageOptions): StorageAdapter {
     flushAfter = 1000,
     timeout,
   } = options
-  check(bucket !== '', 'bucket', bucket, 'the name of a bucket')
+  check(name !== '', 'bucket', name, 'the name of a bucket')
   check(internalPrefix !== '', 'internalPrefix', internalPrefix, 'a prefix')
   check(Number.isSafeInteger(partSize) && partSize > 5 * MIB, 'partSize', partSize, 'above 5 MiB')
   check(memoryBudget > 0, 'memoryBudget', memoryBudget, 'a positive number of bytes')
   check(flushAfter > 0, 'flushAfter', flushAfter, 'a positive number of milliseconds')
   check(timeout === undefined || timeout > 0, 'timeout', timeout, 'a positive number')
-  return bucketStorage({
-    bucket: awsBucket(timeout === undefined ? { client, bucket } : { client, bucket, timeout }),
+  const own = { client, bucket: name }
+  const bucket = awsBucket(timeout === undefined ? own : { ...own, timeout })
+  const storage = bucketStorage({
+    bucket,
     prefix,
     internalPrefix,
     memoryBudget,
@@ -82,6 +96,7 @@ export function s3Storage(options: S3StorageOptions): StorageAdapter {
       politeTime: 2000,
     },
   })
+  return { ...storage, probe: () => probeBucket(bucket, internalPrefix) }
 }
 
 function check(isRight: boolean, name: string, value: unknown, expected: string): void {

@@ -7,7 +7,7 @@ import type { Answer, Connection } from '../../support/wire/client.ts'
 import { encode, isAcknowledged } from './changes.ts'
 import type { Choose } from './changes.ts'
 import { ABSENT, describeVersion, remainsOf, startsWith } from './model.ts'
-import type { Change, Kind, Version } from './model.ts'
+import type { Change, Kind, Remains, Version } from './model.ts'
 import { elapse } from './round.ts'
 import type { Round, Score } from './round.ts'
 
@@ -130,6 +130,10 @@ export class TortureClient {
       return
     }
     round.score.answered('read', performance.now() - start)
+    if (answer.status >= 500) {
+      this.#violate('read', `a GET has failed: ${answer.body.toString()}`, round.score)
+      return
+    }
     const found = versionOf(answer)
     this.#checkTag(answer, found, round.score)
     const isKnown =
@@ -155,30 +159,47 @@ export class TortureClient {
     }
   }
 
-  /** Holds what is there to what may be there, and goes on from it. */
+  /** Whether it has sent a change that was not acknowledged. */
+  get isPending(): boolean {
+    return this.#pending !== null
+  }
+
+  /** Compares what is served with what may be served, and goes on from it. */
   async check(connection: Connection, score: Score): Promise<void> {
     const change = this.#pending
-    const kind = change?.kind ?? 'read'
-    const head = await connection.send(request('HEAD', this.target)).answer('HEAD')
-    const get = await connection.send(request('GET', this.target)).answer('GET')
-    const found = versionOf(get)
-    this.#checkTag(get, found, score)
-    this.#checkHead(head, get, score)
-
-    const remains = remainsOf(found, this.#current, change)
+    const { found, remains } = await this.#compare(connection, score)
     if (change !== null) {
       score.hit(change.kind, remains)
       const sizes = [this.#current, found].map(({ bytes }) => bytes?.length ?? 0)
       score.compared(change.kind, Math.min(...sizes))
     }
-    if (remains === null) {
-      const then = change === null ? 'nothing' : `to ${describeVersion(change.next)}`
-      const before = `${describeVersion(this.#current)}, changed ${then}`
-      this.#violate(kind, `${before}, is ${describeVersion(found)}`, score)
-    }
     this.#current = found
     this.#pending = null
     this.#steps = []
+  }
+
+  /** Compares while the pending change may still come, because a halted server may have read it. */
+  async peek(connection: Connection, score: Score): Promise<void> {
+    await this.#compare(connection, score)
+  }
+
+  async #compare(
+    connection: Connection,
+    score: Score,
+  ): Promise<{ readonly found: Version; readonly remains: Remains | null }> {
+    const change = this.#pending
+    const head = await connection.send(request('HEAD', this.target)).answer('HEAD')
+    const get = await connection.send(request('GET', this.target)).answer('GET')
+    const found = versionOf(get)
+    this.#checkTag(get, found, score)
+    this.#checkHead(head, get, score)
+    const remains = remainsOf(found, this.#current, change)
+    if (remains === null) {
+      const then = change === null ? 'nothing' : `to ${describeVersion(change.next)}`
+      const before = `${describeVersion(this.#current)}, changed ${then}`
+      this.#violate(change?.kind ?? 'read', `${before}, is ${describeVersion(found)}`, score)
+    }
+    return { found, remains }
   }
 
   /** HEAD tells what GET does. */

@@ -6,11 +6,23 @@ import { createServer } from 'node:net'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 
+import { S3Client } from '@aws-sdk/client-s3'
+
 /** An engine that `engine.sh` starts. */
 export type EngineName = 'rgw' | 'moto'
 
 /** What every engine accepts. */
 export const CREDENTIALS = { accessKeyId: 'testkey', secretAccessKey: 'testsecret' }
+
+/** A client of an engine, or of a proxy in front of it. */
+export function newClient(endpoint: string): S3Client {
+  return new S3Client({
+    endpoint,
+    forcePathStyle: true,
+    region: 'us-east-1',
+    credentials: CREDENTIALS,
+  })
+}
 
 const SCRIPT = path.join(import.meta.dirname, 'engine.sh')
 

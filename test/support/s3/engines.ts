@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto'
 import { CreateBucketCommand, PutBucketVersioningCommand, S3Client } from '@aws-sdk/client-s3'
 import { inject } from 'vitest'
 
-import { CREDENTIALS, NO_ENGINE } from './engine-process.ts'
+import { NO_ENGINE, newClient } from './engine-process.ts'
 import type { EngineName } from './engine-process.ts'
 
 /** Beyond the start of an engine on a busy machine, in milliseconds. */
@@ -55,15 +55,9 @@ function ownEngine(name: EngineName): Engine {
       const answer = await fetch(inject('engineService') + name)
       const endpoint = await answer.text()
       if (!answer.ok) throw new Error(endpoint)
-      const newClient = (through = endpoint): S3Client =>
-        new S3Client({
-          endpoint: through,
-          forcePathStyle: true,
-          region: 'us-east-1',
-          credentials: CREDENTIALS,
-        })
+      const clientOf = (through = endpoint): S3Client => newClient(through)
       const bucket = `test-${randomBytes(8).toString('hex')}`
-      const client = newClient()
+      const client = clientOf()
       await client.send(new CreateBucketCommand({ Bucket: bucket }))
       if (versioned) {
         const VersioningConfiguration = { Status: 'Enabled' } as const
@@ -72,7 +66,7 @@ function ownEngine(name: EngineName): Engine {
         )
       }
       client.destroy()
-      return { endpoint, bucket, prefix: '', newClient }
+      return { endpoint, bucket, prefix: '', newClient: clientOf }
     },
   }
 }
@@ -83,13 +77,13 @@ function givenBucket(bucket: string): Engine {
     missing: null,
     partSize: 5 * 1024 ** 2,
     async open() {
-      const newClient = (endpoint = S3_ENDPOINT): S3Client =>
+      const clientOf = (endpoint = S3_ENDPOINT): S3Client =>
         new S3Client({
           region: AWS_REGION,
           ...(endpoint === undefined ? {} : { endpoint, forcePathStyle: true }),
         })
       const prefix = `test-${randomBytes(8).toString('hex')}/`
-      return Promise.resolve({ endpoint: S3_ENDPOINT, bucket, prefix, newClient })
+      return Promise.resolve({ endpoint: S3_ENDPOINT, bucket, prefix, newClient: clientOf })
     },
   }
 }

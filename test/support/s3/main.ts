@@ -6,9 +6,9 @@ import { spawnSync } from 'node:child_process'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
+import { CreateBucketCommand } from '@aws-sdk/client-s3'
 
-import { CREDENTIALS, FOLDER, NO_ENGINE, startEngine } from './engine-process.ts'
+import { CREDENTIALS, FOLDER, NO_ENGINE, newClient, startEngine } from './engine-process.ts'
 
 const { values, positionals } = parseArgs({
   options: {
@@ -25,12 +25,7 @@ if (verb === 'unpack') {
 } else if (verb === 'rgw' || verb === 'moto') {
   if (NO_ENGINE !== null) throw new Error(NO_ENGINE)
   const { endpoint } = await startEngine(verb, Number(values.port))
-  const client = new S3Client({
-    endpoint,
-    forcePathStyle: true,
-    region: 'us-east-1',
-    credentials: CREDENTIALS,
-  })
+  const client = newClient(endpoint)
   await client.send(new CreateBucketCommand({ Bucket: values.bucket }))
   console.log(`export AWS_ACCESS_KEY_ID=${CREDENTIALS.accessKeyId}`)
   console.log(`export AWS_SECRET_ACCESS_KEY=${CREDENTIALS.secretAccessKey}`)

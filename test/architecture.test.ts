@@ -50,6 +50,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'client/node': ['client', 'client/source/node', 'client/transport/node'],
   'client/source/node': ['client'],
   'client/transport/node': ['client'],
+  react: ['client'],
+  uppy: ['client'],
   cli: ['client', 'client/node'],
   index: ['errors', 'hooks', 'options', 'server', 'settings', 'storage/adapter', 'storage/lock'],
 }
@@ -70,6 +72,8 @@ const NODE_LAYERS = [
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   cli: ['mime'],
   fields: ['mime', 'range-parser'],
+  react: ['react'],
+  uppy: ['@uppy/core'],
   // Only the types of Express.
   server: ['express', 'raw-body'],
   'storage/s3/bucket-aws': ['@aws-sdk/client-s3'],

@@ -1,26 +1,32 @@
-/** A file input and a progress bar in React: `<Upload folder="/files/" />`. */
-import { upload, type Progress } from 'partial-upload/client'
-import { useState } from 'react'
+/** A file input and a progress bar for each file in React: `<Upload folder="/files/" />`. */
+import { useUploads } from 'partial-upload/react'
 
 export function Upload({ folder }: { readonly folder: string }) {
-  const [progress, setProgress] = useState<Progress>()
-  const [message, setMessage] = useState('')
-
-  function start(file: File | undefined): void {
-    if (file === undefined) return
-    const url = folder + encodeURIComponent(file.name)
-    const { done } = upload(url, file, { onProgress: setProgress })
-    done.then(
-      () => setMessage(`${file.name} is uploaded`),
-      (error: unknown) => setMessage(String(error)),
-    )
-  }
+  const { files, add, retry } = useUploads({ url: folder })
 
   return (
     <>
-      <input type="file" onChange={(event) => start(event.currentTarget.files?.[0])} />
-      <progress value={progress?.sent ?? 0} max={progress?.size ?? 1} />
-      <output>{message}</output>
+      <input
+        type="file"
+        aria-label="Files"
+        multiple
+        onChange={(event) => add(event.currentTarget.files ?? [])}
+      />
+      {files.map(({ file, url, status, progress, pause, resume }) => (
+        <p key={url}>
+          <progress aria-label={file.name} value={progress.sent} max={progress.size ?? 1} />
+          <button onClick={status.state === 'paused' ? resume : pause}>
+            {status.state === 'paused' ? 'Resume' : 'Pause'}
+          </button>
+          <output>
+            {status.state === 'done' && `${file.name} is uploaded`}
+            {status.state === 'failed' && String(status.error)}
+          </output>
+        </p>
+      ))}
+      {files.some(({ status }) => status.state === 'failed') && (
+        <button onClick={retry}>Try again</button>
+      )}
     </>
   )
 }

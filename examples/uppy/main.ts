@@ -1,8 +1,7 @@
 /** The page: a Dashboard whose files go to `/files/`. */
 import { Uppy } from '@uppy/core'
 import Dashboard from '@uppy/dashboard'
-
-import { PartialUpload } from './partial-upload.ts'
+import { PartialUpload } from 'partial-upload/uppy'
 
 new Uppy()
   .use(Dashboard, { target: '#dashboard', inline: true, theme: 'auto', width: '100%' })

@@ -1,8 +1,12 @@
 /** The client for Node: over `node:http`, and for files of any size by path or handle. */
 import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 import type { ByteSource, OpenSource } from './source/byte-source.ts'
+import type { Start } from './file-upload.ts'
+import { startUploads, type UploadAllOptions, type Uploads } from './many.ts'
 import type { RequestOptions, UploadOptions } from './options.ts'
 import {
   createPatch,
@@ -22,6 +26,7 @@ import { withRetries } from './with-retries.ts'
 
 export { ClientError } from './error.ts'
 export type * from './index.ts'
+export type * from './upload-all.ts'
 export type { Agent } from './transport/node.ts'
 
 /** The sources of the browser's client, and files by path, file URL or handle, read as they are sent. */
@@ -57,6 +62,19 @@ export function upload(
   options: UploadOptions & NodeOptions = {},
 ): Upload {
   return startUpload(url, openerOf(source), options, platform(options))
+}
+
+/**
+ * Uploads files, several at a time. Each is uploaded as `upload` does it.
+ *
+ * @throws TypeError for a wrong option, and for a URL that can't be made.
+ */
+export function uploadAll<F extends NodeSource>(
+  files: Iterable<F>,
+  { agent, ...options }: UploadAllOptions<F> & NodeOptions,
+): Uploads<F> {
+  const start: Start<F> = (url, file, own) => upload(url, file, agent ? { ...own, agent } : own)
+  return startUploads(files, options, start, nameOf)
 }
 
 /**
@@ -129,6 +147,14 @@ function openerOf(source: NodeSource): OpenSource {
 
 async function openFile(file: string | URL | FileHandle): Promise<ByteSource> {
   return typeof file === 'string' || file instanceof URL ? openPath(file) : openHandle(file)
+}
+
+/** The name of a file by path or URL. */
+function nameOf(source: NodeSource): string {
+  if (source instanceof Blob && 'name' in source) return String(source.name)
+  if (typeof source === 'string') return path.basename(source)
+  if (source instanceof URL) return path.basename(fileURLToPath(source))
+  throw new TypeError('a source without a name needs a function as `url`')
 }
 
 function isFileHandle(source: Source | FileHandle): source is FileHandle {

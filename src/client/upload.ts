@@ -11,7 +11,7 @@ import type { Platform } from './transport/transport.ts'
 import { repeat } from './with-retries.ts'
 
 /** The options of `upload`, as `settings.ts` describes. */
-const UPLOAD = {
+export const UPLOAD = {
   ...TRANSFER,
   overwrite: false,
   verify: false,

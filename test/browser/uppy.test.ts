@@ -370,7 +370,7 @@ async function startPlugin(
 ) {
   const app = await pageApp(`
     import { Uppy } from '@uppy/core'
-    import { PartialUpload } from './examples/uppy/partial-upload.ts'
+    import { PartialUpload } from 'partial-upload/uppy'
     Object.assign(globalThis, { Uppy, PartialUpload })
   `)
   const seen: string[] = []

@@ -1,24 +1,38 @@
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 
 import { build } from 'esbuild'
 import { expect, test } from 'vitest'
 
-const FOLDER = fileURLToPath(new URL('../../src/client', import.meta.url))
+import { table } from '../support/readme/documents.ts'
+
+const SOURCE = fileURLToPath(new URL('../../src', import.meta.url))
+
+/** What each row of the README's table stands for. */
+const BUNDLES: Readonly<Record<string, string>> = {
+  upload: `export { upload } from './client/index.ts'`,
+  'all of partial-upload/client': `export * from './client/index.ts'`,
+  uploadAll: `export { uploadAll } from './client/upload-all.ts'`,
+  useUploads: `export { useUploads } from './react.ts'`,
+  'partial-upload/uppy': `export { PartialUpload } from './uppy/index.ts'`,
+}
 
 /**
  * What a bundler makes of an app that only exports this of the client: one file, minified. Nothing is
  * loaded later, because service workers do not support `import()`, and because a chunk could not be
  * loaded while the connection is broken.
  */
-async function bundle(statement: string) {
+async function bundle(contents: string) {
   const { outputFiles, metafile } = await build({
-    stdin: { contents: `${statement} from './index.ts'`, resolveDir: FOLDER },
+    stdin: { contents, resolveDir: SOURCE },
     bundle: true,
     minify: true,
     format: 'esm',
     platform: 'browser',
     target: 'es2022',
+    external: ['react', '@uppy/core'],
     write: false,
     metafile: true,
   })
@@ -29,16 +43,36 @@ async function bundle(statement: string) {
   }
 }
 
-test('`upload` takes at most 8 KiB', async () => {
-  const { gzipped } = await bundle('export { upload }')
+test.each(table('src/client/README.md', 'import', 'at most'))(
+  '%s takes at most %s',
+  async (name = '', size = '') => {
+    const { gzipped } = await bundle(BUNDLES[name] ?? '')
 
-  expect(gzipped).toBeLessThanOrEqual(8 * 1024)
+    expect(gzipped).toBeLessThanOrEqual(Number.parseFloat(size) * 1024)
+  },
+)
+
+test('the table of sizes has a row for each subpath of the client', () => {
+  const rows = table('src/client/README.md', 'import', 'at most')
+
+  expect(rows.map(([name]) => name)).toEqual(Object.keys(BUNDLES))
 })
 
-test('all that it exports takes at most 8.7 KiB, and knows neither Node nor the server', async () => {
-  const { gzipped, inputs, imports } = await bundle('export *')
+test('the client knows neither Node nor the server', async () => {
+  const { inputs, imports } = await bundle(`export * from './client/index.ts'`)
 
-  expect(gzipped).toBeLessThanOrEqual(8.7 * 1024)
   expect(inputs.filter((input) => !input.startsWith('src/client/'))).toEqual([])
   expect(imports).toEqual([])
+})
+
+test('a bundle for browsers has no streamed requests', async () => {
+  const { inputs } = await bundle(`export * from './client/index.ts'`)
+  const manifest: unknown = JSON.parse(readFileSync(path.join(SOURCE, '../package.json'), 'utf8'))
+
+  expect(inputs).toContain('src/client/transport/blob-body.ts')
+  expect(inputs).not.toContain('src/client/transport/stream-body.ts')
+  expect(manifest).toHaveProperty(
+    ['browser', './dist/client/transport/stream-body.js'],
+    './dist/client/transport/blob-body.js',
+  )
 })

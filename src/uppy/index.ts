@@ -1,6 +1,5 @@
 /**
- * An uploader for Uppy over `partial-upload/client`:
- * `uppy.use(PartialUpload, { endpoint: 'https://app.example/files/' })`.
+ * An uploader for Uppy: `uppy.use(PartialUpload, { endpoint: 'https://app.example/files/' })`.
  *
  * An upload that was cut resumes by itself. After a reload it resumes when the same file is chosen
  * again, because the server knows the offset.
@@ -14,15 +13,16 @@ import {
   type Uppy,
   type UppyFile,
 } from '@uppy/core'
+
 import {
   ClientError,
   upload,
   type Problem,
   type Upload,
   type UploadOptions,
-} from 'partial-upload/client'
-
-import { createSlots, type Enter, type Leave } from './slots.ts'
+} from '../client/index.ts'
+import { scope } from '../client/scope.ts'
+import { createSlots, type Enter, type Leave } from '../client/slots.ts'
 
 /** Shorter waits, in milliseconds, are not shown. */
 const SHORT_WAIT = 1000
@@ -109,8 +109,9 @@ export class PartialUpload<M extends Meta, B extends Body> extends BasePlugin<
 
   #urlOf(file: UppyFile<M, B>): string {
     const { endpoint } = this.opts
-    if (typeof endpoint === 'function') return new URL(endpoint(file), location.href).href
-    return new URL(encodeURIComponent(file.meta.name), new URL(endpoint, location.href)).href
+    const base = scope.location?.href
+    if (typeof endpoint === 'function') return new URL(endpoint(file), base).href
+    return new URL(encodeURIComponent(file.meta.name), new URL(endpoint, base)).href
   }
 
   #start(url: string, file: UppyFile<M, B>, signal: AbortSignal): Upload {

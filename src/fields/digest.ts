@@ -42,6 +42,16 @@ export function parseDigest(field: string): readonly Digest[] {
 }
 
 /**
+ * The digests of a `Repr-Digest` field that can be verified, as one field; null if there is none.
+ *
+ * @throws UploadError `ERR_FIELD`
+ */
+export function verifiableDigest(field: string | null): string | null {
+  const digests = field === null ? [] : parseDigest(field)
+  return digests.length === 0 ? null : digests.map(formatDigest).join(', ')
+}
+
+/**
  * Returns the algorithm that a `Want-Repr-Digest` prefers among the known ones (RFC 9530 §4); null if it
  * accepts none. A malformed field wants nothing, since it is only a wish.
  */

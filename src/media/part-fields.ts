@@ -9,7 +9,7 @@ import {
   type MediaType,
   parseMediaType,
 } from '../fields/content-type.ts'
-import { parseDigest } from '../fields/digest.ts'
+import { parseDigest, verifiableDigest } from '../fields/digest.ts'
 import { isIdentity } from '../fields/syntax.ts'
 import { type FieldLines, parseFieldLines } from './field-lines.ts'
 import type { HeaderBlock } from './header-block.ts'
@@ -42,20 +42,19 @@ export function partOf(fields: FieldLines, index: number, limits: PartLimits): P
 
 function toPart(fields: FieldLines, index: number, { maxSize }: PartLimits): Part {
   checkCodings(fields)
+  // Each field is parsed here, because a malformed one would otherwise be refused after the data.
   const target = contentLengths(fields).reduce(withLength, parseTarget(fields))
   const contentType = parseContentType(fields)
   const contentDisposition = readContentDisposition(fields.get('content-disposition') ?? [])
-  const contentDigest = readDigest(fields, 'content-digest')
-  const reprDigest = readDigest(fields, 'repr-digest')
+  const contentDigest = digestField(fields, 'content-digest')
+  if (contentDigest !== null) parseDigest(contentDigest)
+  const reprDigest = verifiableDigest(digestField(fields, 'repr-digest'))
   checkSize(target, maxSize)
   return { index, target, contentType, contentDisposition, contentDigest, reprDigest }
 }
 
-/** Parses the field here, because a malformed one would otherwise be refused after the data. */
-function readDigest(fields: FieldLines, name: string): string | null {
-  const value = fields.get(name)?.join(', ') ?? null
-  if (value !== null) parseDigest(value)
-  return value
+function digestField(fields: FieldLines, name: string): string | null {
+  return fields.get(name)?.join(', ') ?? null
 }
 
 function checkCodings(fields: FieldLines): void {

@@ -41,7 +41,7 @@ export interface Part {
   readonly contentDisposition: string | null
   /** The part's `Content-Digest` (RFC 9530), which covers its data, verbatim; null if it has none. */
   readonly contentDigest: string | null
-  /** The part's `Repr-Digest` (RFC 9530), verbatim; null if it has none. */
+  /** The digests of the part's `Repr-Digest` (RFC 9530) that can be verified, as one field; null if none. */
   readonly reprDigest: string | null
 }
 

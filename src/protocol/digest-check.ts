@@ -1,17 +1,7 @@
 /** Compares digests that a client announced with those of the bytes. */
 import { UploadError } from '../errors.ts'
-import { formatDigest, parseDigest, type Digest } from '../fields/digest.ts'
+import type { Digest } from '../fields/digest.ts'
 import { createRunningDigest } from './hashing.ts'
-
-/**
- * The digests of a `Repr-Digest` field that can be verified, as one field; null if there is none.
- *
- * @throws UploadError `ERR_FIELD`
- */
-export function verifiableDigest(field: string | null): string | null {
-  const digests = field === null ? [] : parseDigest(field)
-  return digests.length === 0 ? null : digests.map(formatDigest).join(', ')
-}
 
 /** Compares bytes with the digests that were announced for them. */
 export interface DigestCheck {

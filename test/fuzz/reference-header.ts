@@ -93,8 +93,16 @@ export function referencePart(lines: readonly FieldLine[], limits: Limits): Refe
     completeLength: completeLength === null ? null : Number(completeLength),
     contentType: types[0] ?? null,
     contentDigest: contentDigest ?? null,
-    reprDigest: reprDigest ?? null,
+    reprDigest: reprDigest === undefined || reprDigest === null ? null : known(reprDigest),
   }
+}
+
+/** The digests of a valid field whose algorithms are known, in their canonical form; null if none. */
+function known(field: string): string | null {
+  const digests = [...(referenceDigest(field) ?? [])]
+    .filter(([key]) => key === 'sha-256' || key === 'sha-512')
+    .map(([key, base64]) => `${key}=:${Buffer.from(base64, 'base64').toString('base64')}:`)
+  return digests.length === 0 ? null : digests.join(', ')
 }
 
 /** Type and parameters in a form that is equal for equal types; null if it is malformed. */

@@ -4,7 +4,8 @@ import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 
 import { UploadError } from '../../src/errors.ts'
-import { createDigestCheck, verifiableDigest } from '../../src/protocol/digest-check.ts'
+import { verifiableDigest } from '../../src/fields/digest.ts'
+import { createDigestCheck } from '../../src/protocol/digest-check.ts'
 
 describe('a digest check', () => {
   it.each([

@@ -4,7 +4,6 @@
  */
 import { hasEffect } from '../../errors.ts'
 import { finishWrite, type Outcome } from '../completion.ts'
-import { verifiableDigest } from '../digest-check.ts'
 import {
   ConnectionLostError,
   type HandlerRequest,
@@ -70,7 +69,7 @@ export async function applyPatch(
     completeLength: first.target.completeLength,
     contentType: first.contentType,
     contentDisposition: first.contentDisposition,
-    reprDigest: reprDigest ?? verifiableDigest(first.reprDigest),
+    reprDigest: reprDigest ?? first.reprDigest,
     owner: request.owner,
   })
   const transaction = isAtomic || first.contentDigest !== null ? 'atomic' : 'persist'
@@ -113,7 +112,7 @@ async function apply(
     await receive(incoming, session, writer)
     const reprDigest = await checkTrailer(request.trailers, writer, {
       readBack: verifiesTrailer ? null : () => incoming.readBack(writer),
-      reprDigest: initial.reprDigest ?? verifiableDigest(session.reprDigest),
+      reprDigest: initial.reprDigest ?? session.reprDigest,
     })
     const write = {
       key: request.key,

@@ -1,9 +1,9 @@
 /** What PATCH and PUT require of content before and while it is read. */
 import { UploadError } from '../../errors.ts'
 import { isIdentity } from '../../fields/syntax.ts'
-import { ALGORITHMS, parseDigest, type Digest } from '../../fields/digest.ts'
+import { ALGORITHMS, parseDigest, verifiableDigest, type Digest } from '../../fields/digest.ts'
 import { preferredTransaction } from '../../fields/prefer.ts'
-import { findMismatch, verifiableDigest, wrongContent } from '../digest-check.ts'
+import { findMismatch, wrongContent } from '../digest-check.ts'
 import { createRunningDigest } from '../hashing.ts'
 import type { Body, HandlerRequest, RequestHeaders } from '../http.ts'
 import type { Limits } from '../../options.ts'

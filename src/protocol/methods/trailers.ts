@@ -1,7 +1,7 @@
 /** Digests in the trailer section (RFC 9110 §6.5, RFC 9530): known once the content has ended. */
 import { UploadError } from '../../errors.ts'
-import { parseDigest, type Digest } from '../../fields/digest.ts'
-import { createDigestCheck, findMismatch, verifiableDigest, wrongContent } from '../digest-check.ts'
+import { parseDigest, verifiableDigest, type Digest } from '../../fields/digest.ts'
+import { createDigestCheck, findMismatch, wrongContent } from '../digest-check.ts'
 import type { RequestHeaders } from '../http.ts'
 import type { Writer } from '../../storage/adapter.ts'
 import { inSlices } from '../yielding.ts'

@@ -11,6 +11,8 @@ import express from 'express'
 import { partialUpload } from '../../src/server/express.ts'
 import type { Middleware } from '../../src/server/express.ts'
 import { prepareServer } from '../../src/server/prepare-server.ts'
+import { memoryLocker } from '../../src/storage/lock.ts'
+import { withTimes } from '../support/storage/lock-times.ts'
 import { openStore } from '../support/storage/stores.ts'
 import type { StoreName } from '../support/storage/stores.ts'
 import { Connection } from '../support/wire/client.ts'
@@ -23,7 +25,6 @@ const SETTINGS = {
   maxSize: MAX_SIZE,
   maxParts: 4,
   maxPartHeaderSize: 300,
-  lockTimeout: 100,
 }
 
 /** One server for as long as the process lives. */
@@ -78,7 +79,11 @@ export class FuzzServer {
     const directory = path.join(folder, 'files')
     await mkdir(directory)
     const storage = openStore(this.#store, directory)
-    this.#middleware = partialUpload({ storage, ...SETTINGS })
+    this.#middleware = partialUpload({
+      storage,
+      locker: withTimes(memoryLocker(), { wait: 5000, stall: 100 }),
+      ...SETTINGS,
+    })
   }
 
   /** A connection of its own. */

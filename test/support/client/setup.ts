@@ -10,6 +10,8 @@ import * as node from 'partial-upload/client/node'
 import { memoryStorage } from 'partial-upload/storage/memory'
 import { afterEach, beforeEach } from 'vitest'
 
+import { lockerOf } from '../../../src/storage/lock.ts'
+import { withTimes } from '../storage/lock-times.ts'
 import { Proxy } from './proxy.ts'
 
 type Options = Partial<Parameters<typeof partialUpload>[0]>
@@ -89,7 +91,11 @@ export class Bench {
 
   async #listen(port: number): Promise<void> {
     const app = express()
-    const options = { storage: this.#open(), lockTimeout: 100, ...this.#options }
+    const storage = this.#open()
+    // A resumed upload takes over soon, and still waits for a busy machine.
+    const { lockTimeout: stall = 100 } = this.#options
+    const locker = withTimes(lockerOf(storage), { wait: Math.max(2000, stall), stall })
+    const options = { storage, locker, ...this.#options }
     const middleware = partialUpload(options)
     this.close = () => middleware.close()
     app.use('/files', middleware)

@@ -18,5 +18,6 @@ export type {
   ResourceState,
   StorageAdapter,
   Transaction,
+  WithLock,
   Writer,
 } from './storage/adapter.ts'

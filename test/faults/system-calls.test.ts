@@ -206,15 +206,31 @@ const FAULTS = [
   [ALL, 'EROFS', ['1+']],
 ] as const
 
+/** Faults in the calls that a patch by a layer and a rebuild make. */
+const FAULTS_OF_LAYERS = [
+  [WRITE, 'EIO', ['1+', '1+2', '2+3']],
+  [WRITE, 'ENOSPC', ['1+2']],
+  [SYNC, 'EIO', ['1+', '2+2', '3+4']],
+  [RENAME, 'EIO', ['1+', '1+2', '2+3']],
+  [UNLINK, 'EIO', ['1+', '1+2']],
+  ['openat', 'EIO', ['2+3', '3+5']],
+  [ALL, 'EIO', ['2+3', '4+']],
+] as const
+
 const FULL: readonly string[] = ['ENOSPC', 'EDQUOT']
 
 describe.skipIf(NO_TRACE !== null)(title('with system calls that fail', NO_TRACE), () => {
-  it.each(FAULTS)(
-    'makes each change whole or not at all: %s with %s',
-    async (calls, error, moments) => {
+  it.each([
+    ...FAULTS.map((fault) => [...fault, {}] as const),
+    ...FAULTS_OF_LAYERS.map(
+      (fault) => [...fault, { patch: 'layers', layersAbove: 0, rebuildAfter: 0 }] as const,
+    ),
+  ])(
+    'makes each change whole or not at all: %s with %s at %j, %j',
+    async (calls, error, moments, storage) => {
       // In memory if possible: what an fsync costs says nothing about one that fails.
       const directory = newDirectory(MEMORY)
-      const server = await FaultServer.start({ directory, threads: 1 })
+      const server = await FaultServer.start({ directory, threads: 1, storage })
       await changeAndCheck(server, { calls: 'utimensat', error: 'EIO', when: '1000' })
       const handles = server.handles()
 

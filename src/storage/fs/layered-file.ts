@@ -136,7 +136,7 @@ export async function openThroughLayers(
  *
  * @throws MissingLayerError
  */
-export async function openLayers(
+async function openLayers(
   folders: Folders,
   names: readonly string[],
 ): Promise<readonly OpenLayer[]> {
@@ -151,7 +151,7 @@ export async function openLayers(
 }
 
 /** Closes all files, even if one of them fails to close. */
-export async function closeAll(files: readonly ReadableFile[]): Promise<void> {
+async function closeAll(files: readonly ReadableFile[]): Promise<void> {
   const outcomes = await Promise.allSettled(files.map((file) => file.close()))
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
 }

@@ -116,7 +116,7 @@ export class PrivateLayer {
 }
 
 /** Bytes of a layer file. */
-export function dataSize({ dataLength, ranges }: LayerIndex): number {
+function dataSize({ dataLength, ranges }: LayerIndex): number {
   return dataLength + ranges.byteLength
 }
 

@@ -74,12 +74,12 @@ export function cover(below: View, layer: LayerIndex, source: number): View {
 }
 
 /** Returns where the piece ends. */
-export function endOf({ starts, size }: View, piece: number): number {
+function endOf({ starts, size }: View, piece: number): number {
   return starts[piece + 1] ?? size
 }
 
 /** Returns the number of the piece that has the byte at `position`, which is below the size. */
-export function pieceAt({ starts }: View, position: number): number {
+function pieceAt({ starts }: View, position: number): number {
   let low = 0
   let high = starts.length - 1
   while (low < high) {

@@ -17,7 +17,7 @@ import { newDirectory } from '../support/faults/server.ts'
 describe.each(['onComplete', 'openWriter', 'write', 'commit', 'committed'] as const)(
   'a call that never returns: %s',
   (moment) => {
-    it('keeps its lock, and holds up nobody else', async () => {
+    it('keeps its lock, and blocks no other resource', async () => {
       const directory = newDirectory()
       const first = await start(directory)
       await first.patch(TARGET, 'bytes 0-3/10', 'abcd')

@@ -54,7 +54,7 @@ async function interrupted(end: Step, isBegun = true): Promise<string> {
   return directory
 }
 
-describe('a server that dies while the app looks at the finished upload', () => {
+describe('a server that dies while onComplete runs', () => {
   it.each(ENDS)('has all of %s, and does not call it complete', async (...end) => {
     const server = await start(await interrupted(end))
 
@@ -157,7 +157,7 @@ describe('a server that dies after the commit and before the answer', () => {
   })
 })
 
-describe('an app that fails when it looks at the finished upload', () => {
+describe('an app that fails in onComplete', () => {
   it.each([
     ['fail', 500],
     ['full', 507],
@@ -245,7 +245,7 @@ describe('a client that lost the last answer', () => {
     expect(await callsOf(server)).toBe(1)
   })
 
-  it('is told to come again while the app still looks', async () => {
+  it('is refused with Retry-After while onComplete still runs', async () => {
     const server = await start(newDirectory(), ['onComplete'], { lockTimeout: 200 })
     await server.patch(TARGET, 'bytes 0-3/10', 'abcd')
     const last = await begin(server, ENDS[0]!)

@@ -167,7 +167,7 @@ describe('a request', () => {
 
   describe.each(TABLES)('with %s', (_table, rows) => {
     describe.each(PACKETS)('sent %s', (_how, size) => {
-      it.each(rows)('misleads nobody: %s', async (_what, bytes, direct) => {
+      it.each(rows)('misleads no peer: %s', async (_what, bytes, direct) => {
         expect(direct).toContainEqual(await tell(server.port, bytes, size))
       })
 

@@ -22,7 +22,7 @@ async function get(server: FaultServer, target: string): Promise<Buffer> {
 }
 
 describe.skipIf(NO_MOUNT !== null)(title('on a full disk', NO_MOUNT), () => {
-  it('keeps what fits of a segment, answers 507 and tells how much that is', async () => {
+  it('keeps what fits of a segment, and answers 507 with the received length', async () => {
     const server = await FaultServer.start({ directory: newMount('size=8m') })
     const data = pattern(10 * MIB)
     await server.patch('/files/a', `bytes 0-${MIB - 1}/${data.length}`, data.subarray(0, MIB))
@@ -55,7 +55,7 @@ describe.skipIf(NO_MOUNT !== null)(title('on a full disk', NO_MOUNT), () => {
     expect(json(answer)).toMatchObject({ received: stored.length, length: 128_000 })
   })
 
-  it('goes on with the upload when there is room again', async () => {
+  it('resumes the upload when there is room again', async () => {
     const directory = newMount('size=4m')
     const server = await FaultServer.start({ directory })
     const data = pattern(6 * MIB)

@@ -379,7 +379,7 @@ const NO_DEVICE = reasonAgainst('needs the right to make a device', () => {
   execFileSync('sh', ['-c', 'd=$(mktemp -d) && mknod "$d/z" c 1 5; e=$?; rm -r "$d"; exit $e'])
 })
 
-describe('what is no file', () => {
+describe('what is not a file', () => {
   it.skipIf(NO_FIFO !== null)(
     title('is no resource, and nobody waits for it', NO_FIFO),
     async () => {

@@ -103,7 +103,7 @@ describe.skipIf(REASON !== null)(title('over HTTP/2 to nginx', REASON), () => {
     expect([get.status, get.body.equals(DATA)]).toEqual([200, true])
   })
 
-  it('keeps what came over a connection that is gone', async () => {
+  it('keeps what came over a lost connection', async () => {
     const target = server.path()
     const stream = begin('PATCH', target, TYPE)
     stream.write(message(`bytes 0-${DATA.length - 1}/${DATA.length}`, DATA.subarray(0, HALF)))

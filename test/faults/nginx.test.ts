@@ -122,7 +122,7 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx as the README shows it', 
     expect([answer.status, again.status, await server.state(path)]).toEqual([206, 204, 'C(26)'])
   })
 
-  it('goes on with a connection after errors', async () => {
+  it('keeps a connection usable after errors', async () => {
     const path = await server.given('I(4/10)')
     const connection = await Connection.open(nginx.port)
     const requests = [
@@ -159,7 +159,7 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx as the README shows it', 
     ['too much content', 'PUT', PNG, 4, 90, 413],
     ['a gap', 'PATCH', MESSAGE, 5, 70, 409],
     ['another type', 'PATCH', PNG, 4, 70, 415],
-  ])('gives the answer to a client that goes on sending: %s', async (...row) => {
+  ])('sends the answer to a client that is still sending: %s', async (...row) => {
     const [, method, type, start, size, status] = row
     const path = await server.given('I(4/*)')
     const header = message(`bytes ${start}-${start + size * MIB - 1}/*`)
@@ -235,7 +235,7 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx with short times', NO_NGI
     ),
   )
 
-  it('a client that falls silent is let go, and what it sent is kept', async () => {
+  it('a client that falls silent is disconnected, and the bytes that it sent are kept', async () => {
     const path = server.path()
     const connection = await Connection.open(nginx.port)
 
@@ -276,7 +276,7 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx with short times', NO_NGI
     await server.becomes(path, 'C(4)')
   })
 
-  it('a client that does not read is let go, and goes on with Range', async () => {
+  it('a client that does not read is disconnected, and resumes with Range', async () => {
     const path = server.path()
     const data = pattern(16 * MIB)
     await server.send('PUT', path, [], data)
@@ -296,7 +296,7 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx with short times', NO_NGI
     expect(Buffer.concat([body, rest]).equals(data)).toBe(true)
   })
 
-  it('a writer that has stalled makes way', async () => {
+  it('a writer that has stalled is revoked', async () => {
     const path = server.path()
     const stalled = await Connection.open(nginx.port)
     stalled.send(request('PATCH', path, [MESSAGE, CHUNKED]))
@@ -415,7 +415,7 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx as it comes', NO_NGINX), 
     usual('proxy_request_buffering off; client_max_body_size 0;'),
   )
 
-  it('a cut upload has reached nobody', async () => {
+  it('a cut upload is not visible', async () => {
     const path = await server.given('I(4/*)')
     const connection = await Connection.open(nginx.port)
     const body = message('bytes 4-900003/*', 'x'.repeat(800_000))

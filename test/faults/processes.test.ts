@@ -164,7 +164,7 @@ describe('a process that is killed while it writes', () => {
 })
 
 describe('a writer in another process', () => {
-  it('makes way when it has stalled, and never writes again', async () => {
+  it('is revoked when it has stalled, and never writes again', async () => {
     const [one, other] = await pair({ lockTimeout: 1000 })
     const writer = await startWriting(one, '/files/a')
 
@@ -177,7 +177,7 @@ describe('a writer in another process', () => {
     expect((await ask(one, 'GET', '/files/a')).body.toString()).toBe('abcdEFGHIJ')
   })
 
-  it('makes way for DELETE at once, and cannot bring the resource back', async () => {
+  it('is revoked by DELETE at once, and cannot create the resource again', async () => {
     const [one, other] = await pair({ lockTimeout: FOREVER })
     const writer = await startWriting(one, '/files/a')
 
@@ -243,8 +243,8 @@ describe('a writer in another process', () => {
   })
 })
 
-describe.skipIf(NO_LINUX !== null)(title('a process that stands still', NO_LINUX), () => {
-  it('keeps its lock, and goes on writing when it wakes', async () => {
+describe.skipIf(NO_LINUX !== null)(title('a process that is halted', NO_LINUX), () => {
+  it('keeps its lock, and continues to write when it wakes', async () => {
     const [one, other] = await pair({ lockTimeout: 100 })
     const writer = await startWriting(one, '/files/a')
 
@@ -266,7 +266,7 @@ describe.skipIf(NO_LINUX !== null)(title('a process that stands still', NO_LINUX
 describe.skipIf(NO_CONTAINER !== null)(
   title('a process in another container', NO_CONTAINER),
   () => {
-    it('loses its lock when it stands still for 5 s, and notices before it writes', async () => {
+    it('loses its lock when it is halted for 5 s, and notices before it writes', async () => {
       const directory = newDirectory()
       const one = await share(directory, {}, { shell: CONTAINER })
       const other = await share(directory, {}, { times: { stall: FOREVER, wait: 500 } })

@@ -298,7 +298,7 @@ describe('an app that fails', () => {
     expect(await get()).toBe('299 abcd')
   })
 
-  it('by a final status that is none is told so', async () => {
+  it('by an invalid final status gets an error that names it', async () => {
     const { send } = await serve('I(4/10)', {}, () => ({ status: 404 }))
 
     await expect(send(patch('bytes 4-9/10', 'efghij'))).rejects.toThrow(

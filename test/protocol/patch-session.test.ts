@@ -49,7 +49,7 @@ describe('a patch session', () => {
     expect(await content()).toBe('aXcdef')
   })
 
-  it('goes on in a later batch where the last one ended', async () => {
+  it('continues in a later batch where the last one ended', async () => {
     const { session, content } = await open('ab')
 
     await session.apply([part(2, 6), data('c')])

@@ -118,7 +118,7 @@ describe('the conditions of a write', () => {
     },
   )
 
-  it('tell the current version when they are false', () => {
+  it('name the current version when they are false', () => {
     expect(refusal([['if-match', '"b"']], INFO)).toMatchObject({
       code: 'ERR_PRECONDITION',
       status: 412,
@@ -127,7 +127,7 @@ describe('the conditions of a write', () => {
     })
   })
 
-  it('tell the size of a finished resource when they are false', () => {
+  it('name the size of a finished resource when they are false', () => {
     const info = { ...INFO, complete: true, completeLength: null }
 
     expect(refusal([['if-none-match', '*']], info)).toMatchObject({
@@ -135,7 +135,7 @@ describe('the conditions of a write', () => {
     })
   })
 
-  it('tell that there is no resource when they are false', () => {
+  it('say that the resource does not exist when they are false', () => {
     expect(refusal([['if-match', '*']], null)).toMatchObject({
       headers: {},
       members: { received: 0, length: null, complete: false },

@@ -113,7 +113,7 @@ describe('the incomplete uploads of an owner', () => {
     expect((await segment(port, '/files/b', 'bytes 0-3/5', 'X-User: ann')).status).toBe(202)
   })
 
-  it('stay with whoever began them', async () => {
+  it('stay with the owner that began them', async () => {
     const { port } = await serve({ owner, maxIncompletePerOwner: 1 })
     await segment(port, '/files/a', 'bytes 0-3/15', 'X-User: ann')
     const continued = await segment(port, '/files/a', 'bytes 4-7/15', 'X-User: bob')
@@ -173,7 +173,7 @@ describe('close', () => {
     expect(field(await send(port, 'HEAD', '/files/a'), 'content-range')).toBe('bytes 0-8/13')
   })
 
-  it('refuses later uploads, and lets the rest go on', async () => {
+  it('refuses later uploads, and still serves reads', async () => {
     const { port, uploads } = await serve()
     await patch(port, '/files/a')
 

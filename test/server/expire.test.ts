@@ -60,7 +60,7 @@ describe.each(['memory', 'fs'] as const)('uploads in %s', (kind) => {
     expect(await storage.head('given-up')).toMatchObject({ size: 3 })
   })
 
-  it('are only told of in a dry run', async () => {
+  it('are returned but not removed in a dry run', async () => {
     expect(await expireIncomplete({ storage, expireAfter: 0, dryRun: true })).toEqual(['given-up'])
 
     expect(await storage.head('given-up')).toMatchObject({ size: 3 })
@@ -95,7 +95,7 @@ describe.each(['memory', 'fs'] as const)('uploads in %s', (kind) => {
     )
   })
 
-  it.each([-1, Number.NaN])('need an age that is no %d', async (expireAfter) => {
+  it.each([-1, Number.NaN])('refuse an age of %d', async (expireAfter) => {
     await expect(expireIncomplete({ storage, expireAfter })).rejects.toThrow(TypeError)
   })
 })

@@ -346,7 +346,7 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       ['rollback', 'PATCH'],
       ['remove', 'DELETE'],
     ])(
-      'in %s during a %s gives its error to the app, and holds up nobody',
+      'in %s during a %s passes its error to the app, and blocks no other request',
       async (step, method) => {
         const { storage, port, failures } = await serve(framework, { lockTimeout: 100 })
         await send(port, 'PATCH', message('bytes 0-3/10', 'abcd'))
@@ -466,7 +466,7 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       expect(failures).toEqual([])
     })
 
-    it('while the app looks at its upload leaves the upload finished', async () => {
+    it('while onComplete runs leaves the upload finished', async () => {
       let proceed = (): void => undefined
       const looking = new Promise<void>((resolve) => {
         proceed = resolve
@@ -484,7 +484,7 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       expect([storage.openWriters, failures]).toEqual([0, []])
     })
 
-    it('while it waits for its turn does not hold up the next', async () => {
+    it('while it waits for the lock does not delay the next request', async () => {
       const { storage, port, failures } = await serve(framework, { lockTimeout: 5000 })
       const writing = storage.pause('write')
       const first = send(port, 'PATCH', message('bytes 0-3/10', 'abcd'))

@@ -192,7 +192,7 @@ function itServes(
     expect([get.status, get.body.toString()]).toEqual([200, 'whole'])
   })
 
-  it('answers an upload that it refuses, and goes on with the next', async () => {
+  it('answers an upload that it refuses, and then the next one', async () => {
     const connect = await serve()
     const peer = await connect()
     const large = Buffer.alloc(500_000)

@@ -33,7 +33,7 @@ async function refused(fields: readonly string[], limits: LingerLimits) {
   return { connection, lingered }
 }
 
-describe('content of an HTTP/2 stream that nobody reads', () => {
+describe('unread content of an HTTP/2 stream', () => {
   it.each([
     ['is silent', { ...NEVER, silence: 50 }],
     ['goes on for too long', { ...NEVER, time: 50 }],
@@ -56,7 +56,7 @@ describe('content of an HTTP/2 stream that nobody reads', () => {
   })
 })
 
-describe('content that nobody reads', () => {
+describe('unread content', () => {
   it.each([[LONG], [CHUNKED]])('is discarded to its end before the close: %s', async (length) => {
     const { connection, lingered } = await refused([length], NEVER)
     const block = Buffer.alloc(MIB)

@@ -35,7 +35,7 @@ describe.each(['memory', 'fs'] as const)('an owner in %s', (kind) => {
     await rm(directory, { recursive: true })
   })
 
-  it('may have as many incomplete resources as it may, and no more', async () => {
+  it('may have incomplete resources up to the limit', async () => {
     await begin('a', 10)
     await begin('b', 10)
 
@@ -45,7 +45,7 @@ describe.each(['memory', 'fs'] as const)('an owner in %s', (kind) => {
     await expect(begin('d', 10, null)).resolves.toBeUndefined()
   })
 
-  it('goes on with what it has, also when it has all it may', async () => {
+  it('may continue its uploads at the limit', async () => {
     await begin('a', 50)
     await begin('b', 50)
 
@@ -66,7 +66,7 @@ describe.each(['memory', 'fs'] as const)('an owner in %s', (kind) => {
     await expect(begin('e', 10)).rejects.toMatchObject(TOO_MANY)
   })
 
-  it('has room again when one was removed behind the back of the account', async () => {
+  it('has room again when another process has removed one', async () => {
     await begin('a', 10)
     await begin('b', 10)
     await plain.remove('a')

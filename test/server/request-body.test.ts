@@ -66,7 +66,7 @@ describe('a body', () => {
     expect(log).toEqual(['begin', 'send', 'end', 'taken'])
   })
 
-  it('stops the client when as much waits as it may hold, and goes on when it is taken', async () => {
+  it('pauses the client when its share is full, and resumes once a batch is taken', async () => {
     const { connection, req, body } = await receive(
       request('PUT', '/', [`Content-Length: ${32 * MIB}`]),
     )
@@ -133,7 +133,7 @@ describe('a body', () => {
     for (const end of others) await end()
   })
 
-  it('lets the client go on when it is left with content that waits', async () => {
+  it('resumes the client when it is left with unread content', async () => {
     const { connection, req, body } = await receive(
       request('PUT', '/', [`Content-Length: ${8 * MIB}`]),
     )
@@ -411,7 +411,7 @@ describe('a body that is read whole', () => {
     expect(await body.readAll()).toHaveLength(0)
   })
 
-  it('gives none where there is no Content-Length either', async () => {
+  it('is empty without a Content-Length too', async () => {
     const { body } = await receive(request('PUT', '/'))
 
     expect(await body.readAll()).toHaveLength(0)
@@ -429,7 +429,7 @@ describe('a body that is read whole', () => {
     await expect(bytes).rejects.toBeInstanceOf(ConnectionLostError)
   })
 
-  it('ends with an error when the client had gone away', async () => {
+  it('ends with an error when the client had disconnected before', async () => {
     const { connection, body, req } = await receive(
       request('PUT', '/', ['Content-Length: 9'], 'abc'),
     )

@@ -127,7 +127,7 @@ describe('content', () => {
     expect(content.isClosed()).toBe(true)
   })
 
-  it('is closed when the client has gone before it could be sent', async () => {
+  it('is closed when the client has disconnected before it could be sent', async () => {
     const content = pieces(3)
     const { connection, sent } = await exchange(
       { status: 200, headers: {}, body: content.body },
@@ -193,8 +193,8 @@ describe('content', () => {
   })
 })
 
-describe('a request whose content nobody read', () => {
-  it('is read past when it is small, and the connection goes on', async () => {
+describe('a request with unread content', () => {
+  it('is discarded when it is small, and the connection stays usable', async () => {
     const { connection } = await exchange(
       { status: 409, headers: {}, body: Buffer.from('no') },
       { method: 'PUT', fields: ['Content-Length: 1000'] },

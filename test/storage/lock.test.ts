@@ -23,20 +23,20 @@ describe('a lock', () => {
     vi.useRealTimers()
   })
 
-  it('is given at once where nobody writes', async () => {
+  it('is acquired at once when it is free', async () => {
     const lock = await locker.acquire('a', { wait: 0, stall: 0 })
 
     expect(lock.isRevoked).toBe(false)
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('of one key does not hold up another', async () => {
+  it('of one key does not block another key', async () => {
     await locker.acquire('a', USUAL)
 
     await expect(locker.acquire('b', USUAL)).resolves.toBeDefined()
   })
 
-  it('goes to those who wait in the order in which they came', async () => {
+  it('is handed over in the order of arrival', async () => {
     const order: number[] = []
     const first = await locker.acquire('a', PATIENT)
     const waiting = [1, 2, 3].map(async (number) => {
@@ -89,7 +89,7 @@ describe('a lock', () => {
     })
   })
 
-  it('does not go to one who has given up', async () => {
+  it('is not handed to a newcomer that has given up', async () => {
     const first = await locker.acquire('a', USUAL)
     const second = watch(locker.acquire('a', { wait: 10, stall: 2000 }))
     const third = watch(locker.acquire('a', USUAL))
@@ -129,7 +129,7 @@ describe('a lock', () => {
     expect(third.lock).toBeNull()
   })
 
-  it('can be taken again after all have gone', async () => {
+  it('can be acquired again after all have released', async () => {
     for (let round = 0; round < 3; round++) {
       const lock = await locker.acquire('a', { wait: 0, stall: 2000 })
       lock.release()
@@ -138,7 +138,7 @@ describe('a lock', () => {
     await expect(locker.acquire('a', { wait: 0, stall: 2000 })).resolves.toBeDefined()
   })
 
-  it('wakes one who waits a few times only, never to look again and again', async () => {
+  it('wakes a waiting newcomer only a few times, without polling', async () => {
     const first = await locker.acquire('a', USUAL)
     const second = watch(locker.acquire('a', { wait: 60_000, stall: 20_000 }))
     let callbacks = 0
@@ -200,7 +200,7 @@ describe('a lock', () => {
       expect(second.lock).not.toBeNull()
     })
 
-    it('is not revoked as long as nobody else wants it', async () => {
+    it('is not revoked while no newcomer waits', async () => {
       const first = await locker.acquire('a', USUAL)
 
       first.idle()
@@ -240,7 +240,7 @@ describe('a lock', () => {
       expect(second.lock).not.toBeNull()
     })
 
-    it('is refused to the newcomer when the holder does not let go', async () => {
+    it('is refused to the newcomer when the holder does not release', async () => {
       const first = await locker.acquire('a', USUAL)
       first.idle()
       await vi.advanceTimersByTimeAsync(2000)

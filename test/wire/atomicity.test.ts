@@ -154,7 +154,7 @@ describe.each(BOTH)('a reader over $name', (combination) => {
   const server = useServer(combination)
   const size = 8 << 20
 
-  it('that has begun goes on with the old version while a patch replaces it', async () => {
+  it('that has begun reads the old version while a patch replaces it', async () => {
     const path = server.path()
     await server.patch(path, `bytes 0-${size - 1}/${size}`, 'a'.repeat(size))
     const tag = await server.etag(path)

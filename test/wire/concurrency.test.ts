@@ -19,12 +19,12 @@ import { finish, startWriting } from '../support/wire/writer.ts'
 
 const FOREVER = 60_000
 
-describe.each(BOTH)('a writer over $name that is taken for alive', (combination) => {
+describe.each(BOTH)('a writer over $name whose client counts as active', (combination) => {
   const server = useServer(combination, {
     locker: withTimes(memoryLocker(), { wait: 200, stall: FOREVER }),
   })
 
-  it('is not disturbed by questions, which do not wait', async () => {
+  it('is not disturbed by reads, which do not wait', async () => {
     const path = server.path()
     const writer = await startWriting(server, path)
 
@@ -73,7 +73,7 @@ describe.each(BOTH)('a writer over $name that is taken for alive', (combination)
     ['PATCH', [MESSAGE], message('bytes 4-5/10', 'EF')],
     ['PATCH', [MESSAGE, CHUNKED], chunked(message('bytes 4-5/10', 'EF'))],
     ['PUT', [], Buffer.from('new')],
-  ])('makes others wait, then come again: %s %j', async (method, fields, body) => {
+  ])('has others wait, then refuses them with Retry-After: %s %j', async (method, fields, body) => {
     const path = server.path()
     const writer = await startWriting(server, path)
 
@@ -85,7 +85,7 @@ describe.each(BOTH)('a writer over $name that is taken for alive', (combination)
     expect((await server.snapshot(path)).bytes).toBe(letters(10))
   })
 
-  it('makes way for DELETE at once, and cannot bring the resource back', async () => {
+  it('is revoked by DELETE at once, and cannot create the resource again', async () => {
     const path = server.path()
     const writer = await startWriting(server, path)
 
@@ -98,7 +98,7 @@ describe.each(BOTH)('a writer over $name that is taken for alive', (combination)
     expect(await server.state(path)).toBe('∅')
   })
 
-  it('lets other resources alone', async () => {
+  it('does not lock other resources', async () => {
     await startWriting(server, server.path())
 
     const answer = await server.patch(server.path(), 'bytes 0-3/4', 'abcd')
@@ -110,7 +110,7 @@ describe.each(BOTH)('a writer over $name that is taken for alive', (combination)
 describe('a newcomer', () => {
   const server = useServer(MEMORY, { lockTimeout: FOREVER })
 
-  it('goes on as soon as the writer is done', async () => {
+  it('writes as soon as the writer has finished', async () => {
     const path = server.path()
     const writer = await startWriting(server, path)
     const newcomer = await server.connect()
@@ -124,7 +124,7 @@ describe('a newcomer', () => {
     expect((await server.snapshot(path)).bytes).toBe(`A${letters(10).slice(1)}`)
   })
 
-  it('goes on as soon as the writer is gone', async () => {
+  it('writes as soon as the writer has disconnected', async () => {
     const path = server.path()
     const writer = await startWriting(server, path)
     const newcomer = await server.connect()
@@ -137,7 +137,7 @@ describe('a newcomer', () => {
     expect((await server.snapshot(path)).bytes).toBe('abcdEFGHIJ')
   })
 
-  it('that gives up waiting leaves the others to it', async () => {
+  it('that disconnects while it waits does not disturb the others', async () => {
     const path = server.path()
     const writer = await startWriting(server, path)
     const newcomer = await server.connect()
@@ -177,7 +177,7 @@ describe.each(BOTH)('a writer over $name that has stalled', (combination) => {
     ['PATCH', [MESSAGE], message('bytes 4-9/10', 'EFGHIJ'), 201, 'abcdEFGHIJ'],
     ['PATCH', [MESSAGE], message('bytes 2-9/10', 'cdEFGHIJ'), 201, 'abcdEFGHIJ'],
     ['PUT', [], Buffer.from('new'), 201, 'new'],
-  ])('makes way for a %s and never writes again', async (method, fields, body, status, bytes) => {
+  ])('is revoked by a %s and never writes again', async (method, fields, body, status, bytes) => {
     const path = server.path()
     const writer = await startWriting(server, path)
 

@@ -335,7 +335,7 @@ describe.each([MEMORY, HTTP2])('a patch over $name that is cut anywhere', (combi
 describe.each([MEMORY, HTTP2])('a client that falls silent over $name', (combination) => {
   const server = useServer(combination, { idleTimeout: 200, lockTimeout: 60_000 })
 
-  it('is let go, and what it delivered is kept', async () => {
+  it('is disconnected, and the bytes that it delivered are kept', async () => {
     const path = server.path()
     const connection = await server.connect()
     const fields = lengthFields('bytes 0-9/10')

@@ -127,7 +127,7 @@ describe.each([...BOTH, HTTP2])('GET over $name while a writer appends', (combin
   const server = useServer(combination)
   const size = 8 << 20
 
-  it('gives the bytes of one moment, as many as it told', async () => {
+  it('sends the bytes of one moment, as many as Content-Length announced', async () => {
     const path = server.path()
     await server.patch(path, `bytes 0-${size - 1}/*`, 'a'.repeat(size))
     const reader = await server.connect()

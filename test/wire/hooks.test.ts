@@ -108,7 +108,7 @@ describe('a hook that fails', () => {
     },
   })
 
-  it('is an error of the app, and holds up nobody', async () => {
+  it('is an error of the app, and blocks no other request', async () => {
     const path = server.path()
 
     const first = await server.patch(path, 'bytes 0-3/6', 'abcd')

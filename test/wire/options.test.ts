@@ -78,7 +78,7 @@ describe('maxSize', () => {
   ])
 
   const server = useServer(MEMORY, { maxSize: 12 })
-  it('is told in the problem document', async () => {
+  it('is in the problem document', async () => {
     const answer = await server.patch(server.path(), 'bytes 0-3/13', 'ABCD')
 
     expect(json(answer)).toMatchObject({ status: 400, limit: 12 })

@@ -134,7 +134,7 @@ describe('with requirePreconditions', () => {
   })
 })
 
-describe('content whose length is not told', () => {
+describe('content of unknown length', () => {
   const server = useServer(MEMORY, { maxSize: 1000, maxParts: 8, maxPartHeaderSize: 100 })
 
   it('is refused when it becomes too much', async () => {

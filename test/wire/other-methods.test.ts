@@ -52,7 +52,7 @@ describe.each(MATRIX)('over $name', (combination) => {
     expect([undefined, 404]).toContain(next?.status)
   })
 
-  it.each(['∅', 'I(4/10)', 'C(10)'])('OPTIONS of %s tells what can be done', async (given) => {
+  it.each(['∅', 'I(4/10)', 'C(10)'])('OPTIONS of %s lists the methods', async (given) => {
     const path = await server.given(given)
 
     const answer = await server.send('OPTIONS', path, ['If-Match: "other"', 'If-None-Match: *'])

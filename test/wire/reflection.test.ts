@@ -129,7 +129,7 @@ describe.each(BOTH)('over $name, an error', (combination) => {
   )
 })
 
-it('every code of the table is looked at', () => {
+it('every code of the table is tested', () => {
   const codes = [...ROWS.map(([code]) => code), ...ELSEWHERE, ...BEFORE_READING, ...BY_TIME_OR_DISK]
 
   expect([...new Set(codes)].sort()).toEqual(Object.keys(ERRORS).sort())

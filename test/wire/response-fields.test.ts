@@ -43,7 +43,7 @@ describe.each(MATRIX)('over $name', (combination) => {
     expect(field(answer, 'content-length')).toBeNull()
   })
 
-  it.each(['HEAD', 'GET'])('299 to %s tells what has arrived of how much', async (method) => {
+  it.each(['HEAD', 'GET'])('299 to %s has the received and the complete length', async (method) => {
     const path = await server.given('I(4/10)')
 
     const answer = await server.send(method, path)
@@ -82,7 +82,7 @@ describe.each(MATRIX)('over $name', (combination) => {
     expect(field(answer, 'content-range')).toBeNull()
   })
 
-  it.each(['∅', 'I(4/10)', 'C(10)', 'C(0)'])('HEAD of %s tells what GET tells', async (given) => {
+  it.each(['∅', 'I(4/10)', 'C(10)', 'C(0)'])('HEAD of %s has the fields of GET', async (given) => {
     const path = await server.given(given)
 
     const head = await server.send('HEAD', path)

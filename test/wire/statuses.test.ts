@@ -49,7 +49,7 @@ describe('gapStatus and modifiedStatus', () => {
   })
 })
 
-describe('a status that would tell clients something wrong', () => {
+describe('a status that would mislead clients', () => {
   it.each([
     [{ incompleteStatus: 201 }],
     [{ incompleteStatus: 206 }],

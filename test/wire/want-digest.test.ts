@@ -57,7 +57,7 @@ describe.each(BOTH)('over $name', (combination) => {
     expect([answer.status, field(answer, 'repr-digest')]).toEqual([299, expected])
   })
 
-  it('nobody who does not ask gets one of an upload in progress', async () => {
+  it('is not sent for an upload in progress unless a client asks', async () => {
     const path = server.path()
     await server.patch(path, 'bytes 0-3/10', 'abcd', `Repr-Digest: ${digest(letters(10))}`)
 
@@ -127,7 +127,7 @@ describe.each(BOTH)('over $name', (combination) => {
 describe('with content of its own', () => {
   const server = useServer(MEMORY, { onComplete: () => ({ body: 'thanks' }) })
 
-  it('an answer has no digest of the file, which it would be taken for', async () => {
+  it('an answer with content has no digest of the file', async () => {
     const answer = await server.send('PUT', server.path(), [WANT], 'abc')
 
     expect([answer.body.toString(), field(answer, 'repr-digest')]).toEqual(['thanks', null])

@@ -69,7 +69,7 @@ describe('two lockers over one directory', () => {
     expect(order).toEqual(['released', 'second'])
   })
 
-  it('tell a newcomer to come again when the wait is over', async () => {
+  it('refuse a newcomer with Retry-After when the wait is over', async () => {
     const first = await fsLocker({ directory }).acquire('a', USUAL)
 
     await expect(fsLocker({ directory }).acquire('a', AT_ONCE)).rejects.toMatchObject({
@@ -113,7 +113,7 @@ describe('two lockers over one directory', () => {
     second.release()
   })
 
-  it('let a newcomer without patience take over from any holder', async () => {
+  it('let a newcomer with a stall time of 0 take over from any holder', async () => {
     const first = await fsLocker({ directory }).acquire('a', USUAL)
     first.onRevoke(() => first.release())
     first.busy()
@@ -124,7 +124,7 @@ describe('two lockers over one directory', () => {
     second.release()
   })
 
-  it('do not disturb a holder whose client delivers', async () => {
+  it('do not revoke a holder whose client sends', async () => {
     const first = await fsLocker({ directory }).acquire('a', USUAL)
     first.idle()
     const delivery = setInterval(() => {
@@ -157,7 +157,7 @@ describe('a lock', () => {
   })
 
   it.skipIf(process.platform !== 'linux')(
-    'of a process that was killed is free although its parent has not looked',
+    'of a process that was killed is free although it is still a zombie',
     async () => {
       const script = `${process.execPath} ${ARGUMENTS.join(' ')} "$0" "$1" hold & echo $!; exec sleep 60`
       const parent = spawn('sh', ['-c', script, CHILD, directory], {
@@ -187,7 +187,7 @@ describe('a lock', () => {
     expect(await tryNow()).not.toBeNull()
   })
 
-  it('of a process that stands still stays where it is', async () => {
+  it('of a halted process is kept', async () => {
     const child = start('hold')
     await once(child, 'message')
     child.kill('SIGSTOP')
@@ -219,7 +219,7 @@ describe('a lock', () => {
       expect(await readdir(locks())).toEqual([])
     })
 
-    it('is not free while that goes on showing signs', async () => {
+    it('is not free while the owner renews it', async () => {
       const holder = await fsLocker({ directory }).acquire('a', USUAL)
       await disguise(await pathOfLock())
       const locker = fsLocker({ directory })
@@ -274,7 +274,7 @@ describe('a lock', () => {
     expect(made).toEqual([usual, 0o700, 0o700])
   })
 
-  it('is refused while the directory is gone, which is not made anew', async () => {
+  it('is refused while the directory is missing, which is not created again', async () => {
     const folder = path.join(directory, 'uploads')
     const locker = fsLocker({ directory: folder })
     const lock = await locker.acquire('a', USUAL)
@@ -319,7 +319,7 @@ describe('a chain of links', () => {
     expect(links.filter((link) => link !== null)).toHaveLength(1)
   })
 
-  it('lets nobody succeed an owner that has let go', async () => {
+  it('does not let a newcomer succeed an owner that has released', async () => {
     const lock = path.join(directory, 'lock')
     const first = await takeFree(lock)
     const chain = chainOf(lock)
@@ -333,7 +333,7 @@ describe('a chain of links', () => {
     expect(await readdir(directory)).toEqual([])
   })
 
-  it('goes on over several dead owners, and goes away as a whole', async () => {
+  it('continues over several dead owners, and is removed as a whole', async () => {
     const lock = path.join(directory, 'lock')
     await symlink('elsewhere 1 1 x', lock)
     await takeOver(lock, chainOf(lock))

@@ -56,6 +56,7 @@ export interface S3Storage extends StorageAdapter {
 }
 
 const MIB = 1024 * 1024
+const MINUTE = 60_000
 
 /**
  * Creates a storage over a bucket. It makes no request.
@@ -94,6 +95,9 @@ export function s3Storage(options: S3StorageOptions): S3Storage {
       flushAfter,
       concurrency: 4,
       politeTime: 2000,
+      readerAge: 15 * MINUTE,
+      tombstoneAge: 60 * MINUTE,
+      garbageAge: 24 * 60 * MINUTE,
     },
   })
   return { ...storage, probe: () => probeBucket(bucket, internalPrefix) }

@@ -24,6 +24,12 @@ export interface Limits extends PartLimits {
   readonly flushAfter: number
   /** Requests that one writer has in flight. */
   readonly concurrency: number
+  /** How long readers of an upload may read its data objects after its publication. */
+  readonly readerAge: number
+  /** Age at which a sweep removes tombstones: later, a delayed request can't bring a removed version back. */
+  readonly tombstoneAge: number
+  /** Age at which a sweep removes unnamed data objects and uploads: longer than any request takes. */
+  readonly garbageAge: number
   /** How long a newcomer waits for a publication by another process before it aborts it. */
   readonly politeTime: number
 }

@@ -66,7 +66,7 @@ export function tombstone({
 }
 
 /** Deletes a removed object, unless it was replaced in the meantime. */
-async function deleteObject(
+export async function deleteObject(
   context: S3Context,
   key: string,
   { etag: ifMatch }: FinishedObject,

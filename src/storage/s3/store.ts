@@ -1,9 +1,9 @@
 /** The storage adapter over a bucket. */
 import type { ListOptions, StorageAdapter } from '../adapter.ts'
-import { repeat } from './attempts.ts'
 import { MemoryBudget } from './budget.ts'
 import type { Bucket } from './bucket.ts'
 import type { Limits, S3Context } from './context.ts'
+import { listed, sweep } from './garbage.ts'
 import { layoutOf } from './layout.ts'
 import { Pins } from './pins.ts'
 import { openReader } from './reader.ts'
@@ -40,6 +40,7 @@ export function bucketStorage(options: BucketStorageOptions): StorageAdapter {
     openWriter: async (key, writerOptions) => openWriter(context, key, writerOptions),
     remove: async (key, removeOptions) => removeResource(context, key, removeOptions),
     listIncomplete: (listOptions) => listIncomplete(context, listOptions),
+    sweep: () => sweep(context),
   }
 }
 
@@ -48,17 +49,11 @@ async function* listIncomplete(
   context: S3Context,
   { changedBefore }: ListOptions = {},
 ): AsyncGenerator<string, void, undefined> {
-  const { bucket, layout } = context
-  let after: string | null | undefined
-  while (after !== null) {
-    const options = after === undefined ? {} : { after }
-    const page = await repeat(() => bucket.list(layout.records, options))
-    for (const { key: name, lastModified } of page.objects) {
-      if (changedBefore !== undefined && lastModified > changedBefore) continue
-      const key = name.slice(layout.records.length)
-      const { current } = await viewKey(context, key)
-      if (current?.info.complete === false) yield key
-    }
-    after = page.next
+  const { layout } = context
+  for await (const { key: name, lastModified } of listed(context, layout.records)) {
+    if (changedBefore !== undefined && lastModified > changedBefore) continue
+    const key = name.slice(layout.records.length)
+    const { current } = await viewKey(context, key)
+    if (current?.info.complete === false) yield key
   }
 }

@@ -11,6 +11,7 @@ import { conflict, overtaken } from '../conflict.ts'
 import { copyState } from '../state.ts'
 import { Blocks } from './blocks.ts'
 import type { S3Context } from './context.ts'
+import { deleteLater } from './garbage.ts'
 import { infoOf } from './object-version.ts'
 import { lengthOf, overwrite, piecesOf, recorded, slicePieces, withStored } from './pieces.ts'
 import type { Piece } from './pieces.ts'
@@ -256,6 +257,7 @@ class S3Writer implements Writer {
         folder: this.#folder,
         dead: this.#dead,
       })
+      deleteLater(this.#context, withStored(this.#pieces))
       return infoOf(version)
     } catch (error) {
       if (error instanceof RecordLostError || error instanceof VanishedError)

@@ -33,6 +33,9 @@ const storage = bucketStorage({
     flushAfter: 200,
     concurrency: 4,
     politeTime: 300,
+    readerAge: 15_000,
+    tombstoneAge: 15 * 60_000,
+    garbageAge: 60 * 60_000,
   },
 })
 const uploads = partialUpload({ storage })

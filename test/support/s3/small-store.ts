@@ -13,6 +13,9 @@ export const SMALL: Limits = {
   flushAfter: 1000,
   concurrency: 3,
   politeTime: 0,
+  readerAge: 1000,
+  tombstoneAge: 60_000,
+  garbageAge: 3_600_000,
 }
 
 /** A storage over a bucket with small limits. */

@@ -1,0 +1,105 @@
+/**
+ * Removes what no resource needs any more. Names of data objects are never used again, so that an object which no
+ * record names, and which is older than any request, can't be needed.
+ */
+import { repeat } from './attempts.ts'
+import type { ListPage } from './bucket.ts'
+import type { S3Context } from './context.ts'
+import type { Piece } from './pieces.ts'
+import type { StoredRecord } from './record.ts'
+import { RecordHandle, readRecord } from './record-store.ts'
+import { deleteObject } from './remove.ts'
+import { viewSettled } from './settle.ts'
+import { openContent } from './view.ts'
+
+/**
+ * Deletes the data objects of a version that was published, after a while: readers of the upload, in other
+ * processes too, may still read them. The sweep deletes what a process leaves that ends before.
+ */
+export function deleteLater({ bucket, limits }: S3Context, pieces: readonly Piece[]): void {
+  const names = new Set(pieces.flatMap((piece) => (piece.kind === 'data' ? [piece.name] : [])))
+  if (names.size === 0) return
+  const run = async (): Promise<void> => {
+    for (const name of names) await bucket.delete(name).catch(() => undefined)
+  }
+  setTimeout(() => void run(), limits.readerAge).unref()
+}
+
+/** Sweeps a bucket. Each step is repeated by the next sweep where it fails or another process is faster. */
+export async function sweep(context: S3Context): Promise<void> {
+  const named = await sweepRecords(context)
+  await sweepData(context, named)
+  await sweepMultiparts(context)
+}
+
+/** Removes void records and old tombstones. Returns the names of all data objects that records name. */
+async function sweepRecords(context: S3Context): Promise<ReadonlySet<string>> {
+  const { layout, limits } = context
+  const named = new Set<string>()
+  for await (const { key: name, lastModified, etag } of listed(context, layout.records)) {
+    const key = name.slice(layout.records.length)
+    if (isOlder(lastModified, limits.tombstoneAge)) await sweepRecord(context, key, etag)
+    const stored = await readRecord(context, key)
+    if (stored !== null) for (const each of namesOf(stored)) named.add(each)
+  }
+  return named
+}
+
+/** Settles the publication that a dead process has left, and removes the record if it shows no upload. */
+async function sweepRecord(context: S3Context, key: string, etag: string): Promise<void> {
+  const { stored, zombie, isValid } = await viewSettled(context, key, 0)
+  if (zombie !== null) await deleteObject(context, key, zombie)
+  // A record that was written after the list was read is too young.
+  if (stored?.etag !== etag) return
+  const isUpload = isValid && openContent(stored.record) !== null
+  if (!isUpload) await new RecordHandle(context, key, stored).remove()
+}
+
+async function sweepData(context: S3Context, named: ReadonlySet<string>): Promise<void> {
+  const { bucket, layout, limits } = context
+  for await (const { key: name, lastModified } of listed(context, layout.datas)) {
+    if (named.has(name) || !isOlder(lastModified, limits.garbageAge)) continue
+    await repeat(() => bucket.delete(name))
+  }
+}
+
+async function sweepMultiparts(context: S3Context): Promise<void> {
+  const { bucket, layout, limits } = context
+  for (const prefix of new Set([layout.objects, layout.datas])) {
+    let after: string | null | undefined
+    while (after !== null) {
+      const page = await repeat(() => bucket.listMultiparts(prefix, pageAfter(after)))
+      for (const { key, upload, initiated } of page.uploads) {
+        if (!isOlder(initiated, limits.garbageAge)) continue
+        await repeat(() => bucket.abortMultipart(key, upload))
+      }
+      after = page.next
+    }
+  }
+}
+
+/** Lists all objects whose name begins with `prefix`. */
+export async function* listed(
+  { bucket }: S3Context,
+  prefix: string,
+): AsyncGenerator<ListPage['objects'][number], void, undefined> {
+  let after: string | null | undefined
+  while (after !== null) {
+    const page = await repeat(() => bucket.list(prefix, pageAfter(after)))
+    yield* page.objects
+    after = page.next
+  }
+}
+
+function pageAfter(after: string | null | undefined) {
+  return after === undefined || after === null ? {} : { after }
+}
+
+function namesOf({ record }: StoredRecord): readonly string[] {
+  const extents = record.content?.extents ?? []
+  return extents.flatMap((extent) => (extent.kind === 'data' ? [extent.name] : []))
+}
+
+function isOlder(time: Date, age: number): boolean {
+  return Date.now() - time.getTime() > age
+}

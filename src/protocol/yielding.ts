@@ -16,10 +16,11 @@ export async function inSlices(
   work: (slice: Uint8Array) => void,
 ): Promise<void> {
   let start = performance.now()
+  const isLong = (): boolean => performance.now() - start >= LONGEST_BLOCK
 
   async function workOn(chunk: Uint8Array): Promise<void> {
     for (let at = 0; at < chunk.byteLength; at += SLICE_SIZE) {
-      if (performance.now() - start >= LONGEST_BLOCK) {
+      if (isLong()) {
         await yieldToEventLoop()
         start = performance.now()
       }
@@ -27,6 +28,13 @@ export async function inSlices(
     }
   }
 
-  if (Symbol.asyncIterator in chunks) for await (const chunk of chunks) await workOn(chunk)
-  else for (const chunk of chunks) await workOn(chunk)
+  if (Symbol.asyncIterator in chunks) {
+    for await (const chunk of chunks) await workOn(chunk)
+    return
+  }
+  for (const chunk of chunks) {
+    // A promise and a view for each chunk would cost as much as parsing it.
+    if (chunk.byteLength > SLICE_SIZE || isLong()) await workOn(chunk)
+    else work(chunk)
+  }
 }

@@ -5,7 +5,8 @@
  */
 import type { RequestOptions, UploadOptions } from './options.ts'
 import { createPatch, partOf, PATCH, type PatchOptions, type PatchRange } from './patch.ts'
-import { getStatus, removeResource, type ResourceStatus } from './resource.ts'
+import { createRemoval, REMOVE, type RemoveOptions } from './remove.ts'
+import { getStatus, type ResourceStatus } from './resource.ts'
 import { createSha256 } from './sha256.ts'
 import { scope } from './scope.ts'
 import { sourceOpener, type Source } from './source/source.ts'
@@ -25,6 +26,7 @@ export type {
   UploadStatus,
 } from './options.ts'
 export type { PatchOptions, PatchRange } from './patch.ts'
+export type { RemoveOptions } from './remove.ts'
 export type { ResourceStatus } from './resource.ts'
 export type { Source } from './source/source.ts'
 export type { Credentials } from './transport/transport.ts'
@@ -83,6 +85,6 @@ export async function status(
  * @throws TypeError for a wrong URL or option.
  * @throws ClientError for a refusal, and for a failure after all `retries`.
  */
-export async function remove(url: string | URL, options: RequestOptions = {}): Promise<boolean> {
-  return withRetries(url, options, PLATFORM, removeResource)
+export async function remove(url: string | URL, options: RemoveOptions = {}): Promise<boolean> {
+  return withRetries(url, options, PLATFORM, createRemoval(options), REMOVE)
 }

@@ -16,7 +16,8 @@ import {
   type PatchOptions,
   type PatchRange,
 } from './patch.ts'
-import { getStatus, removeResource, type ResourceStatus } from './resource.ts'
+import { createRemoval, REMOVE, type RemoveOptions } from './remove.ts'
+import { getStatus, type ResourceStatus } from './resource.ts'
 import { openHandle, openPath } from './source/node.ts'
 import { sourceOpener, type Source } from './source/source.ts'
 import { nodeTransport, type Agent } from './transport/node.ts'
@@ -128,9 +129,9 @@ export async function status(
  */
 export async function remove(
   url: string | URL,
-  options: RequestOptions & NodeOptions = {},
+  options: RemoveOptions & NodeOptions = {},
 ): Promise<boolean> {
-  return withRetries(url, options, platform(options), removeResource)
+  return withRetries(url, options, platform(options), createRemoval(options), REMOVE)
 }
 
 function platform({ agent }: NodeOptions): Platform {

@@ -53,6 +53,29 @@ export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text
 }
 
+/** Longest name that is shown as it is, and length of the end of a longer one, in characters. */
+const SHORT_NAME = 24
+const NAME_END = 12
+
+/** Shows a name. A long one is shortened in the middle, so that its ending can be seen. */
+export function setName(element: HTMLElement, name: string): void {
+  if (element.title === name) return
+  element.title = name
+  const characters = Array.from(name)
+  if (characters.length <= SHORT_NAME) {
+    element.replaceChildren(name)
+    return
+  }
+  const end = characters.splice(-NAME_END)
+  element.replaceChildren(
+    ...[characters, end].map((part) => {
+      const span = document.createElement('span')
+      span.textContent = part.join('')
+      return span
+    }),
+  )
+}
+
 /** Makes the children of `parent` these, and moves none that is in its place. */
 export function setChildren(parent: Element, children: readonly Element[]): void {
   for (const [index, child] of children.entries()) {

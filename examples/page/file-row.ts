@@ -1,12 +1,13 @@
 /** One file of the server in the list. */
-import { remove } from 'partial-upload/client'
+import { status } from 'partial-upload/client'
 
 import { Buttons, type ButtonSpec } from './buttons.ts'
-import { copyOf, find, setText } from './dom.ts'
+import { copyOf, find, setName, setText } from './dom.ts'
 import { describeError } from './failure-words.ts'
 import { formatDate, formatPart, formatPercent, formatSize } from './format.ts'
 import { urlOf } from './file-picker.ts'
 import type { ListedFile } from './listing.ts'
+import { removeVersion } from './remove-version.ts'
 
 type Action = 'delete' | 'confirm' | 'keep' | 'resume'
 
@@ -79,8 +80,7 @@ export class FileRow {
       parent.replaceChildren(this.#link)
     }
     if (!complete) parent.replaceChildren(this.#name)
-    setText(this.#name, key)
-    this.#name.title = key
+    setName(this.#name, key)
   }
 
   #describe(now: Date): string {
@@ -134,7 +134,12 @@ export class FileRow {
   async #delete(): Promise<void> {
     this.#set({ kind: 'deleting' })
     try {
-      await remove(urlOf(this.#file.key), { retries: 2 })
+      const { size, complete } = this.#file
+      const url = urlOf(this.#file.key)
+      const there = await status(url, { retries: 2 })
+      const isSame = there?.complete === complete && (!complete || there.size === size)
+      if (there !== null && !isSame) throw new Error('The file has changed meanwhile')
+      if (there !== null) await removeVersion(url, there)
       this.#listener.onDelete(this.#file.key)
     } catch (error) {
       this.#set({ kind: 'failed', error })

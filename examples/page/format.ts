@@ -7,7 +7,8 @@ const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB', 'PB']
 /** `1 byte`, `4.2 MB`, `120 GB`. */
 export function formatSize(size: number): string {
   const unit = unitOf(size)
-  if (unit === 0) return size === 1 ? `1${SPACE}byte` : `${size}${SPACE}bytes`
+  const bytes = Math.round(size)
+  if (unit === 0) return bytes === 1 ? `1${SPACE}byte` : `${bytes}${SPACE}bytes`
   return `${inUnit(size, unit)}${SPACE}${UNITS[unit]}`
 }
 

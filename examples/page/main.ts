@@ -6,6 +6,7 @@ import { formatCount, formatPercent } from './format.ts'
 import { chosenFiles, droppedFiles, type Chosen } from './file-picker.ts'
 import { Listing } from './listing.ts'
 import type { UploadItem } from './upload-item.ts'
+import { Unsent } from './unsent.ts'
 import { Uploads } from './uploads.ts'
 import { sumUp, UploadsSection } from './uploads-section.ts'
 import { describe } from './labels.ts'
@@ -18,6 +19,7 @@ const announcer = new Announcer(find(document, '[role=status]', HTMLElement))
 const announced = new WeakMap<UploadItem, string>()
 const uploads = new Uploads({ onChange: follow, onDrop: forget })
 const uploadsSection = new UploadsSection(uploads)
+const unsent = new Unsent()
 const trouble = find(document, '.trouble', HTMLElement)
 const again = find(document, '#again', HTMLInputElement)
 const filesSection = new FilesSection({
@@ -146,6 +148,11 @@ function renderFiles(): void {
 function render(): void {
   isScheduled = false
   uploadsSection.render(performance.now())
+  const waiting = uploads.items.filter((item) => item.hasNotBegun)
+  unsent.update(
+    waiting.map(({ key }) => key),
+    uploads.items.map(({ key }) => key),
+  )
   const active = uploads.items.filter(({ isActive }) => isActive)
   const { sent, size } = sumUp(active)
   document.title = active.length === 0 ? TITLE : `${formatPercent(sent, size)} · ${TITLE}`

@@ -1,7 +1,6 @@
 /** One file on its way: what it is at, and what a person can do about it. */
 import {
   ClientError,
-  remove,
   status,
   upload,
   type Progress,
@@ -12,6 +11,7 @@ import {
 
 import { isLocked } from './failure-words.ts'
 import { numbered, urlOf, type Chosen } from './file-picker.ts'
+import { removeVersion } from './remove-version.ts'
 import { exclusively, type Turns } from './turns.ts'
 
 /** What an upload is at. */
@@ -103,6 +103,12 @@ export class UploadItem {
     return ['queued', 'elsewhere', 'running', 'waiting'].includes(this.#state.kind)
   }
 
+  /** Whether the server knows nothing of it yet. */
+  get hasNotBegun(): boolean {
+    const { kind } = this.#state
+    return (kind === 'queued' || kind === 'paused') && this.#progress.sent === 0
+  }
+
   /** Whether this is the same file, chosen again. */
   isFile({ key, file }: Chosen): boolean {
     const { size, lastModified } = this.file
@@ -147,7 +153,7 @@ export class UploadItem {
     try {
       await this.#attempt
       const there = await status(url, { retries: 3 })
-      if (there?.complete === false) await remove(url, { retries: 3 })
+      if (there?.complete === false) await removeVersion(url, there)
       this.drop()
     } catch (error) {
       this.#set({ kind: 'failed', error })

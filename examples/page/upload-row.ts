@@ -1,6 +1,6 @@
 /** One upload in the list. */
 import { Buttons } from './buttons.ts'
-import { copyOf, find, setText } from './dom.ts'
+import { copyOf, find, setName, setText } from './dom.ts'
 import type { UploadItem } from './upload-item.ts'
 import { actionsOf, describe, labelOf, toneOf, type Action } from './labels.ts'
 
@@ -24,8 +24,7 @@ export class UploadRow {
   /** Shows what the upload is at now. */
   render(now: number): void {
     const { key, state, file, progress } = this.#item
-    setText(this.#name, key)
-    this.#name.title = key
+    setName(this.#name, key)
     setText(this.#line, describe(this.#item, now))
     this.element.dataset['tone'] = toneOf(state)
     this.element.dataset['state'] = state.kind

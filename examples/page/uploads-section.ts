@@ -17,6 +17,7 @@ export class UploadsSection {
   readonly #uploads: Uploads
   readonly #section = sectionOf('uploads')
   readonly #pauseAll = find(this.#section.root, '.pause-all', HTMLButtonElement)
+  readonly #total = find(this.#section.root, '.total', HTMLProgressElement)
   readonly #clear = find(this.#section.root, '.clear', HTMLButtonElement)
   readonly #clashes = find(this.#section.root, '.clashes', HTMLElement)
   readonly #rows = new Map<UploadItem, UploadRow>()
@@ -56,7 +57,16 @@ export class UploadsSection {
     const known = new Set(items)
     for (const item of this.#rows.keys()) if (!known.has(item)) this.#rows.delete(item)
     this.#renderTools(items, shown.length)
+    this.#renderTotal(items)
     setText(summary, summarise(items, this.#pace.measure(this.#uploads.moved, now)))
+  }
+
+  /** A bar for several files, until all are complete. */
+  #renderTotal(items: readonly UploadItem[]): void {
+    const { sent, size } = sumUp(items)
+    const isComplete = items.every(({ state }) => state.kind === 'done')
+    this.#total.hidden = items.length < 2 || isComplete
+    this.#total.value = size === 0 ? 0 : sent / size
   }
 
   #renderTools(items: readonly UploadItem[], shown: number): void {
@@ -148,7 +158,8 @@ function summarise(items: readonly UploadItem[], rate: number | null): string {
   if (done === items.length) return `${formatCount(done)} complete`
   const parts = [`${done} of ${formatCount(items.length)} complete`]
   const active = sumUp(items.filter(({ isActive }) => isActive))
-  if (active.size > 0) parts.push(formatPercent(active.sent, active.size))
+  const all = sumUp(items)
+  if (active.size > 0) parts.push(formatPercent(all.sent, all.size))
   if (rate !== null && rate >= 1 && active.sent < active.size) {
     const left = formatDuration((active.size - active.sent) / rate)
     parts.push(`${formatSize(rate)}/s`, `${left} left`)

@@ -24,7 +24,7 @@ export type Command =
   | GetCommand
   | PatchCommand
   | (Target & { readonly kind: 'status' })
-  | (Target & { readonly kind: 'rm' })
+  | RemoveCommand
 
 /** Upload files. */
 export interface PutCommand extends Target {
@@ -52,6 +52,16 @@ export interface PatchCommand extends Target {
   readonly at: number
   readonly contentType: string | undefined
 }
+
+/** Remove resources. */
+export interface RemoveCommand extends Target {
+  readonly kind: 'rm'
+  /** Those after the first one. */
+  readonly more: readonly Target[]
+}
+
+/** Variables of the environment. */
+export type Environment = Readonly<Record<string, string | undefined>>
 
 const OPTIONS = {
   header: { type: 'string', short: 'H', multiple: true },
@@ -92,11 +102,12 @@ const OWN_FIELDS = [
 ]
 
 /**
- * Parses the arguments.
+ * Parses the arguments. The variable `PARTIAL_UPLOAD_TOKEN` holds a secret that must not be among them,
+ * because every user of a machine can read the arguments of a process.
  *
  * @throws UsageError
  */
-export function parseCommand(args: readonly string[]): Command {
+export function parseCommand(args: readonly string[], environment: Environment = {}): Command {
   const { values, positionals } = parse(args)
   const [word, ...rest] = positionals
   const name = findCommand(word)
@@ -114,7 +125,7 @@ export function parseCommand(args: readonly string[]): Command {
 
   function target(url: string | undefined): Target {
     return {
-      ...parseTarget(url, values.header ?? []),
+      ...parseTarget(url, values.header ?? [], environment['PARTIAL_UPLOAD_TOKEN'] ?? ''),
       retries: parseNumber('retries', values.retries ?? '20', 0),
       wait: values.wait ?? false,
       quiet: values.quiet ?? false,
@@ -139,10 +150,14 @@ export function parseCommand(args: readonly string[]): Command {
       const at = parseNumber('at', values.at, 0)
       return { kind: name, ...target(url), file, at, contentType }
     }
-    case 'status':
-    case 'rm': {
+    case 'status': {
       const [url] = expectWords(name, rest, ['URL'])
       return { kind: name, ...target(url) }
+    }
+    case 'rm': {
+      const [url, ...others] = rest
+      if (url === undefined) throw new UsageError('rm needs URL...')
+      return { kind: name, ...target(url), more: others.map(target) }
     }
   }
 }
@@ -181,7 +196,11 @@ function parseNumber(name: string, text: string, least: number): number {
   throw new UsageError(`--${name} must be a whole number from ${least} on, not "${text}"`)
 }
 
-function parseTarget(text = '', fields: readonly string[]): Pick<Target, 'url' | 'headers'> {
+function parseTarget(
+  text = '',
+  fields: readonly string[],
+  token: string,
+): Pick<Target, 'url' | 'headers'> {
   if (!/^https?:/i.test(text) || !URL.canParse(text)) {
     throw new UsageError(`"${text}" is not an http or https URL`)
   }
@@ -191,9 +210,18 @@ function parseTarget(text = '', fields: readonly string[]): Pick<Target, 'url' |
     const words = [url.username, url.password].map(decode)
     headers.set('Authorization', `Basic ${Buffer.from(words.join(':')).toString('base64')}`)
   }
+  if (token !== '' && !headers.has('authorization')) setToken(headers, token)
   url.username = ''
   url.password = ''
   return { url, headers: Object.fromEntries(headers) }
+}
+
+function setToken(headers: Headers, token: string): void {
+  try {
+    headers.set('Authorization', `Bearer ${token}`)
+  } catch {
+    throw new UsageError('PARTIAL_UPLOAD_TOKEN has characters that no field may have')
+  }
 }
 
 function decode(text: string): string {

@@ -22,7 +22,7 @@ export const HELP = `partial-upload: uploads and downloads that survive a broken
   partial-upload get URL [FILE]        download a file
   partial-upload status URL            show how much the server has
   partial-upload patch URL --at N FILE overwrite bytes of a file on the server
-  partial-upload rm URL                remove a file, finished or not
+  partial-upload rm URL...             remove files, finished or not
 
 After a broken connection a transfer resumes by itself. After Ctrl-C, a crash
 or a restart, run the same command again: it transfers only what is missing.
@@ -36,6 +36,12 @@ Examples:
 Options:
   -h, --help        print this help; after a command, the help of the command
   -v, --version     print the version
+
+Environment:
+  PARTIAL_UPLOAD_TOKEN
+                    send "Authorization: Bearer TOKEN" with every request, unless
+                    -H or the URL has another one; other users of the machine
+                    can read the arguments of a command, but not its environment
 
 Exit codes:
   0    done
@@ -119,13 +125,14 @@ Options:
   --at N            position of the first byte, counted from 0
   --content-type T  new media type of the file${COMMON}`,
 
-  rm: `partial-upload rm URL
+  rm: `partial-upload rm URL...
 
-Removes the file at URL, finished or not. If there is none, the exit code is 0
-as well.
+Removes the file at each URL, finished or not. If there is none, the exit code
+is 0 as well. A failure does not stop the removal of the others.
 
 Examples:
   partial-upload rm https://example.org/files/film.mp4
+  partial-upload rm https://example.org/files/{a,b}.txt
 
 Options:${COMMON}`,
 }

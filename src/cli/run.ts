@@ -16,7 +16,7 @@ export async function run(args: readonly string[], signal: AbortSignal): Promise
   // A report replaces characters that could control the terminal.
   const plain = createPlainReport(stdout, stderr, false)
   try {
-    const command = parseCommand(args)
+    const command = parseCommand(args, process.env)
     if (command.kind === 'help') {
       const help = command.about === null ? HELP : COMMAND_HELP[command.about]
       for (const line of help.split('\n')) plain.print(line)

@@ -4,8 +4,8 @@ import { buffer } from 'node:stream/consumers'
 
 import { ClientError, patch, remove, status } from '../client/node.ts'
 
-import type { PatchCommand, Target } from './arguments.ts'
-import { DONE, FAILED } from './exit-codes.ts'
+import type { PatchCommand, RemoveCommand, Target } from './arguments.ts'
+import { describe, DONE, FAILED } from './exit-codes.ts'
 import { formatSize } from './format.ts'
 import type { Report } from './report.ts'
 
@@ -59,13 +59,23 @@ export async function runPatch(
   }
 }
 
-/** Removes a resource. */
+/** Removes resources. A failure does not stop the removal of the others. */
 export async function runRemove(
-  { url, headers, retries, wait, quiet }: Target,
+  command: RemoveCommand,
   report: Report,
   signal: AbortSignal,
 ): Promise<number> {
-  const wasThere = await remove(url, { headers, retries, waitForServer: wait, signal })
-  if (!quiet) report.print(`${url.href}: ${wasThere ? 'removed' : 'there was nothing'}`)
-  return DONE
+  let code = DONE
+  for (const { url, headers, retries, wait, quiet } of [command, ...command.more]) {
+    try {
+      const wasThere = await remove(url, { headers, retries, waitForServer: wait, signal })
+      if (!quiet) report.print(`${url.href}: ${wasThere ? 'removed' : 'there was nothing'}`)
+    } catch (error) {
+      signal.throwIfAborted()
+      if (command.more.length === 0) throw error
+      report.error(`partial-upload: ${url.href}: ${describe(error)}`)
+      code = FAILED
+    }
+  }
+  return code
 }

@@ -94,7 +94,8 @@ describe('usage', () => {
     [['send', '-v'], 'there is no command "send"'],
     [['get', URL, ''], 'FILE is empty'],
     [['status'], 'status needs URL'],
-    [['rm', URL, 'b'], 'rm takes URL, and not "b"'],
+    [['rm'], 'rm needs URL...'],
+    [['rm', URL, 'b'], '"b" is not an http or https URL'],
   ])('%j is refused', (args, message) => {
     expect(() => parseCommand(args)).toThrow(message)
   })
@@ -104,10 +105,38 @@ describe('usage', () => {
       headers: { a: '1, 2' },
     })
   })
+
+  test.each([
+    [['rm', URL], 'Bearer secret'],
+    [['rm', '-H', 'Authorization: Basic a', URL], 'Basic a'],
+    [['rm', 'http://ann:pw@127.0.0.1/a'], `Basic ${btoa('ann:pw')}`],
+  ])('%j is sent with the token of the environment, or with its own', (args, expected) => {
+    expect(parseCommand(args, { PARTIAL_UPLOAD_TOKEN: 'secret' })).toMatchObject({
+      headers: { authorization: expected },
+    })
+  })
+
+  test('a token with a line break is refused, and not shown', () => {
+    const environment = { PARTIAL_UPLOAD_TOKEN: 'sec\nret' }
+
+    expect(() => parseCommand(['rm', URL], environment)).toThrow(
+      'PARTIAL_UPLOAD_TOKEN has characters that no field may have',
+    )
+  })
 })
 
 describe('status, patch and rm', () => {
   beforeEach(async () => bench.leave(Buffer.from('abcdefghij'), 4))
+
+  test('rm removes several files, and goes on after a failure', async () => {
+    bench.proxy.fail('DELETE', { kind: 'answer', status: 403 })
+
+    const { code, out, err } = await line.run('rm', `${bench.url}1`, bench.url, `${bench.url}2`)
+
+    expect([code, out]).toEqual([1, `${bench.url}: removed\n${bench.url}2: there was nothing\n`])
+    expect(err).toMatch(/a\.bin1: .*403/)
+    expect(await bench.state()).toBe('∅')
+  })
 
   test('print the state of a resource, change it, and remove it', async () => {
     const { code, out } = await line.run('status', bench.url)

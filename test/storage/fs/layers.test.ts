@@ -353,7 +353,9 @@ describe('a rebuild', () => {
   test('finds the layers that an earlier process has left, whatever the option says', async () => {
     await patch(0, '0123456789')
     await patch(4, 'xy')
-    maintain(await elsewhere({ patch: 'copy' }))
+    const next = await elsewhere({ patch: 'copy' })
+    maintain(next)
+    await next.head('b')
 
     await expect.poll(onDisk).toBe('0123xy6789')
   })

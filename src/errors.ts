@@ -7,11 +7,17 @@
 
 /** What an error does to the bytes that the request has stored so far. */
 export type Effect =
-  /** The content ended early. The bytes so far are as the client sent them, so a persist write keeps them. */
+  /**
+   * The content ended early: by a timeout, a takeover or a stop of the server. The bytes so far are as the client
+   * sent them, so a persist write keeps them, and the client resumes.
+   */
   | 'cut'
-  /** The content is not what was announced: the resource has the size that it had before. */
+  /**
+   * The content has not the length that was announced, so that it is unknown which bytes are right. The resource
+   * gets the size back that it had before.
+   */
   | 'undo'
-  /** The whole upload is rejected at its end: see `finishWrite`. */
+  /** The bytes as a whole are wrong, or the app does not want them: `finishWrite` removes the upload. */
   | 'reject'
 
 /** A problem type that is registered at IANA, which is compared as a string. */

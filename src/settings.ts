@@ -17,7 +17,7 @@ interface Leniency {
   readonly repeatsIfNoneMatch: boolean
 }
 
-/** The values that an option accepts. */
+/** The values that an option accepts. A wrong one fails when the app starts, not at the first upload. */
 interface Check {
   /** Completes the sentence "NAME must be …". */
   readonly expected: string
@@ -47,6 +47,7 @@ const LONGEST_TIMER = 2 ** 31 - 1
 /** What a field value may have (RFC 9110 §5.5). */
 const VISIBLE_ASCII = /^[\x20-\x7e]*$/
 
+/** A number of bytes or things, or a time that is not given to a timer. */
 const COUNT = integer(0)
 const POSITIVE = integer(1)
 const TIMER = integer(0, LONGEST_TIMER)
@@ -132,7 +133,10 @@ export const OPTIONS = {
   },
 } as const satisfies Readonly<Record<keyof PartialUploadOptions<never>, Option>>
 
-/** Options of version 0.1.0, and what has replaced them. */
+/**
+ * Options of version 0.1.0, and what has replaced them. An old name is refused, because an ignored limit would
+ * leave a server open.
+ */
 const RENAMED: Readonly<Record<string, string>> = {
   allowPut: 'put',
   keepInterruptedPut: "put: 'persist'",

@@ -1,4 +1,7 @@
-/** Admits uploads up to the limits of the app, and none once the app closes. */
+/**
+ * Admits uploads up to the limits of the app, and none once the app closes. The counts live in this process
+ * only: several processes of an app admit as many uploads each.
+ */
 import { UploadError } from '../errors.ts'
 
 /** Uploads at the same time; 0: no limit. */
@@ -13,11 +16,14 @@ export interface AdmissionLimits {
 export interface RunningUpload {
   /** The owner that the app named; null if it named none. */
   readonly owner: string | null
-  /** Ends its content with `reason`; what has arrived is kept as after a cut. */
+  /**
+   * Ends its content with `reason`. The bytes that have arrived are kept as after a lost connection, so that
+   * the client can resume from them.
+   */
   readonly stop: (reason: Error) => void
 }
 
-/** Counts the uploads that run. */
+/** Counts the running uploads, in all and by owner. */
 export class AdmissionControl {
   readonly #limits: AdmissionLimits
   readonly #running = new Set<RunningUpload>()
@@ -31,7 +37,7 @@ export class AdmissionControl {
 
   /**
    * Admits an upload. The caller calls the returned function once, when the work of the upload has
-   * ended and its answer is sent.
+   * ended and its answer is sent: a hook or a digest may still use the server after the connection is closed.
    *
    * @throws UploadError `ERR_CLOSING`, `ERR_BUSY`, `ERR_TOO_MANY_UPLOADS`
    */
@@ -51,13 +57,17 @@ export class AdmissionControl {
     }
   }
 
-  /** Stops admitting, stops what runs, and resolves when all has ended or the timeout is over. */
+  /**
+   * Refuses later uploads, stops the running ones, and resolves when all have ended or `timeout` milliseconds
+   * are over. Several calls may overlap: each resolves.
+   */
   async close(timeout: number): Promise<void> {
     this.#isClosed = true
     for (const { stop } of this.#running) stop(closing())
     if (this.#running.size === 0) return
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, timeout)
+      // An earlier call of `close` waits for the same moment.
       const earlier = this.#onEmpty
       this.#onEmpty = () => {
         earlier()
@@ -74,6 +84,7 @@ export class AdmissionControl {
   #count(owner: string | null, change: number): void {
     if (owner === null) return
     const count = this.#countOf(owner) + change
+    // Without the removal the map would grow with every owner that ever uploaded.
     if (count === 0) this.#countByOwner.delete(owner)
     else this.#countByOwner.set(owner, count)
   }

@@ -20,11 +20,18 @@ export function withCopyLimit(storage: StorageAdapter, maxCopies: number): Stora
   })
 }
 
+/**
+ * Whether a writer copies a large resource. A write that replaces the resource needs none of its bytes, and a
+ * persist write changes them in place.
+ */
 function isLargeCopy({ base, transaction }: Writer, { replace }: OpenWriterOptions): boolean {
   return transaction === 'atomic' && !replace && base !== null && base.size > SMALL_SIZE
 }
 
-/** A writer whose first change counts against the limit while it runs, because it makes the copy. */
+/**
+ * A writer whose first change counts against the limit while it runs, because the storage makes the copy in
+ * it. If that change is refused as too much, the next one tries again.
+ */
 function limited(writer: Writer, limit: WorkLimit): Writer {
   let isCopied = false
 

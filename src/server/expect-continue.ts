@@ -10,8 +10,8 @@ export function isAwaitingContinue(req: HttpRequest): boolean {
 }
 
 /**
- * Sends 100 Continue when the app begins to read the content. Streams are lazy: Node calls `_read` at the
- * first read.
+ * Sends 100 Continue when the app begins to read the content, so that a client does not send content that is
+ * refused by its header. Node has no event for the first read, but calls `_read` for it: streams are lazy.
  */
 export function continueOnRead(req: HttpRequest, res: HttpResponse): void {
   AWAITING.add(req)
@@ -19,6 +19,7 @@ export function continueOnRead(req: HttpRequest, res: HttpResponse): void {
     AWAITING.delete(req)
     // Uncovers the method of the class, which may be that of HTTP/1.1 or HTTP/2.
     Reflect.deleteProperty(req, '_read')
+    // An interim response must not follow the final one (RFC 9110 §15.2).
     if (!res.headersSent && !res.writableEnded) res.writeContinue()
     req._read(size)
   }

@@ -48,6 +48,7 @@ export interface Middleware<Request> {
 
 type Next = (error?: unknown) => void
 
+/** Milliseconds that `close` waits by default, as long as Docker waits after SIGTERM before it kills. */
 const CLOSE_TIMEOUT = 10_000
 /** The methods that `close` and the limits on uploads hold for. */
 const UPLOADS: readonly unknown[] = ['PATCH', 'PUT']
@@ -110,6 +111,10 @@ interface Service<Request> {
   readonly admission: AdmissionControl
 }
 
+/**
+ * Answers one request, or passes it on. The order matters: an earlier request of the same connection comes first,
+ * and a request that is not ours is not judged by our rules.
+ */
 async function respond<Request extends HttpRequest>(
   req: Request,
   res: HttpResponse,
@@ -168,7 +173,7 @@ function keyOf<Request>(
   return key === undefined ? path : stringOrNull('key', key(req, path))
 }
 
-/** The storage, as far as the limits let it be used. */
+/** The storage behind the limits on owners and copies. */
 function withLimits(storage: StorageAdapter, settings: Settings): StorageAdapter {
   const limited = hasQuota(storage, settings) ? withQuota(storage, settings) : storage
   return withCopyLimit(limited, settings.maxCopies)
@@ -224,6 +229,7 @@ function closeSignalOf(res: HttpResponse): AbortSignal {
   return controller.signal
 }
 
+/** The hooks of the app, bound to its own request, which the protocol does not know. */
 function bindHooks<Request extends HttpRequest>(
   req: Request,
   { onCreate, onComplete }: PartialUploadOptions<Request>,

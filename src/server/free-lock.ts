@@ -6,7 +6,10 @@ import type { Lock, Locker } from '../storage/lock.ts'
 /** Don't wait for the lock, and never take it over. */
 const UNDISTURBING = { wait: 0, stall: Number.MAX_SAFE_INTEGER }
 
-/** Runs work with the lock of a key if no request has it, and resolves to null otherwise. */
+/**
+ * Returns a function that runs work with the lock of a key. If a request has the lock, the work is not run and
+ * the result is null, because the request matters more and the next run of the background finds the key again.
+ */
 export function withFreeLock(locker: Locker): WithLock {
   return async (key, work) => {
     const lock = await tryAcquire(locker, key)

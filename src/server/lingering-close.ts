@@ -15,7 +15,10 @@ import {
   type HttpResponse,
 } from './transport.ts'
 
-/** Content of at most this many bytes is read to its end, and the connection is used again. */
+/**
+ * Content of at most this many bytes is read to its end, and the connection is used again. A client
+ * that has more to send is better served by a new connection.
+ */
 const REUSE_SIZE = 1024 * 1024
 
 /** How long a client may take to notice an answer, in milliseconds. */
@@ -62,7 +65,10 @@ export async function lingerOnStream(
   else await discard(req, limits, () => refuseRest(stream))
 }
 
-/** Discards what the app leaves unread of a stream that it answers; otherwise Node resets the stream. */
+/**
+ * Discards what the app leaves unread of a stream that it answers. Otherwise Node resets the stream at once,
+ * and curl loses the answer (see above).
+ */
 export function discardUnread(req: HttpRequest, res: HttpResponse): void {
   const stream = streamOf(res)
   if (stream === null || stream.endAfterHeaders) return
@@ -88,11 +94,12 @@ export function discardContent(req: HttpRequest, res: HttpResponse): void {
   })
 }
 
-/** Sends FIN after what was written. */
+/** Sends FIN after the answer. The client may still send, and its content is discarded until it stops. */
 function halfClose({ socket }: HttpRequest): void {
   if (socket.writable) socket.end()
 }
 
+/** Discards content until it ends, the connection is closed, or the client has had enough time. */
 function discard(
   req: HttpRequest,
   limits: LingerLimits,
@@ -119,7 +126,7 @@ function discard(
     }
     req.on('data', heard).on('end', settle).on('close', settle)
     req.resume()
-    // At once: Node resets a stream of HTTP/2 that is answered before anybody has begun to read.
+    // Begins to read at once, because Node resets an HTTP/2 stream that is answered before any read.
     if (streamOf(req) !== null) req.read(0)
   })
 }

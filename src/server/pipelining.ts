@@ -1,19 +1,20 @@
 /**
- * One request at a time on each connection. Node hands over a pipelined request while the one before
- * is still being answered: a `HEAD` would report the state before the `PATCH` that it follows.
+ * One request at a time on each connection. Node hands over a pipelined request while the one before is
+ * still being answered: a `HEAD` would report the state before the `PATCH` that it follows. RFC 9112 §9.3.2
+ * allows to process safe methods at the same time, but neither order nor safety can be seen from here.
  */
 import type { Socket } from 'node:net'
 import type { HttpRequest, HttpResponse } from './transport.ts'
 
 /**
- * Requests that may wait on one connection before it is no longer read. What the parser was given
- * already, which is one read of up to 64 KiB, comes on top of that.
+ * Requests that may wait on one connection before the socket is paused, which bounds the memory that one client
+ * can use. The requests in one read of up to 64 KiB, which the parser has already got, come on top.
  */
 const MOST_WAITING = 16
 
 /** The requests of one connection, in the order in which they came. */
 interface RequestQueue {
-  /** Resolves once the last of them has been answered. */
+  /** Resolves once the last request of the queue has been answered. */
   end: Promise<void>
   /** Requests that wait for the answers to earlier ones. */
   waiting: number

@@ -3,7 +3,7 @@ import { STATUS_CODES } from 'node:http'
 import { ERRORS, traitsOf, type UploadError } from '../errors.ts'
 import type { HandlerResponse } from '../protocol/http.ts'
 
-/** The answer to a request that failed. */
+/** The answer to a request that failed. It is not stored, because the next attempt may succeed. */
 export function problemResponse(error: UploadError): HandlerResponse {
   const { status, code, members, headers } = error
   const { problem } = traitsOf(code)
@@ -20,7 +20,10 @@ export function problemResponse(error: UploadError): HandlerResponse {
   }
 }
 
-/** The words of an app that refuses stand alone: they may be for the eyes of its users. */
+/**
+ * The detail of the problem. The text of an app's refusal is sent alone, because an app may show it to its users;
+ * every other detail follows the meaning of its code.
+ */
 function detailOf({ code, message }: UploadError): string {
   return code === 'ERR_REFUSED' ? message : `${ERRORS[code][1]}: ${message}`
 }

@@ -1,7 +1,9 @@
 /**
- * Counts what each owner has in incomplete uploads. It is kept in memory, from one listing of the storage and
- * every change since. Because other processes may finish or remove uploads, the uploads of an owner are
- * read again before the owner is refused, and the storage is listed again from time to time.
+ * Counts what each owner has in incomplete uploads. The account lives in memory, because to list the storage
+ * for each request would cost more than the request. It starts from one listing and follows the changes of
+ * this process. Other processes may finish, remove or begin uploads, so the uploads of an owner are read again
+ * before the owner is refused, and the storage is listed again from time to time. Several processes together
+ * may therefore admit slightly more than the limit, but never refuse an owner that has room.
  */
 import { UploadError } from '../errors.ts'
 import type { ResourceInfo, StorageAdapter } from '../storage/adapter.ts'
@@ -17,16 +19,16 @@ export interface QuotaLimits {
 /** A storage whose incomplete resources can be listed. */
 export type ListableStorage = StorageAdapter & Required<Pick<StorageAdapter, 'listIncomplete'>>
 
-/** Shortest time between two readings of the uploads of one owner, in milliseconds. */
+/** Shortest time between two readings of the uploads of one owner, in milliseconds: refusals must stay cheap. */
 const REFRESH_INTERVAL = 1000
-/** Time after which the storage is listed again, in milliseconds. */
+/** Time after which the storage is listed again, in milliseconds, to find uploads of other processes. */
 const LIST_INTERVAL = 10 * 60 * 1000
 
 /** One incomplete upload. */
 interface Claim {
   readonly owner: string
   readonly bytes: number
-  /** A writer is open, whose changes the storage may not show yet. */
+  /** A writer of this process is open. The storage may not show its changes yet, so it must not be read. */
   readonly isOpen: boolean
 }
 
@@ -43,6 +45,7 @@ interface OwnerAccount {
 export class QuotaAccount {
   readonly #storage: ListableStorage
   readonly #limits: QuotaLimits
+  /** Each incomplete upload, by its key. */
   readonly #claims = new Map<string, Claim>()
   readonly #owners = new Map<string, OwnerAccount>()
   #listing: Promise<void> | null = null
@@ -78,7 +81,7 @@ export class QuotaAccount {
   async release(key: string): Promise<void> {
     const claim = this.#claims.get(key)
     if (claim === undefined) return
-    // Also where the storage fails now: the next refresh reads only what has no open writer.
+    // Closed before it is read: if the storage fails now, a later refresh can read this upload.
     this.#enter(key, { ...claim, isOpen: false })
     await this.#look(key).catch(() => undefined)
   }
@@ -121,11 +124,12 @@ export class QuotaAccount {
     for (const key of keys) await this.#look(key)
   }
 
+  /** Reads the state of an upload, unless its writer is open. */
   async #look(key: string): Promise<void> {
     const before = this.#claims.get(key)
     if (before?.isOpen) return
     const info = await this.#storage.head(key)
-    // A writer that was opened or has ended meanwhile has entered a newer state.
+    // `head` was awaited: a writer that was opened or has ended meanwhile has entered a newer state.
     if (this.#claims.get(key) === before) this.settle(key, info)
   }
 

@@ -3,7 +3,10 @@ import type { OpenWriterOptions, StorageAdapter, Writer } from '../storage/adapt
 import { override } from './override.ts'
 import { QuotaAccount, type ListableStorage, type QuotaLimits } from './quota-account.ts'
 
-/** The storage, in which a write that would exceed the quota of its owner fails. */
+/**
+ * The storage, in which a write that would exceed the quota of its owner fails. The quota stands in front of the
+ * storage and not in the protocol, because only the writer knows how far a resource grows.
+ */
 export function withQuota(storage: ListableStorage, limits: QuotaLimits): StorageAdapter {
   const account = new QuotaAccount(storage, limits)
   return override(storage, {
@@ -17,7 +20,13 @@ export function withQuota(storage: ListableStorage, limits: QuotaLimits): Storag
   })
 }
 
-/** A writer that reserves what it is about to store. */
+/**
+ * A writer that reserves what it is about to store: first the reservation, then the bytes, so that two requests
+ * of one owner can't both find room for the last bytes.
+ *
+ * An upload without an owner is not counted. A patch of a finished resource is counted only if it makes the
+ * resource incomplete again, because the quota is about incomplete resources.
+ */
 function withAccounting(
   writer: Writer,
   key: string,
@@ -29,8 +38,10 @@ function withAccounting(
   const { owner, completeLength } = continued ?? initial
   if (owner === null) return writer
   const isUpload = base?.complete !== true || replace
+  /** Bytes of the resource with the changes of this write, as far as they are known here. */
   let size = isUpload ? (continued?.size ?? 0) : (base?.size ?? 0)
 
+  /** Releases the reservation also where the storage fails: what it has kept is read again. */
   async function end(ended: Promise<void>): Promise<void> {
     try {
       await ended

@@ -1,4 +1,8 @@
-/** Ends the content of a client that is silent for too long or sends too slowly. */
+/**
+ * Ends the content of a client that is silent for too long or sends too slowly. Each such client would otherwise
+ * hold a connection, a lock and memory for as long as it likes ("slow loris"), and Node's own `requestTimeout`
+ * can't be used, because it limits the total time of an upload.
+ */
 import { UploadError } from '../errors.ts'
 
 /** How long a client may be silent, and how slow. */
@@ -9,12 +13,12 @@ export interface RateLimits {
   readonly minRate: number
 }
 
-/** The rate is an average over this time, in milliseconds. */
+/** The rate is an average over this time, in milliseconds, so that a pause of a mobile client is no failure. */
 const RATE_TIME = 60_000
 
 /**
- * Measures a client. Only the time in which the server waits for it counts, not the time that the
- * storage takes.
+ * Measures a client. Only the time in which the server waits for it counts: while the storage writes, the
+ * socket is paused, and even a fast client can't send.
  */
 export class RateWatchdog {
   readonly #limits: RateLimits
@@ -48,6 +52,7 @@ export class RateWatchdog {
     if (this.#time >= RATE_TIME) this.#judge()
   }
 
+  /** Compares the average rate with the limit, and begins a new average. */
   #judge(): void {
     const { minRate } = this.#limits
     const rate = (this.#size / this.#time) * 1000

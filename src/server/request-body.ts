@@ -1,4 +1,9 @@
-/** The content of a Node request: in batches, with a bound on memory and on the client's silence. */
+/**
+ * The content of a Node request: in batches, with a bound on memory and on the client's silence.
+ *
+ * `for await (… of req)` would do for a small server, but gives one chunk of at most 64 KiB per step, destroys
+ * the stream when it is left early, and knows no time limit.
+ */
 import type { Readable } from 'node:stream'
 import getRawBody from 'raw-body'
 import { UploadError } from '../errors.ts'
@@ -22,16 +27,18 @@ const FEW_CHUNKS = 16
 
 const NOTHING = (): void => undefined
 
-/** Bodies that are being read. */
+/** Bodies that are being read in this process, which share `ALL_WAITING`. */
 let readers = 0
 
+/** Bytes that one body may gather before it pauses its socket. */
 function share(): number {
   return Math.min(LARGEST_SHARE, Math.max(LEAST_SHARE, ALL_WAITING / readers))
 }
 
 /**
- * Reads a request once. Nothing is read before the first step, so that a client that expects 100
- * Continue does not send content that is refused. While one batch is written, the next one is gathered.
+ * Reads the content of a request once, by steps or with `readAll`. Nothing is read before the first step, so
+ * that a client that expects 100 Continue does not send content that is refused. While the storage writes one
+ * batch, the next one is gathered, so that the network and the disk work at the same time.
  */
 export class IncomingBody implements Body {
   readonly #req: HttpRequest
@@ -45,6 +52,7 @@ export class IncomingBody implements Body {
   #wake = NOTHING
   #beginWait = NOTHING
   #endWait = NOTHING
+  /** A wake-up is scheduled. */
   #isWaking = false
 
   constructor(req: HttpRequest, limits: RateLimits) {
@@ -58,13 +66,16 @@ export class IncomingBody implements Body {
     this.#endWait = end
   }
 
-  /** Makes the pending and every later step throw `reason`, once what has arrived is given out. */
+  /**
+   * Ends the content: the pending step and every later one throw `reason`, after the chunks that have arrived
+   * were returned. A client may already count those bytes as sent, and need not send them again.
+   */
   stop(reason: Error): void {
     this.#failure ??= reason
     this.#wake()
   }
 
-  /** Reads content of a known length whole. */
+  /** Reads content of a known length whole, for content that is small and of use only whole. */
   async readAll(): Promise<Uint8Array> {
     const req = this.#req
     const content: Readable = req
@@ -145,6 +156,7 @@ export class IncomingBody implements Body {
     })
   }
 
+  /** Returns the gathered chunks, and lets the client send more. */
   #take(): readonly Uint8Array[] {
     const chunks = this.#chunks
     const isScattered = chunks.length > FEW_CHUNKS && this.#size < chunks.length * SMALL_CHUNK
@@ -226,6 +238,7 @@ function restOfCut(req: HttpRequest): Uint8Array {
   return content
 }
 
+/** The chunks that a closed stream still holds. Only `read` returns them: it emits no `data` any more. */
 function readRest(req: HttpRequest): Uint8Array[] {
   const chunks: Uint8Array[] = []
   while (true) {
@@ -235,6 +248,7 @@ function readRest(req: HttpRequest): Uint8Array[] {
   }
 }
 
+/** Resumes a stream that flows. One that was never read stays untouched, so that nothing is lost. */
 function resumeIfPaused(req: HttpRequest): void {
   if (req.isPaused()) req.resume()
 }

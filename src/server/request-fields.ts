@@ -3,10 +3,18 @@ import { UploadError } from '../errors.ts'
 import type { RequestHeaders } from '../protocol/http.ts'
 import type { HttpRequest } from './transport.ts'
 
-/** Names and values of the field lines that Node reads: 1,000, unless `prepareServer` lifts the limit. */
+/**
+ * Names and values of the field lines that Node reads: 1,000 lines, unless `prepareServer` lifts the limit. Node
+ * drops later lines silently, and with them perhaps the `If-Match` that would have refused the request.
+ */
 const MAX_LISTED_HEADERS = 2000
 
-/** Refuses field lines that a proxy may have read differently, or that Node has read only in part. */
+/**
+ * Refuses field lines that Node has read only in part, or that a proxy may have read differently: of two `Host`
+ * lines (RFC 9112 §3.2) a proxy may route by one and the app decide by the other.
+ *
+ * @throws UploadError `ERR_HEADER_LIMIT` or `ERR_FIELD`.
+ */
 export function checkFieldLines(req: HttpRequest): void {
   const { rawHeaders, socket } = req
   const server: unknown = 'server' in socket ? socket.server : null
@@ -24,6 +32,7 @@ export function checkFieldLines(req: HttpRequest): void {
   }
 }
 
+/** The fields of the header section. */
 export function requestHeaders(req: HttpRequest): RequestHeaders {
   return {
     get: (name) => {
@@ -45,7 +54,7 @@ export function requestTrailers(req: HttpRequest): RequestHeaders | null {
   return { get: (name) => (all(name).length === 0 ? null : all(name).join(', ')), all }
 }
 
-/** From the raw lines, because of some fields `req.headers` has only the first. */
+/** The lines of a field, from the raw lines, because `req.headers` has only the first line of some fields. */
 function fieldLines({ rawHeaders, headers }: HttpRequest, name: string): readonly string[] {
   if (rawHeaders.length > 0) return valuesOf(name, rawHeaders)
   // An adapter may give nothing but `headers`.

@@ -2,7 +2,10 @@
 import { invalidKey, keyOfPath, keySegments } from '../storage/key.ts'
 import type { HttpRequest } from './transport.ts'
 
-/** A CORS preflight is for the `cors` middleware, which may come later. */
+/**
+ * Whether a request is a CORS preflight. It is passed on to the `cors` middleware of the app, which may be mounted
+ * after this one, because only the app knows which origins it trusts.
+ */
 export function isPreflight(req: HttpRequest): boolean {
   return req.method === 'OPTIONS' && 'access-control-request-method' in req.headers
 }

@@ -7,7 +7,7 @@ import type { HttpRequest, HttpResponse } from './transport.ts'
 
 const TIMERS = new WeakMap<HttpRequest, NodeJS.Timeout>()
 
-/** What Node answers. */
+/** What Node answers when its own `requestTimeout` is over. */
 const RESPONSE = 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n'
 
 /** Puts a timer for each request in the place of the server's `requestTimeout`. */
@@ -15,7 +15,7 @@ export function limitRequestTimes(server: Server & { requestTimeout: number }): 
   const timeout = server.requestTimeout
   server.requestTimeout = 0
   if (timeout === 0) return
-  // Before the app, which may already have answered when later listeners are called.
+  // Prepended, because the app may already have answered when later listeners are called.
   server.prependListener('request', (req: HttpRequest, res: HttpResponse) => {
     if (hasContent(req)) startTimer(server, req, res, timeout)
   })

@@ -15,9 +15,9 @@ import {
 } from './transport.ts'
 
 /**
- * Sends the response to the end. A client that takes nothing of it for `idleTimeout` milliseconds is cut
- * off, so that it does not hold what is read for ever; 0: never. Rejects when the content
- * can't be read to its end.
+ * Sends the response to the end. A client that takes nothing of it for `idleTimeout` milliseconds is cut off,
+ * because it would otherwise keep a version of the resource and its file open for ever; 0: never. Rejects when
+ * the content can't be read to its end.
  */
 export async function sendResponse(
   req: HttpRequest,
@@ -37,7 +37,10 @@ export async function sendResponse(
   abortIfStuck(res, idleTimeout)
 }
 
-/** Ends an answer whose head is set, and discards the content of the request that was not read. */
+/**
+ * Ends an answer whose head is set, and discards the unread content of the request. The answer goes out first,
+ * because a client may wait for it before it stops sending.
+ */
 async function endResponse(
   req: HttpRequest,
   res: HttpResponse,
@@ -59,7 +62,10 @@ async function endResponse(
   res.end()
 }
 
-/** The head waits for the first piece: until then another answer can be given to an error. */
+/**
+ * Sends content piece by piece. The head waits for the first piece, because a storage that fails before it can
+ * still be answered with 500. A failure after the head can only abort the answer.
+ */
 async function sendAll(
   req: HttpRequest,
   res: HttpResponse,
@@ -71,7 +77,7 @@ async function sendAll(
   let size = 0
   let isBegun = false
   for await (const piece of response.body) {
-    // Only now: returning early closes what is read only if reading has begun.
+    // Checked after the first piece: a return closes the reader only if its iteration has begun.
     if (!isOpen(res)) return
     size += piece.byteLength
     if (size > length) throw wrongSize(`more than ${length}`, length)
@@ -91,6 +97,7 @@ function wrongSize(found: string, announced: number): Error {
   return new Error(`the storage gave ${found} bytes of content; expected ${announced}`)
 }
 
+/** Sets the status and the fields. Node sends them with the first bytes of content, or at the end. */
 function sendHead(
   req: HttpRequest,
   res: HttpResponse,
@@ -103,7 +110,7 @@ function sendHead(
   // Node's own Date may be a second old: Last-Modified would lie after it (RFC 9110 §8.8.2.1).
   res.setHeader('Date', formatHttpDate(new Date()))
   for (const [name, value] of Object.entries(headers)) {
-    // It would speak of the connection, which other streams use (RFC 9113 §8.2.2).
+    // `Connection` is about the whole connection, which other streams use (RFC 9113 §8.2.2).
     if (!isHttp2 || name !== 'Connection') setField(res, name, value)
   }
   if (body !== undefined && body !== '') res.setHeader('X-Content-Type-Options', 'nosniff')
@@ -113,7 +120,10 @@ function sendHead(
   if (!isHttp2 && !hasEnded(req) && !canReuse(req)) res.setHeader('Connection', 'close')
 }
 
-/** Keeps what the app has set before for caching, for scripts and for file names. */
+/**
+ * Sets a field. What an earlier middleware of the app has set for caching, scripts and file names is kept and
+ * added to, because the app decided it on purpose; every other field is replaced.
+ */
 function setField(res: HttpResponse, name: string, value: string): void {
   const earlier = res.getHeader(name)
   if (earlier === undefined) res.setHeader(name, value)
@@ -131,7 +141,7 @@ function unlessSaid(value: string): string {
   return value.includes('no-store') ? value : 'no-transform'
 }
 
-/** Resolves when more can be written, or when the connection is closed. */
+/** Resolves when more can be written, or when the connection is closed. Aborts a client that takes too long. */
 function untilDrained(res: HttpResponse, idleTimeout: number): Promise<void> {
   return new Promise((resolve) => {
     const timer = idleTimeout === 0 ? undefined : setTimeout(() => abort(res), idleTimeout).unref()

@@ -36,7 +36,7 @@ export function chainOf(lock: string): readonly Link[] {
   }
 }
 
-/** Takes a free lock; null if it has an owner. */
+/** Takes a free lock; null if it has an owner. `symlink` fails if the name exists, so only one can succeed. */
 export async function takeFree(lock: string): Promise<OwnLink | null> {
   const link = { path: lock, owner: newOwner() }
   return (await isMade(link)) ? new OwnLink(lock, [], link) : null
@@ -83,7 +83,7 @@ export class OwnLink {
     }
   }
 
-  /** Renews the time of the link, as a sign of life for processes in other namespaces. */
+  /** Renews the time of the link, as a sign of life for processes that can't see the process of the owner. */
   async renew(): Promise<void> {
     const now = new Date()
     await lutimes(this.#link.path, now, now)
@@ -105,7 +105,18 @@ export class OwnLink {
     remove(this.#next)
   }
 
-  /** Keeps newcomers from taking over; false if one has, or if the link was removed. */
+  /**
+   * Keeps newcomers from taking over; false if one has, or if the link was removed.
+   *
+   *     owner                                newcomer
+   *                                          reads the chain: the owner is the last
+   *     creates the link after its own
+   *                                          can't create that link, and reads the chain again
+   *     removes both links
+   *
+   * Without the closing link the newcomer would succeed an owner whose own link is then removed, and nothing
+   * would lead to the newcomer's link.
+   */
   #close(): boolean {
     if (ownerAt(this.#link.path) !== this.#link.owner) return false
     try {

@@ -8,9 +8,12 @@ import { ifThere } from '../io.ts'
 import type { Link } from './chain.ts'
 import { livenessOf } from './owner.ts'
 
-/** A lock whose owner is not visible is free after this many milliseconds without a sign of life. */
+/**
+ * A lock whose owner is not visible is free after this many milliseconds without a sign of life. A shorter time
+ * would take locks from processes that are only busy, a longer one delays the resumption after a crash.
+ */
 export const LOCK_LIFE = 5000
-/** Owners that are watched at a time. Beyond that, the one watched longest is forgotten. */
+/** Owners that are watched at a time, which bounds the memory. Beyond it the one watched longest is forgotten. */
 const MAX_WATCHED = 10_000
 
 interface Watched {

@@ -24,17 +24,17 @@ export interface FsLockerOptions {
   readonly directory: string
 }
 
-/** Milliseconds between two looks of an owner for release requests. */
-const LOOK = 250
-/** Looks after which an owner renews its links. */
-const LOOKS_PER_SIGN = 4
-/** Pauses between two looks of a newcomer, in milliseconds; each is twice as long as the one before. */
+/** Milliseconds between two beats, in each of which an owner answers release requests. */
+const BEAT = 250
+/** Beats after which an owner renews its links: once a second, five times within `LOCK_LIFE`. */
+const BEATS_PER_RENEWAL = 4
+/** Pauses between two checks of a newcomer, in milliseconds; each is twice as long as the one before. */
 const FIRST_PAUSE = 10
 const LONGEST_PAUSE = 200
 /** Milliseconds in which an owner in another process releases a lock that it is asked for. */
 const GRACE = 1000
-/** Milliseconds between two checks whether the owner is alive, which cost more than a look. */
-const LIFE_LOOK = 1000
+/** Milliseconds between two checks whether the owner is alive, which read several files. */
+const LIVENESS_INTERVAL = 1000
 
 /**
  * Gives locks to several processes that share one `fsStorage`.
@@ -66,7 +66,10 @@ class FsLocker implements Locker {
   readonly #root: string
   readonly #locks: string
   readonly #requests: string
-  /** Lets one request of this process at a time compete for the link. */
+  /**
+   * Lets one request of this process at a time compete for the link. Requests of one process hand the lock over in
+   * the order of their arrival, without a file operation.
+   */
   readonly #local = memoryLocker()
   readonly #watch = new Watch(LOCK_LIFE)
   /** The locks of this process, by the name of the lock. */
@@ -75,7 +78,7 @@ class FsLocker implements Locker {
   readonly #left = new Set<OwnLink>()
   #prepared: Promise<void> | null = null
   #heart: NodeJS.Timeout | null = null
-  #looks = 0
+  #beats = 0
 
   constructor(root: string) {
     this.#root = root
@@ -97,8 +100,9 @@ class FsLocker implements Locker {
   }
 
   /**
-   * Waits until the lock is free, its owner is dead, or the owner releases it on request. A newcomer looks at
-   * the file of the lock only, which costs one synchronous call, and checks the owner once a second.
+   * Waits until the lock is free, its owner is dead, or the owner releases it on request. Between two checks of
+   * the owner the newcomer only checks whether the link exists, which costs one synchronous call. A file watcher
+   * would cost a handle for each newcomer, and reports nothing on NFS.
    */
   async #waitForLink(
     name: string,
@@ -115,7 +119,7 @@ class FsLocker implements Locker {
         const now = performance.now()
         if (now >= deadline) throw locked(wait)
         request ??= await requestRelease(this.#requests, name, stall)
-        await untilGone(path, Math.min(now + LIFE_LOOK, deadline))
+        await untilGone(path, Math.min(now + LIVENESS_INTERVAL, deadline))
       }
     } finally {
       if (request !== null) await endReleaseRequest(request)
@@ -131,7 +135,10 @@ class FsLocker implements Locker {
     return this.#takeOver(path, chain)
   }
 
-  /** Takes over from a dead owner, or from one that can't be seen, which may only be halted. */
+  /**
+   * Takes over from a dead owner, or from one that can't be seen, which may only be halted. The note is written
+   * first: a process that is killed between the two leaves a needless copy, not a write into a shared file.
+   */
   async #takeOver(path: string, chain: readonly Link[]): Promise<OwnLink | null> {
     const isProven = chain.every(({ owner }) => livenessOf(owner) === 'dead')
     if (!isProven) await noteTakeover(this.#root, basename(path))
@@ -185,7 +192,7 @@ class FsLocker implements Locker {
       const verdict = await this.#tidy(file).catch(() => null)
       isUndecided ||= verdict === 'undecided'
     }
-    if (isUndecided) setTimeout(() => void this.#sweep(), LOCK_LIFE + LOOK).unref()
+    if (isUndecided) setTimeout(() => void this.#sweep(), LOCK_LIFE + BEAT).unref()
   }
 
   /** Removes a link that no chain leads to, and releases a lock whose owner is dead. */
@@ -203,10 +210,10 @@ class FsLocker implements Locker {
     return verdict
   }
 
-  /** Makes the lock of the caller, and starts the renewal of the link. */
+  /** Makes the lock of the caller, and starts the beat that renews its link. */
   #hold(name: string, held: Held, lock: Lock): Lock {
     this.#held.set(name, held)
-    this.#heart ??= setInterval(() => this.#beat(), LOOK).unref()
+    this.#heart ??= setInterval(() => this.#beat(), BEAT).unref()
     return {
       onRevoke: (listener) => lock.onRevoke(listener),
       idle: () => lock.idle(),
@@ -218,6 +225,7 @@ class FsLocker implements Locker {
         return held.link.isLost
       },
       release: () => {
+        // A second call must not release the lock of the next holder of the same key.
         if (this.#held.get(name) !== held) return
         this.#held.delete(name)
         this.#letGo(held.link)
@@ -228,10 +236,10 @@ class FsLocker implements Locker {
 
   /** Runs a few times a second while this process holds a lock: renews links and answers requests. */
   #beat(): void {
-    this.#looks += 1
+    this.#beats += 1
     for (const link of this.#left) this.#letGo(link)
     // Errors are ignored, because a link that can't be renewed is removed already, or counts as dead.
-    if (this.#looks % LOOKS_PER_SIGN === 0) {
+    if (this.#beats % BEATS_PER_RENEWAL === 0) {
       for (const { link } of this.#held.values()) void link.renew().catch(() => {})
     }
     void answerReleaseRequests(this.#requests, (name, stall) => this.#makeWay(name, stall)).catch(
@@ -268,7 +276,7 @@ class FsLocker implements Locker {
 
 /**
  * How much longer a newcomer waits for an owner in another process, in milliseconds. The owner checks for
- * release requests every `LOOK` milliseconds and has to store its bytes before it releases. Without the
+ * release requests every `BEAT` milliseconds and has to store its bytes before it releases. Without the
  * grace a newcomer with `wait` equal to `stall` would give up at the moment at which the owner may stop.
  */
 function graceFor({ wait, stall }: AcquireOptions): number {

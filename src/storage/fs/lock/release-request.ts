@@ -9,7 +9,7 @@ import { lstat, mkdir, readdir, readlink, symlink, unlink } from 'node:fs/promis
 import { join } from 'node:path'
 import { ifThere } from '../io.ts'
 
-/** Milliseconds after which a request was left by a process that died. */
+/** Milliseconds after which a request counts as left behind by a process that died. */
 const MAX_AGE = 60_000
 
 /**

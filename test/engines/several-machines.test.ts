@@ -1,4 +1,7 @@
-/** The story of the README with two servers on one bucket, behind nginx as the README configures it. */
+/**
+ * The story of the README with two servers on one bucket, as `examples/s3.ts` opens it, behind nginx as the README
+ * configures it.
+ */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { createHash } from 'node:crypto'

@@ -1,0 +1,27 @@
+/** Several servers on a bucket that are killed and halted; `npm run torture -- --store s3` does it for longer. */
+import { afterAll, describe, expect, inject, test } from 'vitest'
+
+import { removeBundles } from '../support/faults/process.ts'
+import { title } from '../support/faults/server.ts'
+import { NO_ENGINE } from '../support/s3/engine-process.ts'
+import { tortureS3 } from './torture/run.ts'
+
+/** Each kind of work is hit as often. */
+const KILLS = 2
+
+describe.skipIf(NO_ENGINE !== null)(title('servers on one bucket', NO_ENGINE), () => {
+  afterAll(removeBundles)
+
+  test.each([2, 3] as const)(
+    'keep what was acknowledged when one of %s is killed or halted, and requests to the store go wrong',
+    async (servers) => {
+      const engine = await (await fetch(`${inject('engineService')}rgw`)).text()
+      const seed = String(Date.now())
+
+      const score = await tortureS3({ engine, servers, kills: KILLS, faults: 8, seed })
+
+      expect(score.violations, `seed ${seed}`).toEqual([])
+    },
+    600_000,
+  )
+})

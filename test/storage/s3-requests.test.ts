@@ -37,6 +37,9 @@ beforeEach(async () => {
       flushAfter: 3_600_000,
       concurrency: 4,
       politeTime: 2000,
+      readerAge: 3_600_000,
+      tombstoneAge: 3_600_000,
+      garbageAge: 86_400_000,
     },
   })
   server = await serve(express().use('/files', partialUpload({ storage })))

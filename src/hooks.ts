@@ -1,4 +1,4 @@
-/** The hooks of an app: before a resource is created, and before a finished one is published. */
+/** The hooks of an app: before a resource is created, around its publication, and after its removal. */
 import { UploadError } from './errors.ts'
 import type { ResourceInfo } from './storage/adapter.ts'
 
@@ -36,6 +36,45 @@ export interface FinishedResource {
   read(start?: number, end?: number): AsyncIterable<Uint8Array>
 }
 
+/** A finished version that other requests can read. */
+export interface PublishedResource {
+  /** The storage key. */
+  readonly key: string
+  /** Length in bytes. */
+  readonly size: number
+  /** Strong entity tag of the version, with its quotes. No other version has the same. */
+  readonly etag: string
+  /** The time of the version. */
+  readonly lastModified: Date
+  /** Media type that the client named; null if it did not. Unchecked: the bytes may be anything. */
+  readonly contentType: string | null
+  /** File name that the client gave, as `FinishedResource.name`; null if it did not. Unchecked. */
+  readonly name: string | null
+  /** The finished version that this one has replaced; null if none was published. */
+  readonly previous: ResourceInfo | null
+  /**
+   * Path of the file with the bytes, which is not to be changed; null if the storage has no such file, or no
+   * `filePath`.
+   */
+  readonly path: string | null
+}
+
+/** A resource that a DELETE has removed. */
+export interface RemovedResource {
+  /** The storage key. */
+  readonly key: string
+  /** The resource was finished; an upload was not. */
+  readonly complete: boolean
+  /** Bytes that were stored. */
+  readonly size: number
+  /** Entity tag of the last version. */
+  readonly etag: string
+  /** Media type that the client named; null if it did not. */
+  readonly contentType: string | null
+  /** File name that the client gave, as `FinishedResource.name`; null if it did not. */
+  readonly name: string | null
+}
+
 /** What `onComplete` may set of the final response. */
 export interface FinalResponse {
   /**
@@ -56,6 +95,10 @@ export interface Hooks {
   onCreate(resource: NewResource): Promise<void>
   /** Called under the lock when all bytes are there, before the version is published. */
   onComplete(resource: FinishedResource): Promise<FinalResponse | null>
+  /** Called under the lock after the version was published; null if the app has no use for it. */
+  readonly onPublished: ((resource: PublishedResource) => Promise<void>) | null
+  /** Called under the lock after the resource was removed. */
+  onRemoved(resource: RemovedResource): Promise<void>
 }
 
 /** How a hook refuses. */

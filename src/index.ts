@@ -6,7 +6,9 @@ export {
   type FinalResponse,
   type FinishedResource,
   type NewResource,
+  type PublishedResource,
   type RefuseOptions,
+  type RemovedResource,
 } from './hooks.ts'
 export { memoryLocker, type AcquireOptions, type Lock, type Locker } from './storage/lock.ts'
 export type { Limits, PartialUploadOptions, Preset, Rules, Statuses } from './options.ts'

@@ -1,5 +1,11 @@
 /** The options of the middleware. Their defaults stand in settings.ts. */
-import type { FinalResponse, FinishedResource, NewResource } from './hooks.ts'
+import type {
+  FinalResponse,
+  FinishedResource,
+  NewResource,
+  PublishedResource,
+  RemovedResource,
+} from './hooks.ts'
 import type { Locker } from './storage/lock.ts'
 import type { StorageAdapter } from './storage/adapter.ts'
 
@@ -237,6 +243,17 @@ export interface PartialUploadOptions<Request> extends Partial<Statuses & Limits
     req: Request,
     resource: FinishedResource,
   ) => FinalResponse | null | void | Promise<FinalResponse | null | void>
+  /**
+   * Called after a new or changed resource was published, before the client is answered and before another
+   * request changes the resource. An error becomes a warning of the process, because the upload has
+   * succeeded. Not called again if the process ends before the call.
+   */
+  readonly onPublished?: (req: Request, resource: PublishedResource) => void | Promise<void>
+  /**
+   * Called after a DELETE has removed a resource, as `onPublished`. Not called for what expires, or for an
+   * upload that is rejected at its end.
+   */
+  readonly onRemoved?: (req: Request, resource: RemovedResource) => void | Promise<void>
   /**
    * The revision of the draft whose statuses are the defaults.
    *

@@ -67,6 +67,8 @@ export const OPTIONS = {
   owner: { section: 'Options', check: FUNCTION },
   onCreate: { section: 'Options', check: FUNCTION },
   onComplete: { section: 'Options', check: FUNCTION },
+  onPublished: { section: 'Options', check: FUNCTION },
+  onRemoved: { section: 'Options', check: FUNCTION },
   locker: {
     section: 'Options',
     check: optional({ expected: 'a locker', accepts: (value) => hasMethod(value, 'acquire') }),

@@ -168,6 +168,8 @@ function serve(onCreate: () => void = () => undefined, options: Options = {}) {
       onCreate()
     },
     onComplete: () => Promise.resolve(null),
+    onPublished: null,
+    onRemoved: () => Promise.resolve(),
   }
   return {
     storage,

@@ -1,10 +1,11 @@
-/** The end of a write: check the whole, ask the app, commit. */
+/** The end of a write: check the whole, ask the app, commit, notify the app. */
 import { UploadError, hasEffect } from '../errors.ts'
 import { dispositionName } from '../fields/content-disposition.ts'
 import { parseDigest, type Digest } from '../fields/digest.ts'
 import { RefusedError, callHook, type Hooks } from '../hooks.ts'
 import { prepareFinalResponse, type PreparedResponse } from './final-response.ts'
 import { findMismatch } from './digest-check.ts'
+import { notifyPublished } from './events.ts'
 import type { HashingService } from './hashing.ts'
 import type { ResourceInfo, ResourceState, StorageAdapter, Writer } from '../storage/adapter.ts'
 
@@ -61,6 +62,7 @@ export async function finishWrite(write: PendingWrite, options: FinishOptions): 
   }
   const final = state.complete ? await verify(write, options) : null
   const info = await writer.commit(state)
+  if (state.complete) await notifyPublished({ key: write.key, base, info }, options)
   return { info, created: state.complete && base?.everComplete !== true, final }
 }
 

@@ -4,11 +4,11 @@ import type { Request as ExpressRequest } from 'express'
 import { UploadError } from '../errors.ts'
 import { expireRegularly } from './expire.ts'
 import { AdmissionControl } from './admission.ts'
+import { bindHooks } from './bind-hooks.ts'
 import { withCopyLimit } from './copy-limit.ts'
 import { withFreeLock } from './free-lock.ts'
 import { createHandler, type Handler } from '../protocol/handler.ts'
 import { HashingService } from '../protocol/hashing.ts'
-import type { Hooks } from '../hooks.ts'
 import { ConnectionLostError, type HandlerResponse } from '../protocol/http.ts'
 import { IncomingBody } from './request-body.ts'
 import { keySegments } from '../storage/key.ts'
@@ -227,17 +227,6 @@ function closeSignalOf(res: HttpResponse): AbortSignal {
   const controller = new AbortController()
   void closeOf(res).then(() => controller.abort())
   return controller.signal
-}
-
-/** The hooks of the app, bound to its own request, which the protocol does not know. */
-function bindHooks<Request extends HttpRequest>(
-  req: Request,
-  { onCreate, onComplete }: PartialUploadOptions<Request>,
-): Hooks {
-  return {
-    onCreate: async (resource) => onCreate?.(req, resource),
-    onComplete: async (resource) => (await onComplete?.(req, resource)) ?? null,
-  }
 }
 
 function toProblem(error: unknown): HandlerResponse {

@@ -210,6 +210,11 @@ export interface StorageAdapter {
    */
   remove(key: string, options?: RemoveOptions): Promise<boolean>
   /**
+   * Returns the path of a file that has the bytes of the finished resource and no others; null if there is none.
+   * The app may read the file until the resource changes. Throws like `head`.
+   */
+  filePath?(key: string): Promise<string | null>
+  /**
    * Makes the bytes of uploads in progress durable, best effort. The middleware calls it in `close()`, before
    * the process ends.
    */

@@ -145,6 +145,11 @@ export function fsStorage(options: FsStorageOptions): StorageAdapter {
         lease.end()
       }
     },
+    async filePath(key) {
+      const found = await find((await resourceOf(key)).paths)
+      const isFile = found.kind === 'complete' && found.overlay === null
+      return isFile && found.unpublished === null ? found.path : null
+    },
     flush: () => flusher.flushAll(),
     async *listIncomplete() {
       for (const folders of await root.allFolders()) yield* listIncomplete(folders)

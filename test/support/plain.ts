@@ -76,7 +76,13 @@ export function request({
     onWait: (begin, end) => Object.assign(wait, { begin, end }),
     stop: () => undefined,
     closeSignal: () => new AbortController().signal,
-    hooks: { onCreate: async () => undefined, onComplete: async () => null, ...hooks },
+    hooks: {
+      onCreate: async () => undefined,
+      onComplete: async () => null,
+      onPublished: null,
+      onRemoved: async () => undefined,
+      ...hooks,
+    },
   }
 }
 

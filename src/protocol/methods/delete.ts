@@ -1,5 +1,6 @@
 /** DELETE (RFC 9110 §9.3.5): takes over from any writer at once. */
 import { UploadError } from '../../errors.ts'
+import { notifyRemoved } from '../events.ts'
 import type { HandlerRequest, HandlerResponse } from '../http.ts'
 import { checkWriteConditions, hasWriteCondition } from '../preconditions.ts'
 import { precheckConditions, rejudging, withLock, type MethodContext } from './context.ts'
@@ -22,6 +23,7 @@ export async function remove(
     checkWriteConditions(headers, info)
     if (!(await storage.remove(key, { isLost: () => lock.isLost === true })))
       throw nothingToRemove()
+    await notifyRemoved(key, info, request.hooks)
     return { status: 204, headers: {} }
   })
   return rejudging(removed, () => precheckConditions(request, context))

@@ -1,0 +1,48 @@
+/** Accepts files by their names and types only: images and PDFs. */
+
+import path from 'node:path'
+
+import express, { type Express } from 'express'
+import { RefusedError, partialUpload, prepareServer, type StorageAdapter } from 'partial-upload'
+import { fsStorage } from 'partial-upload/storage/fs'
+
+/** The type of each ending. */
+const TYPES: Readonly<Record<string, string>> = {
+  '.jpg': 'image/jpeg',
+  '.png': 'image/png',
+  '.pdf': 'application/pdf',
+}
+
+interface Description {
+  readonly key: string
+  readonly name: string | null
+  readonly contentType: string | null
+}
+
+/** Refuses what is not on the list. The file is served under its key, so that the ending of the key counts too. */
+function checkType({ key, name, contentType }: Description): void {
+  const type = TYPES[path.extname(key).toLowerCase()]
+  const given = contentType?.split(';')[0]?.trim().toLowerCase() ?? type
+  const named = TYPES[path.extname(name ?? key).toLowerCase()]
+  if (type !== undefined && given === type && named === type) return
+  throw new RefusedError(415, `expected one of ${Object.keys(TYPES).join(', ')}, with its type`)
+}
+
+export function createApp(storage: StorageAdapter): Express {
+  const app = express()
+  app.use(
+    '/files',
+    partialUpload({
+      storage,
+      // Before anything is stored, and again at the end, because a later segment may name another type.
+      onCreate: (_req, file) => checkType(file),
+      onComplete: (_req, file) => checkType(file),
+    }),
+  )
+  return app
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const app = createApp(fsStorage({ directory: './uploads' }))
+  prepareServer(app.listen(3000, '127.0.0.1'))
+}

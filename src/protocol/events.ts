@@ -1,0 +1,52 @@
+/** Notifies the app of what a request has done, which an error of the app can't undo any more. */
+import { dispositionName } from '../fields/content-disposition.ts'
+import type { Hooks } from '../hooks.ts'
+import type { ResourceInfo, StorageAdapter } from '../storage/adapter.ts'
+
+/** A version that was committed. */
+export interface Publication {
+  readonly key: string
+  /** The version that the write started from; null if the resource was absent. */
+  readonly base: ResourceInfo | null
+  /** The finished version. */
+  readonly info: ResourceInfo
+}
+
+/** Calls `onPublished`. Resolves when it has ended, in whatever way. */
+export async function notifyPublished(
+  { key, base, info }: Publication,
+  { hooks, storage }: { readonly hooks: Hooks; readonly storage: StorageAdapter },
+): Promise<void> {
+  const { onPublished } = hooks
+  // To find the path takes several system calls.
+  if (onPublished === null) return
+  const { size, etag, lastModified, contentType, contentDisposition } = info
+  await reportErrors(async () =>
+    onPublished({
+      key,
+      size,
+      etag,
+      lastModified,
+      contentType,
+      name: dispositionName(contentDisposition),
+      previous: base?.complete === true ? base : null,
+      path: (await storage.filePath?.(key)) ?? null,
+    }),
+  )
+}
+
+/** Calls `onRemoved`. Resolves when it has ended, in whatever way. */
+export async function notifyRemoved(key: string, info: ResourceInfo, hooks: Hooks): Promise<void> {
+  const { complete, size, etag, contentType, contentDisposition } = info
+  const name = dispositionName(contentDisposition)
+  await reportErrors(() => hooks.onRemoved({ key, complete, size, etag, contentType, name }))
+}
+
+/** The request has succeeded, so that its answer can't report the error. */
+async function reportErrors(notify: () => Promise<void>): Promise<void> {
+  try {
+    await notify()
+  } catch (error) {
+    process.emitWarning(error instanceof Error ? error : String(error))
+  }
+}

@@ -1,4 +1,5 @@
 /** The version of a finished object, which is kept in its metadata. */
+import { UploadError } from '../../errors.ts'
 import type { ResourceInfo, ResourceState } from '../adapter.ts'
 import { copyState } from '../state.ts'
 import type { ObjectHeaders, ObjectInfo } from './bucket.ts'
@@ -6,6 +7,8 @@ import type { VersionContent } from './record.ts'
 
 /** Name of the metadata field. */
 const FIELD = 'partial-upload'
+/** Longest value of the metadata field, in bytes: S3 takes 2 KiB of metadata together, names included. */
+const MAX_FIELD_LENGTH = 2000
 /** Versions of earlier lives of a key that are remembered. */
 const MAX_CREATIONS = 8
 /** The `Content-Type` that S3 reports for an object that was put without one. */
@@ -31,16 +34,26 @@ interface Stored {
   readonly creations: readonly string[]
 }
 
-/** Makes the headers of the object that publishes a version. */
+/**
+ * Makes the headers of the object that publishes a version.
+ *
+ * @throws UploadError `ERR_FIELD` when the state is too long for the metadata of an object.
+ */
 export function objectHeaders(
   { version, state, time, size }: Omit<VersionContent, 'extents'>,
   creations: readonly string[],
 ): ObjectHeaders {
   const stored: Stored = { version, time, size, state, creations: creations.slice(-MAX_CREATIONS) }
+  const field = Buffer.from(JSON.stringify(stored)).toString('base64url')
+  if (field.length > MAX_FIELD_LENGTH) {
+    throw new UploadError('ERR_FIELD', {
+      detail: 'type, name, digest and owner are together too long for the object store',
+    })
+  }
   return {
     contentType: headerSafe(state.contentType),
     contentDisposition: headerSafe(state.contentDisposition),
-    metadata: { [FIELD]: Buffer.from(JSON.stringify(stored)).toString('base64url') },
+    metadata: { [FIELD]: field },
   }
 }
 

@@ -91,14 +91,14 @@ async function publishAtOnce(context: S3Context, publication: Publication): Prom
   const name = context.layout.object(key)
   const chunks: Uint8Array[] = []
   for await (const chunk of readPieces(context, name, pieces)) chunks.push(chunk)
-  const creations = creationsOf(publication)
+  const headers = objectHeaders(version, creationsOf(publication))
   const next: VersionContent = { ...version, extents: [] }
   const before = publication.handle.current
   await fence(context, publication, null, { content: next, inline: Buffer.concat(chunks) })
   try {
     await replacing(context, publication, () =>
       settled(context, name, version.version, (condition) =>
-        context.bucket.put(name, chunks, { ...objectHeaders(version, creations), ...condition }),
+        context.bucket.put(name, chunks, { ...headers, ...condition }),
       )(conditionOf(publication)),
     )
   } catch (error) {

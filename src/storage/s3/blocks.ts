@@ -3,6 +3,7 @@ import { repeat } from './attempts.ts'
 import type { S3Context } from './context.ts'
 import { lengthOf, newBlock } from './pieces.ts'
 import type { Block, BlockPiece, Piece } from './pieces.ts'
+import { readPieces } from './read.ts'
 
 /** Smallest data object that memory pressure makes, in bytes: smaller ones would cost more requests than memory. */
 const MIN_SPILL = 256 * 1024
@@ -63,6 +64,32 @@ export class Blocks {
     await Promise.all([...blocks].map((block) => this.#store(block)))
   }
 
+  /**
+   * Merges small data objects at the end into one of `partSize` bytes or more, so that an upload in many segments
+   * has a short record. Each byte is copied once. The sweep deletes the small objects, because a record names them
+   * until the next one is written.
+   */
+  async merged(pieces: readonly Piece[], object: string): Promise<readonly Piece[]> {
+    const { partSize } = this.#context.limits
+    const isSmall = (piece: Piece | undefined): boolean =>
+      piece?.kind === 'data' && piece.length < partSize
+    const end = pieces.findLastIndex(({ kind }) => kind !== 'block') + 1
+    let start = end
+    while (isSmall(pieces[start - 1])) start -= 1
+    const small = pieces.slice(start, end)
+    const length = lengthOf(small)
+    if (small.length < 2 || length < partSize) return pieces
+    const chunks: Uint8Array[] = []
+    for await (const chunk of readPieces(this.#context, object, small)) chunks.push(chunk)
+    const name = this.#newName()
+    await repeat(() => this.#context.bucket.put(name, chunks))
+    return [
+      ...pieces.slice(0, start),
+      { kind: 'data', name, offset: 0, length },
+      ...pieces.slice(end),
+    ]
+  }
+
   /** Waits for the requests in flight. A block that could not be stored stays in memory. */
   async settled(): Promise<void> {
     await Promise.allSettled(this.#storing.values())
@@ -86,9 +113,13 @@ export class Blocks {
     return storing
   }
 
+  #newName(): string {
+    return this.#context.layout.data(this.#folder, crypto.randomUUID())
+  }
+
   async #put(block: Block): Promise<void> {
     if (block.stored !== null) return
-    const name = this.#context.layout.data(this.#folder, crypto.randomUUID())
+    const name = this.#newName()
     await repeat(() => this.#context.bucket.put(name, block.chunks))
     block.stored = name
     block.chunks.length = 0

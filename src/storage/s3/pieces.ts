@@ -69,6 +69,16 @@ export function overwrite(
   ])
 }
 
+/** Adds pieces at the end of a list in place, because a long upload has many pieces. */
+export function appendPieces(pieces: Piece[], added: readonly Piece[]): void {
+  for (const piece of added) {
+    const last = pieces.at(-1)
+    if (last !== undefined && follows(last, piece))
+      pieces[pieces.length - 1] = { ...last, length: last.length + piece.length }
+    else pieces.push(piece)
+  }
+}
+
 /** Joins neighbours that follow each other in the same block or object. */
 function joined(pieces: readonly Piece[]): readonly Piece[] {
   const result: Piece[] = []
@@ -122,6 +132,13 @@ export function withStored(pieces: readonly Piece[]): readonly Piece[] {
         : piece,
     ),
   )
+}
+
+/** The pieces before the first one that is not stored, as extents. */
+export function leadingStored(pieces: readonly Piece[]): readonly Piece[] {
+  const stored = withStored(pieces)
+  const end = stored.findIndex(({ kind }) => kind === 'block')
+  return end === -1 ? stored : stored.slice(0, end)
 }
 
 /** Pieces as extents of a record, and the bytes that it holds inline. */

@@ -13,19 +13,23 @@ import { Blocks } from './blocks.ts'
 import type { S3Context } from './context.ts'
 import { deleteLater } from './garbage.ts'
 import { infoOf } from './object-version.ts'
-import { lengthOf, overwrite, piecesOf, recorded, slicePieces, withStored } from './pieces.ts'
+import {
+  appendPieces,
+  leadingStored,
+  lengthOf,
+  overwrite,
+  piecesOf,
+  recorded,
+  slicePieces,
+  withStored,
+} from './pieces.ts'
 import type { Piece } from './pieces.ts'
-import { checkBase, publish } from './publish.ts'
-import type { ShownContent } from './publish.ts'
+import { publish } from './publish.ts'
 import { VanishedError, readPieces } from './read.ts'
-import { RecordHandle, RecordLostError } from './record-store.ts'
-import type { VersionContent } from './record.ts'
-import { tombstone } from './remove.ts'
+import { RecordLostError } from './record-store.ts'
 import { viewSettled } from './settle.ts'
-import { openContent } from './view.ts'
+import { UploadRecord } from './upload-record.ts'
 import type { View } from './view.ts'
-
-const NOTHING = new Uint8Array(0)
 
 /** Opens a writer. It changes nothing but a publication that another process has not ended. */
 export async function openWriter(
@@ -45,26 +49,19 @@ class S3Writer implements Writer {
   readonly #name: string
   readonly #options: OpenWriterOptions
   readonly #view: View
-  readonly #handle: RecordHandle
-  readonly #folder: string
-  readonly #dead: readonly string[]
+  readonly #record: UploadRecord
   readonly #blocks: Blocks
   #pieces: Piece[]
   #size: number
-  /** The upload as the record shows it now; null if the record shows none. */
-  #shown: ShownContent | null
-  /** Whether the content differs from `#shown`. */
+  /** Whether the content differs from what the record shows. */
   #isBehind = false
-  /** Whether this writer has changed the record. */
-  #hasShown = false
   #timer: NodeJS.Timeout | null = null
   /** The change of the record that is under way. */
   #work: Promise<unknown> = Promise.resolve()
   #isEnded = false
 
   constructor(context: S3Context, key: string, options: OpenWriterOptions, view: View) {
-    const { current, stored, isValid } = view
-    const content = stored !== null && isValid ? openContent(stored.record) : null
+    const { current } = view
     const mayPersist = options.transaction === 'persist' && !(options.replace && current !== null)
     this.base = current?.info ?? null
     this.transaction = mayPersist && this.base?.complete !== true ? 'persist' : 'atomic'
@@ -73,14 +70,11 @@ class S3Writer implements Writer {
     this.#name = context.layout.object(key)
     this.#options = { ...options, initial: copyState(options.initial) }
     this.#view = view
-    this.#handle = new RecordHandle(context, key, stored)
-    this.#folder = content === null ? crypto.randomUUID() : (stored?.record.folder ?? '')
-    this.#dead = stored?.record.dead ?? []
-    this.#blocks = new Blocks(context, this.#folder)
+    this.#record = new UploadRecord(context, key, view)
+    this.#blocks = new Blocks(context, this.#record.folder)
     this.#pieces =
       options.replace || current === null ? [] : [...piecesOf(current.extents, current.inline)]
     this.#size = lengthOf(this.#pieces)
-    this.#shown = content === null ? null : { content, inline: stored?.inline ?? NOTHING }
   }
 
   async write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
@@ -91,7 +85,7 @@ class S3Writer implements Writer {
       throw new RangeError(`position ${position} is beyond the end`)
     }
     const inserted = chunks.flatMap((chunk) => this.#blocks.append(chunk))
-    if (position === this.#size) this.#append(inserted)
+    if (position === this.#size) appendPieces(this.#pieces, inserted)
     else this.#pieces = [...overwrite(this.#pieces, position, inserted)]
     this.#size = Math.max(this.#size, position + length)
     this.#isBehind = true
@@ -127,7 +121,7 @@ class S3Writer implements Writer {
   async commit(state: ResourceState): Promise<ResourceInfo> {
     this.#assertActive()
     const info = await this.#exclusive(() =>
-      state.complete ? this.#publish(state) : this.#record(this.#pieces, state),
+      state.complete ? this.#publish(state) : this.#recordMerged(state),
     )
     await this.#end()
     return info
@@ -137,7 +131,7 @@ class S3Writer implements Writer {
     if (this.#isEnded) return
     try {
       if (this.#isLost || this.transaction === 'atomic' || !this.#isBehind) return
-      await this.#exclusive(() => this.#recordAll())
+      await this.#exclusive(() => this.#recordMerged(this.#openState()))
     } catch (error) {
       if (!isRaceLost(error)) throw error
     } finally {
@@ -161,20 +155,6 @@ class S3Writer implements Writer {
     return this.#options.isLost?.() === true
   }
 
-  #append(inserted: readonly Piece[]): void {
-    for (const piece of inserted) {
-      const last = this.#pieces.at(-1)
-      const isNext =
-        last?.kind === 'block' &&
-        piece.kind === 'block' &&
-        last.block === piece.block &&
-        last.offset + last.length === piece.offset
-      if (isNext)
-        this.#pieces[this.#pieces.length - 1] = { ...last, length: last.length + piece.length }
-      else this.#pieces.push(piece)
-    }
-  }
-
   /** Records the bytes of a persist write by itself, because its client may be slow or silent. */
   #schedule(): void {
     if (this.transaction === 'atomic' || this.#timer !== null) return
@@ -191,15 +171,24 @@ class S3Writer implements Writer {
     if (!this.#isBehind) return
     const stored = leadingStored(this.#pieces)
     const size = lengthOf(stored)
-    if (size > (this.#shown?.content.size ?? 0)) {
-      await this.#record(stored, this.#openState())
+    if (size > (this.#record.shown?.content.size ?? 0)) {
+      await this.#show(stored, this.#openState())
       this.#isBehind = true
       this.#schedule()
     } else await this.#recordAll()
   }
 
   async #recordAll(): Promise<void> {
-    if (this.#isBehind) await this.#record([...this.#pieces], this.#openState())
+    if (this.#isBehind) await this.#show([...this.#pieces], this.#openState())
+  }
+
+  /** Records all bytes at the end of the write, when no further ones are written meanwhile. */
+  async #recordMerged(state: ResourceState): Promise<ResourceInfo> {
+    await this.#blocks.store(this.#pieces)
+    const pieces = withStored(this.#pieces)
+    // Without the merge the record is only longer.
+    const merged = await this.#blocks.merged(pieces, this.#name).catch(() => pieces)
+    return this.#show(merged, state)
   }
 
   /** The state of an upload that is not committed. */
@@ -208,39 +197,19 @@ class S3Writer implements Writer {
   }
 
   /** Makes `pieces` the current version, as an upload in the record. */
-  async #record(pieces: readonly Piece[], state: ResourceState): Promise<ResourceInfo> {
-    const { current } = this.#handle
-    if (current?.record.pending?.upload === null) throw conflict()
+  async #show(pieces: readonly Piece[], state: ResourceState): Promise<ResourceInfo> {
     this.#isBehind = false
     try {
       await this.#blocks.store(pieces)
       const { extents, inline } = recorded(pieces)
       const content = { ...this.#nextVersion(state), size: lengthOf(pieces), extents }
-      await this.#replaceRecord(content, inline)
+      if (this.#isLost) throw conflict()
+      await this.#record.show(content, inline)
       return infoOf(content)
     } catch (error) {
       this.#isBehind = true
       throw error instanceof RecordLostError ? this.#beaten(error) : error
     }
-  }
-
-  async #replaceRecord(content: VersionContent, inline: Uint8Array): Promise<void> {
-    const isFirst = this.#handle.current === null
-    if (this.#isLost) throw conflict()
-    await this.#handle.replace({
-      record: {
-        phase: 'open',
-        base: this.#view.object?.version ?? null,
-        content,
-        folder: this.#folder,
-        pending: null,
-        dead: this.#dead,
-      },
-      inline,
-    })
-    if (isFirst) await checkBase(this.#context, this.#key, this.#handle, this.#view)
-    this.#shown = { content, inline }
-    this.#hasShown = true
   }
 
   async #publish(state: ResourceState): Promise<ResourceInfo> {
@@ -249,13 +218,13 @@ class S3Writer implements Writer {
       await this.#blocks.settled()
       await publish(this.#context, {
         key: this.#key,
-        handle: this.#handle,
+        handle: this.#record.handle,
         view: this.#view,
         version,
         pieces: withStored(this.#pieces),
-        shown: this.#shown,
-        folder: this.#folder,
-        dead: this.#dead,
+        shown: this.#record.shown,
+        folder: this.#record.folder,
+        dead: this.#record.dead,
       })
       deleteLater(this.#context, withStored(this.#pieces))
       return infoOf(version)
@@ -267,15 +236,14 @@ class S3Writer implements Writer {
   }
 
   async #undo(): Promise<void> {
-    if (!this.#hasShown || this.#shown === null) return
-    const { content, inline } = this.#shown
+    const { shown, hasChanged } = this.#record
+    if (!hasChanged || shown === null) return
     if (this.base === null) {
-      const record = tombstone({ stored: this.#handle.current, object: this.#view.object })
-      await this.#handle.replace({ record, inline: NOTHING })
+      await this.#record.bury()
       return
     }
-    const pieces = slicePieces(piecesOf(content.extents, inline), 0, this.base.size)
-    await this.#record(pieces, this.base)
+    const pieces = piecesOf(shown.content.extents, shown.inline)
+    await this.#show(slicePieces(pieces, 0, this.base.size), this.base)
   }
 
   #nextVersion(state: ResourceState) {
@@ -296,7 +264,7 @@ class S3Writer implements Writer {
   }
 
   #beaten(cause: Error): UploadError {
-    return this.#hasShown ? overtaken(cause) : conflict(cause)
+    return this.#record.hasChanged ? overtaken(cause) : conflict(cause)
   }
 
   #assertActive(): void {
@@ -311,13 +279,6 @@ class S3Writer implements Writer {
     await this.#work
     await this.#blocks.end()
   }
-}
-
-/** The pieces before the first one that is not stored. */
-function leadingStored(pieces: readonly Piece[]): readonly Piece[] {
-  const stored = withStored(pieces)
-  const end = stored.findIndex(({ kind }) => kind === 'block')
-  return end === -1 ? stored : stored.slice(0, end)
 }
 
 /** Whether an error says that another writer has changed the resource. */

@@ -284,6 +284,36 @@ describe('the packed package', () => {
     60_000,
   )
 
+  test.each([
+    ['nodenext', {}],
+    ['bundler', { module: 'esnext', moduleResolution: 'bundler' }],
+  ])(
+    'has types for many files, React and Uppy under %s',
+    (name, options) => {
+      for (const types of ['@types/react', 'csstype']) if (name === 'nodenext') link(types)
+      const file = `${name}.mts`
+      writeFileSync(
+        path.join(consumer, file),
+        `import { Uppy } from '@uppy/core'
+        import { uploadAll } from 'partial-upload/client/upload-all'
+        import { useUploads } from 'partial-upload/react'
+        import { PartialUpload } from 'partial-upload/uppy'
+        new Uppy().use(PartialUpload, { endpoint: '/files/', limit: 2 })
+        const wrong: string = uploadAll([new File([], 'a')], { url: '/files/' }).progress.sent
+        export const checks = [useUploads, wrong]`,
+      )
+      const { compilerOptions } = TYPE_CHECK
+      // Uppy's own types are not checked.
+      const lib = { lib: ['es2023', 'dom', 'dom.iterable'], skipLibCheck: true }
+      const config = { compilerOptions: { ...compilerOptions, ...lib, ...options }, files: [file] }
+
+      expect(checkTypes('typescript', config)).toBe(
+        `${file}(6,15): error TS2322: Type 'number' is not assignable to type 'string'.\n`,
+      )
+    },
+    60_000,
+  )
+
   test('has types for an app without those of Express', () => {
     const bare = path.join(consumer, 'bare')
     mkdirSync(path.join(bare, 'node_modules/@types'), { recursive: true })

@@ -16,6 +16,7 @@ export const DOCUMENTS = [
   'src/client/README.md',
   'src/cli/README.md',
   'examples/README.md',
+  'test/README.md',
   'test/faults/README.md',
   'bench/README.md',
 ].map(readDocument)

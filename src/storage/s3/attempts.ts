@@ -52,7 +52,7 @@ export function translated(error: unknown): unknown {
 }
 
 /** Makes the error for a store that does not answer. */
-export function unavailable(cause: unknown): UploadError {
+function unavailable(cause: unknown): UploadError {
   return new UploadError('ERR_STORAGE_UNAVAILABLE', {
     detail: 'the object store did not answer in time; retry shortly',
     headers: { 'Retry-After': '5' },

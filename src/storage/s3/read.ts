@@ -30,7 +30,7 @@ export async function* readPieces(
  *
  * @throws VanishedError when the object of the piece is gone.
  */
-export async function* readPiece(
+async function* readPiece(
   context: S3Context,
   object: string,
   piece: Piece,

@@ -5,7 +5,7 @@ import type { Limits } from '../../../src/storage/s3/context.ts'
 import { bucketStorage } from '../../../src/storage/s3/store.ts'
 
 /** Limits of some kilobytes. A bucket for them has parts of at least 64 KiB. */
-export const SMALL: Limits = {
+const SMALL: Limits = {
   partSize: 131_072,
   minPartSize: 65_536,
   maxCopySize: 300_000,

@@ -66,10 +66,7 @@ class FsLocker implements Locker {
   readonly #root: string
   readonly #locks: string
   readonly #requests: string
-  /**
-   * Lets one request of this process at a time compete for the link. Requests of one process hand the lock over in
-   * the order of their arrival, without a file operation.
-   */
+  /** Lets one request of this process at a time compete for the link, in the order of their arrival. */
   readonly #local = memoryLocker()
   readonly #watch = new Watch(LOCK_LIFE)
   /** The locks of this process, by the name of the lock. */

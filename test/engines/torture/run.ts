@@ -38,9 +38,7 @@ export interface S3TortureOptions {
 }
 
 /** The kinds of work that the clients do here. */
-export const S3_KINDS: readonly Kind[] = KINDS.filter(
-  (kind) => kind !== 'expire' && kind !== 'sweep',
-)
+const S3_KINDS: readonly Kind[] = KINDS.filter((kind) => kind !== 'expire' && kind !== 'sweep')
 
 /** What a request leaves open when it is answered so: the store has not answered the server in time. */
 const PATIENCE = {

@@ -47,7 +47,7 @@ const ROWS: readonly Row[] = [
   ['ERR_FIELD', 'PATCH', '∅', [MESSAGE, `Repr-Digest: sha-256=:${btoa(MARKER)}:`], 'x'],
   ['ERR_FIELD', 'PATCH', '∅', [MESSAGE], `Repr-Digest: ${MARKER}\r\n${RANGE}\r\nx`],
   ['ERR_FIELD', 'PUT', '∅', [`Content-Type: ${MARKER}`], 'x'],
-  ['ERR_FIELD', 'PUT', '∅', [`Content-Range: ${MARKER}`], 'x'],
+  ['ERR_RANGE', 'PUT', '∅', [`Content-Range: ${MARKER}`], 'x'],
   ['ERR_SYNTAX', 'PATCH', '∅', [MESSAGE], `${MARKER}\r\n\r\nx`],
   ['ERR_SYNTAX', 'PATCH', '∅', [MESSAGE], `${MARKER} : x\r\n\r\nx`],
   ['ERR_SYNTAX', 'PATCH', '∅', [MESSAGE], `${MARKER} /a HTTP/1.1\r\n\r\nx`],

@@ -294,7 +294,7 @@ describe('a problem document', () => {
     ['PATCH', '∅', 'another type', ['Content-Type: text/plain'], 'abc', 415],
     ['PATCH', '∅', 'a coding', [MESSAGE, 'Content-Encoding: br'], 'abc', 415],
     ['PATCH', '∅', 'another unit', [MESSAGE], 'Content-Range: lines 0-0/1\r\n\r\na', 422],
-    ['PUT', '∅', 'Content-Range', ['Content-Range: bytes 0-2/3'], 'abc', 400],
+    ['PUT', '∅', 'Content-Range', ['Content-Range: bytes 0-3/4'], 'abc', 400],
     ['POST', '∅', 'its method', [], 'abc', 405],
     ['GET', 'C(10)', 'a false precondition', ['If-Match: "x"'], '', 412],
     ['GET', 'C(10)', 'an unsatisfiable range', ['Range: bytes=10-'], '', 416],

@@ -19,7 +19,7 @@ import {
   publish,
   replaceRecord,
 } from './commit.ts'
-import { copyVersion } from './copy-version.ts'
+import { copyVersion } from './layers/copy-version.ts'
 import { writeRecord } from './fence.ts'
 import { FileReader, READ_WRITE, totalLength, writeAll } from './io.ts'
 import type { ReadableFile } from './io.ts'

@@ -18,7 +18,7 @@ const DATA_NAME = /^[\w-]{43}\.[\w-]{12}\.data$/
 
 const LAYER_NAME = /^[\w-]{43}\.[\w-]{12}\.patch$/
 
-/** The layers through which the file of a finished version is read (`layer-index.ts`). */
+/** The layers through which the file of a finished version is read (`layers/layer-index.ts`). */
 export interface Overlay {
   /** Size of the version in bytes. */
   readonly size: number

@@ -3,7 +3,7 @@
 import type { FileHandle } from 'node:fs/promises'
 import { conflict } from '../conflict.ts'
 import type { Flusher } from './flusher.ts'
-import type { PatchPolicy } from './layer-policy.ts'
+import type { PatchPolicy } from './layers/layer-policy.ts'
 import type { Leases } from './leases.ts'
 import type { ResourcePaths } from './paths.ts'
 import type { Durability, FsRecord } from './record.ts'

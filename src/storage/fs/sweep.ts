@@ -101,7 +101,7 @@ async function sweepStaged({ folders, name, hash, owner, watch }: Staged): Promi
   const verdict = await checkLease(folders.staging, owner, watch)
   const isOld = Date.now() - found.mtimeMs >= MIN_AGE_MS
   if (verdict === null ? !isOld : verdict !== 'dead') return false
-  // A layer that was merged is kept, because an earlier record may come back (`merged-layers.ts`).
+  // A layer that was merged is kept, because an earlier record may come back (`layers/merged-layers.ts`).
   if (name.endsWith('.patch') && !isOld) return true
   if (!(await namesOf(folders, hash)).includes(name.replace(/safe$/, 'data'))) await unlink(path)
   return true

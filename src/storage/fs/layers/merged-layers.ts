@@ -5,11 +5,11 @@
  */
 
 import { utimes } from 'node:fs/promises'
-import { discard } from './commit.ts'
-import { stagedPath } from './paths.ts'
-import type { ResourcePaths } from './paths.ts'
-import { loadRecord } from './record.ts'
-import type { AbsorbedLayers } from './resource.ts'
+import { discard } from '../commit.ts'
+import { stagedPath } from '../paths.ts'
+import type { ResourcePaths } from '../paths.ts'
+import { loadRecord } from '../record.ts'
+import type { AbsorbedLayers } from '../resource.ts'
 
 /** Milliseconds for which a merged layer is kept. */
 const KEPT_MS = 3_600_000

@@ -1,8 +1,8 @@
 /** Copies the bytes of a version, as far as its layers keep the system from doing that itself. */
 
 import type { FileHandle } from 'node:fs/promises'
-import { readFully, writeAll } from './io.ts'
-import type { ReadableFile } from './io.ts'
+import { readFully, writeAll } from '../io.ts'
+import type { ReadableFile } from '../io.ts'
 
 const BLOCK = 1024 * 1024
 const ZEROS = Buffer.alloc(BLOCK)

@@ -16,18 +16,18 @@ import { buffer, text } from 'node:stream/consumers'
 
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 
-import { withFreeLock } from '../../../src/server/free-lock.ts'
+import { withFreeLock } from '../../../../src/server/free-lock.ts'
 import type {
   OpenWriterOptions,
   ResourceInfo,
   ResourceState,
   StorageAdapter,
   WithLock,
-} from '../../../src/storage/adapter.ts'
-import { fsStorage } from '../../../src/storage/fs.ts'
-import type { FsStorageOptions } from '../../../src/storage/fs.ts'
-import { memoryLocker } from '../../../src/storage/lock.ts'
-import { FAST_DIRECTORY } from '../../support/storage/stores.ts'
+} from '../../../../src/storage/adapter.ts'
+import { fsStorage } from '../../../../src/storage/fs.ts'
+import type { FsStorageOptions } from '../../../../src/storage/fs.ts'
+import { memoryLocker } from '../../../../src/storage/lock.ts'
+import { FAST_DIRECTORY } from '../../../support/storage/stores.ts'
 
 const FINISHED: ResourceState = {
   complete: true,
@@ -69,7 +69,7 @@ function open(options: Partial<FsStorageOptions> = {}): StorageAdapter {
 /** A storage as another process has it, with nothing in common but the files. */
 async function elsewhere(options: Partial<FsStorageOptions> = {}): Promise<StorageAdapter> {
   vi.resetModules()
-  const module = await import('../../../src/storage/fs.ts')
+  const module = await import('../../../../src/storage/fs.ts')
   return module.fsStorage({
     directory,
     patch: 'layers',

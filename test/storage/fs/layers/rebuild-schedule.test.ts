@@ -3,9 +3,9 @@ import path from 'node:path'
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 
-import type { ResourceState, StorageAdapter, WithLock } from '../../../src/storage/adapter.ts'
-import { fsStorage } from '../../../src/storage/fs.ts'
-import { FAST_DIRECTORY } from '../../support/storage/stores.ts'
+import type { ResourceState, StorageAdapter, WithLock } from '../../../../src/storage/adapter.ts'
+import { fsStorage } from '../../../../src/storage/fs.ts'
+import { FAST_DIRECTORY } from '../../../support/storage/stores.ts'
 
 const FINISHED: ResourceState = {
   complete: true,

@@ -5,17 +5,17 @@
  */
 
 import type { FileHandle } from 'node:fs/promises'
-import { discard } from './commit.ts'
-import { RENEWAL_PERIOD, renewTime } from './file-times.ts'
-import { readFully, writeAll, totalLength } from './io.ts'
+import { discard } from '../commit.ts'
+import { RENEWAL_PERIOD, renewTime } from '../file-times.ts'
+import { readFully, writeAll, totalLength } from '../io.ts'
 import { createLayer, sealLayer } from './layer-file.ts'
 import type { OpenLayer } from './layer-file.ts'
 import { createIndex, formatIndex } from './layer-index.ts'
 import type { LayerIndex, Range } from './layer-index.ts'
 import { LayeredFile } from './layered-file.ts'
 import { OwnRanges } from './own-ranges.ts'
-import { stagedPath } from './paths.ts'
-import type { ResourcePaths } from './paths.ts'
+import { stagedPath } from '../paths.ts'
+import type { ResourcePaths } from '../paths.ts'
 import { BASE, ZEROS, baseView, cover, piecesIn } from './view.ts'
 
 /** A layer of at most this many bytes is always merged, because the fsync costs more than its bytes. */

@@ -1,8 +1,8 @@
 /** Whether a file system shares blocks between a file and its copy (reflink), so that a copy takes no time. */
 
 import { constants, copyFile, unlink, writeFile } from 'node:fs/promises'
-import { createStaging, newStagedName, stagedPath } from './paths.ts'
-import type { Folders, ResourcePaths } from './paths.ts'
+import { createStaging, newStagedName, stagedPath } from '../paths.ts'
+import type { Folders, ResourcePaths } from '../paths.ts'
 
 /** One block, because an empty file has nothing to share. */
 const PROBE_SIZE = 4096

@@ -1,9 +1,9 @@
 /** Decides which resource is rebuilt when: one at a time in each store, because a rebuild occupies the disk. */
 
-import type { WithLock } from '../adapter.ts'
-import { errorCode } from './io.ts'
+import type { WithLock } from '../../adapter.ts'
+import { errorCode } from '../io.ts'
 import { rebuild } from './rebuild.ts'
-import type { FsResource, RebuildSchedule } from './resource.ts'
+import type { FsResource, RebuildSchedule } from '../resource.ts'
 
 /** Resources that wait at most. Beyond it, the next start of a process finds the others by their layers. */
 const MOST_WAITING = 10_000

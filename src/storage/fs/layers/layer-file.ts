@@ -3,11 +3,11 @@
 import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { ByteCache } from './byte-cache.ts'
-import { READ, openIfThere, readFully, writeAll } from './io.ts'
+import { READ, openIfThere, readFully, writeAll } from '../io.ts'
 import { TRAILER_SIZE, formatIndex, parseIndex, parseTrailer } from './layer-index.ts'
 import type { LayerIndex } from './layer-index.ts'
-import { inStaging, newStagedName, stagedPath } from './paths.ts'
-import type { Folders, ResourcePaths } from './paths.ts'
+import { inStaging, newStagedName, stagedPath } from '../paths.ts'
+import type { Folders, ResourcePaths } from '../paths.ts'
 
 /** Bytes of all indexes that are kept. */
 const CACHE_SIZE = 16 * 1024 * 1024

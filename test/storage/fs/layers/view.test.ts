@@ -9,10 +9,10 @@ import {
   parseTrailer,
   rangeAt,
   rangeCount,
-} from '../../../src/storage/fs/layer-index.ts'
-import type { LayerIndex } from '../../../src/storage/fs/layer-index.ts'
-import { OwnRanges } from '../../../src/storage/fs/own-ranges.ts'
-import { BASE, ZEROS, piecesIn, viewOf } from '../../../src/storage/fs/view.ts'
+} from '../../../../src/storage/fs/layers/layer-index.ts'
+import type { LayerIndex } from '../../../../src/storage/fs/layers/layer-index.ts'
+import { OwnRanges } from '../../../../src/storage/fs/layers/own-ranges.ts'
+import { BASE, ZEROS, piecesIn, viewOf } from '../../../../src/storage/fs/layers/view.ts'
 
 /** One writer: what it writes where, or to which part of the size it truncates. */
 const change = fc.oneof(

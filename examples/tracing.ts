@@ -8,15 +8,18 @@ export interface Span {
   addEvent(name: string, attributes: Readonly<Record<string, string | number>>): unknown
 }
 
-interface Message {
-  readonly resource: PublishedResource | RemovedResource
-}
-
 export function traceUploads(activeSpan: () => Span | undefined): void {
   for (const name of ['partial-upload:published', 'partial-upload:removed']) {
     subscribe(name, (message) => {
-      const { key, size, etag } = (message as Message).resource
+      if (!isEvent(message)) return
+      const { key, size, etag } = message.resource
       activeSpan()?.addEvent(name, { key, size, etag })
     })
   }
+}
+
+function isEvent(
+  message: unknown,
+): message is { readonly resource: PublishedResource | RemovedResource } {
+  return message instanceof Object && 'resource' in message
 }

@@ -1,14 +1,12 @@
 /** `Content-Offset` of the later draft: the position of a part whose length follows from its data. */
 import { UploadError } from '../errors.ts'
 import type { PartTarget } from '../media/part.ts'
-import { BARE_ITEM, KEY, PARAMETERS } from './structured-field.ts'
+import { BARE_ITEM, KEY } from './structured-field.ts'
 import { trimWhitespace } from './syntax.ts'
 
-const INTEGER = '-?[0-9]{1,15}'
-// An Item whose value is an Integer: RFC 8941 §3.3.1.
-const ITEM = new RegExp(`^(${INTEGER})(${PARAMETERS})$`)
-const PARAMETER = new RegExp(`; *(${KEY})(?:=(${BARE_ITEM}))?`, 'g')
-const WHOLE_INTEGER = new RegExp(`^${INTEGER}$`)
+/** RFC 8941 §3.3.1. */
+const INTEGER = /^-?[0-9]{1,15}$/
+const PARAMETER = new RegExp(`; *(${KEY})(?:=(${BARE_ITEM}))?`, 'y')
 const TOKEN = /^[A-Za-z*]/
 
 /**
@@ -17,13 +15,12 @@ const TOKEN = /^[A-Za-z*]/
  * @throws UploadError `ERR_RANGE` for a malformed one, `ERR_RANGE_UNIT` for another `unit` than bytes.
  */
 export function parseContentOffset(value: string): PartTarget {
-  const [, offset, parameters = ''] = ITEM.exec(trimWhitespace(value)) ?? []
-  if (offset === undefined) {
+  const item = trimWhitespace(value)
+  const [offset = ''] = item.split(';', 1)
+  const values = parseParameters(item, offset.length)
+  if (!INTEGER.test(offset) || values === null) {
     throw malformed('the Content-Offset is not an integer of at most 15 digits, with parameters')
   }
-  // Of several parameters of the same name the last counts (RFC 8941 §4.2.3.2). One without a value is true.
-  const values = new Map<string, string>()
-  for (const [, key = '', bare = '?1'] of parameters.matchAll(PARAMETER)) values.set(key, bare)
   checkUnit(values.get('unit') ?? 'bytes')
   const start = toPosition('Content-Offset', offset)
   const length = values.get('complete-length')
@@ -34,6 +31,19 @@ export function parseContentOffset(value: string): PartTarget {
   return { kind: 'open', start, completeLength }
 }
 
+/** The parameters from `start` to the end of an item; null if they are malformed. */
+function parseParameters(item: string, start: number): ReadonlyMap<string, string> | null {
+  const values = new Map<string, string>()
+  for (let at = start; at < item.length; at = PARAMETER.lastIndex) {
+    PARAMETER.lastIndex = at
+    const [parameter, key = '', value = '?1'] = PARAMETER.exec(item) ?? []
+    if (parameter === undefined) return null
+    // Of several with the same name the last counts (RFC 8941 §4.2.3.2). One without a value is true.
+    values.set(key, value)
+  }
+  return values
+}
+
 function checkUnit(unit: string): void {
   if (!TOKEN.test(unit)) throw malformed('the unit of the Content-Offset is not a token')
   if (unit.toLowerCase() === 'bytes') return
@@ -41,7 +51,7 @@ function checkUnit(unit: string): void {
 }
 
 function toPosition(what: string, text: string): number {
-  const position = WHOLE_INTEGER.test(text) ? Number(text) : -1
+  const position = INTEGER.test(text) ? Number(text) : -1
   if (position < 0) throw malformed(`the ${what} is not an integer of 0 or more`)
   return Math.abs(position) // -0 is 0.
 }

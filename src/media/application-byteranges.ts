@@ -47,7 +47,7 @@ export class ApplicationByterangesParser implements PartParser {
       else {
         const value = this.#varint.take(chunk[at]!)
         at += 1
-        if (value !== null) this.#takeInteger(value, events)
+        if (value !== null) this.#takeInteger(this.#state, value, events)
       }
     }
     return events
@@ -59,8 +59,8 @@ export class ApplicationByterangesParser implements PartParser {
     throw malformed(`part ${Math.max(1, this.#count)}: the content ends inside the message`)
   }
 
-  #takeInteger(value: number, events: PartEvent[]): void {
-    switch (this.#state) {
+  #takeInteger(state: Exclude<State, 'fields' | 'data'>, value: number, events: PartEvent[]): void {
+    switch (state) {
       case 'framing':
         return this.#beginMessage(value)
       case 'section-length':

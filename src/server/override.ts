@@ -11,7 +11,9 @@ export function override<T extends object>(target: T, methods: Partial<T>): T {
       if (Object.hasOwn(methods, name)) return Reflect.get(methods, name)
       // Methods are called on the target, because a proxy has no access to its private fields.
       const member: unknown = Reflect.get(target, name)
-      return typeof member === 'function' ? member.bind(target) : member
+      if (typeof member !== 'function') return member
+      const bound: unknown = member.bind(target)
+      return bound
     },
   })
 }

@@ -61,7 +61,7 @@ async function killAt(number: number): Promise<string> {
     20_000,
   )
   await next.kill()
-  return `${answer === null ? 'in the patch' : wasKilled ? 'in the rebuild' : 'never'}`
+  return answer === null ? 'in the patch' : wasKilled ? 'in the rebuild' : 'never'
 }
 
 function isAlive({ pid }: FaultServer): boolean {

@@ -166,9 +166,9 @@ export function referenceOffset(
   const all = [...item[2]!.matchAll(new RegExp(parameter, 'g'))].map(
     ([, key, text]) => [key, text ?? '?1'] as const,
   )
-  const given = Object.fromEntries(all)
-  if (!/^bytes$/i.test(given['unit'] ?? 'bytes')) return null
-  const total = given['complete-length'] ?? null
+  const given = new Map(all)
+  if (!/^bytes$/i.test(given.get('unit') ?? 'bytes')) return null
+  const total = given.get('complete-length') ?? null
   if (total !== null && !/^-?[0-9]+$/.test(total)) return null
   const [start, length] = [Number(item[1]), total === null ? null : Number(total)]
   if (start < 0 || (length !== null && (length < 0 || length < start))) return null

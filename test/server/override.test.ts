@@ -49,6 +49,7 @@ describe('an object with overridden methods', () => {
 
     override(withFlush, { head: () => 'new' }).flush?.()
 
-    expect([override(without, { head: () => 'new' }).flush, flushes]).toEqual([undefined, 1])
+    expect(override(without, { head: () => 'new' })).not.toHaveProperty('flush')
+    expect(flushes).toBe(1)
   })
 })

@@ -892,7 +892,7 @@ test('closing a reader waits for the read under way', async () => {
       order.push('closed')
     },
   }
-  const reader = new FileReader(file as never, () => {})
+  const reader = new FileReader(file, () => {})
   const reading = text(reader.read(0, 1))
   await reader.close()
   await reading

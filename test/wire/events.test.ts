@@ -215,12 +215,11 @@ describe('filePath of a file store', () => {
     await writer.write(0, [Buffer.from('A')])
     await writer.commit(info!)
 
-    const found = [incomplete, absent, patched].map((path) => layers.filePath?.(path.slice(7)))
-
-    const [first, second, third] = await Promise.all(found)
-    expect([first, second]).toEqual([null, null])
+    expect(await layers.filePath?.(incomplete.slice(7))).toBeNull()
+    expect(await layers.filePath?.(absent.slice(7))).toBeNull()
+    const path = (await layers.filePath?.(key)) ?? null
     // Where the file system shares blocks between copies, the file itself is changed.
-    if (third !== null) expect(await readFile(third!, 'latin1')).toBe('Abcdefghij')
+    if (path !== null) expect(await readFile(path, 'latin1')).toBe('Abcdefghij')
   })
 })
 

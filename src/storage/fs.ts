@@ -99,11 +99,12 @@ export function fsStorage(options: FsStorageOptions): StorageAdapter {
   }
   const policy = policyOf(options)
   const root = storeDirectoryOf(resolve(directory))
-  const { leases, openFiles, flusher, rebuilds, absorbed } = root
+  const { leases, openFiles, flusher, rebuilds, layersToRemove } = root
   const resourceOf = async (key: string): Promise<FsResource> => {
     const paths = await root.pathsOf(key)
     const assertThere = () => root.assertThere(paths)
-    return { paths, fsync, policy, leases, openFiles, flusher, rebuilds, absorbed, assertThere }
+    const shared = { leases, openFiles, flusher, rebuilds, layersToRemove }
+    return { paths, fsync, policy, ...shared, assertThere }
   }
   /** Schedules the rebuilds that an earlier process has not made. */
   const scheduleRebuilds = async (): Promise<void> => {
@@ -156,7 +157,7 @@ export function fsStorage(options: FsStorageOptions): StorageAdapter {
     },
     maintain(withLock) {
       // Best effort, because readers need no rebuild.
-      root.whenOpened(() => void scheduleRebuilds().catch(() => {}))
+      root.whenSwept(() => void scheduleRebuilds().catch(() => {}))
       return rebuilds.start(withLock)
     },
   }

@@ -233,6 +233,7 @@ export class AtomicWriter implements Writer {
       overlay: source.overlay,
     }
     await inStaging(paths, () => this.#replaceRecord(record, async () => {}))
+    if (source.overlay === null) await dropLayers(this.#resource, this.#record)
     return completeInfo(record, size)
   }
 
@@ -257,7 +258,7 @@ export class AtomicWriter implements Writer {
     await this.#replaceRecord(record, () => assertStaged(paths, copy))
     if (found.kind === 'incomplete') await dropUpload(this.#resource, found.record.data)
     await removeReplaced(paths, record, this.#lease.assertValid)
-    await dropLayers(paths, found.stored)
+    await dropLayers(this.#resource, found.stored)
     return incompleteInfo(record, stats)
   }
 

@@ -95,7 +95,7 @@ export async function publish(
     await replaceRecord(resource, lease, old, record, () => move(paths, data.name))
     if (durability === 'now') await syncMove(paths, grown)
     if (old?.state.complete === false) await dropUpload(resource, old.data)
-    await dropLayers(paths, old)
+    await dropLayers(resource, old)
     return completeInfo(record, size)
   } catch (error) {
     await removeMade(paths, grown)
@@ -224,10 +224,12 @@ export async function discard(path: string): Promise<void> {
   await unlink(path).catch(() => {})
 }
 
-/** Removes the layers of a version that a durable record has replaced. */
-export async function dropLayers(paths: ResourcePaths, old: FsRecord | null): Promise<void> {
+/** Removes the layers of a version that a durable record without layers has replaced, and merged ones. */
+export async function dropLayers(resource: FsResource, old: FsRecord | null): Promise<void> {
+  const { paths, layersToRemove } = resource
   const names = old?.overlay?.layers ?? []
   await Promise.all(names.map((name) => discard(stagedPath(paths, name))))
+  await layersToRemove.removeOf(paths)
 }
 
 /** Removes the data file of an upload that has ended, unless it was published, and its watermark. */

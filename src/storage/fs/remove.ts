@@ -97,5 +97,5 @@ async function removeRecord(
   await retireRecord(paths, found.stored, lease.assertValid)
   if (isStaged && durabilityOf(resource) === 'now') await sync(paths.staging)
   if (found.kind === 'incomplete') await dropUpload(resource, found.record.data)
-  await dropLayers(paths, found.stored)
+  await dropLayers(resource, found.stored)
 }

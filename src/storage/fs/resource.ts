@@ -5,7 +5,7 @@ import { conflict } from '../conflict.ts'
 import type { Flusher } from './flusher.ts'
 import type { PatchPolicy } from './layers/layer-policy.ts'
 import type { Leases } from './leases.ts'
-import type { ResourcePaths } from './paths.ts'
+import type { Folders, ResourcePaths } from './paths.ts'
 import type { Durability, FsRecord } from './record.ts'
 import { cacheOf } from './page-cache.ts'
 import type { OpenFileCache } from './open-files.ts'
@@ -19,10 +19,12 @@ export interface RebuildSchedule {
   schedule(resource: FsResource, isDue: boolean): void
 }
 
-/** Removes layers that were merged into others, an hour later. */
-export interface AbsorbedLayers {
-  /** Notes layers to which the record of the resource does not refer any more. */
+/** Removes layers that no version needs, an hour later. */
+export interface LayersToRemove {
+  /** Notes layers that were merged into others, or whose file another program has replaced. */
   add(paths: ResourcePaths, names: readonly string[]): void
+  /** Notes a layer that a process which has ended has left, `age` milliseconds after its last change. */
+  adopt(folders: Folders, hash: string, name: string, age: number): void
   /** Removes the noted layers of one resource now, because the file below them was replaced. */
   removeOf(paths: ResourcePaths): Promise<void>
 }
@@ -37,8 +39,8 @@ export interface Shared {
   readonly flusher: Flusher
   /** Rebuilds patched resources. */
   readonly rebuilds: RebuildSchedule
-  /** Removes merged layers. */
-  readonly absorbed: AbsorbedLayers
+  /** Removes layers that no version needs. */
+  readonly layersToRemove: LayersToRemove
 }
 
 /** One resource, and what its writers need. */

@@ -9,7 +9,7 @@ import { basename, dirname, join } from 'node:path'
 import { Flusher } from './flusher.ts'
 import { Leases } from './leases.ts'
 import { sync } from './io.ts'
-import { MergedLayers } from './layers/merged-layers.ts'
+import { KeptLayers } from './layers/kept-layers.ts'
 import { MountTable, noteMount, notedMounts } from './mounts.ts'
 import { STAGING, createStaging, pathsOf } from './paths.ts'
 import type { Folders, ResourcePaths } from './paths.ts'
@@ -27,7 +27,7 @@ export class StoreDirectory implements Shared {
   readonly openFiles = new OpenFileCache()
   readonly flusher = new Flusher()
   readonly rebuilds = new Rebuilds()
-  readonly absorbed = new MergedLayers()
+  readonly layersToRemove = new KeptLayers(this.leases)
   readonly #directory: string
   readonly #watch = new Watch(LEASE_LIFE)
   readonly #mountTable = new MountTable()
@@ -35,8 +35,8 @@ export class StoreDirectory implements Shared {
   readonly #mounts = new Map<string, Folders>()
   #folders: Promise<Folders> | null = null
   #wasThere = false
-  #isOpen = false
-  readonly #onOpen: (() => void)[] = []
+  #isSwept = false
+  readonly #onSwept: (() => void)[] = []
 
   constructor(directory: string) {
     this.#directory = directory
@@ -56,10 +56,13 @@ export class StoreDirectory implements Shared {
     }
   }
 
-  /** Calls `listener` once the directory is used, because a store that is not used must not create it. */
-  whenOpened(listener: () => void): void {
-    if (this.#isOpen) listener()
-    else this.#onOpen.push(listener)
+  /**
+   * Calls `listener` after the first sweep. That runs when the directory is used, because a store that is not
+   * used must not create it.
+   */
+  whenSwept(listener: () => void): void {
+    if (this.#isSwept) listener()
+    else this.#onSwept.push(listener)
   }
 
   /** The paths of a key. A key below a mount is staged there, because a rename can't cross its border. */
@@ -103,10 +106,12 @@ export class StoreDirectory implements Shared {
     const folders = this.#stagingIn(root, root)
     await createStaging(folders)
     this.#wasThere = true
-    this.#sweepInBackground(folders)
+    const firstSweep = this.#sweepInBackground(folders)
     for (const mount of await notedMounts(folders.staging)) this.#foldersOf(folders, mount)
-    this.#isOpen = true
-    for (const listener of this.#onOpen.splice(0)) listener()
+    void firstSweep.then(() => {
+      this.#isSwept = true
+      for (const listener of this.#onSwept.splice(0)) listener()
+    })
     return folders
   }
 
@@ -115,7 +120,7 @@ export class StoreDirectory implements Shared {
     if (known !== undefined) return known
     const folders = this.#stagingIn(root, mount)
     this.#mounts.set(mount, folders)
-    this.#sweepInBackground(folders)
+    void this.#sweepInBackground(folders)
     return folders
   }
 
@@ -125,14 +130,15 @@ export class StoreDirectory implements Shared {
   }
 
   /** Sweeps leftovers. Best effort, because a leftover that stays only takes room. */
-  #sweepInBackground(folders: Folders): void {
-    void this.#sweep(folders).catch(() => {})
+  #sweepInBackground(folders: Folders): Promise<void> {
+    return this.#sweep(folders).catch(() => {})
   }
 
   async #sweep(folders: Folders): Promise<void> {
     await this.#flushLeftovers(folders).catch(() => {})
-    if ((await sweep(folders, this.leases, this.#watch)) === 'done') return
-    setTimeout(() => this.#sweepInBackground(folders), LEASE_LIFE + 1000).unref()
+    const { leases, layersToRemove } = this
+    if ((await sweep(folders, leases, layersToRemove, this.#watch)) === 'done') return
+    setTimeout(() => void this.#sweepInBackground(folders), LEASE_LIFE + 1000).unref()
   }
 
   /** Schedules flushes of uploads whose last bytes a process had not flushed when it died. */

@@ -19,6 +19,7 @@ import { removeParents } from './parents.ts'
 import type { Folders } from './paths.ts'
 import { loadRecord } from './record.ts'
 import type { FsRecord } from './record.ts'
+import type { LayersToRemove } from './resource.ts'
 import { find } from './version.ts'
 
 /** Milliseconds: a younger record, or a younger file without a lease, may be in use by another process. */
@@ -29,6 +30,7 @@ const NAMES_AT_A_TIME = 4096
 
 const RECORD = /^(?<hash>[\w-]{43})\.json$/
 const RETIRED = /^[\w-]{43}\.[\w-]{12}\.old$/
+const LAYER = /\.patch$/
 const STAGED = /^(?<hash>[\w-]{43})\.(?<owner>[\w-]{6})[\w-]{6}\.(?:data|patch|safe|tmp)$/
 
 /**
@@ -38,6 +40,7 @@ const STAGED = /^(?<hash>[\w-]{43})\.(?<owner>[\w-]{6})[\w-]{6}\.(?:data|patch|s
 export async function sweep(
   folders: Folders,
   leases: Leases,
+  layersToRemove: LayersToRemove,
   watch: Watch,
 ): Promise<'done' | 'undecided'> {
   // Before the files are listed: a process that is dead now stages no file that the list could miss.
@@ -49,12 +52,12 @@ export async function sweep(
     if (RETIRED.test(name)) await sweepRetired(stagedPath(folders, name)).catch(() => {})
     const { hash, owner } = STAGED.exec(name)?.groups ?? {}
     if (hash === undefined || owner === undefined) continue
-    if (leases.has(hash)) {
-      // A writer of this process may need the file until it ends.
-      if (owners.dead.delete(owner)) outcome = 'undecided'
-      continue
-    }
-    const isSwept = await sweepStaged({ folders, name, hash, owner, watch }).catch(() => false)
+    const isInUse = leases.has(hash)
+    // A writer of this process may need the file until it ends.
+    if (isInUse && owners.dead.delete(owner)) outcome = 'undecided'
+    const staged = { folders, name, hash, owner, watch, isInUse }
+    const sweeping = LAYER.test(name) ? sweepLayer(staged, layersToRemove) : sweepStaged(staged)
+    const isSwept = await sweeping.catch(() => false)
     // The next sweep needs the lease to see that the owner of this file is dead.
     if (!isSwept) owners.dead.delete(owner)
   }
@@ -90,10 +93,14 @@ interface Staged {
   /** The id of the owner's lease. */
   readonly owner: string
   readonly watch: Watch
+  /** A writer of this process may need the file. */
+  readonly isInUse: boolean
 }
 
 /** Removes a staged file that no record refers to and no living process owns; false if it has to stay. */
-async function sweepStaged({ folders, name, hash, owner, watch }: Staged): Promise<boolean> {
+async function sweepStaged(staged: Staged): Promise<boolean> {
+  const { folders, name, hash, owner, watch, isInUse } = staged
+  if (isInUse) return false
   const path = stagedPath(folders, name)
   const found = await ifThere(lstat(path))
   if (found === null) return true
@@ -101,9 +108,29 @@ async function sweepStaged({ folders, name, hash, owner, watch }: Staged): Promi
   const verdict = await checkLease(folders.staging, owner, watch)
   const isOld = Date.now() - found.mtimeMs >= MIN_AGE_MS
   if (verdict === null ? !isOld : verdict !== 'dead') return false
-  // A layer that was merged is kept, because an earlier record may come back (`layers/merged-layers.ts`).
-  if (name.endsWith('.patch') && !isOld) return true
-  if (!(await namesOf(folders, hash)).includes(name.replace(/safe$/, 'data'))) await unlink(path)
+  const record = await loadRecord({ record: stagedPath(folders, `${hash}.json`) })
+  if (record?.data !== name.replace(/safe$/, 'data')) await unlink(path)
+  return true
+}
+
+/**
+ * Removes a layer that no record refers to and no living process owns; false if it has to stay. One that may
+ * have been merged is kept for an hour (`layers/kept-layers.ts`), as long as its file has layers.
+ */
+async function sweepLayer(staged: Staged, layersToRemove: LayersToRemove): Promise<boolean> {
+  const { folders, name, hash, owner, watch, isInUse } = staged
+  const path = stagedPath(folders, name)
+  const found = await ifThere(lstat(path))
+  if (found === null) return true
+  const verdict = await checkLease(folders.staging, owner, watch)
+  if (owner === folders.ownerLease.id || (verdict !== null && verdict !== 'dead')) return false
+  const record = await loadRecord({ record: stagedPath(folders, `${hash}.json`) })
+  const overlay = record?.overlay ?? null
+  if (overlay?.layers.includes(name) === true) return true
+  const age = Date.now() - found.mtimeMs
+  const isUseless = age >= MIN_AGE_MS || (verdict === 'dead' && overlay === null)
+  if (isUseless && !isInUse) await unlink(path)
+  else layersToRemove.adopt(folders, hash, name, isUseless ? 0 : age)
   return true
 }
 
@@ -150,7 +177,8 @@ function isRecordOf(folders: Folders, key: string, path: string): boolean {
   }
 }
 
-async function sweepRecord(folders: Folders, leases: Leases, hash: string): Promise<void> {
+/** Removes an old record that belongs to no file, with its layers. */
+export async function sweepRecord(folders: Folders, leases: Leases, hash: string): Promise<void> {
   if (leases.has(hash)) return
   const path = stagedPath(folders, `${hash}.json`)
   const found = await ifThere(lstat(path))
@@ -163,7 +191,9 @@ async function sweepRecord(folders: Folders, leases: Leases, hash: string): Prom
   // A process that publishes a file there at this moment creates the directories again.
   if (paths !== null) await removeParents(paths)
   // Synchronous, so that no writer of this process can replace the record between check and removal.
-  if (isUnchanged(path, found) && !leases.has(hash)) removeUnchanged(folders, hash, found)
+  if (!isUnchanged(path, found) || leases.has(hash)) return
+  if (!removeUnchanged(folders, hash, found)) return
+  for (const name of record?.overlay?.layers ?? []) await ifThere(unlink(stagedPath(folders, name)))
 }
 
 function isUnchanged(path: string, { ino, mtimeMs }: Stats): boolean {
@@ -172,15 +202,17 @@ function isUnchanged(path: string, { ino, mtimeMs }: Stats): boolean {
 }
 
 /**
- * Removes a record, unless another process has just replaced it. The record is first renamed, because only
- * then no other process can replace it between the check and the removal.
+ * Removes a record, unless another process has just replaced it; false if so. The record is first renamed,
+ * because only then no other process can replace it between the check and the removal.
  */
-function removeUnchanged(folders: Folders, hash: string, found: Stats): void {
+function removeUnchanged(folders: Folders, hash: string, found: Stats): boolean {
   const path = stagedPath(folders, `${hash}.json`)
   const aside = stagedPath(folders, newStagedName(hash, folders.ownerLease, 'tmp'))
   renameSync(path, aside)
-  if (!isUnchanged(aside, found)) putBack(aside, path)
+  const isRemoved = isUnchanged(aside, found)
+  if (!isRemoved) putBack(aside, path)
   unlinkSync(aside)
+  return isRemoved
 }
 
 function putBack(aside: string, path: string): void {
@@ -189,10 +221,4 @@ function putBack(aside: string, path: string): void {
   } catch (error) {
     if (errorCode(error) !== 'EEXIST') throw error // The path has an even newer record.
   }
-}
-
-/** Returns the names of the staged files that the record of a key refers to. */
-async function namesOf(folders: Folders, hash: string): Promise<readonly string[]> {
-  const record = await loadRecord({ record: stagedPath(folders, `${hash}.json`) })
-  return record === null ? [] : [record.data, ...(record.overlay?.layers ?? [])]
 }

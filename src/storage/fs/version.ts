@@ -6,6 +6,7 @@
 
 import type { BigIntStats } from 'node:fs'
 import type { ResourceInfo } from '../adapter.ts'
+import { copyState } from '../state.ts'
 import { SECOND, mayComeBack } from './file-times.ts'
 import { exactLstatIfThere, lstatIfThere } from './metadata.ts'
 import { stagedPath } from './paths.ts'
@@ -191,7 +192,8 @@ function isRestored({ size, mtimeNs, ctimeNs }: BigIntStats, { published }: FsRe
 
 /**
  * Returns whether a file below layers is still the same, but with another time. Without its layers, a change
- * of the time alone (`touch`) would take back all patches.
+ * of the time alone (`touch`) would take back all patches. A file of another size was written by another
+ * program, and the layers do not fit it: appended bytes would lie outside of the version.
  */
 function isTouched(found: BigIntStats, { overlay }: FsRecord): boolean {
   return overlay !== null && overlay.origin !== '' && overlay.origin === originOf(found)
@@ -202,13 +204,21 @@ export function originOf({ ino, birthtimeNs, size }: BigIntStats): string {
   return birthtimeNs > 0n ? `${ino}-${birthtimeNs}-${size}` : ''
 }
 
-/** The version whose file another program may have changed: the layers count, but the entity tag is another. */
-function touched(record: FsRecord, path: string, found: BigIntStats, revision: string): Complete {
-  const { overlay, tag } = record
-  const version = complete(null, record, path, found, `${revision} ${tag}`)
-  const size = overlay?.size ?? version.info.size
-  const etag = version.info.etag.replace(/"$/, `-${tag}"`)
-  return { ...version, overlay, info: { ...version.info, size, completeLength: size, etag } }
+/**
+ * The version whose file another program may have changed: the layers count, but the entity tag and the state
+ * are those of a file of another program. A rebuild stores the record of this version, so that the version
+ * keeps its entity tag. The tag begins with the tag on the disk, which names the tickets (`fence.ts`).
+ */
+function touched(stored: FsRecord, path: string, found: BigIntStats, revision: string): Complete {
+  const { etag, lastModified, ...state } = foreignInfo(found)
+  const record: FsRecord = {
+    ...stored,
+    state: { ...copyState(state), completeLength: sizeOf(stored, found) },
+    tag: `${stored.tag}-${etag.slice(1, -1)}`,
+    lastModified: lastModified.getTime(),
+    published: fileFingerprint(found),
+  }
+  return complete(record, stored, path, found, `${revision} ${stored.tag}`)
 }
 
 function complete(

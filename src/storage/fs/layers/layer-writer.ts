@@ -182,12 +182,14 @@ export class LayerWriter implements Writer {
     return record
   }
 
-  /** Schedules what is left to do: the rebuild, and the removal of the layers that were merged. */
-  #committed(names: readonly string[], { name, index, absorbed }: SealedLayer): void {
+  /** Schedules what is left to do: the rebuild, and the removal of layers. */
+  #committed(names: readonly string[], { name, index }: SealedLayer): void {
     rememberIndex(name, index)
+    // Layers that were merged, and those of a file that another program has replaced.
+    const unnamed = this.#found.stored?.overlay?.layers.filter((layer) => !names.includes(layer))
     const kept = this.#below?.layers.filter((layer) => names.includes(layer.name)) ?? []
     const indexes = [...kept.map((layer) => layer.index), index]
-    this.#resource.absorbed.add(this.#resource.paths, absorbed)
+    this.#resource.layersToRemove.add(this.#resource.paths, unnamed ?? [])
     this.#resource.rebuilds.schedule(this.#resource, isRebuildDue(indexes, this.base.size))
   }
 

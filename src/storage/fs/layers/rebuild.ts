@@ -50,9 +50,13 @@ export async function rebuild(
   withLock: WithLock,
   signal: AbortSignal,
 ): Promise<Rebuilt> {
-  const { paths, leases } = resource
+  const { paths, leases, layersToRemove } = resource
   const found = await find(paths)
-  if (!isLayered(found)) return 'done'
+  if (!isLayered(found)) {
+    // Another program has replaced or removed the file. The layers stay for an hour, like all leftovers.
+    layersToRemove.add(paths, found.stored?.overlay?.layers ?? [])
+    return 'done'
+  }
   // Keeps a sweep of this process from the copy, and shows other processes that this one is alive.
   const lease = leases.take(paths.hash, 0)
   try {
@@ -63,7 +67,6 @@ export async function rebuild(
   }
 }
 
-/** A file that another program has touched keeps its layers until the next patch, because it has no record. */
 function isLayered(found: Found): found is Layered {
   return found.kind === 'complete' && found.record !== null && found.overlay !== null
 }
@@ -169,7 +172,7 @@ async function publishRebuilt(
   })
   if (durabilityOf(resource) === 'now') await syncMove(paths, [])
   await Promise.all(copied.overlay.layers.map((name) => discard(stagedPath(paths, name))))
-  await resource.absorbed.removeOf(paths)
+  await resource.layersToRemove.removeOf(paths)
   return true
 }
 

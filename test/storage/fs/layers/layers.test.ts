@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import {
   appendFile,
   copyFile,
@@ -44,6 +46,7 @@ const ATOMIC: OpenWriterOptions = {
   replace: false,
   initial: { ...REOPENED, everComplete: false },
 }
+const CHILD = path.join(import.meta.dirname, '../../../support/storage/fs-layers-child.ts')
 const TWO_HOURS_AGO = new Date(Date.now() - 7_200_000)
 
 let directory: string
@@ -111,6 +114,11 @@ const onDisk = () => readFile(path.join(directory, 'a'), 'utf8')
 
 async function layers(): Promise<string[]> {
   return (await readdir(staging)).filter((name) => name.endsWith('.patch'))
+}
+
+async function recordPath(): Promise<string> {
+  const [name = ''] = (await readdir(staging)).filter((entry) => entry.endsWith('.json'))
+  return path.join(staging, name)
 }
 
 async function layerPath(): Promise<string> {
@@ -221,6 +229,7 @@ describe('a patch of a finished file', () => {
 
   test.each(['replaced', 'reopened', 'removed'])('loses its layers when it is %s', async (how) => {
     await patch(0, '0123456789')
+    await patch(1, 'a')
     await patch(1, 'x')
     if (how === 'removed') await storage.remove('a')
     else if (how === 'reopened') await patch(10, 'y', REOPENED)
@@ -240,8 +249,7 @@ interface StoredRecord {
 }
 
 async function readRecord(): Promise<StoredRecord> {
-  const [name = ''] = (await readdir(staging)).filter((entry) => entry.endsWith('.json'))
-  return JSON.parse(await readFile(path.join(staging, name), 'utf8')) as StoredRecord
+  return JSON.parse(await readFile(await recordPath(), 'utf8')) as StoredRecord
 }
 
 describe('the record of a file with layers', () => {
@@ -298,6 +306,54 @@ describe('a file below layers that another program', () => {
     expect(await load()).toBe('0xy3456789')
     expect(after.etag).not.toBe(touched?.etag)
     expect(await storage.head('a')).toEqual(after)
+  })
+
+  test('has touched keeps its patches in a sweep and in the rebuild, which changes no entity tag', async () => {
+    await utimes(path.join(directory, 'a'), TWO_HOURS_AGO, TWO_HOURS_AGO)
+    await utimes(await recordPath(), TWO_HOURS_AGO, TWO_HOURS_AGO)
+    const touched = await storage.head('a')
+    const next = await elsewhere()
+    maintain(next)
+    await next.head('b')
+
+    await expect.poll(onDisk).toBe('0x23456789')
+    await expect.poll(() => readdir(staging)).toEqual([expect.stringMatching(/\.json$/)])
+    expect(await storage.head('a')).toEqual(touched)
+    expect(await load(next)).toBe('0x23456789')
+  })
+
+  test('has edited in place keeps its patches in the rebuild', async () => {
+    await writeFile(path.join(directory, 'a'), '9876543210', { flag: 'r+' })
+    const edited = await storage.head('a')
+    expect(edited?.etag).not.toBe(before.etag)
+    expect(await load()).toBe('9x76543210')
+    maintain()
+
+    await expect.poll(onDisk).toBe('9x76543210')
+    await expect.poll(layers).toEqual([])
+    expect(await storage.head('a')).toEqual(edited)
+  })
+
+  test.each([
+    ['extended', '0123456789z'],
+    ['cut', '0123'],
+  ])('has %s in place is the file of that program', async (how, expected) => {
+    if (how === 'cut') await truncate(path.join(directory, 'a'), 4)
+    else await appendFile(path.join(directory, 'a'), 'z')
+    expect(await load()).toBe(expected)
+    await patch(1, 'y')
+
+    maintain()
+    await expect.poll(onDisk).toBe(expected.replace('1', 'y'))
+    await expect.poll(layers).toEqual([])
+  })
+
+  test('has extended in place loses its layers in a sweep after an hour', async () => {
+    await appendFile(path.join(directory, 'a'), 'z')
+    await utimes(await recordPath(), TWO_HOURS_AGO, TWO_HOURS_AGO)
+    await load(await elsewhere())
+
+    await expect.poll(() => readdir(staging)).toEqual([])
   })
 
   test('has replaced is the file of that program', async () => {
@@ -358,6 +414,22 @@ describe('a rebuild', () => {
     await next.head('b')
 
     await expect.poll(onDisk).toBe('0123xy6789')
+  })
+
+  test('removes the layers that a killed process has merged', async () => {
+    const child = spawn(process.execPath, ['--import', 'tsx', CHILD, directory], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    await once(child.stdout, 'data')
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    expect((await readRecord()).published.layers).toHaveLength(1)
+    expect(await layers()).toHaveLength(5)
+    maintain()
+    await storage.head('b')
+
+    await expect.poll(onDisk).toBe('xxxxx56789')
+    await expect.poll(layers).toEqual([])
   })
 
   test('keeps the patches that were committed while it copied', async () => {

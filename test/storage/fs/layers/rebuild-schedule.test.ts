@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { appendFile, mkdtemp, readFile, readdir, rm, utimes } from 'node:fs/promises'
 import path from 'node:path'
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
@@ -17,6 +17,7 @@ const FINISHED: ResourceState = {
   owner: null,
 }
 const MINUTE = 60_000
+const TWO_HOURS_AGO = new Date(Date.now() - 7_200_000)
 
 let directory: string
 let storage: StorageAdapter
@@ -107,4 +108,36 @@ test.each([
 
   await until(() => onDisk('a'), 'xy234')
   await until(() => onDisk('b'), 'x1234')
+})
+
+const layers = async () =>
+  (await readdir(path.join(directory, '.partial-upload'))).filter((name) => name.endsWith('.patch'))
+
+test('layers go an hour after they were merged', async () => {
+  await patch('a', 0, '01234')
+  for (let position = 0; position < 5; position += 1) await patch('a', position, 'x')
+  expect(await layers()).toHaveLength(5)
+  vi.advanceTimersByTime(59 * MINUTE)
+  expect(await layers()).toHaveLength(5)
+  vi.advanceTimersByTime(MINUTE)
+
+  await until(async () => (await layers()).length, 1)
+})
+
+test('the layers of a file that another program has replaced go an hour later, with the record', async () => {
+  await patch('a', 0, '01234')
+  lend()
+  await patch('a', 0, 'x')
+  const staging = path.join(directory, '.partial-upload')
+  const [record = ''] = (await readdir(staging)).filter((name) => name.endsWith('.json'))
+  await utimes(path.join(staging, record), TWO_HOURS_AGO, TWO_HOURS_AGO)
+  await appendFile(path.join(directory, 'a'), 'z')
+  // The rebuild finds the file of the other program, and its end sets a timer for the layers.
+  vi.advanceTimersByTime(5000)
+  await until(() => vi.getTimerCount() > 0, true)
+  expect(await layers()).toHaveLength(1)
+  vi.advanceTimersByTime(60 * MINUTE)
+
+  await until(() => readdir(staging), [])
+  expect(await onDisk('a')).toBe('01234z')
 })

@@ -2,7 +2,7 @@
 import { createServer } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
-import { partialUpload, prepareServer } from 'partial-upload'
+import { UploadError, partialUpload, prepareServer } from 'partial-upload'
 
 import { awsBucket } from '../../../src/storage/s3/bucket-aws.ts'
 import { bucketStorage } from '../../../src/storage/s3/store.ts'
@@ -45,6 +45,9 @@ function listen(req: IncomingMessage, res: ServerResponse): void {
   uploads(req, res, (error: unknown) => {
     const text = error instanceof Error ? error.stack : String(error)
     if (res.headersSent) res.destroy()
+    // As Express does with an error that has a status.
+    else if (error instanceof UploadError)
+      res.writeHead(error.status, error.headers).end(JSON.stringify({ code: error.code }))
     else res.writeHead(500).end(text)
   })
 }

@@ -1,6 +1,5 @@
 /**
- * The story of the README with two servers on one bucket, as `examples/s3.ts` opens it, behind nginx as the README
- * configures it.
+ * Runs two servers on one bucket as `examples/s3.ts` opens it, behind nginx as the README configures it.
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
@@ -23,7 +22,7 @@ import { ENGINES, LONGEST_START } from '../support/s3/engines.ts'
 import type { OpenEngine } from '../support/s3/engines.ts'
 
 const ROOT = path.join(import.meta.dirname, '../..')
-/** Long enough to be killed in the middle twice. */
+/** Long enough that both servers can be killed in the middle of the upload. */
 const SIZE = 48 * 1024 ** 2
 
 const LONG_POLL = { timeout: 60_000, interval: 10 }
@@ -78,7 +77,7 @@ describe.skipIf(missing !== null || rgw === undefined)(
       const whole = await fetch(url)
       expect(whole.status).toBe(200)
       expect(sha256(Buffer.from(await whole.arrayBuffer()))).toBe(sha256(bytes))
-      // Each server answers alike.
+      // Both servers give the same answer.
       for (const port of ports) {
         const head = await fetch(`http://127.0.0.1:${port}/files/film.mp4`, { method: 'HEAD' })
         expect(head.headers.get('content-length')).toBe(String(SIZE))

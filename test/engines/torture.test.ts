@@ -1,4 +1,4 @@
-/** Several servers on a bucket that are killed and halted; `npm run torture -- --store s3` does it for longer. */
+/** Kills and halts several servers on one bucket. `npm run torture -- --store s3` does the same for longer. */
 import { afterAll, describe, expect, inject, test } from 'vitest'
 
 import { removeBundles } from '../support/faults/process.ts'
@@ -6,7 +6,7 @@ import { title } from '../support/faults/server.ts'
 import { NO_ENGINE } from '../support/s3/engine-process.ts'
 import { tortureS3 } from './torture/run.ts'
 
-/** Each kind of work is hit as often. */
+/** Number of kills and halts in the middle of each kind of work. */
 const KILLS = 2
 
 describe.skipIf(NO_ENGINE !== null)(title('servers on one bucket', NO_ENGINE), () => {

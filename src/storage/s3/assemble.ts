@@ -8,7 +8,7 @@ import type { PlannedPart } from './plan.ts'
 import { VanishedError, readPieces } from './read.ts'
 import type { DataExtent, ObjectExtent } from './record.ts'
 
-/** A multipart upload whose parts are all there. */
+/** A multipart upload whose parts are all stored, ready to be completed. */
 export interface Assembly {
   readonly upload: string
   readonly parts: readonly Part[]
@@ -16,9 +16,10 @@ export interface Assembly {
 
 /**
  * Uploads and copies all parts of an object named `target`. `object` is the name of the finished object that
- * object extents refer to.
+ * object extents refer to. The multipart upload is aborted if a part fails.
  *
  * @throws VanishedError when a source was replaced or removed.
+ * @throws UploadError `ERR_STORAGE_FULL` or `ERR_STORAGE_UNAVAILABLE`
  */
 export async function assemble(
   context: S3Context,
@@ -46,7 +47,7 @@ export async function assemble(
   return { upload, parts: parts.toSorted((a, b) => a.number - b.number) }
 }
 
-/** Aborts a multipart upload. False if the store does not answer: the sweep aborts the upload later. */
+/** Aborts a multipart upload. False if the abortion failed: the sweep aborts the upload later. */
 export async function discardUpload(
   { bucket }: S3Context,
   target: string,
@@ -70,7 +71,7 @@ export async function copyObject(
   try {
     await repeat(() => context.bucket.completeMultipart(target, upload, parts))
   } catch (error) {
-    // A repetition after a lost answer finds no upload any more.
+    // If the answer to an earlier attempt was lost, that attempt has completed the upload, and this one finds none.
     const isMade =
       isBucketError(error, 'missing') && (await repeat(() => context.bucket.head(target)))
     if (isMade === false || isMade === null) throw error

@@ -1,4 +1,4 @@
-/** Repeats requests that the object store did not answer, and translates the failures that remain. */
+/** Repeats requests to the object store after passing failures, and translates the failures that remain. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { UploadError } from '../../errors.ts'
 import { BucketError } from './bucket.ts'
@@ -21,7 +21,8 @@ export function isBucketError(
 }
 
 /**
- * Makes a request whose repetition does no harm, until it is answered.
+ * Makes an idempotent request, and repeats it up to `MAX_ATTEMPTS` times with backoff while the store does not
+ * answer or reports a conflict.
  *
  * @throws UploadError `ERR_STORAGE_FULL` or `ERR_STORAGE_UNAVAILABLE`
  * @throws BucketError for any other failure.
@@ -42,7 +43,7 @@ export async function backOff(attempt: number): Promise<void> {
   await pause(FIRST_PAUSE * 2 ** (attempt - 1) * (0.5 + Math.random() / 2))
 }
 
-/** Makes the error for the client, without the text of the store. Other errors than these two pass unchanged. */
+/** Makes the error for the client, without the text of the store. Errors of other kinds are returned unchanged. */
 export function translated(error: unknown): unknown {
   if (isBucketError(error, 'full')) {
     return new UploadError('ERR_STORAGE_FULL', { detail: 'the object store is full', cause: error })

@@ -1,11 +1,14 @@
-/** The bytes of one writer that are not yet in the object store, and their way into data objects. */
+/** Holds the bytes of one writer that are not yet in the object store, and stores them in data objects. */
 import { repeat } from './attempts.ts'
 import type { S3Context } from './context.ts'
 import { lengthOf, newBlock } from './pieces.ts'
 import type { Block, BlockPiece, Piece } from './pieces.ts'
 import { readPieces } from './read.ts'
 
-/** Smallest data object that memory pressure makes, in bytes: smaller ones would cost more requests than memory. */
+/**
+ * Smallest data object that is stored early to free memory, in bytes. Smaller ones would free little memory for the
+ * cost of a request.
+ */
 const MIN_SPILL = 256 * 1024
 
 /** Gathers bytes in blocks, and stores each full block in the background. */
@@ -41,10 +44,10 @@ export class Blocks {
   }
 
   /**
-   * Waits until another write may be taken: few requests are in flight, and the process is within its budget or
-   * this writer has hardly anything in memory.
+   * Waits until another write may begin: fewer than `concurrency` requests are in flight, and the process is within
+   * its memory budget or this writer has no request in flight that would free memory.
    *
-   * @throws UploadError of a block that could not be stored. It stays in memory, and may be stored later.
+   * @throws UploadError when a block could not be stored. The block stays in memory, and a later call stores it.
    */
   async room(): Promise<void> {
     const { budget, limits } = this.#context
@@ -55,7 +58,7 @@ export class Blocks {
     while (isFull()) await Promise.race(this.#storing.values())
   }
 
-  /** Stores all blocks of the pieces, unless they are few bytes that may be inline in a record. */
+  /** Stores all blocks of the pieces. Does nothing if they fit inline in a record: `maxInline` bytes or fewer. */
   async store(pieces: readonly Piece[]): Promise<void> {
     const unstored = pieces.filter((piece) => piece.kind === 'block' && piece.block.stored === null)
     if (lengthOf(unstored) <= this.#context.limits.maxInline) return
@@ -107,7 +110,8 @@ export class Blocks {
     const running = this.#storing.get(block)
     if (running !== undefined) return running
     const storing = this.#put(block).finally(() => this.#storing.delete(block))
-    // A failure is reported by the next call that waits for it, and must not end the process before.
+    // The next call that waits for this promise reports its failure. Until then the failure must not end the
+    // process as an unhandled rejection.
     storing.catch(() => undefined)
     this.#storing.set(block, storing)
     return storing

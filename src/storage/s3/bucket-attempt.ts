@@ -1,20 +1,24 @@
-/** One attempt of a request: its end by a timeout or by the caller's signal, and the body of its answer. */
+/** Makes one attempt of a request, which a timeout or the caller's signal aborts, and reads the body of its answer. */
 
 import { Readable } from 'node:stream'
 
 import { bucketErrorOf } from './bucket-aws-error.ts'
 import { BucketError } from './bucket.ts'
 
-/** When an attempt ends without an answer. */
+/** When an attempt is aborted, and how its failure is read. */
 export interface AttemptOptions {
   readonly signal?: AbortSignal | undefined
-  /** In milliseconds. */
+  /** Longest wait for the answer, and between two chunks of its body, in milliseconds. Beyond: `unavailable`. */
   readonly timeout: number
-  /** The request has `If-Match`. */
+  /** Whether the request has `If-Match`: see `bucketErrorOf`. @default false */
   readonly isConditional?: boolean
 }
 
-/** Runs a request with a signal that ends it, and sorts its error. */
+/**
+ * Runs a request with a signal that aborts it.
+ *
+ * @throws BucketError for every failure: `aborted` by the caller's signal, otherwise see `bucketErrorOf`.
+ */
 export async function attempt<T>(
   { signal, timeout, isConditional = false }: AttemptOptions,
   request: (abortSignal: AbortSignal) => Promise<T>,
@@ -35,14 +39,17 @@ export async function attempt<T>(
   }
 }
 
-/** The body of an answer, which ends by the same signal, or by the timeout between two of its chunks. */
+/**
+ * Opens the body of an answer. It fails with `aborted` when the caller's signal aborts, and with `unavailable` when
+ * the next chunk takes longer than the timeout.
+ */
 export function openBody(
   source: unknown,
   options: AttemptOptions,
 ): { readonly body: AsyncIterable<Uint8Array>; readonly cancel: () => void } {
   if (!(source instanceof Readable)) throw new TypeError('expected a stream of Node')
   let isRead = false
-  // The connection may break before the first byte is read.
+  // The connection may break before the iteration begins, and an `error` event without a listener ends the process.
   source.on('error', () => undefined)
   return {
     body: {
@@ -61,7 +68,7 @@ async function* readBody(
   source: Readable,
   { signal, timeout }: AttemptOptions,
 ): AsyncGenerator<Uint8Array> {
-  // The time in which the caller does not ask for a chunk is its own.
+  // The timeout counts only while the caller waits for a chunk: a slow caller is not a failure of the store.
   let isAsked = true
   const end = (): void => void source.destroy(new Error('the download was ended'))
   const timer = setTimeout(() => {

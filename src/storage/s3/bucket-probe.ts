@@ -12,9 +12,9 @@ const NO_HEADERS = { contentType: null, contentDisposition: null, metadata: {} }
 const BYTES = [Buffer.from('partial-upload')]
 
 /**
- * Writes, completes and deletes a few small objects under `prefix`, and removes them.
+ * Tries each condition on a small object under `prefix`, and deletes the object afterwards.
  *
- * @throws Error that names the first condition that the store does not keep.
+ * @throws Error that names the first condition that the store ignores.
  * @throws BucketError when the store refuses a request, for example because the credentials do not allow it.
  */
 export async function probeBucket(bucket: Bucket, prefix: string): Promise<void> {
@@ -66,7 +66,7 @@ async function etagOf(bucket: Bucket, key: string): Promise<string> {
   return found.etag
 }
 
-/** A 409 refuses as well: Amazon S3 answers so when two requests meet. */
+/** 409 counts as a refusal too: Amazon S3 answers it when two requests on the same key overlap. */
 const REFUSALS: readonly BucketErrorKind[] = ['precondition', 'conflict']
 
 async function expectRefusal(condition: string, request: Promise<unknown>): Promise<void> {
@@ -80,5 +80,5 @@ async function expectRefusal(condition: string, request: Promise<unknown>): Prom
 }
 
 function lacking(what: string): Error {
-  return new Error(`the object store does not keep ${what}; two writers could overwrite each other`)
+  return new Error(`the object store lacks ${what}; two writers could overwrite each other`)
 }

@@ -7,13 +7,13 @@
  * `unavailable`. Entity tags are compared by the engine and passed on unchanged, with their quotes.
  */
 
-/** What went wrong with a request. */
+/** Kinds of failed requests, by what the storage may do next. */
 export type BucketErrorKind =
   /** The condition of the request is false (412), or `ifMatch` names an object that does not exist. */
   | 'precondition'
-  /** The multipart upload or the source of a copy does not exist (`NoSuchUpload`, `NoSuchKey`), or no bucket. */
+  /** The multipart upload, the source of a copy, or the bucket does not exist (`NoSuchUpload`, `NoSuchKey`, …). */
   | 'missing'
-  /** Another request on the same key was under way (409): its outcome has to be read back. */
+  /** Another request on the same key was under way (409). The storage has to read its outcome. */
   | 'conflict'
   /** The store has no room (507, or a quota of the store). */
   | 'full'
@@ -60,7 +60,7 @@ export interface Condition {
   readonly ifNoneMatch?: '*'
 }
 
-/** What the store knows of an object. */
+/** Properties of an object. */
 export interface ObjectInfo {
   /** Entity tag with its quotes. */
   readonly etag: string
@@ -84,7 +84,7 @@ export interface FetchedObject extends ObjectInfo {
    * calls `cancel`.
    */
   readonly body: AsyncIterable<Uint8Array>
-  /** Frees the connection of a body that nobody will read. Does nothing after the iteration has begun. */
+  /** Frees the connection of a body that will not be read. Does nothing after the iteration has begun. */
   cancel(): void
 }
 
@@ -98,7 +98,7 @@ export interface GetOptions extends RequestOptions {
   readonly versionId?: string
 }
 
-/** What the store keeps beside the bytes of an object. */
+/** Fields that the store keeps with the bytes of an object. */
 export interface ObjectHeaders {
   /** `Content-Type`; null for the store's own default. */
   readonly contentType: string | null
@@ -126,13 +126,13 @@ export interface CopySource {
   /** Version to copy from, in a bucket with versioning. */
   readonly versionId?: string
   /**
-   * Bytes `start` to `end` (exclusive). Null for the whole object, because Amazon S3 takes a range only of an
-   * object above 5 MiB.
+   * Bytes `start` to `end` (exclusive). Null for the whole object, because Amazon S3 accepts a range only if the
+   * object is larger than 5 MiB.
    */
   readonly range: { readonly start: number; readonly end: number } | null
 }
 
-/** A part of a multipart upload, as completion needs it. */
+/** A stored part of a multipart upload: what a completion sends for it. */
 export interface Part {
   /** Number of the part, 1 to 10,000. */
   readonly number: number
@@ -187,7 +187,7 @@ export interface Bucket {
   readonly scope?: object
   /** Reads an object, whole or in part; null if it does not exist. */
   get(key: string, options?: GetOptions): Promise<FetchedObject | null>
-  /** Reads what the store knows of an object; null if it does not exist. */
+  /** Reads the properties of an object; null if it does not exist. */
   head(key: string, options?: RequestOptions): Promise<ObjectInfo | null>
   /**
    * Writes an object. The chunks are borrowed until the promise settles.
@@ -238,8 +238,8 @@ export interface Bucket {
   /** Lists multipart uploads whose key begins with `prefix`. */
   listMultiparts(prefix: string, options?: ListOptions): Promise<MultipartPage>
   /**
-   * Makes a URL under which a client reads the object without credentials, for `seconds`. A client library that
-   * can't sign URLs leaves it out.
+   * Makes a URL under which a client reads the object without credentials, for `seconds`. Absent if the client
+   * library can't sign URLs.
    */
   presign?(key: string, seconds: number): Promise<string>
 }

@@ -1,6 +1,6 @@
-/** The memory that all uploads of a process may use together for bytes that are not yet stored. */
+/** Counts the memory that all writers of a storage use for bytes that are not yet in the object store. */
 
-/** Counts bytes in memory. It refuses nothing: a writer that is over the budget stores its bytes earlier. */
+/** Counts bytes in memory. It refuses nothing: while the limit is exceeded, writers store their bytes earlier. */
 export class MemoryBudget {
   readonly #limit: number
   #used = 0
@@ -9,17 +9,17 @@ export class MemoryBudget {
     this.#limit = limit
   }
 
-  /** Whether more bytes are in memory than the budget has. */
+  /** Whether more bytes are in memory than the limit allows. */
   get isExceeded(): boolean {
     return this.#used > this.#limit
   }
 
-  /** Counts `length` bytes more. */
+  /** Counts `length` bytes that a writer now holds in memory. */
   add(length: number): void {
     this.#used += length
   }
 
-  /** Counts `length` bytes less. */
+  /** Stops counting `length` bytes that a writer has stored or dropped. */
   free(length: number): void {
     this.#used -= length
   }

@@ -1,6 +1,6 @@
 /**
- * Removes what no resource needs any more. Names of data objects are never used again, so that an object which no
- * record names, and which is older than any request, can't be needed.
+ * Removes data objects, records and multipart uploads that no resource needs any more. Names of data objects are
+ * never reused. Therefore a data object is garbage if no record names it and it is older than any running request.
  */
 import { repeat } from './attempts.ts'
 import type { ListPage } from './bucket.ts'
@@ -13,8 +13,8 @@ import { viewSettled } from './settle.ts'
 import { openContent } from './view.ts'
 
 /**
- * Deletes the data objects of a version that was published, after a while: readers of the upload, in other
- * processes too, may still read them. The sweep deletes what a process leaves that ends before.
+ * Deletes the data objects of a published version after `readerAge`, because readers of the upload, in other
+ * processes too, may still read them. If the process ends before that, the sweep deletes them.
  */
 export function deleteLater({ bucket, limits }: S3Context, pieces: readonly Piece[]): void {
   const names = new Set(pieces.flatMap((piece) => (piece.kind === 'data' ? [piece.name] : [])))
@@ -25,7 +25,7 @@ export function deleteLater({ bucket, limits }: S3Context, pieces: readonly Piec
   setTimeout(() => void run(), limits.readerAge).unref()
 }
 
-/** Sweeps a bucket. Each step is repeated by the next sweep where it fails or another process is faster. */
+/** Sweeps a bucket. If a step fails or another process is faster, the next sweep repeats the step. */
 export async function sweep(context: S3Context): Promise<void> {
   const named = await sweepRecords(context)
   await sweepData(context, named)
@@ -49,7 +49,7 @@ async function sweepRecords(context: S3Context): Promise<ReadonlySet<string>> {
 async function sweepRecord(context: S3Context, key: string, etag: string): Promise<void> {
   const { stored, zombie, isValid } = await viewSettled(context, key, 0)
   if (zombie !== null) await deleteObject(context, key, zombie)
-  // A record that was written after the list was read is too young.
+  // The record was written after the list was read, so that it is younger than `tombstoneAge`.
   if (stored?.etag !== etag) return
   const isUpload = isValid && openContent(stored.record) !== null
   if (!isUpload) await new RecordHandle(context, key, stored).remove()

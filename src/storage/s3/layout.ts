@@ -1,10 +1,11 @@
 /**
- * Names of objects. With the app's prefix P and the internal prefix I, a key has its finished object at `P<key>`,
- * its record at `I` `r/P<key>`, and bytes that are not yet part of an object at `I` `d/<folder>/<uuid>`.
+ * Names the objects of a storage. With the app's prefix P and the internal prefix I, a key has its finished object
+ * at `P<key>`, its record at `Ir/P<key>`, and its data objects, which hold the bytes of an upload, at
+ * `Id/P<folder>/<uuid>`.
  */
 import { invalidKey, keySegments } from '../key.ts'
 
-/** Longest key in UTF-8 bytes. An object store takes 1024, of which the prefixes need some. */
+/** Longest key in UTF-8 bytes. S3 allows 1024 for a name, of which the prefixes need some. */
 const MAX_KEY_LENGTH = 900
 
 /** The names in one bucket. */
@@ -44,7 +45,7 @@ function checkKey(key: string, prefix: string, internal: string): void {
   keySegments(key)
   const length = Buffer.byteLength(key)
   if (length > MAX_KEY_LENGTH) {
-    throw invalidKey(`the path has ${length} bytes; the object store takes ${MAX_KEY_LENGTH}`)
+    throw invalidKey(`the path has ${length} bytes; the limit is ${MAX_KEY_LENGTH}`)
   }
   if (`${prefix}${key}`.startsWith(internal)) throw invalidKey('the path is reserved')
 }

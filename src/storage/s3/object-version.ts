@@ -1,4 +1,4 @@
-/** The version of a finished object, which is kept in its metadata. */
+/** Stores the version and state of a finished object in its metadata, and reads them back. */
 import { UploadError } from '../../errors.ts'
 import type { ResourceInfo, ResourceState } from '../adapter.ts'
 import { copyState } from '../state.ts'
@@ -7,25 +7,25 @@ import type { VersionContent } from './record.ts'
 
 /** Name of the metadata field. */
 const FIELD = 'partial-upload'
-/** Longest value of the metadata field, in bytes: S3 takes 2 KiB of metadata together, names included. */
+/** Longest value of the metadata field, in bytes: S3 allows 2 KiB of metadata in total, names included. */
 const MAX_FIELD_LENGTH = 2000
-/** Versions of earlier lives of a key that are remembered. */
+/** Most versions in `FinishedObject.creations`. */
 const MAX_CREATIONS = 8
 /** The `Content-Type` that S3 reports for an object that was put without one. */
 const S3_DEFAULT_TYPE = 'binary/octet-stream'
 
 /** A finished object that was read. */
 export interface FinishedObject {
-  /** The version: that of the metadata, or one that is derived from the object if another tool has put it. */
+  /** Version from the metadata. Derived from the entity tag and the time if another tool has put the object. */
   readonly version: string
   readonly info: ResourceInfo
-  /** Versions that created this key in its recent lives: see `KeyRecord.dead`. */
+  /** Versions that have created this key, before and after removals; the newest 8. See `KeyRecord.dead`. */
   readonly creations: readonly string[]
   readonly etag: string
   readonly versionId: string | null
 }
 
-/** What the metadata field contains. */
+/** Content of the metadata field: JSON in base64url. */
 interface Stored {
   readonly version: string
   readonly time: number
@@ -61,7 +61,7 @@ export function objectHeaders(
 export function finishedObject(object: ObjectInfo): FinishedObject {
   const { etag, versionId } = object
   const stored = parseStored(object.metadata[FIELD])
-  // Another tool that writes to the key may copy the metadata, but seldom with the same size.
+  // Another tool may overwrite the object and copy its metadata. The size reveals most of these overwrites.
   if (stored === null || stored.size !== object.size) return foreignObject(object)
   const { version, time, size, state, creations } = stored
   const info = infoOf({ version, time, size, state })

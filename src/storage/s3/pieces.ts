@@ -1,4 +1,4 @@
-/** The content of a version as a list of pieces, which lie in the object store or in memory. Pure functions. */
+/** Describes the content of a version as a list of pieces in the object store or in memory. Pure functions. */
 import type { Extent } from './record.ts'
 
 /**
@@ -8,7 +8,7 @@ import type { Extent } from './record.ts'
 export interface Block {
   readonly chunks: Uint8Array[]
   length: number
-  /** No more bytes are appended, because the block is being stored. */
+  /** Whether the block is being stored or is stored. No bytes are appended then. */
   isSealed: boolean
   /** Name of the data object; null as long as it is not stored. */
   stored: string | null
@@ -30,12 +30,12 @@ export function newBlock(): Block {
   return { chunks: [], length: 0, isSealed: false, stored: null }
 }
 
-/** Sum of the lengths. */
+/** Returns the length of all pieces together, in bytes. */
 export function lengthOf(pieces: readonly Piece[]): number {
   return pieces.reduce((sum, { length }) => sum + length, 0)
 }
 
-/** The pieces of bytes `start` to `end` (exclusive), cut where necessary. */
+/** Returns the pieces of bytes `start` to `end` (exclusive). The first and the last one are cut where necessary. */
 export function slicePieces(
   pieces: readonly Piece[],
   start: number,
@@ -53,7 +53,7 @@ export function slicePieces(
   return found
 }
 
-/** Puts `inserted` at `position`, over the bytes that were there; zeros fill a gap before it. */
+/** Replaces the bytes from `position` on with `inserted`, as far as it reaches. Zeros fill a gap before it. */
 export function overwrite(
   pieces: readonly Piece[],
   position: number,
@@ -69,7 +69,7 @@ export function overwrite(
   ])
 }
 
-/** Adds pieces at the end of a list in place, because a long upload has many pieces. */
+/** Appends pieces to a list in place, because copying the list of a long upload for each write would be slow. */
 export function appendPieces(pieces: Piece[], added: readonly Piece[]): void {
   for (const piece of added) {
     const last = pieces.at(-1)
@@ -110,7 +110,7 @@ function cut(piece: Piece, from: number, to: number): Piece {
     : { ...piece, offset: piece.offset + from, length }
 }
 
-/** The bytes of a block piece, without copying them. */
+/** Returns the bytes of a block piece, without copying them. */
 export function blockBytes({ block, offset, length }: BlockPiece): readonly Uint8Array[] {
   const found: Uint8Array[] = []
   let at = 0
@@ -123,7 +123,7 @@ export function blockBytes({ block, offset, length }: BlockPiece): readonly Uint
   return found
 }
 
-/** The pieces with the stored blocks as extents. */
+/** Returns the pieces with stored blocks replaced by extents of their data objects. */
 export function withStored(pieces: readonly Piece[]): readonly Piece[] {
   return joined(
     pieces.map((piece) =>
@@ -134,7 +134,7 @@ export function withStored(pieces: readonly Piece[]): readonly Piece[] {
   )
 }
 
-/** The pieces before the first one that is not stored, as extents. */
+/** Returns the pieces before the first one that is only in memory, as extents. */
 export function leadingStored(pieces: readonly Piece[]): readonly Piece[] {
   const stored = withStored(pieces)
   const end = stored.findIndex(({ kind }) => kind === 'block')
@@ -147,7 +147,7 @@ export interface Recorded {
   readonly inline: Uint8Array
 }
 
-/** Puts the bytes that are in memory inline. The caller has stored what is too long for that. */
+/** Makes the bytes that are only in memory inline bytes. The caller has stored blocks that exceed `maxInline`. */
 export function recorded(pieces: readonly Piece[]): Recorded {
   const extents: Extent[] = []
   const chunks: Uint8Array[] = []
@@ -164,7 +164,7 @@ export function recorded(pieces: readonly Piece[]): Recorded {
   return { extents, inline: Buffer.concat(chunks) }
 }
 
-/** The extents of a record as pieces: its inline bytes become a block, which a later write may append to. */
+/** Returns the extents of a record as pieces. Inline bytes become a block, which a later write may append to. */
 export function piecesOf(extents: readonly Extent[], inline: Uint8Array): readonly Piece[] {
   if (!extents.some(({ kind }) => kind === 'inline')) return extents
   const block: Block = { ...newBlock(), chunks: [inline], length: inline.length }

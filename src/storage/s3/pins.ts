@@ -8,14 +8,14 @@ import type { ObjectExtent } from './record.ts'
 /** An open reader of a finished object. */
 export interface Pin {
   readonly extent: ObjectExtent
-  /** Name of the copy to read from; null as long as the object itself is there. */
+  /** Name of the copy to read from; null as long as the object itself can be read. */
   copy: string | null
 }
 
-/** The open readers of one object, and what is about to happen to it. */
+/** The open readers of one object, and the replacements that wait for them. */
 interface PinnedObject {
   readonly pins: Set<Pin>
-  /** Readers that are being opened: they may have seen the object, and have no pin yet. */
+  /** Readers that are being opened: they may have read the object's entity tag, and have no pin yet. */
   readonly opening: Set<Promise<unknown>>
   /** Replacements and removals that are under way. */
   readonly switches: Set<Promise<unknown>>
@@ -25,7 +25,11 @@ interface PinnedObject {
 export class Pins {
   readonly #objects = new Map<string, PinnedObject>()
 
-  /** Opens a reader. It waits for a replacement that is under way, because its copies were made already. */
+  /**
+   * Opens a reader with `work`. Waits for a replacement that is under way, because: the replacement copies the
+   * object for its pins, this reader reads the old entity tag and adds a pin, and the replacement removes the
+   * object without a copy for that pin.
+   */
   async open<T>(name: string, work: () => Promise<T>): Promise<T> {
     for (;;) {
       const { opening, switches } = this.#objectOf(name)
@@ -48,8 +52,8 @@ export class Pins {
   }
 
   /**
-   * Replaces or removes an object with `work`. Before that, `copy` copies it if a reader needs it, and returns the
-   * name of the copy.
+   * Replaces or removes an object with `work`. Before that, `copy` copies the object if a reader has it open in a
+   * bucket without versioning, and returns the name of the copy.
    */
   async replace<T>(
     name: string,

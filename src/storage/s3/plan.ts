@@ -1,6 +1,6 @@
 /**
- * Plans the parts of the multipart upload that assembles a version: large pieces are copied inside the object
- * store, neighbouring small ones are gathered and uploaded. Pure functions.
+ * Plans the parts of the multipart upload that assembles a version. Large pieces are copied inside the object
+ * store; neighbouring small ones are gathered and uploaded. Pure functions.
  */
 import { lengthOf, slicePieces } from './pieces.ts'
 import type { Piece } from './pieces.ts'
@@ -13,7 +13,7 @@ export type PlannedPart =
 
 /** What the object store allows, in bytes. */
 export interface PartLimits {
-  /** Smallest part but the last. A part is copied only if it is longer. */
+  /** Smallest length of a part other than the last. A range is copied only if it is longer. */
   readonly minPartSize: number
   /** Longest part that is copied in one request. */
   readonly maxCopySize: number
@@ -54,7 +54,7 @@ function isCopyable(piece: Piece): piece is DataExtent | ObjectExtent {
   return piece.kind === 'data' || piece.kind === 'object'
 }
 
-/** Cuts a run into parts of `minPartSize` to twice that, so that none of them needs much memory. */
+/** Cuts a run into parts of `minPartSize` to twice that, because each uploaded part is held in memory. */
 function uploaded(pieces: readonly Piece[], minPartSize: number): readonly PlannedPart[] {
   const size = lengthOf(pieces)
   if (size === 0) return []

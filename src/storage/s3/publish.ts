@@ -21,18 +21,20 @@ import type { RecordHandle } from './record-store.ts'
 import type { Extent, KeyRecord, StoredRecord, VersionContent } from './record.ts'
 import type { View } from './view.ts'
 
-/** What is published, and over what. */
+/** A version to publish, and the state of the key that it replaces. */
 export interface Publication {
   readonly key: string
   readonly handle: RecordHandle
-  /** The key as the writer has found it. */
+  /** Finished object of the key when the writer was opened. */
   readonly view: Pick<View, 'object' | 'zombie'>
   /** The version to publish; its extents are in `pieces`. */
   readonly version: Omit<VersionContent, 'extents'>
   readonly pieces: readonly Piece[]
-  /** The upload that readers see until then; null if they see the object or nothing. */
+  /** Upload that readers see until the publication; null if they see the object, or the resource is absent. */
   readonly shown: ShownContent | null
+  /** See `KeyRecord.folder`. */
   readonly folder: string
+  /** See `KeyRecord.dead`. */
   readonly dead: readonly string[]
 }
 
@@ -48,8 +50,8 @@ const NOTHING = new Uint8Array(0)
  * Publishes a version.
  *
  * @throws RecordLostError, UploadError `ERR_CONFLICT` when another writer was first.
- * @throws UploadError when the store is full or does not answer. The version may be published later, if it is
- * small and new.
+ * @throws UploadError `ERR_STORAGE_FULL`, `ERR_STORAGE_UNAVAILABLE`. After the latter the version may still be
+ * published: the request may take effect late, or another writer repeats it from the fence.
  */
 export async function publish(context: S3Context, publication: Publication): Promise<void> {
   const { view, pieces, version } = publication
@@ -78,7 +80,8 @@ async function publishAssembled(
       )(conditionOf(publication)),
     )
   } catch (error) {
-    // Without a confirmed abortion the version may still be published, and the fence has to stay.
+    // Without a confirmed abortion the completion may still take effect. The fence has to stay, because otherwise
+    // another writer would begin, and the late completion would publish over it.
     if (!(await discardUpload(context, name, upload))) throw error
     if (await isPublished(context, name, version.version)) return
     await removeFence(publication, before).catch(() => undefined)
@@ -102,7 +105,8 @@ async function publishAtOnce(context: S3Context, publication: Publication): Prom
       )(conditionOf(publication)),
     )
   } catch (error) {
-    // A request that was not answered may have an effect later, so that only the fence may decide.
+    // A request that was not answered may still take effect. The fence stays, so that the next writer publishes
+    // this version before it begins.
     if (error instanceof UploadError && error.code === 'ERR_STORAGE_UNAVAILABLE') throw error
     const dead = [...publication.dead, version.version]
     await removeFence({ ...publication, dead }, before).catch(() => undefined)
@@ -155,8 +159,12 @@ async function fence(
 }
 
 /**
- * Checks that no other writer has published between the reading of the object and the creation of the record.
- * Once the record exists, each other writer has to replace it first.
+ * Checks that the object is still the base, after this writer has created the first record of the key. The
+ * interleaving it excludes: this writer reads the object, another writer publishes and removes its record, this
+ * writer creates a record over an object it has not seen. Once the record exists, each other writer has to replace
+ * it before it publishes.
+ *
+ * @throws UploadError `ERR_CONFLICT` when another writer has published. The record is removed then.
  */
 export async function checkBase(
   context: S3Context,
@@ -194,8 +202,8 @@ async function removeFence(
 }
 
 /**
- * Makes the request that publishes `token`, again and again until it is known whether it has succeeded: after each
- * failure the object is read, because the answer to a request that had an effect may be lost.
+ * Makes the request that publishes `token`, and repeats it up to `MAX_ATTEMPTS` times. After each failure it reads
+ * the object, because the answer to a request that took effect may be lost.
  */
 function settled(
   context: S3Context,
@@ -219,7 +227,7 @@ function settled(
   }
 }
 
-/** Whether the object has the version, or one that was made from it. */
+/** Whether the object has the version, or a version that was made from it: its `creations` list the token then. */
 async function isPublished(context: S3Context, name: string, token: string): Promise<boolean> {
   const found = await repeat(() => context.bucket.head(name))
   if (found === null) return false
@@ -227,7 +235,7 @@ async function isPublished(context: S3Context, name: string, token: string): Pro
   return version === token || creations.includes(token)
 }
 
-/** Does `work`, which replaces the object, after the object was copied for the readers of this process. */
+/** Runs `work`, which replaces the object, after copying the object for the readers of this process. */
 function replacing<T>(
   context: S3Context,
   { key, view }: Publication,

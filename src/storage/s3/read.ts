@@ -1,4 +1,4 @@
-/** Reads pieces from the object store and from memory. A body that is cut off is resumed where it has ended. */
+/** Reads pieces from the object store and from memory. A body that is cut off is resumed at the next byte. */
 import { MAX_ATTEMPTS, backOff, isBucketError, translated } from './attempts.ts'
 import type { S3Context } from './context.ts'
 import { blockBytes } from './pieces.ts'
@@ -16,7 +16,12 @@ export class VanishedError extends Error {
   }
 }
 
-/** Reads all bytes of the pieces. */
+/**
+ * Reads all bytes of the pieces, in their order. `object` is the name of the finished object.
+ *
+ * @throws VanishedError when the object of a piece was replaced or removed.
+ * @throws UploadError `ERR_STORAGE_UNAVAILABLE` when the store does not answer several attempts in a row.
+ */
 export async function* readPieces(
   context: S3Context,
   object: string,
@@ -25,11 +30,6 @@ export async function* readPieces(
   for (const piece of pieces) yield* readPiece(context, object, piece)
 }
 
-/**
- * Reads all bytes of one piece. `object` is the name of the finished object.
- *
- * @throws VanishedError when the object of the piece is gone.
- */
 async function* readPiece(
   context: S3Context,
   object: string,
@@ -81,7 +81,7 @@ async function* readObject(
       throw new Error(`the object store sent ${done} of ${extent.length} bytes`)
     } catch (error) {
       if (isBucketError(error, 'precondition')) throw new VanishedError({ cause: error })
-      // Only attempts in a row without progress count, because a long body may be cut many times.
+      // Only consecutive attempts without progress count, because a long body may be cut many times.
       if (done > before) attempt = 1
       if (attempt === MAX_ATTEMPTS || !isBucketError(error, 'unavailable', 'conflict'))
         throw translated(error)

@@ -1,4 +1,4 @@
-/** Opens one version of a resource for reading. */
+/** Reads one version of a resource, also while other writers replace or publish it. */
 import type { Reader, ResourceInfo } from '../adapter.ts'
 import type { S3Context } from './context.ts'
 import { piecesOf, slicePieces } from './pieces.ts'
@@ -9,7 +9,7 @@ import { VanishedError, readPieces } from './read.ts'
 import { extentsOf, viewKey } from './view.ts'
 import type { CurrentVersion, View } from './view.ts'
 
-/** Moves of a version that a reader follows without reading a byte in between. */
+/** Largest number of moves of a version that a reader follows without reading a byte in between. */
 const MAX_MOVES = 5
 
 /** Opens the current version; null if there is none. */
@@ -21,7 +21,10 @@ export function openReader(context: S3Context, key: string): Promise<Reader | nu
   })
 }
 
-/** Reads one version. The version may move from data objects into the finished object, which the reader follows. */
+/**
+ * Reads one version. When a publication moves the version from data objects into the finished object, the reader
+ * continues there.
+ */
 class S3Reader implements Reader {
   readonly info: ResourceInfo
   readonly #context: S3Context
@@ -76,7 +79,7 @@ class S3Reader implements Reader {
     )
   }
 
-  /** Looks where the version is now; false if another version is the current one. */
+  /** Finds the new place of the version; false if another version is the current one. */
   #follow(): Promise<boolean> {
     return this.#context.pins.open(this.#name, async () => {
       const view = await viewKey(this.#context, this.#key)
@@ -95,7 +98,7 @@ class S3Reader implements Reader {
   }
 }
 
-/** The error for a client, which reads the new version when it asks again. */
+/** Makes the error for the client, which reads the new version when it retries. */
 function replaced(cause: unknown): UploadError {
   return new UploadError('ERR_STORAGE_UNAVAILABLE', {
     detail: 'another server replaced or removed the resource while it was read; retry shortly',

@@ -1,7 +1,8 @@
 /**
- * Reads and replaces records. The record decides among writers: each write of it is conditional on its entity tag.
- * A conditional write may have succeeded although its answer says otherwise or is lost, so that each failure is
- * followed by a read, which recognises the write by its nonce.
+ * Reads and replaces records. The record decides which of several writers wins, because each write of it is
+ * conditional on its entity tag. A conditional write may have succeeded although its answer is lost, or although a
+ * repetition was answered 412. Therefore each failure is followed by a read, which recognises the write by its
+ * nonce.
  */
 import { MAX_ATTEMPTS, backOff, isBucketError, repeat, translated } from './attempts.ts'
 import type { S3Context } from './context.ts'
@@ -27,14 +28,14 @@ export function readRecord(
   })
 }
 
-/** What a write of a record changes. */
+/** New content of a record. */
 export interface RecordChange {
   /** The record without its nonce, which each write makes anew. */
   readonly record: Omit<KeyRecord, 'nonce'>
   readonly inline: Uint8Array
 }
 
-/** The record of one key as one writer knows it. */
+/** The record of one key as one writer last read or wrote it. */
 export class RecordHandle {
   readonly #context: S3Context
   readonly #key: string
@@ -80,7 +81,7 @@ export class RecordHandle {
     }
   }
 
-  /** Removes the record, best effort: what is left of a published version is void, and the sweep removes it. */
+  /** Removes the record. Best effort: the record of a published version is void, and the sweep removes it. */
   async remove(): Promise<void> {
     const { bucket, layout } = this.#context
     const { etag } = this.#current ?? {}
@@ -102,7 +103,12 @@ export class RecordHandle {
     return stored
   }
 
-  /** Takes the record that was found as the one to replace, if it is the known one or an own one in doubt. */
+  /**
+   * Makes `found` the record to replace next, if it is the known one, or one of this writer's earlier writes whose
+   * answer was lost.
+   *
+   * @throws RecordLostError for any other record.
+   */
   #adopt(found: StoredRecord | null): void {
     if (found?.etag === this.#current?.etag) return
     if (found === null || !this.#doubtful.has(found.record.nonce))

@@ -1,7 +1,7 @@
 /**
- * The record of a key: what the storage knows of it beyond the finished object. It exists while an upload is
- * unfinished, while a version is being published, and for a while after a removal. It is one JSON line, followed
- * by the bytes that are too few for an object of their own.
+ * The record of a key, which holds its state beyond the finished object. It exists while an upload is unfinished,
+ * while a version is being published, and for a while after a removal. It is one JSON line, followed by the inline
+ * bytes: those of an upload that are too few for a data object of their own.
  */
 import type { ResourceState } from '../adapter.ts'
 
@@ -34,13 +34,14 @@ export interface ObjectExtent {
   readonly length: number
 }
 
-/** What a version is: its bytes and its state. */
+/** The bytes and the state of a version. */
 export interface VersionContent {
   /** UUID, the entity tag of the resource without quotes. */
   readonly version: string
   readonly state: ResourceState
-  /** Milliseconds since 1970. */
+  /** Time of the last change, in milliseconds since 1970. */
   readonly time: number
+  /** Length in bytes: the sum of the extents. */
   readonly size: number
   readonly extents: readonly Extent[]
 }
@@ -50,8 +51,8 @@ export interface Pending {
   /** The version that the object will have. */
   readonly token: string
   /**
-   * The multipart upload that assembles the object; whoever aborts it prevents the publication. Null if the object
-   * is written in one request, which any process may repeat with `next`.
+   * Id of the multipart upload that assembles the object. A process that aborts it prevents the publication. Null
+   * if the object is written in one request, which any process may repeat with `next`.
    */
   readonly upload: string | null
   /** The version to write in one request; null with a multipart upload. */
@@ -60,13 +61,13 @@ export interface Pending {
   readonly isOpen: boolean
 }
 
-/** The record. */
+/** The JSON line of a record. */
 export interface KeyRecord {
   /** `open`: the content is the current version. `finishing`: see `Pending`. `gone`: the key was removed. */
   readonly phase: 'open' | 'finishing' | 'gone'
-  /** UUID of this write of the record, which makes its entity tag unique and recognises a lost answer. */
+  /** UUID of this write. It makes the record's entity tag unique, and identifies a write whose answer was lost. */
   readonly nonce: string
-  /** Version of the finished object that this record stands over; null if there was none. */
+  /** Version of the finished object under the record; null if none. With another version the record is void. */
   readonly base: string | null
   /** The content; null if the phase is `gone`, or `finishing` without an upload. */
   readonly content: VersionContent | null
@@ -75,8 +76,7 @@ export interface KeyRecord {
   /** What is being published; null unless the phase is `finishing`. */
   readonly pending: Pending | null
   /**
-   * Versions that a delayed request may bring back after their removal: an object with one of them counts as
-   * absent.
+   * Removed versions that a delayed request may bring back. An object with one of these versions counts as absent.
    */
   readonly dead: readonly string[]
 }
@@ -112,7 +112,7 @@ export function parseRecord(bytes: Uint8Array): Pick<StoredRecord, 'record' | 'i
   return { record, inline: bytes.subarray(end + 1) }
 }
 
-/** Checks the format number, behind which the fields have their types: only this module writes records. */
+/** Checks the format number alone. Only this module writes records, so that their fields have the right types. */
 function isRecord(value: unknown): value is KeyRecord & { readonly format: number } {
   return value instanceof Object && 'format' in value && value.format === FORMAT
 }

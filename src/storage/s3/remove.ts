@@ -1,6 +1,6 @@
 /**
- * Removes a resource. The record becomes a tombstone, which lists the versions that a delayed request may bring
- * back; with it the resource is absent for all readers. The object is deleted afterwards.
+ * Removes a resource. The record becomes a tombstone first, which makes the resource absent for all readers and
+ * lists the versions that a delayed request may bring back. The object is deleted afterwards.
  */
 import type { RemoveOptions } from '../adapter.ts'
 import { conflict } from '../conflict.ts'
@@ -14,10 +14,14 @@ import { RecordHandle, RecordLostError } from './record-store.ts'
 import { viewSettled } from './settle.ts'
 import type { View } from './view.ts'
 
-/** Versions of removed lives that a tombstone lists. */
+/** Most removed versions that a tombstone lists. The oldest are dropped. */
 const MAX_DEAD = 16
 
-/** Removes the resource; false if it was absent. */
+/**
+ * Removes the resource; false if it was absent.
+ *
+ * @throws UploadError `ERR_CONFLICT` when another writer changed the resource in between.
+ */
 export async function removeResource(
   context: S3Context,
   key: string,
@@ -65,7 +69,7 @@ export function tombstone({
   }
 }
 
-/** Deletes a removed object, unless it was replaced in the meantime. */
+/** Deletes a removed object. Does nothing if another writer has replaced it. */
 export async function deleteObject(
   context: S3Context,
   key: string,

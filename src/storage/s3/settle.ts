@@ -1,4 +1,4 @@
-/** Settles a publication that another writer has begun, so that the next writer of the key can begin. */
+/** Completes or aborts a publication that another writer has begun, so that the next writer of the key can begin. */
 import { setTimeout as pause } from 'node:timers/promises'
 import { conflict } from '../conflict.ts'
 import { repeat } from './attempts.ts'
@@ -8,14 +8,14 @@ import type { StoredRecord } from './record.ts'
 import { viewKey, viewObject } from './view.ts'
 import type { View } from './view.ts'
 
-/** Publications of other writers that are settled before the next writer gives up. */
+/** Largest number of publications that one writer settles before it gives up with `ERR_CONFLICT`. */
 const MAX_ROUNDS = 20
-/** Milliseconds between two looks at a publication by another process. */
+/** Milliseconds between two reads of a key that another process publishes. */
 const LOOK_INTERVAL = 100
 
 /**
- * Reads a key without a publication under way. A publication that is still fenced after `politeTime` milliseconds
- * is completed if it is small, and otherwise aborted.
+ * Reads a key once no publication is under way. A small publication is completed at once. A large one has
+ * `politeTime` milliseconds to end, and is aborted then.
  *
  * @throws UploadError `ERR_CONFLICT` while other writers publish one version after the other.
  */
@@ -40,7 +40,7 @@ export async function viewSettled(
   throw conflict()
 }
 
-/** Settles one publication; null if the key has to be read again. */
+/** Completes or aborts one publication; null if the key has to be read again. */
 async function settle(
   context: S3Context,
   key: string,
@@ -56,6 +56,6 @@ async function settle(
   }
   const { upload } = pending
   await repeat(() => context.bucket.abortMultipart(name, upload))
-  // The abortion has excluded a later completion, and this read shows whether there was an earlier one.
+  // The abortion excludes a later completion. This read shows whether the completion came before it.
   return viewObject(context, key, stored)
 }

@@ -1,4 +1,4 @@
-/** The storage adapter over a bucket. */
+/** Builds the storage adapter over a bucket from its operations. */
 import type { ListOptions, StorageAdapter } from '../adapter.ts'
 import { MemoryBudget } from './budget.ts'
 import type { Bucket } from './bucket.ts'
@@ -14,11 +14,11 @@ import { openWriter } from './writer.ts'
 /** How a bucket is used. */
 export interface BucketStorageOptions {
   readonly bucket: Bucket
-  /** Begins the names of all finished objects. */
+  /** Prefix of the names of all finished objects. */
   readonly prefix: string
-  /** Begins the names of all other objects. */
+  /** Prefix of the names of all other objects: records and data objects. */
   readonly internalPrefix: string
-  /** Bytes that all uploads together may have in memory before they are stored earlier. */
+  /** Bytes that all uploads together may hold in memory. Beyond: writers store their bytes earlier. */
   readonly memoryBudget: number
   readonly limits: Limits
 }

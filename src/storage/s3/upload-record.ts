@@ -1,4 +1,4 @@
-/** The record of one key in the hands of one writer. */
+/** Records the bytes of one writer's unfinished upload, which shows them to readers. */
 import { conflict } from '../conflict.ts'
 import type { S3Context } from './context.ts'
 import { checkBase } from './publish.ts'
@@ -11,10 +11,10 @@ import type { View } from './view.ts'
 
 const NOTHING = new Uint8Array(0)
 
-/** Shows the upload of a writer to readers. */
+/** The record of one key, as one writer changes it. */
 export class UploadRecord {
   readonly handle: RecordHandle
-  /** Folder of the data objects. */
+  /** See `KeyRecord.folder`. */
   readonly folder: string
   /** See `KeyRecord.dead`. */
   readonly dead: readonly string[]
@@ -36,12 +36,12 @@ export class UploadRecord {
     this.#shown = content === null ? null : { content, inline: stored?.inline ?? NOTHING }
   }
 
-  /** The upload as readers see it now; null if they see the object or nothing. */
+  /** The upload as readers see it now; null if they see the object, or the resource is absent. */
   get shown(): ShownContent | null {
     return this.#shown
   }
 
-  /** Whether readers have seen something of this writer. */
+  /** Whether this writer has changed the record, so that readers may have seen its bytes. */
   get hasChanged(): boolean {
     return this.#hasChanged
   }
@@ -52,7 +52,8 @@ export class UploadRecord {
    * @throws RecordLostError, UploadError `ERR_CONFLICT` when another writer was first.
    */
   async show(content: VersionContent, inline: Uint8Array): Promise<void> {
-    // A small version that may still be published: only its publication may replace this fence.
+    // The fence of a small version stays until the version is published: its request may still take effect, and
+    // would publish over the content that is shown here.
     if (this.handle.current?.record.pending?.upload === null) throw conflict()
     const isFirst = this.handle.current === null
     await this.handle.replace({
@@ -71,7 +72,7 @@ export class UploadRecord {
     this.#hasChanged = true
   }
 
-  /** Removes the upload that this writer has created. */
+  /** Replaces the record of the upload that this writer has created with a tombstone. */
   async bury(): Promise<void> {
     const record = tombstone({ stored: this.handle.current, object: this.#view.object })
     await this.handle.replace({ record, inline: NOTHING })

@@ -16,15 +16,15 @@ import type { FinishedObject } from './object-version.ts'
 import type { Extent, KeyRecord, StoredRecord, VersionContent } from './record.ts'
 import { readRecord } from './record-store.ts'
 
-/** One look at a key. */
+/** The record and the object of a key, as they were read one after the other. */
 export interface View {
   /** The record; null if there is none. */
   readonly stored: StoredRecord | null
-  /** The finished object; null if there is none, also where a removed one was brought back. */
+  /** The finished object; null if there is none. An object that is a `zombie` does not count. */
   readonly object: FinishedObject | null
   /** A removed object that a delayed request has brought back, or that was not deleted; null if there is none. */
   readonly zombie: FinishedObject | null
-  /** Whether the record stands over the object. Otherwise what it says, but for the dead versions, is void. */
+  /** Whether the base of the record is the object. Otherwise the record is void, except for its dead versions. */
   readonly isValid: boolean
   /** The current version; null if the resource is absent. */
   readonly current: CurrentVersion | null
@@ -48,7 +48,7 @@ export async function viewKey(context: S3Context, key: string): Promise<View> {
   return viewOf(stored, object === null ? null : finishedObject(object))
 }
 
-/** Reads the finished object again under a record that is known. */
+/** Reads the finished object again, and combines it with a record that was read before. */
 export async function viewObject(
   context: S3Context,
   key: string,
@@ -68,7 +68,7 @@ function viewOf(stored: StoredRecord | null, found: FinishedObject | null): View
   return { stored, object, zombie, isValid, current }
 }
 
-/** The content of a record that is the current version; null where the object is, or nothing. */
+/** Returns the upload of a record that is the current version; null if the object is, or the resource is absent. */
 export function openContent({ phase, content, pending }: KeyRecord): VersionContent | null {
   if (phase === 'gone') return null
   return phase === 'finishing' && pending?.isOpen !== true ? null : content
@@ -82,7 +82,7 @@ function ofObject(object: FinishedObject | null): CurrentVersion | null {
   return object === null ? null : { info: object.info, extents: extentsOf(object), inline: NOTHING }
 }
 
-/** The whole object as an extent. */
+/** Returns the whole object as an extent; an empty list for an empty object. */
 export function extentsOf({ etag, versionId, info }: FinishedObject): readonly Extent[] {
   if (info.size === 0) return []
   return [{ kind: 'object', etag, versionId, offset: 0, length: info.size }]

@@ -31,7 +31,11 @@ import { viewSettled } from './settle.ts'
 import { UploadRecord } from './upload-record.ts'
 import type { View } from './view.ts'
 
-/** Opens a writer. It changes nothing but a publication that another process has not ended. */
+/**
+ * Opens a writer. Changes nothing, except that a publication which another process has left is settled first.
+ *
+ * @throws UploadError `ERR_CONFLICT` while other writers publish one version after the other.
+ */
 export async function openWriter(
   context: S3Context,
   key: string,
@@ -53,7 +57,7 @@ class S3Writer implements Writer {
   readonly #blocks: Blocks
   #pieces: Piece[]
   #size: number
-  /** Whether the content differs from what the record shows. */
+  /** Whether the record lacks bytes or a change of this writer. */
   #isBehind = false
   #timer: NodeJS.Timeout | null = null
   /** The change of the record that is under way. */
@@ -155,18 +159,18 @@ class S3Writer implements Writer {
     return this.#options.isLost?.() === true
   }
 
-  /** Records the bytes of a persist write by itself, because its client may be slow or silent. */
+  /** Records the bytes of a persist write after `flushAfter`, because a slow client may send none for a long time. */
   #schedule(): void {
     if (this.transaction === 'atomic' || this.#timer !== null) return
     this.#timer = setTimeout(() => {
       this.#timer = null
       if (this.#isEnded || this.#isLost) return
-      // The next method of the writer meets the same failure and reports it.
+      // The failure is not lost: the bytes stay unrecorded, and the next method of the writer tries and reports it.
       this.#exclusive(() => this.#recordProgress()).catch(() => undefined)
     }, this.#context.limits.flushAfter).unref()
   }
 
-  /** Records the blocks that are stored; all bytes if there are no new ones, as from a slow client. */
+  /** Records the blocks that are stored. If there are no new ones, as with a slow client, it records all bytes. */
   async #recordProgress(): Promise<void> {
     if (!this.#isBehind) return
     const stored = leadingStored(this.#pieces)
@@ -182,11 +186,11 @@ class S3Writer implements Writer {
     if (this.#isBehind) await this.#show([...this.#pieces], this.#openState())
   }
 
-  /** Records all bytes at the end of the write, when no further ones are written meanwhile. */
+  /** Records all bytes at the end of the write, when the caller writes no more. */
   async #recordMerged(state: ResourceState): Promise<ResourceInfo> {
     await this.#blocks.store(this.#pieces)
     const pieces = withStored(this.#pieces)
-    // Without the merge the record is only longer.
+    // The merge only shortens the record, so that a failure of it does no harm.
     const merged = await this.#blocks.merged(pieces, this.#name).catch(() => pieces)
     return this.#show(merged, state)
   }
@@ -252,7 +256,7 @@ class S3Writer implements Writer {
     return { version: crypto.randomUUID(), state: copyState(state), time }
   }
 
-  /** Lets one change of the record run at a time: the timer runs beside the methods of the caller. */
+  /** Runs one change of the record at a time, because the timer may fire while a method of the caller runs. */
   async #exclusive<T>(work: () => Promise<T>): Promise<T> {
     const before = this.#work
     const run = (async () => {

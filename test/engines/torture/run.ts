@@ -1,6 +1,6 @@
 /**
- * Kills and halts servers on one bucket in the middle of their work, behind a proxy that loses, repeats and delays
- * their requests to the store, and compares what the others serve then with what they may serve.
+ * Kills and halts servers on one bucket in the middle of their work, while a proxy loses, repeats and delays their
+ * requests to the store. Then checks that the other servers serve only content that the protocol allows.
  */
 import { randomBytes } from 'node:crypto'
 
@@ -21,36 +21,36 @@ import type { Kind, Random } from '../../faults/torture/model.ts'
 import { Round, Score, elapse } from '../../faults/torture/round.ts'
 import type { S3ChildOptions } from './child.ts'
 
-/** How servers are tortured. */
+/** Options of a run. */
 export interface S3TortureOptions {
-  /** URL of the store, which the proxy stands before. */
+  /** URL of the store behind the proxy. */
   readonly engine: string
-  /** Kills and halts that are to hit each kind of work in the middle. */
+  /** Number of kills and halts that must hit each kind of work in the middle. */
   readonly kills: number
   readonly servers: 2 | 3
-  /** Requests to the store in a hundred that meet a fault. */
+  /** Percentage of the requests to the store that meet a fault. */
   readonly faults: number
-  /** The faults that they meet. @default all */
+  /** The faults to choose from. @default all */
   readonly kinds?: readonly WireFault[]
   readonly seed: string
   /** Called after each round. */
   readonly onRound?: (score: Score) => void
 }
 
-/** The kinds of work that the clients do here. */
+/** The kinds of work of the clients: all except expiry and sweeps. */
 const S3_KINDS: readonly Kind[] = KINDS.filter((kind) => kind !== 'expire' && kind !== 'sweep')
 
-/** What a request leaves open when it is answered so: the store has not answered the server in time. */
+/** After this answer the outcome of a request is unknown, because the store has not answered the server in time. */
 const PATIENCE = {
   pause: 100,
   isUnsure: (answer: Answer): boolean =>
     answer.status === 503 && json(answer)['code'] === 'ERR_STORAGE_UNAVAILABLE',
 }
 
-/** Beyond all that a halted server still does with requests that were under way, in milliseconds. */
+/** Longer than a resumed server works on requests from before its halt, in milliseconds. */
 const AFTERMATH = 1000
 
-/** Runs until each kind of work was hit often enough. */
+/** Runs rounds until `kills` kills and halts have hit each kind of work. */
 export async function tortureS3(options: S3TortureOptions): Promise<Score> {
   const run = new Run(options)
   try {
@@ -102,7 +102,7 @@ class Run {
     await this.#proxy.stop()
   }
 
-  /** Lets all clients work, kills or halts a server in the middle, and checks what the others serve. */
+  /** Lets all clients work, kills or halts one server in the middle, and checks the content that the others serve. */
   async round(): Promise<void> {
     const [aim = 'segment'] = this.#missing()
     const round = new Round(this.score, this.#random, aim)
@@ -138,8 +138,8 @@ class Run {
   }
 
   /**
-   * Lets the others write first, so that what the halted server still has in mind has no effect any more. Only a
-   * request that it has not read yet may come true when it resumes.
+   * Lets the others write before the halted server resumes, so that its writes from before the halt must fail. Only
+   * a request that it has not read yet may take effect.
    */
   async #resume(
     victim: ServerProcess,
@@ -163,7 +163,7 @@ class Run {
     await this.#checkAll(this.#fleet.servers)
   }
 
-  /** The first server shows what came of the cut requests, and the others show the same. */
+  /** Checks all servers. The first one shows the outcome of the cut requests, and the others must show the same. */
   async #checkAll(servers: readonly ServerProcess[]): Promise<void> {
     for (const { port } of servers) {
       const connection = await Connection.open(port)

@@ -1,4 +1,4 @@
-/** What the storage does when answers of the object store are lost, or when requests take effect late. */
+/** Checks the S3 storage while answers of the object store are lost and requests take effect late. */
 import { describe, expect, it } from 'vitest'
 
 import type { ResourceState, StorageAdapter } from '../../../src/storage/adapter.ts'
@@ -18,7 +18,7 @@ const OPEN: ResourceState = {
 const FINISHED: ResourceState = { ...OPEN, complete: true, everComplete: true }
 const LARGE = 'large '.repeat(50_000)
 
-/** The requests that decide, by what is written. */
+/** The requests whose outcome decides what is stored, with the text that is stored. */
 const DECISIONS: readonly (readonly [what: string, text: string, aim: Aim])[] = [
   ['the fence of a small file', 'small', { operation: 'put', key: 'r/files/a' }],
   ['the object of a small file', 'small', { operation: 'put', key: 'files/a', skip: 1 }],
@@ -57,14 +57,14 @@ describe('a file is stored once, and with its own bytes,', () => {
   }
 })
 
-describe('a removed resource stays removed', () => {
+describe('a removed resource stays absent', () => {
   const CREATIONS: readonly (readonly [string, string, Aim])[] = [
     ['a small file', 'small', { operation: 'put', key: 'files/a', skip: 1 }],
     ['the record of an upload', 'small', { operation: 'put', key: 'r/files/a' }],
     ['a large file', LARGE, { operation: 'completeMultipart' }],
   ]
 
-  it.each(CREATIONS)('when the creation of %s comes again', async (_what, text, aim) => {
+  it.each(CREATIONS)('when the creation of %s takes effect again', async (_what, text, aim) => {
     const bucket = newBucket()
     bucket.faults.add(aim, { kind: 'duplicate' })
     await store(smallStore(bucket), text)
@@ -76,7 +76,7 @@ describe('a removed resource stays removed', () => {
     expect(await list(smallStore(bucket))).toEqual([])
   })
 
-  it.each(CREATIONS)('when the creation of %s comes after a patch', async (_what, text, aim) => {
+  it.each(CREATIONS)('when the creation of %s repeats after a patch', async (_what, text, aim) => {
     const bucket = newBucket()
     bucket.faults.add(aim, { kind: 'duplicate' })
     await store(smallStore(bucket), text)
@@ -175,7 +175,7 @@ describe('a process that has died', () => {
     expect(await load(smallStore(bucket))).toBe(`${LARGE}end`)
   })
 
-  it('in the middle of an upload has its bytes recorded by the time that it is silent', async () => {
+  it('in the middle of an upload has recorded the bytes that its client sent before', async () => {
     const bucket = newBucket()
     const silent = await smallStore(bucket, { flushAfter: 10 }).openWriter('a', options('persist'))
     await silent.write(0, [Buffer.from('abc')])
@@ -233,7 +233,7 @@ describe('two processes', () => {
   })
 })
 
-describe('a store that fails for good', () => {
+describe('a store that keeps failing', () => {
   it('is reported as full, and keeps what was acknowledged', async () => {
     const bucket = new FakeBucket({ minPartSize: 65_536, capacity: 200_000 })
     const storage = smallStore(bucket)

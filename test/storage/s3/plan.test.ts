@@ -42,7 +42,7 @@ describe('the parts of a version', () => {
     expect(planParts(pieces.slice(1), LIMITS)).toHaveLength(10_000)
   })
 
-  it('have all bytes in their order, and are as long as the store wants, for any pieces', () => {
+  it('have all bytes in order, and lengths that the store accepts, for any pieces', () => {
     const piece = fc
       .tuple(fc.constantFrom('data', 'block', 'zeros'), fc.integer({ min: 1, max: 60 }))
       .map(([kind, length]): Piece => {

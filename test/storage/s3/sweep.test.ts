@@ -42,7 +42,7 @@ describe('a sweep', () => {
     expect(await storage.head('young')).toMatchObject({ size: 400_000, complete: true })
   })
 
-  it('removes old tombstones and void records, and no young ones', async () => {
+  it('removes old tombstones and void records, and leaves young ones', async () => {
     const { bucket, clock } = pastBucket()
     const storage = smallStore(bucket)
     await store(storage, 'removed')
@@ -77,7 +77,7 @@ describe('a sweep', () => {
     expect(await storage.head('a')).toBeNull()
   })
 
-  it('publishes a small file, and takes back a large one, that a killed process has left', async () => {
+  it('publishes a small file and aborts a large one that a killed process has left', async () => {
     const { bucket, clock } = pastBucket()
     const storage = smallStore(bucket)
     bucket.faults.add({ operation: 'put', key: 'files/small', skip: 1 }, { kind: 'hang' })
@@ -95,7 +95,7 @@ describe('a sweep', () => {
     expect(bucket.openUploads()).toEqual([])
   })
 
-  it('aborts old multipart uploads below the prefix alone', async () => {
+  it('aborts old multipart uploads under its own prefix only', async () => {
     const { bucket, clock } = pastBucket()
     await bucket.createMultipart('files/a', NO_HEADERS)
     const foreign = await bucket.createMultipart('other/a', NO_HEADERS)
@@ -108,7 +108,7 @@ describe('a sweep', () => {
   })
 })
 
-/** A bucket whose clock is two days late at first. */
+/** Creates a bucket whose clock is two days slow at first, so that its objects are old later. */
 function pastBucket() {
   const clock = { now: Date.now() - 2 * DAY }
   const bucket = new FakeBucket({ minPartSize: 65_536, pageSize: 2, now: () => clock.now })

@@ -1,4 +1,4 @@
-/** Random changes of one resource by several processes, while requests fail, come late, come twice, or hang. */
+/** Changes one resource at random from several processes while requests fail, hang, arrive late or arrive twice. */
 import { setTimeout as pause } from 'node:timers/promises'
 
 import { describe, expect, it } from 'vitest'
@@ -48,7 +48,7 @@ const KINDS = [
   'silence',
 ] as const
 
-/** What a reader may see. */
+/** The content of the resource as a reader sees it. */
 interface Sight {
   readonly text: string | null
   readonly complete: boolean
@@ -58,7 +58,7 @@ const ABSENT: Sight = { text: null, complete: false }
 
 describe.concurrent('several processes on a bucket that fails', () => {
   it.each(SEEDS)(
-    'keep what they have acknowledged, seed %i',
+    'keep every acknowledged byte, seed %i',
     { timeout: 300_000 },
     async (seed) => {
       const random = randomOf(seed)
@@ -86,7 +86,7 @@ describe.concurrent('several processes on a bucket that fails', () => {
         const isAllowed = ({ text: found, complete }: Sight): boolean =>
           allowed.some((each) => each.text === found && each.complete === complete)
         const seen = await look(smallStore(bucket), etags)
-        // The next writer completes or aborts what a killed process has begun to publish.
+        // The next writer completes or aborts a publication that a killed process has begun.
         await (await open(smallStore(bucket), 'atomic')).rollback()
         sight = await look(smallStore(bucket), etags)
         for (const each of [seen, sight]) {
@@ -101,7 +101,7 @@ describe.concurrent('several processes on a bucket that fails', () => {
   )
 })
 
-/** One change. Returns what readers may see afterwards. */
+/** Makes one change, and returns all contents that readers may see afterwards. */
 type Step = (
   storage: StorageAdapter,
   before: Sight,
@@ -119,7 +119,7 @@ async function append(
 ): Promise<readonly Sight[]> {
   const [first, second] = [text(), text()]
   const start = before.complete ? '' : (before.text ?? '')
-  // The bytes that are acknowledged, of all that are sent.
+  // At least the acknowledged bytes are stored, and at most all that were sent.
   let least = start.length
   let most = start.length
   const isDone = await attempt(async () => {
@@ -252,7 +252,7 @@ function show({ text: content, complete }: Sight): string {
   return `${complete ? 'a file' : 'an upload'} of ${content.length} (${content.slice(0, 30)}…)`
 }
 
-/** A few bytes, or as many as need several objects. */
+/** Makes a text of a length between one byte and several data objects. */
 function text(random: (limit: number) => number): string {
   const length = pick(random, [1, 5, 1000, 20_000, 140_000, 400_000])
   const word = `${String(random(1_000_000)).padStart(6, '0')} `

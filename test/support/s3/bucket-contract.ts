@@ -1,6 +1,6 @@
 /**
- * What the storage relies on, as checks of a `Bucket`. They run on the bucket in memory, on real engines, and on
- * the bucket of an app that names one.
+ * Checks of a `Bucket` for everything that the S3 storage relies on. They run on the bucket in memory, on real
+ * engines, and on the bucket that `S3_BUCKET` names.
  */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
@@ -293,7 +293,7 @@ export const bucketContract: readonly BucketCheck[] = [
           bucket.abortMultipart(key, multipart.upload),
         ])
 
-        // A lost answer is settled by a second abort and a look at the object.
+        // After a lost answer, a second abort and a read of the object show the outcome.
         await bucket.abortMultipart(key, multipart.upload).catch(() => undefined)
         const isThere = (await bucket.head(key)) !== null
         if (completed.status === 'fulfilled') assert.ok(isThere, `round ${round}`)

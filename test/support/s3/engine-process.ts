@@ -26,7 +26,7 @@ export function newClient(endpoint: string): S3Client {
 
 const SCRIPT = path.join(import.meta.dirname, 'engine.sh')
 
-/** Where `npm run s3 -- unpack` has put the engines. */
+/** Folder in which `npm run s3 -- unpack` stores the engines. */
 export const FOLDER = path.join(import.meta.dirname, '../../../node_modules/.cache/s3-engines')
 
 /** Why no engine can run here; null if one can. */

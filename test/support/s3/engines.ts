@@ -10,23 +10,23 @@ import { inject } from 'vitest'
 import { NO_ENGINE, newClient } from './engine-process.ts'
 import type { EngineName } from './engine-process.ts'
 
-/** Beyond the start of an engine on a busy machine, in milliseconds. */
+/** Longer than an engine takes to start on a busy machine, in milliseconds. */
 export const LONGEST_START = 240_000
 
 /** A store to run tests on. */
 export interface Engine {
   readonly name: EngineName | 'bucket'
-  /** Why it can't run here, for the title of a test; null if it can. */
+  /** The reason that it can't run on this machine, for the title of a test; null if it can. */
   readonly missing: string | null
   /** Smallest part of a multipart upload, in bytes. */
   readonly partSize: number
-  /** Starts it if no test has done so, and makes an empty bucket where the store is ours. */
+  /** Starts the engine unless it runs already, and creates a bucket unless `S3_BUCKET` names one. */
   readonly open: (options?: { readonly versioned?: boolean }) => Promise<OpenEngine>
 }
 
 /** A store that answers. */
 export interface OpenEngine {
-  /** Undefined for Amazon S3 itself. */
+  /** URL of the store; undefined for Amazon S3 itself. */
   readonly endpoint: string | undefined
   readonly bucket: string
   /** A prefix that no other test uses. */

@@ -1,4 +1,4 @@
-/** A proxy between a server and its object store, which does to requests what a network does at its worst. */
+/** A proxy between a server and its object store that loses, delays, cuts and repeats requests and answers. */
 import { once } from 'node:events'
 import http from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
@@ -45,11 +45,11 @@ export type Delay = () => number
 
 /** The proxy of one engine. */
 export class FaultProxy {
-  /** What has happened how often. */
+  /** Number of requests by the fault they met. */
   readonly counts = new Map<WireFault, number>()
   /** Every request that arrived. */
   readonly seen: WireRequest[] = []
-  /** Decides what happens to the next requests. */
+  /** Chooses the fault of each request from now on. */
   decide: Decide = () => null
   readonly #engine: URL
   readonly #delay: Delay

@@ -1,4 +1,4 @@
-/** Faults of the bucket in memory: what a network and an overloaded store do to single requests. */
+/** Faults of the bucket in memory, as a network or an overloaded store causes them for single requests. */
 import { BucketError } from '../../../src/storage/s3/bucket.ts'
 import type { Bucket } from '../../../src/storage/s3/bucket.ts'
 
@@ -39,7 +39,7 @@ export interface Aim {
   readonly times?: number | undefined
 }
 
-/** A request that was made, whatever came of it. */
+/** A request that was made, whether it succeeded or failed. */
 export interface BucketRequest {
   readonly operation: Operation
   readonly key: string
@@ -53,7 +53,7 @@ interface Plan {
   times: number
 }
 
-/** The faults to come of one bucket, and the requests it has seen. */
+/** The pending faults of one bucket, and the requests that it has received. */
 export class Faults {
   /** All requests, in the order of their calls. */
   readonly requests: BucketRequest[] = []

@@ -1,4 +1,4 @@
-/** Storages over a bucket, with limits so small that few bytes reach each of their ways to store them. */
+/** Creates storages over a bucket with small limits, so that a few kilobytes reach every code path for large files. */
 import type { StorageAdapter } from '../../../src/storage/adapter.ts'
 import type { Bucket } from '../../../src/storage/s3/bucket.ts'
 import type { Limits } from '../../../src/storage/s3/context.ts'

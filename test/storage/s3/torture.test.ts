@@ -57,48 +57,44 @@ interface Sight {
 const ABSENT: Sight = { text: null, complete: false }
 
 describe.concurrent('several processes on a bucket that fails', () => {
-  it.each(SEEDS)(
-    'keep every acknowledged byte, seed %i',
-    { timeout: 300_000 },
-    async (seed) => {
-      const random = randomOf(seed)
-      const bucket = new FakeBucket({ minPartSize: 65_536, versioned: seed % 4 === 0 })
-      const etags = new Map<string, string>()
-      let sight = ABSENT
-      const log: string[] = []
+  it.each(SEEDS)('keep every acknowledged byte, seed %i', { timeout: 300_000 }, async (seed) => {
+    const random = randomOf(seed)
+    const bucket = new FakeBucket({ minPartSize: 65_536, versioned: seed % 4 === 0 })
+    const etags = new Map<string, string>()
+    let sight = ABSENT
+    const log: string[] = []
 
-      for (let round = 0; round < Number(TORTURE_ROUNDS); round += 1) {
-        const storage = smallStore(bucket, { flushAfter: 10_000_000 })
-        const step = pick(random, STEPS)
-        for (let count = random(3); count > 0; count -= 1) {
-          const kind = pick(random, KINDS)
-          const aim = { operation: pick(random, OPERATIONS), skip: random(4), times: 1 + random(2) }
-          bucket.faults.add(aim, { kind })
-          log.push(`  ${kind} ${JSON.stringify(aim)}`)
-        }
-        log.push(`${round} ${step.name}`)
-        const allowed = await step(storage, sight, () => text(random), random)
-        if (random(2) === 0) {
-          bucket.faults.deliver()
-          log.push('  deliver')
-        }
-        bucket.faults.heal()
-        const isAllowed = ({ text: found, complete }: Sight): boolean =>
-          allowed.some((each) => each.text === found && each.complete === complete)
-        const seen = await look(smallStore(bucket), etags)
-        // The next writer completes or aborts a publication that a killed process has begun.
-        await (await open(smallStore(bucket), 'atomic')).rollback()
-        sight = await look(smallStore(bucket), etags)
-        for (const each of [seen, sight]) {
-          if (isAllowed(each)) continue
-          const expected = allowed.map(show).join(' or ')
-          expect.fail(`${log.slice(-30).join('\n')}\nfound ${show(each)}, expected ${expected}`)
-        }
+    for (let round = 0; round < Number(TORTURE_ROUNDS); round += 1) {
+      const storage = smallStore(bucket, { flushAfter: 10_000_000 })
+      const step = pick(random, STEPS)
+      for (let count = random(3); count > 0; count -= 1) {
+        const kind = pick(random, KINDS)
+        const aim = { operation: pick(random, OPERATIONS), skip: random(4), times: 1 + random(2) }
+        bucket.faults.add(aim, { kind })
+        log.push(`  ${kind} ${JSON.stringify(aim)}`)
       }
-      bucket.faults.deliver()
-      expect(await look(smallStore(bucket), etags)).toEqual(sight)
-    },
-  )
+      log.push(`${round} ${step.name}`)
+      const allowed = await step(storage, sight, () => text(random), random)
+      if (random(2) === 0) {
+        bucket.faults.deliver()
+        log.push('  deliver')
+      }
+      bucket.faults.heal()
+      const isAllowed = ({ text: found, complete }: Sight): boolean =>
+        allowed.some((each) => each.text === found && each.complete === complete)
+      const seen = await look(smallStore(bucket), etags)
+      // The next writer completes or aborts a publication that a killed process has begun.
+      await (await open(smallStore(bucket), 'atomic')).rollback()
+      sight = await look(smallStore(bucket), etags)
+      for (const each of [seen, sight]) {
+        if (isAllowed(each)) continue
+        const expected = allowed.map(show).join(' or ')
+        expect.fail(`${log.slice(-30).join('\n')}\nfound ${show(each)}, expected ${expected}`)
+      }
+    }
+    bucket.faults.deliver()
+    expect(await look(smallStore(bucket), etags)).toEqual(sight)
+  })
 })
 
 /** Makes one change, and returns all contents that readers may see afterwards. */

@@ -1,4 +1,4 @@
-/** The end of a write: check the whole, ask the app, commit, notify the app. */
+/** Ends a write: verifies the digest of the whole, asks the app, commits, and notifies the app. */
 import { UploadError, hasEffect } from '../errors.ts'
 import { dispositionName } from '../fields/content-disposition.ts'
 import { parseDigest, type Digest } from '../fields/digest.ts'
@@ -13,45 +13,45 @@ import type { ResourceInfo, ResourceState, StorageAdapter, Writer } from '../sto
 export interface PendingWrite {
   readonly key: string
   readonly writer: Writer
-  /** What the resource becomes. */
+  /** State of the resource after the write. */
   readonly state: ResourceState
-  /** Bytes that the resource has now. */
+  /** Length of the resource after the write, in bytes. */
   readonly size: number
   /** Whether any byte differs from the base. */
   readonly changed: boolean
-  /** The digests that `state.reprDigest` names, if they were computed on the way; else null. */
+  /** The digests that `state.reprDigest` names, if they were computed while the data arrived; otherwise null. */
   readonly digests: readonly Digest[] | null
 }
 
-/** What it takes to finish a write. */
+/** The services that finishing a write needs. */
 export interface FinishOptions {
   readonly storage: StorageAdapter
-  /** Whether the lock of the resource has gone to another process. */
+  /** Whether another process has taken over the lock of the resource. */
   readonly isLost: () => boolean
   readonly hooks: Hooks
   readonly hashing: HashingService
 }
 
-/** What came of a write. */
+/** Result of a finished write. */
 export interface Outcome {
   /** The current version. */
   readonly info: ResourceInfo
-  /** The resource is complete for the first time. */
+  /** Whether the resource is complete for the first time. */
   readonly created: boolean
-  /** What the app wants the final response to be; null for the usual one. */
+  /** The final response that the app returned from `onComplete`; null for the usual one. */
   readonly final: PreparedResponse | null
 }
 
 /**
- * Commits a write, or ends it without a trace if it changes nothing. A completion is checked against
- * its `Repr-Digest` and shown to the app first.
+ * Commits a write, or rolls it back if it changes nothing. Before a completion it verifies the `Repr-Digest`
+ * and calls `onComplete`.
  *
- * @throws UploadError `ERR_REPR_DIGEST`: the upload that a persist write continued is removed; after an
- * atomic write the resource is as it was before.
- * @throws RefusedError from the app: likewise, unless the app keeps the bytes.
- * @throws UploadError `ERR_BUSY` when the digest of the whole can't be computed now, as the next one.
- * @throws Error of the app or the storage, of any other kind: what a persist write has stored stays,
- * and the next PATCH that leaves all bytes there, even one without data, tries again.
+ * @throws UploadError `ERR_REPR_DIGEST` when the digest does not match. If a persist write continued an upload,
+ * the upload is removed; after an atomic write the resource is as it was before.
+ * @throws RefusedError from `onComplete`. The bytes are removed likewise, unless the app keeps them.
+ * @throws UploadError `ERR_BUSY` when too many digests are being computed. The bytes stay as after any other error.
+ * @throws Error of any other kind from the app or the storage. The bytes of a persist write stay stored, and the
+ * next PATCH that completes the resource, even one without data, tries again.
  */
 export async function finishWrite(write: PendingWrite, options: FinishOptions): Promise<Outcome> {
   const { writer, state, changed } = write
@@ -86,15 +86,15 @@ async function verify(
     return prepareFinalResponse(final)
   } catch (error) {
     if (isRejection(error)) await discard(write, options)
-    // If this fails as well, the first error is reported, and a persist write keeps its bytes anyway.
+    // If this fails too, the first error is reported. The caller's `keep` stores the bytes of a persist write anyway.
     else if (keepsBytes(error, write)) await leaveIncomplete(write).catch(() => {})
     throw error
   }
 }
 
 /**
- * True for a refusal or a wrong digest. Any other `UploadError` rejects nothing: a hook may call the storage
- * and let, say, `ERR_STORAGE_FULL` pass.
+ * Whether the error rejects the bytes: a refusal or a digest mismatch. Any other `UploadError` is not a verdict,
+ * because a hook may call the storage and rethrow, say, `ERR_STORAGE_FULL`.
  */
 function isRejection(error: unknown): boolean {
   if (error instanceof RefusedError && error.keep) return false
@@ -116,7 +116,7 @@ function keepsBytes(error: unknown, { writer }: PendingWrite): boolean {
   return error instanceof RefusedError || writer.transaction === 'persist'
 }
 
-/** Leaves all bytes stored and the resource incomplete: the next request to it completes it. */
+/** Stores all bytes and leaves the resource incomplete, so that the next request completes it. */
 async function leaveIncomplete({ writer, state }: PendingWrite): Promise<void> {
   if (writer.base?.complete) return
   const everComplete = writer.base?.everComplete ?? false
@@ -124,9 +124,9 @@ async function leaveIncomplete({ writer, state }: PendingWrite): Promise<void> {
 }
 
 /**
- * Takes a rejected write back. An atomic write leaves the resource as it was: a finished one, or an upload
- * that a PUT would have replaced. A persist write has continued the upload that was rejected, so the
- * upload is removed with its earlier segments.
+ * Undoes a rejected write. After an atomic write the resource is as it was: finished, or an upload that a PUT would
+ * have replaced. A persist write has continued the rejected upload, so the upload is removed with its earlier
+ * segments.
  */
 async function discard(
   { key, writer }: PendingWrite,
@@ -149,6 +149,6 @@ async function checkReprDigest(
   const wrong = findMismatch(announced, actual)
   if (wrong === null) return
   throw new UploadError('ERR_REPR_DIGEST', {
-    detail: `the ${size} bytes do not have the ${wrong} that was announced`,
+    detail: `the ${wrong} of the ${size} bytes differs from the announced digest`,
   })
 }

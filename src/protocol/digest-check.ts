@@ -7,11 +7,11 @@ import { createRunningDigest } from './hashing.ts'
 export interface DigestCheck {
   /** Adds bytes. */
   update(bytes: Uint8Array): void
-  /** The first algorithm that disagrees; null if all agree. Ends the check. */
+  /** Returns the first algorithm whose digest differs; null if all match. Called once, after the last byte. */
   mismatch(): Digest['algorithm'] | null
 }
 
-/** Begins to compare. */
+/** Creates a check of bytes against the digests that were announced for them. */
 export function createDigestCheck(announced: readonly Digest[]): DigestCheck {
   const running = createRunningDigest(announced.map(({ algorithm }) => algorithm))
   return {
@@ -20,7 +20,7 @@ export function createDigestCheck(announced: readonly Digest[]): DigestCheck {
   }
 }
 
-/** The first algorithm by which `actual` disagrees with `announced`; null if all agree. */
+/** Returns the first algorithm whose digests differ; null if `actual` has all digests of `announced`. */
 export function findMismatch(
   announced: readonly Digest[],
   actual: readonly Digest[],
@@ -33,7 +33,7 @@ export function findMismatch(
 /** Makes the error for content that does not match its `Content-Digest`. */
 export function wrongContent(algorithm: Digest['algorithm']): UploadError {
   return new UploadError('ERR_CONTENT_DIGEST', {
-    detail: `the content does not have the ${algorithm} that was announced`,
+    detail: `the ${algorithm} of the content differs from the announced digest`,
   })
 }
 

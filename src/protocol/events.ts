@@ -1,4 +1,4 @@
-/** Notifies the app of what a request has done, which an error of the app can't undo any more. */
+/** Calls the app's hooks after a commit or a removal, which an error of a hook can't undo any more. */
 import { dispositionName } from '../fields/content-disposition.ts'
 import type { Hooks } from '../hooks.ts'
 import type { ResourceInfo, StorageAdapter } from '../storage/adapter.ts'
@@ -12,13 +12,13 @@ export interface Publication {
   readonly info: ResourceInfo
 }
 
-/** Calls `onPublished`. Resolves when it has ended, in whatever way. */
+/** Calls `onPublished`. Resolves after the hook has ended. An error of the hook becomes a process warning. */
 export async function notifyPublished(
   { key, base, info }: Publication,
   { hooks, storage }: { readonly hooks: Hooks; readonly storage: StorageAdapter },
 ): Promise<void> {
   const { onPublished } = hooks
-  // To find the path takes several system calls.
+  // Return before `filePath`, which takes several system calls.
   if (onPublished === null) return
   const { size, etag, lastModified, contentType, contentDisposition } = info
   await reportErrors(async () =>
@@ -35,14 +35,14 @@ export async function notifyPublished(
   )
 }
 
-/** Calls `onRemoved`. Resolves when it has ended, in whatever way. */
+/** Calls `onRemoved`. Resolves after the hook has ended. An error of the hook becomes a process warning. */
 export async function notifyRemoved(key: string, info: ResourceInfo, hooks: Hooks): Promise<void> {
   const { complete, size, etag, contentType, contentDisposition } = info
   const name = dispositionName(contentDisposition)
   await reportErrors(() => hooks.onRemoved({ key, complete, size, etag, contentType, name }))
 }
 
-/** The request has succeeded, so that its answer can't report the error. */
+/** Emits an error as a process warning, because the request has succeeded and its answer can't report the error. */
 async function reportErrors(notify: () => Promise<void>): Promise<void> {
   try {
     await notify()

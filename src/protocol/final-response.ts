@@ -1,4 +1,4 @@
-/** Checks what `onComplete` returns while the write can still be taken back. */
+/** Checks the response that `onComplete` returns, before the commit, while the write can still be undone. */
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import type { FinalResponse } from '../hooks.ts'
 
@@ -9,11 +9,11 @@ export interface PreparedResponse {
   readonly body?: string | Uint8Array
 }
 
-/** Fields that frame the message, which is the server's part. */
+/** Fields that frame the message. Only the server sets them. */
 const FRAMING = ['connection', 'content-length', 'trailer', 'transfer-encoding', 'upgrade']
 
 /**
- * Prepares a final response, so that nothing of it fails after the commit.
+ * Validates a final response and serialises its body, because an error after the commit could not undo the write.
  *
  * @throws TypeError for a status, a field or a body that can't be sent.
  */
@@ -63,5 +63,5 @@ function checkHeaders(headers: Readonly<Record<string, unknown>>): void {
 function toJson(body: object): string {
   const text: unknown = JSON.stringify(body)
   if (typeof text === 'string') return text
-  throw new TypeError(`onComplete returned a body that is no JSON: ${typeof body}`)
+  throw new TypeError(`onComplete returned a body that JSON can't represent: ${typeof body}`)
 }

@@ -1,4 +1,4 @@
-/** From the context to a handler, which picks the method. */
+/** Creates the handler of requests, which calls the module of the request's method. */
 import { UploadError } from '../errors.ts'
 import type { HandlerRequest, HandlerResponse } from './http.ts'
 import type { Method, MethodContext } from './methods/context.ts'
@@ -8,7 +8,7 @@ import { allowedMethods, options } from './methods/options.ts'
 import { patch } from './methods/patch.ts'
 import { put } from './methods/put.ts'
 
-/** Answers a request. Rejects with an `UploadError` for what is the client's fault. */
+/** Answers a request. Rejects with an `UploadError` if the client can correct the cause. */
 export type Handler = (request: HandlerRequest) => Promise<HandlerResponse>
 
 const METHODS: ReadonlyMap<string, Method> = new Map([
@@ -20,7 +20,11 @@ const METHODS: ReadonlyMap<string, Method> = new Map([
   ['OPTIONS', options],
 ])
 
-/** Puts a handler together. */
+/**
+ * Creates a handler.
+ *
+ * The handler rejects with `ERR_METHOD` (405) for a method that `Allow` does not list.
+ */
 export function createHandler(context: MethodContext): Handler {
   const allowed = allowedMethods(context.settings)
   return async (request) => {

@@ -1,4 +1,4 @@
-/** Digests of stored content: small content is hashed in slices, large content in a thread of its own. */
+/** Computes digests of stored content: of small content in slices, of large content in a thread of its own. */
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
@@ -15,13 +15,13 @@ const INLINE_SIZE = 8 * 1024 * 1024
 /** Bytes that are handed to the thread at a time. */
 const BLOCK_SIZE = 512 * 1024
 
-/** What is hashed, and how. */
+/** Properties of the content, and the algorithms. */
 export interface HashingOptions {
   /** Length of the content in bytes, which decides where it is hashed. */
   readonly size: number
   /** The algorithms; the digests come in the same order. */
   readonly algorithms: readonly Digest['algorithm'][]
-  /** Ends the work at the next chunk. */
+  /** Aborts the hashing at the next chunk. `digest` rejects with its reason. */
   readonly signal?: AbortSignal
 }
 
@@ -29,7 +29,7 @@ export interface HashingOptions {
 export class HashingService {
   readonly #limit: WorkLimit
 
-  /** At most `limit` large contents are hashed at the same time. */
+  /** Creates a service that hashes at most `limit` contents above 8 MiB at the same time. */
   constructor(limit: number) {
     this.#limit = new WorkLimit(limit, 'digests of large content')
   }
@@ -57,7 +57,7 @@ export interface RunningDigest {
   digest(): readonly Digest[]
 }
 
-/** Begins to hash in the calling thread. */
+/** Creates a running digest, which hashes in the calling thread. */
 export function createRunningDigest(algorithms: readonly Digest['algorithm'][]): RunningDigest {
   const hashes = algorithms.map((algorithm) => createHash(nodeName(algorithm)))
   return {
@@ -97,8 +97,8 @@ async function hashInThread(
 }
 
 /**
- * What the thread runs. As a string, because a worker's file would have to be found in `dist`, beside
- * the sources in TypeScript and in the output of every bundler.
+ * Source of the thread. It is a string, because the path of a file would differ between `dist`, the TypeScript
+ * sources, and the output of each bundler.
  */
 const THREAD = `
 const { createHash } = require('node:crypto')
@@ -112,28 +112,28 @@ parentPort.on('message', ({ index, length, isLast }) => {
 })
 `
 
-/** Hashes in a thread of its own. While that hashes one block, the other one is filled. */
+/** Hashes in a thread of its own. While the thread hashes one block, the caller fills the other one. */
 class HashThread {
   readonly #algorithms: readonly Digest['algorithm'][]
   readonly #blocks = [sharedBlock(), sharedBlock()] as const
   readonly #worker: Worker
-  /** The block that is being filled, and how far it is. */
+  /** Index of the block that is being filled, and the number of bytes in it. */
   #index: 0 | 1 = 0
   #length = 0
-  /** Settles when the thread has hashed the block that it was given last. */
+  /** Settles when the thread has hashed the last block that was sent to it. */
   #answer: Promise<unknown> = Promise.resolve()
 
   constructor(algorithms: readonly Digest['algorithm'][]) {
     this.#algorithms = algorithms
     this.#worker = new Worker(THREAD, {
       eval: true,
-      // Without the loaders of the process, such as tsx, which the thread would start as well.
+      // Without this the thread would start the loaders of the process too, such as tsx.
       execArgv: [],
       workerData: { names: algorithms.map(nodeName), blocks: this.#blocks },
     })
   }
 
-  /** Copies a chunk, since it may belong to the storage, and waits where the thread is behind. */
+  /** Copies a chunk, because the storage may reuse its memory, and waits while both blocks are full. */
   async update(chunk: Uint8Array): Promise<void> {
     let rest = chunk
     while (rest.byteLength > 0) {
@@ -156,11 +156,12 @@ class HashThread {
     await this.#worker.terminate()
   }
 
-  /** Hands over the filled block, once the thread has given back the other one. */
+  /** Sends the filled block after the thread has hashed the other one. */
   async #send(isLast: boolean): Promise<void> {
     await this.#answer
     this.#answer = this.#nextMessage()
-    // An error of the thread is thrown where the answer is awaited, which may be after the next read.
+    // The error of the thread is thrown when the answer is awaited, which may be after the next read. Until then it
+    // must not end the process as an unhandled rejection.
     this.#answer.catch(() => undefined)
     this.#worker.postMessage({ index: this.#index, length: this.#length, isLast }, [])
     this.#index = this.#index === 0 ? 1 : 0

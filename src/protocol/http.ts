@@ -1,10 +1,10 @@
-/** A request and its response as plain values, between the server that is used and the protocol. */
+/** Requests and responses as plain values, so that the protocol is independent of the HTTP server. */
 import type { Hooks } from '../hooks.ts'
 
 /** Request content. Each step gives all chunks that arrived since the last one, at least one. */
 export type Body = AsyncIterable<readonly Uint8Array[]>
 
-/** What a method gets to know of a request. */
+/** A request as a method receives it. */
 export interface HandlerRequest {
   /** The method, in upper case. */
   readonly method: string
@@ -15,30 +15,29 @@ export interface HandlerRequest {
   /** The request's fields. */
   readonly headers: RequestHeaders
   /**
-   * The fields after the content (RFC 9110 §6.5), none before `body` has ended. Null if the message can't
-   * have any.
+   * The trailer fields (RFC 9110 §6.5); empty until `body` has ended. Null if the message can't have any.
    */
   readonly trailers: RequestHeaders | null
-  /** Bytes of content that the client announces; null if only the end of the message shows the length. */
+  /** Length of the content in bytes, as the client announces it; null if unknown before the content ends. */
   readonly contentLength: number | null
   /**
-   * The content; either it or `readAll` is used, once. The server says 100 Continue when reading
-   * begins. Chunks that arrived are given out before an error is thrown.
+   * The content. Either `body` or `readAll` is used, once. The server sends 100 Continue when reading begins.
+   * Chunks that have arrived are yielded before an error is thrown.
    *
-   * @throws ConnectionLostError when the client goes away before the content has ended.
-   * @throws UploadError `ERR_IDLE` when the client falls silent.
+   * @throws ConnectionLostError when the connection ends before the content.
+   * @throws UploadError `ERR_IDLE` when no bytes arrive for too long.
    */
   readonly body: Body
-  /** Reads content of a known, small length whole. Throws as `body`. */
+  /** Reads all content. For content of a known, small length. Throws as `body`. */
   readAll(): Promise<Uint8Array>
   /**
-   * Sets what is called when `body` begins to wait for the client, because nothing more has arrived, and when
-   * that wait ends. The time in which the server hashes, stores or asks the app is no part of it.
+   * Sets the functions that are called when `body` begins to wait for bytes of the client, and when that wait ends.
+   * The time in which the server hashes, stores or calls a hook does not count as a wait.
    */
   onWait(begin: () => void, end: () => void): void
-  /** Ends `body`: the step that is waited for, and every later one, throws `reason`. */
+  /** Stops `body`: the pending step and every later one throw `reason`. */
   stop(reason: Error): void
-  /** A signal that aborts when the connection is closed, for work whose result only the client needs. */
+  /** Returns a signal that aborts when the connection is closed, for work whose result only the client needs. */
   readonly closeSignal: () => AbortSignal
   /** The hooks of the app, bound to this request. */
   readonly hooks: Hooks
@@ -59,13 +58,13 @@ export interface HandlerResponse {
   /** Fields, by their usual spelling. */
   readonly headers: Readonly<Record<string, string>>
   /**
-   * Content; absent for none. Text goes out in one write with the head. An iterable is read to its end
-   * or returned early, exactly once.
+   * Content; absent for none. Text is sent in one write with the head. An iterable is iterated exactly once, to its
+   * end or until its `return`.
    */
   readonly body?: string | Uint8Array | AsyncIterable<Uint8Array>
 }
 
-/** The client closed the connection before its request had ended, so that no answer can be sent. */
+/** The connection was closed before the request had ended, so that no answer can be sent. */
 export class ConnectionLostError extends Error {
   override readonly name = 'ConnectionLostError'
 }

@@ -5,8 +5,8 @@ import type { Part, PartEvent, PartParser } from '../media/part.ts'
 import { createDigestCheck, type DigestCheck } from './digest-check.ts'
 
 /**
- * Returns a parser that yields the events of `parser`, and throws `ERR_CONTENT_DIGEST` where the data
- * of a part ends that does not match its digest.
+ * Returns a parser that yields the events of `parser`. At the end of a part whose data does not match its digest, it
+ * throws `ERR_CONTENT_DIGEST`.
  */
 export function withPartDigests(parser: PartParser): PartParser {
   let current: { readonly part: Part; readonly check: DigestCheck } | null = null
@@ -15,7 +15,7 @@ export function withPartDigests(parser: PartParser): PartParser {
     const wrong = current?.check.mismatch() ?? null
     if (current === null || wrong === null) return
     throw new UploadError('ERR_CONTENT_DIGEST', {
-      detail: `part ${current.part.index + 1}: the data does not have the ${wrong} of its Content-Digest`,
+      detail: `part ${current.part.index + 1}: the ${wrong} of the data differs from its Content-Digest`,
     })
   }
 

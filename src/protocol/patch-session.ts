@@ -1,4 +1,4 @@
-/** Puts the parts of a patch into a writer: batch by batch, skipping what is stored already. */
+/** Writes the parts of a patch batch by batch, and skips leading bytes that are stored already. */
 import { UploadError } from '../errors.ts'
 import { isSameDisposition } from '../fields/content-disposition.ts'
 import type { Part, PartEvent, PartTarget } from '../media/part.ts'
@@ -13,19 +13,19 @@ import {
   type TransitionRules,
 } from './transition.ts'
 
-/** What an app allows a patch to change. */
+/** The changes that an app allows a patch to make. */
 export interface PatchRules extends TransitionRules {
-  /** Stored bytes of an incomplete resource must not change. */
+  /** Whether stored bytes of an incomplete resource are immutable. Beyond it: 409 `ERR_COMPLETE_LENGTH`. */
   readonly appendOnly: boolean
 }
 
 /** How a patch is applied. */
 export interface PatchOptions {
-  /** What may change. */
+  /** The changes that the app allows. */
   readonly rules: PatchRules
-  /** Later parts may fill the gaps that earlier ones leave. */
+  /** Whether later parts may fill the gaps that earlier ones leave. */
   readonly fillsGaps: boolean
-  /** Called with the first part, once it is known to fit, before anything is stored. */
+  /** Called after the first part was found to fit the resource, before any byte is stored. */
   readonly onFit: () => Promise<void>
 }
 
@@ -37,7 +37,7 @@ interface OpenPart {
   readonly before: Progress
 }
 
-/** One patch on its way into a writer. */
+/** Applies one patch to a writer. */
 export class PatchSession {
   readonly #writer: Writer
   readonly #options: PatchOptions
@@ -46,7 +46,7 @@ export class PatchSession {
   #contentType: string | null = null
   #contentDisposition: string | null = null
   #reprDigest: string | null = null
-  /** Data that is gathered for the next write, and where it goes. */
+  /** Data for the next write, and the range that it has in the resource. */
   #pending: Uint8Array[] = []
   #start = 0
   #end = 0
@@ -61,7 +61,7 @@ export class PatchSession {
     this.#progress = progressOf(writer.base)
   }
 
-  /** The resource as it is when all data of the parts so far has been written. */
+  /** Progress of the resource once all data of the parts so far is written. */
   get progress(): Progress {
     return this.#progress
   }
@@ -71,7 +71,7 @@ export class PatchSession {
     return this.#changed
   }
 
-  /** What the parts so far make of the resource, and what they say of it. */
+  /** The changes of the parts so far, and the fields in their headers. */
   get outcome(): Omit<PatchOutcome, 'reprDigest' | 'owner'> {
     const { complete, completeLength } = this.#progress
     return {
@@ -83,7 +83,7 @@ export class PatchSession {
     }
   }
 
-  /** The `Content-Disposition` that the parts give, in the stored form if it says the same; or null. */
+  /** The `Content-Disposition` of the parts; the stored value if both are equivalent; null if no part has one. */
   get #disposition(): string | null {
     const given = this.#contentDisposition
     const stored = this.#writer.base?.contentDisposition ?? null
@@ -102,7 +102,7 @@ export class PatchSession {
   }
 
   /**
-   * Applies a batch; all of its data is written when the promise resolves.
+   * Applies a batch. All of its data is written when the promise resolves.
    *
    * @throws UploadError when a part does not fit the resource.
    */
@@ -115,7 +115,7 @@ export class PatchSession {
   }
 
   /**
-   * Ends the last part, and judges the patch as a whole.
+   * Ends the last part, and checks the patch as a whole.
    *
    * @throws UploadError `ERR_NOT_FOUND`, `ERR_GAP`, `ERR_COMPLETE_LENGTH` or `ERR_RANGE`.
    */
@@ -164,14 +164,14 @@ export class PatchSession {
     else this.#missing = target.end - target.start
   }
 
-  /** Applies what has arrived of a part of unknown length as a range of this length. */
+  /** Applies the data so far of a part of unknown length as a range. */
   #extend({ part, target, before }: OpenPart): void {
     const closed = closeTarget(target, this.#end - target.start)
     this.#progress = advance(before, { ...part, target: closed }, this.#options.rules)
   }
 
   #closeOpen(): void {
-    // Data has extended the part already.
+    // A part with data was extended when its data was written. This closes a part without data.
     if (this.#open?.target.start === this.#end) this.#extend(this.#open)
     this.#open = null
   }
@@ -204,7 +204,7 @@ export class PatchSession {
     await this.#writer.truncate(size)
   }
 
-  /** Holds a change at `position` to the rules of the app. */
+  /** Checks that the rules of the app allow a change at `position`. */
   #checkChange(position: number): void {
     const { base } = this.#writer
     if (base === null) return

@@ -1,4 +1,4 @@
-/** The conditional requests of RFC 9110 §13, as pure functions of the fields and one version. */
+/** Evaluates the preconditions of RFC 9110 §13. Pure functions of the fields and one version. */
 import { UploadError } from '../errors.ts'
 import { matchesStrongly, matchesWeakly } from '../fields/entity-tag.ts'
 import { formatHttpDate, parseHttpDate } from '../fields/http-date.ts'
@@ -8,7 +8,7 @@ import type { ResourceInfo } from '../storage/adapter.ts'
 
 const WRITE_CONDITIONS = ['if-match', 'if-unmodified-since', 'if-none-match']
 
-/** Whether a request to change something says on what condition. */
+/** Whether a request has a precondition for changing the resource. */
 export function hasWriteCondition(headers: RequestHeaders): boolean {
   return WRITE_CONDITIONS.some((name) => headers.get(name) !== null)
 }
@@ -27,9 +27,9 @@ export function checkWriteConditions(headers: RequestHeaders, info: ResourceInfo
 }
 
 /**
- * Evaluates the conditions of GET and HEAD (RFC 9110 §13.2.2).
+ * Evaluates the conditions of GET and HEAD (RFC 9110 §13.2.2). True if the answer is 304.
  *
- * @throws UploadError `ERR_PRECONDITION`
+ * @throws UploadError `ERR_PRECONDITION` when `If-Match` or `If-Unmodified-Since` is false.
  */
 export function isNotModified(headers: RequestHeaders, info: ResourceInfo): boolean {
   checkUnchanged(headers, info)
@@ -42,7 +42,7 @@ export function isNotModified(headers: RequestHeaders, info: ResourceInfo): bool
 /**
  * Evaluates `If-Range` (RFC 9110 §13.1.5): whether `Range` may be honoured for this version.
  *
- * A date counts only where it is a strong validator: at least a second older than now (§8.8.2.2).
+ * A date holds only if it is a strong validator: it must be at least one second before `now` (§8.8.2.2).
  */
 export function allowsRange(headers: RequestHeaders, info: ResourceInfo, now: Date): boolean {
   const [ifRange, ...more] = headers.all('if-range')
@@ -57,7 +57,7 @@ export function allowsRange(headers: RequestHeaders, info: ResourceInfo, now: Da
   )
 }
 
-/** `If-Match`, else `If-Unmodified-Since`. */
+/** Evaluates `If-Match`, or `If-Unmodified-Since` if there is no `If-Match`. */
 function checkUnchanged(headers: RequestHeaders, info: ResourceInfo | null): void {
   const ifMatch = headers.get('if-match')
   if (ifMatch !== null) {
@@ -80,13 +80,13 @@ function matchesAny(
   return field.trim() === '*' || matches(field, info.etag)
 }
 
-/** The date of a field, null if it is not one valid date: then the field is ignored (§13.1.4). */
+/** Returns the date of a field; null unless it is exactly one valid date. The field is then ignored (§13.1.4). */
 function singleDate(headers: RequestHeaders, name: string): Date | null {
   const [value, ...more] = headers.all(name)
   return value === undefined || more.length > 0 ? null : parseHttpDate(value)
 }
 
-/** HTTP dates know no milliseconds. */
+/** Drops the milliseconds, which HTTP dates can't carry. */
 function wholeSeconds(date: Date): number {
   return Math.floor(date.getTime() / 1000)
 }
@@ -94,7 +94,7 @@ function wholeSeconds(date: Date): number {
 function preconditionFailed(field: string, info: ResourceInfo | null): UploadError {
   if (info === null) {
     return new UploadError('ERR_PRECONDITION', {
-      detail: `${field} is false: there is no resource`,
+      detail: `${field} is false: the resource does not exist`,
       members: { ...progressMembers(null) },
     })
   }

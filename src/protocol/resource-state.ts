@@ -1,15 +1,15 @@
-/** The state of a resource: what a write makes of it, and what answers say of it. */
+/** Computes the state of a resource after a write, and the fields and members that report it. */
 import type { ResourceInfo, ResourceState } from '../storage/adapter.ts'
 
-/** What a request says of a resource that it may create. */
+/** Properties that a request gives to a resource that it may create. */
 type NewState = Omit<ResourceState, 'complete' | 'everComplete'>
 
-/** The state of a resource that a write has created, until the write reaches its end. */
+/** Returns the state of a resource that a write has created, until the write has ended. */
 export function newState(given: NewState): ResourceState {
   return { ...given, complete: false, everComplete: false }
 }
 
-/** The state after a PUT of `size` bytes. */
+/** Returns the state after a PUT of `size` bytes. */
 export function replacedState(
   initial: ResourceState,
   size: number,
@@ -18,17 +18,18 @@ export function replacedState(
   return { ...initial, complete: true, everComplete: true, completeLength: size, reprDigest }
 }
 
-/** What a patch says and does; null for what it does not say. */
+/** Changes and fields of a patch; null for a field that it does not have. */
 export interface PatchOutcome extends NewState {
   readonly complete: boolean
   /** Whether a byte differs from the base. */
   readonly changed: boolean
 }
 
-/** The state after a patch. */
+/** Returns the state after a patch. */
 export function patchedState(base: ResourceInfo | null, patch: PatchOutcome): ResourceState {
   const { complete, completeLength, changed } = patch
-  // The digest of a finished resource is of its bytes; that of an upload is of what is to come.
+  // The digest of a finished resource covers its bytes, and is outdated by a change. The digest of an upload covers
+  // the finished resource, and stays valid.
   const isOutdated = base?.complete && (changed || completeLength !== base.completeLength)
   const earlier = base === null || isOutdated ? null : base.reprDigest
   return {
@@ -38,7 +39,7 @@ export function patchedState(base: ResourceInfo | null, patch: PatchOutcome): Re
     contentType: patch.contentType ?? base?.contentType ?? null,
     contentDisposition: patch.contentDisposition ?? base?.contentDisposition ?? null,
     reprDigest: patch.reprDigest ?? earlier,
-    // An upload keeps its owner until it is complete; to change a finished resource is a new upload.
+    // An upload keeps its owner until it is complete. A change of a finished resource counts as a new upload.
     owner: base === null || base.complete ? patch.owner : base.owner,
   }
 }
@@ -50,7 +51,7 @@ interface ProgressMembers {
   readonly complete: boolean
 }
 
-/** Describes how far an upload is; null stands for a resource that does not exist. */
+/** Returns the progress of an upload; `info` is null for an absent resource. */
 export function progressMembers(info: ResourceInfo | null): ProgressMembers {
   if (info === null) return { received: 0, length: null, complete: false }
   const { size, completeLength, complete } = info
@@ -58,8 +59,8 @@ export function progressMembers(info: ResourceInfo | null): ProgressMembers {
 }
 
 /**
- * The declared length of an incomplete resource as `Upload-Length`, a field of "Resumable Uploads for
- * HTTP". It says what `Content-Range` says on a 299, which some caches refuse outside 206 and 416.
+ * Returns the declared length of an incomplete resource as `Upload-Length`, a field of "Resumable Uploads for HTTP".
+ * On a 299, `Content-Range` has the same length, but some caches refuse that field outside 206 and 416.
  */
 export function uploadLength(info: ResourceInfo | null): Readonly<Record<string, string>> {
   if (info === null || info.complete || info.completeLength === null) return {}

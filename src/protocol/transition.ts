@@ -1,22 +1,22 @@
 /**
- * What a part does to a resource: the state table of the protocol as one pure function for a part and
- * one for the patch as a whole.
+ * The state table of the protocol: one pure function for the effect of a part on a resource, and one that checks the
+ * patch as a whole.
  */
 import { UploadError } from '../errors.ts'
 import type { Part, PartTarget } from '../media/part.ts'
 import type { ResourceInfo } from '../storage/adapter.ts'
 
-/** The resource as the parts so far leave it. */
+/** State of the resource after the parts so far. */
 export interface Progress {
-  /** Bytes from the start without a gap. */
+  /** Number of bytes from the start without a gap. */
   readonly size: number
-  /** All bytes that were announced are there. */
+  /** Whether all announced bytes are written. */
   readonly complete: boolean
-  /** Length of the finished resource; null while unknown. */
+  /** Length of the finished resource in bytes; null while unknown. */
   readonly completeLength: number | null
-  /** The length follows from the bytes: the resource was finished, and no part has announced a length. */
+  /** Whether the length follows from the bytes: the resource was finished, and no part has announced a length. */
   readonly lengthIsImplied: boolean
-  /** Ranges written beyond `size`, in order, waiting for a later part of a multipart patch. */
+  /** Ranges beyond `size`, in order. A later part of a multipart patch has to fill the gaps before them. */
   readonly detachedRanges: readonly Range[]
 }
 
@@ -28,11 +28,11 @@ interface Range {
 type SizeTarget = Extract<PartTarget, { kind: 'size' }>
 type OpenTarget = Extract<PartTarget, { kind: 'open' }>
 
-/** What an app allows beyond the strict minimum. */
+/** Changes of the length that an app allows. */
 export interface TransitionRules {
-  /** Only a `mutable` one may become shorter, by `bytes *\/t`, or longer and incomplete again. */
+  /** Changes of a finished resource. Only if `mutable`, it may become shorter (`bytes *\/t`) or longer. */
   readonly finished: 'mutable' | 'same-length' | 'immutable'
-  /** Status of a range that begins beyond the end. */
+  /** Status of `ERR_GAP`, the error for a range that begins beyond the end. */
   readonly gapStatus: number
 }
 
@@ -44,7 +44,7 @@ const ABSENT: Progress = {
   detachedRanges: [],
 }
 
-/** The state a patch starts from. */
+/** Returns the progress before the first part; `base` is null for an absent resource. */
 export function progressOf(base: ResourceInfo | null): Progress {
   if (base === null) return ABSENT
   const { size, complete } = base
@@ -53,9 +53,10 @@ export function progressOf(base: ResourceInfo | null): Progress {
 }
 
 /**
- * Applies one part. A gap before the part is not judged yet, since a later part may fill it.
+ * Applies one part. Does not refuse a gap before the part, because a later part may fill it.
  *
- * @throws UploadError `ERR_COMPLETE_LENGTH` when the part contradicts the length of the resource.
+ * @throws UploadError `ERR_COMPLETE_LENGTH` when the part contradicts the length of the resource, `ERR_RANGE` when
+ * it has no bytes and does not begin at the end.
  */
 export function advance(progress: Progress, part: Part, rules: TransitionRules): Progress {
   const { target } = part
@@ -78,7 +79,7 @@ export function advance(progress: Progress, part: Part, rules: TransitionRules):
 }
 
 /**
- * Judges the patch as a whole: after its only part's header, or after the last part of several.
+ * Checks the patch as a whole: after the header of its only part, or after the last of several parts.
  *
  * @throws UploadError `ERR_NOT_FOUND`, `ERR_GAP` or `ERR_COMPLETE_LENGTH`.
  */
@@ -90,7 +91,7 @@ export function checkWhole(
   const [gap] = progress.detachedRanges
   if (gap !== undefined && base === null && progress.size === 0) {
     throw new UploadError('ERR_NOT_FOUND', {
-      detail: `range begins at ${gap.start}, but there is no resource yet: begin at 0`,
+      detail: `range begins at ${gap.start}, but the resource does not exist: begin at 0`,
       members: { received: 0, 'expected-offset': 0, 'provided-offset': gap.start },
     })
   }
@@ -107,7 +108,7 @@ export function checkWhole(
   }
 }
 
-/** The complete-length after a part that gives `announced`, or null if still unknown. */
+/** Returns the complete-length after a part that announces `announced`; null if still unknown. */
 function agreedLength(progress: Progress, announced: number | null): number | null {
   const { lengthIsImplied, completeLength } = progress
   const end = endOfAll(progress)
@@ -121,14 +122,14 @@ function agreedLength(progress: Progress, announced: number | null): number | nu
   return announced
 }
 
-/** The end of all that is stored or waits beyond a gap, where ranges may overlap. */
+/** Returns the end of the last byte, stored or beyond a gap. */
 function endOfAll({ size, detachedRanges }: Progress): number {
   return detachedRanges.reduce((end, range) => Math.max(end, range.end), size)
 }
 
 /**
- * A part of unknown length before its data: only its start and the length that it announces are judged. Its
- * data is applied as a range.
+ * Applies the header of a part of unknown length: checks its start and the length that it announces. Its data is
+ * applied as a range later.
  */
 function begin(progress: Progress, { start, completeLength: announced }: OpenTarget): Progress {
   const completeLength = agreedLength(progress, announced)
@@ -167,8 +168,8 @@ function resize(progress: Progress, target: SizeTarget, rules: TransitionRules):
 }
 
 /**
- * A range of no bytes, `bytes 4-3/10`, says that nothing is left to send. It has to begin where the
- * resource ends, and to agree with its length. It can't create a resource.
+ * Applies a range of no bytes, `bytes 4-3/10`, with which a client confirms that all bytes are sent. The range has
+ * to begin at the end of the resource, and to agree with its length. It can't create a resource.
  */
 function confirm(progress: Progress, start: number, announced: number | null): Progress {
   if (progress === ABSENT) throw notAtEnd(start, 0)
@@ -184,7 +185,7 @@ function confirm(progress: Progress, start: number, announced: number | null): P
   return { ...progress, completeLength, complete: size === completeLength }
 }
 
-/** Adds a range to what is there and closes the gaps that it fills. */
+/** Adds a range to the written ones, and joins those between which it fills the gap. */
 function mergeRange(progress: Progress, range: Range): Pick<Progress, 'size' | 'detachedRanges'> {
   let { size } = progress
   const detachedRanges: Range[] = []
@@ -198,7 +199,7 @@ function mergeRange(progress: Progress, range: Range): Pick<Progress, 'size' | '
 
 function notAtEnd(start: number, size: number): UploadError {
   return new UploadError('ERR_RANGE', {
-    detail: `the range at ${start} has no bytes, and is not the end of an upload of ${size} bytes`,
+    detail: `the range at ${start} has no bytes, and does not begin at the end of the ${size} stored bytes`,
   })
 }
 

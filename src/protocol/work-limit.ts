@@ -1,22 +1,22 @@
-/** Bounds work that costs much although the request for it is small. */
+/** Limits the number of expensive operations that run at the same time, because a small request can start one. */
 import { UploadError } from '../errors.ts'
 
-/** Runs at most a number of pieces of work at the same time. */
+/** Runs at most `limit` operations at the same time, and refuses further ones. */
 export class WorkLimit {
   readonly #limit: number
   readonly #name: string
   #running = 0
 
-  /** `name` is the plural that the error reports, such as `copies of large resources`. */
+  /** `name` is the plural of the operation in the error's detail, such as `digests of large content`. */
   constructor(limit: number, name: string) {
     this.#limit = limit
     this.#name = name
   }
 
   /**
-   * Runs `work`.
+   * Runs `work`, or refuses it when the limit is reached.
    *
-   * @throws UploadError `ERR_BUSY`, without running it, when the limit is reached.
+   * @throws UploadError 503 `ERR_BUSY`; `work` has not run.
    */
   async run<T>(work: () => Promise<T>): Promise<T> {
     if (this.#running >= this.#limit) throw this.#busy()
@@ -30,7 +30,7 @@ export class WorkLimit {
 
   #busy(): UploadError {
     return new UploadError('ERR_BUSY', {
-      detail: `the server is busy with ${this.#limit} ${this.#name}, which is its limit; retry shortly`,
+      detail: `the server is busy with ${this.#limit} ${this.#name}, its limit; retry shortly`,
       headers: { 'Retry-After': '1' },
       members: { limit: this.#limit },
     })

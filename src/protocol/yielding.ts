@@ -1,15 +1,15 @@
-/** Divides long work, so that one client with much of it does not hold up the others. */
+/** Divides long work on bytes into slices, so that the event loop can serve other clients in between. */
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 
-/** How long work may keep others waiting, in milliseconds. */
+/** Longest time that work may block the event loop, in milliseconds. */
 const LONGEST_BLOCK = 10
 
-/** Largest piece of work, in bytes: about a millisecond of hashing. */
+/** Largest slice, in bytes: about a millisecond of hashing. */
 const SLICE_SIZE = 512 * 1024
 
 /**
- * Works on the bytes of all chunks in slices of at most 512 KiB, and lets the event loop run where the
- * work has lasted 10 ms. To let it run after each slice costs a plain upload a third of its speed.
+ * Calls `work` with the bytes of all chunks in slices of at most 512 KiB, and yields to the event loop after each
+ * 10 ms of work. Yielding after each slice would cost a plain upload a third of its speed.
  */
 export async function inSlices(
   chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
@@ -33,7 +33,7 @@ export async function inSlices(
     return
   }
   for (const chunk of chunks) {
-    // A promise and a view for each chunk would cost as much as parsing it.
+    // Small chunks skip `workOn`, because a promise and a view for each chunk would cost as much as parsing it.
     if (chunk.byteLength > SLICE_SIZE || isLong()) await workOn(chunk)
     else work(chunk)
   }

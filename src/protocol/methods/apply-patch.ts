@@ -1,6 +1,6 @@
 /**
- * Applies a patch, the content of a PATCH or of a partial PUT: from the preconditions to the commit, in
- * this order.
+ * Applies a patch, the content of a PATCH or of a partial PUT, from the preconditions to the commit. The functions
+ * stand in the order of these steps.
  */
 import { hasEffect } from '../../errors.ts'
 import { finishWrite, type Outcome } from '../completion.ts'
@@ -30,15 +30,21 @@ import { withReprDigest } from './repr-digest.ts'
 import { appliedTransaction, writeResponse } from './respond.ts'
 import { checkTrailer } from './trailers.ts'
 
-/** What is applied, and how. */
+/** A patch, and how it is applied. */
 interface Patch extends IncomingPatch {
   readonly format: PatchFormat
-  /** What a resource that the patch creates has, should the patch not reach its end. */
+  /** State of a resource that the patch creates, until the patch ends. */
   readonly initial: ResourceState
+  /** See `Content.verifiesTrailer`. */
   readonly verifiesTrailer: boolean
 }
 
-/** Answers a request whose header has been checked and whose content is a patch. */
+/**
+ * Answers a request whose header has been checked and whose content is a patch.
+ *
+ * The preconditions are checked before the content is read and again under the lock, because another writer may
+ * change the resource between the two.
+ */
 export async function applyPatch(
   request: HandlerRequest,
   header: ContentHeader<PatchFormat>,
@@ -60,7 +66,7 @@ export async function applyPatch(
     limit: patchLimit(settings),
     isAtomic,
     digests,
-    // Parts may overlap, so the content of a multipart can't be read back.
+    // The content of an atomic format can't be read back from the storage, because its parts may overlap.
     verifiesTrailer: format.isAtomic || announcesDigest,
   })
   const incoming = await readPatch(content, format)
@@ -131,8 +137,8 @@ async function apply(
 }
 
 /**
- * The fields whose conditions count. The examples of the IETF draft repeat `If-None-Match: *` on every
- * segment, which its preset lets pass on those that continue an upload.
+ * Returns the fields whose conditions are evaluated. The examples of the IETF draft repeat `If-None-Match: *` on
+ * every segment. Its preset ignores that field on a segment that continues an upload.
  */
 function effectiveConditions(
   headers: RequestHeaders,
@@ -154,7 +160,7 @@ function isContinuation({ target }: Part, base: ResourceInfo | null): boolean {
   return start > 0 && start <= base.size && completeLength === base.completeLength
 }
 
-/** Receives all data. What a persist write got before a cut stays, unless the document was malformed. */
+/** Receives all data. After a cut a persist write keeps the bytes so far, unless the document was malformed. */
 async function receive(incoming: Patch, session: PatchSession, writer: Writer): Promise<void> {
   try {
     await session.apply(incoming.head)
@@ -167,7 +173,7 @@ async function receive(incoming: Patch, session: PatchSession, writer: Writer): 
     // Every byte of the announced range has arrived, and only the end of the message is missing: the last
     // chunk over HTTP/1.1, END_STREAM over HTTP/2. A cut keeps the stored bytes, so the resource is
     // complete if they reach its complete length. PUT and atomic patches need the end of the message,
-    // because it alone shows that the client has sent everything.
+    // because only that end shows that the client has sent everything.
     if (isCut(error) && writer.transaction === 'persist' && session.isWhole) return
     if (hasEffect(error, 'undo')) await writer.rollback()
     throw error
@@ -176,7 +182,7 @@ async function receive(incoming: Patch, session: PatchSession, writer: Writer): 
   session.end()
 }
 
-/** Whether the content ended early for a reason that says nothing about what came before. */
+/** Whether the content ended early for a reason that leaves the earlier bytes valid. */
 function isCut(error: unknown): boolean {
   return error instanceof ConnectionLostError || hasEffect(error, 'cut')
 }

@@ -1,4 +1,4 @@
-/** What PATCH and PUT require of content before and while it is read. */
+/** Checks the header of a PATCH or PUT, and limits and verifies its content while it is read. */
 import { UploadError } from '../../errors.ts'
 import { isIdentity } from '../../fields/syntax.ts'
 import { ALGORITHMS, parseDigest, verifiableDigest, type Digest } from '../../fields/digest.ts'
@@ -10,26 +10,26 @@ import type { Limits } from '../../options.ts'
 import type { Transaction } from '../../storage/adapter.ts'
 import { inSlices } from '../yielding.ts'
 
-/** What the header of a PATCH or a PUT says of the content. */
+/** The fields of a PATCH or a PUT that describe its content. */
 export interface ContentHeader<T> {
-  /** What `readType` has made of the media type. */
+  /** The result of `readType`. */
   readonly type: T
   /** The digests that the content must match. */
   readonly digests: readonly Digest[]
-  /** A `Content-Digest` follows in the trailer. */
+  /** Whether `Trailer` announces a `Content-Digest` in the trailer section. */
   readonly announcesDigest: boolean
-  /** The digest that the whole resource must match, as one field; null if none can be verified. */
+  /** The digests that the whole resource must match, as one field; null if none can be verified. */
   readonly reprDigest: string | null
-  /** What the client prefers. */
+  /** The transaction that `Prefer` asks for; null if none. */
   readonly preferred: Transaction | null
 }
 
 /**
- * Checks the header of a PATCH or a PUT; the first failure is answered. `readType` reads the media type,
- * of the patch or of the resource, and `limitOf` returns how many bytes the content may then have.
+ * Checks the header of a PATCH or a PUT, and throws for the first failure. `readType` reads the media type of the
+ * patch or of the resource. `limitOf` returns the largest content of that type, in bytes.
  *
- * @throws UploadError `ERR_TRANSFER_CODING`, `ERR_CONTENT_CODING`, `ERR_CONTENT_LIMIT`, `ERR_FIELD`, and
- * what `readType` throws.
+ * @throws UploadError `ERR_TRANSFER_CODING`, `ERR_CONTENT_CODING`, `ERR_CONTENT_LIMIT`, `ERR_FIELD`, and the errors
+ * of `readType`.
  */
 export function readContentHeader<T>(
   { headers, contentLength }: HandlerRequest,
@@ -50,7 +50,7 @@ export function readContentHeader<T>(
   }
 }
 
-/** After another transfer coding the connection can't be used. */
+/** Closes the connection after another transfer coding, because the end of the message can't be found. */
 function checkTransferCoding(headers: RequestHeaders): void {
   const coding = headers.get('transfer-encoding')
   if (coding === null || coding.trim().toLowerCase() === 'chunked') return
@@ -60,7 +60,7 @@ function checkTransferCoding(headers: RequestHeaders): void {
   })
 }
 
-/** A content coding would apply to the patch document, not to the resource. */
+/** Refuses a content coding, because it would apply to the patch document, not to the resource. */
 function checkContentCoding(headers: RequestHeaders): void {
   if (isIdentity(headers.get('content-encoding') ?? '')) return
   throw new UploadError('ERR_CONTENT_CODING', {
@@ -76,8 +76,9 @@ function announcesContentDigest(headers: RequestHeaders): boolean {
 }
 
 /**
- * The digests that a header or a trailer gives for the content (RFC 9530 §2); empty if none can be
- * verified.
+ * Returns the digests of `Content-Digest` in a header or a trailer (RFC 9530 §2); empty if none can be verified.
+ *
+ * @throws UploadError `ERR_FIELD` for a malformed field.
  */
 export function contentDigests(fields: RequestHeaders | null): readonly Digest[] {
   const field = fields?.get('content-digest') ?? null
@@ -85,14 +86,14 @@ export function contentDigests(fields: RequestHeaders | null): readonly Digest[]
 }
 
 /**
- * Atomic content of at most this many bytes is read whole before the lock is taken and the storage is
- * touched, so that a slow client of a small patch holds up no other writer.
+ * Largest atomic content, in bytes, that is read completely before the lock is acquired. A slow client of a small
+ * patch then does not block other writers.
  */
 const WHOLE_SIZE = 64 * 1024
 
 /**
- * Largest content of a PATCH, in bytes: the largest resource, and the header of each part. Parts may
- * overlap, so that without this limit a multipart patch could send the same bytes again and again.
+ * Returns the largest content of a PATCH, in bytes: the largest resource plus the header of each part. Without this
+ * limit a multipart patch could send the same bytes any number of times, because parts may overlap.
  */
 export function patchLimit({ maxSize, maxParts, maxPartHeaderSize }: Limits): number {
   return maxSize + maxParts * maxPartHeaderSize
@@ -100,21 +101,21 @@ export function patchLimit({ maxSize, maxParts, maxPartHeaderSize }: Limits): nu
 
 /** How content is read. */
 export interface ContentOptions {
-  /** Length that the client gives; null if unknown. */
+  /** Announced length in bytes; null if unknown. */
   readonly length: number | null
-  /** Most bytes that are accepted. */
+  /** Largest accepted content, in bytes. Beyond it: 413 `ERR_CONTENT_LIMIT`. */
   readonly limit: number
-  /** Whether the content is of use only whole. Small content is then read and checked at once. */
+  /** Whether the content is applied completely or not at all. Small content is then read and checked first. */
   readonly isAtomic: boolean
-  /** What the content must match. */
+  /** Digests that the content must match. */
   readonly digests: readonly Digest[]
-  /** Content that must also match the digests of the trailer is hashed for them while it arrives. */
+  /** Whether the content is hashed while it arrives, to verify the `Content-Digest` of the trailer. */
   readonly verifiesTrailer: boolean
 }
 
-/** Content, either read whole already or to be streamed. */
+/** Content that was read completely, or that is read from the client while `body` is iterated. */
 export interface Content {
-  /** Whether `body` is known to its end, and checked. */
+  /** Whether all content has been read and checked. */
   readonly isWhole: boolean
   /** The content. */
   readonly body: Body
@@ -123,7 +124,7 @@ export interface Content {
 }
 
 /**
- * Begins to read content, which makes the server say 100 Continue.
+ * Begins to read content. The server then sends 100 Continue.
  *
  * @throws UploadError `ERR_CONTENT_LIMIT`, `ERR_CONTENT_DIGEST`: here, or at the end of a streamed body.
  */
@@ -145,7 +146,7 @@ export async function readContent(
   return { isWhole: true, body: batchesOf(batches), verifiesTrailer }
 }
 
-/** Counts and hashes the content on its way. */
+/** Counts and hashes the content while it is read. */
 async function* guard(
   body: Body,
   { limit, digests }: ContentOptions,

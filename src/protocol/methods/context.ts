@@ -1,4 +1,4 @@
-/** What every method works with, and the lock around every change. */
+/** The services that all methods share, the lock around every change, and the check of preconditions. */
 import { UploadError, traitsOf } from '../../errors.ts'
 import { dispositionName } from '../../fields/content-disposition.ts'
 import { callHook } from '../../hooks.ts'
@@ -10,12 +10,12 @@ import { checkWriteConditions, hasWriteCondition } from '../preconditions.ts'
 import type { Settings } from '../../settings.ts'
 import type { ResourceInfo, ResourceState, StorageAdapter, Writer } from '../../storage/adapter.ts'
 
-/** The parts that a handler is put together from. */
+/** The services and settings of a handler. */
 export interface MethodContext {
   readonly storage: StorageAdapter
   readonly locker: Locker
   readonly settings: Settings
-  /** Whether a URL may stand for different resources, one for each user: caches must not share them. */
+  /** Whether one URL may name a different resource for each user. Shared caches must then not store answers. */
   readonly isPrivate: boolean
   readonly hashing: HashingService
 }
@@ -24,8 +24,9 @@ export interface MethodContext {
 export type Method = (request: HandlerRequest, context: MethodContext) => Promise<HandlerResponse>
 
 /**
- * Checks the preconditions without the lock. A request that can't succeed is refused before the client is
- * asked for its content (RFC 9110 §10.1.1), and before the request takes over from another writer.
+ * Checks the preconditions without the lock, because a request that can't succeed has to be refused before the
+ * client sends its content (RFC 9110 §10.1.1) and before the request interrupts another writer. `fieldsFor` returns
+ * the fields whose conditions are evaluated for the current version.
  *
  * @throws UploadError `ERR_PRECONDITION` or `ERR_PRECONDITION_REQUIRED`.
  */
@@ -46,10 +47,11 @@ export async function precheckConditions(
 }
 
 /**
- * Does `work` under the lock of the resource. When another request takes over, the body of this one ends
- * with `ERR_INTERRUPTED`.
+ * Runs `work` while this request holds the lock of the resource. When another request takes over, the body of this
+ * one fails with `ERR_INTERRUPTED`. `stall` is the time in milliseconds that the holder before may wait for its
+ * client until this request takes over.
  *
- * @throws UploadError `ERR_LOCKED`
+ * @throws UploadError `ERR_LOCKED` when the lock was not released within `lockTimeout`.
  */
 export async function withLock<T>(
   request: HandlerRequest,
@@ -60,7 +62,7 @@ export async function withLock<T>(
   const lock = await locker.acquire(request.key, { wait: settings.lockTimeout, stall })
   try {
     lock.onRevoke(() => request.stop(interrupted()))
-    // Only a holder that waits for its client can be stalled: hashing and storing take time as well.
+    // Only a holder that waits for its client is stalled. One that hashes or stores makes progress.
     request.onWait(
       () => lock.idle(),
       () => lock.busy(),
@@ -75,8 +77,8 @@ export async function withLock<T>(
 }
 
 /**
- * Does `work`, and judges the preconditions again if another writer has changed the resource first: the request
- * is then answered as if it had arrived after the other one.
+ * Awaits `work`, and checks the preconditions again with `judge` if the storage reports that another writer has
+ * changed the resource first. The request is then answered as if it had arrived after the other one.
  *
  * @throws UploadError `ERR_PRECONDITION`, or the `ERR_CONFLICT` of the storage if the preconditions still hold.
  */
@@ -89,7 +91,7 @@ export async function rejudging<T>(work: Promise<T>, judge: () => Promise<void>)
   }
 }
 
-/** Adds what is stored, part of this request perhaps included: it saves the client a HEAD. */
+/** Adds the stored length to the error, which may include bytes of this request. It saves the client a HEAD. */
 async function withReceived(
   error: unknown,
   key: string,
@@ -104,13 +106,13 @@ async function withReceived(
     const fields = { ...headers, ...(status === 409 ? uploadLength(info) : {}) }
     return new UploadError(code, { detail, status, headers: fields, members, cause })
   } catch {
-    return error // The first error tells more.
+    return error // Report the first error without the stored length.
   }
 }
 
 function interrupted(): UploadError {
   return new UploadError('ERR_INTERRUPTED', {
-    detail: 'nothing arrived for too long while another request waited, or the resource is removed',
+    detail: 'another request took over: no bytes arrived for too long, or it removes the resource',
     headers: { 'Retry-After': '1', Connection: 'close' },
   })
 }

@@ -1,18 +1,22 @@
-/** DELETE (RFC 9110 §9.3.5): takes over from any writer at once. */
+/** Answers DELETE (RFC 9110 §9.3.5), which interrupts any other writer of the resource at once. */
 import { UploadError } from '../../errors.ts'
 import { notifyRemoved } from '../events.ts'
 import type { HandlerRequest, HandlerResponse } from '../http.ts'
 import { checkWriteConditions, hasWriteCondition } from '../preconditions.ts'
 import { precheckConditions, rejudging, withLock, type MethodContext } from './context.ts'
 
-/** Answers a DELETE. */
+/**
+ * Answers a DELETE with 204.
+ *
+ * @throws UploadError `ERR_NOT_FOUND`, `ERR_PRECONDITION`, `ERR_PRECONDITION_REQUIRED`, `ERR_LOCKED`.
+ */
 export async function remove(
   request: HandlerRequest,
   context: MethodContext,
 ): Promise<HandlerResponse> {
   const { headers, key } = request
   const { storage } = context
-  // A condition counts only where the answer without it would be a success (RFC 9110 §13.2.1).
+  // A condition is evaluated only if the answer without it would be a success (RFC 9110 §13.2.1).
   const isAbsent = (await storage.head(key)) === null
   if (!isAbsent || !hasWriteCondition(headers)) await precheckConditions(request, context)
   if (isAbsent) throw nothingToRemove()
@@ -30,5 +34,5 @@ export async function remove(
 }
 
 function nothingToRemove(): UploadError {
-  return new UploadError('ERR_NOT_FOUND', { detail: 'there is nothing to remove' })
+  return new UploadError('ERR_NOT_FOUND', { detail: 'the resource does not exist' })
 }

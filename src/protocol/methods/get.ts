@@ -1,4 +1,4 @@
-/** GET and HEAD (RFC 9110 §9.3.1, §9.3.2): the resource, or as much of it as has arrived. */
+/** Answers GET and HEAD (RFC 9110 §9.3.1, §9.3.2) with a finished resource, or the stored bytes of an upload. */
 import { UploadError } from '../../errors.ts'
 import { mediaTypeOfName } from '../../fields/content-type.ts'
 import { formatContentRange, formatUnsatisfiedRange } from '../../fields/content-range.ts'
@@ -19,22 +19,23 @@ interface Range {
 }
 
 /**
- * No problem document, unlike the 404 to other methods, because clients of the draft's author read the
- * length or the content without checking the status. Not stored, because a cache would answer the next
- * HEAD of an upload with it.
+ * The 404 to GET and HEAD. Unlike the 404 to other methods it has no problem document, because clients of the
+ * draft's author read the length or the content without checking the status. `no-store`, because a cache could
+ * answer the next HEAD of an upload with it.
  */
 const NOT_FOUND: HandlerResponse = {
   status: 404,
   headers: { 'Content-Length': '0', 'Cache-Control': 'no-store' },
 }
-/** What the fields of a representation depend on, besides its version. */
+
+/** Everything except the version on which the fields of a representation depend. */
 interface RepresentationContext extends Pick<MethodContext, 'settings' | 'isPrivate'> {
   readonly key: string
 }
 
 const WHOLE: RangeSelection = { kind: 'whole' }
 
-/** Answers a HEAD, without a lock: `Content-Length` is where an upload resumes. */
+/** Answers a HEAD without acquiring the lock. `Content-Length` is the offset at which an upload resumes. */
 export async function head(
   request: HandlerRequest,
   context: MethodContext,
@@ -89,7 +90,7 @@ export async function get(
   }
 }
 
-/** The answer from one version; its body, if it has one, closes the reader. */
+/** Makes the answer for one version. Its body, if it has one, closes the reader. */
 function responseFrom(
   reader: Reader,
   headers: RequestHeaders,
@@ -112,7 +113,7 @@ function responseFrom(
   return oneRange(reader, range, context)
 }
 
-/** `Range` counts only on GET, only if `If-Range` holds, and one at a time while incomplete. */
+/** Selects the ranges of a GET. Ignores `Range` if `If-Range` fails, or if it has several ranges of an upload. */
 function selectedRanges(
   headers: RequestHeaders,
   info: ResourceInfo,
@@ -151,7 +152,7 @@ function oneRange(reader: Reader, range: Range, context: RepresentationContext):
   }
 }
 
-/** A `multipart/byteranges` that writes the same bytes when it is sent back as a PATCH. */
+/** Makes a `multipart/byteranges`. A client may send it back as a PATCH, which writes the same bytes. */
 function severalRanges(
   reader: Reader,
   ranges: readonly Range[],
@@ -202,7 +203,7 @@ function notModified(info: ResourceInfo, context: RepresentationContext): Handle
   return { status: 304, headers: representationFields(info, context) }
 }
 
-/** The content is a problem document: fields that describe the resource's own content are not for it. */
+/** Makes the error 416. Its content is a problem document, so the fields of the resource's content are left out. */
 function unsatisfiable(info: ResourceInfo): UploadError {
   return new UploadError('ERR_UNSATISFIABLE', {
     detail: `no range lies within the ${info.size} bytes`,
@@ -214,7 +215,7 @@ function unsatisfiable(info: ResourceInfo): UploadError {
   })
 }
 
-/** What every answer about an existing version has in common. */
+/** Returns the fields that all answers about an existing version share. */
 function representationFields(
   info: ResourceInfo,
   { settings, isPrivate }: RepresentationContext,
@@ -228,16 +229,16 @@ function representationFields(
     'X-Content-Type-Options': 'nosniff',
     ...(policy === '' ? {} : { 'Content-Security-Policy': policy }),
     ...(contentDisposition === null ? {} : { 'Content-Disposition': contentDisposition }),
-    // A finished resource can change at any time, so a cache asks each time, for a 304 where it has not.
-    // A compressing middleware would drop the Content-Length that resuming needs, and give coded
-    // bytes the entity tag and the ranges of the plain ones.
+    // `no-cache`, because a finished resource can change at any time: a cache has to revalidate it each time.
+    // `no-transform`, because a compressing middleware would drop the Content-Length that resuming needs, and
+    // send coded bytes under the entity tag and the ranges of the plain ones.
     'Cache-Control': `${complete ? finished : 'no-store'}, no-transform`,
     ...(complete && reprDigest !== null ? { 'Repr-Digest': reprDigest } : {}),
     ...(complete ? {} : expiryFields(info, expireAfter)),
   }
 }
 
-/** The one place where a client that lost all state learns the declared length. */
+/** Returns `Content-Range`, which shows the declared length to a client that has lost its state. */
 function incompleteRange({ complete, size, completeLength }: ResourceInfo): Fields {
   if (complete || (size === 0 && completeLength === null)) return {}
   const value =
@@ -247,7 +248,7 @@ function incompleteRange({ complete, size, completeLength }: ResourceInfo): Fiel
   return { 'Content-Range': value }
 }
 
-/** The stored type, or for a resource that names none, the one that its name suggests. */
+/** Returns the stored type. Without one it is guessed from the ending of the key. */
 function contentType({ contentType: stored }: ResourceInfo, key: string): string {
   return stored ?? mediaTypeOfName(key) ?? 'application/octet-stream'
 }

@@ -1,4 +1,4 @@
-/** A patch document on its way: content in, the events of its parser out. */
+/** Reads a patch document from the content of a request, and yields the events of its parser. */
 import { UploadError } from '../../errors.ts'
 import type { PatchFormat } from '../../media/parse.ts'
 import type { Part, PartEvent } from '../../media/part.ts'
@@ -11,23 +11,27 @@ const NO_BYTES = new Uint8Array(0)
 
 /** A patch whose first part is known. */
 export interface IncomingPatch {
-  /** The part by which the writer is opened. */
+  /** The first part, which decides how the writer is opened. */
   readonly first: Part
   /** The events that came with the first part. */
   readonly head: readonly PartEvent[]
   /** Waits for more content, and returns its events; null once the content has ended. */
   readonly next: () => Promise<readonly PartEvent[] | null>
-  /** Checks that the content has ended where the document does. */
+  /**
+   * Checks that the document has ended with the content.
+   *
+   * @throws UploadError `ERR_SYNTAX`, `ERR_LENGTH`
+   */
   end(): void
-  /** Ends the reading, before the end of the content too. */
+  /** Stops reading the content, also before its end. */
   close(): Promise<void>
-  /** The content of a message, put together from its header and the data as it is stored. */
+  /** Reads the content of a message again: the header from memory, the data from the storage. */
   readBack(writer: Writer): AsyncIterable<Uint8Array>
 }
 
 /**
- * Reads a patch up to its first part. Content that is known to its end is parsed, and so checked, to its
- * end.
+ * Reads a patch up to its first part. Content that has been read completely is parsed to its end, so that a
+ * malformed document is refused before the lock is acquired.
  */
 export async function readPatch(
   { body, isWhole }: Content,
@@ -53,7 +57,7 @@ export async function readPatch(
   function take(chunk: Uint8Array): readonly PartEvent[] {
     const events = parser.write(chunk)
     const size = dataSizeOf(events)
-    // A message has its data at the end of the chunk.
+    // The data of a message ends where the chunk ends, so all bytes before it are the header.
     if (!hasPart) preface.push(chunk.slice(0, chunk.length - size))
     hasPart ||= events.length > 0
     dataSize += size
@@ -78,7 +82,7 @@ export async function readPatch(
     }
   }
 
-  /** The rest of content that is known to its end. */
+  /** Parses the rest of content that has been read completely. */
   async function readRest(): Promise<readonly PartEvent[]> {
     const rest: PartEvent[] = []
     for (let events = await next(); events !== null; events = await next()) rest.push(...events)

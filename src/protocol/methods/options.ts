@@ -1,10 +1,10 @@
-/** OPTIONS (RFC 9110 §9.3.7), and what a resource supports. */
+/** Answers OPTIONS (RFC 9110 §9.3.7) with the methods and patch formats of a resource. */
 import type { HandlerRequest, HandlerResponse } from '../http.ts'
 import { ACCEPT_PATCH } from '../../media/parse.ts'
 import type { Rules } from '../../options.ts'
 import type { MethodContext } from './context.ts'
 
-/** Answers an OPTIONS; the same for a resource that does not exist, since it can be created. */
+/** Answers an OPTIONS. The answer is the same for an absent resource, because a request can create it. */
 export async function options(
   _request: HandlerRequest,
   { settings }: MethodContext,

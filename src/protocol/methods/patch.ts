@@ -1,4 +1,4 @@
-/** PATCH (RFC 5789) with a byte range patch. */
+/** Answers PATCH (RFC 5789) with a byte range patch. */
 import type { HandlerRequest, HandlerResponse } from '../http.ts'
 import { createPartParser } from '../../media/parse.ts'
 import { applyPatch } from './apply-patch.ts'

@@ -1,4 +1,4 @@
-/** The fields of a PUT that describe its content: the media type, and the range of a partial PUT. */
+/** Reads the fields of a PUT that describe its content: the media type, and the range of a partial PUT. */
 import { UploadError } from '../../errors.ts'
 import { parseContentRange } from '../../fields/content-range.ts'
 import { isServable, parseMediaType } from '../../fields/content-type.ts'
@@ -8,13 +8,13 @@ import type { Limits } from '../../options.ts'
 import type { HandlerRequest, RequestHeaders } from '../http.ts'
 import { patchLimit } from './content.ts'
 
-/** What the content of a PUT is. */
+/** The media type and the range of a PUT's content. */
 export interface PutFields {
   /** The `Content-Type` of the resource; null if the client names none. */
   readonly contentType: string | null
-  /** Where the content belongs; null if it is the whole resource. */
+  /** The range that the content replaces; null if it is the whole resource. */
   readonly range: PartTarget | null
-  /** The client sent a `Content-Range`, so it will resume an interrupted upload. */
+  /** Whether the client sent a `Content-Range`, and will therefore resume an interrupted upload. */
   readonly isResumable: boolean
 }
 
@@ -33,32 +33,31 @@ export function readPutFields({ headers, contentLength }: HandlerRequest): PutFi
   }
 }
 
-/** Largest content, in bytes. A range has to fit in the resource besides, as that of a PATCH. */
+/** Returns the largest content, in bytes. The range of a partial PUT must also fit in `maxSize`, as in a PATCH. */
 export function contentLimit(range: PartTarget | null, limits: Limits): number {
   return range === null ? limits.maxSize : patchLimit(limits)
 }
 
-/** RFC 9110 §14.5 allows one range. */
+/** Reads `Content-Range`. RFC 9110 §14.5 allows one range. */
 function readRange(headers: RequestHeaders): PartTarget | null {
   const [value, ...others] = headers.all('content-range')
   if (value === undefined) return null
   if (others.length > 0) {
-    throw new UploadError('ERR_RANGE', { detail: 'there are several Content-Range fields' })
+    throw new UploadError('ERR_RANGE', { detail: 'expected one Content-Range, found several' })
   }
   return parseContentRange(value)
 }
 
 /**
- * Whether the range is all of the resource, `bytes 0-9/10` with ten bytes of content. The request then
- * replaces the resource like a PUT without `Content-Range`. Chunked content may end early, so it is
- * applied as a patch.
+ * Whether the range is the whole resource, as `bytes 0-9/10` with ten bytes of content. The request then replaces
+ * the resource like a PUT without `Content-Range`. Chunked content is applied as a patch, because it may end early.
  */
 function isWholeRange(range: PartTarget, contentLength: number | null): boolean {
   if (range.kind !== 'range' || range.start !== 0 || range.end === 0) return false
   return range.end === range.completeLength && range.end === contentLength
 }
 
-/** A patch format here is almost certainly a PATCH with the wrong method. */
+/** Reads `Content-Type`. A patch format is refused, because the client has almost certainly confused PUT and PATCH. */
 function readType(headers: RequestHeaders): string | null {
   const [value, ...more] = headers.all('content-type')
   if (value === undefined) return null

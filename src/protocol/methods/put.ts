@@ -1,5 +1,5 @@
 /**
- * PUT (RFC 9110 §9.3.4): the whole resource in one request, or with `Content-Range` a part of it, which is
+ * Answers PUT (RFC 9110 §9.3.4), which replaces the whole resource, or with `Content-Range` a part of it. A part is
  * applied as a patch.
  */
 import { hasEffect } from '../../errors.ts'
@@ -62,11 +62,11 @@ export async function put(
   return applyPatch(request, { ...header, type: format }, context)
 }
 
-/** What a PUT of a whole resource says of it. */
+/** Description of the resource in the fields of a PUT. */
 interface Description {
   readonly contentType: string | null
   readonly contentDisposition: string | null
-  /** The client will resume an interrupted upload. */
+  /** See `PutFields.isResumable`. */
   readonly isResumable: boolean
 }
 
@@ -153,8 +153,8 @@ interface Received {
 }
 
 /**
- * Writes the content, and hashes it on the way: afterwards it would have to be read again, and an atomic
- * write would be lost if the server were too busy for that.
+ * Writes the content, and hashes it while it arrives. Hashing it afterwards would read it again, and would lose an
+ * atomic write if the server were too busy for that (`ERR_BUSY`).
  */
 async function receive(body: Body, writer: Writer, reprDigest: string | null): Promise<Received> {
   const running =

@@ -1,4 +1,4 @@
-/** The digest of one version, where a client asks for it with `Want-Repr-Digest` (RFC 9530 §4). */
+/** Adds `Repr-Digest` to an answer if the client asks for it with `Want-Repr-Digest` (RFC 9530 §4). */
 import { formatDigest, parseDigest, wantedAlgorithm } from '../../fields/digest.ts'
 import type { HandlerRequest, HandlerResponse } from '../http.ts'
 import type { HashingService } from '../hashing.ts'
@@ -7,10 +7,9 @@ import type { MethodContext } from './context.ts'
 import type { Fields } from './respond.ts'
 
 /**
- * The `Repr-Digest` of the version that `reader` holds; of an incomplete resource it covers the bytes
- * that are stored. Without the field: if it is not asked for, if too many digests are being computed, or
- * if the version can't be read to its end. A client can ask for a missing digest again, but would trust a
- * wrong one.
+ * Returns the `Repr-Digest` of the version that `reader` has open. For an incomplete resource the digest covers the
+ * stored bytes. Returns no field if the client does not ask for one, if too many digests are being computed, or if
+ * the version can't be read to its end: a client can ask again for a missing digest, but would trust a wrong one.
  */
 export async function reprDigestFields(
   { headers, closeSignal }: Pick<HandlerRequest, 'headers' | 'closeSignal'>,
@@ -50,7 +49,7 @@ export async function withReprDigest(
   const reader = await storage.openReader(request.key).catch(() => null)
   if (reader === null) return response
   try {
-    // The lock is free by now: another request may have changed the resource.
+    // The lock was released before, so that another request may have changed the resource.
     if (reader.info.etag !== info.etag) return response
     const fields = await reprDigestFields(request, reader, hashing)
     return { ...response, headers: { ...response.headers, ...fields } }

@@ -1,4 +1,4 @@
-/** Responses that several methods share. */
+/** Makes the responses and fields that several methods share. */
 import { formatHttpDate } from '../../fields/http-date.ts'
 import type { Outcome } from '../completion.ts'
 import type { PreparedResponse } from '../final-response.ts'
@@ -10,14 +10,14 @@ import type { ResourceInfo, Transaction } from '../../storage/adapter.ts'
 /** Fields by name. */
 export type Fields = Readonly<Record<string, string>>
 
-/** The fields that identify a version (RFC 9110 §8.8). */
+/** Returns the fields that identify a version (RFC 9110 §8.8). */
 export function validators(info: ResourceInfo): Fields {
   return { ETag: info.etag, 'Last-Modified': formatHttpDate(info.lastModified) }
 }
 
 /**
- * When an incomplete resource is removed, in seconds from now: the `Upload-Limit` of "Resumable Uploads
- * for HTTP". Nothing if it stays.
+ * Returns the `Upload-Limit` of "Resumable Uploads for HTTP": the seconds until an incomplete resource is removed.
+ * No field if `expireAfter`, in milliseconds, is 0, because the resource then never expires.
  */
 export function expiryFields({ lastModified }: ResourceInfo, expireAfter: number): Fields {
   if (expireAfter === 0) return {}
@@ -25,7 +25,7 @@ export function expiryFields({ lastModified }: ResourceInfo, expireAfter: number
   return { 'Upload-Limit': `max-age=${Math.max(0, Math.floor(left / 1000))}` }
 }
 
-/** The answer to a write that was committed: more to come, or the final response. */
+/** Makes the answer to a committed write: the progress of an upload, or the final response. */
 export function writeResponse(
   outcome: Outcome,
   settings: Settings,
@@ -43,7 +43,8 @@ export function writeResponse(
     return withProgress(segmentStatus, { ...fields, ...more }, info)
   }
   const status = created ? settings.createdStatus : settings.modifiedStatus
-  // Shows a client that this server understood the request: others answer 2xx to an unknown PATCH.
+  // `Upload-Length` shows the client that this server has applied the patch. A server that does not know the format
+  // may answer 2xx too.
   const headers = { ...fields, 'Upload-Length': String(info.size) }
   if (final !== null) return customResponse(status, headers, final)
   return status === 200
@@ -51,7 +52,7 @@ export function writeResponse(
     : { status, headers, ...(status === 204 ? {} : { body: '' }) }
 }
 
-/** `Preference-Applied` names a preference only if it is what was done (RFC 7240 §3). */
+/** Returns the value of `Preference-Applied`, which names only a preference that was honoured (RFC 7240 §3). */
 export function appliedTransaction(
   preferred: Transaction | null,
   done: Transaction,

@@ -1,4 +1,4 @@
-/** Digests in the trailer section (RFC 9110 §6.5, RFC 9530): known once the content has ended. */
+/** Verifies the digests in the trailer section (RFC 9110 §6.5, RFC 9530), which arrive after the content. */
 import { UploadError } from '../../errors.ts'
 import { parseDigest, verifiableDigest, type Digest } from '../../fields/digest.ts'
 import { createDigestCheck, findMismatch, wrongContent } from '../digest-check.ts'
@@ -7,11 +7,11 @@ import type { Writer } from '../../storage/adapter.ts'
 import { inSlices } from '../yielding.ts'
 import { contentDigests } from './content.ts'
 
-/** What the trailer is compared with. */
+/** What the digests of the trailer are compared with. */
 export interface TrailerOptions {
   /** Reads the written content back; null if `Content-Digest` was verified while the content arrived. */
   readonly readBack: (() => AsyncIterable<Uint8Array>) | null
-  /** The `Repr-Digest` that came before the content; null if none. */
+  /** The `Repr-Digest` of the header; null if none. */
   readonly reprDigest: string | null
 }
 
@@ -36,9 +36,9 @@ export async function checkTrailer(
 }
 
 /**
- * Reads the content back to verify a digest that the header has not announced. To hash all chunked
- * content while it arrives, by both algorithms because the trailer may name either, would slow down every
- * chunked upload, and hardly any has such a trailer.
+ * Reads the content back to verify a digest that the header has not announced. Hashing all chunked content while it
+ * arrives would slow down every chunked upload, with both algorithms because the trailer may name either, and
+ * hardly any upload has such a trailer.
  */
 async function checkContentDigest(
   digests: readonly Digest[],
@@ -56,7 +56,7 @@ function mergeReprDigests(inHeader: string | null, trailers: RequestHeaders | nu
   const inTrailer = verifiableDigest(trailers?.get('repr-digest') ?? null)
   if (inHeader === null || inTrailer === null) return inHeader ?? inTrailer
   const both = `${inHeader}, ${inTrailer}`
-  // Of two members with the same name the last one counts, so a member of the header may be lost.
+  // If both have the same algorithm, the parser keeps the last one, so that the header's digest would be ignored.
   if (findMismatch(parseDigest(inHeader), parseDigest(both)) === null) return verifiableDigest(both)
   throw new UploadError('ERR_REPR_DIGEST', {
     detail: 'the Repr-Digest of the trailer differs from that of the header',

@@ -1,12 +1,12 @@
 /**
- * `Content-Disposition` (RFC 6266): the name and the modification time of a file at the client. A
- * client sends them with an upload, and the server sends them with a download.
+ * Parses `Content-Disposition` (RFC 6266), which has the name and the modification time of a client's file. A client
+ * sends it with an upload, and the server sends it with a download.
  */
 import { UploadError } from '../errors.ts'
 import { parseParameters, TOKEN, trimWhitespace, unquote } from './syntax.ts'
 
 interface ContentDisposition {
-  /** In lower case: `attachment`, `inline`. */
+  /** Disposition type in lower case, such as `attachment`. */
   readonly type: string
   /** Values as they were sent, with their quotes, by name in lower case. */
   readonly parameters: ReadonlyMap<string, string>
@@ -14,7 +14,7 @@ interface ContentDisposition {
 
 /** Longest value, in bytes. */
 const MAX_LENGTH = 1024
-/** A value is sent back as a response field, in which other octets have no meaning. */
+/** Characters of a value. It is sent as a response field, in which other octets have no defined meaning. */
 const VISIBLE = /^[\t -~]*$/
 const TYPE = new RegExp(`^${TOKEN}`)
 
@@ -30,7 +30,7 @@ const DATE = new RegExp(
 const EXTENDED =
   /^(utf-8|iso-8859-1)'[A-Za-z0-9-]*'((?:[!#$&+.^_`|~0-9A-Za-z-]|%[0-9A-Fa-f]{2})*)$/i
 
-/** Control characters, line separators, and marks that reorder text: they misrepresent a name. */
+/** Characters that can disguise a name: controls, line separators, and marks that reorder text. */
 const CONFUSING = /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu
 
 /**
@@ -41,20 +41,20 @@ const CONFUSING = /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu
 export function readContentDisposition(lines: readonly string[]): string | null {
   const [value, ...others] = lines.map(trimWhitespace)
   if (value === undefined) return null
-  if (others.some((other) => other !== value)) throw malformed('there are two different ones')
+  if (others.some((other) => other !== value)) throw malformed('found two different values')
   if (value.length > MAX_LENGTH) throw malformed(`it is longer than ${MAX_LENGTH} bytes`)
   if (!VISIBLE.test(value)) throw malformed('it has other characters than visible ASCII')
   const { parameters } = parse(value)
   for (const name of DATES) {
     const date = parameters.get(name)
-    if (date !== undefined && !isDate(unquote(date))) throw malformed(`its ${name} is no date`)
+    if (date !== undefined && !isDate(unquote(date))) throw malformed(`its ${name} is not a date`)
   }
   const extended = parameters.get('filename*')
   if (extended !== undefined) decodeExtended(extended)
   return value
 }
 
-/** Whether two valid values say the same: in any order of parameters and however they are quoted. */
+/** Whether two valid values are equivalent, regardless of the order and the quoting of their parameters. */
 export function isSameDisposition(first: string, second: string): boolean {
   if (first === second) return true
   const [one, other] = [parse(first), parse(second)]
@@ -69,9 +69,9 @@ export function isSameDisposition(first: string, second: string): boolean {
 }
 
 /**
- * The file name that a valid value gives, `filename*` before `filename`; null if there is none. It is
- * the last segment of what was sent and never a path (RFC 6266 §4.3), and can be shown: control
- * characters and marks that reorder text are replaced by `_`.
+ * Returns the file name of a valid value, from `filename*` rather than `filename`; null if it has none. The name is
+ * the last segment of a path (RFC 6266 §4.3). It is safe to display, because control characters and marks that
+ * reorder text are replaced by `_`.
  */
 export function dispositionName(value: string | null): string | null {
   if (value === null) return null

@@ -1,4 +1,4 @@
-/** `Content-Offset` of the later draft: the position of a part whose length follows from its data. */
+/** Parses `Content-Offset` of the later draft: the position of a part whose length follows from its data. */
 import { UploadError } from '../errors.ts'
 import type { PartTarget } from '../media/part.ts'
 import { BARE_ITEM, KEY } from './structured-field.ts'
@@ -38,7 +38,7 @@ function parseParameters(item: string, start: number): ReadonlyMap<string, strin
     PARAMETER.lastIndex = at
     const [parameter, key = '', value = '?1'] = PARAMETER.exec(item) ?? []
     if (parameter === undefined) return null
-    // Of several with the same name the last counts (RFC 8941 §4.2.3.2). One without a value is true.
+    // The last of several parameters with one name counts (RFC 8941 §4.2.3.2). One without a value is true.
     values.set(key, value)
   }
   return values

@@ -1,4 +1,4 @@
-/** `Content-Range` (RFC 9110 §14.4) as a patch uses it, and the seed's `Range` in its place. */
+/** Parses and formats `Content-Range` (RFC 9110 §14.4), and parses the `Range` that the first draft uses instead. */
 import { UploadError } from '../errors.ts'
 import type { PartTarget } from '../media/part.ts'
 import { parseSafeInteger, TOKEN, trimWhitespace } from './syntax.ts'
@@ -10,8 +10,8 @@ const REQUEST_UNIT = new RegExp(`^(${TOKEN})=`)
 const REQUEST_RANGE = /^([0-9]+)-([0-9]+)$/
 
 /**
- * Reads a `Content-Range`: `bytes 5-9/20`, `bytes 5-9/*` or `bytes *\/20`. The unit may be missing, as
- * the clients of the draft's author leave it out.
+ * Reads a `Content-Range`: `bytes 5-9/20`, `bytes 5-9/*` or `bytes *\/20`. The unit may be missing, because the
+ * clients of the draft's author omit it.
  *
  * @throws UploadError `ERR_RANGE` for a malformed one, `ERR_RANGE_UNIT` for another unit than bytes.
  */
@@ -28,8 +28,8 @@ export function parseContentRange(value: string): PartTarget {
 }
 
 /**
- * Reads the `Range` that the seed puts inside the message: in the grammar of `Content-Range`, or as
- * one closed range, `bytes=0-199`, which leaves the complete length open.
+ * Reads the `Range` that the first draft puts inside the message: in the grammar of `Content-Range`, or as one closed
+ * range, `bytes=0-199`, without a complete length.
  *
  * @throws UploadError as `parseContentRange`, and `ERR_RANGE` for suffix and open ranges and lists.
  */
@@ -44,7 +44,7 @@ export function parseRangeAlias(value: string): PartTarget {
   return toTarget(range[1]!, range[2]!, undefined)
 }
 
-/** Writes a range, half-open, as a `Content-Range`; a null length becomes `*`. */
+/** Formats the bytes `start` to `end` (exclusive) as a `Content-Range`. A null length becomes `*`. */
 export function formatContentRange(
   start: number,
   end: number,
@@ -53,7 +53,7 @@ export function formatContentRange(
   return `bytes ${start}-${end - 1}/${completeLength ?? '*'}`
 }
 
-/** Writes the `Content-Range` without a range, which has only a length in bytes. */
+/** Formats a `Content-Range` without a range: `bytes *\/20`. */
 export function formatUnsatisfiedRange(completeLength: number): string {
   return `bytes */${completeLength}`
 }

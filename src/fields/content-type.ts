@@ -1,4 +1,4 @@
-/** Media types: RFC 9110 §8.3.1. */
+/** Parses and compares media types (RFC 9110 §8.3.1), and guesses them from file names. */
 import mime from 'mime'
 import { parseParameters, TOKEN, unquote } from './syntax.ts'
 
@@ -24,7 +24,7 @@ export function parseMediaType(value: string): MediaType | null {
   }
 }
 
-/** Returns whether two media types are equal: in any order of parameters and however they are quoted. */
+/** Whether two media types are equal, regardless of the order and the quoting of their parameters. */
 export function isSameMediaType(first: MediaType, second: MediaType): boolean {
   return (
     first.type === second.type &&
@@ -34,16 +34,15 @@ export function isSameMediaType(first: MediaType, second: MediaType): boolean {
 }
 
 /**
- * Whether a media type can be sent back as a response field: at most 255 bytes, and of a quoted-string,
- * too, only ASCII.
+ * Whether a media type can be sent as a response field: at most 255 bytes, and only ASCII, also in a quoted-string.
  */
 export function isServable(value: string): boolean {
   return value.length <= 255 && /^[\t -~]*$/.test(value)
 }
 
 /**
- * The media type that the ending of a file name suggests; null if it suggests none. Text counts as UTF-8,
- * as in express.static: without a charset, browsers read it as windows-1252.
+ * Returns the media type for the ending of a file name; null for an unknown ending. Text gets the charset UTF-8, as
+ * in express.static, because browsers read text without a charset as windows-1252.
  */
 export function mediaTypeOfName(path: string): string | null {
   // With a slash before it, `mime` does not treat a name without an ending as an ending.

@@ -1,4 +1,4 @@
-/** `Content-Digest` and `Repr-Digest` (RFC 9530), without the hashing. */
+/** Parses and formats `Content-Digest`, `Repr-Digest` and `Want-Repr-Digest` (RFC 9530). Computes no hash. */
 import { UploadError } from '../errors.ts'
 import { KEY, PARAMETERS } from './structured-field.ts'
 import { trimWhitespace } from './syntax.ts'
@@ -23,7 +23,7 @@ const PREFERENCE = new RegExp(`^(${KEY})=(10|[0-9])${PARAMETERS}$`)
 const SEPARATOR = /[ \t]*,[ \t]*(?!$)/y
 
 /**
- * Reads the digests of the known algorithms; the others are left out.
+ * Reads the digests of a field. Members with other algorithms than `ALGORITHMS` are ignored.
  *
  * @throws UploadError `ERR_FIELD` for a malformed field or a digest of the wrong length.
  */
@@ -34,7 +34,7 @@ export function parseDigest(field: string): readonly Digest[] {
   while (at < text.length) {
     at = at === 0 ? 0 : advance(SEPARATOR, text, at)
     const [, key = '', base64 = ''] = match(MEMBER, text, at)
-    // Of several members of the same name the last counts (RFC 8941 §4.2.2).
+    // The last of several members with one name counts (RFC 8941 §4.2.2).
     members.set(key, base64)
     at = MEMBER.lastIndex
   }
@@ -42,7 +42,7 @@ export function parseDigest(field: string): readonly Digest[] {
 }
 
 /**
- * The digests of a `Repr-Digest` field that can be verified, as one field; null if there is none.
+ * Returns the digests of a `Repr-Digest` field that can be verified, as one field; null if there are none.
  *
  * @throws UploadError `ERR_FIELD`
  */
@@ -52,8 +52,8 @@ export function verifiableDigest(field: string | null): string | null {
 }
 
 /**
- * Returns the algorithm that a `Want-Repr-Digest` prefers among the known ones (RFC 9530 §4); null if it
- * accepts none. A malformed field wants nothing, since it is only a wish.
+ * Returns the algorithm that a `Want-Repr-Digest` prefers among the known ones (RFC 9530 §4); null if it accepts
+ * none. A malformed field is ignored, because the field is only a preference.
  */
 export function wantedAlgorithm(field: string | null): Digest['algorithm'] | null {
   const preferences = new Map<string, number>()
@@ -67,7 +67,7 @@ export function wantedAlgorithm(field: string | null): Digest['algorithm'] | nul
   return sha512 > sha256 ? 'sha-512' : 'sha-256'
 }
 
-/** Writes a digest as a member of the field: `sha-256=:…:`. */
+/** Formats a digest as a member of the field: `sha-256=:…:`. */
 export function formatDigest({ algorithm, value }: Digest): string {
   return `${algorithm}=:${btoa(String.fromCharCode(...value))}:`
 }

@@ -1,4 +1,4 @@
-/** Lists of entity tags, as in `If-Match`, and their comparison: RFC 9110 §8.8.3.2. */
+/** Parses lists of entity tags, as in `If-Match`, and compares their members with a tag (RFC 9110 §8.8.3.2). */
 
 // An opaque-tag may hold a comma, so a list can't be split at commas.
 const ELEMENT = /[ \t]*(?:(W\/)?("[\x21\x23-\x7e\x80-\xff]*")[ \t]*)?(?=,|$)/y

@@ -1,4 +1,4 @@
-/** HTTP dates: RFC 9110 §5.6.7. */
+/** Parses and formats HTTP dates (RFC 9110 §5.6.7). */
 
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
 const MONTH = `(?<month>${MONTHS.join('|')})`
@@ -19,7 +19,7 @@ const FORMATS = [
  * Reads a date in one of the three formats; null for anything else. A wrong day of the
  * week is accepted, because ignoring a precondition for it would do more harm.
  *
- * @param now Places a year of two digits: at most 50 years ahead of it.
+ * @param now Decides the century of a two-digit year: the latest one that is at most 50 years after `now`.
  */
 export function parseHttpDate(value: string, now: Date = new Date()): Date | null {
   for (const format of FORMATS) {
@@ -29,7 +29,7 @@ export function parseHttpDate(value: string, now: Date = new Date()): Date | nul
   return null
 }
 
-/** Writes a date as an IMF-fixdate, in whole seconds. */
+/** Formats a date as an IMF-fixdate, in whole seconds. */
 export function formatHttpDate(date: Date): string {
   return date.toUTCString()
 }
@@ -54,7 +54,7 @@ function dateOf(
   [hour, minute, second]: readonly [hour: number, minute: number, second: number],
 ): Date | null {
   const date = new Date(0)
-  // Date.UTC takes the years 0 to 99 for 1900 to 1999.
+  // Not `Date.UTC`, which treats the years 0 to 99 as 1900 to 1999.
   date.setUTCFullYear(year, month, day)
   if (date.getUTCMonth() !== month || date.getUTCDate() !== day) return null
   date.setUTCHours(hour, minute, second)

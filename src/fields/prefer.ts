@@ -1,4 +1,4 @@
-/** `Prefer` (RFC 7240) with the preference `transaction` of the draft. */
+/** Reads the preference `transaction` of the draft from `Prefer` (RFC 7240). */
 import type { Transaction } from '../storage/adapter.ts'
 import { QUOTED_STRING, TOKEN, unquote } from './syntax.ts'
 

@@ -1,8 +1,8 @@
-/** The `Range` of a GET: RFC 9110 §14.2. */
+/** Selects the ranges of a GET by its `Range` (RFC 9110 §14.2). */
 import parseRange from 'range-parser'
 import { trimWhitespace } from './syntax.ts'
 
-/** What a `Range` asks of a representation. */
+/** The bytes of a representation that a `Range` selects. */
 export type RangeSelection =
   /** The field is to be ignored. */
   | { readonly kind: 'whole' }
@@ -19,8 +19,8 @@ const UNIT = /^bytes=/i
 const RANGE = /^([0-9]*)-([0-9]*)$/
 
 /**
- * Selects from a representation of `size` bytes. A malformed field, another unit, more than
- * `maxRanges` ranges and an empty representation select all of it.
+ * Selects the ranges in a representation of `size` bytes. The field is ignored if it is malformed, has another unit or
+ * more than `maxRanges` ranges, or if the representation is empty.
  */
 export function selectRanges(range: string, size: number, maxRanges: number): RangeSelection {
   const unit = UNIT.exec(range)
@@ -43,8 +43,8 @@ export function selectRanges(range: string, size: number, maxRanges: number): Ra
 }
 
 /**
- * Returns the spec as range-parser reads it rightly; null if it is malformed. That package alone
- * reads `1x-2` as `1-2`, and calls a suffix longer than the representation unsatisfiable.
+ * Returns the spec in a form that range-parser reads correctly; null if it is malformed. Without this the package
+ * reads `1x-2` as `1-2`, and treats a suffix longer than the representation as unsatisfiable.
  */
 function clip(spec: string, size: number): string | null {
   const [, first = '', last = ''] = RANGE.exec(spec) ?? []

@@ -1,4 +1,4 @@
-/** The grammar of structured fields (RFC 8941), as sources of patterns. All of them are linear. */
+/** The grammar of structured fields (RFC 8941) as sources of regular expressions, all of which match in linear time. */
 
 /** A key (RFC 8941 §3.1.2). */
 export const KEY = '[a-z*][a-z0-9_.*-]*'

@@ -1,4 +1,4 @@
-/** The grammar that fields share: RFC 9110 §5.6. All patterns are sticky or anchored, and linear. */
+/** The grammar that fields share (RFC 9110 §5.6). All patterns are sticky or anchored, and match in linear time. */
 
 /** A token (RFC 9110 §5.6.2), as the source of a pattern. */
 export const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -25,7 +25,7 @@ export function trimWhitespace(text: string): string {
   return text.slice(start, end)
 }
 
-/** Whether a `Content-Encoding` names no coding but `identity`: an empty list names none. */
+/** Whether a `Content-Encoding` names no coding except `identity`. True for an empty list. */
 export function isIdentity(contentEncoding: string): boolean {
   return /^(?:[ \t,]|identity(?=[ \t,]|$))*$/i.test(contentEncoding)
 }
@@ -36,8 +36,8 @@ export function unquote(text: string): string {
 }
 
 /**
- * Reads the parameters from `start` to the end of a value (RFC 9110 §5.6.6): as they were sent, by name
- * in lower case. Null if they are malformed or two have the same name.
+ * Reads the parameters from `start` to the end of a value (RFC 9110 §5.6.6). Returns their values as sent, by name
+ * in lower case; null if they are malformed or two have the same name.
  */
 export function parseParameters(value: string, start: number): ReadonlyMap<string, string> | null {
   const parameters = new Map<string, string>()

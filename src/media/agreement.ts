@@ -1,10 +1,10 @@
-/** Type, name and complete length belong to the whole resource, so the parts of one patch must agree. */
+/** Checks that the parts of one patch agree on the properties of the whole resource: type, name, complete length. */
 import { UploadError } from '../errors.ts'
 import { isSameDisposition } from '../fields/content-disposition.ts'
 import { isSameMediaType, parseMediaType } from '../fields/content-type.ts'
 import type { Part } from './part.ts'
 
-/** What the parts so far say of the resource. */
+/** The properties of the resource in the parts so far. */
 export class Agreement {
   #contentType: string | null = null
   #contentDisposition: string | null = null

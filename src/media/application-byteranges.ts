@@ -1,6 +1,6 @@
 /**
- * `application/byteranges` of the later draft: one or more messages of one range each, framed like binary HTTP
- * messages (RFC 9292), so that no delimiter has to be searched.
+ * Parses `application/byteranges` of the later draft: one or more messages of one range each, framed like binary
+ * HTTP messages (RFC 9292), so that the parser does not search for delimiters.
  */
 import { UploadError } from '../errors.ts'
 import { Agreement } from './agreement.ts'
@@ -11,7 +11,7 @@ import { partOf } from './part-fields.ts'
 import { closePart, PartData } from './part-length.ts'
 import { VarintReader } from './varint.ts'
 
-/** The framing indicators: the length of each section comes first, or each section has an end. */
+/** The framing indicators (RFC 9292 §3.3): each section begins with its length, or ends with a terminator. */
 const KNOWN_LENGTH = 8
 const INDETERMINATE_LENGTH = 10
 
@@ -23,12 +23,12 @@ export class ApplicationByterangesParser implements PartParser {
   readonly #agreement = new Agreement()
   readonly #varint = new VarintReader()
   #state: State = 'framing'
-  /** Messages begun. */
+  /** Number of messages that have begun. */
   #count = 0
-  /** The content of the current message comes in chunks. */
+  /** Whether the content of the current message is chunked. */
   #isChunked = false
   #fields: BinaryFields | null = null
-  /** A part whose header has been read, and whose content length has not. */
+  /** The part whose header has been read, until its content length is read. */
   #part: Part | null = null
   #data: PartData | null = null
   /** Bytes of the content, or of a chunk of it, that are still to come. */
@@ -117,7 +117,7 @@ export class ApplicationByterangesParser implements PartParser {
     events.push({ type: 'part', part })
   }
 
-  /** The content, or a chunk of it, has this many bytes. A chunk of none ends the content. */
+  /** Expects `length` bytes of content, or of a chunk of it. A chunk of 0 bytes ends the content. */
   #expectData(length: number): void {
     this.#left = length
     if (length > 0) this.#state = 'data'

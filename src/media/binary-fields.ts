@@ -1,29 +1,29 @@
-/** Field lines in the binary form of RFC 9292 §3.6, gathered from chunks. */
+/** Parses field lines in the binary form of RFC 9292 §3.6 from chunks. */
 import { UploadError } from '../errors.ts'
 import { FieldLinesBuilder, type FieldLines } from './field-lines.ts'
 import { VarintReader } from './varint.ts'
 
-/** What a value must not have (RFC 9110 §5.5). */
+/** Characters that a field value must not contain (RFC 9110 §5.5). */
 // oxlint-disable-next-line no-control-regex
 const CONTROL = /[\0-\x08\n-\x1f\x7f]/
 const LATIN1 = new TextDecoder('latin1')
 const NOTHING = new Uint8Array(0)
 
 /**
- * One field section: of a known length, or up to a name of length 0. The size of the section is checked
- * before memory is reserved for a line.
+ * Parses one field section, of a known length or up to a name of length 0. It checks the size of the section before
+ * it allocates a line, because a few bytes may announce a very long line.
  */
 export class BinaryFields {
   readonly #maxSize: number
   /** Bytes of the section that are still to come; null if its length is not known. */
   #left: number | null
-  /** Bytes so far. */
+  /** Number of bytes read so far. */
   #size = 0
   readonly #varint = new VarintReader()
   readonly #fields = new FieldLinesBuilder()
   /** The name of the current line; null before it has been read. */
   #name: string | null = null
-  /** The text that is being gathered, and how much of it has arrived; null between texts. */
+  /** The name or value that is being read, null between two; and the number of its bytes that have arrived. */
   #text: Uint8Array | null = null
   #length = 0
 
@@ -40,8 +40,8 @@ export class BinaryFields {
   }
 
   /**
-   * Takes the chunk's bytes from `start` on. Returns the fields and where they ended in the chunk; null if their
-   * end is not in the chunk.
+   * Reads the chunk from `start` on. Returns the fields and the position in the chunk after them; null if the section
+   * does not end in the chunk.
    *
    * @throws UploadError `ERR_SYNTAX` or `ERR_PATCH_LIMIT`.
    */
@@ -105,7 +105,7 @@ export class BinaryFields {
     if (this.#left !== null) this.#left -= bytes
   }
 
-  /** Whether a section that has been read to its length ends where a line does. */
+  /** True at the end of a line; throws inside one. Called when a section has been read to its length. */
   #isBetweenLines(): boolean {
     if (this.#name === null && this.#text === null && !this.#varint.isInside) return true
     throw malformed('the last field exceeds its section')

@@ -1,4 +1,4 @@
-/** The boundary of a multipart (RFC 2046 §5.1.1): from the field, or from the content's first line. */
+/** Checks the boundary of a multipart (RFC 2046 §5.1.1), or reads it from the first line of the content. */
 import { UploadError } from '../errors.ts'
 import { MultipartByterangesParser } from './multipart-byteranges.ts'
 import type { PartEvent, PartLimits, PartParser } from './part.ts'
@@ -16,8 +16,8 @@ export function isBoundary(text: string): boolean {
 }
 
 /**
- * Parser of a multipart whose media type lacks the boundary, as the browser demo of the draft's author
- * sends it. The content then has to begin with a delimiter; CRLFs before it are skipped.
+ * Parses a multipart whose media type lacks the boundary, as the browser demo of the draft's author sends it. The
+ * content then has to begin with a delimiter. CRLFs before it are skipped.
  */
 export class UnnamedBoundaryParser implements PartParser {
   readonly #limits: PartLimits
@@ -66,6 +66,6 @@ function toBoundary(line: Uint8Array): string {
 
 function notFound(): UploadError {
   return new UploadError('ERR_SYNTAX', {
-    detail: 'the media type has no boundary parameter, and the content begins with no delimiter',
+    detail: 'the media type has no boundary, and the content does not begin with a delimiter',
   })
 }

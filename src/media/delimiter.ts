@@ -2,19 +2,19 @@
 import { UploadError } from '../errors.ts'
 import { createNeedle, indexOf, matchLength, type Needle, partialLength } from './search.ts'
 
-/** What a scanner found. */
+/** A run of octets or a delimiter line. */
 export interface Finding {
-  /** Octets that are in no such line, or the line that begins a part or ends the last one. */
+  /** Octets outside delimiter lines, the line before a part, or the line after the last part. */
   readonly kind: 'octets' | 'delimiter' | 'close-delimiter'
-  /** The octets: a view of the chunk or of bytes held back before; may be empty. */
+  /** The octets: a view of the chunk, or of bytes from earlier chunks that may have been a delimiter. May be empty. */
   readonly bytes: Uint8Array
-  /** Where in the chunk to scan on. */
+  /** Position in the chunk at which the next scan starts. */
   readonly end: number
 }
 
 /**
- * Bytes that are held back after a boundary until the line ends: the dashes of the close-delimiter,
- * transport padding, CR. Beyond it: 400 `ERR_PATCH_LIMIT`.
+ * Largest number of bytes between a boundary and the end of its line: the dashes of the close-delimiter, transport
+ * padding, CR. Beyond it: 400 `ERR_PATCH_LIMIT`.
  */
 export const MAX_LINE_REST = 256
 
@@ -25,20 +25,20 @@ const SP = 0x20
 const DASH = 0x2d
 const EMPTY = new Uint8Array(0)
 
-/** How much of what follows the boundary in its line has been seen. */
+/** The last element that was read in the line of a boundary. */
 type LineState = 'boundary' | 'padding' | 'cr' | 'dash' | 'close' | 'close-padding' | 'close-cr'
 
 /**
  * Cuts chunks into octets and delimiter lines.
  *
- * A line that begins with the boundary and continues with other text counts as octets. RFC 2046 would
- * have a delimiter there, but senders check only that no whole line of their data equals the boundary.
+ * A line that begins with the boundary and continues with other text counts as octets. RFC 2046 treats it as a
+ * delimiter, but senders only check that no whole line of their data equals the boundary.
  */
 export class DelimiterScanner {
   readonly #needle: Needle
-  /** Bytes of `CRLF--boundary` that have just been seen. */
+  /** Number of bytes of `CRLF--boundary` that match at the current position. */
   #matched = 0
-  /** How many of these are not octets: the CRLF before the run of octets, which a delimiter may share. */
+  /** Number of these that are not octets: the CRLF before the run of octets, which a delimiter may share. */
   #borrowed = 0
   #line: LineState = 'boundary'
   readonly #rest = new Uint8Array(MAX_LINE_REST)
@@ -85,8 +85,8 @@ export class DelimiterScanner {
   }
 
   /**
-   * Finds the next boundary whose line is a delimiter, as far as the chunk shows. Otherwise data full of
-   * other boundaries would be split into millions of pieces, each with a cost in the stages after this.
+   * Finds the next boundary whose line is a delimiter, as far as the chunk shows. Without the check of the line,
+   * hostile data with a boundary in each line would be split into millions of pieces, each with a fixed cost.
    */
   #find(chunk: Uint8Array, start: number): number {
     let from = start
@@ -142,7 +142,7 @@ export class DelimiterScanner {
   }
 }
 
-/** Returns whether the rest of a line, from `start` on, is a delimiter's, or is too long to be known. */
+/** Whether the line that continues at `start` is a delimiter. True too if the chunk ends before the line. */
 function mayBeDelimiter(chunk: Uint8Array, start: number): boolean {
   const stop = Math.min(chunk.length, start + MAX_LINE_REST)
   let line: LineState = 'boundary'

@@ -1,4 +1,4 @@
-/** Field lines of a header block inside a message: RFC 9112 §5, with obs-fold. */
+/** Parses the field lines of a header block inside a message: RFC 9112 §5, with obs-fold. */
 import { UploadError } from '../errors.ts'
 import { isToken, trimWhitespace } from '../fields/syntax.ts'
 

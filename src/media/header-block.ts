@@ -4,7 +4,7 @@ import { UploadError } from '../errors.ts'
 const NUL = 0x00
 const LF = 0x0a
 const CR = 0x0d
-/** Room for most header blocks, in bytes. */
+/** First size of the buffer, in bytes: enough for most header blocks. */
 const MIN_HELD = 512
 const EMPTY = new Uint8Array(0)
 const LATIN1 = new TextDecoder('latin1')
@@ -12,7 +12,7 @@ const LATIN1 = new TextDecoder('latin1')
 /** One header block, gathered from chunks. */
 export class HeaderBlock {
   readonly #maxSize: number
-  /** What earlier chunks held of it; grows by doubling. */
+  /** Bytes of the block from earlier chunks. The buffer grows by doubling. */
   #held = EMPTY
   /** Bytes seen so far. */
   #size = 0
@@ -25,14 +25,14 @@ export class HeaderBlock {
     this.#maxSize = maxSize
   }
 
-  /** Bytes seen of the block so far; in the end with its blank line. */
+  /** Number of bytes of the block so far; at its end with the blank line. */
   get size(): number {
     return this.#size
   }
 
   /**
-   * Takes the chunk's bytes from `start` on. Returns the block as text, without its blank line, and where
-   * it ended in the chunk; null if its end is not in the chunk.
+   * Reads the chunk from `start` on. Returns the block as text, without its blank line, and the position in the chunk
+   * after it; null if the block does not end in the chunk.
    *
    * @throws UploadError `ERR_SYNTAX` for a bare CR or LF or a NUL, `ERR_PATCH_LIMIT` beyond the limit.
    */

@@ -1,13 +1,13 @@
-/** `message/byteranges` (the seed): field lines, a blank line, and the data of one range. */
+/** Parses `message/byteranges` of the first draft: field lines, a blank line, and the data of one range. */
 import { UploadError } from '../errors.ts'
 import { HeaderBlock } from './header-block.ts'
 import type { PartEvent, PartLimits, PartParser } from './part.ts'
 import { readPart } from './part-fields.ts'
 import { closePart, PartData } from './part-length.ts'
 
-/** What is known of a message before it is read. */
+/** Limits of a message, and its announced length. */
 export interface MessageOptions extends PartLimits {
-  /** Bytes of the whole message; null if unknown. With it a wrong length shows before any data. */
+  /** Bytes of the whole message; null if unknown. It reveals a wrong length before any data is stored. */
   readonly contentLength: number | null
 }
 

@@ -1,4 +1,4 @@
-/** `multipart/byteranges` (RFC 9110 §14.6) as a patch: one or more ranges between delimiters. */
+/** Parses `multipart/byteranges` (RFC 9110 §14.6) as a patch: one or more ranges between delimiters. */
 import { UploadError } from '../errors.ts'
 import { Agreement } from './agreement.ts'
 import { DelimiterScanner } from './delimiter.ts'
@@ -12,7 +12,7 @@ export class MultipartByterangesParser implements PartParser {
   readonly #limits: PartLimits
   readonly #scanner: DelimiterScanner
   #state: 'preamble' | 'header' | 'data' | 'epilogue' = 'preamble'
-  /** Parts begun. */
+  /** Number of parts that have begun. */
   #count = 0
   #header: HeaderBlock
   /** The data of the current part. */
@@ -77,14 +77,14 @@ export class MultipartByterangesParser implements PartParser {
   }
 
   #close(): void {
-    if (!this.#data) throw malformed('there are no parts before the close-delimiter')
+    if (!this.#data) throw malformed('expected a part before the close-delimiter')
     this.#data.end()
     this.#state = 'epilogue'
   }
 
   #unfinished(): string {
     if (this.#empty) return 'the content is empty'
-    if (this.#state === 'preamble') return 'there is no delimiter of the boundary'
+    if (this.#state === 'preamble') return 'the content has no delimiter with the boundary'
     const where =
       this.#state === 'header'
         ? 'before the blank line after the header'

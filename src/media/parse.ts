@@ -1,4 +1,4 @@
-/** From the request's `Content-Type` to the parser of its content. */
+/** Chooses the parser of a patch by the `Content-Type` of the request. */
 import { UploadError } from '../errors.ts'
 import { parseMediaType } from '../fields/content-type.ts'
 import { trimWhitespace } from '../fields/syntax.ts'
@@ -12,9 +12,9 @@ import type { PartParser } from './part.ts'
 interface Format {
   /** Creates the parser of one document, given its `Content-Type`. */
   readonly createParser: (contentType: string, options: MessageOptions) => PartParser
-  /** The document is applied whole or not at all. */
+  /** Whether the document is applied completely or not at all. */
   readonly isAtomic: boolean
-  /** A part may begin beyond the end of the resource, because a later part may fill the gap. */
+  /** Whether a part may begin beyond the end of the resource, because a later part may fill the gap. */
   readonly fillsGaps: boolean
 }
 
@@ -24,7 +24,7 @@ const MESSAGE: Format = {
   fillsGaps: false,
 }
 
-/** The formats by media type: those of the seed first, those of the later draft last. */
+/** The formats by media type: those of the first draft first, those of the later draft last. */
 const FORMATS: ReadonlyMap<string, Format> = new Map([
   ['message/byteranges', MESSAGE],
   [

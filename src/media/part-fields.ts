@@ -1,4 +1,4 @@
-/** The header of a part, which both formats share: header block → `Part`. */
+/** Parses the header of a part, which all formats share. */
 import { UploadError } from '../errors.ts'
 import { readContentDisposition } from '../fields/content-disposition.ts'
 import { parseContentOffset } from '../fields/content-offset.ts'
@@ -17,8 +17,8 @@ import type { Part, PartLimits, PartTarget } from './part.ts'
 import { checkSize, closeTarget, dataLength, describeTarget } from './part-length.ts'
 
 /**
- * Reads more of a part's header. Returns the part and where in the chunk its data begins; null if the
- * end of the header is not in the chunk.
+ * Reads more of a part's header. Returns the part and the position of its data in the chunk; null if the header does
+ * not end in the chunk.
  *
  * @throws UploadError for a malformed header; its detail names the part.
  */
@@ -35,14 +35,14 @@ export function readPart(
   })
 }
 
-/** Makes a part of its fields. Throws as `readPart`. */
+/** Makes a part from its fields. Throws as `readPart`. */
 export function partOf(fields: FieldLines, index: number, limits: PartLimits): Part {
   return located(index, () => toPart(fields, index, limits))
 }
 
 function toPart(fields: FieldLines, index: number, { maxSize }: PartLimits): Part {
   checkCodings(fields)
-  // Each field is parsed here, because a malformed one would otherwise be refused after the data.
+  // Every field is parsed here, because a malformed one has to be refused before the data is read.
   const target = contentLengths(fields).reduce(withLength, parseTarget(fields))
   const contentType = parseContentType(fields)
   const contentDisposition = readContentDisposition(fields.get('content-disposition') ?? [])
@@ -85,7 +85,7 @@ function parseSingle(
   return value === undefined ? null : parse(value)
 }
 
-/** Combines `Content-Range` and the seed's `Range`; the complete length may be in one of them only. */
+/** Combines `Content-Range` with the `Range` of the first draft. Only one of them needs the complete length. */
 function agree(contentRange: PartTarget, range: PartTarget): PartTarget {
   const completeLength = contentRange.completeLength ?? range.completeLength
   const same =
@@ -96,7 +96,7 @@ function agree(contentRange: PartTarget, range: PartTarget): PartTarget {
   throw badRange('Content-Range and Range contradict each other')
 }
 
-/** Each value of Content-Length, as a number that may be too large to be exact. */
+/** Returns each value of Content-Length. A value above 2^53 is inexact, but is refused by its comparison anyway. */
 function contentLengths(fields: FieldLines): readonly number[] {
   return (fields.get('content-length') ?? []).map((value) => {
     if (/^[0-9]+$/.test(value)) return Number(value)
@@ -104,7 +104,7 @@ function contentLengths(fields: FieldLines): readonly number[] {
   })
 }
 
-/** Holds the target to the Content-Length of the part, which may be all that shows its length. */
+/** Checks the target against the Content-Length of the part, which closes a target of unknown length. */
 function withLength(target: PartTarget, contentLength: number): PartTarget {
   if (target.kind === 'open') return closeTarget(target, contentLength)
   const length = dataLength(target)

@@ -1,10 +1,10 @@
-/** Holds the data of a part to the length of its range, and the resource to its largest size. */
+/** Checks the data of a part against the length of its range, and the resource against its largest size. */
 import { UploadError } from '../errors.ts'
 import type { Part, PartEvent, PartTarget } from './part.ts'
 
 type OpenTarget = Extract<PartTarget, { kind: 'open' }>
 
-/** Names the target in the words of its field, but without the complete length of a range. */
+/** Formats the target for an error, in the syntax of its field, without the complete length of a range. */
 export function describeTarget(target: PartTarget): string {
   switch (target.kind) {
     case 'range':
@@ -16,7 +16,7 @@ export function describeTarget(target: PartTarget): string {
   }
 }
 
-/** Returns how many bytes of data a target has, or has at most if its length is unknown. */
+/** Returns the number of data bytes of a target; the largest possible number if its length is unknown. */
 export function dataLength(target: PartTarget): number {
   switch (target.kind) {
     case 'range':
@@ -29,7 +29,7 @@ export function dataLength(target: PartTarget): number {
 }
 
 /**
- * Checks what the resource would have at least.
+ * Checks the least size of the resource after the part.
  *
  * @throws UploadError `ERR_SIZE_LIMIT`
  */
@@ -65,7 +65,7 @@ export function closeTarget({ start, completeLength }: OpenTarget, length: numbe
  */
 export function closePart(part: Part, length: number, maxSize: number): Part {
   const { target } = part
-  // Less than nothing is left only if the content is longer than it was announced.
+  // The length is negative only if the header alone is longer than the announced content.
   if (target.kind !== 'open' || length < 0) {
     if (length === dataLength(target)) return part
     throw lengthError(part, `${length} bytes of data`)

@@ -1,6 +1,6 @@
-/** What the parsers of all patch formats produce, and what the rules and the writer consume. */
+/** The events that the parsers of all patch formats produce for the protocol. */
 
-/** Where a part goes. Positions are bytes from the start of the resource; `end` is exclusive. */
+/** The range of a part in the resource. Positions are bytes from the start of the resource; `end` is exclusive. */
 export type PartTarget =
   | {
       /** `Content-Range: bytes 5-9/20`: data for a range of known length. */
@@ -33,7 +33,7 @@ export type PartTarget =
 export interface Part {
   /** Number of the part in its patch, from 0. */
   readonly index: number
-  /** Where the data goes. */
+  /** Range that the data is written to. */
   readonly target: PartTarget
   /** The part's `Content-Type`, valid, as it was sent; null if it has none. It is the resource's. */
   readonly contentType: string | null
@@ -53,7 +53,7 @@ export type PartEvent =
   | { readonly type: 'part'; readonly part: Part }
   | { readonly type: 'data'; readonly bytes: Uint8Array }
 
-/** What a parser may accept. All sizes in bytes. */
+/** Limits of a parser. All sizes in bytes. */
 export interface PartLimits {
   /** Parts in one patch. Beyond it: 400 `ERR_PATCH_LIMIT`. */
   readonly maxParts: number
@@ -71,14 +71,14 @@ export interface PartLimits {
  */
 export interface PartParser {
   /**
-   * Takes the next chunk and returns what it completes.
+   * Parses the next chunk, and returns the events that it completes.
    *
    * @throws UploadError for a malformed document: the same one under any cut. The parser can't be
    * used after it.
    */
   write(chunk: Uint8Array): readonly PartEvent[]
   /**
-   * Called when the content has ended properly.
+   * Ends the document. Called once, after the end of the content.
    *
    * @throws UploadError if the document is not finished.
    */

@@ -1,8 +1,8 @@
-/** The content of a partial PUT (RFC 9110 §14.5): the data of one part, whose header is the request's. */
+/** Treats the content of a partial PUT (RFC 9110 §14.5) as the data of one part. The request has the part's header. */
 import type { Part, PartEvent, PartParser } from './part.ts'
 import { checkSize, closePart, PartData } from './part-length.ts'
 
-/** Parser of content that is nothing but data. It returns the part at the first call. */
+/** Parses content that consists only of data. The first call returns the part. */
 export class PutContentParser implements PartParser {
   readonly #part: Part
   readonly #data: PartData

@@ -1,12 +1,12 @@
-/** Search for a multipart delimiter in bytes: Horspool's algorithm with a bound on its worst case. */
+/** Searches bytes for a multipart delimiter: Horspool's algorithm with a bound on its worst case. */
 
 /** A delimiter, prepared for searching: CR first, and no CR after it. */
 export interface Needle {
-  /** What is searched for: at most 255 bytes. */
+  /** The bytes to search for, at most 255. */
   readonly bytes: Uint8Array
-  /** For each byte value, how far a window that ends in it may move on; 0 if the needle ends in it. */
+  /** For each byte value, the distance that a window ending in it may move; 0 for the last byte of the needle. */
   readonly skips: Uint8Array
-  /** How far a window that ends as the needle does may move on when it is no match. */
+  /** Distance that a window ending in the last byte of the needle may move if it does not match. */
   readonly lastSkip: number
 }
 
@@ -24,10 +24,10 @@ export function createNeedle(boundary: string): Needle {
 }
 
 /**
- * Returns where the needle first lies wholly in the chunk, from `start` on; -1 if nowhere.
+ * Returns the first position from `start` on at which the whole needle is in the chunk; -1 if there is none.
  *
- * A window is compared from its front, where only a CR begins a match. So compared stretches never
- * overlap, and the time stays linear for any input; from the back, as Horspool has it, it would not.
+ * A window is compared from its front, where only a CR begins a match. Compared stretches therefore never overlap,
+ * and the time is linear for any input. Comparing from the back, as Horspool does, would not be.
  */
 export function indexOf(chunk: Uint8Array, needle: Needle, start: number): number {
   const { bytes, skips, lastSkip } = needle
@@ -47,7 +47,7 @@ export function indexOf(chunk: Uint8Array, needle: Needle, start: number): numbe
   return -1
 }
 
-/** Returns how many bytes at the chunk's end, from `start` on, may begin the needle. */
+/** Returns the number of bytes at the chunk's end, from `start` on, that may begin the needle. */
 export function partialLength(chunk: Uint8Array, needle: Needle, start: number): number {
   const stop = Math.max(start, chunk.length - needle.bytes.length + 1)
   let first = chunk.length - 1
@@ -56,7 +56,7 @@ export function partialLength(chunk: Uint8Array, needle: Needle, start: number):
   return first >= stop && matchLength(chunk, needle, first) === length ? length : 0
 }
 
-/** Returns how many bytes of the needle, from its byte `from` on, stand in the chunk at `at`. */
+/** Returns the number of bytes of the needle, from its byte `from` on, that match the chunk at `at`. */
 export function matchLength(chunk: Uint8Array, needle: Needle, at: number, from = 0): number {
   const { bytes } = needle
   const limit = Math.min(bytes.length - from, chunk.length - at)

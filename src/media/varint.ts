@@ -1,7 +1,7 @@
-/** Variable-length integers (RFC 9000 §16), which may be split between chunks. */
+/** Reads variable-length integers (RFC 9000 §16), which may be split between chunks. */
 import { UploadError } from '../errors.ts'
 
-/** Reads one integer after the other. */
+/** Reads integers one after the other, a byte at a time. */
 export class VarintReader {
   #value = 0
   /** Bytes of the current integer that are still to come; 0 between integers. */

@@ -122,12 +122,12 @@ describe('reads', () => {
 describe('rejects', () => {
   test.each([
     ['', 'end', 'ERR_SYNTAX', 'the content is empty'],
-    ['ab', 'end', 'ERR_SYNTAX', 'there is no delimiter of the boundary'],
-    ['--b\r\n', 'end', 'ERR_SYNTAX', 'there is no delimiter of the boundary'],
-    ['--B', 'end', 'ERR_SYNTAX', 'there is no delimiter of the boundary'],
-    [`--B\n${AB}\n--B--`, 'end', 'ERR_SYNTAX', 'there is no delimiter of the boundary'],
-    ['--B--', 'end', 'ERR_SYNTAX', 'there are no parts before the close-delimiter'],
-    ['--B--\r\n', 'write', 'ERR_SYNTAX', 'there are no parts before the close-delimiter'],
+    ['ab', 'end', 'ERR_SYNTAX', 'the content has no delimiter with the boundary'],
+    ['--b\r\n', 'end', 'ERR_SYNTAX', 'the content has no delimiter with the boundary'],
+    ['--B', 'end', 'ERR_SYNTAX', 'the content has no delimiter with the boundary'],
+    [`--B\n${AB}\n--B--`, 'end', 'ERR_SYNTAX', 'the content has no delimiter with the boundary'],
+    ['--B--', 'end', 'ERR_SYNTAX', 'expected a part before the close-delimiter'],
+    ['--B--\r\n', 'write', 'ERR_SYNTAX', 'expected a part before the close-delimiter'],
     [
       '--B\r\n',
       'end',
@@ -267,8 +267,7 @@ describe('without a boundary parameter', () => {
     expect(outcome).toEqual({ parts: [part(0, 'ab')] })
   })
 
-  const detail =
-    'the media type has no boundary parameter, and the content begins with no delimiter'
+  const detail = 'the media type has no boundary, and the content does not begin with a delimiter'
 
   test.each([
     ['', 'end'],

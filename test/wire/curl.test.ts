@@ -79,17 +79,37 @@ describe.skipIf(NO_CURL).each([...CORNERS, HTTP2, HTTP2_FS])('curl over $name', 
     expect(exit).toBe(NOTHING_LEFT)
   })
 
-  it('is refused standard input, whose length curl reports wrongly', async () => {
+  it.each(['4', '-'])('is refused standard input with -C %s', async (offset) => {
     const path = await server.given('I(4/10)')
 
     const url = `http://127.0.0.1:${server.port}${path}`
-    const args = ['-s', ...protocol, '-T', '-', '-C', '4', '-fw', '%{http_code}', url]
+    const args = ['-s', ...protocol, '-T', '-', '-C', offset, '-fw', '%{http_code}', url]
     const script = `curl "$@" <${file}; true`
     const output = await new Promise((resolve) => {
       execFile('sh', ['-c', script, 'sh', ...args], (_error, stdout) => resolve(stdout))
     })
 
     expect([output, await server.state(path)]).toEqual(['400', 'I(4/10)'])
+  })
+
+  it.each(['∅', 'I(4/10)', 'C(10)'])('is refused an empty file with -C - on %s', async (given) => {
+    const path = await server.given(given)
+    const empty = join(server.directory, 'curl-empty')
+    await writeFile(empty, '')
+
+    const answer = await run(path, ['-T', empty, '-C', '-', '-fw', '%{http_code}'])
+
+    expect([answer, await server.state(path)]).toEqual([[22, '400'], given])
+  })
+
+  it('stores an empty file without -C', async () => {
+    const path = server.path()
+    const empty = join(server.directory, 'curl-empty')
+    await writeFile(empty, '')
+
+    const answer = await run(path, ['-T', empty, '-w', '%{http_code}'])
+
+    expect([answer, await server.state(path)]).toEqual([[0, '201'], 'C(0)'])
   })
 
   it('is refused an offset beyond what has arrived', async () => {

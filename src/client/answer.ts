@@ -1,4 +1,4 @@
-/** What the answers of a server mean: the one place that interprets their statuses and fields. */
+/** Interprets the status and fields of the server's answers. No other module does. */
 import { ClientError, type ClientErrorOptions, type Problem } from './error.ts'
 
 /** Whether an answer says that the resource does not exist. */

@@ -26,7 +26,7 @@ export interface Problem {
   readonly [member: string]: unknown
 }
 
-/** What a `ClientError` carries besides its code and its message. */
+/** Properties of a `ClientError` other than its code and its message. */
 export interface ClientErrorOptions {
   /** The answer of the server. */
   readonly response?: Response

@@ -18,7 +18,7 @@ export interface Message {
   readonly onProgress?: (sent: number) => void
 }
 
-/** What all requests of one call share. */
+/** Values that all requests of one call share. */
 export interface Connection extends Omit<RequestOptions, keyof Defaults>, Defaults, Platform {
   /** Absolute. */
   readonly url: string
@@ -36,7 +36,7 @@ export interface Connection extends Omit<RequestOptions, keyof Defaults>, Defaul
 }
 
 /**
- * Puts together what every request to `url` needs. `table` has the options of the call.
+ * Collects the values that every request to `url` needs. `table` has the options of the call.
  *
  * @throws TypeError for a wrong URL, and for an option that is unknown or wrong.
  */

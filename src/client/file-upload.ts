@@ -22,7 +22,7 @@ export interface FileUpload<F> {
   readonly progress: Progress
   /** Resolves when the file is complete, has failed or was cancelled. After `retry` another promise. */
   readonly ended: Promise<void>
-  /** Stops at once and lets another file begin. The server keeps what it has. */
+  /** Stops at once and lets another file begin. The server keeps the stored bytes. */
   readonly pause: () => void
   /** Queues the file again after a pause, and ends a wait for the next try. */
   readonly resume: () => void

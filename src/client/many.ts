@@ -59,7 +59,7 @@ export interface Uploads<F> {
   readonly done: Promise<void>
   /** Adds files to the queue. */
   readonly add: (files: Iterable<F>) => void
-  /** Stops all files at once. The server keeps what it has. */
+  /** Stops all files at once. The server keeps the stored bytes. */
   readonly pause: () => void
   /** Continues after a pause, and ends the waits for next tries. */
   readonly resume: () => void
@@ -172,7 +172,7 @@ export function startUploads<F>(
   }
 }
 
-/** Where a file goes: a name is one segment of the path, whatever characters it has. */
+/** Returns the URL of a file. Its name is escaped, so that it is exactly one segment of the path. */
 function resolve<F>(url: UploadAllOptions<F>['url'], file: F, nameOf: (file: F) => string): string {
   const base = scope.location?.href
   if (typeof url === 'function') return new URL(url(file), base).href

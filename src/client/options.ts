@@ -48,7 +48,7 @@ export interface RequestOptions {
    * @default 'same-origin'
    */
   readonly credentials?: Credentials
-  /** Ends the call, which rejects with the reason of the signal. The server keeps what it has. */
+  /** Aborts the call, which rejects with the reason of the signal. The server keeps the stored bytes. */
   readonly signal?: AbortSignal
   /**
    * Number of retries after failures in a row, without a byte of progress between them. After the last

@@ -4,7 +4,7 @@ import { sha256Of } from './digest.ts'
 import type { Problem } from './error.ts'
 import { exchange, type Connection } from './exchange.ts'
 
-/** What a server reports about a resource. */
+/** Properties of a resource as a server reports them. */
 export interface ResourceStatus {
   /** Number of bytes that are stored. */
   readonly size: number

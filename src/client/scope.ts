@@ -1,4 +1,4 @@
-/** The global scope, with what only some platforms have in it. */
+/** The global scope, with the members that only some platforms have. */
 interface Scope {
   readonly Blob: unknown
   /** In pages and workers: the URL that a relative one is resolved against. */

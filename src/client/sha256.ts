@@ -2,7 +2,7 @@
 import type { Hash } from './transport/transport.ts'
 
 const BLOCK = 64
-/** Where the length of all goes in the last block. */
+/** Position of the message length in the last block, in bytes (FIPS 180-4 §5.1.1). */
 const LENGTH_AT = 56
 
 /** The first 64 primes: the constants are fractions of their roots. */

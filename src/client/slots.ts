@@ -1,6 +1,6 @@
 /** Limits the number of uploads at the same time. The others wait in the order of their arrival. */
 
-/** Leaves the slot or the queue. Does nothing the second time. */
+/** Leaves the slot or the queue. A second call has no effect. */
 export type Leave = () => void
 
 /** Calls `begin` when a slot is free, which may be at once. */

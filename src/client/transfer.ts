@@ -26,7 +26,7 @@ const LARGE = 1024 * 1024
 export interface Transfer {
   /** Whether the next step sends a segment rather than a `HEAD`. */
   readonly isSending: () => boolean
-  /** What is known about the bytes on the server. */
+  /** The evidence about the bytes on the server. */
   readonly evidence: Evidence
   /**
    * Sends a `HEAD` or a segment. Resolves with the final response when the upload is complete, and with
@@ -150,7 +150,7 @@ export function createTransfer(
     const response = await exchange(connection, { ...message, onProgress }).catch(
       (error: unknown) => {
         evidence.lose()
-        // A pause says nothing about proxies.
+        // A pause of the caller is not a sign of a proxy that cuts requests.
         if (connection.signal.aborted) lost = 0
         throw error
       },

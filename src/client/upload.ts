@@ -33,7 +33,7 @@ export interface Upload {
   readonly done: Promise<Response>
   /** The present state. */
   readonly status: UploadStatus
-  /** Stops at once. The server keeps what it has. Does nothing after the end of the upload. */
+  /** Stops at once. The server keeps the stored bytes. Has no effect after the end of the upload. */
   pause(): void
   /** Continues after a pause, and ends a wait for the next try. */
   resume(): void

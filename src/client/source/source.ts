@@ -9,7 +9,7 @@ import { openStream } from './stream.ts'
 export type Source = Blob | Uint8Array | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>
 
 /**
- * Returns what opens a source.
+ * Returns the function that opens a source.
  *
  * @throws TypeError for another value.
  */

@@ -1,4 +1,4 @@
-/** Where a redirection leads, and what a request may carry there. */
+/** Decides whether a redirection is followed, and which fields the new request has. */
 
 /** Number of redirections in a row that browsers follow. */
 export const MAX_REDIRECTIONS = 20
@@ -21,7 +21,7 @@ export function redirectionOf(
   return ['http:', 'https:'].includes(url.protocol) ? url : null
 }
 
-/** The fields for the next request: secrets go to the origin only that they were given for. */
+/** The fields for the next request: credentials are sent only to the origin they were given for. */
 export function fieldsFor(from: string | URL, to: URL, headers: Headers): Headers {
   const fields = new Headers(headers)
   if (to.origin !== new URL(from).origin) {

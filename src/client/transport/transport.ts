@@ -47,7 +47,7 @@ export interface Hash {
   copy(): Hash
 }
 
-/** What differs between platforms. */
+/** Functions that differ between platforms. */
 export interface Platform {
   readonly transport: Transport
   /** Whether an answer is seen only after all content was sent, as in browsers. */

@@ -4,7 +4,7 @@ import { readFileSync, readdirSync } from 'node:fs'
 
 import { describe, expect, it, vi } from 'vitest'
 
-import { Connection, MESSAGE, ask, message, request } from '../support/wire/client.ts'
+import { Connection, MESSAGE, ask, field, message, request } from '../support/wire/client.ts'
 import type { Answer } from '../support/wire/client.ts'
 import {
   FaultServer,
@@ -29,9 +29,9 @@ const TYPE = 'text/x-successor'
 
 interface Change {
   /** Makes the resource that is to be changed. */
-  readonly prepare: (server: FaultServer, target: string) => Promise<unknown>
-  /** Begins the change. */
-  readonly begin: (connection: Connection, target: string) => void
+  readonly prepare: (server: FaultServer, target: string) => Promise<Answer>
+  /** Begins the change of what `prepared` is the answer to. */
+  readonly begin: (connection: Connection, target: string, prepared: Answer) => void
 }
 
 const CHANGES: Readonly<Record<string, Change>> = {
@@ -47,10 +47,14 @@ const CHANGES: Readonly<Record<string, Change>> = {
   'patches a file by a layer': {
     prepare: async (server, target) => {
       await server.send('PUT', target, [], 'old')
-      await server.patch(target, 'bytes 0-0/*', 'x')
+      return server.patch(target, 'bytes 0-0/*', 'x')
     },
-    begin: (connection, target) =>
-      connection.send(request('PATCH', target, [MESSAGE], message('bytes 1-1/*', 'y'))),
+    // A rebuild may be halted instead. Then the patch begins after the successor's change, and If-Match
+    // keeps it from being applied to that one, which would look like a write of a process without its lock.
+    begin: (connection, target, prepared) => {
+      const fields = [MESSAGE, `If-Match: ${field(prepared, 'etag')}`]
+      connection.send(request('PATCH', target, fields, message('bytes 1-1/*', 'y')))
+    },
   },
   'removes a file': {
     prepare: (server, target) => server.send('PUT', target, [], 'old'),
@@ -93,12 +97,12 @@ class Halted {
     const layers = { patch: 'layers', layersAbove: 0, rebuildAfter: 0 } as const
     const options = { entry: 'sharing.ts', directory, shell: CONTAINER, threads: 1, layers }
     const server = await FaultServer.start(options)
-    await change.prepare(server, target)
+    const prepared = await change.prepare(server, target)
     const connection = await Connection.open(server.port, 120_000)
     const parent = server.child.pid ?? 0
     const pid = Number(readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8'))
     const detach = await inject(pid, `${calls}:delay_enter=600000000:when=${call}+`)
-    change.begin(connection, target)
+    change.begin(connection, target, prepared)
     const halted = new Halted(target, connection.answerOrClose(), pid, detach)
     await Promise.race([halted.#end, halted.#untilHalted()])
     process.kill(pid, 'SIGSTOP')

@@ -4,6 +4,8 @@ import express, { type Express, type RequestHandler } from 'express'
 import { RefusedError, partialUpload, prepareServer, type StorageAdapter } from 'partial-upload'
 import { fsStorage } from 'partial-upload/storage/fs'
 
+import { listDirectory, listFiles } from './list.ts'
+
 interface User {
   readonly name: string
   /** Largest file, in bytes. */
@@ -42,7 +44,12 @@ const signIn: RequestHandler = (req, res, next) => {
   else res.set('WWW-Authenticate', 'Bearer').sendStatus(401)
 }
 
-export function createApp(storage: StorageAdapter, table: FileTable): Express {
+/** `directory` is the one of the storage, in which finished files are listed. */
+export function createApp(
+  storage: StorageAdapter,
+  table: FileTable,
+  directory = './uploads',
+): Express {
   const app = express()
   app.use(
     '/files',
@@ -63,6 +70,10 @@ export function createApp(storage: StorageAdapter, table: FileTable): Express {
       put: false,
     }),
   )
+  app.get('/list', signIn, async (req, res) => {
+    const folder = `${req.user?.name ?? ''}/`
+    res.json(await listFiles(listDirectory(directory, folder), storage, folder))
+  })
   return app
 }
 

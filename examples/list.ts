@@ -1,4 +1,4 @@
-/** Lists what a storage of uploads holds, for a page or a route. */
+/** Lists finished and unfinished files of a storage, or of one folder in it, for a page or a route. */
 
 import type { Dirent } from 'node:fs'
 import { opendir, stat } from 'node:fs/promises'
@@ -8,7 +8,7 @@ import type { StorageAdapter } from 'partial-upload'
 
 /** One file, finished or not. */
 export interface ListedFile {
-  /** Its path below `/files/`, not encoded. */
+  /** The storage key without the listed folder: the path below `/files/`, not encoded. */
   readonly key: string
   /** Stored bytes. */
   readonly size: number
@@ -19,39 +19,44 @@ export interface ListedFile {
   readonly modified: string
 }
 
-/** Where the storage keeps incomplete resources. */
-const HIDDEN = '.partial-upload'
+/** Where the storage keeps incomplete resources. Only this folder at the top is not listed. */
+const HIDDEN = '.partial-upload/'
 
-/** Lists all files, the one that changed last first. */
+/**
+ * Lists all files of a folder such as `ann/`, or of all folders, the one that changed last first. `finished` are
+ * the finished files of the same folder.
+ */
 export async function listFiles(
   finished: AsyncIterable<ListedFile>,
   storage: StorageAdapter,
+  folder = '',
 ): Promise<readonly ListedFile[]> {
   const files = new Map<string, ListedFile>()
   for await (const file of finished) files.set(file.key, file)
-  for await (const file of listUnfinished(storage)) files.set(file.key, file)
+  for await (const file of listUnfinished(storage, folder)) files.set(file.key, file)
   return [...files.values()].toSorted((a, b) => b.modified.localeCompare(a.modified))
 }
 
 /** Finished files lie in the directory under their own names. */
 export async function* listDirectory(
   directory: string,
+  folder = '',
 ): AsyncGenerator<ListedFile, void, undefined> {
-  for await (const entry of walk(directory)) {
-    const file = path.join(entry.parentPath, entry.name)
-    const key = path.relative(directory, file).replaceAll(path.sep, '/')
-    const found = await stat(file).catch(() => null)
+  for await (const file of walk(directory, folder)) {
+    const found = await stat(path.join(directory, file)).catch(() => null)
     // It may have been removed since.
     if (found === null) continue
     const { size, mtime } = found
+    const key = file.slice(folder.length)
     yield { key, size, length: size, complete: true, modified: mtime.toISOString() }
   }
 }
 
-async function* walk(directory: string): AsyncGenerator<Dirent, void, undefined> {
-  for (const entry of await entriesOf(directory)) {
-    if (entry.isFile()) yield entry
-    if (entry.isDirectory() && entry.name !== HIDDEN) yield* walk(path.join(directory, entry.name))
+async function* walk(directory: string, folder: string): AsyncGenerator<string, void, undefined> {
+  if (folder === HIDDEN) return
+  for (const entry of await entriesOf(path.join(directory, folder))) {
+    if (entry.isFile()) yield folder + entry.name
+    if (entry.isDirectory()) yield* walk(directory, `${folder}${entry.name}/`)
   }
 }
 
@@ -68,11 +73,14 @@ async function entriesOf(directory: string): Promise<readonly Dirent[]> {
 
 async function* listUnfinished(
   storage: StorageAdapter,
+  folder: string,
 ): AsyncGenerator<ListedFile, void, undefined> {
   for await (const key of storage.listIncomplete?.() ?? []) {
+    if (!key.startsWith(folder)) continue
     const info = await storage.head(key)
     if (info === null || info.complete) continue
     const { size, completeLength: length, lastModified } = info
-    yield { key, size, length, complete: false, modified: lastModified.toISOString() }
+    const modified = lastModified.toISOString()
+    yield { key: key.slice(folder.length), size, length, complete: false, modified }
   }
 }

@@ -20,20 +20,23 @@ export async function openBucket(bucket: string, endpoint?: string): Promise<Sto
   })
   const storage = s3Storage({ client, bucket })
   await storage.probe()
-  return { storage, listFinished: () => listObjects(client, bucket) }
+  return { storage, listFinished: (folder) => listObjects(client, bucket, folder) }
 }
 
 /** Finished files are objects under their own keys. */
 async function* listObjects(
   client: S3Client,
   bucket: string,
+  folder = '',
 ): AsyncGenerator<ListedFile, void, undefined> {
   let token: string | undefined
   do {
-    const command = new ListObjectsV2Command({ Bucket: bucket, ContinuationToken: token })
+    const query = { Bucket: bucket, Prefix: folder, ContinuationToken: token }
+    const command = new ListObjectsV2Command(query)
     const { Contents = [], NextContinuationToken } = await client.send(command)
-    for (const { Key: key = '', Size: size = 0, LastModified: time = new Date(0) } of Contents) {
-      if (key.startsWith(HIDDEN)) continue
+    for (const { Key: name = '', Size: size = 0, LastModified: time = new Date(0) } of Contents) {
+      if (name.startsWith(HIDDEN)) continue
+      const key = name.slice(folder.length)
       yield { key, size, length: size, complete: true, modified: time.toISOString() }
     }
     token = NextContinuationToken

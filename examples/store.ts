@@ -8,7 +8,8 @@ import { listDirectory, type ListedFile } from './list.ts'
 /** A storage, and how its finished files are listed. */
 export interface Store {
   readonly storage: StorageAdapter
-  readonly listFinished: () => AsyncIterable<ListedFile>
+  /** Lists the files of a folder such as `ann/`; without one, all files. */
+  readonly listFinished: (folder?: string) => AsyncIterable<ListedFile>
 }
 
 /** Which store to open. */
@@ -24,7 +25,7 @@ export interface StoreOptions {
 export async function openStore({ directory, s3, endpoint }: StoreOptions): Promise<Store> {
   if (s3 === undefined) {
     const storage = fsStorage({ directory, patch: 'layers' })
-    return { storage, listFinished: () => listDirectory(directory) }
+    return { storage, listFinished: (folder) => listDirectory(directory, folder) }
   }
   const { openBucket } = await import('./s3.ts')
   return openBucket(s3, endpoint)

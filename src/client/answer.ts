@@ -48,9 +48,9 @@ export function isUnderstood(response: Response): boolean {
 export async function expectSuccess(
   method: string,
   response: Response,
-  passing: readonly number[] = [],
+  retriable: readonly number[] = [],
 ): Promise<void> {
-  if (!response.ok) throw await responseError(method, response, passing)
+  if (!response.ok) throw await responseError(method, response, retriable)
   if (isPage(response)) throw pageError(method, response)
 }
 
@@ -71,22 +71,22 @@ export function pageError(method: string, response: Response): ClientError {
 }
 
 /**
- * Makes the error for an answer that is not a success. Reads the content of the answer. `passing` holds
+ * Makes the error for an answer that is not a success. Reads the content of the answer. `retriable` holds
  * further statuses that a new `HEAD` can overcome.
  */
 export async function responseError(
   method: string,
   response: Response,
-  passing: readonly number[] = [],
+  retriable: readonly number[] = [],
 ): Promise<ClientError> {
   const { status } = response
   const content: unknown = await response.json().catch(() => null)
   const problem = isProblem(content) ? content : null
   const detail = problem?.detail ?? problem?.title
   // A 409 is overcome only where the server has another offset than the client expected.
-  const isPassing =
-    passing.includes(status) && (status !== 409 || problem?.['expected-offset'] !== undefined)
-  const transient = isPassing || isTransient(response)
+  const isRetriable =
+    retriable.includes(status) && (status !== 409 || problem?.['expected-offset'] !== undefined)
+  const transient = isRetriable || isTransient(response)
   return answerError(method, response, detail ? `: ${detail}` : '', { problem, transient })
 }
 

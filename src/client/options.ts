@@ -98,7 +98,7 @@ export interface RequestOptions {
 export interface Progress {
   /**
    * Number of bytes that the server has stored or the network has taken. It falls when a broken
-   * connection loses bytes.
+   * connection loses bytes, and when the server refuses them.
    */
   readonly sent: number
   /** Number of bytes of the source; null for a stream that has not ended. */

@@ -103,14 +103,14 @@ export async function getStatus(connection: Connection): Promise<ResourceStatus 
 export async function removeResource(
   connection: Connection,
   ifMatch?: string,
-  passing: readonly number[] = [],
+  retriable: readonly number[] = [],
 ): Promise<boolean> {
   const response = await exchange(connection, {
     method: 'DELETE',
     headers: { 'If-Match': ifMatch },
   })
   if (isMissing(response)) return false
-  await expectSuccess('DELETE', response, passing)
+  await expectSuccess('DELETE', response, retriable)
   // The answer may be the one to a GET that followed a 303.
   if (response.redirected && (await find(connection)) !== null) {
     throw answerError('DELETE', response, ' after a redirection, but the resource still exists')

@@ -56,7 +56,7 @@ export function createTransfer(
   const evidence = createEvidence(source, hash, options)
   const { overwrite, reprDigest = false } = options
   /** The file is small, and no answer has said yet whether the resource exists. */
-  let isGuess = source.size !== null && source.size <= SMALL
+  let isGuess = (source.size ?? Infinity) <= SMALL
   /** The version that the next segment continues or replaces is known. Otherwise a `HEAD` asks for it. */
   let isSending = isGuess
   /** No segment was acknowledged since the last failure: the next one may be refused. */
@@ -214,13 +214,15 @@ export function createTransfer(
     { method, headerSize }: SegmentMessage,
   ): Promise<null> {
     const { status } = response
-    const passing = before === null ? [412] : [404, 409, 410, 412]
-    const error = await responseError(method, response, passing)
+    const retriable = before === null ? [412] : [404, 409, 410, 412]
+    const error = await responseError(method, response, retriable)
     const { problem } = error
     const details = { response, problem, cause: error }
     // Only after a timeout or a failure of the server some bytes may have been stored.
     if (status < 500 && status !== 408) evidence.refuse()
-    if (status === 412 || status === 409) reported = reportedState(response, problem)
+    // Where no `HEAD` follows, the progress counts what the server has acknowledged, not what was sent.
+    if (!error.transient) meter.start(evidence.received())
+    if ([409, 412].includes(status)) reported = reportedState(response, problem)
     if (status === 412 && isGuess) {
       isGuess = false
       return null

@@ -93,6 +93,19 @@ describe.each(CLIENTS)('uploads of many files over %s', (_name, { uploadAll }) =
     expect(await holds('a', LARGE)).toBe(true)
   })
 
+  test.each([415, 507])('count no byte of a small file that is refused with %i', async (status) => {
+    const answer = { kind: 'answer', status } as const
+    bench.proxy.fail('PATCH', answer).fail('PUT', answer)
+    const files = ['a.exe', 'b.txt'].map((name) => fileOf(pattern(40_000), name))
+
+    const uploads = uploadAll(files, { ...bench.options, url: folder(), concurrency: 1 })
+    await expect(uploads.done).rejects.toThrow('1 of 2 files are not complete')
+
+    expect(statesOf(uploads)).toEqual(['failed', 'done'])
+    expect(uploads.files[0]?.progress).toMatchObject({ sent: 0, size: 40_000 })
+    expect(uploads.progress).toMatchObject({ sent: 40_000, size: 80_000, complete: 1, failed: 1 })
+  })
+
   test('stop at a pause, and resume where they were', async () => {
     const stall = { kind: 'stall', after: 256 * KiB } as const
     bench.proxy.fail('PATCH', stall).fail('PATCH', stall)

@@ -9,7 +9,9 @@ export interface Reason {
 
 const CHECK_URL = 'check the URL'
 const LATER = 'run the same command again later'
-const CREDENTIALS = "send valid credentials with -H 'Authorization: ...', or in the URL"
+const CHECK_ACCESS = 'check the URL and your credentials'
+const CREDENTIALS =
+  "send valid credentials: a token in PARTIAL_UPLOAD_TOKEN, -H 'Authorization: ...', or NAME:PASSWORD@ in the URL"
 const TRUST = 'if you trust it, name a file with its CA in NODE_EXTRA_CA_CERTS'
 
 function reason(meaning: string, advice: string | null = null): Reason {
@@ -20,7 +22,7 @@ function reason(meaning: string, advice: string | null = null): Reason {
 const STATUSES: Readonly<Record<number, Reason>> = {
   400: reason('the server does not understand the request', CHECK_URL),
   401: reason('the server requires credentials', CREDENTIALS),
-  403: reason('the server does not allow this', 'check the URL and your credentials'),
+  403: reason('the server does not allow this', CHECK_ACCESS),
   404: reason('the server has nothing at this URL', CHECK_URL),
   405: reason('the server does not allow this at this URL', CHECK_URL),
   407: reason('a proxy requires credentials'),
@@ -105,7 +107,8 @@ const EDQUOT = -122
 /** The meaning of an error; null if it is unknown. */
 export function reasonFor(error: unknown): Reason | null {
   if (error instanceof ClientError && error.status !== null) {
-    return STATUSES[error.status] ?? null
+    const found = STATUSES[error.status] ?? null
+    return found !== null && isVerdict(error) && isAboutUrl(found) ? reason(found.meaning) : found
   }
   for (const cause of causesOf(error)) {
     if ('errno' in cause && cause.errno === EDQUOT) return DISK_FULL
@@ -116,6 +119,18 @@ export function reasonFor(error: unknown): Reason | null {
     if (found !== undefined) return found
   }
   return null
+}
+
+/** Whether the server, or the app in it, accepts the URL and refuses this file. */
+function isVerdict({ status, problem }: ClientError): boolean {
+  const code = problem?.code ?? null
+  // The problem document of an app has no code of this library.
+  const isFromApp = status === 415 && problem !== null && code === null
+  return isFromApp || code === 'ERR_REFUSED' || code === 'ERR_SIZE_LIMIT'
+}
+
+function isAboutUrl({ advice }: Reason): boolean {
+  return advice === CHECK_URL || advice === CHECK_ACCESS
 }
 
 /** The error and its causes, the original one first. */

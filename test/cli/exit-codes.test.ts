@@ -8,10 +8,10 @@ import net, { type AddressInfo, type Server } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 
 import { describe as describeError } from '../../src/cli/exit-codes.ts'
-import { ClientError } from '../../src/client/error.ts'
+import { ClientError, type Problem } from '../../src/client/error.ts'
 import { useCommandLine } from '../support/cli/setup.ts'
 
-function refused(status: number, problem?: { readonly title: string }): ClientError {
+function refused(status: number, problem?: Problem): ClientError {
   const response = new Response(null, { status })
   return new ClientError('ERR_RESPONSE', `PATCH was answered with ${status}`, {
     response,
@@ -21,7 +21,10 @@ function refused(status: number, problem?: { readonly title: string }): ClientEr
 
 describe('a refusal without words', () => {
   test.each([
-    [401, "requires credentials (401); send valid credentials with -H 'Authorization: ...'"],
+    [
+      401,
+      'requires credentials (401); send valid credentials: a token in PARTIAL_UPLOAD_TOKEN, -H',
+    ],
     [403, 'does not allow this (403); check the URL and your credentials'],
     [404, 'has nothing at this URL (404); check the URL'],
     [405, 'does not allow this at this URL (405); check the URL'],
@@ -44,6 +47,22 @@ test("the server's own words stand for the meaning, and the advice stays", () =>
   expect(describeError(refused(401, { title: 'Token expired' }))).toMatch(
     /^Token expired \(401\); send valid credentials/,
   )
+})
+
+test.each([
+  [400, { code: 'ERR_SIZE_LIMIT', detail: 'at most 1000 bytes are accepted' }],
+  [400, { code: 'ERR_REFUSED', detail: 'the album is closed' }],
+  [403, { code: 'ERR_REFUSED', detail: 'the album is closed' }],
+  [415, { code: 'ERR_REFUSED', detail: 'no programs' }],
+  [415, { detail: 'no programs' }],
+])('a verdict of %i with %j is no reason to check the URL', (status, problem) => {
+  expect(describeError(refused(status, problem))).toBe(`${problem.detail} (${status})`)
+})
+
+test('a refusal by an app for lack of credentials says how to send them', () => {
+  const problem = { code: 'ERR_REFUSED', detail: 'your token has expired' }
+
+  expect(describeError(refused(401, problem))).toContain('a token in PARTIAL_UPLOAD_TOKEN')
 })
 
 test.each([

@@ -21,7 +21,7 @@ export async function notifyPublished(
   // Return before `filePath`, which takes several system calls.
   if (onPublished === null) return
   const { size, etag, lastModified, contentType, contentDisposition } = info
-  await reportErrors(async () =>
+  await reportErrors('onPublished', key, async () =>
     onPublished({
       key,
       size,
@@ -39,14 +39,19 @@ export async function notifyPublished(
 export async function notifyRemoved(key: string, info: ResourceInfo, hooks: Hooks): Promise<void> {
   const { complete, size, etag, contentType, contentDisposition } = info
   const name = dispositionName(contentDisposition)
-  await reportErrors(() => hooks.onRemoved({ key, complete, size, etag, contentType, name }))
+  await reportErrors('onRemoved', key, () =>
+    hooks.onRemoved({ key, complete, size, etag, contentType, name }),
+  )
 }
 
 /** Emits an error as a process warning, because the request has succeeded and its answer can't report the error. */
-async function reportErrors(notify: () => Promise<void>): Promise<void> {
+async function reportErrors(hook: string, key: string, notify: () => Promise<void>): Promise<void> {
   try {
     await notify()
-  } catch (error) {
-    process.emitWarning(error instanceof Error ? error : String(error))
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    process.emitWarning(
+      new Error(`partial-upload: ${hook} failed for '${key}': ${reason}`, { cause }),
+    )
   }
 }

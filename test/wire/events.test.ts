@@ -115,12 +115,14 @@ describe('onPublished', () => {
 
   it('that fails becomes a warning, because the upload has succeeded', async () => {
     const path = server.path()
-    inspect = () => Promise.reject(new Error('the database is away'))
+    const cause = new Error('the database is away')
+    inspect = () => Promise.reject(cause)
     const warned = once(process, 'warning')
 
     const answer = await server.send('PUT', path, [], 'abc')
 
-    expect(await warned).toEqual([expect.objectContaining({ message: 'the database is away' })])
+    const message = `partial-upload: onPublished failed for '${path.slice(7)}': the database is away`
+    expect(await warned).toEqual([expect.objectContaining({ message, cause })])
     expect([answer.status, await server.state(path)]).toEqual([201, 'C(3)'])
   })
 
@@ -168,6 +170,29 @@ describe('onPublished', () => {
     const pairs = order.filter((_, index) => index % 2 === 0)
     expect(order).toEqual(pairs.flatMap((begin) => [begin, begin.replace('begin', 'end')]))
     expect(pairs).toHaveLength(3)
+  })
+})
+
+describe('onRemoved', () => {
+  const server = useServer(MEMORY, {
+    onRemoved: (_req, { name }) => {
+      throw name === null ? 'no name' : new Error('the database is away')
+    },
+  })
+
+  it.each([
+    ['an Error', NAMED, 'the database is away'],
+    ['another value', [], 'no name'],
+  ])('that throws %s becomes a warning with the key', async (_, fields, text) => {
+    const path = server.path()
+    await server.send('PUT', path, fields, 'abc')
+    const warned = once(process, 'warning')
+
+    const answer = await server.send('DELETE', path)
+
+    const message = `partial-upload: onRemoved failed for '${path.slice(7)}': ${text}`
+    expect(await warned).toEqual([expect.objectContaining({ message })])
+    expect([answer.status, await server.state(path)]).toEqual([204, '∅'])
   })
 })
 

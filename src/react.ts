@@ -72,7 +72,7 @@ function createStore<F extends Source>(options: () => ComponentOptions<F>): Stor
     cancel: async () => uploads?.cancel(),
   }
 
-  function add(files: Iterable<F>): void {
+  function add(files: ArrayLike<F> | Iterable<F>): void {
     if (uploads === null) uploads = uploadAll(files, followed(options()))
     else uploads.add(files)
     change()

@@ -58,7 +58,7 @@ export interface Uploads<F> {
    */
   readonly done: Promise<void>
   /** Adds files to the queue. */
-  readonly add: (files: Iterable<F>) => void
+  readonly add: (files: ArrayLike<F> | Iterable<F>) => void
   /** Stops all files at once. The server keeps the stored bytes. */
   readonly pause: () => void
   /** Continues after a pause, and ends the waits for next tries. */
@@ -79,7 +79,7 @@ export interface Uploads<F> {
  * @throws TypeError for a wrong option or URL.
  */
 export function startUploads<F>(
-  given: Iterable<F>,
+  given: ArrayLike<F> | Iterable<F>,
   { url, concurrency = CONCURRENCY, onFile, onProgress, ...options }: UploadAllOptions<F>,
   start: Start<F>,
   nameOf: (file: F) => string,
@@ -113,7 +113,7 @@ export function startUploads<F>(
     onProgress?.(progress())
   }
 
-  function add(more: Iterable<F>): void {
+  function add(more: ArrayLike<F> | Iterable<F>): void {
     // All URLs first: a wrong one throws before a file is added.
     const added = Array.from(more, (file) => ({ file, url: resolve(url, file, nameOf) }))
     for (const { file, url: target } of added) {

@@ -71,7 +71,7 @@ export function upload(
  * @throws TypeError for a wrong option, and for a URL that can't be made.
  */
 export function uploadAll<F extends NodeSource>(
-  files: Iterable<F>,
+  files: ArrayLike<F> | Iterable<F>,
   { agent, ...options }: UploadAllOptions<F> & NodeOptions,
 ): Uploads<F> {
   const start: Start<F> = (url, file, own) => upload(url, file, agent ? { ...own, agent } : own)

@@ -13,7 +13,7 @@ export type { TotalProgress, UploadAllOptions, Uploads } from './many.ts'
  * @throws TypeError for a wrong option, and for a URL that can't be made.
  */
 export function uploadAll<F extends Source>(
-  files: Iterable<F>,
+  files: ArrayLike<F> | Iterable<F>,
   options: UploadAllOptions<F>,
 ): Uploads<F> {
   return startUploads(files, options, upload, nameOf)

@@ -199,6 +199,15 @@ describe.each(CLIENTS)('uploads of many files over %s', (_name, { uploadAll }) =
     expect(statesOf(uploads)).toEqual(['done', 'done'])
   })
 
+  test('accept a list without an iterator, which `FileList` is in the lib "dom" of TypeScript', async () => {
+    const list: ArrayLike<File> = { length: 1, 0: fileOf(LARGE, 'a') }
+
+    const uploads = uploadAll(list, { ...bench.options, url: folder() })
+    await uploads.done
+
+    expect(statesOf(uploads)).toEqual(['done'])
+  })
+
   test('end with the reason of the signal, and begin no other file', async () => {
     bench.proxy.fail('PATCH', { kind: 'stall', after: 256 * KiB })
     const controller = new AbortController()

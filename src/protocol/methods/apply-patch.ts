@@ -20,7 +20,7 @@ import { patchLimit, readContent, type ContentHeader } from './content.ts'
 import {
   callOnCreate,
   precheckConditions,
-  rejudging,
+  recheckOnConflict,
   withLock,
   type MethodContext,
 } from './context.ts'
@@ -53,11 +53,11 @@ export async function applyPatch(
   const { headers, contentLength: length } = request
   const { settings } = context
   const { type: format, digests, announcesDigest, reprDigest, preferred } = header
-  const judge = (): Promise<void> =>
+  const recheck = (): Promise<void> =>
     precheckConditions(request, context, (info) =>
       effectiveConditions(headers, context, info?.complete === false),
     )
-  await judge()
+  await recheck()
 
   const isAtomic =
     format.isAtomic || digests.length > 0 || announcesDigest || preferred === 'atomic'
@@ -91,7 +91,7 @@ export async function applyPatch(
       const applied = appliedTransaction(preferred, writer.transaction)
       return { response: writeResponse(outcome, settings, applied), info: outcome.info }
     })
-    const { response, info } = await rejudging(written, judge)
+    const { response, info } = await recheckOnConflict(written, recheck)
     return await withReprDigest(response, info, request, context)
   } finally {
     await incoming.close()

@@ -77,16 +77,19 @@ export async function withLock<T>(
 }
 
 /**
- * Awaits `work`, and checks the preconditions again with `judge` if the storage reports that another writer has
+ * Awaits `work`, and checks the preconditions again with `recheck` if the storage reports that another writer has
  * changed the resource first. The request is then answered as if it had arrived after the other one.
  *
  * @throws UploadError `ERR_PRECONDITION`, or the `ERR_CONFLICT` of the storage if the preconditions still hold.
  */
-export async function rejudging<T>(work: Promise<T>, judge: () => Promise<void>): Promise<T> {
+export async function recheckOnConflict<T>(
+  work: Promise<T>,
+  recheck: () => Promise<void>,
+): Promise<T> {
   try {
     return await work
   } catch (error) {
-    if (error instanceof UploadError && error.code === 'ERR_CONFLICT') await judge()
+    if (error instanceof UploadError && error.code === 'ERR_CONFLICT') await recheck()
     throw error
   }
 }

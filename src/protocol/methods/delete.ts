@@ -3,7 +3,7 @@ import { UploadError } from '../../errors.ts'
 import { notifyRemoved } from '../events.ts'
 import type { HandlerRequest, HandlerResponse } from '../http.ts'
 import { checkWriteConditions, hasWriteCondition } from '../preconditions.ts'
-import { precheckConditions, rejudging, withLock, type MethodContext } from './context.ts'
+import { precheckConditions, recheckOnConflict, withLock, type MethodContext } from './context.ts'
 
 /**
  * Answers a DELETE with 204.
@@ -30,7 +30,7 @@ export async function remove(
     await notifyRemoved(key, info, request.hooks)
     return { status: 204, headers: {} }
   })
-  return rejudging(removed, () => precheckConditions(request, context))
+  return recheckOnConflict(removed, () => precheckConditions(request, context))
 }
 
 function nothingToRemove(): UploadError {

@@ -19,7 +19,7 @@ import { readContent, readContentHeader, type Content, type ContentHeader } from
 import {
   callOnCreate,
   precheckConditions,
-  rejudging,
+  recheckOnConflict,
   withLock,
   type MethodContext,
 } from './context.ts'
@@ -107,8 +107,8 @@ async function putWhole(
     const applied = appliedTransaction(preferred, writer.transaction)
     return { response: writeResponse(outcome, settings, applied), info: outcome.info }
   })
-  const judge = (): Promise<void> => precheckConditions(request, context)
-  const { response, info } = await rejudging(written, judge)
+  const recheck = (): Promise<void> => precheckConditions(request, context)
+  const { response, info } = await recheckOnConflict(written, recheck)
   return withReprDigest(response, info, request, context)
 }
 

@@ -30,7 +30,7 @@ export const READ_WRITE = O_RDWR | O_NOFOLLOW | O_NONBLOCK
 /** Whether the store runs on Windows. */
 export const IS_WINDOWS = process.platform === 'win32'
 
-/** An open file as far as it is read. */
+/** What reading needs of an open file: a `FileHandle`, or a file whose layers are applied. */
 export interface ReadableFile {
   /** Reads at most `length` bytes from `position` on into `buffer`, as a `FileHandle` does. */
   read(

@@ -1,4 +1,7 @@
-/** Records the bytes of one writer's unfinished upload, which shows them to readers. */
+/**
+ * While one request writes, updates the S3 object from which other servers learn what has arrived, the record of the key.
+ * It lists where the bytes of the unfinished upload are stored, so that any server can read and resume the upload.
+ */
 import { conflict } from '../conflict.ts'
 import type { S3Context } from './context.ts'
 import { checkBase } from './publish.ts'
@@ -11,12 +14,12 @@ import type { View } from './view.ts'
 
 const NOTHING = new Uint8Array(0)
 
-/** The record of one key, as one writer changes it. */
+/** The record of one key, while one request writes. Its changes fail after another request has replaced the record. */
 export class UploadRecord {
   readonly handle: RecordHandle
-  /** See `KeyRecord.folder`. */
+  /** Folder of the upload's data objects, which hold its bytes. A new upload gets a folder of its own. */
   readonly folder: string
-  /** See `KeyRecord.dead`. */
+  /** Removed versions of the key, which count as absent if a delayed request brings one back. */
   readonly dead: readonly string[]
   readonly #context: S3Context
   readonly #key: string
@@ -52,8 +55,9 @@ export class UploadRecord {
    * @throws RecordLostError, UploadError `ERR_CONFLICT` when another writer was first.
    */
   async show(content: VersionContent, inline: Uint8Array): Promise<void> {
-    // The fence of a small version stays until the version is published: its request may still take effect, and
-    // would publish over the content that is shown here.
+    // Before a version is published, its record announces it (`pending`, the fence). A small version is published
+    // by one request, which can't be aborted and may take effect late, over the content that is shown here.
+    // Therefore its fence stays until the version is published.
     if (this.handle.current?.record.pending?.upload === null) throw conflict()
     const isFirst = this.handle.current === null
     await this.handle.replace({
@@ -72,8 +76,11 @@ export class UploadRecord {
     this.#hasChanged = true
   }
 
-  /** Replaces the record of the upload that this writer has created with a tombstone. */
-  async bury(): Promise<void> {
+  /**
+   * Removes the upload that this writer has created. The record becomes a tombstone, a record of a removed resource,
+   * because other servers may still have requests under way.
+   */
+  async discard(): Promise<void> {
     const record = tombstone({ stored: this.handle.current, object: this.#view.object })
     await this.handle.replace({ record, inline: NOTHING })
   }

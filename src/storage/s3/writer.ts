@@ -243,7 +243,7 @@ class S3Writer implements Writer {
     const { shown, hasChanged } = this.#record
     if (!hasChanged || shown === null) return
     if (this.base === null) {
-      await this.#record.bury()
+      await this.#record.discard()
       return
     }
     const pieces = piecesOf(shown.content.extents, shown.inline)

@@ -5,7 +5,13 @@
 
 import { randomUUID } from 'node:crypto'
 
-import type { OpenWriterOptions, ResourceInfo, StorageAdapter, Writer } from 'partial-upload'
+import {
+  UploadError,
+  type OpenWriterOptions,
+  type ResourceInfo,
+  type StorageAdapter,
+  type Writer,
+} from 'partial-upload'
 
 export interface Value {
   readonly info: ResourceInfo
@@ -64,7 +70,9 @@ function openWriter(values: Map<string, Value>, key: string, options: OpenWriter
     read: (start, end) => once(bytes.subarray(start, end)),
     async commit(state) {
       assertOpen()
-      if (values.get(key) !== base) throw new Error('the resource was changed meanwhile')
+      if (values.get(key) !== base) {
+        throw new UploadError('ERR_CONFLICT', { detail: 'the resource was changed meanwhile' })
+      }
       const version = { size: bytes.length, etag: `"${randomUUID()}"`, lastModified: new Date() }
       const info = { ...state, ...version }
       values.set(key, { info, bytes })

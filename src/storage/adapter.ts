@@ -170,6 +170,9 @@ export interface Reader {
    * Reads bytes `start` to `end` (exclusive), 0 ≤ `start` ≤ `end` ≤ `info.size`, any number of times. Each call
    * has its own position and buffers, and may be left early. A chunk must not change after the next one was
    * read, because it may still wait to be sent.
+   *
+   * @throws UploadError `ERR_CONFLICT` when a writer has changed or removed the version, so that the rest of its
+   * bytes can't be read any more. A GET that has sent nothing yet opens the next version.
    */
   read(start: number, end: number): AsyncIterable<Uint8Array>
   /** Releases the version, without an effect on other readers. Does nothing the second time. */

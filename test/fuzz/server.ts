@@ -8,6 +8,7 @@ import path from 'node:path'
 
 import express from 'express'
 
+import { UploadError } from '../../src/errors.ts'
 import { partialUpload } from '../../src/server/express.ts'
 import type { Middleware } from '../../src/server/express.ts'
 import { prepareServer } from '../../src/server/prepare-server.ts'
@@ -48,8 +49,8 @@ export class FuzzServer {
     app.use('/files', (req, res, next) => server.#middleware?.(req, res, next))
     app.use((_req, res) => void res.status(404).end())
     app.use((error: unknown, _req: express.Request, res: ServerResponse, next: () => void) => {
-      // A GET that meets a write in place fails, because the version that it has begun is gone.
-      if (!String(error).endsWith('the version was changed while it was read')) {
+      // A GET that meets a write in place fails once it has sent bytes of the version, which is gone.
+      if (!(error instanceof UploadError && error.code === 'ERR_CONFLICT')) {
         server.failures.push(error)
       }
       if (res.headersSent) next()

@@ -7,23 +7,19 @@ import type { HandlerRequest, HandlerResponse, RequestHeaders } from '../http.ts
 import { encodeCloseDelimiter, encodePartHeader } from '../../media/encode.ts'
 import { ACCEPT_PATCH } from '../../media/parse.ts'
 import { allowsRange, isNotModified } from '../preconditions.ts'
-import type { Reader, ResourceInfo } from '../../storage/adapter.ts'
+import type { ResourceInfo } from '../../storage/adapter.ts'
 import type { MethodContext } from './context.ts'
 import { uploadLength } from '../resource-state.ts'
 import { reprDigestFields } from './repr-digest.ts'
 import { expiryFields, validators, type Fields } from './respond.ts'
-
-interface Range {
-  readonly start: number
-  readonly end: number
-}
+import { openContent, type Range, type VersionContent } from './version-content.ts'
 
 /**
  * The 404 to GET and HEAD. Unlike the 404 to other methods it has no problem document, because clients of the
  * draft's author read the length or the content without checking the status. `no-store`, because a cache could
  * answer the next HEAD of an upload with it.
  */
-const NOT_FOUND: HandlerResponse = {
+const NOT_FOUND: Head = {
   status: 404,
   headers: { 'Content-Length': '0', 'Cache-Control': 'no-store' },
 }
@@ -34,6 +30,15 @@ interface RepresentationContext extends Pick<MethodContext, 'settings' | 'isPriv
 }
 
 const WHOLE: RangeSelection = { kind: 'whole' }
+
+/** Largest number of versions that a GET opens, each of which may be lost to a writer before its first byte is read. */
+const MAX_VERSIONS = 10
+
+/** The head of an answer. */
+type Head = Omit<HandlerResponse, 'body'>
+
+/** The answer to a GET, before its content is read. */
+type VersionResponse = Head & { readonly content?: VersionContent }
 
 /** Answers a HEAD without acquiring the lock. `Content-Length` is the offset at which an upload resumes. */
 export async function head(
@@ -72,45 +77,64 @@ function headOf(
   return isNotModified(headers, info) ? notModified(info, context) : whole(info, context)
 }
 
-/** Answers a GET. */
+/**
+ * Answers a GET. A writer can change the bytes of an upload in place, or remove a version of an object store,
+ * after the reader was opened. As no byte has been sent, the client gets the next version instead.
+ *
+ * @throws UploadError `ERR_CONFLICT` when version after version was lost.
+ */
 export async function get(
+  request: HandlerRequest,
+  context: MethodContext,
+): Promise<HandlerResponse> {
+  for (let versions = 1; ; versions += 1) {
+    try {
+      return await getVersion(request, context)
+    } catch (error) {
+      const isLost = error instanceof UploadError && error.code === 'ERR_CONFLICT'
+      if (!isLost || versions === MAX_VERSIONS) throw error
+    }
+  }
+}
+
+/** Opens the current version, and reads its first bytes. */
+async function getVersion(
   request: HandlerRequest,
   context: MethodContext,
 ): Promise<HandlerResponse> {
   const reader = await context.storage.openReader(request.key)
   if (reader === null) return NOT_FOUND
-  let response: HandlerResponse | null = null
+  let body: HandlerResponse['body']
   try {
-    response = responseFrom(reader, request.headers, representationOf(request.key, context))
-    if (response.body === undefined) return response
+    const representation = representationOf(request.key, context)
+    const { content, ...answer } = responseFrom(reader.info, request.headers, representation)
+    if (content === undefined) return answer
     const digest = await reprDigestFields(request, reader, context.hashing)
-    return { ...response, headers: { ...response.headers, ...digest } }
+    body = await openContent(reader, content)
+    return { ...answer, headers: { ...answer.headers, ...digest }, body }
   } finally {
-    if (response?.body === undefined) await reader.close()
+    if (body === undefined) await reader.close()
   }
 }
 
-/** Makes the answer for one version. Its body, if it has one, closes the reader. */
+/** Makes the answer for one version. */
 function responseFrom(
-  reader: Reader,
+  info: ResourceInfo,
   headers: RequestHeaders,
   context: RepresentationContext,
-): HandlerResponse {
-  const { info } = reader
+): VersionResponse {
   if (!info.complete && !context.settings.exposeIncomplete) return NOT_FOUND
   if (isNotModified(headers, info)) return notModified(info, context)
 
   const selection = selectedRanges(headers, info, context.settings.maxRanges)
   if (selection.kind === 'unsatisfiable') throw unsatisfiable(info)
   if (selection.kind === 'whole') {
-    const body = readAndClose(reader, [{ start: 0, end: info.size }])
-    return { ...whole(info, context), body }
+    return { ...whole(info, context), content: { ranges: [{ start: 0, end: info.size }] } }
   }
   const [range, ...more] = selection.ranges
-  if (range === undefined || more.length > 0) {
-    return severalRanges(reader, selection.ranges, context)
-  }
-  return oneRange(reader, range, context)
+  return range !== undefined && more.length === 0
+    ? oneRange(info, range, context)
+    : severalRanges(info, selection.ranges, context)
 }
 
 /** Selects the ranges of a GET. Ignores `Range` if `If-Range` fails, or if it has several ranges of an upload. */
@@ -124,7 +148,7 @@ function selectedRanges(
   return selectRanges(range, info.size, info.complete ? maxRanges : 1)
 }
 
-function whole(info: ResourceInfo, context: RepresentationContext): HandlerResponse {
+function whole(info: ResourceInfo, context: RepresentationContext): Head {
   return {
     status: info.complete ? 200 : context.settings.incompleteStatus,
     headers: {
@@ -138,8 +162,11 @@ function whole(info: ResourceInfo, context: RepresentationContext): HandlerRespo
   }
 }
 
-function oneRange(reader: Reader, range: Range, context: RepresentationContext): HandlerResponse {
-  const { info } = reader
+function oneRange(
+  info: ResourceInfo,
+  range: Range,
+  context: RepresentationContext,
+): VersionResponse {
   return {
     status: 206,
     headers: {
@@ -148,17 +175,16 @@ function oneRange(reader: Reader, range: Range, context: RepresentationContext):
       'Content-Range': formatContentRange(range.start, range.end, info.complete ? info.size : null),
       'Content-Length': String(range.end - range.start),
     },
-    body: readAndClose(reader, [range]),
+    content: { ranges: [range] },
   }
 }
 
 /** Makes a `multipart/byteranges`. A client may send it back as a PATCH, which writes the same bytes. */
 function severalRanges(
-  reader: Reader,
+  info: ResourceInfo,
   ranges: readonly Range[],
   context: RepresentationContext,
-): HandlerResponse {
-  const { info } = reader
+): VersionResponse {
   const boundary = crypto.randomUUID()
   const header = ({ start, end }: Range): Uint8Array =>
     encodePartHeader(boundary, contentType(info, context.key), start, end, info.size)
@@ -174,32 +200,11 @@ function severalRanges(
       'Content-Type': `multipart/byteranges; boundary=${boundary}`,
       'Content-Length': String(length),
     },
-    body: readAndClose(reader, ranges, { header, trailer }),
+    content: { ranges, framing: { header, trailer } },
   }
 }
 
-interface Framing {
-  readonly header: (range: Range) => Uint8Array
-  readonly trailer: Uint8Array
-}
-
-async function* readAndClose(
-  reader: Reader,
-  ranges: readonly Range[],
-  framing?: Framing,
-): AsyncGenerator<Uint8Array, void, undefined> {
-  try {
-    for (const range of ranges) {
-      if (framing !== undefined) yield framing.header(range)
-      yield* reader.read(range.start, range.end)
-    }
-    if (framing !== undefined) yield framing.trailer
-  } finally {
-    await reader.close()
-  }
-}
-
-function notModified(info: ResourceInfo, context: RepresentationContext): HandlerResponse {
+function notModified(info: ResourceInfo, context: RepresentationContext): Head {
   return { status: 304, headers: representationFields(info, context) }
 }
 

@@ -135,7 +135,7 @@ function unchanging(info: ResourceInfo, file: ReadableFile): Reader {
 
 function changing(info: ResourceInfo, file: FileHandle, leases: Leases, lease: Lease): Reader {
   const reader = new FileReader(file, () => {
-    if (lease.isInvalid) throw new Error('the version was changed while it was read')
+    if (lease.isInvalid) throw changedMeanwhile()
   })
   return {
     info,

@@ -4,7 +4,7 @@ import type { S3Context } from './context.ts'
 import { piecesOf, slicePieces } from './pieces.ts'
 import type { Piece } from './pieces.ts'
 import type { Pin } from './pins.ts'
-import { UploadError } from '../../errors.ts'
+import { conflict } from '../conflict.ts'
 import { VanishedError, readPieces } from './read.ts'
 import { extentsOf, viewKey } from './view.ts'
 import type { CurrentVersion, View } from './view.ts'
@@ -58,7 +58,7 @@ class S3Reader implements Reader {
         moves += 1
         if (!(error instanceof VanishedError) || moves > MAX_MOVES) throw error
         const wasCopied = pin !== null && pin.copy !== copy
-        if (!wasCopied && !(await this.#follow())) throw replaced(error)
+        if (!wasCopied && !(await this.#follow())) throw conflict(error)
       }
     }
   }
@@ -96,13 +96,4 @@ class S3Reader implements Reader {
     const [extent] = extentsOf(object)
     return extent?.kind === 'object' ? this.#context.pins.add(this.#name, extent) : null
   }
-}
-
-/** Makes the error for the client, which reads the new version when it retries. */
-function replaced(cause: unknown): UploadError {
-  return new UploadError('ERR_STORAGE_UNAVAILABLE', {
-    detail: 'another server replaced or removed the resource while it was read; retry shortly',
-    headers: { 'Retry-After': '1' },
-    cause,
-  })
 }

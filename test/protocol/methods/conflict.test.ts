@@ -1,7 +1,9 @@
 /** A request that loses a race to a writer in another process, which the lock of this process does not see. */
 import { describe, expect, it } from 'vitest'
 
+import type { HandlerResponse } from '../../../src/protocol/http.ts'
 import type { StorageAdapter } from '../../../src/storage/adapter.ts'
+import { conflict } from '../../../src/storage/conflict.ts'
 import { memoryStorage } from '../../../src/storage/memory.ts'
 import { handlerFor, patch, request } from '../../support/plain.ts'
 
@@ -44,6 +46,51 @@ describe('a request that another process overtakes', () => {
 
     expect(answer.status).toBe(409)
     expect(answer.headers).toMatchObject({ 'Retry-After': '1' })
+  })
+
+  it.each(['a new version', 'nothing'])('reads %s after a version that was lost', async (next) => {
+    const storage = memoryStorage()
+    await store(storage, 'old')
+    let opened = 0
+    let closed = 0
+    const racing: StorageAdapter = {
+      ...storage,
+      openReader: async (key) => {
+        const reader = await storage.openReader(key)
+        if (reader === null) return null
+        opened += 1
+        const close = async (): Promise<void> => {
+          closed += 1
+        }
+        if (opened > 1) return { ...reader, close }
+        if (next === 'nothing') await storage.remove(key)
+        else await store(storage, 'new')
+        return { info: reader.info, read: losing, close }
+      },
+    }
+
+    const answer = await handlerFor(racing)(request({ method: 'GET' }))
+
+    expect([answer.status, await bodyOf(answer)]).toEqual(
+      next === 'nothing' ? [404, ''] : [200, 'new'],
+    )
+    expect(closed).toBeGreaterThanOrEqual(opened)
+  })
+
+  it('gets an error if each version is lost before it was read', async () => {
+    const storage = memoryStorage()
+    await store(storage, 'old')
+    const racing: StorageAdapter = {
+      ...storage,
+      openReader: async (key) => {
+        const reader = await storage.openReader(key)
+        return reader === null ? null : { ...reader, read: losing }
+      },
+    }
+
+    const answer = await handlerFor(racing)(request({ method: 'GET' }))
+
+    expect([answer.status, answer.headers['Retry-After']]).toEqual([409, '1'])
   })
 
   it('removes no version that its preconditions do not allow', async () => {
@@ -91,4 +138,16 @@ async function store(storage: StorageAdapter, text: string): Promise<void> {
 
 function put(headers: Record<string, string>) {
   return request({ method: 'PUT', headers: { 'Content-Length': '3', ...headers }, body: ['abc'] })
+}
+
+async function* losing(): AsyncGenerator<Uint8Array, void, undefined> {
+  yield* []
+  throw conflict()
+}
+
+async function bodyOf({ body = '' }: HandlerResponse): Promise<string> {
+  if (typeof body === 'string' || body instanceof Uint8Array) return String(body)
+  const chunks: Uint8Array[] = []
+  for await (const chunk of body) chunks.push(chunk)
+  return Buffer.concat(chunks).toString()
 }

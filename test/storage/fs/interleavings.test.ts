@@ -6,6 +6,7 @@ import { text } from 'node:stream/consumers'
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 
+import { UploadError } from '../../../src/errors.ts'
 import type { ResourceState, StorageAdapter, Writer } from '../../../src/storage/adapter.ts'
 import { fsStorage } from '../../../src/storage/fs.ts'
 import { hookCalls, interleave } from '../../support/storage/interleave.ts'
@@ -121,7 +122,7 @@ async function view(key: string): Promise<string> {
   try {
     return await text(reader.read(0, reader.info.size))
   } catch (error) {
-    if (String(error).includes('was changed while it was read')) return 'changed'
+    if (error instanceof UploadError && error.code === 'ERR_CONFLICT') return 'changed'
     throw error
   } finally {
     await reader.close()

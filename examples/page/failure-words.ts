@@ -1,46 +1,88 @@
 /** What a failure means to a person at the page, and what to do about it. */
 import { ClientError } from 'partial-upload/client'
 
+/** What happened, and what a person can do about it. */
+type Words = readonly [meaning: string, advice?: string]
+
+const LATER = 'Try again later'
+const NO_UPLOADS: Words = ['The server does not accept uploads at this address']
+
 /** By HTTP status, for answers without words of their own. */
-const STATUSES: Readonly<Record<number, string>> = {
-  401: 'The server requires you to sign in. Sign in, then try again',
-  403: 'The server does not allow you to store this file',
-  404: 'The server has no place for this file',
-  405: 'The server does not accept uploads at this address',
-  413: 'The file is larger than the server accepts',
-  415: 'The server does not accept uploads at this address',
-  429: 'The server has received too many requests. Try again later',
-  500: 'The server failed. Try again later',
-  501: 'The server does not accept uploads at this address',
-  502: 'The server is not running. Try again later',
-  503: 'The server is overloaded or restarting',
-  504: 'The server does not answer. Try again later',
-  507: 'The server has no space left. Ask its operator, or try again later',
+const STATUSES: Readonly<Record<number, Words>> = {
+  401: ['The server requires you to sign in', 'Sign in, then try again'],
+  403: ['The server does not allow you to store this file'],
+  404: ['The server has no place for this file'],
+  405: NO_UPLOADS,
+  413: ['The file is larger than the server accepts'],
+  415: NO_UPLOADS,
+  429: ['The server has received too many requests', LATER],
+  500: ['The server failed', LATER],
+  501: NO_UPLOADS,
+  502: ['The server is not running', LATER],
+  503: ['The server is overloaded or restarting'],
+  504: ['The server does not answer', LATER],
+  507: ['The server has no space left', 'Ask its operator, or try again later'],
 }
 
-const FOLDER =
-  'On the server a folder has this name, or a file has that of its folder. Delete or rename one of them'
+/** Characters that no name on the server has. */
+const UNNAMEABLE = /[\\\p{Cc}\p{Cs}]/u
 
-/** What went wrong, as a sentence without a full stop. */
-export function describeError(error: unknown): string {
-  if (isLocked(error)) return 'Another client is sending this file'
-  if (!(error instanceof ClientError))
-    return sentence(error instanceof Error ? error.message : String(error))
+/** What went wrong with the file `key`, and what to do about it, without the last full stop. */
+export function describeError(error: unknown, key: string): string {
+  return wordsFor(error, key).join('. ')
+}
+
+/** What went wrong with the file `key`, as a sentence without a full stop. */
+export function meaningOf(error: unknown, key: string): string {
+  return wordsFor(error, key)[0]
+}
+
+/**
+ * The server has no place for the file `key`: a folder has this name, or the file `fileAbove` has that of
+ * its folder.
+ */
+export function describeConflict(key: string, fileAbove: string | null): string {
+  return fileAbove === null
+    ? `The server has a folder named ${key}. Rename this file or delete the folder`
+    : `The server has a file named ${fileAbove}, so there can't be a folder ${fileAbove}. Rename the folder or delete the file`
+}
+
+/** Whether the server refuses the name of the file, now and later. */
+export function isNameRefused(error: unknown): boolean {
+  return error instanceof ClientError && error.problem?.code === 'ERR_KEY'
+}
+
+/** Whether the name of the file clashes with a folder or a file. */
+export function isConflict(error: unknown): boolean {
+  return error instanceof ClientError && error.problem?.code === 'ERR_KEY_CONFLICT'
+}
+
+function wordsFor(error: unknown, key: string): Words {
+  if (isLocked(error)) return ['Another client is sending this file']
+  if (!(error instanceof ClientError)) {
+    return [sentence(error instanceof Error ? error.message : String(error))]
+  }
   const { code, status, problem, message } = error
-  if (problem?.code === 'ERR_KEY_CONFLICT') return FOLDER
-  if (problem?.code === 'ERR_KEY') {
-    // The detail begins with the meaning of the code, which this sentence replaces.
-    const reason = (problem.detail ?? message).split(': ').at(-1)
-    return `The server takes no file of this name: ${reason}`
-  }
+  if (isNameRefused(error)) return [describeName(key, problem?.detail ?? message)]
   const words = problem?.detail ?? problem?.title
-  if (typeof words === 'string') return words
-  if (code === 'ERR_NETWORK') return 'The server is out of reach'
-  if (code === 'ERR_STALL') return 'The connection stalled'
+  if (typeof words === 'string') return [words]
+  if (code === 'ERR_NETWORK') return ['The server is out of reach']
+  if (code === 'ERR_STALL') return ['The connection stalled']
   if (code === 'ERR_SOURCE') {
-    return 'The file can not be read. It may have been changed, moved or deleted: choose it again'
+    return ['The file can not be read. It may have been changed, moved or deleted: choose it again']
   }
-  return STATUSES[status ?? 0] ?? sentence(message)
+  return STATUSES[status ?? 0] ?? [sentence(message)]
+}
+
+function describeName(key: string, detail: string): string {
+  const character = UNNAMEABLE.exec(key)?.[0]
+  // The detail begins with the meaning of the code, which this sentence replaces.
+  if (character === undefined) {
+    return `The server does not accept this name: ${detail.split(': ').at(-1)}`
+  }
+  const code = character.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')
+  const shown = character === '\\' ? character : `U+${code}`
+  return `The name contains a character that the server does not accept (${shown})`
 }
 
 /** Whether another client is writing to the same resource. */

@@ -85,9 +85,11 @@ export class FileRow {
 
   #describe(now: Date): string {
     const { size, length, complete, modified } = this.#file
-    if (this.#state.kind === 'failed') return describeError(this.#state.error)
+    if (this.#state.kind === 'failed') return describeError(this.#state.error, this.#file.key)
     if (this.#state.kind === 'deleting') return 'Deleting…'
-    if (this.#state.kind === 'asking') return `Delete ${formatSize(size)} for good?`
+    if (this.#state.kind === 'asking') {
+      return `Delete this file (${formatSize(size)})? It can't be undone.`
+    }
     const date = formatDate(new Date(modified), now)
     if (complete) return `${formatSize(size)} · ${date}`
     const arrived =

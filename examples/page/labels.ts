@@ -1,7 +1,14 @@
 /** What a person reads about an upload, and what can be done about it. */
 import { ClientError } from 'partial-upload/client'
 
-import { describeError, isLocked } from './failure-words.ts'
+import {
+  describeConflict,
+  describeError,
+  isConflict,
+  isLocked,
+  isNameRefused,
+  meaningOf,
+} from './failure-words.ts'
 
 import { formatDuration, formatPart, formatPercent, formatSize } from './format.ts'
 import type { ItemState, UploadItem } from './upload-item.ts'
@@ -62,6 +69,7 @@ export function actionsOf({ state, progress }: UploadItem): readonly Action[] {
     case 'clash':
       return ['replace', 'keep-both', 'dismiss']
     case 'failed':
+      if (isNameRefused(state.error)) return ['dismiss']
       return ['retry', progress.sent > 0 ? 'cancel' : 'dismiss']
     case 'done':
       return ['dismiss']
@@ -93,7 +101,7 @@ export function describe(item: UploadItem, now: number): string {
     case 'running':
       return describeRunning(item, now)
     case 'waiting':
-      return describeWait(state, now)
+      return describeWait(state, item.key, now)
     case 'paused':
       return `Paused · ${howFar(item)}`
     case 'stopped':
@@ -103,7 +111,9 @@ export function describe(item: UploadItem, now: number): string {
     case 'clash':
       return describeClash(state)
     case 'failed':
-      return describeError(state.error)
+      return isConflict(state.error)
+        ? describeConflict(item.key, state.fileAbove)
+        : describeError(state.error, item.key)
     case 'done':
       return describeDone(state, size)
     default:
@@ -132,12 +142,16 @@ function describeRunning(item: UploadItem, now: number): string {
 
 const OFFLINE = 'waiting for the network'
 
-function describeWait({ until, error }: ItemState & { kind: 'waiting' }, now: number): string {
+function describeWait(
+  { until, error }: ItemState & { kind: 'waiting' },
+  key: string,
+  now: number,
+): string {
   if (until === null) return 'Waiting for the network; the upload then resumes by itself'
   const again = `next try in ${formatDuration((until - now) / 1000)}`
   if (isLocked(error)) return `Another client is sending this file; ${again}`
   if (error instanceof ClientError && error.status !== null)
-    return `${describeError(error)}; ${again}`
+    return `${meaningOf(error, key)}; ${again}`
   if (error instanceof ClientError && error.code === 'ERR_STALL') {
     return `The connection stalled; ${again}`
   }

@@ -9,7 +9,8 @@ import {
   type UploadStatus,
 } from 'partial-upload/client'
 
-import { isLocked } from './failure-words.ts'
+import { findFileAbove } from './file-above.ts'
+import { isConflict, isLocked } from './failure-words.ts'
 import { numbered, urlOf, type Chosen } from './file-picker.ts'
 import { removeVersion } from './remove-version.ts'
 import { exclusively, type Turns } from './turns.ts'
@@ -35,7 +36,12 @@ export type ItemState =
       /** The server does not let the two be compared. */
       readonly isUnverified: boolean
     }
-  | { readonly kind: 'failed'; readonly error: unknown }
+  | {
+      readonly kind: 'failed'
+      readonly error: unknown
+      /** The file on the server that has the name of one of the folders of this one. */
+      readonly fileAbove: string | null
+    }
   /** The server has exactly this file: from this upload, from another one meanwhile, or from before. */
   | { readonly kind: 'done'; readonly by: 'this' | 'another' | 'earlier' }
 
@@ -156,7 +162,7 @@ export class UploadItem {
       if (there?.complete === false) await removeVersion(url, there)
       this.drop()
     } catch (error) {
-      this.#set({ kind: 'failed', error })
+      this.#set({ kind: 'failed', error, fileAbove: null })
     }
   }
 
@@ -183,7 +189,7 @@ export class UploadItem {
       this.#key = numbered(original, number)
       this.start()
     } catch (error) {
-      if (!signal.aborted) this.#set({ kind: 'failed', error })
+      if (!signal.aborted) this.#set({ kind: 'failed', error, fileAbove: null })
     }
   }
 
@@ -276,11 +282,13 @@ export class UploadItem {
     const code = failure instanceof ClientError ? failure.code : null
     const isClash = code === 'ERR_DIFFERENT' || code === 'ERR_UNVERIFIED'
     const there = await status(urlOf(this.#key), { retries: 3, signal }).catch(() => null)
+    const fileAbove = isConflict(failure) ? await findFileAbove(this.#key, signal) : null
     if (signal.aborted) return
     const isPart = !isClash && there?.complete === false
     this.#progress = { ...NO_PROGRESS, sent: isPart ? there.size : 0 }
     const isUnverified = code === 'ERR_UNVERIFIED'
-    this.#set(isClash ? { kind: 'clash', there, isUnverified } : { kind: 'failed', error: failure })
+    if (isClash) this.#set({ kind: 'clash', there, isUnverified })
+    else this.#set({ kind: 'failed', error: failure, fileAbove })
   }
 
   #set(state: ItemState): void {

@@ -151,12 +151,14 @@ function selectItems(items: readonly UploadItem[]): readonly UploadItem[] {
   )
 }
 
-/** How far all are together: `3 of 12 files complete · 45% · 61 MB/s · 2 min left`. */
+/** How far all are together: `3 of 12 files complete · 2 failed · 45% · 61 MB/s · 2 min left`. */
 function summarise(items: readonly UploadItem[], rate: number | null): string {
   const done = items.filter(({ state }) => state.kind === 'done').length
   if (items.length === 1) return ''
   if (done === items.length) return `${formatCount(done)} complete`
   const parts = [`${done} of ${formatCount(items.length)} complete`]
+  const failed = items.filter(({ state }) => state.kind === 'failed').length
+  if (failed > 0) parts.push(`${failed} failed`)
   const active = sumUp(items.filter(({ isActive }) => isActive))
   const all = sumUp(items)
   if (active.size > 0) parts.push(formatPercent(all.sent, all.size))

@@ -102,7 +102,7 @@ describeInChromium('the page, for everybody', () => {
         const files = await Promise.all(names.map(clash))
         await choose(page, ...files, await write('trip', 'c'))
         for (const name of names) await says(uploadRow(page, name), 'a different file of this name')
-        await says(uploadRow(page, 'trip'), 'a folder has this name')
+        await says(uploadRow(page, 'trip'), 'has a folder named trip')
       },
     ],
     [

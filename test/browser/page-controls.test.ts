@@ -9,6 +9,7 @@ import {
   IN_FLIGHT,
   choose,
   chooseAndHold,
+  drop,
   fileRow,
   hashOf,
   listen,
@@ -165,7 +166,7 @@ describeInChromium('a person at the page', () => {
     await fetch(`${server.origin}/files/trip/1.jpg`, { method: 'PUT', body: '1' })
 
     await choose(page, file)
-    await says(row, 'On the server a folder has this name')
+    await says(row, 'The server has a folder named trip. Rename this file or delete the folder')
     const offered = await row.getByRole('button').allTextContents()
     await press(fileRow(page, 'trip/1.jpg'), 'Delete…')
     await press(fileRow(page, 'trip/1.jpg'), 'Delete')
@@ -184,7 +185,9 @@ describeInChromium('a person at the page', () => {
 
     await choose(page, file)
 
-    await says(uploadRow(page, 'b.txt'), 'The server takes no file of this name: the path has')
+    const row = uploadRow(page, 'b.txt')
+    await says(row, 'The name contains a character that the server does not accept (\\)')
+    expect(await row.getByRole('button').allTextContents()).toEqual(['Dismiss'])
   })
 
   test('is told that a folder was empty, until files are chosen', async () => {
@@ -283,13 +286,4 @@ function watchConcurrency(page: Page): () => number {
   }
   page.on('requestfinished', end).on('requestfailed', end)
   return () => most
-}
-
-/** Drops a file or a folder, as the system does. */
-async function drop(page: Page, file: string): Promise<void> {
-  const session = await page.context().newCDPSession(page)
-  const data = { items: [], files: [file], dragOperationsMask: 1 }
-  for (const type of ['dragEnter', 'dragOver', 'drop'] as const) {
-    await session.send('Input.dispatchDragEvent', { type, x: 100, y: 100, data })
-  }
 }

@@ -1,4 +1,4 @@
-import { open, readFile, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, open, readFile, utimes, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 
 import { expect, test, vi } from 'vitest'
@@ -8,10 +8,12 @@ import {
   IN_FLIGHT,
   choose,
   chooseAndHold,
+  drop,
   fileRow,
   hashOf,
   newFolder,
   openByGate,
+  openPage,
   press,
   says,
   sharedServer,
@@ -71,6 +73,32 @@ describeInChromium('what the page says of a file', () => {
     }
 
     expect(await hashOf(server.pathOf('film.mp4'))).toBe(await hashOf(film))
+  })
+
+  test('in a folder whose name a file has: which file, and how many have failed', async () => {
+    await fetch(`${server.origin}/files/trip`, { method: 'PUT', body: '1' })
+    const { page } = await openByGate(server)
+    const folder = path.join(await newFolder(), 'trip')
+    await mkdir(folder)
+    for (const name of ['1.jpg', '2.jpg']) await writeRandom(folder, name, 3)
+
+    await drop(page, folder)
+
+    for (const name of ['trip/1.jpg', 'trip/2.jpg']) {
+      await says(uploadRow(page, name), "has a file named trip, so there can't be a folder trip.")
+    }
+    await page
+      .locator('#uploads .summary', { hasText: /^0 of 2 files complete · 2 failed/ })
+      .waitFor()
+  })
+
+  test('at a server that fails: when the next try is', async () => {
+    const page = await openPage(server.origin)
+    await page.route('**/files/a.txt', async (route) => route.fulfill({ status: 500 }))
+
+    await choose(page, await writeRandom(await newFolder(), 'a.txt', 3))
+
+    await says(uploadRow(page, 'a.txt'), 'The server failed; next try in')
   })
 
   test.each([

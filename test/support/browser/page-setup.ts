@@ -190,3 +190,12 @@ export async function press(row: Locator, label: string): Promise<void> {
 export async function says(row: Locator, words: string, timeout = 60_000): Promise<void> {
   await row.locator('.line', { hasText: words }).waitFor({ timeout })
 }
+
+/** Drops a file or a folder, as the system does. */
+export async function drop(page: Page, file: string): Promise<void> {
+  const session = await page.context().newCDPSession(page)
+  const data = { items: [], files: [file], dragOperationsMask: 1 }
+  for (const type of ['dragEnter', 'dragOver', 'drop'] as const) {
+    await session.send('Input.dispatchDragEvent', { type, x: 100, y: 100, data })
+  }
+}

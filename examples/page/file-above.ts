@@ -1,0 +1,15 @@
+/** Finds what keeps a file out of its folder. */
+import { status } from 'partial-upload/client'
+
+import { urlOf } from './file-picker.ts'
+
+/** The file on the server whose name is that of a folder of `key`; null if there is none. */
+export async function findFileAbove(key: string, signal: AbortSignal): Promise<string | null> {
+  const folders = key.split('/').slice(0, -1)
+  for (const index of folders.keys()) {
+    const path = folders.slice(0, index + 1).join('/')
+    const found = await status(urlOf(path), { retries: 3, signal }).catch(() => null)
+    if (found !== null) return path
+  }
+  return null
+}

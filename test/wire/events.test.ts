@@ -176,6 +176,8 @@ describe('onPublished', () => {
 describe('onRemoved', () => {
   const server = useServer(MEMORY, {
     onRemoved: (_req, { name }) => {
+      // An app in plain JavaScript may throw anything.
+      // oxlint-disable-next-line typescript/only-throw-error
       throw name === null ? 'no name' : new Error('the database is away')
     },
   })

@@ -14,6 +14,7 @@ import {
   writeFile,
 } from 'node:fs/promises'
 import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { buffer, text } from 'node:stream/consumers'
 
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -46,7 +47,7 @@ const ATOMIC: OpenWriterOptions = {
   replace: false,
   initial: { ...REOPENED, everComplete: false },
 }
-const CHILD = path.join(import.meta.dirname, '../../../support/storage/fs-layers-child.ts')
+const CHILD = fileURLToPath(new URL('../../../support/storage/fs-layers-child.ts', import.meta.url))
 const TWO_HOURS_AGO = new Date(Date.now() - 7_200_000)
 
 let directory: string

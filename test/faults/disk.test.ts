@@ -232,7 +232,7 @@ describe('in a directory that is replaced by an empty one', () => {
 
     const answer = await connection.send('i').answer()
 
-    expect(answer.status).toBe(500)
+    expect(answer.status).toBe(409)
     expect(await server.state('/files/part')).toBe('∅')
     expect((await server.patch('/files/part', 'bytes 0-8/9', 'abcdefghi')).status).toBe(201)
   })

@@ -67,6 +67,11 @@ export class Flusher {
     // The system may have reported the failure to another process, and success to this one.
     if (isSuspect(fstatSync(file.fd)))
       this.#noteFailedSync(name, new Error('an fsync has failed before'))
+    this.assertSynced(name)
+  }
+
+  /** @throws Error of the first fsync of the data file that has failed. */
+  assertSynced(name: string): void {
     if (this.#failedSyncs.has(name)) throw this.#failedSyncs.get(name)
   }
 

@@ -7,23 +7,19 @@
  */
 
 import { fstatSync } from 'node:fs'
-import { open } from 'node:fs/promises'
-import type { FileHandle } from 'node:fs/promises'
+import { open, type FileHandle } from 'node:fs/promises'
 import type { ResourceInfo, ResourceState, Writer } from '../adapter.ts'
 import { assertCurrent, dropUpload, newRecord, publish } from './commit.ts'
 import { retireRecord, writeRecord } from './fence.ts'
 import { FileReader, READ_WRITE, totalLength, writeAll } from './io.ts'
 import { stagedPath, inStaging, newDataName } from './paths.ts'
 import { sameState } from '../state.ts'
-import { formatRecord, newTag } from './record.ts'
-import type { FsRecord } from './record.ts'
+import { formatRecord, newTag, type FsRecord } from './record.ts'
 import { truncateToDurable, finishRecovery } from './recover.ts'
 import { writeWatermark } from './durable-size.ts'
-import { changedMeanwhile, uploadDurability } from './resource.ts'
-import type { FsResource } from './resource.ts'
+import { changedMeanwhile, uploadDurability, type FsResource } from './resource.ts'
 import type { WriterLease } from './writer-lease.ts'
-import { incompleteInfo } from './version.ts'
-import type { Absent, Incomplete } from './version.ts'
+import { incompleteInfo, type Absent, type Incomplete } from './version.ts'
 
 /** Writes an absent or an incomplete resource in place. */
 export class PersistWriter implements Writer {
@@ -276,12 +272,18 @@ export class PersistWriter implements Writer {
     if (this.#file !== null) await dropUpload(this.#resource, this.#data)
   }
 
-  #assertCurrent(): Promise<void> {
+  async #assertCurrent(): Promise<void> {
     const record = this.#record
-    const { paths } = this.#resource
-    if (record === null) return assertCurrent(paths, { kind: 'absent', revision: '' })
-    const revision = formatRecord(record)
-    return assertCurrent(paths, { kind: 'incomplete', revision, size: this.#size })
+    const { paths, flusher } = this.#resource
+    try {
+      if (record === null) return await assertCurrent(paths, { kind: 'absent', revision: '' })
+      const revision = formatRecord(record)
+      await assertCurrent(paths, { kind: 'incomplete', revision, size: this.#size })
+    } catch (error) {
+      // After a failed fsync only durable bytes count, which would look like the change of another writer.
+      flusher.assertSynced(this.#data)
+      throw error
+    }
   }
 
   /** Closes the data file, or keeps it open for the next segment if only its length has changed. */

@@ -12,7 +12,7 @@ import {
 import { findFileAbove } from './file-above.ts'
 import { isConflict, isLocked } from './failure-words.ts'
 import { numbered, urlOf, type Chosen } from './file-picker.ts'
-import { removeVersion } from './remove-version.ts'
+import { removeUpload } from './remove-version.ts'
 import { exclusively, type Turns } from './turns.ts'
 
 /** What an upload is at. */
@@ -155,11 +155,9 @@ export class UploadItem {
   /** Removes what has arrived from the server; what another upload has finished meanwhile stays. */
   async removeArrived(): Promise<void> {
     this.#set({ kind: 'removing' })
-    const url = urlOf(this.#key)
     try {
       await this.#attempt
-      const there = await status(url, { retries: 3 })
-      if (there?.complete === false) await removeVersion(url, there)
+      await removeUpload(urlOf(this.#key))
       this.drop()
     } catch (error) {
       this.#set({ kind: 'failed', error, fileAbove: null })

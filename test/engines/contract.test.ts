@@ -1,3 +1,4 @@
+/** The contract of storages, with the buckets of real object stores. */
 import { beforeAll, describe, expect, test } from 'vitest'
 
 import type { StorageAdapter } from '../../src/storage/adapter.ts'
@@ -16,7 +17,8 @@ const BUCKETS = [
   })),
 ]
 
-describe.each(BUCKETS)('a bucket of $name $kind', ({ missing, open, versioned }) => {
+// The checks are concurrent, because each of them mostly waits for the store.
+describe.concurrent.each(BUCKETS)('a bucket of $name $kind', ({ missing, open, versioned }) => {
   let engine: OpenEngine
   beforeAll(async () => {
     if (missing === null) engine = await open({ versioned })

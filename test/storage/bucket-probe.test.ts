@@ -52,7 +52,7 @@ test.each(BROKEN)('refuses a bucket that ignores %s', async (name, breakMethods)
   const bucket = new FakeBucket()
 
   await expect(probeBucket(withMethods(bucket, breakMethods(bucket)), PREFIX)).rejects.toThrow(
-    `does not keep ${name};`,
+    `the object store lacks ${name};`,
   )
   expect(bucket.keys()).toEqual([])
   expect(bucket.openUploads()).toEqual([])

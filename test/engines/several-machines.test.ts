@@ -4,8 +4,6 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
-import { createServer } from 'node:net'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
@@ -13,6 +11,7 @@ import type { Readable } from 'node:stream'
 import { upload } from 'partial-upload/client/node'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
+import { freePort } from '../support/free-port.ts'
 import { NO_NGINX, shown, useNginx } from '../support/faults/nginx.ts'
 import { pattern } from '../support/faults/pattern.ts'
 import { kill } from '../support/faults/process.ts'
@@ -123,16 +122,6 @@ async function start(port: number, { endpoint = '', bucket }: OpenEngine): Promi
 async function firstLine(output: Readable): Promise<string> {
   for await (const line of createInterface(output)) return line
   throw new Error('the server ended without a line')
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no port is free')
-  return address.port
 }
 
 function sha256(bytes: Uint8Array): string {

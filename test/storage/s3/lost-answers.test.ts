@@ -2,20 +2,11 @@
 import { describe, expect, it } from 'vitest'
 
 import type { ResourceState, StorageAdapter } from '../../../src/storage/adapter.ts'
+import { BEGUN, FINISHED } from '../../../src/storage/contract/check.ts'
 import { FakeBucket } from '../../support/s3/fake-bucket.ts'
 import type { Aim } from '../../support/s3/faults.ts'
 import { smallStore } from '../../support/s3/small-store.ts'
 
-const OPEN: ResourceState = {
-  complete: false,
-  everComplete: false,
-  completeLength: null,
-  contentType: null,
-  contentDisposition: null,
-  reprDigest: null,
-  owner: null,
-}
-const FINISHED: ResourceState = { ...OPEN, complete: true, everComplete: true }
 const LARGE = 'large '.repeat(50_000)
 
 /** The requests whose outcome decides what is stored, with the text that is stored. */
@@ -215,7 +206,7 @@ describe('two processes', () => {
 
   it('see the object of another tool instead of an upload', async () => {
     const bucket = newBucket()
-    await change(smallStore(bucket), 0, 'upload', OPEN)
+    await change(smallStore(bucket), 0, 'upload', BEGUN)
     const writer = await smallStore(bucket).openWriter('a', options('persist'))
     await bucket.put('files/a', [Buffer.from('foreign')], { contentType: 'text/plain' })
 
@@ -296,7 +287,7 @@ function newBucket(): FakeBucket {
 }
 
 function options(transaction: 'persist' | 'atomic') {
-  return { transaction, replace: false, initial: OPEN } as const
+  return { transaction, replace: false, initial: BEGUN } as const
 }
 
 async function store(storage: StorageAdapter, text: string) {

@@ -1,21 +1,11 @@
 import { describe, expect, it } from 'vitest'
 
-import type { ResourceState } from '../../../src/storage/adapter.ts'
+import { BEGUN, FINISHED } from '../../../src/storage/contract/check.ts'
 import { FakeBucket } from '../../support/s3/fake-bucket.ts'
 import { smallStore } from '../../support/s3/small-store.ts'
 
 const DAY = 86_400_000
-const OPEN: ResourceState = {
-  complete: false,
-  everComplete: false,
-  completeLength: null,
-  contentType: null,
-  contentDisposition: null,
-  reprDigest: null,
-  owner: null,
-}
-const FINISHED: ResourceState = { ...OPEN, complete: true, everComplete: true }
-const OPTIONS = { transaction: 'persist', replace: false, initial: OPEN } as const
+const OPTIONS = { transaction: 'persist', replace: false, initial: BEGUN } as const
 const LARGE = Buffer.alloc(400_000, 'x')
 const NO_HEADERS = { contentType: null, contentDisposition: null, metadata: {} }
 

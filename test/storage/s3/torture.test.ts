@@ -3,24 +3,14 @@ import { setTimeout as pause } from 'node:timers/promises'
 
 import { describe, expect, it } from 'vitest'
 
-import type { ResourceState, StorageAdapter, Writer } from '../../../src/storage/adapter.ts'
+import type { StorageAdapter, Writer } from '../../../src/storage/adapter.ts'
+import { BEGUN, FINISHED } from '../../../src/storage/contract/check.ts'
 import { FakeBucket } from '../../support/s3/fake-bucket.ts'
 import type { Operation } from '../../support/s3/faults.ts'
 import { smallStore } from '../../support/s3/small-store.ts'
 
 const { TORTURE_SEEDS = '8', TORTURE_ROUNDS = '60' } = process.env
 const SEEDS = Array.from({ length: Number(TORTURE_SEEDS) }, (_, index) => index + 1)
-
-const OPEN: ResourceState = {
-  complete: false,
-  everComplete: false,
-  completeLength: null,
-  contentType: null,
-  contentDisposition: null,
-  reprDigest: null,
-  owner: null,
-}
-const FINISHED: ResourceState = { ...OPEN, complete: true, everComplete: true }
 
 const OPERATIONS: readonly Operation[] = [
   'get',
@@ -131,7 +121,7 @@ async function append(
     await writer.write(start.length + first.length, [Buffer.from(second)])
     const end = random(4)
     if (end === 0) return
-    if (end === 1) await writer.commit(OPEN)
+    if (end === 1) await writer.commit(BEGUN)
     else await writer.keep()
     least = most
   })
@@ -173,7 +163,7 @@ async function patch(
   const isDone = await attempt(async () => {
     const writer = await open(storage, 'atomic')
     await write(writer, Math.min(old.length, 3), added)
-    await writer.commit(before.complete ? FINISHED : OPEN)
+    await writer.commit(before.complete ? FINISHED : BEGUN)
   })
   const at = Math.min(old.length, 3)
   const after = {
@@ -223,7 +213,7 @@ function open(
   transaction: 'persist' | 'atomic',
   isReplacement = false,
 ): Promise<Writer> {
-  return storage.openWriter('a', { transaction, replace: isReplacement, initial: OPEN })
+  return storage.openWriter('a', { transaction, replace: isReplacement, initial: BEGUN })
 }
 
 async function write(writer: Writer, position: number, content: string): Promise<void> {

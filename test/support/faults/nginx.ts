@@ -3,13 +3,13 @@ import { execFileSync, spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 
 import { afterAll, beforeAll } from 'vitest'
 
+import { freePort } from '../free-port.ts'
 import { blockWith } from '../readme/documents.ts'
 import { reasonAgainst } from './server.ts'
 
@@ -111,13 +111,4 @@ async function start(folder: string, log: string[]): Promise<ChildProcess | null
       })
       .on('close', () => resolve(null))
   })
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
 }

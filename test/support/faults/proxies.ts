@@ -2,13 +2,14 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 
 import { afterAll, beforeAll } from 'vitest'
 
+import { freePort } from '../free-port.ts'
 import { reasonAgainst } from './server.ts'
 
 /** Debian keeps these programs where only root looks. */
@@ -212,13 +213,4 @@ async function answers(port: number): Promise<void> {
     if (isOpen) return
     await wait(20)
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
 }

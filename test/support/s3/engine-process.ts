@@ -2,11 +2,12 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { createServer } from 'node:net'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 
 import { S3Client } from '@aws-sdk/client-s3'
+
+import { freePort } from '../free-port.ts'
 
 /** An engine that `engine.sh` starts. */
 export type EngineName = 'rgw' | 'moto'
@@ -65,14 +66,4 @@ export async function startEngine(name: EngineName, port?: number): Promise<Engi
     }
   }
   throw new Error(`${name} has not started`)
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no port is free')
-  return address.port
 }

@@ -2,7 +2,7 @@
  * The rebuild: copies a version that has layers to a new file, and publishes that in place of the file below
  * the layers. Bytes, state, entity tag and time stay the same, so that no reader notices.
  *
- * The copy is made without the lock of the key, which takes long for a large resource. Patches may be
+ * The copy is made without the lock of the key, because it takes long for a large resource. Patches may be
  * committed meanwhile. They lie over the rebuilt file as well, even if they have taken in layers that were
  * copied: a merged layer has all ranges of those, and writes them a second time. Any other change of the
  * resource replaces the file below the layers, in which case the copy is thrown away.

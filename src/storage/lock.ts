@@ -1,48 +1,67 @@
 /**
- * Locks: one writer per resource at a time. A newcomer waits, and takes over from a writer whose client has
- * stalled, because a client that has lost its connection resumes with a new request while the server still
- * waits for the old one: TCP reports a peer that has vanished only after minutes.
+ * Locks: at most one writer per resource at a time. A request that finds the lock held (a newcomer)
+ * waits, and may take the lock over from a holder whose client has stalled. A client that has lost
+ * its connection resumes with a new request, while the server still waits for bytes on the old
+ * connection, because TCP reports a peer that has vanished only after minutes. Without the takeover
+ * the client would be refused for as long.
  */
 import { UploadError } from '../errors.ts'
 
-/** How long a newcomer waits, and when it takes over. */
+/** How long `acquire` waits for a lock that is held, and when it revokes the holder. */
 export interface AcquireOptions {
   /**
-   * Longest wait for a writer whose client is active, in milliseconds. Beyond it: 409 `ERR_LOCKED`. A newcomer
-   * that takes over waits longer, because the writer has to store its bytes first.
+   * Longest wait for a holder whose client is active, in milliseconds. Beyond it: 409 `ERR_LOCKED`.
+   * A newcomer that has revoked the holder waits as long again, at least a second, because the
+   * holder has to store its bytes before it releases the lock.
    */
   readonly wait: number
-  /** A holder that has waited this many milliseconds for its client is revoked; with 0, any holder. */
+  /**
+   * A holder that has waited this many milliseconds for its client is revoked. With 0 every holder
+   * is revoked, also one that receives bytes.
+   */
   readonly stall: number
 }
 
-/** The right to write to one resource, which the holder has until it calls `release`. */
+/** The right to write to one resource. The holder has it until it calls `release`. */
 export interface Lock {
-  /** A newcomer takes over: the holder stops reading from its client, keeps or rolls back, and releases. */
+  /**
+   * Whether a newcomer wants to take over. The holder then stops reading from its client, ends its
+   * writer by `keep` or `rollback`, and releases the lock. It may still write until it has
+   * released.
+   */
   readonly isRevoked: boolean
   /**
-   * Another process has taken the lock, because this one was halted for too long. The holder must not write
-   * any more, and checks this before each change. A locker that never loses a lock leaves the member out.
+   * Whether another process has taken the lock, because this process was halted for so long that it
+   * counted as dead. The holder must not write any more, since the new holder may be writing
+   * already, and checks this before each change. A locker that never loses a lock leaves the member
+   * out.
    */
   readonly isLost?: boolean
   /**
-   * Sets the listener that is called, once, when the lock is revoked. If it is revoked already, the listener is
-   * called at once, so that no revocation is missed between `acquire` and this call.
+   * Sets the listener that is called, once, when the lock is revoked. If the lock is revoked
+   * already, the listener is called at once, so that no revocation is missed between `acquire` and
+   * this call. A second call replaces the listener.
    */
   onRevoke(listener: () => void): void
-  /** Called when the holder starts waiting for its client: only a waiting holder can be stalled. */
+  /** Notes that the holder now waits for bytes of its client. Only a waiting holder can stall. */
   idle(): void
-  /** Called when bytes of the client have arrived, or when the holder works without its client. */
+  /** Notes that bytes of the client have arrived, or that the holder works without its client. */
   busy(): void
-  /** Releases the lock to the newcomer that has waited longest. Does nothing the second time. */
+  /**
+   * Releases the lock, which goes to the newcomer that has waited longest. A second call does
+   * nothing.
+   */
   release(): void
 }
 
-/** Gives locks. An app whose processes share a storage may implement it over a shared service. */
+/**
+ * Hands out locks. An app whose processes share a storage may implement it over a shared service,
+ * such as a database.
+ */
 export interface Locker {
   /**
-   * Waits for the lock of `key`. The lock is never shared, and a revoked holder keeps it until it releases:
-   * two writers at once would mix their bytes.
+   * Waits for the lock of `key`. The lock is never shared, and a revoked holder keeps it until it
+   * releases: two writers at once would mix their bytes in one file.
    *
    * @throws UploadError `ERR_LOCKED` (409 with `Retry-After`) when the wait is over.
    */
@@ -50,18 +69,21 @@ export interface Locker {
 }
 
 /**
- * A revoked holder has at least this many milliseconds to store its bytes and release. Without it a newcomer
- * with a short wait would revoke the holder and give up before the holder can answer, so that neither writes.
+ * Milliseconds that a revoked holder has at least to store its bytes and release the lock. Without
+ * this minimum, a newcomer with a short wait would revoke the holder and then give up before the
+ * holder can release, so that neither of the two requests writes.
  */
 const LEAST_GRACE = 1000
 
-/** The holder of a lock, and the newcomers in the order of their arrival. */
+/** The holder of one lock, and the newcomers that wait for it in the order of their arrival. */
 interface Queue {
   holder: Holder
   readonly waiters: Waiter[]
 }
 
-/** Locks that hold within this process. */
+/**
+ * Creates a locker for an app of one process. Its locks exclude only writers of the same process.
+ */
 export function memoryLocker(): Locker {
   return new MemoryLocker()
 }
@@ -82,7 +104,10 @@ class MemoryLocker implements Locker {
     return new Holder((holder) => this.#release(key, holder))
   }
 
-  /** Hands the lock to the next newcomer, synchronously: a request in between would find it free. */
+  /**
+   * Hands the lock to the next newcomer in the same tick. If the queue were empty for a tick, a
+   * request that arrives in it would find the lock free, and two holders would exist.
+   */
   #release(key: string, holder: Holder): void {
     const queue = this.#queues.get(key)
     if (queue?.holder !== holder) return
@@ -99,7 +124,10 @@ class MemoryLocker implements Locker {
 
 const LOCKERS = new WeakMap<object, Locker>()
 
-/** The locker of a storage for which the app gives none. Storages on the same data share one. */
+/**
+ * Returns the locker of a storage for which the app gives none: one for each `lockScope`, so that
+ * two storages on the same data exclude each other's writers.
+ */
 export function lockerOf(storage: { readonly lockScope?: object }): Locker {
   const scope = storage.lockScope ?? storage
   const locker = LOCKERS.get(scope) ?? memoryLocker()
@@ -107,10 +135,13 @@ export function lockerOf(storage: { readonly lockScope?: object }): Locker {
   return locker
 }
 
-/** A lock that is held. */
+/**
+ * The lock as its holder sees it, and the state from which a newcomer sees whether the holder
+ * stalls.
+ */
 class Holder implements Lock {
   isRevoked = false
-  /** Since when the holder has been waiting for its client, by `performance.now()`; null while it works. */
+  /** When the holder began to wait for its client, by `performance.now()`; null while it works. */
   idleSince: number | null = null
   #listener = (): void => undefined
   readonly #onRelease: (holder: Holder) => void
@@ -142,7 +173,10 @@ class Holder implements Lock {
   }
 }
 
-/** Resolves when the lock is handed over to this newcomer. */
+/**
+ * Appends a newcomer to the queue. Resolves when it gets the lock, and rejects when its wait is
+ * over.
+ */
 function waitInLine(queue: Queue, options: AcquireOptions): Promise<Holder> {
   return new Promise((resolve, reject) => {
     const waiter = new Waiter(queue, options, { resolve, reject })
@@ -151,13 +185,16 @@ function waitInLine(queue: Queue, options: AcquireOptions): Promise<Holder> {
   })
 }
 
-/** How the wait of a newcomer ends. */
+/** The functions of the promise that `acquire` has returned to a newcomer. */
 interface Ending {
   readonly resolve: (holder: Holder) => void
   readonly reject: (reason: UploadError) => void
 }
 
-/** A newcomer that waits. Its one timer runs until the next moment at which anything can change. */
+/**
+ * A newcomer that waits. It has one timer, which fires when the holder may have stalled or when the
+ * wait is over, whichever comes first.
+ */
 class Waiter {
   readonly #queue: Queue
   readonly #options: AcquireOptions
@@ -173,18 +210,22 @@ class Waiter {
     this.#deadline = performance.now() + options.wait
   }
 
-  /** Revokes a holder that has stalled, gives up when the wait is over, or sets the timer for either. */
+  /**
+   * Revokes the holder if it has stalled, gives up if the wait is over, and otherwise sets the
+   * timer to the next moment at which one of the two can be the case.
+   */
   check(): void {
     const { wait, stall } = this.#options
     const { holder } = this.#queue
     const now = performance.now()
-    // A holder that works can't stall before it has been idle for the whole stall time.
+    // A holder that works now may begin to wait for its client right after this check, so it can't
+    // have stalled earlier than after the whole stall time.
     const stallsAt = stall === 0 ? now : (holder.idleSince ?? now) + stall
     if (stallsAt <= now && !holder.isRevoked) {
       this.#deadline = Math.max(this.#deadline, now + Math.max(wait, LEAST_GRACE))
       holder.revoke()
     }
-    // The holder may have released within `revoke`, and this newcomer be the next holder.
+    // `revoke` calls the holder's listener, which may release the lock to this newcomer at once.
     if (this.#hasEnded) return
     if (now >= this.#deadline) {
       this.#giveUp()
@@ -194,13 +235,17 @@ class Waiter {
     this.#timer = setTimeout(() => this.check(), Math.ceil(next - now))
   }
 
-  /** Hands over the lock. */
+  /** Makes this newcomer the holder. */
   give(holder: Holder): void {
     this.#end()
     this.#ending.resolve(holder)
   }
 
-  /** Another newcomer has got the lock. With a positive stall time its timer is set early enough already. */
+  /**
+   * Called when another newcomer has got the lock. A newcomer with a stall time of 0 has to revoke
+   * the new holder at once. Every other newcomer checks the new holder when its timer fires, at the
+   * latest at the end of its wait.
+   */
   noteNewHolder(): void {
     if (this.#options.stall > 0) return
     clearTimeout(this.#timer)

@@ -1,15 +1,17 @@
 /**
- * A lock as a chain of symbolic links, each of which names an owner. The file of the lock names the first
- * owner, a file that is named after the first owner names its successor, and so on. The last owner of the
- * chain holds the lock.
+ * A lock as a chain of symbolic links. The target of a link is the name of an owner, which no file
+ * has. The link of the lock names the first owner, a link that is named after the first owner names
+ * its successor, and so on. The last owner of the chain holds the lock.
  *
  *     <lock>      -> A    A was the first owner
  *     <lock>.A    -> B    B has taken over from A, and holds the lock
  *
- * The creation of a symbolic link fails if its name exists. Two newcomers can therefore not both succeed one
- * owner. An owner releases the lock by succeeding itself first, which fails if a newcomer has taken over. The
- * first link is removed first, because without it no other link of the chain can be reached, and no name of
- * an owner is used twice.
+ * To create a symbolic link fails if its name exists. Of two newcomers that want to succeed the
+ * same owner, only one can therefore create the link. An owner releases the lock by creating the
+ * link of its own successor, which fails if a newcomer has created it first. The owner then removes
+ * the links of the chain from the first to the last: once the first is removed, no newcomer reads
+ * the others. No name of an owner is used twice, so that a link which a crash has left over never
+ * becomes a part of a later chain.
  */
 
 import { lstatSync, readlinkSync, renameSync, symlinkSync, unlinkSync } from 'node:fs'
@@ -17,15 +19,25 @@ import { lutimes, symlink } from 'node:fs/promises'
 import { errorCode, isFull } from '../io.ts'
 import { newOwner, ownerId } from './owner.ts'
 
-/** One link of a chain. */
+/**
+ * Milliseconds between two checks whether the link of the lock still exists. Each pause is twice as
+ * long as the one before, up to the longest.
+ */
+const FIRST_PAUSE = 10
+const LONGEST_PAUSE = 200
+
+/** One link of a chain: a symbolic link on the disk. */
 export interface Link {
-  /** The path of the link. */
+  /** Absolute path of the link. */
   readonly path: string
-  /** The owner that it names. */
+  /** Target of the link: the name of an owner, as `newOwner` makes it. */
   readonly owner: string
 }
 
-/** Reads the links of a lock; empty if it is free. Synchronous, because the system answers from memory. */
+/**
+ * Reads the chain of a lock, the first owner first; empty if the lock is free. The calls are
+ * synchronous because the system answers them from memory, faster than the thread pool wakes up.
+ */
 export function chainOf(lock: string): readonly Link[] {
   const chain: Link[] = []
   for (let path = lock; ;) {
@@ -36,20 +48,25 @@ export function chainOf(lock: string): readonly Link[] {
   }
 }
 
-/** Takes a free lock; null if it has an owner. `symlink` fails if the name exists, so only one can succeed. */
+/** Takes a free lock. Returns null if the lock has an owner, because its link exists then. */
 export async function takeFree(lock: string): Promise<OwnLink | null> {
   const link = { path: lock, owner: newOwner() }
   return (await isMade(link)) ? new OwnLink(lock, [], link) : null
 }
 
-/** Takes a lock from the last owner of `chain`, which is dead; null if another process was faster. */
+/**
+ * Takes a lock from the last owner of `chain`, which the caller has found dead. Returns null if
+ * another process has taken or released the lock since `chain` was read.
+ */
 export async function takeOver(lock: string, chain: readonly Link[]): Promise<OwnLink | null> {
   const last = chain.at(-1)
   if (last === undefined) return takeFree(lock)
   const link = { path: successor(lock, last.owner), owner: newOwner() }
   if (!(await isMade(link))) return null
   try {
-    // The chain may have been removed before the link was created, in which case nothing leads to the link.
+    // The owner may have released the lock after `chain` was read and before the new link was
+    // created. The chain is gone then, no newcomer can find the new link, and the lock is not held
+    // by it.
     const current = chainOf(lock)
     if (current.at(-1)?.owner === link.owner) return new OwnLink(lock, current.slice(0, -1), link)
   } catch (error) {
@@ -60,11 +77,14 @@ export async function takeOver(lock: string, chain: readonly Link[]): Promise<Ow
   return null
 }
 
-/** A link by which this process holds a lock. */
+/** The link by which this process holds a lock. */
 export class OwnLink {
   readonly #link: Link
   readonly #next: string
-  /** Paths to remove at the release, in this order. */
+  /**
+   * Paths of the chain's links that `release` still has to remove, the first link of the chain
+   * first.
+   */
   readonly #remains: string[]
   #isClosed = false
 
@@ -74,7 +94,7 @@ export class OwnLink {
     this.#remains = [...before, link].map(({ path }) => path)
   }
 
-  /** Whether another owner has taken the lock over, or the link was removed. */
+  /** Whether another owner has taken the lock over, or the link was removed by another program. */
   get isLost(): boolean {
     try {
       return isThere(this.#next) || ownerAt(this.#link.path) !== this.#link.owner
@@ -83,17 +103,21 @@ export class OwnLink {
     }
   }
 
-  /** Renews the time of the link, as a sign of life for processes that can't see the process of the owner. */
+  /**
+   * Sets the time of the link to now, as a sign of life. Processes in another container or on
+   * another machine can't check the process of the owner, and go by this time.
+   */
   async renew(): Promise<void> {
     const now = new Date()
     await lutimes(this.#link.path, now, now)
   }
 
   /**
-   * Releases the lock, synchronously, so that the next writer of this process finds it free. Does nothing if
-   * the lock is lost.
+   * Releases the lock within this call, so that the next writer of this process finds it free. Does
+   * nothing if the lock was lost: the links belong to the new owner then.
    *
-   * @throws Error of the system, after which `release` can be called again.
+   * @throws Error of the file system. The lock may still be held, and `release` can be called
+   * again.
    */
   release(): void {
     if (!this.#isClosed && !this.#close()) return
@@ -106,16 +130,17 @@ export class OwnLink {
   }
 
   /**
-   * Keeps newcomers from taking over; false if one has, or if the link was removed.
+   * Creates the link of this owner's successor, so that no newcomer can create it. Returns false if
+   * a newcomer has created it before, or if this owner's link was removed.
    *
    *     owner                                newcomer
-   *                                          reads the chain: the owner is the last
-   *     creates the link after its own
-   *                                          can't create that link, and reads the chain again
+   *                                          reads the chain: the owner is the last, and looks dead
+   *     creates the link of its successor
+   *                                          fails to create that link, and reads the chain again
    *     removes both links
    *
-   * Without the closing link the newcomer would succeed an owner whose own link is then removed, and nothing
-   * would lead to the newcomer's link.
+   * Without this step the newcomer could create its link just before the owner removes its own. No
+   * chain would lead to the newcomer's link, and a third process would find the lock free.
    */
   #close(): boolean {
     if (ownerAt(this.#link.path) !== this.#link.owner) return false
@@ -129,9 +154,11 @@ export class OwnLink {
   }
 
   /**
-   * Releases the lock on a full disk, where no other link can be created. The rename replaces the link of a
-   * newcomer that takes over at this moment, which the newcomer notices. Links before this one name dead
-   * owners, from which any newcomer may take over.
+   * Releases the lock on a full disk, where the link of the successor can't be created. The owner's
+   * link is renamed to the name of its successor instead, and removed there. If a newcomer takes
+   * over at this moment, the rename replaces the newcomer's link: it then reads the chain, does not
+   * find itself, and tries again. Links before this one name dead owners, from which any newcomer
+   * may take over.
    */
   #moveAway(): void {
     if (isThere(this.#next)) return
@@ -140,12 +167,27 @@ export class OwnLink {
   }
 }
 
-/** Returns whether a link exists. */
-export function isThere(path: string): boolean {
+/** Returns whether a file or a link exists at `path`. A link is not followed. */
+function isThere(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined
 }
 
-/** The owner that a link names; null if the link does not exist. */
+/**
+ * Waits until no file or link exists at `path`, at the latest until `until` by `performance.now()`.
+ */
+export async function untilGone(path: string, until: number): Promise<void> {
+  for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
+    const left = until - performance.now()
+    if (left <= 0) return
+    await new Promise((done) => setTimeout(done, Math.min(pause, left)))
+    if (!isThere(path)) return
+  }
+}
+
+/**
+ * Returns the owner that the link at `path` names; null if the link does not exist. The link may be
+ * removed by its owner between the two calls, in which case `readlink` fails with ENOENT.
+ */
 function ownerAt(path: string): string | null {
   try {
     return isThere(path) ? readlinkSync(path) : null
@@ -155,7 +197,7 @@ function ownerAt(path: string): string | null {
   }
 }
 
-/** Creates a link; false if its name exists. */
+/** Creates a link. Returns false if its name exists. */
 async function isMade({ path, owner }: Link): Promise<boolean> {
   try {
     await symlink(owner, path)
@@ -166,6 +208,10 @@ async function isMade({ path, owner }: Link): Promise<boolean> {
   }
 }
 
+/**
+ * Creates a link with the name of a new owner, like `isMade`, but without an `await`: the release
+ * of a lock must not be interrupted by another request of this process.
+ */
 function isMadeNow(path: string): boolean {
   try {
     symlinkSync(newOwner(), path)
@@ -176,7 +222,9 @@ function isMadeNow(path: string): boolean {
   }
 }
 
-/** Removes a link, if it exists. */
+/**
+ * Removes a link. Does nothing if it does not exist, because another process may sweep it first.
+ */
 export function remove(path: string): void {
   try {
     unlinkSync(path)
@@ -185,6 +233,7 @@ export function remove(path: string): void {
   }
 }
 
+/** Returns the path of the link that names the successor of `owner`. */
 function successor(lock: string, owner: string): string {
   return `${lock}.${ownerId(owner)}`
 }

@@ -1,6 +1,7 @@
 /**
- * Whether the owner of a link is alive. An owner in another container or on another machine has no process
- * number here. It is watched: it renews the time of its link, and counts as dead after a silence.
+ * Decides whether the owner of a lock or of a lease is alive. The process number of an owner in
+ * another container or on another machine means nothing here. Such an owner is watched instead: it
+ * renews the time of its link every second, and counts as dead after a time without a renewal.
  */
 
 import { lstat } from 'node:fs/promises'
@@ -9,36 +10,57 @@ import type { Link } from './chain.ts'
 import { livenessOf } from './owner.ts'
 
 /**
- * A lock whose owner is not visible is free after this many milliseconds without a sign of life. A shorter time
- * would take locks from processes that are only busy, a longer one delays the resumption after a crash.
+ * Milliseconds without a renewal after which an owner whose process can't be checked counts as
+ * dead. A shorter time would take locks from processes that are only busy. A longer time would
+ * delay every upload that resumes after its container was killed.
  */
 export const LOCK_LIFE = 5000
-/** Owners that are watched at a time, which bounds the memory. Beyond it the one watched longest is forgotten. */
+/**
+ * Number of owners that are watched at a time, to bound the memory. Beyond it the owner that was
+ * checked longest ago is forgotten, and gets the whole time again.
+ */
 const MAX_WATCHED = 10_000
 
+/** What this process remembers about an owner whose process it can't check. */
 interface Watched {
   readonly owner: string
-  /** The last sign of life: the time of the link. */
+  /**
+   * Time of the link when this process last read it, in milliseconds since 1970 by the owner's
+   * clock.
+   */
   readonly sign: number
-  /** When this process first saw that sign, by its own clock, so that the clocks need not agree. */
+  /**
+   * When this process first read that time, by `performance.now()`. The age of the time is measured
+   * with the clock of this process alone, so that the clocks of the two machines need not agree.
+   */
   readonly since: number
 }
 
-/** What a watch says of an owner; `undecided` until it has shown life or been silent for long enough. */
+/**
+ * The result of a check. `undecided`: the owner has not renewed its link since the last check, and
+ * not been silent for long enough yet.
+ */
 export type Verdict = 'alive' | 'dead' | 'undecided'
 
-/** The owners that this process watches. */
+/** Watches the owners of links whose processes can't be checked. */
 export class Watch {
-  /** By the path of the lock. */
+  /**
+   * The watched owners, by the path of their lock or lease. The owner that was renewed longest ago
+   * is the first.
+   */
   readonly #watched = new Map<string, Watched>()
   readonly #life: number
 
-  /** An owner that is not visible is dead after `life` milliseconds without a sign of life. */
+  /** @param life milliseconds without a renewal after which such an owner is dead */
   constructor(life: number) {
     this.#life = life
   }
 
-  /** Checks the owner of a lock. One that is not visible is never dead at the first check. */
+  /**
+   * Checks the owner of a link. The first check of an owner whose process can't be checked returns
+   * `undecided`, because one look at the time of the link does not show whether it is still
+   * renewed.
+   */
   async check(lock: string, { path, owner }: Link): Promise<Verdict> {
     const liveness = livenessOf(owner)
     if (liveness !== 'unknown') return liveness
@@ -52,7 +74,7 @@ export class Watch {
     return watched?.owner === owner ? 'alive' : 'undecided'
   }
 
-  /** Stops watching the owner of a lock. */
+  /** Forgets the owner of a lock, before another owner takes it over. */
   forget(lock: string): void {
     this.#watched.delete(lock)
   }

@@ -1,20 +1,23 @@
 /**
- * Locks between processes that share a directory. Each lock is a chain of symbolic links (`chain.ts`) in the
- * staging directory, whose owner renews its link while it holds the lock. A newcomer that has to wait asks
- * the owner to release the lock if its client has stalled (`release-request.ts`).
+ * Locks between processes that share a directory. Each lock is a chain of symbolic links
+ * (`chain.ts`) in the staging directory. The owner of a lock renews its link while it holds the
+ * lock, because a process in another container can't see whether the owner still runs. A newcomer
+ * that has to wait asks the owner to release the lock if the owner's client has stalled
+ * (`release-request.ts`).
  */
 
 import { createHash } from 'node:crypto'
-import { mkdir, readdir } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
 import { UploadError } from '../../../errors.ts'
 import { memoryLocker, type AcquireOptions, type Lock, type Locker } from '../../lock.ts'
 import { errorCode, reportFull } from '../io.ts'
 import { answerReleaseRequests, endReleaseRequest, requestRelease } from './release-request.ts'
-import { chainOf, isThere, remove, takeFree, takeOver } from './chain.ts'
+import { chainOf, takeFree, takeOver, untilGone } from './chain.ts'
 import type { Link, OwnLink } from './chain.ts'
-import { LOCK_LIFE, Watch, type Verdict } from './liveness.ts'
+import { LOCK_LIFE, Watch } from './liveness.ts'
 import { livenessOf } from './owner.ts'
+import { sweepLocks } from './sweep-locks.ts'
 import { noteTakeover } from './takeover.ts'
 import { STAGING } from '../paths.ts'
 
@@ -24,30 +27,37 @@ export interface FsLockerOptions {
   readonly directory: string
 }
 
-/** Milliseconds between two beats, in each of which an owner answers release requests. */
+/** Milliseconds between two beats. In each beat an owner answers the release requests. */
 const BEAT = 250
-/** Beats after which an owner renews its links: once a second, five times within `LOCK_LIFE`. */
+/**
+ * Beats between two renewals of a link. An owner renews its links once a second, so that four
+ * renewals may be late before other processes treat the owner as dead (`LOCK_LIFE`).
+ */
 const BEATS_PER_RENEWAL = 4
-/** Pauses between two checks of a newcomer, in milliseconds; each is twice as long as the one before. */
-const FIRST_PAUSE = 10
-const LONGEST_PAUSE = 200
-/** Milliseconds in which an owner in another process releases a lock that it is asked for. */
+/**
+ * Milliseconds in which an owner in another process notices a release request, stores the bytes
+ * that have arrived, and releases the lock.
+ */
 const GRACE = 1000
-/** Milliseconds between two checks whether the owner is alive, which read several files. */
+/**
+ * Milliseconds between two checks whether the owner is alive. Such a check reads several files, so
+ * that it costs more than a check whether the link exists.
+ */
 const LIVENESS_INTERVAL = 1000
 
 /**
- * Gives locks to several processes that share one `fsStorage`.
+ * Creates a locker for several processes that share one `fsStorage`.
  *
- * A newcomer takes over from a stalled writer in any of these processes. It takes the lock of a killed process
- * at once, and never the lock of a process that is only halted. An owner in another container or on another
- * machine counts as dead after 5 s without a sign of life. Because it may only be halted, the next writer
- * moves the upload to a new file (`takeover.ts`).
+ * A newcomer takes over from a writer in any of these processes whose client has stalled. It takes
+ * the lock of a killed process at once, and never the lock of a process on the same system that is
+ * only halted. An owner in another container or on another machine counts as dead after 5 s without
+ * a renewal of its link. Because such an owner may only be halted, the next writer copies the
+ * upload to a new file, which the earlier owner can't reach (`takeover.ts`).
  *
- * A newcomer that may take over within its `wait` waits up to a second longer for an owner in another process,
- * which needs that time to notice the request and to store what has arrived.
+ * A newcomer whose `stall` is at most its `wait` waits up to a second longer for an owner in
+ * another process, which needs that time to notice the request and to store what has arrived.
  *
- * @throws TypeError when the option is wrong.
+ * @throws TypeError when `directory` is not a path.
  */
 export function fsLocker({ directory }: FsLockerOptions): Locker {
   if (typeof directory !== 'string' || directory === '') {
@@ -66,15 +76,18 @@ class FsLocker implements Locker {
   readonly #root: string
   readonly #locks: string
   readonly #requests: string
-  /** Lets one request of this process at a time compete for the link, in the order of their arrival. */
+  /**
+   * Lets one request of this process at a time compete for the link, in the order of their arrival.
+   * The links exclude other processes only: they name a process, not a request.
+   */
   readonly #local = memoryLocker()
   readonly #watch = new Watch(LOCK_LIFE)
-  /** The locks of this process, by the name of the lock. */
+  /** The locks that this process holds, by the name of the lock: the hash of the key. */
   readonly #held = new Map<string, Held>()
-  /** Links whose release has failed, and is tried again. */
-  readonly #left = new Set<OwnLink>()
+  /** Links whose release has failed. Each beat tries again. */
+  readonly #unreleased = new Set<OwnLink>()
   #prepared: Promise<void> | null = null
-  #heart: NodeJS.Timeout | null = null
+  #beatTimer: NodeJS.Timeout | null = null
   #beats = 0
 
   constructor(root: string) {
@@ -97,8 +110,8 @@ class FsLocker implements Locker {
   }
 
   /**
-   * Waits until the lock is free, its owner is dead, or the owner releases it on request. Between two checks of
-   * the owner the newcomer only checks whether the link exists, which costs one synchronous call. A file watcher
+   * Waits until the lock is free, its owner is dead, or the owner releases it on request. Between
+   * two checks of the owner, one synchronous call checks whether the link exists. A file watcher
    * would cost a handle for each newcomer, and reports nothing on NFS.
    */
   async #waitForLink(
@@ -123,7 +136,10 @@ class FsLocker implements Locker {
     }
   }
 
-  /** Takes the lock if it is free or its owner is dead; null otherwise. */
+  /**
+   * Takes the lock if it is free or its owner is dead. Returns null otherwise, and also if another
+   * newcomer was faster.
+   */
   async #succeed(path: string): Promise<OwnLink | null> {
     const chain = chainOf(path)
     const last = chain.at(-1)
@@ -133,8 +149,10 @@ class FsLocker implements Locker {
   }
 
   /**
-   * Takes over from a dead owner, or from one that can't be seen, which may only be halted. The note is written
-   * first: a process that is killed between the two leaves a needless copy, not a write into a shared file.
+   * Takes over the lock. If the owner is not proven dead, it may only be halted and write later,
+   * and the takeover is noted for the next writer. The note is written first: if this process is
+   * killed between the two steps, the next writer makes a copy that was not needed. In the other
+   * order it would write into the file that the earlier owner may still write to.
    */
   async #takeOver(path: string, chain: readonly Link[]): Promise<OwnLink | null> {
     const isProven = chain.every(({ owner }) => livenessOf(owner) === 'dead')
@@ -148,13 +166,14 @@ class FsLocker implements Locker {
       return await takeFree(path)
     } catch (error) {
       if (errorCode(error) !== 'ENOENT') throw error
-      // The root is not created again, because its disk may be unmounted.
+      // The staging directory was removed while the process runs. The root is not created again,
+      // because its disk may be unmounted: the upload would land on the disk below the mount point.
       await this.#makeFolders()
       return takeFree(path)
     }
   }
 
-  /** Creates the directories and sweeps at the first call, and again after a failure. */
+  /** Creates the directories and sweeps old locks, at the first call and again after a failure. */
   async #prepare(): Promise<void> {
     this.#prepared ??= this.#makeRoot()
     try {
@@ -180,37 +199,21 @@ class FsLocker implements Locker {
   }
 
   /**
-   * Releases the locks of dead owners and removes orphaned links. Best effort. Runs again when owners
-   * that can't be seen, such as those in a container that was killed, have been silent for long enough.
+   * Releases the locks of dead owners. Runs again after `LOCK_LIFE` if the process of some owner
+   * can't be checked, such as an owner in a container that was killed: it is never dead at the
+   * first check.
    */
   async #sweep(): Promise<void> {
-    let isUndecided = false
-    for (const file of await readdir(this.#locks).catch(() => [])) {
-      const verdict = await this.#tidy(file).catch(() => null)
-      isUndecided ||= verdict === 'undecided'
-    }
+    const isUndecided = await sweepLocks(this.#locks, this.#watch, (path, chain) =>
+      this.#takeOver(path, chain),
+    )
     if (isUndecided) setTimeout(() => void this.#sweep(), LOCK_LIFE + BEAT).unref()
   }
 
-  /** Removes a link that no chain leads to, and releases a lock whose owner is dead. */
-  async #tidy(file: string): Promise<Verdict | null> {
-    const [name = ''] = file.split('.')
-    const lock = join(this.#locks, name)
-    const chain = chainOf(lock)
-    const last = chain.at(-1)
-    if (last === undefined || !chain.some(({ path }) => path === join(this.#locks, file))) {
-      remove(join(this.#locks, file))
-      return null
-    }
-    const verdict = await this.#watch.check(lock, last)
-    if (verdict === 'dead') (await this.#takeOver(lock, chain))?.release()
-    return verdict
-  }
-
-  /** Makes the lock of the caller, and starts the beat that renews its link. */
+  /** Makes the lock of the caller from the link, and starts the beat that renews the link. */
   #hold(name: string, held: Held, lock: Lock): Lock {
     this.#held.set(name, held)
-    this.#heart ??= setInterval(() => this.#beat(), BEAT).unref()
+    this.#beatTimer ??= setInterval(() => this.#beat(), BEAT).unref()
     return {
       onRevoke: (listener) => lock.onRevoke(listener),
       idle: () => lock.idle(),
@@ -225,69 +228,68 @@ class FsLocker implements Locker {
         // A second call must not release the lock of the next holder of the same key.
         if (this.#held.get(name) !== held) return
         this.#held.delete(name)
-        this.#letGo(held.link)
+        this.#release(held.link)
         lock.release()
       },
     }
   }
 
-  /** Runs a few times a second while this process holds a lock: renews links and answers requests. */
+  /**
+   * Runs every `BEAT` milliseconds while this process holds a lock. Repeats failed releases, renews
+   * the links, and answers the requests of other processes.
+   */
   #beat(): void {
     this.#beats += 1
-    for (const link of this.#left) this.#letGo(link)
-    // Errors are ignored, because a link that can't be renewed is removed already, or counts as dead.
+    for (const link of this.#unreleased) this.#release(link)
+    // A failed renewal is ignored: if the link was removed, `isLost` reports it, and if the disk
+    // fails, other processes treat this owner as dead after a while.
     if (this.#beats % BEATS_PER_RENEWAL === 0) {
       for (const { link } of this.#held.values()) void link.renew().catch(() => {})
     }
-    void answerReleaseRequests(this.#requests, (name, stall) => this.#makeWay(name, stall)).catch(
-      () => {},
-    )
+    void answerReleaseRequests(this.#requests, (name, stall) =>
+      this.#revokeIfStalled(name, stall),
+    ).catch(() => {})
   }
 
-  /** Acts as a newcomer of this process with no time to wait, which revokes a stalled holder. */
-  #makeWay(name: string, stall: number): void {
+  /**
+   * Revokes the holder of a lock for another process, if the holder's client has stalled. The call
+   * acts as a newcomer of this process that does not wait: the local locker then revokes a stalled
+   * holder, and hands the lock to this call, which releases it at once.
+   */
+  #revokeIfStalled(name: string, stall: number): void {
     const held = this.#held.get(name)
     if (held === undefined) return
     void this.#local.acquire(held.key, { wait: 0, stall }).then(
       (lock) => lock.release(),
-      () => {}, // The holder has not stalled.
+      () => {}, // The holder has not stalled, and keeps the lock.
     )
   }
 
   /**
-   * Releases a link. A failed release is tried again, because other processes see that this process is alive
-   * and would wait for it.
+   * Releases a link. A failed release is repeated in the next beat, because other processes see
+   * that this process is alive, and would wait for the lock. Stops the beat with the last link.
    */
-  #letGo(link: OwnLink): void {
+  #release(link: OwnLink): void {
     try {
       link.release()
-      this.#left.delete(link)
+      this.#unreleased.delete(link)
     } catch {
-      this.#left.add(link)
+      this.#unreleased.add(link)
     }
-    if (this.#held.size + this.#left.size > 0 || this.#heart === null) return
-    clearInterval(this.#heart)
-    this.#heart = null
+    if (this.#held.size + this.#unreleased.size > 0 || this.#beatTimer === null) return
+    clearInterval(this.#beatTimer)
+    this.#beatTimer = null
   }
 }
 
 /**
- * How much longer a newcomer waits for an owner in another process, in milliseconds. The owner checks for
- * release requests every `BEAT` milliseconds and has to store its bytes before it releases. Without the
- * grace a newcomer with `wait` equal to `stall` would give up at the moment at which the owner may stop.
+ * Milliseconds that a newcomer waits beyond `wait` for an owner in another process. The owner
+ * checks for release requests every `BEAT` milliseconds, and has to store its bytes before it
+ * releases. Without this time a newcomer whose `wait` equals its `stall` would give up at the
+ * moment at which the owner's client begins to count as stalled.
  */
 function graceFor({ wait, stall }: AcquireOptions): number {
   return stall <= wait ? GRACE : 0
-}
-
-/** Waits until a file no longer exists, at the latest until `until`. */
-async function untilGone(path: string, until: number): Promise<void> {
-  for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
-    const left = until - performance.now()
-    if (left <= 0) return
-    await new Promise((done) => setTimeout(done, Math.min(pause, left)))
-    if (!isThere(path)) return
-  }
 }
 
 function locked(wait: number): UploadError {

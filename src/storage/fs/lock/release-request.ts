@@ -1,7 +1,9 @@
 /**
- * Requests by which a newcomer asks an owner in another process to release its lock if the client of the owner
- * has stalled. A request is a symbolic link whose target is the number of milliseconds after which the
- * newcomer treats a client as stalled.
+ * Requests by which a newcomer asks the owner of a lock, in another process, to release the lock if
+ * the owner's client has stalled. Only the owner knows whether its client has. A request is a
+ * symbolic link whose name begins with the name of the lock, and whose target is a number: the
+ * milliseconds of silence after which the newcomer treats a client as stalled. A link needs no
+ * block on a full disk.
  */
 
 import { randomBytes } from 'node:crypto'
@@ -9,26 +11,34 @@ import { lstat, mkdir, readdir, readlink, symlink, unlink } from 'node:fs/promis
 import { join } from 'node:path'
 import { ifThere } from '../io.ts'
 
-/** Milliseconds after which a request counts as left behind by a process that died. */
+/**
+ * Age in milliseconds beyond which an owner removes a request, because the process that made it has
+ * died without withdrawing it.
+ */
 const MAX_AGE = 60_000
 
 /**
- * Requests the lock `name`, whose owner is to release it if its client has been silent for `stall`
- * milliseconds. Returns the path of the request. Best effort: without a request the newcomer only waits.
+ * Asks the owner of the lock `name` to release it if its client has been silent for `stall`
+ * milliseconds. Returns the path of the request. Best effort: if the request can't be made, the
+ * newcomer waits without it until the lock is free or the wait is over.
  */
 export async function requestRelease(folder: string, name: string, stall: number): Promise<string> {
   const path = join(folder, `${name}.${randomBytes(12).toString('base64url')}`)
-  await mkdir(folder, { mode: 0o700 }).catch(() => {}) // The directory exists, or the link fails too.
+  // The directory exists already, or the next call fails too.
+  await mkdir(folder, { mode: 0o700 }).catch(() => {})
   await symlink(String(stall), path).catch(() => {})
   return path
 }
 
-/** Withdraws a request. Best effort, because old requests are removed. */
+/** Withdraws a request. Best effort, because owners remove requests that are too old. */
 export async function endReleaseRequest(path: string): Promise<void> {
   await unlink(path).catch(() => {})
 }
 
-/** Calls `answer` for each request, with the name of the lock and the `stall` of the newcomer. */
+/**
+ * Reads all requests, also those for locks of other processes, and calls `answer` for each with the
+ * name of the lock and the newcomer's `stall`. Removes requests that are too old.
+ */
 export async function answerReleaseRequests(
   folder: string,
   answer: (name: string, stall: number) => void,

@@ -1,16 +1,18 @@
 /**
- * Notes that a lock was taken from an owner that is not proven dead: one in another container or on
- * another machine that gave no sign of life. Such an owner may only be halted, between its last check of
- * the lock and a write, or in a write that the kernel has accepted. No check stops such a write:
+ * Notes that a lock was taken over from an owner that is not proven dead: an owner in another
+ * container or on another machine that has not renewed its link for too long. The owner may only be
+ * halted, and may resume between its last check of the lock and a write, or in the middle of a
+ * write that the kernel has accepted. No check of the lock can stop such a write:
  *
  *     process A                        process B, its successor
  *     checks its lock: valid
  *     is halted
  *                                      takes over the lock, stores bytes 4-9 in the data file
- *     writes its bytes 4-9 there
+ *     resumes, writes its own bytes 4-9 into the same file
  *
- * The note is made before the takeover. The first writer after it moves the upload to a new file, so that
- * what A writes goes into a file that has no name any more.
+ * The note is made before the takeover. The first writer after it copies the upload to a new data
+ * file (`new-file.ts`) and unlinks the old one, so that A writes into a file that no record refers
+ * to.
  */
 
 import { existsSync } from 'node:fs'
@@ -19,12 +21,20 @@ import { join } from 'node:path'
 import { errorCode, ifThere } from '../io.ts'
 import { STAGING } from '../paths.ts'
 
-/** The notes of the store at `root`, by the hash of the key: the locker and the storage know both. */
+/**
+ * Path of the note of one resource. The locker and the storage both know the root of the store and
+ * the hash of the key, so that neither has to know the other.
+ */
 function notePath(root: string, hash: string): string {
   return join(root, STAGING, 'takeovers', hash)
 }
 
-/** Makes the note. If that fails, the lock must not be taken. */
+/**
+ * Makes the note.
+ *
+ * @throws Error when the note can't be written. The caller must not take the lock then, because the
+ * next writer would use the file that the earlier owner may still write to.
+ */
 export async function noteTakeover(root: string, hash: string): Promise<void> {
   const path = notePath(root, hash)
   try {
@@ -36,12 +46,18 @@ export async function noteTakeover(root: string, hash: string): Promise<void> {
   }
 }
 
-/** Checks, without waiting, whether an earlier owner may still write to the files of a resource. */
+/**
+ * Returns whether an earlier owner may still write to the data file of a resource. The call is
+ * synchronous, because each writer makes it and the system answers it from memory.
+ */
 export function isTakenOver(root: string, hash: string): boolean {
   return existsSync(notePath(root, hash))
 }
 
-/** Removes the note, once no earlier owner has a file open that the resource still uses. */
+/**
+ * Removes the note. The caller has made sure that the resource does not use any file which an
+ * earlier owner has open.
+ */
 export async function endTakeover(root: string, hash: string): Promise<void> {
   await ifThere(unlink(notePath(root, hash)))
 }

@@ -14,7 +14,8 @@ import type { Lock } from '../../storage/lock.ts'
 import type { PatchFormat } from '../../media/parse.ts'
 import type { Part } from '../../media/part.ts'
 import { checkWriteConditions } from '../preconditions.ts'
-import type { ResourceInfo, ResourceState, Writer } from '../../storage/adapter.ts'
+import type { Limits } from '../../options.ts'
+import type { ResourceInfo, ResourceState, Transaction, Writer } from '../../storage/adapter.ts'
 import { PatchSession } from '../patch-session.ts'
 import { patchLimit, readContent, type ContentHeader } from './content.ts'
 import {
@@ -30,9 +31,11 @@ import { withReprDigest } from './repr-digest.ts'
 import { appliedTransaction, writeResponse } from './respond.ts'
 import { checkTrailer } from './trailers.ts'
 
-/** A patch, and how it is applied. */
-interface Patch extends IncomingPatch {
+/** A patch whose first part has been read, and how it is applied. */
+interface Patch {
+  readonly incoming: IncomingPatch
   readonly format: PatchFormat
+  readonly transaction: Transaction
   /** State of a resource that the patch creates, until the patch ends. */
   readonly initial: ResourceState
   /** See `Content.verifiesTrailer`. */
@@ -50,20 +53,43 @@ export async function applyPatch(
   header: ContentHeader<PatchFormat>,
   context: MethodContext,
 ): Promise<HandlerResponse> {
-  const { headers, contentLength: length } = request
+  const { headers } = request
   const { settings } = context
-  const { type: format, digests, announcesDigest, reprDigest, preferred } = header
   const recheck = (): Promise<void> =>
     precheckConditions(request, context, (info) =>
       effectiveConditions(headers, context, info?.complete === false),
     )
   await recheck()
 
+  const patch = await readFirstPart(request, header, settings)
+  try {
+    const written = withLock(request, context, settings.lockTimeout, async (lock) => {
+      const isLost = (): boolean => lock.isLost === true
+      const { transaction, initial } = patch
+      const options = { transaction, replace: false, initial, isLost } as const
+      const writer = await context.storage.openWriter(request.key, options)
+      const outcome = await apply(patch, writer, lock, request, context)
+      const applied = appliedTransaction(header.preferred, writer.transaction)
+      return { response: writeResponse(outcome, settings, applied), info: outcome.info }
+    })
+    const { response, info } = await recheckOnConflict(written, recheck)
+    return await withReprDigest(response, info, request, context)
+  } finally {
+    await patch.incoming.close()
+  }
+}
+
+/** Reads the content up to the first part, which decides how the writer is opened. */
+async function readFirstPart(
+  request: HandlerRequest,
+  { type: format, digests, announcesDigest, reprDigest, preferred }: ContentHeader<PatchFormat>,
+  limits: Limits,
+): Promise<Patch> {
   const isAtomic =
     format.isAtomic || digests.length > 0 || announcesDigest || preferred === 'atomic'
   const content = await readContent(request, {
-    length,
-    limit: patchLimit(settings),
+    length: request.contentLength,
+    limit: patchLimit(limits),
     isAtomic,
     digests,
     // The content of an atomic format can't be read back from the storage, because its parts may overlap.
@@ -79,34 +105,17 @@ export async function applyPatch(
     owner: request.owner,
   })
   const transaction = isAtomic || first.contentDigest !== null ? 'atomic' : 'persist'
-
-  try {
-    const written = withLock(request, context, settings.lockTimeout, async (lock) => {
-      const isLost = (): boolean => lock.isLost === true
-      const options = { transaction, replace: false, initial, isLost } as const
-      const writer = await context.storage.openWriter(request.key, options)
-      const { verifiesTrailer } = content
-      const whole = { ...incoming, format, initial, verifiesTrailer }
-      const outcome = await apply(whole, writer, lock, request, context)
-      const applied = appliedTransaction(preferred, writer.transaction)
-      return { response: writeResponse(outcome, settings, applied), info: outcome.info }
-    })
-    const { response, info } = await recheckOnConflict(written, recheck)
-    return await withReprDigest(response, info, request, context)
-  } finally {
-    await incoming.close()
-  }
+  return { incoming, format, transaction, initial, verifiesTrailer: content.verifiesTrailer }
 }
 
 /** Writes the patch, and ends the writer in any case. */
 async function apply(
-  incoming: Patch,
+  { incoming, format, initial, verifiesTrailer }: Patch,
   writer: Writer,
   lock: Lock,
   request: HandlerRequest,
   context: MethodContext,
 ): Promise<Outcome> {
-  const { format, initial, verifiesTrailer } = incoming
   try {
     const continues = isContinuation(incoming.first, writer.base)
     checkWriteConditions(effectiveConditions(request.headers, context, continues), writer.base)
@@ -161,7 +170,11 @@ function isContinuation({ target }: Part, base: ResourceInfo | null): boolean {
 }
 
 /** Receives all data. After a cut a persist write keeps the bytes so far, unless the document was malformed. */
-async function receive(incoming: Patch, session: PatchSession, writer: Writer): Promise<void> {
+async function receive(
+  incoming: IncomingPatch,
+  session: PatchSession,
+  writer: Writer,
+): Promise<void> {
   try {
     await session.apply(incoming.head)
     for (;;) {

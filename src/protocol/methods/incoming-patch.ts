@@ -1,8 +1,9 @@
 /** Reads a patch document from the content of a request, and yields the events of its parser. */
 import { UploadError } from '../../errors.ts'
 import type { PatchFormat } from '../../media/parse.ts'
-import type { Part, PartEvent } from '../../media/part.ts'
+import type { Part, PartEvent, PartParser } from '../../media/part.ts'
 import type { Writer } from '../../storage/adapter.ts'
+import type { Body } from '../http.ts'
 import { withPartDigests } from '../part-digests.ts'
 import { inSlices } from '../yielding.ts'
 import type { Content } from './content.ts'
@@ -35,81 +36,100 @@ export interface IncomingPatch {
  */
 export async function readPatch(
   { body, isWhole }: Content,
-  { parser: syntax }: PatchFormat,
+  { parser }: PatchFormat,
 ): Promise<IncomingPatch> {
-  const parser = withPartDigests(syntax)
-  const batches = body[Symbol.asyncIterator]()
+  const reader = new EventReader(body, withPartDigests(parser))
+  try {
+    const { first, head } = await reader.readHead()
+    const rest = isWhole ? await reader.readRest() : []
+    return {
+      first,
+      head: [...head, ...rest],
+      next: () => reader.next(),
+      end: () => {
+        if (!isWhole) reader.end()
+      },
+      close: () => reader.close(),
+      readBack: (writer) => reader.readBack(writer, first),
+    }
+  } catch (error) {
+    await reader.close()
+    throw error
+  }
+}
+
+/** Passes the content through a parser. */
+class EventReader {
+  readonly #parser: PartParser
+  readonly #batches: AsyncIterator<readonly Uint8Array[]>
   /** The bytes of the content before the data of the first part. */
-  const preface: Uint8Array[] = []
-  let hasPart = false
-  let dataSize = 0
+  readonly #preface: Uint8Array[] = []
+  #hasPart = false
+  #dataSize = 0
 
-  async function next(): Promise<readonly PartEvent[] | null> {
-    const step = await batches.next()
-    if (step.done === true) return null
-    const events: PartEvent[] = []
-    await inSlices(step.value, (chunk) => {
-      for (const event of take(chunk)) events.push(event)
-    })
-    return events
+  constructor(body: Body, parser: PartParser) {
+    this.#parser = parser
+    this.#batches = body[Symbol.asyncIterator]()
   }
 
-  function take(chunk: Uint8Array): readonly PartEvent[] {
-    const events = parser.write(chunk)
-    const size = dataSizeOf(events)
-    // The data of a message ends where the chunk ends, so all bytes before it are the header.
-    if (!hasPart) preface.push(chunk.slice(0, chunk.length - size))
-    hasPart ||= events.length > 0
-    dataSize += size
-    return events
-  }
-
-  async function close(): Promise<void> {
-    await batches.return?.()
-  }
-
-  async function readHead(): Promise<{ first: Part; head: readonly PartEvent[] }> {
+  /** Returns the first part and the events that came with it. */
+  async readHead(): Promise<{ first: Part; head: readonly PartEvent[] }> {
     // The part of a PUT is known before any content is read.
-    let events: readonly PartEvent[] | null = take(NO_BYTES)
+    let events: readonly PartEvent[] | null = this.#parse(NO_BYTES)
     for (;;) {
-      const head = events ?? parser.end()
+      const head = events ?? this.#parser.end()
       const [event] = head
       if (event?.type === 'part') return { first: event.part, head }
       if (events === null) {
         throw new UploadError('ERR_SYNTAX', { detail: 'expected a part, found none' })
       }
-      events = await next()
+      events = await this.next()
     }
   }
 
   /** Parses the rest of content that has been read completely. */
-  async function readRest(): Promise<readonly PartEvent[]> {
+  async readRest(): Promise<readonly PartEvent[]> {
     const rest: PartEvent[] = []
-    for (let events = await next(); events !== null; events = await next()) rest.push(...events)
-    parser.end()
+    for (let events = await this.next(); events !== null; events = await this.next()) {
+      rest.push(...events)
+    }
+    this.end()
     return rest
   }
 
-  try {
-    const { first, head } = await readHead()
-    const rest = isWhole ? await readRest() : []
-    return {
-      first,
-      head: [...head, ...rest],
-      next,
-      end: () => {
-        if (!isWhole) parser.end()
-      },
-      close,
-      readBack: async function* (writer) {
-        yield* preface
-        const { start } = first.target
-        if (start !== undefined) yield* writer.read(start, start + dataSize)
-      },
-    }
-  } catch (error) {
-    await close()
-    throw error
+  async next(): Promise<readonly PartEvent[] | null> {
+    const step = await this.#batches.next()
+    if (step.done === true) return null
+    const events: PartEvent[] = []
+    await inSlices(step.value, (chunk) => {
+      for (const event of this.#parse(chunk)) events.push(event)
+    })
+    return events
+  }
+
+  #parse(chunk: Uint8Array): readonly PartEvent[] {
+    const events = this.#parser.write(chunk)
+    const size = dataSizeOf(events)
+    // The data of a message ends where the chunk ends, so all bytes before it are the header.
+    if (!this.#hasPart) this.#preface.push(chunk.slice(0, chunk.length - size))
+    this.#hasPart ||= events.length > 0
+    this.#dataSize += size
+    return events
+  }
+
+  end(): void {
+    this.#parser.end()
+  }
+
+  async close(): Promise<void> {
+    await this.#batches.return?.()
+  }
+
+  /** Yields the content again: the bytes before the data of the part `first`, and that data from the storage. */
+  async *readBack(writer: Writer, first: Part): AsyncGenerator<Uint8Array> {
+    yield* this.#preface
+    const { start } = first.target
+    if (start !== undefined) yield* writer.read(start, start + this.#dataSize)
   }
 }
 

@@ -1,28 +1,33 @@
-/** The digests that a client sends along and compares (RFC 9530). */
+/** The SHA-256 digests that the client sends and compares (RFC 9530). */
 import { readPiece, readRange, type ByteSource } from './source/byte-source.ts'
 import type { Hash, BlobLike } from './transport/transport.ts'
 
-/** Bytes of the source in memory at a time. */
+/** Number of bytes of the source to read into memory at a time for hashing. */
 const READ_SIZE = 256 * 1024
 
-/** The digests of the first bytes of a source. What was hashed once is not read again. */
+/**
+ * A running hash of a source, from its first byte on. It keeps its state, so that the digest of a
+ * longer prefix only reads the bytes that were added.
+ */
 export interface SourceHash {
   /**
-   * Hashes a segment of a stream from position `start` on, because it can't be read again.
+   * Hashes a segment that begins at position `start`. A stream calls this for each segment before it is
+   * sent, because the bytes can't be read again later. A segment that was hashed before counts once.
    *
-   * @throws ClientError `ERR_SOURCE`
+   * @throws ClientError `ERR_SOURCE` if the segment can't be read.
    */
   readonly add: (start: number, segment: BlobLike) => Promise<void>
   /**
-   * The digest of the first `size` bytes; null for a stream that was hashed beyond them. Bytes of a
-   * stream that this has to read are not kept.
+   * Returns the digest of the first `size` bytes as `sha-256=:…:`, and reads those that were not
+   * hashed yet. Null for a stream that was hashed beyond `size`, because a hash can't be rewound.
+   * Bytes that this reads from a stream can't be sent afterwards.
    *
-   * @throws ClientError `ERR_SOURCE`
+   * @throws ClientError `ERR_SOURCE` if the source can't be read.
    */
   readonly prefix: (size: number, signal: AbortSignal) => Promise<string | null>
 }
 
-/** Begins to hash a source. */
+/** Creates the hash of a source. It reads nothing yet. */
 export function createSourceHash(createHash: () => Hash, source: ByteSource): SourceHash {
   /** The hash of the first `hashed` bytes. */
   let hash = createHash()
@@ -31,6 +36,7 @@ export function createSourceHash(createHash: () => Hash, source: ByteSource): So
   return {
     add: async (start, segment) => {
       const bytes = await readPiece(segment)
+      // After a broken connection the same segment comes again, perhaps from a later position on.
       hash.update(bytes.subarray(hashed - start))
       hashed = Math.max(hashed, start + bytes.byteLength)
     },
@@ -42,6 +48,7 @@ export function createSourceHash(createHash: () => Hash, source: ByteSource): So
       while (position < size) {
         signal.throwIfAborted()
         const bytes = await readRange(source, position, Math.min(position + READ_SIZE, size))
+        // A stream may end before `size`. Its digest then can't be equal to the one of the server.
         if (bytes.byteLength === 0) break
         next.update(bytes)
         position += bytes.byteLength
@@ -53,17 +60,24 @@ export function createSourceHash(createHash: () => Hash, source: ByteSource): So
   }
 }
 
-/** The `Content-Digest` of the content of one request, part headers included (RFC 9530 §2). */
+/**
+ * Returns the `Content-Digest` of one request (RFC 9530 §2). It covers the whole content of the
+ * request, so that the headers of the parts are hashed as well.
+ */
 export async function digestContent(hash: Hash, body: readonly BlobLike[]): Promise<string> {
   for (const piece of body) hash.update(await readPiece(piece))
   return format(hash)
 }
 
-/** The SHA-256 in a `Repr-Digest`, as `sha-256=:…:`; null if the field has none. */
+/**
+ * Returns the SHA-256 in the value of a `Repr-Digest` as `sha-256=:…:`. Null if there is no value,
+ * or if it only has digests of other algorithms.
+ */
 export function sha256Of(field: string | null): string | null {
   return /(?:^|,)\s*(sha-256=:[\w+/]{43}=:)/.exec(field ?? '')?.[1] ?? null
 }
 
+/** Formats a digest as a member of a dictionary whose value is a byte sequence (RFC 8941 §3.3.5). */
 function format(hash: Hash): string {
   return `sha-256=:${btoa(String.fromCharCode(...hash.digest()))}:`
 }

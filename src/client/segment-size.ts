@@ -1,24 +1,36 @@
-/** Number of bytes that one request carries. */
+/**
+ * Decides how many bytes one request carries.
+ *
+ * Without a limit one request carries all remaining bytes, because each further request costs a
+ * round trip. Servers and proxies may limit the size of a request, and a proxy that buffers
+ * requests loses all of one that is cut. Smaller segments help in both cases.
+ */
 import type { UploadOptions } from './options.ts'
 import type { ByteSource } from './source/byte-source.ts'
 
-/** Longest last segment if it carries the digest of the whole, which then delays only few bytes. */
+/**
+ * Longest last segment that carries a digest of the whole source, in bytes. The client computes the
+ * digest while it sends the segments before, so that only the last one has to wait for it.
+ */
 const LAST_SEGMENT = 1024 * 1024
 /**
- * Size of segments that are held in memory, and of the first smaller segment after a proxy has refused a
- * larger one. Many proxies accept less: each further refusal halves it.
+ * Size of segments that are held in memory, in bytes. It is also the largest size after a request
+ * was refused for its size. Many proxies accept less, so that each further refusal halves the size.
  */
 const USUAL_SEGMENT = 8 * 1024 * 1024
 
-/** The size of segments, which falls when the server or a proxy accepts less. */
+/** The sizes of the segments of one upload. They only ever become smaller. */
 export interface SegmentSizes {
-  /** One past the last byte of the segment from `start`. */
+  /**
+   * Returns the position after the last byte of the segment that begins at `start`. It may lie beyond
+   * the end of the source. `hasDigest` says whether the last segment carries a digest of the whole.
+   */
   readonly endAfter: (start: number, hasDigest: boolean) => number
-  /** Limits the segments for the rest of the upload. */
+  /** Limits the size of all further segments. */
   readonly shrink: (size: number) => void
   /**
-   * Records that `size` bytes were too many. `named` is the limit in the server's answer, NaN if it has
-   * none. Returns false if no smaller segment is left to try.
+   * Records that the server refused a segment of `size` bytes as too large. `named` is the limit
+   * that its answer names, or NaN. Returns false if no smaller segment can be sent.
    */
   readonly refuse: (size: number, named: number) => boolean
 }
@@ -41,7 +53,8 @@ export function createSegmentSizes(
     },
     shrink,
     refuse: (size, named) => {
-      // A limit that this segment has kept is not the one that it exceeded.
+      // An answer may name a limit that the segment has kept, such as the size of a whole file. The
+      // limit that it exceeded is then unknown, and half the size is the next guess.
       shrink(named < size ? named : size / 2)
       return limit > 0
     },

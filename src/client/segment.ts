@@ -1,4 +1,4 @@
-/** The request that carries a segment of a source, or all of it. */
+/** Builds the request that carries a segment of a source, or the whole source. */
 import { digestContent } from './digest.ts'
 import { formatDisposition } from './disposition.ts'
 import type { Connection } from './exchange.ts'
@@ -8,16 +8,20 @@ import { WANT_DIGEST } from './resource.ts'
 import type { ByteSource } from './source/byte-source.ts'
 import { contentSize, type BlobLike } from './transport/transport.ts'
 
-/** The content of one request, and its precondition. */
+/** The bytes of one request, and what they are sent with. */
 export interface Segment {
-  /** Position of the first byte. */
+  /** Position of the first byte in the source. */
   readonly start: number
+  /** The bytes. */
   readonly data: BlobLike
-  /** Tag of the version that it continues or replaces, '' without one; null if none may exist. */
+  /**
+   * Entity tag of the version that the segment continues or replaces; an empty string if that
+   * version has no tag. Null if the segment creates the resource, which must not exist then.
+   */
   readonly before: string | null
-  /** Whether it is the whole source, sent with `PUT`. */
+  /** Whether the segment is the whole source, to be sent with `PUT`. */
   readonly isPut: boolean
-  /** Whether the resource gets the media type, name and date of the source. */
+  /** Whether to send the media type, the name and the modification date of the source. */
   readonly isLabelled: boolean
   /** Digest of the whole source, which the server verifies; null to send none. */
   readonly digest: string | null
@@ -28,11 +32,16 @@ export interface SegmentMessage {
   readonly method: string
   readonly headers: Fields
   readonly body: readonly BlobLike[]
-  /** Number of content bytes before the data. */
+  /** Number of bytes of the content before the bytes of the segment. */
   readonly headerSize: number
 }
 
-/** Builds the request. */
+/**
+ * Builds the request: a `PATCH` with a `message/byteranges` document, or a `PUT`. The fields about the
+ * resource are part of the document in a `PATCH`, because those of the request describe the document.
+ *
+ * @throws ClientError `ERR_SOURCE` if the bytes have to be read for a digest and can't be.
+ */
 export async function encodeSegment(
   { createHash }: Connection,
   { start, data, before, isPut, isLabelled, digest }: Segment,
@@ -50,6 +59,9 @@ export async function encodeSegment(
   const headers = {
     ...(isPut ? about : { 'Content-Type': 'message/byteranges' }),
     ...(digest !== null && WANT_DIGEST),
+    // Without the precondition two clients that create or continue the same resource could mix their
+    // bytes. An empty string stands for a version without a tag, and fields without a value are not
+    // sent.
     [before === null ? 'If-None-Match' : 'If-Match']: before ?? '*',
     'Content-Digest': contentDigest ? await digestContent(createHash(), body) : null,
   }

@@ -1,19 +1,26 @@
 /**
- * The options of the calls. Each call has a table of its own, beside its code: for each option its
- * default, whose type also is the check of a value. An option without a default has a regular expression
- * or an empty value of its type instead.
+ * Checks the options of a call and adds the defaults.
+ *
+ * Each call (`upload`, `patch`, `remove`) has a table beside its code, with one example value for
+ * each of its options. A given value must have the type of the example. Where an option has a
+ * default, the example is that default. Otherwise it only says what is accepted: a regular
+ * expression that the string has to match, `CALLBACK` for a function, or `OBJECT` for an object.
  */
 import { systemClock, type Clock } from './clock.ts'
 import type { RequestOptions } from './options.ts'
 
-/** Stands for any object, functions included. */
+/** The example of an option that accepts any object, functions included. */
 const OBJECT = {}
-/** Stands for any function. */
+/** The example of an option that accepts any function. */
 export const CALLBACK = (): void => undefined
-/** Roughly RFC 9110 §8.3.1, because the server checks the rest. A line break would begin a new field. */
+/**
+ * Roughly a media type (RFC 9110 §8.3.1), or nothing. The server checks the details. The client has
+ * to refuse control characters itself, because it writes the value into the header of a part, where
+ * a line break would begin another field.
+ */
 const MEDIA_TYPE = /^([!-.0-~]+\/[ -~]+)?$/
 
-/** The options that every call has a value for. */
+/** The options that have a default in every call. `options.ts` describes them. */
 export interface Defaults {
   readonly retries: number
   readonly waitForServer: boolean
@@ -21,13 +28,13 @@ export interface Defaults {
   readonly maxDelay: number
   readonly stallTimeout: number
   readonly answerTimeout: number
-  /** Replaced by tests only. */
+  /** Not part of the public options: only tests replace it. */
   readonly clock: Clock
-  /** Returns a number from 0 to 1. Replaced by tests only. */
+  /** Returns a number from 0 to 1. Not part of the public options: only tests replace it. */
   readonly random: () => number
 }
 
-/** The values of options that the caller does not give. Times are in milliseconds. */
+/** The defaults. Times are in milliseconds. */
 export const DEFAULTS: Defaults = {
   retries: 20,
   waitForServer: false,
@@ -39,7 +46,7 @@ export const DEFAULTS: Defaults = {
   random: Math.random,
 }
 
-/** The options of a call that is one request. */
+/** The table of a call that sends no content. */
 export const REQUEST = {
   ...DEFAULTS,
   headers: OBJECT,
@@ -50,13 +57,15 @@ export const REQUEST = {
   shouldRetry: CALLBACK,
 }
 
-/** The options of a call that sends content. */
+/** The table of a call that sends content. */
 export const TRANSFER = { ...REQUEST, contentType: MEDIA_TYPE, onProgress: CALLBACK }
 
 /**
- * Checks the options of a call by its table and adds the defaults. An option that is undefined counts as not given.
+ * Checks the options of a call against its table and adds the defaults. `undefined` counts as not
+ * given, but an unknown name is refused even then, because it is likely to be misspelled.
  *
- * @throws TypeError for an option that the call does not have, and for a wrong value.
+ * @throws TypeError for an option that the table does not have, and for a value of another type or
+ * range.
  */
 export function applyDefaults(
   table: object,
@@ -74,12 +83,15 @@ export function applyDefaults(
   return { ...DEFAULTS, ...Object.fromEntries(given) }
 }
 
+/** Describes what an option accepts, for the message of the TypeError. */
 function describe(example: unknown): string {
   if (example instanceof RegExp) return String(example)
   return typeof example === 'number' ? 'a number >= 0' : typeof example
 }
 
-/** Whether a value is of the type of the example. A number must not be negative. */
+/**
+ * Whether an option with this example accepts the value. Of numbers it refuses NaN and negative ones.
+ */
 function isLike(example: unknown, value: unknown): boolean {
   if (example instanceof RegExp) return example.test(String(value))
   if (example === OBJECT) return value instanceof Object

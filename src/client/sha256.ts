@@ -1,22 +1,33 @@
-/** SHA-256 (FIPS 180-4) of bytes that come in pieces, which `crypto.subtle` can't do. */
+/**
+ * SHA-256 (FIPS 180-4) of bytes that come in pieces.
+ *
+ * `crypto.subtle.digest` needs all bytes in memory at once, and exists only in
+ * secure contexts (HTTPS or localhost). The
+ * code is short rather than fast, because it is part of every browser's bundle.
+ */
 import type { Hash } from './transport/transport.ts'
 
+/** Number of bytes in a block, and also the number of rounds per block. */
 const BLOCK = 64
-/** Position of the message length in the last block, in bytes (FIPS 180-4 §5.1.1). */
+/** Position of the length of the message in the last block, in bytes (FIPS 180-4 §5.1.1). */
 const LENGTH_AT = 56
 
-/** The first 64 primes: the constants are fractions of their roots. */
+/**
+ * The first 64 primes. The constants of SHA-256 are defined as fractions of their roots, and
+ * computing them takes less code than listing them.
+ */
 const PRIMES: number[] = []
 for (let n = 2; PRIMES.length < 64; n++) if (PRIMES.every((prime) => n % prime > 0)) PRIMES.push(n)
 
+/** The constants of the rounds: fractions of the cube roots (FIPS 180-4 §4.2.2). */
 const ROUND = fractions(1 / 3)
 
-/** Begins a hash. */
+/** Starts a hash. Its initial state are fractions of square roots (FIPS 180-4 §5.3.3). */
 export function createSha256(): Hash {
   return createHash(fractions(1 / 2).slice(0, 8), new Uint8Array(BLOCK), 0)
 }
 
-/** A hash after `before` bytes, of which `block` holds the last ones. */
+/** Creates a hash that continues after `before` bytes. `block` holds those of an unfinished block. */
 function createHash(state: Int32Array, block: Uint8Array<ArrayBuffer>, before: number): Hash {
   const words = new Int32Array(BLOCK)
   const view = new DataView(block.buffer)
@@ -34,6 +45,7 @@ function createHash(state: Int32Array, block: Uint8Array<ArrayBuffer>, before: n
   }
 
   function digest(): Uint8Array {
+    // The number of bits of a file beyond 1 PiB does not fit into a number exactly.
     const bits = BigInt(length) * 8n
     update(Uint8Array.of(0x80))
     while (length % BLOCK !== LENGTH_AT) update(new Uint8Array(1))
@@ -46,7 +58,10 @@ function createHash(state: Int32Array, block: Uint8Array<ArrayBuffer>, before: n
   return { update, digest, copy: () => createHash(state.slice(), block.slice(), length) }
 }
 
-/** FIPS 180-4 §6.2.2. Variables, since an array of eight would take several times as long. */
+/**
+ * Updates the state with one block (FIPS 180-4 §6.2.2). The eight working variables are not an
+ * array, because an array makes the function several times slower.
+ */
 function compress(state: Int32Array, words: Int32Array, block: DataView): void {
   let a = state[0]!
   let b = state[1]!
@@ -72,6 +87,7 @@ function compress(state: Int32Array, words: Int32Array, block: DataView): void {
   state.set([a, b, c, d, e, f, g, h].map((word, index) => word + state[index]!))
 }
 
+/** Computes word `t` of the message schedule, from 16 on (FIPS 180-4 §6.2.2, step 1). */
 function nextWord(words: Int32Array, t: number): number {
   const x = words[t - 15]!
   const y = words[t - 2]!
@@ -79,15 +95,20 @@ function nextWord(words: Int32Array, t: number): number {
   return words[t - 16]! + small + words[t - 7]! + (rotate(y, 17) ^ rotate(y, 19) ^ (y >>> 10))
 }
 
+/** The functions Σ0 and Σ1, which differ only in the rotations (FIPS 180-4 §4.1.2). */
 function mix(word: number, i: number, j: number, k: number): number {
   return rotate(word, i) ^ rotate(word, j) ^ rotate(word, k)
 }
 
+/** Rotates a word of 32 bits to the right. */
 function rotate(word: number, by: number): number {
   return (word >>> by) | (word << -by)
 }
 
-/** The first 32 bits after the point of the roots of the primes. */
+/**
+ * Returns the first 32 bits of the fractional parts of the roots of the primes. A double has 53
+ * bits, and the integer part takes at most 5 of them.
+ */
 function fractions(exponent: number): Int32Array {
   return Int32Array.from(PRIMES, (prime) => (prime ** exponent % 1) * 2 ** 32)
 }

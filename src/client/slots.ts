@@ -1,12 +1,16 @@
-/** Limits the number of uploads at the same time. The others wait in the order of their arrival. */
+/**
+ * A queue that lets a limited number of uploads run at the same time, in the order of their arrival.
+ */
 
-/** Leaves the slot or the queue. A second call has no effect. */
+/**
+ * Gives the slot back, or leaves the queue if there was no free slot yet. A second call has no effect.
+ */
 export type Leave = () => void
 
-/** Calls `begin` when a slot is free, which may be at once. */
+/** Queues an upload. Calls `begin` when a slot is free, possibly before this function returns. */
 export type Enter = (begin: () => void) => Leave
 
-/** Makes `limit` slots; 0 stands for any number. */
+/** Creates a queue with `limit` slots; 0 sets no limit. */
 export function createSlots(limit: number): Enter {
   const queue = new Set<() => void>()
   let free = limit || Infinity
@@ -21,6 +25,7 @@ export function createSlots(limit: number): Enter {
   }
 
   return (begin) => {
+    // A function of its own for each call: the set would hold the same `begin` only once.
     const entry = (): void => begin()
     let hasLeft = false
     queue.add(entry)

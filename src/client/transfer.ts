@@ -1,4 +1,10 @@
-/** The protocol of an upload, one request at a time: what to send next, and what an answer means. */
+/**
+ * The steps of an upload: decides what to send next, and what the answer means.
+ *
+ * Each step is one request. It is a segment while the version on the server is known, and a `HEAD`
+ * after a failure, because only the server knows how many bytes of a broken request it has stored.
+ * `upload.ts` repeats the steps, waits between them after failures, and handles pauses.
+ */
 import { isFinal, isPage, pageError, responseError } from './answer.ts'
 import { abortable } from './clock.ts'
 import { confirm, mismatch, type FinalAnswer } from './confirmation.ts'
@@ -15,35 +21,44 @@ import { createSegmentSizes } from './segment-size.ts'
 import { encodeSegment, type Segment, type SegmentMessage } from './segment.ts'
 import { sourceError, type ByteSource } from './source/byte-source.ts'
 
-/** Number of bytes up to which a file is sent without a `HEAD` before. */
+/**
+ * Largest size of a file that is sent without a `HEAD` before it, in bytes. If the URL is taken,
+ * the precondition makes the server refuse it, and the wasted bytes cost less than a round trip.
+ */
 const SMALL = 64 * 1024
-/** A broken connection can lose fewer bytes than this in its buffers. */
+/**
+ * Least number of bytes that vanish if a proxy discards an unfinished request, in bytes. Fewer may
+ * as well have been in the buffers of the broken connection.
+ */
 const LEAST_LOSS = 64 * 1024
-/** Where a refusal is seen late, the first segment of more than `LARGE` bytes has `SMALL` bytes. */
+/**
+ * On platforms that report an answer only after all content was sent, a source with more remaining
+ * bytes than this begins with a segment of `SMALL` bytes.
+ */
 const LARGE = 1024 * 1024
 
 /** One upload between its requests. */
 export interface Transfer {
   /** Whether the next step sends a segment rather than a `HEAD`. */
   readonly isSending: () => boolean
-  /** The evidence about the bytes on the server. */
+  /** What the upload knows about the bytes on the server. */
   readonly evidence: Evidence
   /**
-   * Sends a `HEAD` or a segment. Resolves with the final response when the upload is complete, and with
-   * null before.
+   * Sends one segment or one `HEAD`. Resolves with the final response if the upload is complete
+   * now, and with null if another step has to follow.
    *
-   * @throws ClientError If it is transient, another step may succeed.
+   * @throws ClientError after a failure. If the error is transient, another step may succeed.
    */
   readonly step: (signal: AbortSignal) => Promise<Response | null>
 }
 
 /** A segment that is about to be sent. */
 interface Sending extends Segment {
-  /** Whether it ends where the source ends. */
+  /** Whether the segment ends where the source ends. */
   readonly isLast: boolean
 }
 
-/** Begins to upload a source. */
+/** Creates the upload of a source. It sends nothing before the first step. */
 export function createTransfer(
   upload: Connection,
   source: ByteSource,
@@ -55,40 +70,42 @@ export function createTransfer(
   const hash = createSourceHash(upload.createHash, source)
   const evidence = createEvidence(source, hash, options)
   const { overwrite, reprDigest = false } = options
-  /** The file is small, and no answer has said yet whether the resource exists. */
+  /** Whether a small file is about to be sent without knowing whether the URL is free. */
   let isGuess = (source.size ?? Infinity) <= SMALL
-  /** The version that the next segment continues or replaces is known. Otherwise a `HEAD` asks for it. */
+  /** Whether the state of the resource is known well enough to send a segment. Otherwise `HEAD` is next. */
   let isSending = isGuess
-  /** No segment was acknowledged since the last failure: the next one may be refused. */
+  /** Whether no segment was acknowledged since the last failure: the next one may be refused. */
   let isFirst = true
-  /** Number of bytes that have left of the segment that got no answer. */
+  /** Number of bytes of a segment that were sent before its connection broke. */
   let lost = 0
-  /** The resource does not have the name, date and type of the source yet. */
+  /** Whether the resource does not have the name, the date and the type of the source yet. */
   let isUnlabelled = true
-  /** The server does not support `PATCH`: the whole source is sent with one `PUT`. */
+  /** Whether the server does not support `PATCH`, so that the whole source is sent with one `PUT`. */
   let isPut = false
-  /** A finished file is to be replaced, which only `PUT` does in one step. */
+  /** Whether a finished file is to be replaced. Only `PUT` does that without removing it first. */
   let isReplacing = false
-  /** The state that a refusal has reported. */
+  /** The state that the last refusal has reported. */
   let reported: Found | null = null
-  /** The answer to the last segment, while a `HEAD` has to confirm it. */
+  /** The answer to the last segment, if the next `HEAD` has to confirm it. */
   let final: FinalAnswer | null = null
-  /** Digest of the whole source. A retry does not disturb its computation. */
+  /** Digest of the whole source. It is computed once, also across retries. */
   let digest: Promise<string | null> | null = null
 
   async function step(signal: AbortSignal): Promise<Response | null> {
     const request = isSending ? send : refresh
-    // Only a success makes the next segment possible without a HEAD.
+    // A request that succeeds sets this again. After any failure `HEAD` has to ask for the offset.
     isSending = false
     return request({ ...upload, signal })
   }
 
+  /** Asks for the state of the resource, and decides from where to send. */
   async function refresh(connection: Connection): Promise<Response | null> {
     const answer = await find(connection)
-    // A cache may have answered with an older state than the one that the refusal has reported.
+    // A cache may have answered `HEAD` with an older state than the one that the last refusal reported.
     const found = reported !== null && (answer?.size ?? 0) < reported.size ? reported : answer
     reported = null
-    // More was lost than buffers hold: a proxy holds requests back until it has all of them.
+    // If nothing of a long segment has arrived, a proxy probably buffers requests and forwards only
+    // complete ones. Only a smaller segment can then arrive before the connection breaks again.
     if ((found?.size ?? 0) === evidence.received() && lost >= LEAST_LOSS) sizes.shrink(lost / 2)
     lost = 0
     if (final !== null) {
@@ -112,7 +129,10 @@ export function createTransfer(
     return null
   }
 
-  /** The URL holds another file, or with `null` one that can't be compared. */
+  /**
+   * Prepares to replace what is stored at the URL: a different file, or with `null` one that can't
+   * be compared. Throws without the option `overwrite`.
+   */
   async function makeRoom(
     connection: Connection,
     found: Found,
@@ -123,18 +143,21 @@ export function createTransfer(
     isReplacing = complete
     if (complete || etag === null) startOver(etag ?? '')
     else {
-      // Only this version: a file that was finished meanwhile stays.
+      // An incomplete upload has no readers that would miss it, so that it is removed at once. The
+      // entity tag keeps a file that another client has finished since `HEAD`.
       await removeResource(connection, etag, [412])
       startOver(null)
     }
   }
 
+  /** Makes the next segment begin at the first byte, under the precondition for this version. */
   function startOver(etag: string | null): void {
     evidence.startOver(etag)
     isSending = true
     isUnlabelled = true
   }
 
+  /** Sends the next segment. */
   async function send(connection: Connection): Promise<Response | null> {
     const segment = await nextSegment(connection.signal)
     isFirst = true
@@ -150,14 +173,15 @@ export function createTransfer(
     const response = await exchange(connection, { ...message, onProgress }).catch(
       (error: unknown) => {
         evidence.lose()
-        // A pause of the caller is not a sign of a proxy that cuts requests.
+        // The caller has paused or ended the upload, so that the loss does not indicate a proxy.
         if (connection.signal.aborted) lost = 0
         throw error
       },
     )
     lost = 0
     if (!response.ok) return refused(response, segment, message)
-    // A web page may come from a server that stores nothing.
+    // A success with a web page is likely to come from a login or a captive portal, which has
+    // stored nothing. The last segment is checked by `HEAD` instead.
     if (!isLast && isPage(response)) throw pageError(message.method, response)
     evidence.acknowledge(start, end, response)
     isUnlabelled = false
@@ -165,6 +189,7 @@ export function createTransfer(
     retry.reached(end)
     meter.move(end)
     if (!isLast) {
+      // After a redirection the answer may describe another resource.
       isSending = !response.redirected
       return null
     }
@@ -176,13 +201,17 @@ export function createTransfer(
     return null
   }
 
+  /** Reads the next segment, and decides on its length, its precondition and its digest. */
   async function nextSegment(signal: AbortSignal): Promise<Sending> {
     const isWhole = isPut || isReplacing
     const start = isWhole ? 0 : evidence.received()
+    // Bytes that are not proven to be those of the source need the digest of the whole as a proof.
     const hasDigest = reprDigest || !(isWhole || evidence.isProven())
-    // A stream is held in memory, so that it can't be sent as a whole.
+    // A stream that replaces a file is held in memory, so that it must not be longer than one segment.
     const isUnbounded = isWhole && !(isReplacing && source.once)
-    // A refusal then costs little: for lack of rights or space, or while another client sends the file.
+    // A browser shows a refusal only after it has sent all content. The server may refuse the
+    // upload for lack of rights or space, or because another client sends the same file. After a
+    // first segment of 64 KiB this costs little.
     const isTrial = upload.answersLate && isFirst && (source.size ?? 0) - start > LARGE
     const limit = isTrial ? start + SMALL : Infinity
     const end = isUnbounded ? Infinity : Math.min(limit, sizes.endAfter(start, hasDigest))
@@ -193,8 +222,10 @@ export function createTransfer(
       throw sourceError('raise segmentSize to replace a file by a stream')
     }
     if (hasDigest && (isLast || !source.once)) {
+      // The computation starts with the first segment, so that it runs while the segments are sent.
       digest ??= hash.prefix(source.size ?? 0, upload.signal)
-      // A failure is reported with the last segment, which alone carries the digest.
+      // The last segment awaits the digest and reports a failure. Before that a rejection would
+      // count as unhandled.
       void digest.catch(() => undefined)
     }
     return {
@@ -208,27 +239,39 @@ export function createTransfer(
     }
   }
 
+  /**
+   * Handles an answer that is not a success. Resolves if another step can succeed at once, for
+   * example with a smaller segment or with `PUT`.
+   *
+   * @throws ClientError for every other refusal.
+   */
   async function refused(
     response: Response,
     { before, start, data, isLast, isPut: isWhole }: Sending,
     { method, headerSize }: SegmentMessage,
   ): Promise<null> {
     const { status } = response
+    // These mean that the resource is not in the expected state: it was created or changed by
+    // another client, or removed. The next `HEAD` shows how to continue.
     const retriable = before === null ? [412] : [404, 409, 410, 412]
     const error = await responseError(method, response, retriable)
     const { problem } = error
     const details = { response, problem, cause: error }
-    // Only after a timeout or a failure of the server some bytes may have been stored.
+    // A server that refuses a request stores nothing of it. Only a timeout or a failure of the
+    // server may come after it has stored some bytes.
     if (status < 500 && status !== 408) evidence.refuse()
-    // Where no `HEAD` follows, the progress counts what the server has acknowledged, not what was sent.
+    // The progress goes back to what the server has acknowledged. After a transient error the next
+    // `HEAD` corrects it.
     if (!error.transient) meter.start(evidence.received())
     if ([409, 412].includes(status)) reported = reportedState(response, problem)
+    // The URL of a small file that was sent without `HEAD` is taken.
     if (status === 412 && isGuess) {
       isGuess = false
       return null
     }
     if (problem?.code === 'ERR_REPR_DIGEST' && !evidence.isProven()) {
-      // The stored bytes were not the beginning of the source. A stream can't be sent again.
+      // The stored bytes were not the beginning of the source, although they were likely to be. A
+      // file is sent again from its first byte, which a stream can't be.
       evidence.distrust()
       const transient = !source.once
       throw new ClientError('ERR_DIFFERENT', error.message, { ...details, transient })
@@ -237,12 +280,13 @@ export function createTransfer(
       const limit = Number(problem?.['limit']) - headerSize
       if (sizes.refuse(data.size, limit)) return null
     }
-    // The answers of servers that do not support PATCH, or not this format of it.
+    // Servers that do not support PATCH, or not this format of it, answer with one of these.
     if ([405, 415, 501].includes(status)) {
       if (!isWhole && (!source.once || (start === 0 && isLast))) {
         isPut = true
         return null
       }
+      // The server does not support PUT either, which is the only way to replace a finished file.
       if (isReplacing) {
         throw new ClientError(error.code, `${error.message}; remove the file first`, details)
       }

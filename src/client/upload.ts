@@ -1,4 +1,7 @@
-/** An upload until its end: around failures, pauses and other writers. */
+/**
+ * Runs an upload from its start to its end: repeats the steps of `transfer.ts`, waits after
+ * failures, stops and continues at pauses, and reports the state.
+ */
 import type { OpenSource } from './source/byte-source.ts'
 import { until } from './clock.ts'
 import { connect } from './exchange.ts'
@@ -10,7 +13,7 @@ import { createTransfer, type Transfer } from './transfer.ts'
 import type { Platform } from './transport/transport.ts'
 import { repeat } from './with-retries.ts'
 
-/** The options of `upload`, as `settings.ts` describes. */
+/** The table of the options of `upload`, in the form that `settings.ts` describes. */
 export const UPLOAD = {
   ...TRANSFER,
   overwrite: false,
@@ -24,30 +27,37 @@ export const UPLOAD = {
 /** A running upload. */
 export interface Upload {
   /**
-   * The final response: the answer to the last segment, or to the `HEAD` that found the source complete
-   * on the server.
+   * Resolves when the server holds exactly the bytes of the source. The value is the answer to the
+   * last segment, or to the `HEAD` that found the source complete on the server.
    *
-   * Rejects with a `ClientError`, with the reason of the signal, or with what a callback has thrown.
-   * With `onState` a rejection that is not handled does not count as an unhandled rejection.
+   * Rejects with a `ClientError` after a failure, with the reason of the signal if it aborts, with
+   * an `AbortError` after `discard()`, or with the error that a callback has thrown. With the
+   * option `onState` a rejection that the app does not handle does not raise an
+   * `unhandledRejection`.
    */
   readonly done: Promise<Response>
   /** The present state. */
   readonly status: UploadStatus
-  /** Stops at once. The server keeps the stored bytes. Has no effect after the end of the upload. */
+  /**
+   * Aborts the present request or wait. The server keeps the stored bytes. Has no effect after the
+   * end of the upload.
+   */
   pause(): void
-  /** Continues after a pause, and ends a wait for the next try. */
+  /**
+   * Continues after a pause. While the upload waits for its next attempt, the attempt begins at once.
+   */
   resume(): void
   /**
-   * Ends the upload and removes what it has stored. A finished resource and one that another client has
-   * written stay. Resolves with whether something was removed.
+   * Ends the upload and removes the incomplete resource that it has stored. Does not remove a finished
+   * resource, nor one that another client has written. Resolves with whether something was removed.
    *
-   * @throws ClientError
+   * @throws ClientError if the server refuses, or can't be reached after all `retries`.
    */
   discard(): Promise<boolean>
 }
 
 /**
- * Starts an upload.
+ * Starts an upload. Errors of the source itself reject `done`.
  *
  * @throws TypeError for a wrong URL or option.
  */
@@ -63,8 +73,9 @@ export function startUpload(
   let status: UploadStatus = { state: 'checking' }
   let transfer: Transfer | undefined
   let isPaused = false
-  /** Aborts the present request or wait. */
+  /** Aborts the present request or wait, and is replaced after that. */
   let activity = new AbortController()
+  /** Ends the wait of a pause. */
   let wake: (() => void) | undefined
   const stop = (): void => activity.abort()
 
@@ -81,7 +92,8 @@ export function startUpload(
       signal.throwIfAborted()
       const response = await read()
       setStatus({ state: 'done', isUnchanged: !transfer?.evidence.hasWritten() })
-      // `onState` is called before `done` is settled, because an exception of it rejects `done`.
+      // `onState` runs in a microtask, and an exception in it aborts the signal. The check comes
+      // after it, because such an exception has to reject `done`.
       await Promise.resolve()
       signal.throwIfAborted()
       return response
@@ -93,6 +105,7 @@ export function startUpload(
     }
   }
 
+  /** Opens the source, sends it, and closes it in every case. */
   async function read(): Promise<Response> {
     const source = await open()
     try {
@@ -103,6 +116,7 @@ export function startUpload(
     }
   }
 
+  /** Repeats steps until the upload is complete. */
   async function finish({ step, isSending }: Transfer): Promise<Response> {
     const onWait = (delay: number | null, error: Error): void =>
       setStatus({ state: 'waiting', delay, error })
@@ -115,12 +129,14 @@ export function startUpload(
         const response = await step(current)
         if (response !== null) return response
       } catch (error) {
+        // An abort comes from a pause, from `resume()` during a wait, or from the end of the
+        // upload, and does not count as a failure.
         if (!current.aborted) await retry.wait(error, current, onWait)
       }
     }
   }
 
-  /** Waits for `resume()` after a pause. What comes next can be stopped again. */
+  /** Waits for `resume()` if the upload is paused, and throws if it has ended. */
   async function waitWhilePaused(): Promise<void> {
     if (isPaused && !signal.aborted) {
       setStatus({ state: 'paused' })
@@ -128,6 +144,7 @@ export function startUpload(
       return waitWhilePaused()
     }
     signal.throwIfAborted()
+    // The last request or wait was aborted, and the next one needs a signal that is not.
     if (activity.signal.aborted) activity = new AbortController()
   }
 
@@ -135,17 +152,19 @@ export function startUpload(
     connection.abort()
     await done.catch(() => undefined)
     const evidence = transfer?.evidence
-    // The signal of the upload has aborted, and that of the caller does not end the removal.
+    // The removal needs a signal of its own. That of the upload has aborted, and the caller may
+    // have aborted theirs before they call `discard()`.
     return repeat({ ...connection, signal: new AbortController().signal }, async (own) => {
       const found = evidence && (await find(own))
       if (!found || !evidence.isOwn(found)) return false
-      // 412: the server has stored more since, which it had received before.
+      // 412 means that the server was still storing bytes of the aborted request after `HEAD`. The
+      // retry reads the new entity tag.
       return removeResource(own, found.etag ?? undefined, [412])
     })
   }
 
   const done = run()
-  // `onState` reports the failure. An unhandled rejection of `done` would end a Node process.
+  // `onState` has reported the failure to the app. An unhandled rejection would end a Node process.
   if (options.onState) done.catch(() => undefined)
 
   return {
@@ -159,7 +178,7 @@ export function startUpload(
     },
     resume: () => {
       isPaused = false
-      // Ends a wait, but not a request.
+      // This ends the wait for the next attempt. A request in progress continues.
       if (status.state === 'waiting') stop()
       wake?.()
     },

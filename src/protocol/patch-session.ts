@@ -96,9 +96,13 @@ export class PatchSession {
     return this.#reprDigest
   }
 
-  /** Whether every byte of the current part, or of the resource, has been written. */
+  /**
+   * Whether every byte of the current part has been written. A part of unknown length shows that only when its
+   * data reaches the end of the resource, because the rest may still have to replace stored bytes.
+   */
   get isWhole(): boolean {
-    return this.#open === null ? this.#missing === 0 : this.#progress.complete
+    if (this.#open === null) return this.#missing === 0
+    return this.#progress.complete && this.#end === this.#progress.completeLength
   }
 
   /**

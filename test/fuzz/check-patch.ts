@@ -4,7 +4,14 @@ import { createHash } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 
 import { chunk, field, request, type Answer } from '../support/wire/client.ts'
-import { cut as cutModel, declare, patch, stateOf, type Model } from '../support/wire/model.ts'
+import {
+  cut as cutModel,
+  declare,
+  patch,
+  stateOf,
+  type Model,
+  type Outcome,
+} from '../support/wire/model.ts'
 import { cut as cutBytes } from './check-parser.ts'
 import {
   referenceMessage,
@@ -89,7 +96,7 @@ async function checkWhole(
   const found = await look(server, path)
   const document = read(input)
   if (document !== null) {
-    expectPatched(model, document, status, found)
+    expectPatched(model, document, status, found, input.format !== 'message')
     return
   }
   assert(status >= 400 && status < 500, `${status} for a malformed document`)
@@ -123,16 +130,16 @@ function create(range: string, data: string): string {
 }
 
 /** What the document says if it is whole, and the data of each part has the digest of the part. */
-function read({ format, bytes }: PatchInput): ReferenceDocument {
-  const text = Buffer.from(bytes).toString('latin1')
-  const document = readDocument(format, text)
+function read(input: PatchInput): ReferenceDocument {
+  const text = Buffer.from(input.bytes).toString('latin1')
+  const document = readDocument(input, text)
   return document?.every(hasItsDigest) ? document : null
 }
 
-function readDocument(format: PatchInput['format'], text: string): ReferenceDocument {
+function readDocument({ format, framing }: PatchInput, text: string): ReferenceDocument {
   switch (format) {
     case 'message':
-      return referenceMessage(text, LIMITS)
+      return (framing === 'length' ? referenceKnownMessage : referenceMessage)(text, LIMITS)
     case 'binary':
       return referenceBinary(text, LIMITS)
     case 'multipart':
@@ -157,39 +164,61 @@ function expectPatched(
   document: readonly ReferenceData[],
   status: number,
   found: readonly string[],
+  fillsGaps: boolean,
 ): void {
-  const expected = apply(model, document)
+  const expected = apply(model, document, fillsGaps)
   if (expected !== null) {
     assert.deepEqual([status, ...found], [expected.status, ...seen(expected.model)])
     return
   }
-  assert(status < 500 && ![400, 415].includes(status), `${status} for a well-formed document`)
+  // A part without data has to begin at the end of the resource.
+  const isWrong = status === 415 || (status === 400 && document.every(({ data }) => data !== ''))
+  assert(status < 500 && !isWrong, `${status} for a well-formed document`)
   if (status >= 400) assert.deepEqual(found, seen(model), 'a refused patch changes nothing')
   else assert.equal(found[1], overwrite(model?.bytes ?? '', document, found[1]!.length))
 }
 
 /** What the model makes of it; null where the model has no rule, for parts in no order. */
-function apply(model: Model, whole: readonly ReferenceData[]) {
+function apply(model: Model, whole: readonly ReferenceData[], fillsGaps: boolean): Outcome | null {
+  const [first] = whole
+  if (whole.length === 1 && first?.data === '') return applyEmpty(model, first, fillsGaps)
   const document = whole.map((part) => ({ ...part, ...placed(part) }))
-  const [first] = document
-  if (first?.range === null) {
-    if (document.length > 1) return null
-    const isElsewhere = first.offset !== null && first.offset !== (model?.bytes.length ?? 0)
-    return isElsewhere ? { status: 400, model } : declare(model, first.completeLength!)
-  }
-  if (model === null && document.every(({ data }) => data === '')) return { status: 400, model }
   const parts = document.map(({ range, completeLength: total, data }) => ({
     first: range?.[0] ?? 0,
     data,
     total,
   }))
   const isOrdered = document.every(
-    ({ range, completeLength }, index) =>
+    ({ range, data, completeLength }, index) =>
       range !== null &&
+      data !== '' &&
       completeLength === first?.completeLength &&
       (index === 0 || range[0] >= (document[index - 1]!.range?.[0] ?? 0)),
   )
   return isOrdered ? patch(model, parts) : null
+}
+
+/**
+ * Applies the only part of a patch, which has no data. The header of an open part is judged before the server can
+ * know that no data follows. If the format fills gaps, a later part might fill the one before it.
+ */
+function applyEmpty(model: Model, part: ReferenceData, fillsGaps: boolean): Outcome {
+  const { completeLength: total } = part
+  const { range, offset } = placed(part)
+  const size = model?.bytes.length ?? 0
+  const start = range?.[0] ?? offset ?? size
+  if (part.isOpen) {
+    const first = fillsGaps ? Math.min(start, size) : start
+    const begun = patch(model, [{ first, data: '', total }])
+    if (begun.status >= 400) return begun
+  }
+  const refused = { status: 400, model }
+  if (start !== size) return refused
+  if (range === null) return declare(model, total!)
+  // A range of no bytes confirms what is stored.
+  const length = model?.length ?? size
+  if (model === null || (total !== null && total !== length)) return refused
+  return patch(model, [{ first: start, data: '', total }])
 }
 
 function overwrite(old: string, document: readonly ReferenceData[], size: number): string {
@@ -219,9 +248,11 @@ function keep(model: Model, [part]: readonly ReferenceData[], missing: number): 
   const { range } = placed(part!)
   // The digest of a part stages its data.
   if (contentDigest !== null) return model
-  const whole = apply(model, [part!])
-  // Of an open part only the end of the resource shows that no data is missing.
-  const isWhole = missing === 0 && (!part!.isOpen || whole!.model?.isComplete === true)
+  const whole = apply(model, [part!], false)
+  // Of an open part only its arrival at the end of the resource shows that no data is missing.
+  const end = range?.[1] ?? placed(part!).offset
+  const isAtEnd = whole!.model?.isComplete === true && end === whole!.model.length
+  const isWhole = missing === 0 && (!part!.isOpen || isAtEnd)
   if (isWhole && model?.isComplete !== true) return whole!.model
   if (range === null || whole!.status >= 400) return model
   // A length that is news comes with the end of the part, unless the part creates the resource.

@@ -141,6 +141,21 @@ describe.each([...CORNERS, HTTP2])('Content-Offset over $name', (combination) =>
     await server.becomes(path, state)
   })
 
+  it('is not complete after a cut while it rewrites bytes below its complete-length', async () => {
+    const path = await server.given('I(4/*)')
+    const connection = await server.connect()
+
+    connection.send(
+      request('PATCH', path, [MESSAGE, CHUNKED]),
+      chunk(part('0;complete-length=4', 'WX')),
+    )
+    await expect.poll(async () => (await server.snapshot(path)).bytes).toBe('WXcd')
+    connection.close()
+
+    await server.settled(path)
+    expect(await server.state(path)).toBe('I(4/*)')
+  })
+
   it.each([
     ['beside Content-Range', [part('4', 'ef', 'Content-Range: bytes 4-5/10')], 400],
     ['beside Range', [part('4', 'ef', 'Range: bytes=4-5')], 400],

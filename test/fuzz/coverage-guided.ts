@@ -18,6 +18,8 @@ export interface FuzzRun {
   /** Folder for the bundle, the corpus as it grows, and inputs that failed. */
   readonly folder: string
   readonly seconds: number
+  /** Seed of libFuzzer's random numbers. */
+  readonly seed: number
 }
 
 /** What a run came to. */
@@ -40,7 +42,7 @@ const BUNDLES = 'fuzz-bundles'
 
 /** Fuzzes for the given time, beginning with the corpus of the repository. */
 export async function fuzzByCoverage(target: Target, run: FuzzRun): Promise<FuzzResult> {
-  const { node, folder, seconds } = run
+  const { node, folder, seconds, seed } = run
   const corpus = path.join(folder, 'corpus', target.name)
   const failures = path.join(folder, 'failures', target.name)
   const heapFile = path.join(folder, `heap-${target.name}`)
@@ -56,7 +58,12 @@ export async function fuzzByCoverage(target: Target, run: FuzzRun): Promise<Fuzz
     ...(target.isAsync ? [] : ['--sync']),
     ...['--includes', `${BUNDLES}/`, '--disable_bug_detectors', 'ssrf'],
     '--',
-    ...[`-max_total_time=${seconds}`, `-max_len=${target.maxLength}`, '-print_final_stats=1'],
+    ...[
+      `-seed=${seed}`,
+      `-max_total_time=${seconds}`,
+      `-max_len=${target.maxLength}`,
+      '-print_final_stats=1',
+    ],
     ...[`-artifact_prefix=${failures}/`, `-dict=${path.join(import.meta.dirname, 'words.dict')}`],
   ]
   const child = spawn(program, args, {

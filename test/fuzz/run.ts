@@ -3,9 +3,10 @@
  *
  *     npm run fuzz -- --seconds 60
  *
- * The time goes to the targets under coverage guidance (two thirds) and to the properties (a third);
- * the measurement comes on top. What failed is printed, and the exit code is 1.
+ * The targets under coverage guidance take two thirds of the time, and the properties take one third. The
+ * measurement takes additional time. Failures are printed, and the exit code is 1 then.
  */
+import { randomInt } from 'node:crypto'
 import { mkdir, mkdtemp } from 'node:fs/promises'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
@@ -24,6 +25,8 @@ const { values: options } = parseArgs({
   options: {
     /** Time for the fuzzing, in seconds. */
     seconds: { type: 'string', default: '60' },
+    /** Seed of the random inputs. With the same seed a property gets the same inputs in the same order. */
+    seed: { type: 'string', default: String(randomInt(1, 2 ** 31)) },
     /** Names of targets; all if not given. */
     target: { type: 'string', multiple: true, default: TARGETS.map(({ name }) => name) },
     /** What to do; all if not given. */
@@ -32,6 +35,8 @@ const { values: options } = parseArgs({
 })
 
 const seconds = Number(options.seconds)
+const seed = Number(options.seed)
+console.log(`seed ${seed}`)
 const failures: string[] = []
 if (options.part.includes('coverage')) await fuzzTargets((seconds * 2) / 3)
 if (options.part.includes('properties')) await checkProperties(seconds / 3)
@@ -53,7 +58,12 @@ async function fuzzTargets(budget: number): Promise<void> {
   console.log(`coverage-guided, by Jazzer.js, in ${folder}`)
   for (const target of targets) {
     const share = Math.max(1, Math.round((budget * target.weight) / total))
-    const result = await fuzzByCoverage(target, { node: native.command, folder, seconds: share })
+    const result = await fuzzByCoverage(target, {
+      node: native.command,
+      folder,
+      seconds: share,
+      seed,
+    })
     console.log(`  ${target.name}: ${describe(result)}, ${share} s`)
     if (result.failure !== null) failures.push(`${target.name}\n${result.failure}`)
   }
@@ -70,7 +80,7 @@ async function checkProperties(budget: number): Promise<void> {
   const servers = await Promise.all([serverProperties('memory'), serverProperties('fs')])
   const properties = [...PROPERTIES, ...servers.flat()]
   for (const { name, property } of properties) {
-    const { runs, failure } = await checkForSeconds(property, budget / properties.length)
+    const { runs, failure } = await checkForSeconds(property, budget / properties.length, seed)
     console.log(`  ${name}: ${runs} inputs`)
     if (failure !== null) failures.push(`${name}\n${failure}`)
   }

@@ -1,7 +1,8 @@
 /**
- * Resources as files: `<directory>/<key>` is a finished resource. The only other entry of the directory
- * is the staging directory `.partial-upload`, which holds a record for each resource (`fs/record.ts`) and
- * the data of incomplete resources. Made for the file systems of Linux and macOS.
+ * Stores resources as files. `<directory>/<key>` is a finished resource. The only other entry of
+ * the directory is the staging directory `.partial-upload`, which holds a record for each resource
+ * (`fs/record.ts`) and the data of incomplete resources. Made for the file systems of Linux and
+ * macOS.
  */
 
 import { resolve } from 'node:path'
@@ -28,11 +29,12 @@ import { WriterLease } from './fs/writer-lease.ts'
 
 export { fsLocker, type FsLockerOptions } from './fs/lock/locker.ts'
 
-/** Where and how safely files are stored. */
+/** Where files are stored, and how much of them survives a power cut. */
 export interface FsStorageOptions {
   /**
-   * The directory of the resources, created when it is missing. Several processes may write to it only
-   * with `fsLocker`. Other programs may read and remove finished files, and add files by a rename.
+   * Path of the directory of the resources. It is created when it is missing. Several processes may
+   * write to it only with `fsLocker`. Other programs may read and remove finished files, and add
+   * files by a rename, but not write to them in place.
    */
   readonly directory: string
   /**
@@ -62,22 +64,23 @@ export interface FsStorageOptions {
    */
   readonly patch?: 'copy' | 'layers'
   /**
-   * With `patch: 'layers'`, size in bytes below which a file is copied all the same.
+   * With `patch: 'layers'`, the size in bytes below which a file is copied all the same.
    *
    * @default 16 MiB
    */
   readonly layersAbove?: number
   /**
-   * Milliseconds without a patch after which a file with layers is rebuilt. A file whose layers have a quarter
-   * of its size is rebuilt at once.
+   * Milliseconds without a patch after which a file with layers is rebuilt. A file whose layers
+   * have a quarter of its size is rebuilt without a delay.
    *
    * @default 5000
    */
   readonly rebuildAfter?: number
   /**
-   * Bytes per second that a rebuild copies at most.
+   * Largest number of bytes per second that a rebuild copies, so that requests get the rest of the
+   * disk's bandwidth.
    *
-   * @default 100 MB/s
+   * @default 100,000,000
    */
   readonly rebuildRate?: number
 }
@@ -85,9 +88,10 @@ export interface FsStorageOptions {
 const FSYNC: readonly unknown[] = ['complete', 'segment', 'never'] satisfies readonly Fsync[]
 
 /**
- * Stores resources as files.
+ * Creates a storage that keeps resources as files in `directory`. Nothing is read or written before
+ * the first request. Several storages on one directory share their state within this process.
  *
- * @throws TypeError when an option is wrong.
+ * @throws TypeError when an option has a wrong type or is out of range.
  */
 export function fsStorage(options: FsStorageOptions): StorageAdapter {
   const { directory, fsync = 'complete' } = options
@@ -106,7 +110,7 @@ export function fsStorage(options: FsStorageOptions): StorageAdapter {
     const shared = { leases, openFiles, flusher, rebuilds, layersToRemove }
     return { paths, fsync, policy, ...shared, assertThere }
   }
-  /** Schedules the rebuilds that an earlier process has not made. */
+  /** Schedules the rebuilds that an earlier process of this store has left undone. */
   const scheduleRebuilds = async (): Promise<void> => {
     for (const folders of await root.allFolders()) {
       for await (const key of listLayered(folders)) rebuilds.schedule(await resourceOf(key), false)
@@ -156,13 +160,14 @@ export function fsStorage(options: FsStorageOptions): StorageAdapter {
       for (const folders of await root.allFolders()) yield* listIncomplete(folders)
     },
     maintain(withLock) {
-      // Best effort, because readers need no rebuild.
+      // Best effort: without a rebuild, readers still see each patch through its layer.
       root.whenSwept(() => void scheduleRebuilds().catch(() => {}))
       return rebuilds.start(withLock)
     },
   }
 }
 
+/** Checks the options about patches, and applies their defaults. */
 function policyOf(options: FsStorageOptions): PatchPolicy {
   const {
     patch = 'copy',
@@ -181,7 +186,8 @@ function policyOf(options: FsStorageOptions): PatchPolicy {
 }
 
 async function openWriter(resource: FsResource, options: OpenWriterOptions): Promise<Writer> {
-  // The lease begins before the first read, so that no change by another writer goes unnoticed.
+  // The lease begins before the first read of the record. If it began later, another writer of this
+  // process could change the resource in between, and this writer would not notice.
   const lease = new WriterLease(
     resource,
     resource.leases.take(resource.paths.hash, Infinity, options.isLost),
@@ -195,6 +201,10 @@ async function openWriter(resource: FsResource, options: OpenWriterOptions): Pro
   }
 }
 
+/**
+ * Recovers the resource from an interrupted change, and returns the writer for this change. An
+ * upload whose last segment has left its data file open is continued without reading its record.
+ */
 async function chooseWriter(
   resource: FsResource,
   lease: WriterLease,
@@ -213,7 +223,8 @@ async function chooseWriter(
   const repaired = await repair(resource, await findFenced(resource.paths), lease)
   const found = await escapeEarlierOwner(resource, repaired, lease)
   if (found.kind === 'absent') await resource.assertThere()
-  // Empty directories at the path don't block it: they are removed when the resource is published.
+  // A directory at the path holds no file if it is left over from resources that were removed. It
+  // is removed when the resource is published, so that it does not block the resource.
   if (found.kind === 'absent' && found.isBlocked && !(await isRemains(resource.paths))) {
     throw keyConflict()
   }
@@ -227,15 +238,15 @@ async function chooseWriter(
   return new AtomicWriter(resource, lease, found, replace ? 'empty' : 'base')
 }
 
-/** Returns whether a change of a finished resource becomes a layer. */
+/** Returns whether a change of this finished resource is written as a layer. */
 async function hasLayers({ policy, paths }: FsResource, { info }: Complete): Promise<boolean> {
   const { patch, layersAbove } = policy
   return patch === 'layers' && info.size >= layersAbove && !(await sharesBlocks(paths))
 }
 
 /**
- * Wraps a writer for the protocol: a full disk is reported as `ERR_STORAGE_FULL`, and the end of the last
- * writer ends the lease of this process on its staged files.
+ * Wraps a writer for the protocol: reports a full disk as `ERR_STORAGE_FULL`, and ends the lease of
+ * this process on its staged files after its last writer.
  */
 function guarded(writer: Writer, { paths: { ownerLease } }: FsResource): Writer {
   const ending = <T>(work: Promise<T>): Promise<T> =>

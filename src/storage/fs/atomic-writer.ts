@@ -34,7 +34,7 @@ import { truncateToDurable, removeReplaced, finishRecovery } from './recover.ts'
 import { durabilityOf } from './resource.ts'
 import type { DataFile, FsResource } from './resource.ts'
 import type { WriterLease } from './writer-lease.ts'
-import { completeInfo, incompleteInfo } from './version.ts'
+import { completeInfo, incompleteInfo } from './version-info.ts'
 import type { Complete, Found, Incomplete } from './version.ts'
 
 /** Writes a new version while readers see the current one. */

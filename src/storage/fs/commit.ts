@@ -26,7 +26,8 @@ import { changedMeanwhile, durabilityOf, recordedCache } from './resource.ts'
 import type { DataFile, FsResource } from './resource.ts'
 import { replaceFile } from './windows.ts'
 import type { WriterLease } from './writer-lease.ts'
-import { completeInfo, find } from './version.ts'
+import { find } from './version.ts'
+import { completeInfo } from './version-info.ts'
 import type { Found } from './version.ts'
 
 /** Tries to publish a file while removals of its neighbours remove the parent directory again. */

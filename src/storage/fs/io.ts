@@ -1,4 +1,4 @@
-/** Reading, writing and fsync of single files. */
+/** Reads, writes and fsyncs single files, and classifies the errors of the system. */
 
 import { constants } from 'node:fs'
 import type { BigIntStats } from 'node:fs'
@@ -7,56 +7,79 @@ import type { FileHandle } from 'node:fs/promises'
 import { UploadError } from '../../errors.ts'
 
 /**
- * Bytes in the buffers of all readers together. Large reads halve the cost of a download, but each client
- * that has stopped receiving holds one buffer, so that many readers get smaller ones.
+ * Bytes in the buffers of all downloads of this process together, about. Large reads halve the cost
+ * of a download. But a client that has stopped receiving holds its buffer for as long as it is
+ * connected, so that each of many downloads gets a smaller buffer.
  */
 const ALL_READING = 32 * 1024 * 1024
 const LEAST_READ = 64 * 1024
 const LARGEST_READ = 256 * 1024
 
-/** Reads in progress, each of which holds one buffer. */
+/** Downloads in progress, each of which holds one buffer. */
 let readers = 0
 
+/**
+ * Returns the bytes of the next read: between 64 and 256 KiB, the fewer the more downloads there
+ * are.
+ */
 function readSize(): number {
   return Math.min(LARGEST_READ, Math.max(LEAST_READ, Math.floor(ALL_READING / readers)))
 }
 
 const { O_RDONLY, O_RDWR, O_NOFOLLOW, O_NONBLOCK } = constants
-/** To read a file: no symbolic link is followed, and a pipe does not block. */
+/**
+ * Flags to open a file for reading. A symbolic link is refused, because it may lead out of the
+ * directory, and a pipe that another program has put at the path does not block the thread.
+ */
 export const READ = O_RDONLY | O_NOFOLLOW | O_NONBLOCK
-/** To read and write a file, likewise. */
+/** Flags to open a file for reading and writing, with the same protection. */
 export const READ_WRITE = O_RDWR | O_NOFOLLOW | O_NONBLOCK
 
-/** Whether the store runs on Windows. */
+/**
+ * Whether this process runs on Windows, whose file systems have no fsync of directories and refuse
+ * to rename over an open file.
+ */
 export const IS_WINDOWS = process.platform === 'win32'
 
-/** What reading needs of an open file: a `FileHandle`, or a file whose layers are applied. */
+/**
+ * The part of a `FileHandle` that reading needs. A file that is read through its layers implements
+ * it too (`layers/layered-file.ts`).
+ */
 export interface ReadableFile {
-  /** Reads at most `length` bytes from `position` on into `buffer`, as a `FileHandle` does. */
+  /**
+   * Reads at most `length` bytes, from `position` of the file on, into `buffer` from `offset` on.
+   * Resolves to the number of bytes read, which is 0 at the end of the file.
+   */
   read(
     buffer: Uint8Array,
     offset: number,
     length: number,
     position: number,
   ): Promise<{ readonly bytesRead: number }>
-  /** Closes it. */
+  /** Closes the file. */
   close(): Promise<void>
 }
 
-/** The code of a system error such as `ENOENT`; null for any other error. */
+/** Returns the code of a system error, such as `ENOENT`; null for any other value. */
 export function errorCode(error: unknown): string | null {
   if (!(error instanceof Error)) return null
-  // libuv has no name for EDQUOT, so that Node reports only the number.
+  // libuv has no name for EDQUOT (122 on Linux), so that Node reports the number alone.
   if ('errno' in error && error.errno === -122) return 'EDQUOT'
   return 'code' in error && typeof error.code === 'string' ? error.code : null
 }
 
-/** Returns whether an error means a full disk, an exceeded quota or a file that is too large. */
+/**
+ * Returns whether a write has failed for lack of room: a full disk (ENOSPC), an exceeded quota
+ * (EDQUOT), or a file larger than the system allows (EFBIG).
+ */
 export function isFull(error: unknown): boolean {
   return ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(errorCode(error) ?? '')
 }
 
-/** Turns an error that `isFull` recognises into `ERR_STORAGE_FULL`; other errors pass. */
+/**
+ * Awaits `work`. A failure for lack of room becomes `ERR_STORAGE_FULL` (507), which the client can
+ * understand; other errors pass unchanged.
+ */
 export async function reportFull<T>(work: Promise<T>): Promise<T> {
   try {
     return await work
@@ -68,7 +91,10 @@ export async function reportFull<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-/** Awaits `work`; null if it fails with ENOENT. */
+/**
+ * Awaits a call of the file system. Returns null if the file does not exist (ENOENT), because
+ * another process may remove a file at any time before the call.
+ */
 export async function ifThere<T>(work: Promise<T>): Promise<T | null> {
   try {
     return await work
@@ -78,7 +104,7 @@ export async function ifThere<T>(work: Promise<T>): Promise<T | null> {
   }
 }
 
-/** Opens a file; null if it is missing or a symbolic link. */
+/** Opens a file. Returns null if it does not exist or is a symbolic link. */
 export async function openIfThere(path: string, flags: number): Promise<FileHandle | null> {
   try {
     return await open(path, flags)
@@ -89,12 +115,16 @@ export async function openIfThere(path: string, flags: number): Promise<FileHand
   }
 }
 
-/** Reads a file, with one call if it is shorter than `size`; null if it is missing or not a regular file. */
+/**
+ * Reads a file, with one call if it is shorter than `size` bytes. Returns null if it does not
+ * exist, or is not a regular file.
+ */
 export async function readWhole(path: string, size: number): Promise<Buffer | null> {
   const file = await openIfThere(path, READ)
   if (file === null) return null
   try {
-    // One call, where `readFile` would stat the file first: the calls are most of the cost of a HEAD.
+    // `readFile` would stat the file first. The number of system calls is most of the cost of a
+    // HEAD.
     const buffer = Buffer.allocUnsafe(size)
     const { bytesRead } = await file.read(buffer, 0, size, 0)
     return bytesRead < size ? buffer.subarray(0, bytesRead) : await file.readFile()
@@ -107,7 +137,10 @@ export async function readWhole(path: string, size: number): Promise<Buffer | nu
   }
 }
 
-/** Writes all of `chunks` from `position` on, in one system call unless the system writes less. */
+/**
+ * Writes all of `chunks` to the file, from `position` on. This takes one system call, unless the
+ * system writes only a part of the bytes, as it may on a disk that is nearly full.
+ */
 export async function writeAll(
   file: FileHandle,
   position: number,
@@ -122,7 +155,11 @@ export async function writeAll(
   }
 }
 
-/** Fills `bytes` with those of the file from `position` on. */
+/**
+ * Reads from `position` on until `bytes` is full.
+ *
+ * @throws Error when the file ends before.
+ */
 export async function readFully(
   file: ReadableFile,
   bytes: Uint8Array,
@@ -142,6 +179,7 @@ export function totalLength(chunks: readonly Uint8Array[]): number {
   return chunks.reduce((sum, chunk) => sum + chunk.length, 0)
 }
 
+/** Returns the rest of `chunks` after their first `length` bytes. */
 function without(chunks: readonly Uint8Array[], length: number): Uint8Array[] {
   let left = length
   let index = 0
@@ -154,21 +192,28 @@ function without(chunks: readonly Uint8Array[], length: number): Uint8Array[] {
 }
 
 /**
- * Reads a file. `close` waits for the read in progress, because the system reuses the number of a closed
- * file at once, and the read would get bytes of another file.
+ * Reads the bytes of one version from an open file. `close` waits for the read in progress: the
+ * system gives the number of a closed file to the next file that is opened, in any request of this
+ * process, and the pending read would return bytes of that file.
  */
 export class FileReader {
   readonly #file: ReadableFile
   readonly #check: () => void
   #pending: Promise<unknown> = Promise.resolve()
 
-  /** Takes over `file`. `check` throws when bytes that were just read must not be shown. */
+  /**
+   * Takes over `file`, which `close` closes. `check` is called after each read, and throws if the
+   * bytes that were just read may be those of another version.
+   */
   constructor(file: ReadableFile, check: () => void) {
     this.#file = file
     this.#check = check
   }
 
-  /** Yields a new buffer each time, because the caller may keep it. */
+  /**
+   * Yields the bytes `start` to `end` (exclusive), each chunk in a new buffer, because the caller
+   * may keep the last chunk while it waits for its client.
+   */
   async *read(start: number, end: number): AsyncIterable<Uint8Array> {
     readers += 1
     try {
@@ -192,17 +237,17 @@ export class FileReader {
     return buffer.subarray(0, bytesRead)
   }
 
-  /** Closes the file. Does nothing the second time. */
+  /** Closes the file, after the read in progress. A second call does nothing. */
   async close(): Promise<void> {
-    await this.#pending.catch(() => {}) // The error goes to the caller of `read`.
+    await this.#pending.catch(() => {}) // The caller of `read` gets the error.
     await this.#file.close()
   }
 }
 
 /**
- * Gives a file the permissions of the file that it will replace, and its owner and group as far as this
- * process is allowed to. If the group can't be kept, its permissions are dropped, because they were meant
- * for another group. Returns the permissions.
+ * Gives a file the permissions of the file that it will replace, and its owner and group as far as
+ * this process is allowed to. If the group can't be kept, the permissions of the group are dropped,
+ * because they would apply to the members of another group. Returns the permissions.
  */
 export async function adoptMode(file: FileHandle, replaced: BigIntStats): Promise<number> {
   const { uid, gid } = await file.stat({ bigint: true })
@@ -219,15 +264,19 @@ export async function adoptMode(file: FileHandle, replaced: BigIntStats): Promis
   return mode
 }
 
-/** Makes the copy of a read-only file writable for this process. */
+/**
+ * Makes the copy of a read-only file readable and writable for this process, which has to change
+ * it.
+ */
 export async function makeWritable(path: string): Promise<void> {
   const { mode } = await stat(path)
   if ((mode & 0o600) !== 0o600) await chmod(path, (mode & 0o777) | 0o600)
 }
 
-/** Makes a file durable, or the entries of a directory. */
+/** Makes the content of a file durable, or the entries of a directory, by fsync. */
 export async function sync(path: string): Promise<void> {
-  // Windows has no fsync of a directory, and none of a file that is open for reading alone.
+  // Windows has no fsync of a directory, and refuses the fsync of a file that is open for reading
+  // only.
   if (IS_WINDOWS && (await stat(path)).isDirectory()) return
   const file = await open(path, IS_WINDOWS ? READ_WRITE : READ)
   try {

@@ -1,6 +1,7 @@
 /**
- * File systems that are mounted below the directory of a store, such as a volume of a container. A rename
- * can't cross the border of a file system, so that a resource below a mount is staged below that mount too.
+ * Finds file systems that are mounted below the directory of a store, such as the volume of a
+ * container. A rename can't move a file to another file system (EXDEV), so that a resource below a
+ * mount point is staged in a directory below that mount point.
  */
 
 import { createHash } from 'node:crypto'
@@ -9,7 +10,10 @@ import { mkdir, readdir, readlink, symlink } from 'node:fs/promises'
 import { join, relative, resolve, sep } from 'node:path'
 import { errorCode, ifThere } from './io.ts'
 
-/** How long the list of mounts is cached, in milliseconds, because reading it for each request costs much. */
+/**
+ * Milliseconds for which the list of mounts is kept, because reading it for each request would cost
+ * more than the rest of a small request.
+ */
 const MAX_AGE = 1000
 
 /** The mount points below the directory of a store. */
@@ -18,8 +22,9 @@ export class MountTable {
   #readAt = -Infinity
 
   /**
-   * Returns which of `parents`, the directories above a resource, is the innermost mount point; null if none
-   * is. A mount is found by its device number, and by the list of the system where the number is the same.
+   * Returns the innermost mount point among `parents`, the directories above a resource; null if
+   * none of them is one. A directory is a mount point if its device number differs from that of the
+   * directory above it, or if the system lists it.
    */
   nearest(root: string, parents: readonly string[]): string | null {
     if (parents.length === 0) return null
@@ -29,8 +34,8 @@ export class MountTable {
     for (const directory of parents) {
       const own = deviceOf(directory)
       if (own === null) break // Directories below a missing one do not exist either.
-      // A bind mount may have the device number of its surroundings, and a subvolume of Btrfs is not in the
-      // list of mounts, so that both signs are needed.
+      // Both signs are needed: a bind mount may have the same device number as the directory above
+      // it, and a subvolume of Btrfs has another one but is not in the list of mounts.
       if (own !== device || points.has(directory)) nearest = directory
       device = own
     }
@@ -47,8 +52,8 @@ export class MountTable {
 }
 
 /**
- * Notes the staging directory of a mount, so that the next process sweeps it and lists its uploads. The note
- * is a symbolic link in the staging directory of the store.
+ * Notes that a mount has a staging directory, so that the next process sweeps it and lists its
+ * uploads. The note is a symbolic link to the mount point, in the staging directory of the store.
  */
 export async function noteMount(staging: string, mount: string): Promise<void> {
   const directory = join(staging, 'mounts')
@@ -61,7 +66,7 @@ export async function noteMount(staging: string, mount: string): Promise<void> {
   }
 }
 
-/** Returns the mount points that `noteMount` has noted. */
+/** Returns the mount points that `noteMount` has noted, also those that are not mounted now. */
 export async function notedMounts(staging: string): Promise<readonly string[]> {
   const directory = join(staging, 'mounts')
   const names = (await ifThere(readdir(directory))) ?? []
@@ -69,11 +74,12 @@ export async function notedMounts(staging: string): Promise<readonly string[]> {
   return targets.map((target) => resolve(directory, target))
 }
 
+/** Throws `error` unless it says that the name exists, which another process may have created. */
 function passExisting(error: unknown): void {
   if (errorCode(error) !== 'EEXIST') throw error
 }
 
-/** The device number of a directory; null if it is missing or a symbolic link. */
+/** Returns the device number of a directory; null if it does not exist or is a symbolic link. */
 function deviceOf(directory: string): number | null {
   try {
     const found = lstatSync(directory, { throwIfNoEntry: false })
@@ -83,16 +89,20 @@ function deviceOf(directory: string): number | null {
   }
 }
 
-/** Returns the fifth field of each line (proc(5)), in which spaces and backslashes are escaped. */
+/**
+ * Returns the fifth field of each line of mountinfo: the mount point (proc(5)), in which the kernel
+ * has escaped spaces and backslashes.
+ */
 function listMounts(): readonly string[] {
   try {
     const lines = readFileSync('/proc/self/mountinfo', 'utf8').split('\n')
     return lines.map((line) => unescape(line.split(' ')[4] ?? ''))
   } catch {
-    return [] // Only Linux has the file; elsewhere only the device numbers show a mount.
+    return [] // Only Linux has the file. Elsewhere the device numbers alone show a mount.
   }
 }
 
+/** Decodes the octal escapes of a mount point, such as `\040` for a space. */
 function unescape(point: string): string {
   return point.replace(/\\(?<octal>[0-7]{3})/g, (_, octal: string) =>
     String.fromCharCode(Number.parseInt(octal, 8)),

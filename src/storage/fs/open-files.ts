@@ -10,7 +10,7 @@ import { hasTicket } from './fence.ts'
 import { stagedPath } from './paths.ts'
 import type { ResourcePaths } from './paths.ts'
 import type { FsRecord } from './record.ts'
-import { incompleteInfo } from './version.ts'
+import { incompleteInfo } from './version-info.ts'
 import type { Incomplete } from './version.ts'
 
 /** Data files that stay open at a time. */

@@ -1,4 +1,7 @@
-/** The directories above the finished resources: created with the first resource, removed with the last. */
+/**
+ * Creates the directories above a finished file with the first resource in them, and removes them
+ * with the last one.
+ */
 
 import { lstat, mkdir, opendir, realpath, rmdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -7,10 +10,12 @@ import { STAGING, below, keyConflict } from './paths.ts'
 import type { ResourcePaths } from './paths.ts'
 
 /**
- * Creates the parent directories, and returns the directories that got a new entry, which have to be fsynced.
- * Each is created on its own, because `recursive` would follow a symbolic link among them out of the root.
+ * Creates the parent directories that do not exist. Returns the directories that got a new entry,
+ * which the caller has to fsync. Each directory is created by a call of its own, because the option
+ * `recursive` would follow a symbolic link among the parents, which may lead out of the root.
  *
- * @throws UploadError `ERR_KEY_CONFLICT` when a parent is a file. No directory was created then.
+ * @throws UploadError `ERR_KEY_CONFLICT` when a parent is a file. The directories that were created
+ * before are removed then.
  */
 export async function makeParents(paths: ResourcePaths): Promise<readonly string[]> {
   const { root, parents } = paths
@@ -20,7 +25,8 @@ export async function makeParents(paths: ResourcePaths): Promise<readonly string
       const directory = parents[index] ?? ''
       const outcome = await makeDirectory(root, directory)
       if (outcome === 'made') changed.push(dirname(directory))
-      // The removal of a neighbour has removed the directory or one above it: start again from the root.
+      // Another request has removed the last resource in the directory, and the empty directory
+      // with it. Its parents may be gone too, so that the creation begins again below the root.
       index = outcome === 'gone' ? 0 : index + 1
     }
     return changed
@@ -30,12 +36,19 @@ export async function makeParents(paths: ResourcePaths): Promise<readonly string
   }
 }
 
-/** Undoes `makeParents`, given its result. Directories of another program stay. */
+/**
+ * Removes the directories that `makeParents` has created, given its result, if they are empty.
+ * Directories that existed before stay.
+ */
 export async function removeMade(paths: ResourcePaths, changed: readonly string[]): Promise<void> {
   const isMade = (directory: string) => changed.includes(dirname(directory))
   await removeDirectories(paths.parents.filter(isMade))
 }
 
+/**
+ * Creates one directory. `there`: it existed. `gone`: it, or the directory above it, was removed
+ * during the call.
+ */
 async function makeDirectory(root: string, path: string): Promise<'made' | 'there' | 'gone'> {
   try {
     await mkdir(path)
@@ -51,7 +64,10 @@ async function makeDirectory(root: string, path: string): Promise<'made' | 'ther
   }
 }
 
-/** Removes the parent directories that are empty, without the root. No symbolic link is followed. */
+/**
+ * Removes the parent directories that are empty, from the innermost one up to the root, which
+ * stays. A directory behind a symbolic link is not removed.
+ */
 export async function removeParents({ parents }: ResourcePaths): Promise<void> {
   await removeDirectories(parents)
 }
@@ -62,38 +78,48 @@ async function removeDirectories(directories: readonly string[]): Promise<void> 
       if ((await realpath(directory)) !== directory) return
       await rmdir(directory)
     } catch (error) {
-      // The directory is in use, and therefore those above it are too.
+      // The directory is not empty or may not be removed, so that those above it are not empty
+      // either.
       if (errorCode(error) !== 'ENOENT') return
     }
   }
 }
 
 /**
- * Returns whether the path of a resource is a directory that holds no file at any depth, so that it is left
- * over from resources that were removed. No symbolic link is followed.
+ * Returns whether the path of a resource is a directory without a file at any depth. Such
+ * directories are left over from resources that were removed. Symbolic links are not followed, and
+ * count as files.
  */
 export async function isRemains({ published }: ResourcePaths): Promise<boolean> {
   return visitRemains(published, async () => {})
 }
 
-/** Removes the directory that `isRemains` describes, and returns whether it did. */
+/**
+ * Removes the directory that `isRemains` describes. Returns false if it has a file, or is not a
+ * directory.
+ */
 export async function removeRemains({ published }: ResourcePaths): Promise<boolean> {
   return visitRemains(published, rmdir)
 }
 
+/** Called for each empty directory, the deepest first. */
 type Visit = (directory: string) => Promise<void>
 
 async function visitRemains(published: string, visit: Visit): Promise<boolean> {
   try {
     return (await realpath(published)) === published && (await visitEmpty(published, visit))
   } catch (error) {
-    // A file was added in the meantime, or the path is a file or a link.
+    // Another program has added a file in the meantime, or the path is a file or a link.
     const code = errorCode(error) ?? ''
     if (['ENOTEMPTY', 'EEXIST', 'EBUSY', 'ENOENT', 'ENOTDIR', 'ELOOP'].includes(code)) return false
     throw error
   }
 }
 
+/**
+ * Visits the directory and all below it, if they hold directories only; false otherwise. A staging
+ * directory counts as a file, because it belongs to a store.
+ */
 async function visitEmpty(directory: string, visit: Visit): Promise<boolean> {
   for await (const entry of await opendir(directory)) {
     if (!entry.isDirectory() || entry.name === STAGING) return false

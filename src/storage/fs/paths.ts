@@ -1,4 +1,7 @@
-/** Paths of a resource: which keys are allowed, and which names its files have. */
+/**
+ * Derives the paths of a resource from its key: which keys are allowed, and how its files are
+ * named.
+ */
 
 import { hash, randomBytes } from 'node:crypto'
 import { lstat, mkdir } from 'node:fs/promises'
@@ -10,31 +13,42 @@ import type { OwnerLease } from './owner-lease.ts'
 import { isForbiddenName } from './windows.ts'
 
 /**
- * Name of the staging directory, which holds everything but finished files. A key that begins with this name,
- * or with a spelling that some file system treats as the same, is refused.
+ * Name of the staging directory, which holds all files but the finished ones. A key whose first
+ * segment is this name is refused, also in a spelling that some file system treats as the same
+ * name.
  */
 export const STAGING = '.partial-upload'
 
+/** Largest number of bytes of a file name on the file systems of Linux and macOS. */
 const MAX_SEGMENT_SIZE = 255
+/**
+ * Largest number of bytes of a key. The path of the file, which begins with the directory of the
+ * store, may have 4096 bytes on Linux and 1024 on macOS.
+ */
 const MAX_KEY_SIZE = 1024
 
-/** The directories of one store, or of one mount below it. */
+/** The directories of one store, or of a file system that is mounted below it. */
 export interface Folders {
   /** Absolute path, without symbolic links, of the directory of the finished resources. */
   readonly root: string
-  /** Absolute path of the staging directory, which holds records and unpublished data. */
+  /** Absolute path of the staging directory. For a mount it is below the mount point. */
   readonly staging: string
-  /** The lease of this process on the files that it stages there. */
+  /** The lease of this process on the files that it creates in the staging directory. */
   readonly ownerLease: OwnerLease
 }
 
-/** The paths of one key. */
+/** The paths of the resource under one key. All are absolute. */
 export interface ResourcePaths extends Folders {
-  /** The key as it was given. */
+  /** The key as the protocol has passed it. */
   readonly key: string
-  /** SHA-256 of the key, which names its files in the staging directory: any key gives a valid name. */
+  /**
+   * SHA-256 of the key in base64url. The names of its staged files begin with it, because a key may
+   * contain slashes and be too long for a file name.
+   */
   readonly hash: string
-  /** The directories above the finished resource, the one nearest to the root first. */
+  /**
+   * The directories above the finished file, below the root. The first one is nearest to the root.
+   */
   readonly parents: readonly string[]
   /** Path of the finished file. */
   readonly published: string
@@ -43,15 +57,15 @@ export interface ResourcePaths extends Folders {
 }
 
 /**
- * Derives the paths of `key`.
+ * Derives the paths of `key`, without a look at the disk.
  *
- * @throws UploadError `ERR_KEY`
+ * @throws UploadError `ERR_KEY` for a key that can't be the path of a file.
  */
 export function pathsOf({ root, staging, ownerLease }: Folders, key: string): ResourcePaths {
   const segments = parseKey(key)
   const digest = hash('sha256', key, 'base64url')
   const parents = segments.slice(1).map((_, index) => below(root, segments.slice(0, index + 1)))
-  // Below the root, or below the mount that has a staging directory of its own.
+  // The staging directory is below the root or below a mount point. A key must not lead into it.
   const own = segments[parents.indexOf(dirname(staging)) + 1] ?? ''
   if (isReserved(own)) throw invalidKey('the path is reserved')
   return {
@@ -71,12 +85,16 @@ export function newDataName({ hash, ownerLease }: ResourcePaths): string {
   return newStagedName(hash, ownerLease, 'data')
 }
 
-/** Makes the name of a temporary file. */
+/** Makes the name of a new temporary file of the resource. */
 export function newTempName({ hash, ownerLease }: ResourcePaths): string {
   return newStagedName(hash, ownerLease, 'tmp')
 }
 
-/** Makes the name of a new staged file, from which a sweep learns its resource and its owner. */
+/**
+ * Makes the name of a new staged file: the hash of the key, the id of this process's lease, and 36
+ * random bits. From the name, a sweep of another process finds the record and the owner of the
+ * file.
+ */
 export function newStagedName(
   hash: string,
   { id }: OwnerLease,
@@ -90,7 +108,11 @@ export function stagedPath({ staging }: Folders, name: string): string {
   return below(staging, [name])
 }
 
-/** Creates a file in the staging directory, and the directory too if another program has removed it. */
+/**
+ * Renews the lease of this process and then calls `make`, which creates a file in the staging
+ * directory. If another program has removed the directory, it is created and `make` is called
+ * again. The lease comes first, because a sweep of another process removes files without a lease.
+ */
 export async function inStaging<T>(folders: Folders, make: () => Promise<T>): Promise<T> {
   folders.ownerLease.keepAlive()
   try {
@@ -103,7 +125,12 @@ export async function inStaging<T>(folders: Folders, make: () => Promise<T>): Pr
   }
 }
 
-/** Creates the staging directory if it is missing. The directory above it must exist. */
+/**
+ * Creates the staging directory if it is missing. The directory above it must exist: if a disk was
+ * unmounted, its files must not be written to the disk below the mount point.
+ *
+ * @throws Error when something else than a directory has its name.
+ */
 export async function createStaging({ staging }: Folders): Promise<void> {
   try {
     await mkdir(staging, { mode: 0o700 })
@@ -112,14 +139,23 @@ export async function createStaging({ staging }: Folders): Promise<void> {
     if ((await lstat(staging)).isDirectory()) return
     throw new Error(`${staging} must be a directory`, { cause: error })
   }
-  await sync(dirname(staging)).catch(() => {}) // Best effort: this process may not be allowed to open the directory.
+  // Best effort: this process may not be allowed to open the directory above.
+  await sync(dirname(staging)).catch(() => {})
 }
 
-/** Joins a path without the normalisation of `join`, because no segment is a dot segment. */
+/**
+ * Joins a path. `join` of node:path would also resolve dot segments, which takes most of its time,
+ * and the caller has checked that there are none.
+ */
 export function below(folder: string, segments: readonly string[]): string {
   return `${folder}${sep}${segments.join(sep)}`
 }
 
+/**
+ * Splits a key into its segments.
+ *
+ * @throws UploadError `ERR_KEY` for a key or a segment that is too long or not allowed.
+ */
 function parseKey(key: string): readonly string[] {
   const segments = keySegments(key)
   if (Buffer.byteLength(key) > MAX_KEY_SIZE) {
@@ -132,14 +168,20 @@ function parseKey(key: string): readonly string[] {
   return segments
 }
 
-/** Names that have one spelling on every file system, which is nearly all. */
+/**
+ * Names that every file system stores as they are. Nearly all names match, and skip the check
+ * below.
+ */
 const PLAIN = /^\w[\w.-]*$/
-/** Short names that FAT may give to the staging directory. */
+/**
+ * The short names (8.3) that FAT and NTFS may give to the staging directory, such as `PARTIA~1`.
+ */
 const SHORT = /^PA[^.]{0,4}~\d+$/
 
 /**
- * Returns whether some file system treats `name` as the name of the staging directory. File systems may ignore
- * case, differences of Unicode forms, invisible characters, dots and spaces at the end, or all after a colon.
+ * Returns whether some file system treats `name` as the name of the staging directory. File systems
+ * may ignore case, differences between Unicode forms, invisible characters, and dots and spaces at
+ * the end; NTFS treats the part after a colon as the name of a stream in the same file.
  */
 function isReserved(name: string): boolean {
   if (PLAIN.test(name)) return false
@@ -148,7 +190,7 @@ function isReserved(name: string): boolean {
   return start.replace(/[. ]+$/, '') === STAGING.toUpperCase() || SHORT.test(start)
 }
 
-/** Makes the error for a key whose path is a directory, or is below the file of another key. */
+/** Makes the error for a key whose path is a directory, or whose path leads through a file. */
 export function keyConflict(cause?: unknown): UploadError {
   return new UploadError('ERR_KEY_CONFLICT', {
     detail: 'the path is a directory, or a part of it is a file',

@@ -19,7 +19,8 @@ import { truncateToDurable, finishRecovery } from './recover.ts'
 import { writeWatermark } from './durable-size.ts'
 import { changedMeanwhile, uploadDurability, type FsResource } from './resource.ts'
 import type { WriterLease } from './writer-lease.ts'
-import { incompleteInfo, type Absent, type Incomplete } from './version.ts'
+import { incompleteInfo } from './version-info.ts'
+import type { Absent, Incomplete } from './version.ts'
 
 /** Writes an absent or an incomplete resource in place. */
 export class PersistWriter implements Writer {

@@ -1,4 +1,4 @@
-/** What is at the path of a finished resource. */
+/** Checks what is at the path of a finished resource. */
 
 import type { BigIntStats } from 'node:fs'
 import { UploadError } from '../../errors.ts'
@@ -8,17 +8,22 @@ import { exactLstatIfThere, realPath } from './metadata.ts'
 import type { ResourcePaths } from './paths.ts'
 import { isOtherSpelling } from './spelling.ts'
 
-/** What is at the path of a finished resource. */
+/**
+ * What is at the path of a finished resource: a file with its metadata, nothing, or something that
+ * is not a resource and blocks the path.
+ */
 export type Published =
   | { readonly kind: 'file'; readonly stat: BigIntStats }
   | { readonly kind: 'none' }
-  /** Not a resource: a directory, a symbolic link or a device, or a file among the parents. */
+  /** A directory, a symbolic link or a device is at the path, or a parent is not a directory. */
   | { readonly kind: 'blocked' }
 
 /**
- * Checks the path of the finished resource; symbolic links are not followed.
+ * Checks the path of the finished resource. A symbolic link is not followed, neither at the path
+ * nor among its parents, because it may lead out of the directory.
  *
- * @throws UploadError `ERR_KEY` where the path exists in another spelling.
+ * @throws UploadError `ERR_KEY` when the path exists in another spelling (`spelling.ts`), or when
+ * the file system does not allow the name.
  */
 export async function lookUp(paths: ResourcePaths): Promise<Published> {
   const published = await lookAt(paths)

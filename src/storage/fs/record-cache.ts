@@ -1,14 +1,17 @@
 /**
- * The records that were read lately, so that most requests read none: a record that is still the same file
- * has the same text.
+ * Keeps the records that were read lately, so that most requests do not open a record: a stat shows
+ * whether the file is still the one that was parsed.
  *
- * A record is changed by a rename alone, in whichever process. The new record is another file, so that its
- * inode number or the time of its change differs (the rename sets it), with one exception: the number is
- * used again at once, and within one step of the clock that stamps files. Such a record is not kept:
+ * A record is only ever replaced by a rename, in whichever process. The new record is another file,
+ * so that its inode number differs, or the time of its last change (ctime), which the rename sets.
+ * Both are the same in one case: the system gives the freed inode number to the next file at once,
+ * within the same step of the clock that stamps files. A record that is this young is therefore not
+ * kept:
  *
  *     10.001 s  record 1 is at the path, and is read here
- *     10.002 s  record 2 is renamed onto it, so that the system frees number 1
- *     10.003 s  record 3 gets number 1 and is renamed onto the path, with the time 10.00 of record 1
+ *     10.002 s  record 2 is renamed onto it, so that the system frees inode number 1
+ *     10.003 s  record 3 gets inode number 1 and is renamed onto the path; a clock with steps of
+ *               10 ms stamps it with 10.00 s, the time of record 1
  */
 
 import type { BigIntStats } from 'node:fs'
@@ -18,15 +21,15 @@ import type { ResourcePaths } from './paths.ts'
 import { parseRecord, readRecord } from './record.ts'
 import type { FsRecord } from './record.ts'
 
-/** A record as it is on the disk. */
+/** A record as it was read from the disk. */
 export interface StoredRecord {
-  /** Its text, which no other version of the resource has. */
+  /** The text of the file, which differs for each version of the resource. */
   readonly text: string
-  /** Null where a power cut has left something else. */
+  /** The parsed record; null if the text is not a record. */
   readonly record: FsRecord | null
 }
 
-/** What differs between a record and the next one at its path. */
+/** The metadata in which a record differs from the next record at its path. */
 type Fingerprint = Pick<BigIntStats, 'ino' | 'size' | 'mtimeNs' | 'ctimeNs'>
 
 interface Cached {
@@ -34,17 +37,28 @@ interface Cached {
   readonly file: Fingerprint
 }
 
-/** Records that are kept, of about 2 KiB each. */
+/**
+ * Number of records that are kept, of about 2 KiB each. Beyond it the one used longest ago is
+ * dropped.
+ */
 const MAX_CACHED = 1000
 
-/** The longest step of a clock, in nanoseconds: that of the system, and that of FAT. */
+/**
+ * Longest steps of the clock that stamps files, in nanoseconds: of the Linux kernel, which counts
+ * in ticks of up to 10 ms, and of FAT, which counts in steps of two seconds.
+ */
 const SHORT_STEP = 50_000_000n
 const LONG_STEP = 3n * SECOND
 
-/** In the order of their last use, the longest ago first. */
+/**
+ * The records by their paths, in the order of their last use. The first one was used longest ago.
+ */
 const CACHE = new Map<string, Cached>()
 
-/** Reads the current record; null if there is none. */
+/**
+ * Reads the current record of a resource; null if it has none. On a file system on which metadata
+ * may be slow or out of date, such as NFS, each call reads the file.
+ */
 export async function currentRecord(paths: ResourcePaths): Promise<StoredRecord | null> {
   const path = paths.record
   if (!isQuick(paths)) return read(paths)
@@ -58,7 +72,8 @@ export async function currentRecord(paths: ResourcePaths): Promise<StoredRecord 
   }
   const stored = await read(paths)
   const later = await exactLstatIfThere(paths, path)
-  // The text is that of the file only if the same file was there before and after it was read.
+  // Another process may replace the record between a stat and the read. The text belongs to the
+  // file only if the stats before and after the read agree.
   const isKnown = stored !== null && later !== null && isSameFile(found, later)
   if (isKnown && isOld(later)) keep(path, stored, later)
   return stored
@@ -80,7 +95,7 @@ function isSameFile(a: Fingerprint, b: Fingerprint): boolean {
   return a.ino === b.ino && a.size === b.size && a.mtimeNs === b.mtimeNs && a.ctimeNs === b.ctimeNs
 }
 
-/** Whether the next record at the path can't get the time of this one. */
+/** Returns whether the file is so old that the next record at the path gets another time. */
 function isOld({ ctimeNs }: Fingerprint): boolean {
   const step = ctimeNs % SECOND === 0n ? LONG_STEP : SHORT_STEP
   return BigInt(Date.now()) * 1_000_000n > ctimeNs + step

@@ -1,6 +1,7 @@
 /**
- * The record of a resource: a small JSON file in the staging directory that says which state the resource
- * has, and which file has its bytes. A record is replaced as a whole, by a rename (`fence.ts`).
+ * The record of a resource: a small JSON file in the staging directory that contains the state of
+ * the resource, and the name of the file with its bytes. A record is replaced as a whole by a
+ * rename (`fence.ts`), so that a reader finds the old or the new one and never a part of one.
  */
 
 import { randomBytes } from 'node:crypto'
@@ -10,12 +11,16 @@ import { copyState } from '../state.ts'
 import { readWhole } from './io.ts'
 import type { ResourcePaths } from './paths.ts'
 
-/** Bytes that one read asks for, because nearly all records are shorter. */
+/** Bytes that the first read of a record asks for. Nearly all records are shorter. */
 const RECORD_SIZE = 2048
 
-/** A data file is in the staging directory itself: a record that names another path is not ours. */
+/**
+ * The names of data files that this package makes. A record with any other name is refused: it
+ * could lead to a file outside of the staging directory, if another program had written it.
+ */
 const DATA_NAME = /^[\w-]{43}\.[\w-]{12}\.data$/
 
+/** The names of layers, which are checked for the same reason. */
 const LAYER_NAME = /^[\w-]{43}\.[\w-]{12}\.patch$/
 
 /** The layers through which the file of a finished version is read (`layers/layer-index.ts`). */
@@ -23,74 +28,94 @@ export interface Overlay {
   /** Size of the version in bytes. */
   readonly size: number
   /**
-   * Identifies the file below the layers even after another program has changed its time; empty where the file
-   * system has no time of birth.
+   * Identifies the file below the layers by its inode, birth and size, also after another program
+   * has changed its time; empty where the file system records no time of birth.
    */
   readonly origin: string
   /** Names of the layers in the staging directory, the oldest first. At least one. */
   readonly layers: readonly string[]
 }
 
-/** What the record says of a resource. */
+/** The content of a record. */
 export interface FsRecord {
-  /** The key, because the name of the record is only its hash. */
+  /** The key. The name of the record is only its hash, from which the key can't be derived. */
   readonly key: string
-  /** The state as the protocol gave it. */
+  /** The state as the protocol has passed it to `commit`. */
   readonly state: ResourceState
-  /** 128 random bits, the first part of the entity tag. Every change but an append makes a new one. */
+  /**
+   * 128 random bits, with which the entity tag begins. Every change except an append makes a new
+   * tag.
+   */
   readonly tag: string
-  /** Name of the data file, which is in the staging directory until the resource is published. */
+  /**
+   * Name of the data file. It is in the staging directory until the resource is published, when it
+   * is renamed to the path of the resource.
+   */
   readonly data: string
-  /** Time of the version in milliseconds; an append shows only in the time of the data file. */
+  /**
+   * Modification date of the version in milliseconds since 1970. An append does not change the
+   * record, so that only the time of the data file shows it.
+   */
   readonly lastModified: number
   /**
-   * Bytes of the data file that count while an atomic write appends to it; null if all bytes count. A
-   * crash in the append leaves this number, so that the next writer cuts the file back.
+   * Bytes of the data file that count while an atomic write appends to the file; null if all bytes
+   * count. After a crash during the append, the next writer truncates the file to this size.
    */
   readonly committedSize: number | null
-  /** Bytes of the data file that were durable when the record was written. */
+  /** Bytes of the data file that had been fsynced when the record was written. */
   readonly durableSize: number
-  /** The page cache that holds the other bytes (`page-cache.ts`); empty if the length always counts. */
+  /**
+   * Identifies the page cache that holds the bytes which had not been fsynced (`page-cache.ts`);
+   * empty if the length of the file always counts, because the app has chosen `fsync: 'never'`.
+   */
   readonly pageCache: string
   /**
-   * A writer overwrites bytes in place. Until it ends, each look returns a new entity tag, because
-   * the bytes change under the one that is stored.
+   * Whether a writer overwrites bytes in place. Until it has ended, each look at the resource
+   * returns a new entity tag, because the bytes change while the tag in the record stays the same.
    */
   readonly isDirty: boolean
   /**
-   * Fingerprint of the published file: of this version if that is complete, otherwise of the finished
-   * version that it has replaced and that is to be removed; null if there is none.
+   * Fingerprint of the file at the published path; null if it has none. For a complete version it
+   * is the file of this version. For an incomplete version it is the file of the finished version
+   * that was replaced, and that a writer still has to remove.
    */
   readonly published: string | null
   /** The layers over the published file; null if the version is that file alone. */
   readonly overlay: Overlay | null
   /**
-   * Permissions that the finished file gets: those of the finished version that was reopened, since its
-   * data file has to stay writable until then; null for those of a new file.
+   * Permissions that the finished file gets; null for those of a new file. A finished version that
+   * was reopened for appending has its permissions here, because its data file must stay writable
+   * meanwhile.
    */
   readonly mode: number | null
 }
 
-/** When a record has to be durable: before the call resolves, or whenever the system writes it. */
+/**
+ * When a record has to be durable: `now`, before the call resolves, or `later`, whenever the system
+ * writes it to the disk.
+ */
 export type Durability = 'now' | 'later'
 
 /**
- * Distinguishes a file from every other one that was at its path. It survives a rename, because a rename
- * changes neither the inode number nor the size nor the time of the content.
+ * Distinguishes a file from all earlier and later files at its path. A rename changes neither the
+ * inode number nor the size nor the modification time, so that a staged file has the same
+ * fingerprint after it was published.
  */
 export function fileFingerprint({ ino, size, mtimeNs }: BigIntStats): string {
   return `${ino}-${size}-${mtimeNs}`
 }
 
-/** Makes an unused tag. */
+/** Makes a tag that no version has had: 128 random bits. */
 export function newTag(): string {
   return randomBytes(16).toString('base64url')
 }
 
 /**
- * Formats a record under the member names of version 0.1.0, which a directory may hold records of. Two
- * versions of a resource never have the same text. A record that was read is formatted as it was read,
- * because a writer compares texts to detect a change: members that 0.1.0 lacks are left out when null.
+ * Formats a record as JSON. The member names are those of version 0.1.0, whose records may be in
+ * the directory. Two versions of a resource never have the same text, and a record that was read is
+ * formatted to the text that was read, because a writer compares the texts to detect a change by
+ * another writer. Members that version 0.1.0 does not know are therefore left out when they are
+ * null.
  */
 export function formatRecord(record: FsRecord): string {
   const { contentDisposition } = record.state
@@ -110,27 +135,31 @@ export function formatRecord(record: FsRecord): string {
 }
 
 /**
- * An object in place of the fingerprint, because a version of this package that does not know layers then
- * refuses the record. If it ignored the layers instead, it would serve other bytes under this version's tag.
+ * Formats a fingerprint with layers as an object. A version of this package that does not know
+ * layers expects a string, and refuses the record. If it ignored the layers instead, it would serve
+ * the bytes of the file alone under the entity tag of the patched version.
  */
 function formatPublished({ published, overlay }: FsRecord): unknown {
   return overlay === null ? published : { file: published, ...overlay }
 }
 
-/** Reads the text of the record; null if there is none. */
+/** Reads the text of the record; null if the resource has none. */
 export async function readRecord({
   record,
 }: Pick<ResourcePaths, 'record'>): Promise<string | null> {
   return (await readWhole(record, RECORD_SIZE))?.toString() ?? null
 }
 
-/** Reads the record; null if there is none, or if it is damaged. */
+/** Reads the record; null if the resource has none, or if the file is damaged. */
 export async function loadRecord(paths: Pick<ResourcePaths, 'record'>): Promise<FsRecord | null> {
   const text = await readRecord(paths)
   return text === null ? null : parseRecord(text)
 }
 
-/** Parses the text of a record; null where a power cut has left an empty or a damaged file. */
+/**
+ * Parses the text of a record. Returns null for any other text, because a power cut may leave an
+ * empty or a damaged file where a record was not fsynced.
+ */
 export function parseRecord(text: string): FsRecord | null {
   const value = parseJson(text)
   if (!isObject(value)) return null
@@ -167,7 +196,7 @@ function parsePublished(value: unknown): { published: unknown; overlay: Overlay 
     typeof size === 'number' &&
     typeof origin === 'string' &&
     isListOfLayers(layers)
-  // Not the type of `published` either, so that the whole record is refused.
+  // `undefined` is not an allowed value of `published`, so that the whole record is refused.
   if (!isSound) return { published: undefined, overlay: null }
   return { published: file, overlay: { size, origin, layers } }
 }

@@ -1,7 +1,8 @@
 /**
- * Spellings of a name. File systems that ignore the case of letters or the difference of Unicode forms find
- * the file `a` under the name `A` as well. The two keys would then be one resource with two records, so that
- * a name is refused where the directory has it in another spelling.
+ * Detects a path that exists in another spelling. File systems that ignore the case of letters or
+ * the difference of Unicode forms find the file `a` under the name `A` too. The keys `a` and `A`
+ * have separate records and locks, so that two writers would change one file at the same time. A
+ * key is therefore refused when the directory has its name in another spelling.
  */
 
 import { lstatSync } from 'node:fs'
@@ -12,13 +13,16 @@ import { STAGING } from './paths.ts'
 import type { Folders, ResourcePaths } from './paths.ts'
 import { HAS_ALIASES } from './windows.ts'
 
-/** Whether the file systems of the staging directories ignore case, by their paths. */
+/** Whether the file system ignores case, by the path of its staging directory. */
 const KNOWN = new Map<string, boolean>()
 
-/** Returns whether the path of a resource, or of a directory above it, exists in another spelling. */
+/**
+ * Returns whether the path of a resource, or of a directory above it, exists in another spelling.
+ */
 export async function isOtherSpelling(paths: ResourcePaths): Promise<boolean> {
   const { parents, published } = paths
-  // `realpath` returns the names of the disk on these systems; on Linux it returns those it was given.
+  // On Windows and macOS `realpath` returns the names as they are on the disk. On Linux it returns
+  // the names that it was given, so that the directories have to be read.
   if (HAS_ALIASES) return ((await ifThere(realpath(published))) ?? published) !== published
   if (!ignoresCase(paths)) return false
   for (const path of [...parents, published]) {
@@ -29,7 +33,10 @@ export async function isOtherSpelling(paths: ResourcePaths): Promise<boolean> {
   return false
 }
 
-/** Asks for the staging directory in capital letters: ext4 with casefold, exFAT, NTFS and CIFS find it. */
+/**
+ * Finds out whether the file system of the staging directory ignores case, by a look for its name
+ * in capital letters. ext4 with casefold, exFAT, NTFS and CIFS find it.
+ */
 function ignoresCase({ staging }: Folders): boolean {
   const known = KNOWN.get(staging)
   if (known !== undefined) return known
@@ -37,7 +44,8 @@ function ignoresCase({ staging }: Folders): boolean {
   const other = join(dirname(staging), STAGING.toUpperCase())
   const found = lstatSync(other, { throwIfNoEntry: false })
   const isSame = own !== undefined && found?.ino === own.ino && found.dev === own.dev
-  // The staging directory below a mount is made late.
+  // The staging directory of a mount is created only for the first upload below it. Until then the
+  // result is not kept.
   if (own !== undefined) KNOWN.set(staging, isSame)
   return isSame
 }

@@ -1,52 +1,68 @@
 /**
- * Finds the current version of a resource without a lock. The record and the files change one after the
- * other, so that a reader may see one before and the other after a change. A version is accepted only if the
- * record and the file agree, or if two consecutive looks found the same.
+ * Finds the current version of a resource without a lock. A writer changes the record and the files
+ * one after the other, so that a reader may see one of them before the change and the other after
+ * it. A version is therefore accepted only if the record and the file agree, or if two consecutive
+ * reads of both have seen the same.
  */
 
 import type { BigIntStats } from 'node:fs'
 import type { ResourceInfo } from '../adapter.ts'
 import { copyState } from '../state.ts'
-import { SECOND, mayComeBack } from './file-times.ts'
+import { SECOND } from './file-times.ts'
 import { exactLstatIfThere, lstatIfThere } from './metadata.ts'
 import { stagedPath } from './paths.ts'
 import { lookUp } from './published.ts'
 import type { ResourcePaths } from './paths.ts'
 import type { Published } from './published.ts'
-import { fileFingerprint, newTag } from './record.ts'
+import { fileFingerprint } from './record.ts'
 import type { FsRecord, Overlay } from './record.ts'
 import { currentRecord } from './record-cache.ts'
 import { trustedSize } from './durable-size.ts'
+import { completeInfo, foreignInfo, incompleteInfo } from './version-info.ts'
+import type { DataStats } from './version-info.ts'
 
-/** What is stored under a key. */
+/** The version that is stored under a key. */
 export type Found = Absent | Incomplete | Complete
 
 interface Stored {
-  /** The record on the disk, which may describe an earlier version than this one; null if there is none. */
+  /**
+   * The record on the disk; null if there is none. It may describe another version than this one,
+   * if another program has replaced the file or a crash has interrupted a change. The names of
+   * tickets are derived from it (`fence.ts`).
+   */
   readonly stored: FsRecord | null
 }
 
-/** No resource. */
+/** No resource exists under the key. */
 export interface Absent extends Stored {
   readonly kind: 'absent'
-  /** A directory, a link or a device is at the path, so that no resource can be published there. */
+  /**
+   * Whether a directory, a link or a device is at the path, so that no resource can be published
+   * there.
+   */
   readonly isBlocked: boolean
-  /** The same text for two looks at the same version, and for no others. */
+  /** Identifies the version: two calls of `find` return the same text for the same version only. */
   readonly revision: string
 }
 
-/** A resource whose bytes have not all arrived. */
+/** An incomplete resource: an upload of which bytes are still missing. */
 export interface Incomplete extends Stored {
   readonly kind: 'incomplete'
   /** The record of this version. */
   readonly record: FsRecord
-  /** The file with its bytes. */
+  /** Absolute path of the file with its bytes. */
   readonly path: string
-  /** Bytes of that file that count at most. */
+  /**
+   * Largest number of bytes of that file that count; infinite unless the page cache was lost or an
+   * fsync has failed (`durable-size.ts`).
+   */
   readonly limit: number
-  /** The version. */
+  /** The version as the protocol sees it. */
   readonly info: ResourceInfo
-  /** The same text for two looks at the same version, also after an append. */
+  /**
+   * The text of the record. It stays the same after an append, which changes the data file alone,
+   * so that a writer compares the size too.
+   */
   readonly revision: string
 }
 
@@ -55,32 +71,39 @@ export interface Complete extends Stored {
   readonly kind: 'complete'
   /** The record of this version; null for a file of another program. */
   readonly record: FsRecord | null
-  /** The file with its bytes. */
+  /** Absolute path of the file with its bytes. */
   readonly path: string
-  /** The file's fingerprint. */
+  /** Fingerprint of that file: its inode number, size and time. */
   readonly fingerprint: string
-  /** Identifies the file while another program changes its time; empty if that is impossible. */
+  /**
+   * Identifies that file by its inode, its birth and its size, also after another program has
+   * changed its time; empty where the file system records no time of birth.
+   */
   readonly origin: string
-  /** The layers over the file; null if there are none. */
+  /** The layers through which the file is read; null if the version is the file alone. */
   readonly overlay: Overlay | null
-  /** Name of the file in the staging directory, where an interrupted commit has left it; else null. */
+  /**
+   * Name of the file in the staging directory if a commit was interrupted between its record and
+   * the rename of the file; null if the file is at its published path.
+   */
   readonly unpublished: string | null
-  /** The version. */
+  /** The version as the protocol sees it. */
   readonly info: ResourceInfo
-  /** The same text for two looks at the same version, and for no others. */
+  /** Identifies the version: two calls of `find` return the same text for the same version only. */
   readonly revision: string
 }
 
-/** Stands for a missing record. */
+/** The stored record of a resource that has none. */
 const ABSENT = { text: '', record: null }
 
-/** Looks at a resource that changes during each of them, before `find` gives up. */
+/** Attempts before `find` gives up, each of which has seen the resource change. */
 const MAX_TRIES = 100
 
 /**
- * Finds the current version.
+ * Finds the current version. Takes no lock, and changes nothing on the disk.
  *
- * @throws Error when the resource changes during each of many looks.
+ * @throws UploadError `ERR_KEY` when the path exists in another spelling.
+ * @throws Error when the resource changes during each of 100 attempts.
  */
 export async function find(paths: ResourcePaths): Promise<Found> {
   let last: string | null = null
@@ -90,27 +113,32 @@ export async function find(paths: ResourcePaths): Promise<Found> {
     if (agreed !== null) return agreed
     const published = await lookUp(paths)
     const isStable = record === null && published.kind !== 'file'
-    // A file without a matching record is accepted only after two consecutive looks saw the same file,
-    // because another process may publish and replace versions between our read of the record and our stat.
-    const look = `${published.kind === 'file' ? fileIdentity(published.stat) : published.kind} ${text}`
-    if (isStable || look === last) return withoutData(paths, published, record)
-    last = look
+    // Another process may publish a version between our read of the record and our stat of the
+    // file, so that the record and the file belong to two versions. A file without a matching
+    // record is accepted only after two consecutive attempts have seen the same record and the same
+    // file. Then another program has put the file there, and the record is out of date.
+    const seen = `${published.kind === 'file' ? fileIdentity(published.stat) : published.kind} ${text}`
+    if (isStable || seen === last) return withoutData(paths, published, record)
+    last = seen
   }
   throw new Error('the resource changes too fast to be looked at')
 }
 
 /**
- * Identifies a file even while another program writes to it: in contrast to the fingerprint it has no size
- * and no time of a change.
+ * Identifies a file even while another program writes to it: in contrast to the fingerprint it does
+ * not contain the size and the time. `find` would otherwise never see the same file twice.
  */
 function fileIdentity(found: BigIntStats): string {
-  // The time of birth is zero where the file system has none. The inode number alone is not enough, because
-  // it may be used again at once.
+  // The time of birth is zero where the file system records none. The inode number alone is not
+  // enough, because the system may give it to the next file at once.
   const { ino, birthtimeNs } = found
   return birthtimeNs > 0n ? `${ino}-${birthtimeNs}` : fileFingerprint(found)
 }
 
-/** The version that `record` describes; null if no file agrees with it. */
+/**
+ * Returns the version that `record` describes, at the published path or in the staging directory;
+ * null if neither has a file that agrees with the record.
+ */
 async function follow(
   paths: ResourcePaths,
   record: FsRecord,
@@ -131,7 +159,8 @@ async function follow(
     return complete(record, record, paths.published, published.stat, revision)
   }
   const unpublished = await exactLstatIfThere(paths, data)
-  // A backup that was restored in part may have left an earlier state of the data file.
+  // The fingerprint must match here too: a backup that was restored in part may have left an
+  // earlier state of the data file under the same name.
   if (unpublished === null || !unpublished.isFile()) return null
   if (fileFingerprint(unpublished) !== record.published && !isRestored(unpublished, record))
     return null
@@ -140,7 +169,8 @@ async function follow(
 }
 
 /**
- * Returns whether the size of `found` may include bytes of an atomic append that is not committed:
+ * Returns whether the size of `found` may include bytes of an atomic append that is not committed
+ * and may still be rolled back:
  *
  *     reader                         atomic writer
  *     reads record R
@@ -149,7 +179,8 @@ async function follow(
  *                                    rolls back: truncates the file, the record is R again
  *     reads the record: R
  *
- * The second read of the record detects an append, and the second stat one that was rolled back.
+ * The second read of the record detects an append in progress. The second stat detects an append
+ * that was rolled back meanwhile, because the file is shorter then.
  */
 async function hasAppendBegun(
   paths: ResourcePaths,
@@ -162,7 +193,10 @@ async function hasAppendBegun(
   return later === null || later.size < found.size
 }
 
-/** The version without a data file that belongs to the record: absent, or the file of another program. */
+/**
+ * Returns the version of a resource whose record has no matching file, or that has no record. It is
+ * absent, or a file that another program has put at the path.
+ */
 function withoutData(paths: ResourcePaths, published: Published, record: FsRecord | null): Found {
   if (published.kind !== 'file') {
     const isBlocked = published.kind === 'blocked'
@@ -179,9 +213,11 @@ function withoutData(paths: ResourcePaths, published: Published, record: FsRecor
 }
 
 /**
- * Returns whether a file is a copy of the version that a backup has restored. Such a copy has another inode
- * number, and the same time or, with the default format of tar, the same second. A whole second proves
- * nothing for a new file, because another program may have created the file in that second.
+ * Returns whether a file is a copy of the recorded version that a backup tool has restored. Such a
+ * copy has another inode number, and the same time or, in the default format of tar, the time cut
+ * to whole seconds. A time of a whole second proves nothing for a new file, because another program
+ * may have written the file in that second. A restored file is newer than its own time: its
+ * `ctime`, which no tool can set, is at least two seconds later.
  */
 function isRestored({ size, mtimeNs, ctimeNs }: BigIntStats, { published }: FsRecord): boolean {
   const [, ownSize, ownTime] = /-(\d+)-(\d+)$/.exec(published ?? '') ?? []
@@ -191,23 +227,30 @@ function isRestored({ size, mtimeNs, ctimeNs }: BigIntStats, { published }: FsRe
 }
 
 /**
- * Returns whether a file below layers is still the same, but with another time. Without its layers, a change
- * of the time alone (`touch`) would take back all patches. A file of another size was written by another
- * program, and the layers do not fit it: appended bytes would lie outside of the version.
+ * Returns whether the file below the layers is still the same, apart from its time. If `touch` on
+ * the file made the layers invalid, all patches since the last rebuild would be lost. A file of
+ * another size was written by another program, and the layers do not fit it: bytes that were
+ * appended would lie outside of the version.
  */
 function isTouched(found: BigIntStats, { overlay }: FsRecord): boolean {
   return overlay !== null && overlay.origin !== '' && overlay.origin === originOf(found)
 }
 
-/** Identifies a file by its inode, its birth and its size; empty where the file system has no time of birth. */
+/**
+ * Identifies a file by its inode, its time of birth and its size; empty where the file system
+ * records no time of birth. In contrast to the fingerprint it does not change when a program sets
+ * the time.
+ */
 export function originOf({ ino, birthtimeNs, size }: BigIntStats): string {
   return birthtimeNs > 0n ? `${ino}-${birthtimeNs}-${size}` : ''
 }
 
 /**
- * The version whose file another program may have changed: the layers count, but the entity tag and the state
- * are those of a file of another program. A rebuild stores the record of this version, so that the version
- * keeps its entity tag. The tag begins with the tag on the disk, which names the tickets (`fence.ts`).
+ * Returns the version of a file with layers whose time another program has set. The layers count,
+ * but the entity tag and the state are those of a file of another program, because its bytes may
+ * have changed with the time. A rebuild stores the record of this version, so that the entity tag
+ * stays the same. The tag begins with the tag on the disk, from which the tickets are named
+ * (`fence.ts`).
  */
 function touched(stored: FsRecord, path: string, found: BigIntStats, revision: string): Complete {
   const { etag, lastModified, ...state } = foreignInfo(found)
@@ -221,6 +264,10 @@ function touched(stored: FsRecord, path: string, found: BigIntStats, revision: s
   return complete(record, stored, path, found, `${revision} ${stored.tag}`)
 }
 
+/**
+ * Returns the version of a finished file. `record` describes it, or is null for a file of another
+ * program; `stored` is the record on the disk.
+ */
 function complete(
   record: FsRecord | null,
   stored: FsRecord | null,
@@ -242,56 +289,7 @@ function complete(
   }
 }
 
+/** Returns the size of a finished version: with layers it may differ from that of the file. */
 function sizeOf({ overlay }: FsRecord, { size }: BigIntStats): number {
   return overlay?.size ?? Number(size)
-}
-
-/** The part of the metadata that describes a data file. */
-interface DataStats {
-  readonly size: number
-  readonly mtimeMs: number
-}
-
-/** Describes an incomplete version by its record and data file, of which `limit` bytes count at most. */
-export function incompleteInfo(
-  record: FsRecord,
-  file: DataStats,
-  limit = Number.POSITIVE_INFINITY,
-): ResourceInfo {
-  const { state, tag, committedSize, lastModified, isDirty } = record
-  const size = Math.min(file.size, limit, committedSize ?? file.size)
-  const changed =
-    committedSize === null ? Math.max(lastModified, Math.floor(file.mtimeMs)) : lastModified
-  // While bytes are overwritten in place, no tag may be used twice. The time is a part of the tag because
-  // an append that a power cut has lost may be followed by another one of the same length.
-  const id = isDirty ? newTag() : [tag, size.toString(36), changed.toString(36)].join('.')
-  return { ...state, size, etag: `"${id}"`, lastModified: notInFuture(changed) }
-}
-
-/** Describes a finished version. */
-export function completeInfo(record: FsRecord, size: number): ResourceInfo {
-  const { state, tag, lastModified } = record
-  return { ...state, size, etag: `"${tag}"`, lastModified: notInFuture(lastModified) }
-}
-
-function foreignInfo(found: BigIntStats): ResourceInfo {
-  const { ino, size, mtimeNs, mtimeMs, ctimeNs } = found
-  const id = [ino, size, mtimeNs, ctimeNs].map((part) => part.toString(36)).join('-')
-  return {
-    complete: true,
-    everComplete: true,
-    completeLength: Number(size),
-    contentType: null,
-    contentDisposition: null,
-    reprDigest: null,
-    owner: null,
-    size: Number(size),
-    // A validator that two files may share is not strong (RFC 9110 §8.8.1).
-    etag: `"${mayComeBack(found) ? newTag() : id}"`,
-    lastModified: notInFuture(Number(mtimeMs)),
-  }
-}
-
-function notInFuture(milliseconds: number): Date {
-  return new Date(Math.min(milliseconds, Date.now()))
 }

@@ -3,6 +3,7 @@ import { UploadError } from '../errors.ts'
 import { isSameDisposition } from '../fields/content-disposition.ts'
 import { isSameMediaType, parseMediaType } from '../fields/content-type.ts'
 import type { Part } from './part.ts'
+import { inPart } from './part-length.ts'
 
 /** The properties of the resource in the parts so far. */
 export class Agreement {
@@ -23,8 +24,8 @@ export class Agreement {
     }
     const { completeLength } = target
     if (completeLength !== null && completeLength !== (this.#completeLength ?? completeLength)) {
-      const detail = `part ${index + 1}: the complete length is ${completeLength}, but ${this.#completeLength} in a part before`
-      throw new UploadError('ERR_RANGE', { detail })
+      const detail = `the complete length is ${completeLength}, but ${this.#completeLength} in a part before`
+      throw new UploadError('ERR_RANGE', { detail: inPart(index, detail) })
     }
     this.#contentType ??= contentType
     this.#contentDisposition ??= contentDisposition
@@ -39,8 +40,8 @@ function isSameType(first: string | null, second: string | null): boolean {
   return one !== null && other !== null && isSameMediaType(one, other)
 }
 
-function differs(index: number, field: string): UploadError {
+function differs(index: number | null, field: string): UploadError {
   return new UploadError('ERR_SYNTAX', {
-    detail: `part ${index + 1}: the ${field} differs from that of a part before`,
+    detail: inPart(index, `the ${field} differs from that of a part before`),
   })
 }

@@ -24,7 +24,7 @@ export class MessageByterangesParser implements PartParser {
 
   write(chunk: Uint8Array): readonly PartEvent[] {
     if (this.#data) return this.#data.take(chunk)
-    const header = readPart(this.#header, chunk, 0, 0, this.#options)
+    const header = readPart(this.#header, chunk, 0, null, this.#options)
     if (!header) return []
     const { contentLength, maxSize } = this.#options
     const part =
@@ -45,7 +45,7 @@ export class MessageByterangesParser implements PartParser {
     const detail =
       this.#header.size === 0
         ? 'the content is empty'
-        : 'part 1: the content ends before the blank line after the header'
+        : 'the content ends before the blank line after the header'
     return new UploadError('ERR_SYNTAX', { detail })
   }
 }

@@ -14,19 +14,19 @@ import { isIdentity } from '../fields/syntax.ts'
 import { type FieldLines, parseFieldLines } from './field-lines.ts'
 import type { HeaderBlock } from './header-block.ts'
 import type { Part, PartLimits, PartTarget } from './part.ts'
-import { checkSize, closeTarget, dataLength, describeTarget } from './part-length.ts'
+import { checkSize, closeTarget, dataLength, describeTarget, inPart } from './part-length.ts'
 
 /**
  * Reads more of a part's header. Returns the part and the position of its data in the chunk; null if the header does
  * not end in the chunk.
  *
- * @throws UploadError for a malformed header; its detail names the part.
+ * @throws UploadError for a malformed header. The detail begins with the number of the part, if `index` is not null.
  */
 export function readPart(
   block: HeaderBlock,
   chunk: Uint8Array,
   start: number,
-  index: number,
+  index: number | null,
   limits: PartLimits,
 ): { readonly part: Part; readonly end: number } | null {
   return located(index, () => {
@@ -40,7 +40,7 @@ export function partOf(fields: FieldLines, index: number, limits: PartLimits): P
   return located(index, () => toPart(fields, index, limits))
 }
 
-function toPart(fields: FieldLines, index: number, { maxSize }: PartLimits): Part {
+function toPart(fields: FieldLines, index: number | null, { maxSize }: PartLimits): Part {
   checkCodings(fields)
   // Every field is parsed here, because a malformed one has to be refused before the data is read.
   const target = contentLengths(fields).reduce(withLength, parseTarget(fields))
@@ -137,13 +137,13 @@ function malformed(detail: string): UploadError {
 }
 
 /** Adds the number of the part to an error of `read`. */
-function located<T>(index: number, read: () => T): T {
+function located<T>(index: number | null, read: () => T): T {
   try {
     return read()
   } catch (error) {
     if (!(error instanceof UploadError)) throw error
     const { code, status, headers, members } = error
-    const detail = `part ${index + 1}: ${error.message}`
+    const detail = inPart(index, error.message)
     throw new UploadError(code, { detail, status, headers, members, cause: error })
   }
 }

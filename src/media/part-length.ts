@@ -4,6 +4,11 @@ import type { Part, PartEvent, PartTarget } from './part.ts'
 
 type OpenTarget = Extract<PartTarget, { kind: 'open' }>
 
+/** Begins the detail of an error with the number of its part, from 1, unless the format has a single part. */
+export function inPart(index: number | null, detail: string): string {
+  return index === null ? detail : `part ${index + 1}: ${detail}`
+}
+
 /** Formats the target for an error, in the syntax of its field, without the complete length of a range. */
 export function describeTarget(target: PartTarget): string {
   switch (target.kind) {
@@ -135,7 +140,7 @@ function misplaced(detail: string): UploadError {
 }
 
 function lengthError({ index, target }: Part, found: string): UploadError {
-  const detail = `part ${index + 1}: ${found} for ${describeTarget(target)}`
+  const detail = inPart(index, `${found} for ${describeTarget(target)}`)
   return new UploadError('ERR_LENGTH', { detail })
 }
 

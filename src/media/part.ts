@@ -31,8 +31,8 @@ export type PartTarget =
 
 /** The header of one part, validated. */
 export interface Part {
-  /** Number of the part in its patch, from 0. */
-  readonly index: number
+  /** Position of the part in its patch, from 0; null in a format that has a single part. */
+  readonly index: number | null
   /** Range that the data is written to. */
   readonly target: PartTarget
   /** The part's `Content-Type`, valid, as it was sent; null if it has none. It is the resource's. */

@@ -2,6 +2,7 @@
 import { UploadError } from '../errors.ts'
 import { parseDigest } from '../fields/digest.ts'
 import type { Part, PartEvent, PartParser } from '../media/part.ts'
+import { inPart } from '../media/part-length.ts'
 import { createDigestCheck, type DigestCheck } from './digest-check.ts'
 
 /**
@@ -14,9 +15,8 @@ export function withPartDigests(parser: PartParser): PartParser {
   function endPart(): void {
     const wrong = current?.check.mismatch() ?? null
     if (current === null || wrong === null) return
-    throw new UploadError('ERR_CONTENT_DIGEST', {
-      detail: `part ${current.part.index + 1}: the ${wrong} of the data differs from its Content-Digest`,
-    })
+    const detail = `the ${wrong} of the data differs from its Content-Digest`
+    throw new UploadError('ERR_CONTENT_DIGEST', { detail: inPart(current.part.index, detail) })
   }
 
   function take(events: readonly PartEvent[]): readonly PartEvent[] {

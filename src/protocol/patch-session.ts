@@ -152,7 +152,7 @@ export class PatchSession {
     this.#contentDisposition ??= part.contentDisposition
     this.#reprDigest ??= part.reprDigest
     if (!fillsGaps) this.#checkWhole()
-    if (part.index === 0) await onFit()
+    if (part.index === null || part.index === 0) await onFit()
 
     if (target.kind === 'size') {
       await this.#flush()

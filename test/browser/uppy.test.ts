@@ -279,7 +279,7 @@ describeInChromium('the plugin', () => {
     `)
 
     const message =
-      'The resource would be larger than the server allows: part 1: the resource would have at least 5 bytes, and at most 3 are accepted'
+      'The resource would be larger than the server allows: the resource would have at least 5 bytes, and at most 3 are accepted'
     expect(result).toMatchObject({
       error: { name: 'ClientError', message },
       response: { status: 400, body: { code: 'ERR_SIZE_LIMIT' } },

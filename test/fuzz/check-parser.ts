@@ -105,7 +105,7 @@ function collect(
 
 function checkPart(part: Part, index: number, { maxParts, maxSize }: MessageOptions): void {
   const { target, contentType } = part
-  assert.equal(part.index, index)
+  assert.equal(part.index ?? 0, index)
   assert(index < maxParts)
   if (target.kind === 'range') {
     const { start, end, completeLength } = target

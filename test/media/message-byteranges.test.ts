@@ -134,190 +134,175 @@ const RANGE = 'Content-Range: bytes 0-1/2\r\n'
 describe('rejects', () => {
   test.each([
     ['', 'end', 'ERR_SYNTAX', 'the content is empty'],
-    [RANGE, 'end', 'ERR_SYNTAX', 'part 1: the content ends before the blank line after the header'],
-    [
-      'X: y',
-      'end',
-      'ERR_SYNTAX',
-      'part 1: the content ends before the blank line after the header',
-    ],
-    ['\r\nab', 'write', 'ERR_RANGE', 'part 1: there is neither Content-Range nor Content-Offset'],
-    [
-      'X: y\r\n\r\nab',
-      'write',
-      'ERR_RANGE',
-      'part 1: there is neither Content-Range nor Content-Offset',
-    ],
-    [
-      `${RANGE}${RANGE}\r\nab`,
-      'write',
-      'ERR_RANGE',
-      'part 1: there are several Content-Range fields',
-    ],
+    [RANGE, 'end', 'ERR_SYNTAX', 'the content ends before the blank line after the header'],
+    ['X: y', 'end', 'ERR_SYNTAX', 'the content ends before the blank line after the header'],
+    ['\r\nab', 'write', 'ERR_RANGE', 'there is neither Content-Range nor Content-Offset'],
+    ['X: y\r\n\r\nab', 'write', 'ERR_RANGE', 'there is neither Content-Range nor Content-Offset'],
+    [`${RANGE}${RANGE}\r\nab`, 'write', 'ERR_RANGE', 'there are several Content-Range fields'],
     [
       'Range: bytes=0-1\r\nRange: bytes=0-1\r\n\r\nab',
       'write',
       'ERR_RANGE',
-      'part 1: there are several Range fields',
+      'there are several Range fields',
     ],
     [
       `${RANGE}Range: bytes=0-2\r\n\r\nab`,
       'write',
       'ERR_RANGE',
-      'part 1: Content-Range and Range contradict each other',
+      'Content-Range and Range contradict each other',
     ],
     [
       `${RANGE}Range: bytes 0-1/3\r\n\r\nab`,
       'write',
       'ERR_RANGE',
-      'part 1: Content-Range and Range contradict each other',
+      'Content-Range and Range contradict each other',
     ],
     [
       `${RANGE}Range: bytes */2\r\n\r\nab`,
       'write',
       'ERR_RANGE',
-      'part 1: Content-Range and Range contradict each other',
+      'Content-Range and Range contradict each other',
     ],
     [
       `${RANGE}Content-Offset: 0\r\n\r\nab`,
       'write',
       'ERR_RANGE',
-      'part 1: Content-Offset stands beside a range',
+      'Content-Offset stands beside a range',
     ],
     [
       'Content-Range: bytes 5-3/10\r\n\r\n',
       'write',
       'ERR_RANGE',
-      'part 1: the range ends at 3, before its start at 5',
+      'the range ends at 3, before its start at 5',
     ],
     [
       'Content-Range: lines 0-1/2\r\n\r\nab',
       'write',
       'ERR_RANGE_UNIT',
-      'part 1: the range unit is not "bytes"',
+      'the range unit is not "bytes"',
     ],
     [
       'Transfer-Encoding: chunked\r\n\r\n',
       'write',
       'ERR_SYNTAX',
-      'part 1: Transfer-Encoding is not allowed here',
+      'Transfer-Encoding is not allowed here',
     ],
     [
       `${RANGE}Content-Encoding: gzip\r\n\r\nab`,
       'write',
       'ERR_PART_CODING',
-      'part 1: the Content-Encoding is not identity, and the data would be stored encoded',
+      'the Content-Encoding is not identity, and the data would be stored encoded',
     ],
     [
       `${RANGE}Content-Encoding: identity\r\nContent-Encoding: br\r\n\r\nab`,
       'write',
       'ERR_PART_CODING',
-      'part 1: the Content-Encoding is not identity, and the data would be stored encoded',
+      'the Content-Encoding is not identity, and the data would be stored encoded',
     ],
     [
       `${RANGE}Content-Length: 3\r\n\r\nabc`,
       'write',
       'ERR_LENGTH',
-      'part 1: the Content-Length is not the 2 bytes of bytes 0-1',
+      'the Content-Length is not the 2 bytes of bytes 0-1',
     ],
     [
       `${RANGE}Content-Length: 2\r\nContent-Length: 3\r\n\r\nab`,
       'write',
       'ERR_LENGTH',
-      'part 1: the Content-Length is not the 2 bytes of bytes 0-1',
+      'the Content-Length is not the 2 bytes of bytes 0-1',
     ],
     [
       `${RANGE}Content-Length: 9007199254740993\r\n\r\nab`,
       'write',
       'ERR_LENGTH',
-      'part 1: the Content-Length is not the 2 bytes of bytes 0-1',
+      'the Content-Length is not the 2 bytes of bytes 0-1',
     ],
     [
       `${RANGE}Content-Length: +2\r\n\r\nab`,
       'write',
       'ERR_SYNTAX',
-      'part 1: the Content-Length is not a number',
+      'the Content-Length is not a number',
     ],
     [
       `${RANGE}Content-Length:\r\n\r\nab`,
       'write',
       'ERR_SYNTAX',
-      'part 1: the Content-Length is not a number',
+      'the Content-Length is not a number',
     ],
     [
       `${RANGE}Content-Length: 2, 2\r\n\r\nab`,
       'write',
       'ERR_SYNTAX',
-      'part 1: the Content-Length is not a number',
+      'the Content-Length is not a number',
     ],
     [
       'Content-Range: bytes */5\r\nContent-Length: 1\r\n\r\na',
       'write',
       'ERR_LENGTH',
-      'part 1: the Content-Length is not the 0 bytes of bytes */5',
+      'the Content-Length is not the 0 bytes of bytes */5',
     ],
     [
       `${RANGE}Content-Type: text\r\n\r\nab`,
       'write',
       'ERR_SYNTAX',
-      'part 1: the Content-Type is not a media type in ASCII of at most 255 bytes',
+      'the Content-Type is not a media type in ASCII of at most 255 bytes',
     ],
     [
       `${RANGE}Content-Type:\r\n\r\nab`,
       'write',
       'ERR_SYNTAX',
-      'part 1: the Content-Type is not a media type in ASCII of at most 255 bytes',
+      'the Content-Type is not a media type in ASCII of at most 255 bytes',
     ],
     [
       `${RANGE}Content-Type: a/b; c="\xe9"\r\n\r\nab`,
       'write',
       'ERR_SYNTAX',
-      'part 1: the Content-Type is not a media type in ASCII of at most 255 bytes',
+      'the Content-Type is not a media type in ASCII of at most 255 bytes',
     ],
     [
       `${RANGE}Content-Type: a/${'b'.repeat(254)}\r\n\r\nab`,
       'write',
       'ERR_SYNTAX',
-      'part 1: the Content-Type is not a media type in ASCII of at most 255 bytes',
+      'the Content-Type is not a media type in ASCII of at most 255 bytes',
     ],
     [
       `${RANGE}Content-Type: a/b\r\nContent-Type: a/c\r\n\r\nab`,
       'write',
       'ERR_SYNTAX',
-      'part 1: there are two different Content-Type fields',
+      'there are two different Content-Type fields',
     ],
     [
       `${RANGE}Repr-Digest: sha-256=:AA==:\r\n\r\nab`,
       'write',
       'ERR_FIELD',
-      'part 1: the sha-256 digest has 1 bytes instead of 32',
+      'the sha-256 digest has 1 bytes instead of 32',
     ],
     [
       'Content-Range: bytes 0-1/1001\r\n\r\nab',
       'write',
       'ERR_SIZE_LIMIT',
-      'part 1: the resource would have at least 1001 bytes, and at most 1000 are accepted',
+      'the resource would have at least 1001 bytes, and at most 1000 are accepted',
     ],
     [
       'Content-Range: bytes 999-1000/*\r\n\r\nab',
       'write',
       'ERR_SIZE_LIMIT',
-      'part 1: the resource would have at least 1001 bytes, and at most 1000 are accepted',
+      'the resource would have at least 1001 bytes, and at most 1000 are accepted',
     ],
     [
       'Content-Range: bytes */1001\r\n\r\n',
       'write',
       'ERR_SIZE_LIMIT',
-      'part 1: the resource would have at least 1001 bytes, and at most 1000 are accepted',
+      'the resource would have at least 1001 bytes, and at most 1000 are accepted',
     ],
-    [`${RANGE}\r\na`, 'end', 'ERR_LENGTH', 'part 1: 1 bytes of data for bytes 0-1'],
-    [`${RANGE}\r\n`, 'end', 'ERR_LENGTH', 'part 1: 0 bytes of data for bytes 0-1'],
-    [`${RANGE}\r\nabc`, 'write', 'ERR_LENGTH', 'part 1: more than 2 bytes of data for bytes 0-1'],
+    [`${RANGE}\r\na`, 'end', 'ERR_LENGTH', '1 bytes of data for bytes 0-1'],
+    [`${RANGE}\r\n`, 'end', 'ERR_LENGTH', '0 bytes of data for bytes 0-1'],
+    [`${RANGE}\r\nabc`, 'write', 'ERR_LENGTH', 'more than 2 bytes of data for bytes 0-1'],
     [
       'Content-Range: bytes */5\r\n\r\na',
       'write',
       'ERR_LENGTH',
-      'part 1: more than 0 bytes of data for bytes */5',
+      'more than 0 bytes of data for bytes */5',
     ],
   ])('%j', (message, thrownBy, code, detail) => {
     expect(everySplit(streamed, message)).toEqual({ thrownBy, code, detail })
@@ -340,15 +325,15 @@ describe('rejects', () => {
 })
 
 const FRAMING = 'in the header block; lines end in CRLF'
-const MALFORMED = 'part 1: the header block is malformed:'
+const MALFORMED = 'the header block is malformed:'
 
 describe('rejects a header block', () => {
   test.each([
-    ['X: y\nContent-Range: bytes 0-1/2\n\nab', `part 1: a bare LF ${FRAMING}`],
-    ['\nab', `part 1: a bare LF ${FRAMING}`],
-    ['X: y\rz\r\n\r\n', `part 1: a bare CR ${FRAMING}`],
-    ['X: y\r\r\n\r\n', `part 1: a bare CR ${FRAMING}`],
-    ['X: y\0\r\n\r\n', `part 1: a NUL ${FRAMING}`],
+    ['X: y\nContent-Range: bytes 0-1/2\n\nab', `a bare LF ${FRAMING}`],
+    ['\nab', `a bare LF ${FRAMING}`],
+    ['X: y\rz\r\n\r\n', `a bare CR ${FRAMING}`],
+    ['X: y\r\r\n\r\n', `a bare CR ${FRAMING}`],
+    ['X: y\0\r\n\r\n', `a NUL ${FRAMING}`],
     [' X: y\r\n\r\n', `${MALFORMED} the first line begins with white space`],
     ['\tX: y\r\n\r\n', `${MALFORMED} the first line begins with white space`],
     ['X: y\r\nno colon\r\n\r\n', `${MALFORMED} line 2 has no colon`],
@@ -376,7 +361,7 @@ describe('rejects a header block', () => {
     expect(everySplit(streamed, `${many}X: y\r\n${RANGE}\r\nab`)).toEqual({
       thrownBy: 'write',
       code: 'ERR_PATCH_LIMIT',
-      detail: 'part 1: the header block has more than 64 fields',
+      detail: 'the header block has more than 64 fields',
     })
   })
 
@@ -396,7 +381,7 @@ describe('rejects a header block', () => {
     expect(parse(RANGE.length - 1)).toEqual({
       thrownBy: 'write',
       code: 'ERR_PATCH_LIMIT',
-      detail: `part 1: the header block is larger than ${RANGE.length - 1} bytes`,
+      detail: `the header block is larger than ${RANGE.length - 1} bytes`,
     })
   })
 
@@ -406,15 +391,15 @@ describe('rejects a header block', () => {
     expect(parseChunks(streamed(), chunks)).toEqual({
       thrownBy: 'write',
       code: 'ERR_PATCH_LIMIT',
-      detail: 'part 1: the header block is larger than 8192 bytes',
+      detail: 'the header block is larger than 8192 bytes',
     })
   })
 })
 
 describe('given the length of the content', () => {
   test.each([
-    [-1, 'part 1: 1 bytes of data for bytes 0-1'],
-    [1, 'part 1: 3 bytes of data for bytes 0-1'],
+    [-1, '1 bytes of data for bytes 0-1'],
+    [1, '3 bytes of data for bytes 0-1'],
   ])('rejects data that is off by %i before any of it is read', (difference, detail) => {
     const header = `${RANGE}\r\n`
 
@@ -429,7 +414,7 @@ describe('given the length of the content', () => {
     expect(everySplit(() => announced(header.length + 1), header)).toEqual({
       thrownBy: 'write',
       code: 'ERR_LENGTH',
-      detail: 'part 1: 1 bytes of data for bytes */5',
+      detail: '1 bytes of data for bytes */5',
     })
   })
 })

@@ -53,7 +53,7 @@ export function parseChunks(parser: PartParser, chunks: readonly Uint8Array[]): 
     if (!(error instanceof UploadError)) throw error
     return { thrownBy, code: error.code, detail: error.message }
   }
-  expect(parts.map(({ part }) => part.index)).toEqual(parts.map((_, index) => index))
+  expect(parts.map(({ part }) => part.index ?? 0)).toEqual(parts.map((_, index) => index))
   return {
     parts: parts.map(
       ({ part: { target, contentType, contentDisposition, contentDigest, reprDigest }, data }) => ({

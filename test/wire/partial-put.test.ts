@@ -172,6 +172,16 @@ describe.each([...CORNERS, HTTP2])('a malformed partial PUT over $name', (combin
     expect(await server.snapshot(path)).toEqual(before)
   })
 
+  it('names the range, and not the number of a part, in its detail', async () => {
+    const path = await server.given('I(4/10)')
+
+    const answer = await server.send('PUT', path, put('bytes 4-9/10'), 'efghi')
+
+    expect(json(answer)).toMatchObject({
+      detail: 'The data does not have the length of its range: 5 bytes of data for bytes 4-9',
+    })
+  })
+
   it.each([
     ['more', 'efghijk'],
     ['less', 'efg'],

@@ -48,7 +48,7 @@ export async function put(
   }
   const parser = new PutContentParser(
     {
-      index: 0,
+      index: null,
       target: range,
       contentType,
       contentDisposition,

@@ -24,7 +24,7 @@ export class Agreement {
     }
     const { completeLength } = target
     if (completeLength !== null && completeLength !== (this.#completeLength ?? completeLength)) {
-      const detail = `the complete length is ${completeLength}, but ${this.#completeLength} in a part before`
+      const detail = `the complete-length is ${completeLength}, but an earlier part has ${this.#completeLength}`
       throw new UploadError('ERR_RANGE', { detail: inPart(index, detail) })
     }
     this.#contentType ??= contentType
@@ -42,6 +42,6 @@ function isSameType(first: string | null, second: string | null): boolean {
 
 function differs(index: number | null, field: string): UploadError {
   return new UploadError('ERR_SYNTAX', {
-    detail: inPart(index, `the ${field} differs from that of a part before`),
+    detail: inPart(index, `the ${field} differs from that of an earlier part`),
   })
 }

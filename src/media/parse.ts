@@ -65,7 +65,7 @@ export function createPartParser(
   options: MessageOptions,
 ): PatchFormat {
   const values = new Set(contentType.map(trimWhitespace))
-  if (values.size > 1) throw malformed('there are two different Content-Type fields')
+  if (values.size > 1) throw malformed('expected one Content-Type, found different ones')
   const [value = ''] = values
   const type = trimWhitespace(value.replace(/;.*/s, '')).toLowerCase()
   const format = FORMATS.get(type)
@@ -76,16 +76,16 @@ export function createPartParser(
 
 function createMultipartParser(value: string, options: MessageOptions): PartParser {
   const mediaType = parseMediaType(value)
-  if (!mediaType) throw malformed('the parameters of the Content-Type are malformed')
+  if (!mediaType) throw malformed('expected parameters of the form name=value in Content-Type')
   const boundary = mediaType.parameters.get('boundary')
   if (boundary === undefined) return new UnnamedBoundaryParser(options)
   if (isBoundary(boundary)) return new MultipartByterangesParser(boundary, options)
-  throw malformed('the boundary is not 1 to 70 of the characters that RFC 2046 allows')
+  throw malformed('expected a boundary of 1 to 70 characters that RFC 2046 allows')
 }
 
 function unsupported(): UploadError {
   return new UploadError('ERR_MEDIA_TYPE', {
-    detail: `the Content-Type is none of ${ACCEPT_PATCH}`,
+    detail: `expected a Content-Type out of ${ACCEPT_PATCH}`,
     headers: { 'Accept-Patch': ACCEPT_PATCH },
   })
 }

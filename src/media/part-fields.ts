@@ -70,8 +70,9 @@ function parseTarget(fields: FieldLines): PartTarget {
   const range = parseSingle(fields, 'Range', parseRangeAlias)
   const offset = parseSingle(fields, 'Content-Offset', parseContentOffset)
   const target = contentRange ?? range ?? offset
-  if (!target) throw badRange('there is neither Content-Range nor Content-Offset')
-  if (offset && target !== offset) throw badRange('Content-Offset stands beside a range')
+  if (!target) throw badRange('expected Content-Range or Content-Offset, found neither')
+  if (offset && target !== offset)
+    throw badRange('found Content-Offset beside Content-Range or Range, expected one of them')
   return contentRange && range ? agree(contentRange, range) : target
 }
 
@@ -81,7 +82,7 @@ function parseSingle(
   parse: (value: string) => PartTarget,
 ): PartTarget | null {
   const [value, ...others] = fields.get(name.toLowerCase()) ?? []
-  if (others.length > 0) throw badRange(`there are several ${name} fields`)
+  if (others.length > 0) throw badRange(`expected one ${name}, found several`)
   return value === undefined ? null : parse(value)
 }
 
@@ -100,7 +101,7 @@ function agree(contentRange: PartTarget, range: PartTarget): PartTarget {
 function contentLengths(fields: FieldLines): readonly number[] {
   return (fields.get('content-length') ?? []).map((value) => {
     if (/^[0-9]+$/.test(value)) return Number(value)
-    throw malformed('the Content-Length is not a number')
+    throw malformed('expected a number in Content-Length')
   })
 }
 
@@ -110,7 +111,7 @@ function withLength(target: PartTarget, contentLength: number): PartTarget {
   const length = dataLength(target)
   if (contentLength === length) return target
   throw new UploadError('ERR_LENGTH', {
-    detail: `the Content-Length is not the ${length} bytes of ${describeTarget(target)}`,
+    detail: `expected a Content-Length of ${length} for ${describeTarget(target)}`,
   })
 }
 
@@ -119,13 +120,13 @@ function parseContentType(fields: FieldLines): string | null {
   if (value === undefined) return null
   const mediaType = toMediaType(value)
   if (others.every((other) => isSameMediaType(toMediaType(other), mediaType))) return value
-  throw malformed('there are two different Content-Type fields')
+  throw malformed('expected one Content-Type, found different ones')
 }
 
 function toMediaType(value: string): MediaType {
   const mediaType = parseMediaType(value)
   if (mediaType && isServable(value)) return mediaType
-  throw malformed('the Content-Type is not a media type in ASCII of at most 255 bytes')
+  throw malformed('expected a media type in Content-Type, in ASCII and of at most 255 bytes')
 }
 
 function badRange(detail: string): UploadError {

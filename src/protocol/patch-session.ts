@@ -133,7 +133,8 @@ export class PatchSession {
     const { rules } = this.#options
     checkWhole(base, this.#progress, rules)
     if (base === null || !base.complete || rules.finished !== 'immutable') return
-    if ((this.#contentType ?? base.contentType) !== base.contentType) throw immutable('type')
+    if ((this.#contentType ?? base.contentType) !== base.contentType)
+      throw immutable('Content-Type')
     if ((this.#disposition ?? base.contentDisposition) !== base.contentDisposition) {
       throw immutable('Content-Disposition')
     }
@@ -215,7 +216,7 @@ export class PatchSession {
     const { appendOnly, finished } = this.#options.rules
     if (base.complete ? finished === 'immutable' : appendOnly && position < base.size) {
       throw new UploadError('ERR_COMPLETE_LENGTH', {
-        detail: `the data differs from what is stored at ${position}, which must not change`,
+        detail: `the data differs from the stored bytes at ${position}, which must not change`,
       })
     }
   }

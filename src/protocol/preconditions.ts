@@ -94,7 +94,7 @@ function wholeSeconds(date: Date): number {
 function preconditionFailed(field: string, info: ResourceInfo | null): UploadError {
   if (info === null) {
     return new UploadError('ERR_PRECONDITION', {
-      detail: `${field} is false: the resource does not exist`,
+      detail: `${field} is false, because the resource does not exist`,
       members: { ...progressMembers(null) },
     })
   }

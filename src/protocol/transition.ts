@@ -68,7 +68,7 @@ export function advance(progress: Progress, part: Part, rules: TransitionRules):
   const lengthIsImplied = progress.lengthIsImplied && target.completeLength === null
   if (!lengthIsImplied && completeLength !== null && target.end > completeLength) {
     throw contradiction(
-      `range ends at ${target.end}, but the resource will have ${completeLength} bytes`,
+      `the range ends at ${target.end - 1}, but the resource will have ${completeLength} bytes`,
     )
   }
   const { size, detachedRanges } = mergeRange(progress, target)
@@ -91,13 +91,13 @@ export function checkWhole(
   const [gap] = progress.detachedRanges
   if (gap !== undefined && base === null && progress.size === 0) {
     throw new UploadError('ERR_NOT_FOUND', {
-      detail: `range begins at ${gap.start}, but the resource does not exist: begin at 0`,
+      detail: `expected a range that begins at 0, found one that begins at ${gap.start}`,
       members: { received: 0, 'expected-offset': 0, 'provided-offset': gap.start },
     })
   }
   if (gap !== undefined) {
     throw new UploadError('ERR_GAP', {
-      detail: `range begins at ${gap.start}, but the resource ends at ${progress.size}`,
+      detail: `expected a range that begins at ${progress.size} or before, found one that begins at ${gap.start}`,
       status: rules.gapStatus,
       members: { 'expected-offset': progress.size, 'provided-offset': gap.start },
     })
@@ -155,7 +155,9 @@ function resize(progress: Progress, target: SizeTarget, rules: TransitionRules):
         detachedRanges,
       }
     }
-    throw contradiction(`complete-length ${completeLength} would cut ${size} stored bytes`)
+    throw contradiction(
+      `complete-length ${completeLength} is less than the ${size} stored bytes, which must not change`,
+    )
   }
   agreedLength(progress, completeLength)
   return {

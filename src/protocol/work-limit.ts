@@ -30,7 +30,7 @@ export class WorkLimit {
 
   #busy(): UploadError {
     return new UploadError('ERR_BUSY', {
-      detail: `the server is busy with ${this.#limit} ${this.#name}, its limit; retry shortly`,
+      detail: `${this.#limit} ${this.#name} are running, which is the limit; retry shortly`,
       headers: { 'Retry-After': '1' },
       members: { limit: this.#limit },
     })

@@ -28,7 +28,7 @@ export function checkFieldLines(req: HttpRequest): void {
   if (
     rawHeaders.filter((line, index) => index % 2 === 0 && line.toLowerCase() === 'host').length > 1
   ) {
-    throw new UploadError('ERR_FIELD', { detail: 'the request has two Host fields' })
+    throw new UploadError('ERR_FIELD', { detail: 'expected one Host, found several' })
   }
 }
 

@@ -177,7 +177,7 @@ describe('status, patch and rm', () => {
       1,
       '',
       'partial-upload: The range begins beyond the end of the resource: ' +
-        'range begins at 7, but the resource ends at 4 (409)\n',
+        'expected a range that begins at 4 or before, found one that begins at 7 (409)\n',
     ])
   })
 

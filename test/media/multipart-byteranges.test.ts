@@ -144,7 +144,7 @@ describe('rejects', () => {
       '--B\r\n\r\n--B--',
       'write',
       'ERR_RANGE',
-      'part 1: there is neither Content-Range nor Content-Offset',
+      'part 1: expected Content-Range or Content-Offset, found neither',
     ],
     [
       '--B\r\n--B--\r\n',
@@ -211,14 +211,14 @@ describe('rejects', () => {
       '--B\r\nContent-Range: bytes 0-1/5\r\n\r\nab\r\n--B\r\nContent-Range: bytes */6\r\n\r\n\r\n--B--',
       'write',
       'ERR_RANGE',
-      'part 2: the complete length is 6, but 5 in a part before',
+      'part 2: the complete-length is 6, but an earlier part has 5',
     ],
     [
       '--B\r\nContent-Type: a/b\r\nContent-Range: bytes 0-0/*\r\n\r\na\r\n' +
         '--B\r\nContent-Type: a/c\r\nContent-Range: bytes 0-0/*\r\n\r\na\r\n--B--',
       'write',
       'ERR_SYNTAX',
-      'part 2: the Content-Type differs from that of a part before',
+      'part 2: the Content-Type differs from that of an earlier part',
     ],
     [
       `--B\r\n${AB}\r\n--B\r\n${AB}\r\n--B\r\n${AB}\r\n--B\r\n${AB}\r\n--B--`,

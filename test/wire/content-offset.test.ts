@@ -269,7 +269,9 @@ describe('Content-Offset', () => {
   it('is named by the problem document of a message that gives no position', async () => {
     const answer = await server.send('PATCH', server.path(), [MESSAGE], 'X: y\r\n\r\nab')
 
-    expect(json(answer)['detail']).toContain('neither Content-Range nor Content-Offset')
+    expect(json(answer)['detail']).toContain(
+      'expected Content-Range or Content-Offset, found neither',
+    )
   })
 
   it('is a message as the one with Content-Range', async () => {

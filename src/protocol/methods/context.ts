@@ -115,7 +115,8 @@ async function withReceived(
 
 function interrupted(): UploadError {
   return new UploadError('ERR_INTERRUPTED', {
-    detail: 'another request took over: no bytes arrived for too long, or it removes the resource',
+    detail:
+      'another request took over, because no bytes arrived for too long or because it removes the resource',
     headers: { 'Retry-After': '1', Connection: 'close' },
   })
 }

@@ -34,5 +34,5 @@ export async function remove(
 }
 
 function nothingToRemove(): UploadError {
-  return new UploadError('ERR_NOT_FOUND', { detail: 'the resource does not exist' })
+  return new UploadError('ERR_NOT_FOUND', { detail: 'DELETE has nothing to remove' })
 }

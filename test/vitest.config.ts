@@ -2,8 +2,16 @@ import { fileURLToPath } from 'node:url'
 
 import { defineConfig } from 'vitest/config'
 
-/** Tests with real browsers and object stores, and with disks, processes and system calls that fail. */
-const LONG = ['test/{browser,engines,faults}/**/*.test.ts', 'test/cli/long-run.test.ts']
+/** Tests with real browsers and object stores, with disks, processes and system calls that fail, or of the package. */
+const LONG = [
+  'test/{browser,engines,faults}/**/*.test.ts',
+  'test/cli/long-run.test.ts',
+  'test/client/away.test.ts',
+  'test/examples/server.test.ts',
+  'test/package.test.ts',
+  'test/storage/fs/kill.test.ts',
+  'test/storage/s3/torture.test.ts',
+]
 
 const conditions = ['@partial-upload/source']
 
@@ -13,7 +21,11 @@ export default defineConfig({
   ssr: { resolve: { conditions } },
   test: {
     projects: [
-      { extends: true, test: { name: 'quick', include: ['test/**/*.test.ts'], exclude: LONG } },
+      {
+        extends: true,
+        // A worker runs one file after the other with the modules that it has loaded, since no test replaces any.
+        test: { name: 'quick', include: ['test/**/*.test.ts'], exclude: LONG, isolate: false },
+      },
       {
         extends: true,
         test: { name: 'long', include: LONG, globalSetup: 'test/support/s3/engine-service.ts' },

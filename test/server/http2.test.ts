@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest'
 import { FINISHED, REPLACE } from '../../src/storage/contract/check.ts'
 import { CHUNKED, MESSAGE, chunk, message, request } from '../support/wire/client.ts'
 import { Http2Peer } from '../support/wire/http2-client.ts'
-import { HTTP2, HTTP2_FS, useServer } from '../support/wire/server.ts'
+import { HTTP2, useServer } from '../support/wire/server.ts'
 import { WatchedStorage } from '../support/watched-storage.ts'
 
 const CREATED: unknown = expect.objectContaining({ ':status': 201 })
@@ -42,8 +42,8 @@ describe('a session', () => {
   })
 })
 
-describe.each([HTTP2, HTTP2_FS])('a session over $name', (combination) => {
-  const server = useServer(combination, { idleTimeout: 300 })
+describe('a session', () => {
+  const server = useServer(HTTP2, { idleTimeout: 300 })
 
   it('continues after an upload that fell silent', async () => {
     const peer = await Http2Peer.open(`http://127.0.0.1:${server.port}`)

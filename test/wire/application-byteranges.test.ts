@@ -11,11 +11,11 @@ import {
   MULTIPART,
   request,
 } from '../support/wire/client.ts'
-import { CORNERS, HTTP2, MEMORY, letters, useServer } from '../support/wire/server.ts'
+import { CORNERS, MEMORY, letters, useServer } from '../support/wire/server.ts'
 
 const BINARY = 'Content-Type: application/byteranges'
 
-describe.each([...CORNERS, HTTP2])('application/byteranges over $name', (combination) => {
+describe.each(CORNERS)('application/byteranges over $name', (combination) => {
   const server = useServer(combination)
 
   it('changes one byte', async () => {

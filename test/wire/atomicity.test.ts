@@ -12,7 +12,7 @@ import {
   multipart,
   request,
 } from '../support/wire/client.ts'
-import { BOTH, MATRIX, letters, useServer } from '../support/wire/server.ts'
+import { BOTH, letters, useServer } from '../support/wire/server.ts'
 import { withTimes } from '../support/storage/lock-times.ts'
 
 const PARTS = multipart(['bytes 0-0/10', 'A'], ['bytes 4-9/10', 'EFGHIJ'])
@@ -64,7 +64,7 @@ const ATOMIC: readonly (readonly [string, string, readonly string[], Buffer, num
   ],
 ]
 
-describe.each(MATRIX)('over $name', (combination) => {
+describe.each(BOTH)('over $name', (combination) => {
   const server = useServer(combination, {
     locker: withTimes(memoryLocker(), { wait: 100, stall: 60_000 }),
   })

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 
 import { field, request } from '../support/wire/client.ts'
-import { MATRIX, letters, useServer } from '../support/wire/server.ts'
+import { EXPRESSES, letters, useServer } from '../support/wire/server.ts'
 import type { TestServer } from '../support/wire/server.ts'
 
 /** What a browser adds to `fetch`. */
@@ -37,7 +37,7 @@ async function saveRun(server: TestServer, path: string, range: string, data: st
   return server.send('PATCH', path, ['Content-Type: message/byterange', ...BROWSER], body)
 }
 
-describe.each(MATRIX)('the browser demo over $name', (combination) => {
+describe.each(EXPRESSES)('the browser demo over $name', (combination) => {
   const server = useServer(combination)
 
   it('loads a document that does not exist as an empty one', async () => {
@@ -149,7 +149,7 @@ function rest(path: string, offset: number, type: string): Buffer {
   return request('PATCH', path, fields, `${lines.join('\r\n')}\r\n\r\n${data}`)
 }
 
-describe.each(MATRIX)('the Node client over $name', (combination) => {
+describe.each(EXPRESSES)('the Node client over $name', (combination) => {
   const server = useServer(combination)
 
   it.each(['message/byterange', 'message/byteranges'])('resumes with %s', async (type) => {
@@ -192,7 +192,7 @@ describe.each(MATRIX)('the Node client over $name', (combination) => {
   })
 })
 
-describe.each(MATRIX)(
+describe.each(EXPRESSES)(
   'a client over $name that mistakes the request for the patch',
   (combination) => {
     const server = useServer(combination)

@@ -13,7 +13,7 @@ import {
   request,
 } from '../support/wire/client.ts'
 import type { Bytes } from '../support/wire/client.ts'
-import { HTTP2, MATRIX, MEMORY, letters, useServer } from '../support/wire/server.ts'
+import { HTTP2, MEMORY, SHELLS, letters, useServer } from '../support/wire/server.ts'
 
 const PNG = 'Content-Type: image/png'
 const LARGE = 'x'.repeat(500_000)
@@ -44,7 +44,7 @@ const EARLY: readonly Row[] = [
   ['an unsatisfiable range', 'GET', 'C(10)', ['Range: bytes=99-'], LARGE, 416],
 ]
 
-describe.each([...MATRIX, HTTP2])('over $name', (combination) => {
+describe.each(SHELLS)('over $name', (combination) => {
   const server = useServer(combination, { maxSize: 600_000, maxParts: 8 })
 
   it.each(EARLY)(

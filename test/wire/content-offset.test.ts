@@ -13,7 +13,7 @@ import {
   message,
   request,
 } from '../support/wire/client.ts'
-import { CORNERS, HTTP2, MEMORY, useServer } from '../support/wire/server.ts'
+import { CORNERS, MEMORY, useServer } from '../support/wire/server.ts'
 
 const GIVEN = ['∅', 'I(0/10)', 'I(4/10)', 'I(4/*)', 'I(10/*)', 'C(10)', 'C(4)']
 /** A Content-Offset and data, and the Content-Range that means the same. */
@@ -34,7 +34,7 @@ const SAME: readonly (readonly [offset: string, data: string, range: string])[] 
 const part = (offset: string, data: string, ...fields: readonly string[]): string =>
   [`Content-Offset: ${offset}`, ...fields, '', data].join('\r\n')
 
-describe.each([...CORNERS, HTTP2])('Content-Offset over $name', (combination) => {
+describe.each(CORNERS)('Content-Offset over $name', (combination) => {
   const server = useServer(combination)
 
   describe.each(GIVEN)('to %s', (given) => {

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 
 import { hasCurlWithHttp2 } from '../support/curl.ts'
-import { CORNERS, HTTP2, HTTP2_FS, useServer } from '../support/wire/server.ts'
+import { CORNERS, useServer } from '../support/wire/server.ts'
 import type { TestServer } from '../support/wire/server.ts'
 
 const SIZE = 3_000_000
@@ -16,7 +16,7 @@ const NO_CURL = !hasCurlWithHttp2()
 /** curl ends with it, without a request, when the server has the whole file. */
 const NOTHING_LEFT = 18
 
-describe.skipIf(NO_CURL).each([...CORNERS, HTTP2, HTTP2_FS])('curl over $name', (combination) => {
+describe.skipIf(NO_CURL).each(CORNERS)('curl over $name', (combination) => {
   const server = useServer(combination)
   const film = randomBytes(SIZE)
   let file: string

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 
 import { CHUNKED, MESSAGE, chunked, json, message } from '../support/wire/client.ts'
-import { MATRIX, MEMORY, letters, useServer } from '../support/wire/server.ts'
+import { EXPRESSES, MEMORY, letters, useServer } from '../support/wire/server.ts'
 
 type Row = readonly [given: string, contentRange: string, data: string]
 
@@ -33,7 +33,7 @@ const LONG: readonly Row[] = [
   ['C(10)', 'bytes 10-11/12', 'KLM'],
 ]
 
-describe.each(MATRIX)('data over $name', (combination) => {
+describe.each(EXPRESSES)('data over $name', (combination) => {
   const server = useServer(combination)
 
   it.each([...SHORT, ...LONG])(

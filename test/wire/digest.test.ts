@@ -13,7 +13,7 @@ import {
   multipart,
 } from '../support/wire/client.ts'
 import type { Bytes } from '../support/wire/client.ts'
-import { MATRIX, MEMORY, letters, useServer } from '../support/wire/server.ts'
+import { BOTH, MEMORY, letters, useServer } from '../support/wire/server.ts'
 
 function digest(bytes: Bytes, algorithm: 'sha-256' | 'sha-512' = 'sha-256'): string {
   const hash = createHash(algorithm.replace('-', '')).update(bytes).digest('base64')
@@ -23,7 +23,7 @@ function digest(bytes: Bytes, algorithm: 'sha-256' | 'sha-512' = 'sha-256'): str
 const WHOLE = digest(letters(8))
 const WRONG = digest('something else')
 
-describe.each(MATRIX)('over $name', (combination) => {
+describe.each(BOTH)('over $name', (combination) => {
   const server = useServer(combination)
   const document = message('bytes 4-5/10', 'EF')
 

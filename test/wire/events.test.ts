@@ -8,7 +8,7 @@ import { fsStorage } from 'partial-upload/storage/fs'
 import { afterEach, describe, expect, it } from 'vitest'
 
 import { CHUNKED, MULTIPART, chunk, multipart, request } from '../support/wire/client.ts'
-import { BOTH, FS, HTTP2, MEMORY, useServer, type Options } from '../support/wire/server.ts'
+import { CORNERS, FS, MEMORY, useServer, type Options } from '../support/wire/server.ts'
 
 /** Events in order, with what the app could read at that moment. */
 function recorder() {
@@ -22,7 +22,7 @@ function recorder() {
 
 const NAMED = ['Content-Type: text/plain', 'Content-Disposition: attachment; filename="a.txt"']
 
-describe.each([...BOTH, HTTP2])('over $name', (combination) => {
+describe.each(CORNERS)('over $name', (combination) => {
   const { options, take } = recorder()
   const server = useServer(combination, options)
   afterEach(take)

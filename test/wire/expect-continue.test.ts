@@ -10,7 +10,7 @@ import {
   multipart,
   request,
 } from '../support/wire/client.ts'
-import { HTTP2, MATRIX, useServer } from '../support/wire/server.ts'
+import { SHELLS, useServer } from '../support/wire/server.ts'
 
 const EXPECT = 'Expect: 100-continue'
 const DOCUMENT = message('bytes 4-9/10', 'efghij')
@@ -35,7 +35,7 @@ const REFUSED: readonly Row[] = [
   ['a false precondition', 'PUT', 'C(10)', [LENGTH, 'If-None-Match: *'], 412],
 ]
 
-describe.each([...MATRIX, HTTP2])('over $name', (combination) => {
+describe.each(SHELLS)('over $name', (combination) => {
   const server = useServer(combination, { maxSize: 1000, maxParts: 1, maxPartHeaderSize: 500 })
 
   it.each(REFUSED)('is not answered by 100 after %s: %s of %s', async (...row) => {

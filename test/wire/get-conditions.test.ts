@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 
 import { MESSAGE, field, message } from '../support/wire/client.ts'
 import type { Answer } from '../support/wire/client.ts'
-import { BOTH, CORNERS, HTTP2, MEMORY, letters, useServer } from '../support/wire/server.ts'
+import { BOTH, CORNERS, MEMORY, letters, useServer } from '../support/wire/server.ts'
 import type { TestServer } from '../support/wire/server.ts'
 
 const PAST = 'Sun, 06 Nov 1994 08:49:37 GMT'
@@ -40,7 +40,7 @@ const ROWS = ['GET', 'HEAD'].flatMap((method) =>
   ),
 )
 
-describe.each([...CORNERS, HTTP2])('over $name', (combination) => {
+describe.each(CORNERS)('over $name', (combination) => {
   const server = useServer(combination)
 
   it.each(ROWS)('%s of %s with %s is answered %i', async (method, given, text, status) => {

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 
 import { CHUNKED, MESSAGE, chunk, field, message, request } from '../support/wire/client.ts'
-import { BOTH, HTTP2, MATRIX, MEMORY, letters, useServer } from '../support/wire/server.ts'
+import { CORNERS, HTTP2, MEMORY, SHELLS, letters, useServer } from '../support/wire/server.ts'
 
 /** What GET of a range of `letters` gives. `null` for the whole, as if the field were not there. */
 const RANGES: readonly (readonly [given: string, range: string, part: string | null])[] = [
@@ -48,7 +48,7 @@ const UNSATISFIABLE: readonly (readonly [given: string, range: string, contentRa
   ['I(4/10)', 'bytes=7-8', 'bytes */4'],
 ]
 
-describe.each([...MATRIX, HTTP2])('GET over $name', (combination) => {
+describe.each(SHELLS)('GET over $name', (combination) => {
   const server = useServer(combination)
 
   it.each(['∅', 'I(4/10)', 'I(0/10)', 'I(4/*)', 'C(10)', 'C(0)'])(
@@ -123,7 +123,7 @@ describe.each([...MATRIX, HTTP2])('GET over $name', (combination) => {
   })
 })
 
-describe.each([...BOTH, HTTP2])('GET over $name while a writer appends', (combination) => {
+describe.each(CORNERS)('GET over $name while a writer appends', (combination) => {
   const server = useServer(combination)
   const size = 8 << 20
 

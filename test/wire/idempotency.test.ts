@@ -2,9 +2,9 @@
 import { describe, expect, it } from 'vitest'
 
 import { field } from '../support/wire/client.ts'
-import { MATRIX, letters, useServer } from '../support/wire/server.ts'
+import { EXPRESSES, letters, useServer } from '../support/wire/server.ts'
 
-describe.each(MATRIX)('over $name', (combination) => {
+describe.each(EXPRESSES)('over $name', (combination) => {
   const server = useServer(combination)
 
   it('a segment that is sent again changes nothing', async () => {

@@ -5,14 +5,14 @@ import { describe, expect, it } from 'vitest'
 import { anyAction, type Action } from '../support/wire/model-actions.ts'
 import { perform } from '../support/wire/model-requests.ts'
 import { stateOf, type Model } from '../support/wire/model.ts'
-import { LAYERS, MATRIX, useServer } from '../support/wire/server.ts'
+import { EXPRESSES, LAYERS, useServer } from '../support/wire/server.ts'
 import type { TestServer } from '../support/wire/server.ts'
 
 /** Seconds to go on for, over each store and each Express; by default a few sequences are enough. */
 const SECONDS = Number(process.env['MODEL_SECONDS'] ?? 0)
 const SEQUENCES = 30
 
-describe.each([...MATRIX, LAYERS])('over $name', (combination) => {
+describe.each([...EXPRESSES, LAYERS])('over $name', (combination) => {
   const server = useServer(combination, { lockTimeout: 5000 })
   const actions = fc.array(anyAction(combination.store), { maxLength: 16 })
   const timeout = 60_000 + SECONDS * 1000

@@ -2,11 +2,11 @@
 import { describe, expect, it } from 'vitest'
 
 import { MESSAGE, field, message } from '../support/wire/client.ts'
-import { MATRIX, MEMORY, useServer } from '../support/wire/server.ts'
+import { EXPRESSES, MEMORY, useServer } from '../support/wire/server.ts'
 
 const ALLOW = 'GET, HEAD, PUT, PATCH, DELETE, OPTIONS'
 
-describe.each(MATRIX)('over $name', (combination) => {
+describe.each(EXPRESSES)('over $name', (combination) => {
   const server = useServer(combination)
 
   it.each([

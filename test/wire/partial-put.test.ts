@@ -5,7 +5,7 @@ import { RefusedError, type FinishedResource, type NewResource } from 'partial-u
 import { describe, expect, it } from 'vitest'
 
 import { CHUNKED, chunk, chunked, field, json, request } from '../support/wire/client.ts'
-import { CORNERS, HTTP2, MEMORY, letters, useServer } from '../support/wire/server.ts'
+import { CORNERS, MEMORY, letters, useServer } from '../support/wire/server.ts'
 
 const GIVEN = ['∅', 'I(0/10)', 'I(4/10)', 'I(4/*)', 'I(10/*)', 'C(10)', 'C(4)']
 /** Ranges that are not the whole resource, and their data. */
@@ -31,7 +31,7 @@ const put = (range: string, ...fields: readonly string[]): readonly string[] => 
   ...fields,
 ]
 
-describe.each([...CORNERS, HTTP2])('a partial PUT over $name', (combination) => {
+describe.each(CORNERS)('a partial PUT over $name', (combination) => {
   const server = useServer(combination)
 
   describe.each(GIVEN)('to %s', (given) => {
@@ -135,7 +135,7 @@ function lengthOf(range: string): number {
   return Number(last) - Number(first) + 1
 }
 
-describe.each([...CORNERS, HTTP2])('a malformed partial PUT over $name', (combination) => {
+describe.each(CORNERS)('a malformed partial PUT over $name', (combination) => {
   const server = useServer(combination)
 
   it.each<readonly [status: number, code: string, fields: readonly string[], data: string]>([

@@ -2,11 +2,11 @@
 import { describe, expect, it } from 'vitest'
 
 import { MULTIPART, multipart } from '../support/wire/client.ts'
-import { CORNERS, useServer } from '../support/wire/server.ts'
+import { BOTH, useServer } from '../support/wire/server.ts'
 
 type Part = readonly [contentRange: string, data: string]
 
-describe.each(CORNERS)('a multipart over $name', (combination) => {
+describe.each(BOTH)('a multipart over $name', (combination) => {
   const server = useServer(combination)
 
   it.each<readonly [string, string, readonly Part[], number, string, string]>([

@@ -5,9 +5,9 @@ import { dirname } from 'node:path'
 import { describe, expect, it } from 'vitest'
 
 import { MESSAGE, message } from '../support/wire/client.ts'
-import { CORNERS, FS, useServer } from '../support/wire/server.ts'
+import { EXPRESSES, FS, useServer } from '../support/wire/server.ts'
 
-describe.each(CORNERS)('over $name', (combination) => {
+describe.each(EXPRESSES)('over $name', (combination) => {
   const server = useServer(combination)
 
   it.each([

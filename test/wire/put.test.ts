@@ -2,11 +2,11 @@
 import { describe, expect, it } from 'vitest'
 
 import { CHUNKED, chunk, chunked, field, request } from '../support/wire/client.ts'
-import { HTTP2, MATRIX, MEMORY, useServer } from '../support/wire/server.ts'
+import { MEMORY, SHELLS, useServer } from '../support/wire/server.ts'
 
 const PERSIST = 'Prefer: transaction=persist'
 
-describe.each([...MATRIX, HTTP2])('PUT over $name', (combination) => {
+describe.each(SHELLS)('PUT over $name', (combination) => {
   const server = useServer(combination)
 
   it.each([

@@ -3,11 +3,11 @@ import { describe, expect, it } from 'vitest'
 
 import { MESSAGE, field, json, message, request } from '../support/wire/client.ts'
 import type { Answer } from '../support/wire/client.ts'
-import { FS, MATRIX, MEMORY, letters, useServer } from '../support/wire/server.ts'
+import { EXPRESSES, FS, MEMORY, letters, useServer } from '../support/wire/server.ts'
 
 const STRONG_TAG = /^"[\x21\x23-\x7e]+"$/
 
-describe.each(MATRIX)('over $name', (combination) => {
+describe.each(EXPRESSES)('over $name', (combination) => {
   const server = useServer(combination)
 
   it('202 reports the validators and, in JSON, how far the upload is', async () => {

@@ -22,7 +22,7 @@ import {
   toBuffer,
 } from '../support/wire/client.ts'
 import type { Bytes } from '../support/wire/client.ts'
-import { BOTH, HTTP2, useServer } from '../support/wire/server.ts'
+import { CORNERS, useServer } from '../support/wire/server.ts'
 
 function digest(bytes: Bytes, algorithm: 'sha-256' | 'sha-512' = 'sha-256'): string {
   const hash = createHash(algorithm.replace('-', '')).update(bytes).digest('base64')
@@ -43,7 +43,7 @@ function messageWith(line: string, contentRange: string, data: string): string {
   return `${line}\r\nContent-Range: ${contentRange}\r\n\r\n${data}`
 }
 
-describe.each([...BOTH, HTTP2])('over $name', (combination) => {
+describe.each(CORNERS)('over $name', (combination) => {
   const server = useServer(combination)
   const document = message('bytes 4-9/10', 'EFGHIJ')
 
@@ -227,7 +227,7 @@ describe.each([...BOTH, HTTP2])('over $name', (combination) => {
   })
 })
 
-describe.each([...BOTH, HTTP2])('a cut after the data was written, over $name', (combination) => {
+describe.each(CORNERS)('a cut after the data was written, over $name', (combination) => {
   const directory = mkdtempSync(join(tmpdir(), 'partial-upload-trailer-'))
   const storage = new WatchedStorage(
     combination.store === 'fs' ? fsStorage({ directory, fsync: 'never' }) : memoryStorage(),

@@ -1,5 +1,5 @@
-/** The real command: built once, then run as a process of its own. */
-import { execFileSync, spawn, type ChildProcessWithoutNullStreams } from 'node:child_process'
+/** The command, built once for each test file, and run as a process of its own. */
+import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFileSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -7,6 +7,7 @@ import path from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 
+import { buildSync } from 'esbuild'
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest'
 
 export const root = fileURLToPath(new URL('../../..', import.meta.url))
@@ -45,9 +46,17 @@ export class CommandLine {
 
   build(): void {
     this.#build = mkdtempSync(path.join(tmpdir(), 'partial-upload-cli-build-'))
-    const tsc = path.join(root, 'node_modules/typescript/bin/tsc')
-    const outDir = path.join(this.#build, 'dist')
-    execFileSync('node', [tsc, '-p', 'src', '--outDir', outDir], { cwd: root, stdio: 'inherit' })
+    buildSync({
+      absWorkingDir: root,
+      entryPoints: ['src/cli/main.ts'],
+      outdir: path.join(this.#build, 'dist/cli'),
+      bundle: true,
+      splitting: true,
+      packages: 'external',
+      conditions: ['@partial-upload/source'],
+      platform: 'node',
+      format: 'esm',
+    })
     copyFileSync(path.join(root, 'package.json'), path.join(this.#build, 'package.json'))
     symlinkSync(path.join(root, 'node_modules'), path.join(this.#build, 'node_modules'))
   }

@@ -2,7 +2,7 @@
 import { execFileSync, spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readdirSync, readlinkSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, readdirSync, readlinkSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -206,6 +206,23 @@ export async function inject(
   const [calls = ''] = fault.split(':', 1)
   const options = ['-f', '-o', '/dev/null', '-e', `trace=${calls}`, '-e', `inject=${fault}`]
   if (file !== undefined) options.push('-P', file)
+  return attach(pid, options)
+}
+
+/** The system calls of a process and its threads per second, counted for some milliseconds. */
+export async function systemCallRate(pid: number, duration: number): Promise<number> {
+  const summary = path.join(newDirectory(), 'summary')
+  const detach = await attach(pid, ['-f', '-c', '-o', summary])
+  const startedAt = performance.now()
+  await new Promise((resolve) => setTimeout(resolve, duration))
+  await detach()
+  const seconds = (performance.now() - startedAt) / 1000
+  const [, calls] = /(\d+)(?: +\d+)? total$/m.exec(readFileSync(summary, 'latin1')) ?? []
+  return Number(calls) / seconds
+}
+
+/** Traces a process until the returned function is called. */
+async function attach(pid: number, options: readonly string[]): Promise<() => Promise<void>> {
   const tracer = spawn('strace', [...options, '-p', String(pid)], {
     stdio: ['ignore', 'ignore', 'pipe'],
   })

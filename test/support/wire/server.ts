@@ -5,7 +5,6 @@ import http from 'node:http'
 import http2 from 'node:http2'
 import type { Socket } from 'node:net'
 import { createRequire } from 'node:module'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import express from 'express'
@@ -13,7 +12,7 @@ import { partialUpload, prepareServer } from 'partial-upload'
 import type { PartialUploadOptions } from 'partial-upload'
 import { afterAll, afterEach, beforeAll, expect } from 'vitest'
 
-import { openStore } from '../storage/stores.ts'
+import { FAST_DIRECTORY, openStore } from '../storage/stores.ts'
 import type { StoreName } from '../storage/stores.ts'
 import { Connection, MESSAGE, field, message, request } from './client.ts'
 import type { Answer, Bytes, Peer } from './client.ts'
@@ -43,16 +42,17 @@ export const LAYERS: Combination = {
   store: 'layers',
   framework: express,
 }
-const OLD_MEMORY: Combination = { name: 'memory, Express 4', store: 'memory', framework: express4 }
 const OLD_FS: Combination = { name: 'fs, Express 4', store: 'fs', framework: express4 }
-
-export const MATRIX: readonly Combination[] = [MEMORY, FS, OLD_MEMORY, OLD_FS]
 export const HTTP2: Combination = { name: 'memory, HTTP/2', store: 'memory', framework: 'http2' }
-export const HTTP2_FS: Combination = { name: 'fs, HTTP/2', store: 'fs', framework: 'http2' }
+
 /** Each store once. */
 export const BOTH: readonly Combination[] = [MEMORY, FS]
-/** Each store and each Express once, for long tables. */
-export const CORNERS: readonly Combination[] = [MEMORY, OLD_FS]
+/** Each store and each transport once. */
+export const CORNERS: readonly Combination[] = [FS, HTTP2]
+/** Each Express once, for what a framework can change: fields, routing, errors. */
+export const EXPRESSES: readonly Combination[] = [MEMORY, OLD_FS]
+/** Each Express and each transport once. */
+export const SHELLS: readonly Combination[] = [...EXPRESSES, HTTP2]
 
 /** Starts a server for the tests of the surrounding `describe`, and stops it after them. */
 export function useServer(
@@ -102,7 +102,7 @@ export class TestServer {
     options: Options,
     earlier: readonly express.RequestHandler[],
   ): Promise<void> {
-    this.directory = await mkdtemp(join(tmpdir(), 'partial-upload-wire-'))
+    this.directory = await mkdtemp(join(FAST_DIRECTORY, 'partial-upload-wire-'))
     this.#listen = () => this.#open(combination, options, earlier)
     await this.#listen()
   }

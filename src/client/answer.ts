@@ -1,4 +1,7 @@
-/** Interprets the status and fields of the server's answers. No other module does. */
+/**
+ * Interprets the status and the fields of answers, which may come from a server of this library, from
+ * another server, from a proxy or from a login page.
+ */
 import { ClientError, type ClientErrorOptions, type Problem } from './error.ts'
 
 /** Whether an answer says that the resource does not exist. */
@@ -6,44 +9,56 @@ export function isMissing({ status }: Response): boolean {
   return [404, 410].includes(status)
 }
 
-/** Whether an answer is a web page: a login, a portal, or an app that answers every URL with one. */
+/**
+ * Whether an answer is a web page. A login page, a captive portal and a single-page app may answer any
+ * request with 200 and a page. Such an answer does not prove that the server has stored anything.
+ */
 export function isPage({ headers }: Response): boolean {
   return /^text\/html\b/i.test(headers.get('Content-Type') ?? '')
 }
 
-/** The entity tag that `If-Match` can match: a weak one never does (RFC 9110 §13.1.1). */
+/**
+ * Returns the entity tag if it is strong, and null otherwise. `If-Match` uses the strong comparison, so
+ * that a weak tag would never match (RFC 9110 §13.1.1).
+ */
 export function strongTag(headers: Headers): string | null {
   return /^".*/.exec(headers.get('ETag') ?? '')?.[0] ?? null
 }
 
 /**
- * The strong entity tag of the version that a request has made; null if the answer has none. After a
- * redirection it may be the tag of another resource, because `fetch` and `XMLHttpRequest` follow a 303
- * with `GET` (RFC 9110 §15.4.4) and report neither the status nor the method.
+ * Returns the strong entity tag of the version that a request has made; null if the answer has none.
+ *
+ * Also null after a redirection, because the tag may be that of another resource: `fetch` and
+ * `XMLHttpRequest` follow a 303 with `GET` (RFC 9110 §15.4.4), and report neither the status nor the
+ * method.
  */
 export function madeVersion({ redirected, headers }: Response): string | null {
   return redirected ? null : strongTag(headers)
 }
 
 /**
- * Whether an answer is the final one of a server of this protocol. 202 and 299 do not say that the
- * resource is complete, although an app can configure them for that.
+ * Whether the answer to the last segment shows that the resource is complete. An app can configure the
+ * server's statuses, so that 202 and 299 may mean either. The client then asks with `HEAD`.
  */
 export function isFinal(response: Response): boolean {
   const { status } = response
   return isUnderstood(response) && status !== 202 && status < 209
 }
 
-/** Whether a success comes from a server of this protocol, which repeats the length of the resource. */
+/**
+ * Whether an answer is a success from a server of this protocol: it has an entity tag and repeats the
+ * length of the resource. A success without them may come from a server that has ignored the request.
+ */
 export function isUnderstood(response: Response): boolean {
   const { ok, headers } = response
   return ok && madeVersion(response) !== null && headers.has('Upload-Length') && !isPage(response)
 }
 
 /**
- * Throws unless a request was successful, and its answer is not a web page.
+ * Throws unless the answer is a success, and not a web page. A refusal with a status of `retriable` is
+ * a transient error.
  *
- * @throws ClientError
+ * @throws ClientError `ERR_RESPONSE`
  */
 export async function expectSuccess(
   method: string,
@@ -54,7 +69,7 @@ export async function expectSuccess(
   if (isPage(response)) throw pageError(method, response)
 }
 
-/** Makes the error for an answer with a flaw, which is described by the rest of the message. */
+/** Makes the error for an answer. `flaw` is appended to `PATCH was answered with 200`. */
 export function answerError(
   method: string,
   response: Response,
@@ -65,14 +80,17 @@ export function answerError(
   return new ClientError('ERR_RESPONSE', message, { response, ...options })
 }
 
-/** Makes the error for a web page in place of an answer. */
+/**
+ * Makes the error for an answer that is a web page. It is not transient, because a retry gets the same.
+ */
 export function pageError(method: string, response: Response): ClientError {
   return answerError(method, response, ' and a web page, perhaps a login')
 }
 
 /**
- * Makes the error for an answer that is not a success. Reads the content of the answer. `retriable` holds
- * further statuses that a new `HEAD` can overcome.
+ * Makes the error for an answer that is not a success, with its problem document. Consumes the content
+ * of the answer. `retriable` lists statuses after which a new `HEAD` can show how to continue, so that
+ * the error is transient.
  */
 export async function responseError(
   method: string,
@@ -83,22 +101,24 @@ export async function responseError(
   const content: unknown = await response.json().catch(() => null)
   const problem = isProblem(content) ? content : null
   const detail = problem?.detail ?? problem?.title
-  // A 409 is overcome only where the server has another offset than the client expected.
+  // Of the reasons for a 409 only a different offset is resolved by `HEAD`. Others, such as a different
+  // complete length, would come again.
   const isRetriable =
     retriable.includes(status) && (status !== 409 || problem?.['expected-offset'] !== undefined)
   const transient = isRetriable || isTransient(response)
   return answerError(method, response, detail ? `: ${detail}` : '', { problem, transient })
 }
 
-/** Whether the same request can succeed later. */
+/** Whether the same request may succeed later, without any change. */
 function isTransient({ status, headers }: Response): boolean {
-  // The server says by `Retry-After` when a lock may be free; other conflicts do not end by waiting. A
-  // full server is not asked again until a person wants it (RFC 4918 §11.5).
+  // A server that is locked by another writer sends `Retry-After`. Other conflicts do not end by
+  // waiting, and a request to a full server must not be repeated without an action of the user (RFC
+  // 4918 §11.5).
   if ([409, 423, 507].includes(status)) return headers.has('Retry-After')
   return [408, 425, 429].includes(status) || (status >= 500 && ![501, 505].includes(status))
 }
 
-/** Holds for any JSON object, since no member of a problem document is mandatory. */
+/** Whether a value is a JSON object. No member of a problem document is mandatory (RFC 9457 §3.1). */
 function isProblem(value: unknown): value is Problem {
   return value instanceof Object && !Array.isArray(value)
 }

@@ -1,4 +1,4 @@
-/** One request and its answer, with time limits. */
+/** Sends one request and awaits its answer, with time limits. */
 import { abortable } from './clock.ts'
 import { ClientError } from './error.ts'
 import type { Fields } from './message.ts'
@@ -10,35 +10,37 @@ import { contentSize, type BlobLike, type Platform } from './transport/transport
 /** One request. */
 export interface Message {
   readonly method: string
-  /** Fields that are sent besides those of the caller, which they replace. */
+  /** Fields of this request. They replace fields of the same name from the caller's options. */
   readonly headers?: Fields
-  /** The content. */
+  /** The content, as pieces that are sent one after the other. Missing or empty without content. */
   readonly body?: readonly BlobLike[]
   /** Called with the number of content bytes that the network has taken so far. */
   readonly onProgress?: (sent: number) => void
 }
 
-/** Values that all requests of one call share. */
+/** What all requests of one call share: its options, the platform's functions and the URL. */
 export interface Connection extends Omit<RequestOptions, keyof Defaults>, Defaults, Platform {
-  /** Absolute. */
+  /** Absolute URL. */
   readonly url: string
-  /** Aborts with the signal of the caller, and when a callback throws. */
+  /** Aborts with the signal of the caller, after `abort()`, and when a callback throws. */
   readonly signal: AbortSignal
-  /** Ends the call: `signal` aborts, and the signal of the caller is not listened to any more. */
+  /** Aborts `signal`, and removes the listener from the signal of the caller. */
   readonly abort: () => void
-  /** Whether the server has ever answered, or taken a byte of content. */
+  /** Whether the server has ever answered, or taken a byte of content. Decides how long to retry. */
   readonly contact: { isMade: boolean }
   /**
-   * Wraps a callback, and calls it in a microtask, so that an exception does not fail the request under
-   * way. It ends the call instead, because `signal` aborts with it.
+   * Wraps a callback of the app. It is called in a microtask, because an exception inside the transport
+   * would look like a failed request and be retried. An exception aborts `signal` with the error
+   * instead, so that the call ends and rejects with it.
    */
   readonly guard: <T>(callback: ((value: T) => void) | undefined) => (value: T) => void
 }
 
 /**
- * Collects the values that every request to `url` needs. `table` has the options of the call.
+ * Checks the options and prepares the requests to `url`, without sending one. `table` lists the options
+ * of the call, as `settings.ts` describes.
  *
- * @throws TypeError for a wrong URL, and for an option that is unknown or wrong.
+ * @throws TypeError for a wrong URL, an unknown option and a value out of range.
  */
 export function connect(
   url: string | URL,
@@ -76,10 +78,11 @@ export function connect(
 }
 
 /**
- * Sends a request and resolves with the answer, whatever its status. After a 401 the request is sent
- * once more if a function sets its fields, because a token may have expired.
+ * Sends a request and resolves with the answer, whatever its status. After a 401 it sends the request
+ * once more if a function supplies the fields, because a token may have expired.
  *
- * @throws ClientError `ERR_NETWORK` or `ERR_STALL`; `ERR_SOURCE` if the content can't be read.
+ * @throws ClientError `ERR_NETWORK` or `ERR_STALL` if no answer comes, and `ERR_SOURCE` if the content
+ * can't be read.
  */
 export async function exchange(connection: Connection, message: Message): Promise<Response> {
   const response = await send(connection, message)
@@ -88,6 +91,7 @@ export async function exchange(connection: Connection, message: Message): Promis
   return response.status === 401 && canRenew ? send(connection, message) : response
 }
 
+/** Sends a request once. */
 async function send(
   connection: Connection,
   { method, headers = {}, body = [], onProgress }: Message,
@@ -101,16 +105,17 @@ async function send(
   const watch = new AbortController()
   const end = (): void => watch.abort()
   const size = contentSize(body)
-  // The server may have to read a large file before it can answer with a digest.
+  // To answer with a digest the server may have to read a large file, during which no byte moves.
   let limit = fields.has('Want-Repr-Digest') ? Math.max(stallTimeout, answerTimeout) : stallTimeout
   let stop = (): void => undefined
 
+  /** Starts the time limit anew. `sent` is the number of content bytes sent, if that has changed. */
   function onMove(sent?: number): void {
-    // A transport may report progress after the request has failed.
+    // A transport may still report progress after the request has failed. The timer must not restart.
     if (watch.signal.aborted) return
     stop()
     if (sent) contact.isMade = true
-    // All content is sent. The server may have to verify a large file before it answers.
+    // After all content was sent, the server may have to read a large file to verify its digest.
     if (sent === size) limit = answerTimeout
     if (limit > 0) stop = clock.after(limit, end)
     if (sent !== undefined) onProgress?.(sent)

@@ -1,7 +1,8 @@
 /**
- * The client, for browsers and every other platform with `fetch`.
+ * The client for browsers and every other platform with `fetch`, published as `partial-upload/client`.
  *
- * `partial-upload/client/node` has the same functions over `node:http`, and sends files by path.
+ * `partial-upload/client/node` has the same functions over `node:http`, and can also send files by
+ * path.
  */
 import type { RequestOptions, UploadOptions } from './options.ts'
 import { createPatch, partOf, PATCH, type PatchOptions, type PatchRange } from './patch.ts'
@@ -32,6 +33,7 @@ export type { Source } from './source/source.ts'
 export type { Credentials } from './transport/transport.ts'
 export type { Upload } from './upload.ts'
 
+// XMLHttpRequest reports upload progress, which `fetch` does not. Service workers don't have it.
 const hasXhr = 'XMLHttpRequest' in scope
 
 const PLATFORM: Platform = {
@@ -41,8 +43,11 @@ const PLATFORM: Platform = {
 }
 
 /**
- * Uploads a source to a URL, and resumes where an earlier call stopped. The server holds the state: a new
- * page, process or machine resumes with the same source and URL.
+ * Uploads a source to a URL, and resumes where an earlier call stopped. The state is held by the
+ * server, so that after a reload, or on another machine, a call with the same source and URL resumes
+ * the upload.
+ *
+ * Returns at once. Failures of the upload reject `done`.
  *
  * @throws TypeError for a wrong URL, source or option.
  */
@@ -51,9 +56,10 @@ export function upload(url: string | URL, source: Source, options: UploadOptions
 }
 
 /**
- * Writes ranges into an existing resource: all of them or none. Resolves with the server's answer.
+ * Writes ranges into an existing resource. The server applies all of them or none. Resolves with the
+ * server's answer, or with the answer to `HEAD` if a lost answer had to be made up for.
  *
- * @throws TypeError for a wrong URL or option, and for no ranges without `length`.
+ * @throws TypeError for a wrong URL or option, and without ranges and without `length`.
  * @throws ClientError for a refusal, and for a failure after all `retries`.
  */
 export async function patch(
@@ -65,8 +71,8 @@ export async function patch(
 }
 
 /**
- * Asks for the state of a resource: its size, whether it is complete, its type and its entity tag.
- * Resolves with null if it does not exist.
+ * Asks for the state of a resource with `HEAD`: its size, whether it is complete, its type and its
+ * entity tag. Resolves with null if it does not exist.
  *
  * @throws TypeError for a wrong URL or option.
  * @throws ClientError for a refusal, and for a failure after all `retries`.
@@ -79,8 +85,8 @@ export async function status(
 }
 
 /**
- * Removes a resource, finished or not. Resolves with false if it did not exist, which is also the result
- * of a request that was repeated because its answer was lost.
+ * Removes a resource, finished or not. Resolves with whether it existed. If the answer is lost and the
+ * request is repeated, this is false, because the first request has removed the resource.
  *
  * @throws TypeError for a wrong URL or option.
  * @throws ClientError for a refusal, and for a failure after all `retries`.

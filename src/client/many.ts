@@ -1,4 +1,4 @@
-/** Several uploads at a time: a queue, and one progress for all of them. */
+/** Runs several uploads at a time: a queue of files, and one progress for all of them. */
 import { systemClock } from './clock.ts'
 import { createFileUpload, type FileUpload, type Start } from './file-upload.ts'
 import type { Progress, UploadOptions } from './options.ts'
@@ -8,14 +8,17 @@ import { applyDefaults } from './settings.ts'
 import { createSlots } from './slots.ts'
 import { UPLOAD } from './upload.ts'
 
-/** Number of files at a time. A browser opens six connections to a host over HTTP/1.1. */
+/**
+ * Default number of files at a time. A browser opens at most six connections to a host over HTTP/1.1,
+ * so that some remain for the other requests of the page.
+ */
 const CONCURRENCY = 4
 
-/** Progress of all files that were not cancelled. */
+/** Progress of all files together, without those that were cancelled. */
 export interface TotalProgress extends Progress {
-  /** Number of bytes of all files; null while one of them is not known. */
+  /** Number of bytes of all files; null while the size of one of them is not known. */
   readonly size: number | null
-  /** Number of files. */
+  /** Number of files that were added and not cancelled. */
   readonly files: number
   /** Number of files that the server holds completely. */
   readonly complete: number
@@ -23,58 +26,70 @@ export interface TotalProgress extends Progress {
   readonly failed: number
 }
 
-/** Options of `uploadAll`: those of `upload`, which hold for each file, and those of the queue. */
+/**
+ * Options of `uploadAll`: the options of `upload`, which apply to each file, and those of the queue.
+ */
 export interface UploadAllOptions<F> extends Omit<UploadOptions, 'onProgress' | 'onState'> {
   /**
-   * Where the files go: the URL of a folder, to which the name of each file is added, or a function that
-   * returns the URL of a file.
+   * URL of the folder that the files are uploaded into, to which the name of each file is added; or a
+   * function that returns the URL of a file. Names are percent-encoded, so that a `/` in a name does
+   * not lead into another folder.
    */
   readonly url: string | URL | ((file: F) => string | URL)
   /**
-   * Number of files that are uploaded at the same time, at least 1.
+   * Number of files that are uploaded at the same time, at least 1. The others wait in a queue.
    *
    * @default 4
    */
   readonly concurrency?: number
   /**
-   * Called when the state of a file changes, and as its bytes move. An exception ends the upload of the
-   * file, which then has failed.
+   * Called when the state of a file changes, and as its bytes move. If it throws, the upload of this
+   * file ends and has failed.
    */
   readonly onFile?: (upload: FileUpload<F>) => void
-  /** Called when the state of a file changes, and as bytes move. An exception ends the file's upload. */
+  /**
+   * Called when the state of a file changes, and as bytes move. If it throws, the upload of the file
+   * that has changed ends and has failed.
+   */
   readonly onProgress?: (progress: TotalProgress) => void
 }
 
 /** The uploads of several files. */
 export interface Uploads<F> {
-  /** One for each file, in the order in which they were added. */
+  /** One upload for each file, in the order in which the files were added. */
   readonly files: readonly FileUpload<F>[]
-  /** The present progress of all. */
+  /** The present progress of all files together. */
   readonly progress: TotalProgress
   /**
-   * Resolves when every file is complete. Rejects when no file is left to do, and some were cancelled or
-   * have failed: with the reason of the signal if it has aborted, and otherwise with an `AggregateError`
-   * of their errors. After `add` and `retry` it is another promise.
+   * Resolves when every file is complete. If some files have failed or were cancelled, it rejects after
+   * the others have ended: with the reason of the signal if it has aborted, and otherwise with an
+   * `AggregateError` of their errors. Read it again after `add` and `retry`, because each read returns
+   * a new promise.
    */
   readonly done: Promise<void>
-  /** Adds files to the queue. */
+  /**
+   * Adds files to the end of the queue.
+   *
+   * @throws TypeError for a URL that can't be built. No file is added then.
+   */
   readonly add: (files: ArrayLike<F> | Iterable<F>) => void
-  /** Stops all files at once. The server keeps the stored bytes. */
+  /** Pauses all files, and aborts their requests. The server keeps the stored bytes. */
   readonly pause: () => void
-  /** Continues after a pause, and ends the waits for next tries. */
+  /** Queues the paused files again. Files that wait for their next attempt try at once. */
   readonly resume: () => void
-  /** Begins anew with the files that have failed. They resume where they stopped. */
+  /** Queues the files that have failed again. Each resumes at the offset that the server reports. */
   readonly retry: () => void
   /**
-   * Ends all files that are not complete, and removes what they have stored.
+   * Ends the uploads of all files that are not complete, and removes what they have stored.
    *
-   * @throws ClientError if the server could not be asked to remove it.
+   * @throws ClientError if the server refuses to remove a file, or can't be reached.
    */
   readonly cancel: () => Promise<void>
 }
 
 /**
- * Starts to upload files.
+ * Starts to upload files. `start` uploads one file, and `nameOf` returns the name that is added to the
+ * URL of the folder.
  *
  * @throws TypeError for a wrong option or URL.
  */
@@ -84,6 +99,7 @@ export function startUploads<F>(
   start: Start<F>,
   nameOf: (file: F) => string,
 ): Uploads<F> {
+  // Only checks the options, so that a wrong one throws here rather than failing each file later.
   applyDefaults(UPLOAD, options)
   if (!(concurrency >= 1)) throw new TypeError(`concurrency is ${concurrency}, expected 1 or more`)
   const files: FileUpload<F>[] = []
@@ -114,7 +130,7 @@ export function startUploads<F>(
   }
 
   function add(more: ArrayLike<F> | Iterable<F>): void {
-    // All URLs first: a wrong one throws before a file is added.
+    // All URLs are built first, so that a wrong one throws before any file is added.
     const added = Array.from(more, (file) => ({ file, url: resolve(url, file, nameOf) }))
     for (const { file, url: target } of added) {
       const upload = createFileUpload(file, target, options, {
@@ -134,6 +150,7 @@ export function startUploads<F>(
     }
   }
 
+  /** Waits until no file is left to do, also of those that are added or retried meanwhile. */
   async function finish(): Promise<void> {
     for (let count = -1; count !== files.length;) {
       count = files.length
@@ -157,7 +174,8 @@ export function startUploads<F>(
     },
     add,
     pause: () => {
-      // The last one first, because a file that stops lets the next one in the queue begin.
+      // A file that is paused gives its slot to the next one in the queue. In reverse order the next
+      // ones are already paused, so that none of them sends a request in between.
       for (const file of [...files].reverse()) file.pause()
     },
     resume: () => {
@@ -172,7 +190,10 @@ export function startUploads<F>(
   }
 }
 
-/** Returns the URL of a file. Its name is escaped, so that it is exactly one segment of the path. */
+/**
+ * Returns the absolute URL of a file. Its name becomes exactly one segment of the path. Half a
+ * surrogate pair is replaced, because `encodeURIComponent` throws on it.
+ */
 function resolve<F>(url: UploadAllOptions<F>['url'], file: F, nameOf: (file: F) => string): string {
   const base = scope.location?.href
   if (typeof url === 'function') return new URL(url(file), base).href
@@ -182,7 +203,7 @@ function resolve<F>(url: UploadAllOptions<F>['url'], file: F, nameOf: (file: F) 
   return folder.href
 }
 
-/** Null if one of the numbers is not known. */
+/** Returns the sum of the numbers; null if one of them is null. */
 function sum(numbers: readonly (number | null)[]): number | null {
   return numbers.reduce((all, each) => (all === null || each === null ? null : all + each), 0)
 }

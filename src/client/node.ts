@@ -1,4 +1,7 @@
-/** The client for Node: over `node:http`, and for files of any size by path or handle. */
+/**
+ * The client for Node, published as `partial-upload/client/node`. It works over `node:http`, and also
+ * sends files of any size by path or handle.
+ */
 import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import path from 'node:path'
@@ -30,30 +33,39 @@ export type * from './index.ts'
 export type * from './upload-all.ts'
 export type { Agent } from './transport/node.ts'
 
-/** The sources of the browser's client, and files by path, file URL or handle, read as they are sent. */
+/**
+ * A source of bytes: those of the browser's client, and a file by its path (a string), its `file:` URL
+ * or an open handle. A file is read while it is sent, and not held in memory.
+ */
 export type NodeSource = Source | string | URL | FileHandle
 
-/** Bytes and their position in the resource. A path, a file URL or a file handle stands for its file. */
+/** Bytes and their position in the resource. */
 export interface NodePatchRange {
-  /** Position of the first byte, at most the size of the resource. */
+  /** Position of the first byte, counted from 0, at most the size of the resource. */
   readonly start: number
-  /** The bytes. They may reach beyond the end of the resource, which then grows. */
+  /**
+   * The bytes. A string is the path of a file, and stands for its content like a `file:` URL and a
+   * handle. The bytes may reach beyond the end of the resource, which then grows.
+   */
   readonly data: PatchRange['data'] | string | URL | FileHandle
 }
 
 /** Options that exist in Node only. */
 export interface NodeOptions {
   /**
-   * Makes the connections. An agent sets proxies, certificates and limits.
+   * Agent of `node:http` or `node:https` that opens the connections, for example through a proxy, with
+   * a client certificate, or with a limit on their number.
    *
-   * @default Node's global agent
+   * @default the global agent of Node, which keeps connections open
    */
   readonly agent?: Agent
 }
 
 /**
- * Uploads a source to a URL, and resumes where an earlier call stopped with the same source and URL. A
- * file handle stays open.
+ * Uploads a source to a URL, and resumes where an earlier call stopped with the same source and URL.
+ * The client closes files that it has opened itself. A file handle of the caller stays open.
+ *
+ * Returns at once. Failures of the upload, and of opening the file, reject `done`.
  *
  * @throws TypeError for a wrong URL, source or option.
  */
@@ -66,9 +78,10 @@ export function upload(
 }
 
 /**
- * Uploads files, several at a time. Each is uploaded as `upload` does it.
+ * Uploads files, four at a time unless `concurrency` is set. Each is uploaded as by `upload`.
  *
- * @throws TypeError for a wrong option, and for a URL that can't be made.
+ * @throws TypeError for a wrong option, and for a URL that can't be built, for example because a stream
+ * has no name.
  */
 export function uploadAll<F extends NodeSource>(
   files: ArrayLike<F> | Iterable<F>,
@@ -79,10 +92,12 @@ export function uploadAll<F extends NodeSource>(
 }
 
 /**
- * Writes ranges into an existing resource: all of them or none. Resolves with the server's answer.
+ * Writes ranges into an existing resource. The server applies all of them or none. Resolves with the
+ * server's answer, or with the answer to `HEAD` if a lost answer had to be made up for.
  *
- * @throws TypeError for a wrong URL or option, and for no ranges without `length`.
- * @throws ClientError for a refusal, and for a failure after all `retries`.
+ * @throws TypeError for a wrong URL or option, and without ranges and without `length`.
+ * @throws ClientError for a refusal, for a failure after all `retries`, and for a file that can't be
+ * read.
  */
 export async function patch(
   url: string | URL,
@@ -107,8 +122,8 @@ export async function patch(
 }
 
 /**
- * Asks for the state of a resource: its size, whether it is complete, its type and its entity tag.
- * Resolves with null if it does not exist.
+ * Asks for the state of a resource with `HEAD`: its size, whether it is complete, its type and its
+ * entity tag. Resolves with null if it does not exist.
  *
  * @throws TypeError for a wrong URL or option.
  * @throws ClientError for a refusal, and for a failure after all `retries`.
@@ -121,8 +136,8 @@ export async function status(
 }
 
 /**
- * Removes a resource, finished or not. Resolves with false if it did not exist, which is also the result
- * of a request that was repeated because its answer was lost.
+ * Removes a resource, finished or not. Resolves with whether it existed. If the answer is lost and the
+ * request is repeated, this is false, because the first request has removed the resource.
  *
  * @throws TypeError for a wrong URL or option.
  * @throws ClientError for a refusal, and for a failure after all `retries`.
@@ -134,6 +149,7 @@ export async function remove(
   return withRetries(url, options, platform(options), createRemoval(options), REMOVE)
 }
 
+/** The functions of Node that the client uses in place of those of a browser. */
 function platform({ agent }: NodeOptions): Platform {
   return {
     transport: nodeTransport(agent),
@@ -141,6 +157,7 @@ function platform({ agent }: NodeOptions): Platform {
   }
 }
 
+/** Returns the function that opens a source. A file is opened only when the upload begins. */
 function openerOf(source: NodeSource): OpenSource {
   const isFile = typeof source === 'string' || source instanceof URL || isFileHandle(source)
   return isFile ? async () => openFile(source) : sourceOpener(source)
@@ -150,7 +167,11 @@ async function openFile(file: string | URL | FileHandle): Promise<ByteSource> {
   return typeof file === 'string' || file instanceof URL ? openPath(file) : openHandle(file)
 }
 
-/** The name of a file by path or URL. */
+/**
+ * Returns the name of a file, which becomes the last segment of its URL.
+ *
+ * @throws TypeError for bytes, streams and handles, which have no name.
+ */
 function nameOf(source: NodeSource): string {
   if (source instanceof Blob && 'name' in source) return String(source.name)
   if (typeof source === 'string') return path.basename(source)
@@ -158,6 +179,7 @@ function nameOf(source: NodeSource): string {
   throw new TypeError('a source without a name needs a function as `url`')
 }
 
+/** Whether a source is a `FileHandle`. Node does not export its class for `instanceof`. */
 function isFileHandle(source: Source | FileHandle): source is FileHandle {
   return typeof source === 'object' && 'fd' in source && 'stat' in source
 }

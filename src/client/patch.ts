@@ -1,4 +1,4 @@
-/** Writes ranges into an existing resource, all of them or none. */
+/** Writes ranges into an existing resource with one request, which applies all of them or none. */
 import { blobOf, type ByteSource } from './source/byte-source.ts'
 import { expectSuccess, isUnderstood } from './answer.ts'
 import { ClientError } from './error.ts'
@@ -11,12 +11,15 @@ import { find } from './resource.ts'
 import { TRANSFER } from './settings.ts'
 import { contentSize, type BlobLike } from './transport/transport.ts'
 
-/** The options of `patch`, as `settings.ts` describes. */
+/** The table of the options of `patch`, in the form that `settings.ts` describes. */
 export const PATCH = { ...TRANSFER, ifMatch: '*', length: 0 }
 
 /** Bytes and their position in the resource. */
 export interface PatchRange {
-  /** Position of the first byte, at most the size of the resource. */
+  /**
+   * Position of the first byte, counted from 0, at most the size of the resource. Beyond it the server
+   * would have to invent the bytes in between, and refuses the patch with `ERR_GAP`.
+   */
   readonly start: number
   /** The bytes. They may reach beyond the end of the resource, which then grows. */
   readonly data: Blob | Uint8Array
@@ -25,14 +28,15 @@ export interface PatchRange {
 /** Options of `patch`. */
 export interface PatchOptions extends RequestOptions {
   /**
-   * Entity tag of the version that the ranges were made for, with its quotes. If the resource has
-   * another one, the patch is refused with 412 `ERR_PRECONDITION`.
+   * Entity tag of the version that the ranges were made for, with its quotes. If another client has
+   * changed the resource since, the server refuses the patch with 412 `ERR_PRECONDITION`.
    *
-   * @default '*', any version
+   * @default '*', which stands for any version
    */
   readonly ifMatch?: string
   /**
-   * Length of the resource after the patch, in bytes. Without ranges the patch only changes the length.
+   * Length of the resource after the patch, in bytes. A smaller one than the present length truncates
+   * the resource. Without ranges the patch only changes the length.
    *
    * @default the present length, or the end of the last range if that is greater
    */
@@ -43,28 +47,37 @@ export interface PatchOptions extends RequestOptions {
    * @default the present one
    */
   readonly contentType?: string
-  /** Called as bytes move, at most every 50 ms. An exception ends the call, which rejects with it. */
+  /**
+   * Called as bytes move, at most every 50 ms. If it throws, the call ends and rejects with its error.
+   */
   readonly onProgress?: (progress: Progress) => void
 }
 
-/** A range whose data can be read repeatedly, as a whole and in parts. */
+/**
+ * A range in the form that the client works with. `data` is sent, and `source` reads parts of the same
+ * bytes to compare them with those of the server.
+ */
 export interface Part {
   readonly start: number
   readonly data: BlobLike
   readonly source: Pick<ByteSource, 'slice'>
 }
 
-/** Converts a range of the caller. */
+/** Converts a range whose bytes are in memory or in a Blob. */
 export function partOf({ start, data }: PatchRange): Part {
   const blob = data instanceof Blob ? data : blobOf(data)
   return { start, data: blob, source: blob }
 }
 
 /**
- * Returns a function that sends a patch, and may be called again after a failure. If an answer was lost and
- * the next one is 412, the ranges are read back to find out whether the patch was already applied.
+ * Returns a function that sends the patch, and that may be called again after a failure.
  *
- * @throws TypeError for no ranges without `length`.
+ * If the connection breaks after the server has applied the patch, a retry under `If-Match` is refused
+ * with 412, because the patch itself has changed the entity tag. The function then reads the ranges
+ * back. If they hold the bytes of the patch, the call succeeds. It does the same after a success from a
+ * server that does not identify itself as one of this protocol.
+ *
+ * @throws TypeError without ranges and without `length`.
  */
 export function createPatch(
   parts: readonly Part[],
@@ -80,6 +93,7 @@ export function createPatch(
 
   return async (connection) => {
     const mayBeApplied = isLost
+    // Stays true if the request throws, because its answer was lost then.
     isLost = true
     const listener = connection.guard(onProgress)
     const meter = createProgressMeter(connection.clock, { size: contentSize(body) }, listener)
@@ -98,11 +112,13 @@ export function createPatch(
   }
 }
 
+/** Encodes the patch document: one part as `message/byteranges`, several as `multipart/byteranges`. */
 function encode(
   ranges: readonly Part[],
   { length, contentType }: PatchOptions,
 ): { readonly type: string; readonly body: readonly BlobLike[] } {
-  // Not crypto.randomUUID, which does not exist in pages without TLS.
+  // The boundary must not occur in the data, so that it is random. `crypto.randomUUID` would be
+  // shorter, but exists only in secure contexts (HTTPS or localhost).
   const boundary = crypto.getRandomValues(new Uint8Array(16)).join('')
   const isSingle = ranges.length < 2
   const delimiter = isSingle ? '' : `\r\n--${boundary}\r\n`
@@ -117,7 +133,10 @@ function encode(
   return { type: `multipart/byteranges; boundary=${boundary}`, body }
 }
 
-/** The answer to `HEAD` if every range holds the bytes of the patch; null otherwise. */
+/**
+ * Returns the answer to `HEAD` if the resource has the length, the type and in every range the bytes of
+ * the patch; null otherwise.
+ */
 async function findApplied(
   connection: Connection,
   parts: readonly Part[],

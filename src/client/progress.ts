@@ -1,23 +1,29 @@
-/** Progress of a transfer: position and rate. */
+/** Measures the progress of a transfer: the number of bytes and the rate. */
 import type { Clock } from './clock.ts'
 import type { Progress } from './options.ts'
 
-/** Least time between two reports, in milliseconds. */
+/** Shortest time between two reports, in milliseconds. */
 const REPORT_INTERVAL = 50
-/** Least time over which a rate is measured, in milliseconds. */
+/** Shortest time over which a rate is measured, in milliseconds. */
 const RATE_INTERVAL = 250
-/** Time constant of the moving average of the rate, in milliseconds. */
+/** Time constant of the exponential moving average of the rate, in milliseconds. */
 const RATE_MEMORY = 3000
 
-/** Measures a transfer, and reports to its listener at most every 50 ms. */
+/** Measures one transfer. Its listener is called at most every 50 ms. */
 export interface ProgressMeter {
-  /** Continues at `sent` after a stop. The time of the stop does not count for the rate. */
+  /**
+   * Sets the position to `sent` and reports it, at the start and after an interruption. The time of the
+   * interruption does not count for the rate.
+   */
   readonly start: (sent: number) => void
-  /** Records that `sent` bytes of the source have moved in all. */
+  /** Sets the position to `sent` after bytes have moved. */
   readonly move: (sent: number) => void
 }
 
-/** Creates a meter for a transfer of `measured.size` bytes, which may become known only later. */
+/**
+ * Creates a meter. `measured.size` is the number of bytes in all; it is read at each report, because
+ * the size of a stream becomes known only at its end.
+ */
 export function createProgressMeter(
   clock: Clock,
   measured: { readonly size: number | null },
@@ -37,12 +43,14 @@ export function createProgressMeter(
   function move(sent: number): void {
     const elapsed = clock.now() - markedAt
     if (elapsed >= RATE_INTERVAL) {
+      // The longer the measurement took, the more it replaces the average of before.
       const current = ((sent - marked) / elapsed) * 1000
       const weight = Math.exp(-elapsed / RATE_MEMORY)
       rate = (rate ?? current) * weight + current * (1 - weight)
       markedAt += elapsed
       marked = sent
     }
+    // The end is always reported, even if it follows another report at once.
     if (sent === measured.size || clock.now() - reportedAt >= REPORT_INTERVAL) report(sent)
   }
 

@@ -1,4 +1,4 @@
-/** Removes a resource for a caller of the client. */
+/** The public form of removing a resource. */
 import type { Connection } from './exchange.ts'
 import type { RequestOptions } from './options.ts'
 import { removeResource } from './resource.ts'
@@ -7,18 +7,18 @@ import { REQUEST } from './settings.ts'
 /** Options of `remove`. */
 export interface RemoveOptions extends RequestOptions {
   /**
-   * Entity tag of the version to remove, with its quotes. If the resource has another one by now, the
-   * call rejects with a `ClientError` of status 412.
+   * Entity tag of the version to remove, with its quotes. If another client has changed the resource
+   * since, the call rejects with a `ClientError` of status 412.
    *
-   * @default any version
+   * @default any version is removed
    */
   readonly ifMatch?: string
 }
 
-/** The options of `remove`, as `settings.ts` describes. */
+/** The table of the options of `remove`, in the form that `settings.ts` describes. */
 export const REMOVE = { ...REQUEST, ifMatch: '*' }
 
-/** Returns a function that removes the resource, and may be called again after a failure. */
+/** Returns a function that removes the resource, and that may be called again after a failure. */
 export function createRemoval({
   ifMatch,
 }: RemoveOptions): (connection: Connection) => Promise<boolean> {

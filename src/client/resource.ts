@@ -1,43 +1,49 @@
-/** The state of the resource at a URL: asking for it, and removing it. */
+/** Asks for the state of the resource at a URL, and removes it. */
 import { answerError, expectSuccess, isMissing, responseError, strongTag } from './answer.ts'
 import { sha256Of } from './digest.ts'
 import type { Problem } from './error.ts'
 import { exchange, type Connection } from './exchange.ts'
 
-/** Properties of a resource as a server reports them. */
+/** Properties of a resource as the server reports them. */
 export interface ResourceStatus {
-  /** Number of bytes that are stored. */
+  /** Number of bytes that the server has stored. */
   readonly size: number
   /** Whether the resource is finished. */
   readonly complete: boolean
-  /** Number of bytes that the finished resource will have; null if it was not declared yet. */
+  /**
+   * Number of bytes of the finished resource: `size` if it is complete, and otherwise the length that a
+   * request has declared. Null if no request has declared it yet.
+   */
   readonly length: number | null
   /**
-   * Strong entity tag of this version; null if the server gives none or hides it from other origins, or
-   * if a proxy has weakened it.
+   * Strong entity tag of this version, with its quotes. Null if the server sends none, if it does not
+   * expose the field to a page of another origin (CORS), or if a proxy has weakened the tag.
    */
   readonly etag: string | null
-  /** Media type; null if the server gives none. */
+  /** Media type; null if the server sends none. */
   readonly type: string | null
 }
 
-/** The state of a resource, with the answer that described it. */
+/** The state of a resource, with the answer that has reported it. */
 export interface Found extends Omit<ResourceStatus, 'type'> {
-  /** SHA-256 of the stored bytes, as `sha-256=:…:`; null if the answer has none. */
+  /**
+   * SHA-256 of the representation, as `sha-256=:…:`; null if the answer has none. For an incomplete
+   * resource it covers the stored bytes only if it was asked for with `WANT_DIGEST`.
+   */
   readonly digest: string | null
   /** The `Content-Disposition`; null if the answer has none. */
   readonly disposition: string | null
   readonly response: Response
 }
 
-/** Asks for the SHA-256 of the stored bytes (RFC 9530 §4). */
+/** The field that asks for the SHA-256 of the stored bytes (RFC 9530 §4). */
 export const WANT_DIGEST = { 'Want-Repr-Digest': 'sha-256=10' } as const
 
 /**
- * Asks for the state of the resource; null if it does not exist. With the fields of `WANT_DIGEST` the
- * server may compute a digest.
+ * Asks for the state of the resource with `HEAD`; null if it does not exist. `wanted` may be
+ * `WANT_DIGEST`, for which the server may have to read the whole resource.
  *
- * @throws ClientError
+ * @throws ClientError `ERR_RESPONSE` for a refusal, and for an answer that does not show the length.
  */
 export async function find(
   connection: Connection,
@@ -47,7 +53,8 @@ export async function find(
   const { status, ok, headers } = response
   if (isMissing(response)) return null
   if (!ok) throw await responseError('HEAD', response)
-  // Some revisions of the draft answer 200 while a resource is incomplete, with its range.
+  // Some revisions of the draft answer 200 instead of 299 while a resource is incomplete. The range of
+  // the stored bytes in `Content-Range` then shows that it is.
   const range = /^bytes (?:0-(\d+)|\*)\/(.+)$/.exec(headers.get('Content-Range') ?? '')
   const [, last = -1, total] = range ?? []
   const stored = headers.get('Content-Length') ?? (range && Number(last) + 1)
@@ -59,8 +66,8 @@ export async function find(
 }
 
 /**
- * The state that a refusal reports; null if it reports none. It is newer than an answer to `HEAD` from
- * a cache, because a refusal comes from the server itself.
+ * Returns the state that the problem document of a refusal reports; null if it reports none. It can be
+ * newer than the answer to a later `HEAD`, because a cache may answer `HEAD` but never a `PATCH`.
  */
 export function reportedState(response: Response, problem: Problem | null): Found | null {
   const { received, length, complete } = problem ?? {}
@@ -69,12 +76,14 @@ export function reportedState(response: Response, problem: Problem | null): Foun
   return describe(response, received, complete === true, length)
 }
 
+/** Collects the state from what the caller has read and from the fields of the answer. */
 function describe(response: Response, size: number, complete: boolean, length: unknown): Found {
   const { headers } = response
   return {
     size,
     complete,
-    // The length is `*` or missing while it was not declared. A resource of 0 bytes is never incomplete.
+    // Without a declared length the value is `*` or missing, which is NaN as a number. A length of 0
+    // can be treated in the same way, because a resource of 0 bytes is never incomplete.
     length: complete ? size : Number(length) || null,
     etag: strongTag(headers),
     digest: sha256Of(headers.get('Repr-Digest')),
@@ -84,7 +93,7 @@ function describe(response: Response, size: number, complete: boolean, length: u
 }
 
 /**
- * Asks for the state of the resource, for a caller of the client.
+ * Asks for the state of the resource, in the public form; null if it does not exist.
  *
  * @throws ClientError
  */
@@ -96,9 +105,10 @@ export async function getStatus(connection: Connection): Promise<ResourceStatus 
 }
 
 /**
- * Removes the resource, or only the version with the tag `ifMatch`. False if it does not exist.
+ * Removes the resource, or with `ifMatch` only the version with that entity tag. Resolves with false if
+ * the resource does not exist. A refusal with a status of `retriable` is a transient error.
  *
- * @throws ClientError
+ * @throws ClientError `ERR_RESPONSE` for a refusal, such as 412 if the resource is another version.
  */
 export async function removeResource(
   connection: Connection,
@@ -111,7 +121,8 @@ export async function removeResource(
   })
   if (isMissing(response)) return false
   await expectSuccess('DELETE', response, retriable)
-  // The answer may be the one to a GET that followed a 303.
+  // `fetch` follows a 303 with GET and does not report it, so that the success may be that of the GET
+  // (RFC 9110 §15.4.4). Only a `HEAD` shows whether the resource is gone.
   if (response.redirected && (await find(connection)) !== null) {
     throw answerError('DELETE', response, ' after a redirection, but the resource still exists')
   }

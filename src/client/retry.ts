@@ -1,19 +1,25 @@
-/** Retries: exponential backoff with jitter, and the limit of failures in a row. */
+/** Waits between retries: exponential backoff with full jitter, and a limit of failures in a row. */
 import { listen, until } from './clock.ts'
 import { ClientError } from './error.ts'
 import type { Connection } from './exchange.ts'
 import { scope } from './scope.ts'
 
-/** Receives the event `online` in browsers. */
+/** The global scope of a page or a worker, which dispatches the event `online`. */
 declare const self: EventTarget
 
-/** Waits between retries, and counts failures in a row. */
+/** The retries of one call. */
 export interface Retry {
-  /** Resets the count of failures if the transfer has never been as far as `position`. */
+  /**
+   * Records that the server has stored the bytes up to `position`. If that is more than ever before,
+   * the count of failures starts again from 0. A transfer that repeats the same bytes does not reset
+   * it, because it would otherwise repeat them for ever.
+   */
   readonly reached: (position: number) => void
   /**
-   * Waits until the next try is due, or the signal aborts. Throws `error` if it is not to be retried or
-   * the retries are used up. `onWait` gets the wait in milliseconds, or null until the device is online.
+   * Waits until the next attempt is due, or until the signal aborts. Calls `onWait` with the delay in
+   * milliseconds, or with null if it waits for the device to be online.
+   *
+   * @throws `error` itself if it must not be retried, or if the retries are used up.
    */
   readonly wait: (
     error: unknown,
@@ -22,7 +28,10 @@ export interface Retry {
   ) => Promise<void>
 }
 
-/** Number of retries of a call while no server has ever answered. */
+/**
+ * Number of retries before the first contact with the server. If nothing has ever answered at an
+ * address, it is likely to be wrong, and a person should see the error within seconds.
+ */
 const FIRST_RETRIES = 3
 
 /** The options that retries depend on. */
@@ -53,8 +62,10 @@ export function createRetry(call: RetryOptions): Retry {
     wait: async (error, signal, onWait) => {
       if (!(error instanceof ClientError)) throw error
       if (!(call.shouldRetry?.(error, failures) ?? error.transient)) throw error
+      // Without a network no server can answer, so that this says nothing about the address.
       const hasTime = call.contact.isMade || call.waitForServer || isOffline()
-      // An address that never answers has already cost `stallTimeout`.
+      // After a stall the caller has already waited for `stallTimeout`, which is long enough to give
+      // up.
       const patience = error.code === 'ERR_STALL' ? 0 : FIRST_RETRIES
       if (failures >= Math.min(retries, hasTime ? Infinity : patience)) throw error
       // Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
@@ -72,12 +83,18 @@ export function createRetry(call: RetryOptions): Retry {
   }
 }
 
-/** Only `false` is reliable. */
+/**
+ * Whether the device is known to be offline. Of `navigator.onLine` only `false` is reliable: it is true
+ * in any local network, even without a way to the server.
+ */
 function isOffline(): boolean {
   return scope.navigator?.onLine === false
 }
 
-/** `Retry-After` (RFC 9110 §10.2.3) in milliseconds; 0 if there is none. */
+/**
+ * Returns `Retry-After` (RFC 9110 §10.2.3) in milliseconds. Its value is a number of seconds or a date.
+ * 0 if the answer does not have the field.
+ */
 function retryAfter(headers: Headers | null, now: number): number {
   const value = headers?.get('Retry-After') ?? ''
   return Number(value) * 1000 || Date.parse(value) - now || 0

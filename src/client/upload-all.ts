@@ -1,4 +1,8 @@
-/** Uploads of many files, for browsers and every other platform with `fetch`. */
+/**
+ * Uploads of many files, for browsers and every other platform with `fetch`, published as
+ * `partial-upload/client/upload-all`. It is an entry of its own, so that apps that send single files do
+ * not bundle the queue.
+ */
 import { upload } from './index.ts'
 import { startUploads, type UploadAllOptions, type Uploads } from './many.ts'
 import type { Source } from './source/source.ts'
@@ -7,10 +11,11 @@ export type { FileStatus, FileUpload } from './file-upload.ts'
 export type { TotalProgress, UploadAllOptions, Uploads } from './many.ts'
 
 /**
- * Uploads files, several at a time. Each is uploaded as `upload` does it: a file of at most 64 KiB takes
- * one request, and each is complete only if the server holds exactly its bytes.
+ * Uploads files, four at a time unless `concurrency` is set. Each is uploaded as by `upload`, so that a
+ * file of at most 64 KiB takes one request, and is complete only if the server holds exactly its bytes.
  *
- * @throws TypeError for a wrong option, and for a URL that can't be made.
+ * @throws TypeError for a wrong option, and for a URL that can't be built, for example because a stream
+ * has no name.
  */
 export function uploadAll<F extends Source>(
   files: ArrayLike<F> | Iterable<F>,
@@ -19,6 +24,11 @@ export function uploadAll<F extends Source>(
   return startUploads(files, options, upload, nameOf)
 }
 
+/**
+ * Returns the name of a `File`, which becomes the last segment of its URL.
+ *
+ * @throws TypeError for a source without a name.
+ */
 function nameOf(file: Source): string {
   if ('name' in file && typeof file.name === 'string') return file.name
   throw new TypeError('a source without a name needs a function as `url`')

@@ -1,14 +1,18 @@
-/** Calls that consist of one request, or of the same one again after a failure. */
+/**
+ * Runs calls that consist of one request, such as `status` and `remove`, and repeats them after
+ * failures.
+ */
 import { connect, type Connection } from './exchange.ts'
 import type { RequestOptions } from './options.ts'
 import { createRetry } from './retry.ts'
 import type { Platform } from './transport/transport.ts'
 
 /**
- * Connects to the URL and repeats `work` with that connection, as `repeat` does.
+ * Checks the options, and calls `work` until it succeeds, as `repeat` does. `table` lists the options
+ * of the call.
  *
- * @throws TypeError for a wrong URL, and for an option that is unknown or wrong.
- * @throws ClientError
+ * @throws TypeError for a wrong URL, an unknown option and a value out of range.
+ * @throws ClientError for a refusal, and for a failure after all `retries`.
  */
 export async function withRetries<T>(
   url: string | URL,
@@ -21,10 +25,10 @@ export async function withRetries<T>(
 }
 
 /**
- * Does `work` until it succeeds, or fails with an error that is not transient, or has failed as often
- * as `retries` allows. Then ends the connection.
+ * Calls `work` until it succeeds. Gives up after an error that is not transient, after as many failures
+ * as `retries` allows, and when the signal aborts. In every case it ends the connection.
  *
- * @throws ClientError
+ * @throws ClientError for a refusal, and for a failure after all `retries`.
  */
 export async function repeat<T>(
   connection: Connection,
@@ -37,6 +41,8 @@ export async function repeat<T>(
       signal.throwIfAborted()
       try {
         const result = await work(connection)
+        // A callback that has thrown during the request has aborted the signal, and the call must
+        // reject.
         signal.throwIfAborted()
         return result
       } catch (error) {

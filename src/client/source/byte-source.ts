@@ -1,41 +1,47 @@
-/** The common form of all kinds of sources. */
+/** The common interface of all kinds of sources: Blobs, streams and files. */
 import { ClientError } from '../error.ts'
 import type { BlobLike } from '../transport/transport.ts'
 
-/** The bytes of a source by position. A `Blob` is one, too. */
+/**
+ * The bytes of a source by position. The interface is a part of `File`, so that a `Blob` implements it.
+ */
 export interface ByteSource {
-  /** Length in bytes; null until the end has been read. */
+  /** Length in bytes; null for a stream whose end was not read yet. */
   readonly size: number | null
   /** Media type; missing or empty if it is unknown. */
   readonly type?: string
-  /** Whether the source is a stream: a range must not start before the one that was read last. */
+  /**
+   * Whether the source is a stream, which can be read only once. A range must not start before the
+   * range that was read last, because the bytes before it are no longer in memory.
+   */
   readonly once?: boolean
-  /** Name of the file, if it is one. */
+  /** Name of the file, if the source is a file. */
   readonly name?: string
-  /** When the file was changed last, in milliseconds since 1970. */
+  /** Time of the last change of the file, in milliseconds since 1970. */
   readonly lastModified?: number
   /**
-   * The bytes from `start` to `end`; fewer where the source ends.
+   * Returns the bytes from `start` to before `end`. If the source ends earlier, there are fewer.
    *
-   * @throws ClientError `ERR_SOURCE`
+   * @throws ClientError `ERR_SOURCE` if the source can't be read.
    */
   slice(start: number, end: number): BlobLike | Promise<BlobLike>
-  /** Releases the file or the stream. */
+  /** Closes the file, or cancels the stream. */
   readonly close?: () => Promise<void>
 }
 
-/** Opens a source. */
+/** Opens a source. Called once, when the upload begins. */
 export type OpenSource = () => ByteSource | Promise<ByteSource>
 
-/** Makes the error for a source that can't be read. */
+/** Makes the error for a source that can't be read or that has changed. */
 export function sourceError(message: string, cause?: unknown): ClientError {
   return new ClientError('ERR_SOURCE', message, { cause })
 }
 
 /**
- * Reads the bytes from `start` to `end` into memory; fewer where the source ends.
+ * Reads the bytes from `start` to before `end` into memory. If the source ends earlier, there are
+ * fewer.
  *
- * @throws ClientError `ERR_SOURCE`
+ * @throws ClientError `ERR_SOURCE` if the source can't be read.
  */
 export async function readRange(
   source: Pick<ByteSource, 'slice'>,
@@ -47,9 +53,10 @@ export async function readRange(
 }
 
 /**
- * Reads a piece into memory.
+ * Reads a piece of a source into memory.
  *
- * @throws ClientError `ERR_SOURCE`
+ * @throws ClientError `ERR_SOURCE` if the piece can't be read, or yields more or fewer bytes than its
+ * size.
  */
 export async function readPiece(piece: BlobLike): Promise<Uint8Array> {
   const bytes = new Uint8Array(await piece.arrayBuffer().catch(failToRead))
@@ -58,10 +65,13 @@ export async function readPiece(piece: BlobLike): Promise<Uint8Array> {
 }
 
 /**
- * Reads pieces one after the other, and checks that each yields as many bytes as it has announced: a
- * Blob that `fs.openAsBlob` made of 4 GiB or more yields its size modulo 2^32 (Node 20 to 24).
+ * Reads pieces one after the other, and checks that each yields as many bytes as its size. The size is
+ * not always right: a Blob that `fs.openAsBlob` has made from a file of 4 GiB or more yields only its
+ * size modulo 2^32 (Node 20 to 24). Without the check the server would get a truncated file and accept
+ * it as complete.
  *
- * @throws ClientError `ERR_SOURCE` before it yields more bytes than announced.
+ * @throws ClientError `ERR_SOURCE` if a piece can't be read, after too few bytes of a piece, and
+ * instead of the first chunk that would be too much.
  */
 export async function* streamPieces(pieces: readonly BlobLike[]): AsyncGenerator<Uint8Array, void> {
   for (const piece of pieces) {
@@ -75,20 +85,26 @@ export async function* streamPieces(pieces: readonly BlobLike[]): AsyncGenerator
   }
 }
 
-/** Throws `ERR_SOURCE` unless both numbers are the same. */
+/** Throws `ERR_SOURCE` if a piece has yielded more or fewer bytes than its size. */
 function checkSize(size: number, announced: number): void {
   if (size !== announced) {
     throw sourceError(`the source yields ${size} of ${announced} bytes`)
   }
 }
 
-/** Throws the error for a failed read, for example of a file that was moved after a person chose it. */
+/**
+ * Throws the error for a failed read, for example of a file that was moved after the user had chosen
+ * it. The error of the platform becomes its `cause`.
+ */
 export function failToRead(cause: unknown): never {
   if (cause instanceof ClientError) throw cause
   throw sourceError('the source can not be read', cause)
 }
 
-/** Copies bytes into a Blob. Browsers make no Blob of memory that threads share. */
+/**
+ * Copies bytes into a Blob. They are copied into new memory first, because browsers don't accept a
+ * `SharedArrayBuffer` in the constructor of Blob.
+ */
 export function blobOf(bytes: Uint8Array): Blob {
   return new Blob([new Uint8Array(bytes)])
 }

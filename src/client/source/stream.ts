@@ -1,11 +1,15 @@
-/** Streams as sources. Their bytes are held until the server has acknowledged them. */
+/**
+ * Streams as sources. Bytes are held in memory until the server has acknowledged them, because a stream
+ * can't be read again after a broken connection.
+ */
 import { blobOf, failToRead, sourceError, type ByteSource } from './byte-source.ts'
 
 type ByteStream = ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>
 
 /**
- * Iterates a ReadableStream, which not every browser can do itself. `return` cancels the stream even
- * while `next` is pending, unlike the one of a generator.
+ * Iterates a ReadableStream, because not every browser implements its async iteration. `return` cancels
+ * the stream even while a call of `next` is pending; that of a generator would wait for the pending
+ * call.
  */
 export function iterate(stream: ReadableStream<Uint8Array>): AsyncIterableIterator<Uint8Array> {
   const reader = stream.getReader()
@@ -17,22 +21,23 @@ export function iterate(stream: ReadableStream<Uint8Array>): AsyncIterableIterat
   return chunks
 }
 
-/** Reads from a stream. */
+/** Makes a source of a stream. Its segments must be read in order, see `ByteSource.once`. */
 export function openStream(stream: ByteStream): ByteSource {
   const chunks = 'getReader' in stream ? iterate(stream) : stream[Symbol.asyncIterator]()
-  /** The chunks in memory, and the positions in the stream where they start and end. */
+  /** The chunks in memory. `start` and `end` are the positions of their bytes in the stream. */
   const held: Blob[] = []
   let start = 0
   let end = 0
   let isEnded = false
 
+  /** Reads one more chunk into memory. */
   async function pull(): Promise<void> {
     const step: IteratorResult<unknown, unknown> = await chunks.next().catch(failToRead)
     isEnded = step.done === true
     if (isEnded) return
     const { value } = step
     if (!(value instanceof Uint8Array)) failToRead(value)
-    // A Blob is a copy, because the stream may reuse the memory of its chunks.
+    // The bytes have to be copied, because the stream may reuse the memory of a chunk for the next one.
     held.push(blobOf(value))
     end += value.byteLength
   }
@@ -45,15 +50,17 @@ export function openStream(stream: ByteStream): ByteSource {
     slice: async (from, to) => {
       if (from < start) throw sourceError('the source can not be read again')
       for (;;) {
-        // Bytes before `from` are acknowledged, and never read again.
+        // The server has acknowledged the bytes before `from`, so that their chunks can be released.
         while (held[0] !== undefined && start + held[0].size <= from) start += held.shift()!.size
-        // One byte more shows whether the range is the last one.
+        // Reads one byte beyond the range. Only then it is known whether the stream ends with the
+        // range, so that the segment can declare the complete length.
         if (isEnded || end > to) return new Blob(held).slice(from - start, to - start)
         await pull()
       }
     },
     close: async () => {
-      // Not awaited, because a generator that waits for its own source returns only after that.
+      // Not awaited: a generator that is itself waiting for data handles `return` only after the data
+      // has come, which may be never.
       if (!isEnded) void chunks.return?.().catch(() => undefined)
     },
   }

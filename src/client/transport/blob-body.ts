@@ -1,30 +1,34 @@
-/** Requests with `fetch` whose content is one Blob. */
+/**
+ * Requests with `fetch` whose content is one Blob. Bundles for browsers get this file in place of
+ * `stream-body.ts`, see the field `browser` in package.json.
+ */
 import { readPiece } from '../source/byte-source.ts'
 import type { BlobLike, TransportRequest } from './transport.ts'
 
 /**
- * Sends a request. The progress of its content is unknown, so that only the time limit for the answer
- * counts.
+ * Sends a request. `fetch` does not report the progress of a Blob, so that all content counts as sent
+ * at the start, and only the time limit for the answer applies.
  *
- * @throws ClientError `ERR_SOURCE`
+ * @throws ClientError `ERR_SOURCE` if the content can't be read.
  */
 export async function fetchWithBody(request: TransportRequest): Promise<Response> {
   const { url, body, onMove } = request
   const content = body.length > 0 ? await toBlob(body) : null
   if (content) onMove(content.size)
-  // An answer from a cache would be treated as the present state.
+  // A `HEAD` that a cache answers could report an offset from before the last segment.
   const init: object = { ...request, cache: 'no-store', body: content }
   return fetch(url, init)
 }
 
 /**
- * Concatenates pieces, which are Blobs in browsers.
+ * Concatenates pieces, all of which are Blobs on platforms that use this function.
  *
- * @throws ClientError `ERR_SOURCE`
+ * @throws ClientError `ERR_SOURCE` if the content can't be read.
  */
 export async function toBlob(pieces: readonly BlobLike[]): Promise<Blob> {
   const blob = new Blob(pieces.filter((piece) => piece instanceof Blob))
-  // A file that was moved or changed would otherwise look like a failed network.
+  // If a file was moved or changed after the user had chosen it, `fetch` and `XMLHttpRequest` fail as
+  // they do after a network error. Reading the last byte first makes the difference.
   await readPiece(blob.slice(-1))
   return blob
 }

@@ -1,4 +1,4 @@
-/** Requests with `fetch`. */
+/** The transport over `fetch`. */
 import { blobOf } from '../source/byte-source.ts'
 import { iterate } from '../source/stream.ts'
 import { fetchWithBody } from './stream-body.ts'
@@ -12,7 +12,10 @@ export const fetchTransport: Transport = async (request) => {
   return toResponse(response, await readAnswer(response, onMove), response.redirected)
 }
 
-/** Reads the content of an answer, but hardly more than `MAX_ANSWER` bytes. */
+/**
+ * Reads the content of an answer, and stops after the chunk that exceeds `MAX_ANSWER` bytes. A server
+ * that ignores `Range` could otherwise fill the memory with a whole file.
+ */
 async function readAnswer({ body }: Response, onMove: () => void): Promise<Blob> {
   const chunks: Blob[] = []
   let size = 0

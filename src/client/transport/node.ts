@@ -1,6 +1,7 @@
 /**
- * Requests over `node:http`. A chunk counts as sent when the system has taken it, and the next one is
- * read only then. Progress is real, and memory does not grow with the size of the file.
+ * The transport over `node:http`. A chunk counts as sent when the operating system has taken it, and
+ * only then the next one is read. So the progress shows what was sent rather than buffered, and the
+ * memory does not grow with the size of the file.
  */
 import http from 'node:http'
 import https from 'node:https'
@@ -15,18 +16,30 @@ import {
   type TransportRequest,
 } from './transport.ts'
 
-/** Number of bytes of one write, in steps of which progress and stalls are seen on a slow line. */
+/**
+ * Number of bytes of one write. Progress is reported after each write, so that a larger one could look
+ * like a stall on a slow connection.
+ */
 const WRITE_SIZE = 64 * 1024
-/** From this size on a request expects 100: a refusal then costs no bytes (RFC 9110 §10.1.1). */
+/**
+ * Least number of content bytes with which a request has `Expect: 100-continue`. The client then sends
+ * the content only after the server has accepted the header fields, so that a refusal costs no bytes
+ * (RFC 9110 §10.1.1). For less content the round trip would cost more.
+ */
 const EXPECT_SIZE = 64 * 1024
-/** Longest wait for a 100 in milliseconds, because not every server sends it. */
+/**
+ * Longest time to wait for a 100, in milliseconds. After it the content is sent anyway, because not
+ * every server and proxy sends a 100.
+ */
 const EXPECT_TIMEOUT = 1000
 
 /** An agent of `node:http` or `node:https`, for proxies, certificates and limits on connections. */
 export type Agent = http.Agent | https.Agent
 
-/** Creates a transport over the agent, or over Node's global one, which keeps connections open. */
+/** Creates a transport over the agent, or over the global one of Node, which keeps connections open. */
 export function nodeTransport(agent?: Agent): Transport {
+  // Becomes infinite after the server has ignored or refused an expectation, so that no later request
+  // of the call waits for a 100 again.
   let leastExpectSize = EXPECT_SIZE
   const stopAsking = (): void => {
     leastExpectSize = Infinity
@@ -53,7 +66,10 @@ export function nodeTransport(agent?: Agent): Transport {
   }
 }
 
-/** Sends one request. Calls `onSilence` if the server answers an expectation neither with 100 nor with another status. */
+/**
+ * Sends one request. Calls `onSilence` if the server answers an expectation neither with 100 nor with
+ * another status in time.
+ */
 function send(
   request: TransportRequest,
   options: https.RequestOptions,
@@ -66,7 +82,8 @@ function send(
   }
   return new Promise<Response>((resolve, reject) => {
     signal.addEventListener('abort', abort)
-    // After the answer has begun, its own stream reports a broken connection.
+    // After the header of the answer has arrived, the stream of its content reports a broken
+    // connection.
     const closed = (): void => reject(new Error('the connection was closed'))
     req.on('error', reject).once('close', closed)
     req.once('response', (answer) => {
@@ -77,11 +94,13 @@ function send(
     else sendContent(req, request, onSilence).catch(reject)
   }).finally(() => {
     signal.removeEventListener('abort', abort)
-    // After an early answer the rest of the content is not sent.
+    // The server has answered before all content was sent. The rest would be wasted, so that the
+    // connection is closed.
     if (!req.writableFinished) req.destroy()
   })
 }
 
+/** Collects what `node:http` needs for a request. */
 function requestOptions(
   { method, headers, body }: TransportRequest,
   agent: Agent | undefined,
@@ -91,7 +110,8 @@ function requestOptions(
     method,
     ...(agent === undefined ? {} : { agent }),
     headers: {
-      // An answer from a cache would be treated as the present state, and `fetch` adds this by itself.
+      // A proxy's cache must not answer, because it could report an offset from before the last
+      // segment. In browsers `fetch` adds the field for the cache mode `no-store`.
       ...(method === 'HEAD' || method === 'GET' ? { 'Cache-Control': 'no-cache' } : {}),
       ...Object.fromEntries(headers),
       ...(body.length === 0 ? {} : { 'Content-Length': contentSize(body) }),
@@ -100,6 +120,7 @@ function requestOptions(
   }
 }
 
+/** Sends the content, and stops when the answer comes or the connection ends. */
 async function sendContent(
   req: http.ClientRequest,
   request: TransportRequest,
@@ -120,7 +141,10 @@ async function sendContent(
   req.end()
 }
 
-/** Resolves after a 100, after the longest wait for it, and after an answer or the end of the connection. */
+/**
+ * Resolves after a 100, after the longest wait for it, and also after a final answer and after the end
+ * of the connection, both of which the caller handles.
+ */
 function untilContinue(req: http.ClientRequest, onSilence: () => void): Promise<void> {
   return new Promise((resolve) => {
     let timer: NodeJS.Timeout | undefined
@@ -135,7 +159,8 @@ function untilContinue(req: http.ClientRequest, onSilence: () => void): Promise<
       }, EXPECT_TIMEOUT)
     }
     req.once('continue', settle).once('response', settle).once('close', settle)
-    // The time to connect does not count.
+    // The time to connect does not count. A slow connection would otherwise look like a server that
+    // ignores the expectation.
     req.once('socket', (socket) => {
       if (socket.connecting) socket.once('connect', startTimer)
       else startTimer()
@@ -143,7 +168,10 @@ function untilContinue(req: http.ClientRequest, onSilence: () => void): Promise<
   })
 }
 
-/** Writes chunks until the answer or the end of the connection comes. */
+/**
+ * Writes chunks with backpressure. When the answer comes or the connection ends, it stops waiting: Node
+ * may never call back for a write that is pending then.
+ */
 class ContentWriter {
   readonly #req: http.ClientRequest
   #isOver = false
@@ -158,7 +186,10 @@ class ContentWriter {
     req.once('response', stop).once('close', stop)
   }
 
-  /** Resolves with true when the system has taken the chunk, and with false after an answer. */
+  /**
+   * Resolves with true when the operating system has taken the chunk, so that its memory may be reused.
+   * False after an answer or the end of the connection.
+   */
   async write(chunk: Uint8Array): Promise<boolean> {
     if (this.#isOver) return false
     await new Promise<void>((resolve) => {
@@ -169,6 +200,7 @@ class ContentWriter {
   }
 }
 
+/** Reads the content of an answer, of which it discards what exceeds `MAX_ANSWER` bytes. */
 async function readAnswer(
   answer: http.IncomingMessage,
   { onMove }: TransportRequest,

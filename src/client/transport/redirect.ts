@@ -1,12 +1,17 @@
-/** Decides whether a redirection is followed, and which fields the new request has. */
+/**
+ * Redirections for the transport over `node:http`, which does not follow them by itself. Decides
+ * whether a redirection is followed, and which fields the new request has.
+ */
 
-/** Number of redirections in a row that browsers follow. */
+/** Largest number of redirections in a row that are followed, as browsers do. */
 export const MAX_REDIRECTIONS = 20
 
 /**
- * The URL that a redirection leads to; null for another answer, and for a URL of another scheme. A 303
- * leads to another resource, whose answer says nothing about a change that was requested
- * (RFC 9110 §15.4.4): for methods that change something it is not followed.
+ * Returns the URL that a redirection leads to. Null if the answer is not a redirection to follow, or if
+ * its URL is invalid or has another scheme than HTTP.
+ *
+ * A 303 to a request that changes something is not followed. It leads to another resource, and the
+ * answer of that resource says nothing about the change (RFC 9110 §15.4.4).
  */
 export function redirectionOf(
   method: string,
@@ -21,7 +26,10 @@ export function redirectionOf(
   return ['http:', 'https:'].includes(url.protocol) ? url : null
 }
 
-/** The fields for the next request: credentials are sent only to the origin they were given for. */
+/**
+ * Returns the fields for the next request. To another origin the fields with credentials are removed,
+ * so that a redirection can't send a token to a server that it was not issued for.
+ */
 export function fieldsFor(from: string | URL, to: URL, headers: Headers): Headers {
   const fields = new Headers(headers)
   if (to.origin !== new URL(from).origin) {

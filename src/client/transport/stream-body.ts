@@ -1,27 +1,40 @@
 /**
- * Requests with `fetch` whose content is a stream, so that progress and backpressure are real. Browsers
- * stream over HTTP/2 only: the field `browser` in package.json replaces this file by `blob-body.ts`.
+ * Requests with `fetch` whose content is a stream, for platforms other than browsers. With a stream the
+ * client sees when the network takes each chunk, which gives progress and backpressure.
+ *
+ * Browsers stream request content over HTTP/2 only, so that it would fail with many servers. The field
+ * `browser` in package.json makes bundlers replace this file by `blob-body.ts`.
  */
 import { streamPieces } from '../source/byte-source.ts'
 import { scope } from '../scope.ts'
 import * as blobBody from './blob-body.ts'
 import type { BlobLike, TransportRequest } from './transport.ts'
 
-/** Sends a request. */
+/**
+ * Sends a request.
+ *
+ * @throws ClientError `ERR_SOURCE` if the content can't be read.
+ */
 export async function fetchWithBody(request: TransportRequest): Promise<Response> {
   const { url, body, onMove } = request
+  // Without a bundler this file may run in a service worker, which can't stream over HTTP/1.1 either.
   // Of the platforms without `XMLHttpRequest`, only service workers have a `location`.
   if (body.length === 0 || scope.location) return blobBody.fetchWithBody(request)
   let failure: unknown
   const stream = streamOf(body, onMove, (error) => (failure = error))
   const init: object = { ...request, duplex: 'half', body: stream }
   return fetch(url, init).catch((error: unknown) => {
-    // `fetch` rejects with the same error for a failed source as for a failed network.
+    // `fetch` rejects with a TypeError both if the network fails and if the stream fails. The error of
+    // the stream must not be retried like one of the network.
     throw failure ?? error
   })
 }
 
-/** Streams pieces. Fails instead of ending with more or fewer bytes than were announced. */
+/**
+ * Makes a stream of the pieces. `onMove` gets the number of bytes that the network has taken. The
+ * stream fails, and calls `onFailure`, if a piece can't be read or has more or fewer bytes than its
+ * size.
+ */
 function streamOf(
   pieces: readonly BlobLike[],
   onMove: (sent: number) => void,
@@ -32,7 +45,8 @@ function streamOf(
   return new ReadableStream(
     {
       pull: async (controller) => {
-        // The network asks for another chunk after it has taken the last one.
+        // The high-water mark is 0, so that `pull` is called only after the network has taken the chunk
+        // before.
         onMove(size)
         try {
           const { done, value } = await chunks.next()

@@ -1,11 +1,12 @@
 /**
- * The steps that make a version the current one. After each step a reader finds the old version or the new
- * one, and so does the first process after a crash:
+ * The steps by which a new version becomes the current one. After each step a reader finds the old
+ * or the new version as a whole, and so does the first process after a crash:
  *
- * 1. The data file is complete and durable in the staging directory. The old record is still current.
- * 2. The new record replaces the old one by a rename. From now on the new version is current, and readers
- *    open its data file in the staging directory.
- * 3. The data file is renamed onto the path of the resource, over the old file.
+ * 1. The data file is complete and durable in the staging directory. The old record is still
+ *    current.
+ * 2. The new record replaces the old one by a rename. From now on the new version is current, and
+ *    readers open its data file in the staging directory.
+ * 3. The data file is renamed to the path of the resource, over the old file.
  */
 
 import { lstat, unlink } from 'node:fs/promises'
@@ -30,13 +31,16 @@ import { find } from './version.ts'
 import { completeInfo } from './version-info.ts'
 import type { Found } from './version.ts'
 
-/** Tries to publish a file while removals of its neighbours remove the parent directory again. */
+/**
+ * Attempts to rename a file to its path, while removals of other resources in the same directory
+ * remove the directory again and again.
+ */
 const MAX_TRIES = 100
 
 /** Attempts to restore the previous record after a failed commit. */
 const RESTORE_TRIES = 3
 
-/** Makes the record of a new version whose data file has `durableSize` durable bytes. */
+/** Makes the record of a new version, of whose data file `durableSize` bytes have been fsynced. */
 export function newRecord(
   resource: FsResource,
   data: string,
@@ -60,11 +64,12 @@ export function newRecord(
 }
 
 /**
- * Makes `data` the finished resource, and replaces the version of `old`. The new record is the point of no
- * return: from there on readers find the version in the staging directory until it is moved.
+ * Makes `data` the finished resource in place of the version of `old`. The rename of the new record
+ * is the point of no return: from then on readers find the new version in the staging directory,
+ * until its file is moved to the path of the resource.
  *
- * @throws UploadError `ERR_KEY_CONFLICT` when a directory with files is at the path.
- * @throws Error when another writer has changed the resource.
+ * @throws UploadError `ERR_KEY_CONFLICT` when a directory that is not empty is at the path.
+ * @throws UploadError `ERR_CONFLICT` when another writer has changed the resource.
  */
 export async function publish(
   resource: FsResource,
@@ -81,7 +86,8 @@ export async function publish(
     if (existing.kind === 'blocked' && !(await removeRemains(paths))) throw keyConflict()
     if (existing.kind === 'file') await adoptMode(data.file, existing.stat)
     else if (old !== null && old.mode !== null) await data.file.chmod(old.mode)
-    // The times too: the fingerprint has the time of the file, which must survive a power cut with it.
+    // The times have to be durable too, because the modification time is a part of the fingerprint.
+    // If a power cut changed it, the record would not match its file any more.
     if (durability === 'now') await resource.flusher.sync(data.name, data.file, 'all')
     const stat = await data.file.stat({ bigint: true })
     if (stat.nlink === 0n) throw changedMeanwhile()
@@ -91,7 +97,8 @@ export async function publish(
       ...newRecord(resource, data.name, state, size),
       published: fileFingerprint(stat),
     }
-    // The fsync may have taken longer than a lock lives.
+    // The fsync may have taken so long that another process treats this one as dead and has taken
+    // the lock.
     lease.assertValid()
     await replaceRecord(resource, lease, old, record, () => move(paths, data.name))
     if (durability === 'now') await syncMove(paths, grown)
@@ -104,7 +111,7 @@ export async function publish(
   }
 }
 
-/** A version as a writer knows it; `size` is missing if the resource is absent. */
+/** The version on which a writer builds. `size` is undefined if the resource is absent. */
 interface Expected {
   readonly kind: Found['kind']
   readonly revision: string
@@ -112,8 +119,10 @@ interface Expected {
 }
 
 /**
- * Throws unless the version on the disk is the expected one, because a writer of another process without a
- * lock may have changed the resource.
+ * Throws unless the version on the disk is the expected one. A process that writes without a lock,
+ * or that has taken the lock over, may have changed the resource since the writer was opened.
+ *
+ * @throws UploadError `ERR_CONFLICT`
  */
 export async function assertCurrent(paths: ResourcePaths, expected: Expected): Promise<void> {
   const found = await find(paths)
@@ -123,8 +132,8 @@ export async function assertCurrent(paths: ResourcePaths, expected: Expected): P
 }
 
 /**
- * Writes `record`, then runs `next`. If `next` fails, the version of `old` becomes the current one again,
- * unless another process has taken over the lock in the meantime.
+ * Writes `record` and then calls `next`. If `next` fails, `old` becomes the record again, unless
+ * another process has taken over the lock meanwhile.
  */
 export async function replaceRecord(
   resource: FsResource,
@@ -146,9 +155,9 @@ export async function replaceRecord(
 }
 
 /**
- * Makes the version of `old` the current one again after the record of the next version was written. Best
- * effort and without an error of its own: the caller throws the one that made the commit fail, which says
- * more about the cause.
+ * Makes `old` the record again, after the record of the next version was written and a later step
+ * has failed. Best effort. It throws only if the lock was lost, because the error of the later step
+ * says more about the cause than a failure to undo it.
  */
 async function restore(
   resource: FsResource,
@@ -165,14 +174,15 @@ async function restore(
       else await writeRecord(paths, record, old, durability, assertValid)
       return
     } catch {
-      // The next attempt may succeed, because some disks fail only intermittently.
+      // The next attempt may succeed: a rename on a failing disk or on NFS fails only at times.
     }
   }
 }
 
 /**
- * Throws unless the staged file still has its name. The data that it replaces may be removed only after this
- * check, because a sweep of another process may have removed the staged file as a leftover of a crash.
+ * Throws unless the staged file still has its name. A sweep of another process may have unlinked it
+ * as a leftover of a crash. The caller removes the data that the file replaces, which would be the
+ * only copy then.
  */
 export async function assertStaged(paths: ResourcePaths, { name, file }: DataFile): Promise<void> {
   const [named, open] = await Promise.all([
@@ -183,7 +193,7 @@ export async function assertStaged(paths: ResourcePaths, { name, file }: DataFil
 }
 
 /**
- * Moves a data file onto the path of the finished resource.
+ * Renames a data file to the path of the finished resource, over the old file.
  *
  * @throws UploadError `ERR_KEY_CONFLICT` when a directory is at the path, or a file above it.
  */
@@ -205,27 +215,32 @@ async function renameInto(paths: ResourcePaths, name: string): Promise<void> {
     } catch (error) {
       if (errorCode(error) !== 'ENOENT' || tries === MAX_TRIES) throw error
       if ((await ifThere(lstat(staged))) === null) throw error
-      // The removal of a neighbour has removed the parent directory, which was empty.
+      // ENOENT although the staged file exists: another request has removed the last resource of
+      // the parent directory, and with it the directory.
       await makeParents(paths)
     }
   }
 }
 
 /**
- * Makes a move durable. Errors are ignored, because a lost move does no harm: the record, which was durable
- * before, refers to the data file in the staging directory, and the next writer repeats the move.
+ * Makes the move of a data file durable. Errors are ignored, because no version is lost with the
+ * move: the record, which is durable already, refers to the data file in the staging directory, and
+ * the next writer repeats the move.
  */
 export async function syncMove(paths: ResourcePaths, grown: readonly string[]): Promise<void> {
   const directories = new Set([...grown, dirname(paths.published)])
   await Promise.allSettled(Array.from(directories, sync))
 }
 
-/** Removes a file that no record refers to. Best effort, because a sweep removes it later. */
+/** Unlinks a file to which no record refers. Best effort, because a sweep removes it later. */
 export async function discard(path: string): Promise<void> {
   await unlink(path).catch(() => {})
 }
 
-/** Removes the layers of a version that a durable record without layers has replaced, and merged ones. */
+/**
+ * Removes the layers of `old`, which a durable record without layers has replaced, and all layers
+ * of the resource that were kept after a merge.
+ */
 export async function dropLayers(resource: FsResource, old: FsRecord | null): Promise<void> {
   const { paths, layersToRemove } = resource
   const names = old?.overlay?.layers ?? []
@@ -233,7 +248,10 @@ export async function dropLayers(resource: FsResource, old: FsRecord | null): Pr
   await layersToRemove.removeOf(paths)
 }
 
-/** Removes the data file of an upload that has ended, unless it was published, and its watermark. */
+/**
+ * Removes the data file of an upload that has ended, and its watermark. If the data file was
+ * published, it has no name in the staging directory any more.
+ */
 export async function dropUpload(resource: FsResource, data: string): Promise<void> {
   const { paths, flusher, fsync } = resource
   flusher.forget(data)

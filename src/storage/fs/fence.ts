@@ -1,9 +1,10 @@
 /**
- * Fencing: a process that was halted in the middle of a change, and whose lock was taken over in the
- * meantime, must change nothing when it resumes. A check of the lock is not enough, because the process may
- * be halted between the check and the change. All versions of a resource share two names: those of the
- * record and of the published file. Each change of one of them is therefore a rename from or into a ticket,
- * which is a file or a directory that the successor removes first.
+ * Fencing: a process that was halted in the middle of a change, and whose lock was taken over
+ * meanwhile, must not change anything when it resumes. A check of the lock is not enough, because
+ * the process may be halted between the check and the change. All versions of a resource share two
+ * names, that of the record and that of the published file. Each change of one of these names is
+ * therefore a rename from or into a ticket: a temporary file or a directory, which a successor
+ * removes before its own change.
  *
  *     process A                   process B, its successor
  *     creates its ticket
@@ -11,12 +12,14 @@
  *     is halted
  *                                 takes over the lock
  *                                 removes the ticket
- *     renames: ENOENT
+ *     resumes, renames: ENOENT
  *
- * If A creates its ticket only after B has removed tickets, A's check comes after the takeover and fails.
- * Both processes derive the name of the ticket from the tag of the record, which both have read.
+ * If A creates its ticket only after B has removed tickets, A checks its lock after the takeover
+ * and stops. B knows the name of A's ticket: both derive it from the tag of the record, which A has
+ * read before its change and B after the takeover.
  *
- * What a process writes into an open data file is fenced in another way: see `lock/takeover.ts`.
+ * Bytes that a process writes into an open data file are fenced in another way
+ * (`lock/takeover.ts`).
  */
 
 import { existsSync } from 'node:fs'
@@ -30,33 +33,52 @@ import { formatRecord, fileFingerprint } from './record.ts'
 import type { Durability, FsRecord } from './record.ts'
 import { replaceFile } from './windows.ts'
 
-/** The part of a record that names its ticket; null if the resource has no record. */
+/**
+ * The part of the current record from which the name of its ticket is derived; null if the resource
+ * has no record.
+ */
 type Tagged = Pick<FsRecord, 'tag'> | null
 
-/** Throws if this process may no longer change the resource. */
+/**
+ * Throws if this process must not change the resource any more, because it has lost the lock or
+ * another writer has changed the resource.
+ */
 export type AssertValid = () => void
 
-/** Name of a retired record in its ticket directory; a retired file is named by its fingerprint. */
+/**
+ * Name under which a record is moved into the ticket directory. A published file is moved there
+ * under its fingerprint.
+ */
 const RECORD = 'record'
 
-/** Attempts to retire a file while a sweep removes the ticket directory again. */
+/**
+ * Attempts to move a file into the ticket directory, while a sweep of another process removes the
+ * empty directory again and again.
+ */
 const MAX_TRIES = 100
 
-/** Checks, without waiting, whether a process has begun to replace the version of `record`. */
+/**
+ * Returns whether some process has begun to replace or to remove the version of `record`. The call
+ * is synchronous, because each segment of an upload makes it.
+ */
 export function hasTicket(paths: ResourcePaths, record: Tagged): boolean {
   return existsSync(newRecordPath(paths, record)) || existsSync(retiredPath(paths, record))
 }
 
 /**
- * Keeps every earlier owner of the lock from replacing the version of `record`. The caller holds the lock,
- * and reads the record again afterwards, because an earlier owner may have replaced it just before.
+ * Removes the tickets of the version of `record`, so that no earlier owner of the lock can replace
+ * or remove it any more. The caller holds the lock, and reads the record again afterwards, because
+ * an earlier owner may have completed its change just before.
  */
 export async function fence(paths: ResourcePaths, record: Tagged): Promise<void> {
   await ifThere(unlink(newRecordPath(paths, record)))
   await clearRetired(paths, retiredPath(paths, record))
 }
 
-/** Replaces the record by `record`, and makes that durable where `durability` says so. */
+/**
+ * Replaces the record of `old` by `record`. With durability `now` the new record survives a power
+ * cut when the call resolves.
+ */
 export async function writeRecord(
   paths: ResourcePaths,
   old: Tagged,
@@ -69,9 +91,9 @@ export async function writeRecord(
 }
 
 /**
- * Writes `record` to a temporary file and renames that over the record of `old`, so that neither a reader
- * nor a crash finds half of a record. If this fails, nothing has changed. The rename is not durable before
- * the directory is fsynced.
+ * Writes `record` to a temporary file, and renames that over the record of `old`, so that a reader
+ * finds the old or the new record and never a part of one. If the call rejects, nothing has
+ * changed. The rename is not durable before the caller has fsynced the directory.
  */
 export async function putRecord(
   paths: ResourcePaths,
@@ -93,14 +115,19 @@ export async function putRecord(
     assertValid()
     await replaceFile(path, paths.record)
   } catch (error) {
-    // After a takeover the successor may have a file of its own under this name.
+    // After a takeover the file under this name may be the ticket of the successor, which must
+    // stay.
     assertValid()
-    await unlink(path).catch(() => {}) // A sweep removes it; the first error says more.
+    // A sweep removes the file later. The first error names the cause.
+    await unlink(path).catch(() => {})
     throw error
   }
 }
 
-/** Creates the file. An existing one was left by a process that died or has lost the lock. */
+/**
+ * Creates the temporary file. If one exists under this name, it was left by a process that has died
+ * or that has lost the lock, and is removed.
+ */
 async function createNew(path: string): Promise<FileHandle> {
   try {
     return await open(path, 'wx')
@@ -122,8 +149,9 @@ export async function retireRecord(
 }
 
 /**
- * Removes the published file with this fingerprint, unless this process has lost its lock. A file with
- * another fingerprint belongs to another program and stays. Returns whether the file was removed.
+ * Removes the published file with this fingerprint, unless this process has lost its lock. A file
+ * with another fingerprint belongs to another program and stays. Returns whether the file was
+ * removed.
  */
 export async function retirePublished(
   paths: ResourcePaths,
@@ -141,6 +169,11 @@ async function isPublished({ published }: ResourcePaths, fingerprint: string): P
   return found?.isFile() === true && fileFingerprint(found) === fingerprint
 }
 
+/**
+ * Moves the file at `path` into the ticket directory and unlinks it there. The rename and not the
+ * unlink is the change, because an unlink can't be fenced: it succeeds whichever file has the name
+ * by then.
+ */
 async function retire(
   paths: ResourcePaths,
   record: Tagged,
@@ -157,8 +190,9 @@ async function retire(
       break
     } catch (error) {
       assertValid()
-      // A full disk has no room for the directory, and a rename can't enter the file system of a mount. In
-      // these two cases the check of the lock is the only protection.
+      // On a full disk the directory can't be created, and a rename can't leave the file system of
+      // a mount. The file is then unlinked at its path, where only the check of the lock protects
+      // it.
       if (isFull(error) || errorCode(error) === 'EXDEV') return void (await ifThere(unlink(path)))
       if (errorCode(error) !== 'ENOENT' || tries === MAX_TRIES) throw error
       if ((await ifThere(lstat(path))) === null) break
@@ -175,7 +209,10 @@ async function makeDirectory(path: string): Promise<void> {
   }
 }
 
-/** Completes a removal, whichever process has begun it. */
+/**
+ * Unlinks all files in a ticket directory, and removes the directory, whichever process has moved
+ * them there.
+ */
 async function clearRetired(paths: ResourcePaths, directory: string): Promise<void> {
   for (let tries = 1; ; tries += 1) {
     const names = await ifThere(readdir(directory))
@@ -187,9 +224,9 @@ async function clearRetired(paths: ResourcePaths, directory: string): Promise<vo
       await ifThere(rmdir(directory))
       return
     } catch (error) {
-      // Windows keeps a removed file in its directory until its last reader has closed it.
+      // Windows keeps an unlinked file in its directory until the last reader has closed it.
       if (IS_WINDOWS && isNotEmpty(error)) return
-      // A process that was halted has just renamed something into the directory.
+      // A halted process has resumed, and has moved another file into the directory meanwhile.
       if (!isNotEmpty(error) || tries === MAX_TRIES) throw error
     }
   }
@@ -200,8 +237,9 @@ function isNotEmpty(error: unknown): boolean {
 }
 
 /**
- * Removes a ticket directory that a crash has left. A process that is about to use it creates it again. A
- * file of another program stays in the directory until the next writer of the resource puts it back.
+ * Removes a ticket directory that a crash has left. A process that is about to use the directory
+ * finds it gone (ENOENT) and creates it again. A file of another program stays there, until the
+ * next writer of the resource puts it back.
  */
 export async function sweepRetired(directory: string): Promise<void> {
   for (const name of await readdir(directory)) {
@@ -216,11 +254,16 @@ export async function sweepRetired(directory: string): Promise<void> {
 async function removeRetired(paths: ResourcePaths, path: string, name: string): Promise<void> {
   const found = await ifThere(lstat(path, { bigint: true }))
   if (found === null) return
-  // Another program has put its file at the path between the check of the fingerprint and the rename.
+  // Another program has replaced the file after the fingerprint was checked and before the rename.
+  // Its file is put back at the path.
   if (name !== RECORD && fileFingerprint(found) !== name) await putBack(paths, path)
   await ifThere(unlink(path))
 }
 
+/**
+ * Gives a file its published path again, unless the path has another file by now. A hard link is
+ * used because a rename would replace that file.
+ */
 async function putBack(paths: ResourcePaths, path: string): Promise<void> {
   await makeParents(paths)
   try {
@@ -230,17 +273,23 @@ async function putBack(paths: ResourcePaths, path: string): Promise<void> {
   }
 }
 
-/** The temporary file of the record that replaces `record`: a ticket. */
+/** Returns the path of the ticket for a new record: the temporary file that replaces `record`. */
 function newRecordPath(paths: ResourcePaths, record: Tagged): string {
   return stagedPath(paths, `${ticketName(paths, record)}.tmp`)
 }
 
-/** The ticket directory into which files of the version of `record` are moved before they are removed. */
+/**
+ * Returns the path of the ticket for a removal: the directory into which files of the version of
+ * `record` are moved.
+ */
 function retiredPath(paths: ResourcePaths, record: Tagged): string {
   return stagedPath(paths, `${ticketName(paths, record)}.old`)
 }
 
-/** The hash of the key and twelve characters, as in the names of all staged files. */
+/**
+ * Returns the name of a ticket: the hash of the key and twelve characters, like the names of all
+ * staged files, so that a sweep recognises it.
+ */
 function ticketName({ hash }: ResourcePaths, record: Tagged): string {
   return `${hash}.${record === null ? '_'.repeat(12) : record.tag.slice(0, 12)}`
 }

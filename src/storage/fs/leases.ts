@@ -1,16 +1,21 @@
 /**
- * Leases of readers and writers of this process: each covers the first bytes of a data file, or a whole
- * resource. A change of these bytes invalidates the lease, so that a reader fails instead of mixing two
- * versions, and a writer whose resource another one has changed throws.
+ * Leases: how the readers and writers of one process notice that bytes have changed on which they
+ * rely. A lease covers the first bytes of a data file (of a reader), or a whole resource (of a
+ * writer). A writer invalidates the leases that cover bytes which it is about to change. A reader
+ * then fails instead of sending bytes of two versions, and a writer stops before it changes
+ * anything.
  */
 
-/** One reader or writer that relies on bytes. */
+/** The lease of one reader or writer. */
 export interface Lease {
-  /** The data file of a reader, or the hash of the key of a writer. */
+  /** Of a reader the name of the data file, of a writer the hash of the key. */
   readonly name: string
-  /** Number of bytes from the start that must not change. */
+  /** Number of bytes from the start that must not change; infinite for a whole resource. */
   readonly size: number
-  /** Another writer has changed the bytes, or another process has the lock. Never becomes false again. */
+  /**
+   * Whether another writer has changed these bytes, or another process has taken the lock. Never
+   * becomes false again.
+   */
   isInvalid: boolean
 }
 
@@ -19,8 +24,8 @@ export class Leases {
   readonly #leases = new Map<string, Set<Lease>>()
 
   /**
-   * Starts a lease. `isLost` returns whether another process has taken the lock, which no writer of this
-   * process could report.
+   * Starts a lease. `isLost` returns whether another process has taken the lock. The lease asks it
+   * each time, because no writer of another process can invalidate a lease of this one.
    */
   take(name: string, size: number, isLost = (): boolean => false): Lease {
     const lease = createLease(name, size, isLost)
@@ -30,14 +35,14 @@ export class Leases {
     return lease
   }
 
-  /** Ends a lease. Does nothing the second time. */
+  /** Ends a lease. A second call does nothing. */
   drop(lease: Lease): void {
     const leases = this.#leases.get(lease.name)
     leases?.delete(lease)
     if (leases?.size === 0) this.#leases.delete(lease.name)
   }
 
-  /** Whether no reader and no writer of this process is active. */
+  /** Whether this process has no active reader and no active writer. */
   get isEmpty(): boolean {
     return this.#leases.size === 0
   }
@@ -47,7 +52,7 @@ export class Leases {
     return this.#leases.has(name)
   }
 
-  /** Invalidates all leases but `except` that cover bytes from `position` on. */
+  /** Invalidates all leases on `name` that cover bytes from `position` on, without `except`. */
   invalidate(name: string, position: number, except: Lease | null): void {
     for (const lease of this.#leases.get(name) ?? []) {
       if (lease !== except && lease.size > position) lease.isInvalid = true
@@ -55,6 +60,7 @@ export class Leases {
   }
 }
 
+/** Creates a lease that stays invalid once `isLost` has returned true. */
 function createLease(name: string, size: number, isLost: () => boolean): Lease {
   let isInvalid = false
   return {

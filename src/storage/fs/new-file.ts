@@ -1,4 +1,6 @@
-/** Moves an upload to a new file, out of the reach of a process that has the present one open. */
+/**
+ * Copies an upload to a new data file, which a process that has the old one open can't write to.
+ */
 
 import { utimes } from 'node:fs/promises'
 import { assertStaged, dropUpload } from './commit.ts'
@@ -13,9 +15,11 @@ import type { Found, Incomplete } from './version.ts'
 import type { WriterLease } from './writer-lease.ts'
 
 /**
- * Keeps what an earlier owner of the lock may still write out of the version that is found. It costs a
- * copy of the upload, which takes no time and no room where the file system shares blocks (Btrfs, XFS),
- * and nothing after an orderly release or the proven death of the owner. The caller holds the lock.
+ * Protects an upload from an earlier owner of the lock that may only be halted, and that would
+ * write into the data file when it resumes (`lock/takeover.ts`). The upload is copied to a new data
+ * file. The copy takes no time where the file system shares blocks (Btrfs, XFS). Nothing is copied
+ * if the earlier owner has released the lock or is proven dead. Returns the version after that. The
+ * caller holds the lock.
  */
 export async function escapeEarlierOwner(
   resource: FsResource,
@@ -24,13 +28,15 @@ export async function escapeEarlierOwner(
 ): Promise<Found> {
   const { root, hash } = resource.paths
   if (!isTakenOver(root, hash)) return found
-  // A finished file can't be reached: what is published has been moved, and is never written again.
+  // A finished file is never written to in place, so that it needs no copy.
   if (found.kind === 'incomplete') await moveToNewFile(resource, found, lease)
   await endTakeover(root, hash)
   return found.kind === 'incomplete' ? find(resource.paths) : found
 }
 
-/** Copies the upload, and makes the copy its data file by a new record. The version stays the same. */
+/**
+ * Copies the upload, and makes the copy its data file by a new record. The version stays the same.
+ */
 async function moveToNewFile(
   resource: FsResource,
   found: Incomplete,
@@ -42,7 +48,8 @@ async function moveToNewFile(
   try {
     copy.freezeTime()
     await copy.file.truncate(info.size)
-    // The entity tag has the time of the file, and the version stays the same.
+    // The entity tag contains the time of the data file, and must stay the same for the client that
+    // resumes with `If-Match`.
     await utimes(stagedPath(paths, copy.name), info.lastModified, info.lastModified)
     const durability = durabilityOf(resource)
     if (durability === 'now') await resource.flusher.sync(copy.name, copy.file, 'all')

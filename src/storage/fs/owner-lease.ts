@@ -1,8 +1,10 @@
 /**
- * The lease by which a process owns the files that it has staged and that no record refers to yet. It is a
- * symbolic link in the staging directory that names the process, and whose time the process renews while it
- * writes. The name of each staged file has the id of the lease. A sweep can therefore remove the files of a
- * dead process at once, and it keeps those of a living one even after a jump of the clock.
+ * The lease by which a process owns the files that it has staged and to which no record refers yet.
+ * It is a symbolic link in the staging directory, whose target names the process and whose time the
+ * process renews while it writes. Each staged file has the id of the lease in its name. A sweep of
+ * another process can therefore remove the files of a dead process at once, and keeps those of a
+ * living process even if the clock jumps by hours: the age of a file alone would not distinguish
+ * the two.
  */
 
 import { randomBytes } from 'node:crypto'
@@ -13,16 +15,16 @@ import { errorCode, ifThere } from './io.ts'
 import { newOwner } from './lock/owner.ts'
 import type { Verdict, Watch } from './lock/liveness.ts'
 
-/** How often a process renews its lease while it writes, in milliseconds. */
+/** Milliseconds between two renewals while this process writes. */
 const PERIOD = 3000
-/** A process in another namespace counts as dead after this many milliseconds without a renewal. */
+/** Milliseconds without a renewal after which a process in another container counts as dead. */
 export const LEASE_LIFE = 15_000
 
 const LEASE = /^(?<id>[\w-]{6})\.owner$/
 
-/** The lease of this process on the files that it stages in one staging directory. */
+/** The lease of this process on the files that it creates in one staging directory. */
 export class OwnerLease {
-  /** Identifies the lease, with 36 random bits. */
+  /** Identifies the lease: 36 random bits in six characters. */
   readonly id = randomBytes(6).toString('base64url').slice(0, 6)
   readonly #path: string
   readonly #owner = newOwner()
@@ -30,22 +32,26 @@ export class OwnerLease {
   #renewedAt = -Infinity
   #timer: NodeJS.Timeout | null = null
 
-  /** `isNeeded` returns whether a writer of this process may have staged a file. */
+  /**
+   * `isNeeded` returns whether a writer or a reader of this process is active, which may have
+   * staged a file.
+   */
   constructor(staging: string, isNeeded: () => boolean) {
     this.#path = leasePath(staging, this.id)
     this.#isNeeded = isNeeded
   }
 
   /**
-   * Creates or renews the lease, before a file is staged. Best effort, because a removal must work on a full
-   * disk too. A sweep keeps a file without a lease until it is an hour old.
+   * Creates or renews the lease. Called before a file is staged. Best effort, because a removal,
+   * which stages its ticket, must work on a full disk too. A sweep keeps a file without a lease
+   * until it is an hour old.
    */
   keepAlive(): void {
     this.#timer ??= setInterval(() => this.update(), PERIOD).unref()
     if (performance.now() - this.#renewedAt >= PERIOD / 2) this.#renew()
   }
 
-  /** Renews the lease, or ends it if nothing needs it. */
+  /** Renews the lease, or removes it if no reader and no writer is active any more. */
   update(): void {
     if (this.#timer === null) return
     if (this.#isNeeded()) return this.keepAlive()
@@ -55,10 +61,14 @@ export class OwnerLease {
     try {
       unlinkSync(this.#path)
     } catch {
-      // The next writer renews it, or a sweep of another process removes it.
+      // The next writer renews the lease, or a sweep removes it after this process has ended.
     }
   }
 
+  /**
+   * Sets the time of the link to now. Creates the link if it was removed, by `update` or by another
+   * program.
+   */
   #renew(): void {
     this.#renewedAt = performance.now()
     try {
@@ -78,12 +88,12 @@ export class OwnerLease {
   }
 }
 
-/** Returns the id of the lease with this file name; null if the name is not that of a lease. */
+/** Returns the id of a lease from the name of its file; null for any other file. */
 export function leaseIdOf(name: string): string | null {
   return LEASE.exec(name)?.groups?.['id'] ?? null
 }
 
-/** Checks whether the owner of a lease is alive; null if the lease does not exist. */
+/** Checks whether the process of a lease is alive; null if the lease does not exist. */
 export async function checkLease(
   staging: string,
   id: string,
@@ -100,7 +110,7 @@ export async function checkLease(
   return watch.check(path, { path, owner })
 }
 
-/** Removes the lease of a dead process, if it exists. */
+/** Removes the lease of a dead process. Does nothing if it does not exist. */
 export async function removeLease(staging: string, id: string): Promise<void> {
   await ifThere(unlink(leasePath(staging, id)))
 }

@@ -1,6 +1,6 @@
 /**
- * The private copy that an atomic write changes: a staged file that no record refers to before the
- * commit, so that neither a reader nor a crash can make it visible.
+ * The private copy that an atomic write changes: a staged file to which no record refers before the
+ * commit, so that no reader sees it, and a crash before the commit leaves the old version.
  */
 
 import { constants, copyFile, lstat, open } from 'node:fs/promises'
@@ -13,10 +13,16 @@ import type { ResourcePaths } from './paths.ts'
 import type { DataFile } from './resource.ts'
 import type { Found } from './version.ts'
 
-/** The file systems that can share blocks make a copy without moving bytes; elsewhere the kernel copies. */
+/**
+ * Copies by reference where the file system shares blocks (Btrfs, XFS), which moves no bytes.
+ * Elsewhere the kernel copies the bytes. Fails if the file exists.
+ */
 const COPY_MODE = constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE
 
-/** A staged file with a time that is renewed until the copy is committed or closed. */
+/**
+ * A staged file whose time is renewed until the copy is committed or closed, so that no sweep of
+ * another process treats it as a leftover.
+ */
 export class PrivateCopy implements DataFile {
   readonly name: string
   readonly file: FileHandle
@@ -28,7 +34,7 @@ export class PrivateCopy implements DataFile {
     this.#timer = setInterval(() => renewTime(file), RENEWAL_PERIOD).unref()
   }
 
-  /** Copies the file at `source`, or creates an empty file if that is null. */
+  /** Creates the copy of the file at `source`, or an empty file if `source` is null. */
   static async create(paths: ResourcePaths, source: string | null): Promise<PrivateCopy> {
     const name = newDataName(paths)
     const path = stagedPath(paths, name)
@@ -47,9 +53,9 @@ export class PrivateCopy implements DataFile {
   }
 
   /**
-   * Gives the copy the owner and the permissions of the finished file that it replaces, except that it
-   * stays writable for the rest of the upload. Returns the permissions that the upload has to get when
-   * it is finished; null if there was no finished file.
+   * Gives the copy the owner, the group and the permissions of the finished file that it replaces,
+   * except that the copy stays writable for the rest of the upload. Returns the permissions that
+   * the file has to get when the upload is finished; null if there was no finished file.
    */
   async adoptMode(replaced: Found): Promise<number | null> {
     if (replaced.kind === 'absent') return null
@@ -59,12 +65,15 @@ export class PrivateCopy implements DataFile {
     return mode
   }
 
-  /** Keeps the time of the file as it is, because the time is a part of the identity of a version. */
+  /**
+   * Stops the renewals. From now on the time of the file must not change, because it is a part of
+   * the fingerprint by which the record recognises the file.
+   */
   freezeTime(): void {
     clearInterval(this.#timer)
   }
 
-  /** Closes the file, which stays where it is. */
+  /** Closes the file, which keeps its name in the staging directory. */
   async close(): Promise<void> {
     this.freezeTime()
     await this.file.close()

@@ -1,6 +1,7 @@
 /**
- * Recovery: completes or undoes changes that a crash, a power cut or a failing disk has left half done. A
- * writer recovers its resource when it is opened, because only then is the lock of the key held.
+ * Recovery: completes or undoes a change that a crash, a power cut or a failing disk has
+ * interrupted. Each writer recovers its resource when it is opened, because the lock of the key is
+ * held only then: without the lock, the change of a living process looks like an interrupted one.
  */
 
 import { open } from 'node:fs/promises'
@@ -20,10 +21,17 @@ import type { WriterLease } from './writer-lease.ts'
 import { find } from './version.ts'
 import type { Found, Incomplete } from './version.ts'
 
-/** Tries to read a stable version while earlier owners of the lock complete their last change. */
+/**
+ * Attempts to read a stable version, while earlier owners of the lock may complete their last
+ * change.
+ */
 const MAX_TRIES = 10
 
-/** Finds the current version, after all earlier owners of the lock were kept from replacing it. */
+/**
+ * Finds the current version, and makes sure that no earlier owner of the lock can replace it any
+ * more. The version is read again after the fence, because an earlier owner may have replaced it
+ * just before.
+ */
 export async function findFenced(paths: ResourcePaths): Promise<Found> {
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
     const found = await find(paths)
@@ -34,7 +42,10 @@ export async function findFenced(paths: ResourcePaths): Promise<Found> {
   throw new Error('the resource changes although its lock is held')
 }
 
-/** Completes or undoes a half done change, and returns the version after it. The caller holds the lock. */
+/**
+ * Completes or undoes an interrupted change, and returns the version after it. The caller holds the
+ * lock.
+ */
 export async function repair(
   resource: FsResource,
   found: Found,
@@ -51,14 +62,18 @@ export async function repair(
   return find(resource.paths)
 }
 
-/** Completes a commit whose record is written and whose data file was not moved yet. */
+/**
+ * Completes a commit whose record was written, and whose data file was not moved to its path yet.
+ */
 async function finishMove(resource: FsResource, name: string): Promise<void> {
   const grown = await makeParents(resource.paths)
   await move(resource.paths, name)
   if (durabilityOf(resource) === 'now') await syncMove(resource.paths, grown)
 }
 
-/** Whether a write of the upload has not ended, or some of its bytes may be lost. */
+/**
+ * Returns whether the last write of an upload was interrupted, or some of its bytes may be lost.
+ */
 function isInterrupted({ flusher }: FsResource, { record, limit }: Incomplete): boolean {
   const { committedSize, isDirty, published, data } = record
   return (
@@ -89,8 +104,9 @@ async function finishWrite(
 }
 
 /**
- * Cuts off the bytes beyond the committed size and beyond `limit`, and writes a record under which the
- * remaining bytes have an entity tag again.
+ * Truncates the data file to the committed size and to `limit`, and writes a record under which the
+ * remaining bytes have an entity tag. Returns that record. The tag is a new one if bytes may have
+ * changed under the old one.
  */
 export async function finishRecovery(
   resource: FsResource,
@@ -104,7 +120,8 @@ export async function finishRecovery(
   const end = Math.min(size, limit, committedSize ?? size)
   assertValid()
   if (end < size) await file.truncate(end)
-  // The middle of the millisecond, because the conversion on the way to the disk may round down.
+  // The entity tag contains the time of the file in milliseconds. The middle of the millisecond is
+  // set, because the conversion to nanoseconds may round down to the one before.
   const time = (lastModified + 0.5) / 1000
   if (end < size && committedSize === end) await file.utimes(time, time)
   const durability = durabilityOf(resource)
@@ -123,8 +140,9 @@ export async function finishRecovery(
 }
 
 /**
- * Cuts the data file down to its durable bytes, because a failed fsync may have lost the others, and at
- * most to `limit`. Makes as few calls as possible, because the disk is failing.
+ * Truncates the data file to the bytes that were fsynced, and at most to `limit`: after a failed
+ * fsync the system may have dropped the other bytes. Returns the new record. The function makes as
+ * few calls as possible, because each of them may fail on this disk.
  */
 export async function truncateToDurable(
   resource: FsResource,
@@ -151,6 +169,7 @@ export async function truncateToDurable(
   }
   const write = (durability: Durability) =>
     writeRecord(paths, record, left, durability, assertValid)
+  // The failing disk may refuse the fsync too. A record that is not durable is better than none.
   await write('now').catch(() => write('later'))
   flusher.forget(record.data)
   await clearSuspect(file)
@@ -158,8 +177,9 @@ export async function truncateToDurable(
 }
 
 /**
- * Removes the published file of the finished version that the incomplete version of `record` has replaced.
- * Best effort, because the next writer tries again. A file of another program at the path stays.
+ * Removes the published file of the finished version that the incomplete version of `record` has
+ * replaced. Best effort, because the next writer of the resource repeats it. A file of another
+ * program at the path stays.
  */
 export async function removeReplaced(
   paths: ResourcePaths,

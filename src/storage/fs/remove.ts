@@ -1,4 +1,7 @@
-/** Removes a resource: its files first, its record last. */
+/**
+ * Removes a resource. The files are removed before the record: after a crash in between, the record
+ * without a file reads as an absent resource.
+ */
 
 import { unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -13,15 +16,16 @@ import type { FsResource } from './resource.ts'
 import type { Complete, Found, Incomplete } from './version.ts'
 import type { WriterLease } from './writer-lease.ts'
 
-/** Tries to remove a version while another program puts new files at the path. */
+/** Attempts to remove a version, while another program puts new files at the path. */
 const MAX_TRIES = 100
 
 /**
- * Removes a resource and returns whether it existed. Only files of the version that was found are removed. A
- * file that another program has put at the path of an incomplete resource stays, and so does a version that
- * another process commits after it has taken over the lock. The caller holds the lock.
+ * Removes a resource, and returns whether it existed. Only files of the version that was found are
+ * removed. A file that another program has put at the path of an incomplete resource stays, and so
+ * does a version that another process commits after it has taken over the lock. The caller holds
+ * the lock.
  *
- * @throws Error when another process has the lock.
+ * @throws UploadError `ERR_CONFLICT` when another process has taken over the lock.
  */
 export async function removeResource(resource: FsResource, lease: WriterLease): Promise<boolean> {
   const { paths, openFiles } = resource
@@ -37,14 +41,20 @@ export async function removeResource(resource: FsResource, lease: WriterLease): 
 }
 
 /**
- * Completes the move of a commit that a crash has interrupted, because only the move removes the old file
- * from the path. If the path has no file, nothing has to be removed from it.
+ * Completes the move of an interrupted commit, whose data file is still in the staging directory.
+ * Without the move the old file would stay at the path, and read as a finished resource once the
+ * record is gone. If the path has no file, the move is not needed.
  */
 async function moveFirst(resource: FsResource, found: Found, lease: WriterLease): Promise<Found> {
   if (found.kind !== 'complete' || found.unpublished === null) return found
   return (await lookUp(resource.paths)).kind === 'file' ? repair(resource, found, lease) : found
 }
 
+/**
+ * Removes the files of the version and then its record. Returns false if another program has
+ * replaced the published file of a finished version, so that another version has to be found and
+ * removed.
+ */
 async function removeFiles(
   resource: FsResource,
   found: Found,
@@ -56,22 +66,26 @@ async function removeFiles(
   if (published !== null && !(await removePublished(resource, found, published, lease))) {
     if (found.kind === 'complete') return false
   }
-  // The file goes before the record, because only the record leads to it after a crash.
+  // The file is unlinked before the record, because after a crash in between only the record leads
+  // the next process to the file.
   if (isUnpublished) await ifThere(unlink(found.path))
   const isStaged = found.kind === 'incomplete' || isUnpublished
   await removeRecord(resource, found, isStaged, lease)
   return true
 }
 
-/** Fingerprint of the published file that belongs to the version; null if it has none. */
+/**
+ * Returns the fingerprint of the published file that belongs to the version; null if it has none.
+ */
 function publishedBy(found: Incomplete | Complete): string | null {
   if (found.kind === 'incomplete') return found.record.published
   return found.unpublished === null ? found.fingerprint : null
 }
 
 /**
- * Removes the published file, before the record: a record without a file reads as absent, whereas a file
- * without a record reads as a finished resource. Returns false if the path has the file of another program.
+ * Removes the published file. It goes before the record: a record without a file reads as absent,
+ * whereas a file without a record reads as a finished resource of another program. Returns false if
+ * another program has put its file at the path.
  */
 async function removePublished(
   resource: FsResource,
@@ -86,7 +100,10 @@ async function removePublished(
   return true
 }
 
-/** Removes the record, last, because a sweep finds the empty directories of a crash by the record. */
+/**
+ * Removes the record as the last file. After a crash in between, a sweep finds by the record the
+ * empty directories that the published file has left.
+ */
 async function removeRecord(
   resource: FsResource,
   found: Incomplete | Complete,

@@ -1,9 +1,10 @@
 /**
- * Reads the staging directory as a whole: to remove the leftovers of crashes (the sweep), and to list the
- * incomplete resources.
+ * Reads the staging directory as a whole: to remove what crashes have left (the sweep), and to list
+ * the incomplete resources.
  *
- * The sweep runs without locks beside other processes. It removes a staged file only if no record refers to
- * it and its owner is dead, or if the file has no owner and is old.
+ * The sweep takes no locks and runs while other processes write. It removes a staged file only if
+ * no record refers to it and the process that has created it is dead; a file whose creator has no
+ * lease, only when it is old.
  */
 
 import { linkSync, renameSync, statSync, unlinkSync } from 'node:fs'
@@ -22,10 +23,13 @@ import type { FsRecord } from './record.ts'
 import type { LayersToRemove } from './resource.ts'
 import { find } from './version.ts'
 
-/** Milliseconds: a younger record, or a younger file without a lease, may be in use by another process. */
+/**
+ * Age in milliseconds below which another process may still use a record, or a staged file without
+ * a lease: one hour.
+ */
 const MIN_AGE_MS = 3_600_000
 
-/** Directory entries that are read in one call. */
+/** Directory entries that are read by one call, because each call occupies a thread of the pool. */
 const NAMES_AT_A_TIME = 4096
 
 const RECORD = /^(?<hash>[\w-]{43})\.json$/
@@ -34,8 +38,9 @@ const LAYER = /\.patch$/
 const STAGED = /^(?<hash>[\w-]{43})\.(?<owner>[\w-]{6})[\w-]{6}\.(?:data|patch|safe|tmp)$/
 
 /**
- * Removes files that no record refers to. Returns `undecided` if another sweep, after the leases of owners in
- * other namespaces have run out or the writers of this process have ended, may remove more.
+ * Removes files to which no record refers. Returns `undecided` if a later sweep may remove more:
+ * when the leases of processes in other containers have expired, or the writers of this process
+ * have ended.
  */
 export async function sweep(
   folders: Folders,
@@ -43,7 +48,8 @@ export async function sweep(
   layersToRemove: LayersToRemove,
   watch: Watch,
 ): Promise<'done' | 'undecided'> {
-  // Before the files are listed: a process that is dead now stages no file that the list could miss.
+  // The leases are checked before the files are listed. A process that is dead by now does not
+  // create a file that the list could miss, so that its lease can be removed after its files.
   const owners = await checkLeases(folders, watch)
   let outcome: 'done' | 'undecided' = owners.isUndecided ? 'undecided' : 'done'
   for await (const { name } of await opendir(folders.staging)) {
@@ -53,25 +59,34 @@ export async function sweep(
     const { hash, owner } = STAGED.exec(name)?.groups ?? {}
     if (hash === undefined || owner === undefined) continue
     const isInUse = leases.has(hash)
-    // A writer of this process may need the file until it ends.
+    // A writer of this process may need the file until it ends. The lease of the owner stays, so
+    // that a later sweep can remove the file.
     if (isInUse && owners.dead.delete(owner)) outcome = 'undecided'
     const staged = { folders, name, hash, owner, watch, isInUse }
     const sweeping = LAYER.test(name) ? sweepLayer(staged, layersToRemove) : sweepStaged(staged)
     const isSwept = await sweeping.catch(() => false)
-    // The next sweep needs the lease to see that the owner of this file is dead.
+    // The file has to stay for now. The next sweep needs the lease to see that its owner is dead.
     if (!isSwept) owners.dead.delete(owner)
   }
   for (const id of owners.dead) await removeLease(folders.staging, id).catch(() => {})
   return outcome
 }
 
+/** The result of a check of all leases. */
 interface Owners {
-  /** The ids of the leases of dead processes. */
+  /** Ids of the leases whose processes are dead. */
   readonly dead: Set<string>
-  /** Some owners in other namespaces may be dead. */
+  /**
+   * Whether some process in another container has been silent, but not for long enough to count as
+   * dead.
+   */
   readonly isUndecided: boolean
 }
 
+/**
+ * Checks all leases in a staging directory. A lease that can't be checked counts as that of a
+ * living process.
+ */
 async function checkLeases(folders: Folders, watch: Watch): Promise<Owners> {
   const dead = new Set<string>()
   let isUndecided = false
@@ -85,26 +100,31 @@ async function checkLeases(folders: Folders, watch: Watch): Promise<Owners> {
   return { dead, isUndecided }
 }
 
+/** A staged file, and what its name says. */
 interface Staged {
   readonly folders: Folders
   readonly name: string
-  /** The hash of the key. */
+  /** The hash of the key of its resource. */
   readonly hash: string
-  /** The id of the owner's lease. */
+  /** The id of the lease of the process that has created it. */
   readonly owner: string
   readonly watch: Watch
-  /** A writer of this process may need the file. */
+  /** Whether a writer of this process may need the file. */
   readonly isInUse: boolean
 }
 
-/** Removes a staged file that no record refers to and no living process owns; false if it has to stay. */
+/**
+ * Removes a staged file to which no record refers and whose process is dead. Returns false if the
+ * file has to stay.
+ */
 async function sweepStaged(staged: Staged): Promise<boolean> {
   const { folders, name, hash, owner, watch, isInUse } = staged
   if (isInUse) return false
   const path = stagedPath(folders, name)
   const found = await ifThere(lstat(path))
   if (found === null) return true
-  // The lease is read after the name of the file, because a process creates its lease before its first file.
+  // The lease is checked after the name of the file was read. In the other order a process could
+  // create its lease and the file in between, and its new file would look like one without a lease.
   const verdict = await checkLease(folders.staging, owner, watch)
   const isOld = Date.now() - found.mtimeMs >= MIN_AGE_MS
   if (verdict === null ? !isOld : verdict !== 'dead') return false
@@ -114,8 +134,9 @@ async function sweepStaged(staged: Staged): Promise<boolean> {
 }
 
 /**
- * Removes a layer that no record refers to and no living process owns; false if it has to stay. One that may
- * have been merged is kept for an hour (`layers/kept-layers.ts`), as long as its file has layers.
+ * Removes a layer to which no record refers and whose process is dead. Returns false if the layer
+ * has to stay. A layer that may have been merged into another one is kept for an hour, as long as
+ * the resource has layers (`layers/kept-layers.ts`).
  */
 async function sweepLayer(staged: Staged, layersToRemove: LayersToRemove): Promise<boolean> {
   const { folders, name, hash, owner, watch, isInUse } = staged
@@ -135,8 +156,9 @@ async function sweepLayer(staged: Staged, layersToRemove: LayersToRemove): Promi
 }
 
 /**
- * Lists the keys of incomplete resources. These have a data file in the staging directory, so that the cost
- * does not depend on the number of finished resources: none of their records is opened.
+ * Lists the keys of incomplete resources. Only the records of resources with a data file in the
+ * staging directory are opened, so that the cost does not grow with the number of finished
+ * resources.
  */
 export async function* listIncomplete(folders: Folders): AsyncGenerator<string, void, undefined> {
   for await (const record of recordsWith(folders, '.data')) {
@@ -144,14 +166,14 @@ export async function* listIncomplete(folders: Folders): AsyncGenerator<string, 
   }
 }
 
-/** Lists the keys of the resources that have layers, likewise. */
+/** Lists the keys of the resources with layers, in the same way. */
 export async function* listLayered(folders: Folders): AsyncGenerator<string, void, undefined> {
   for await (const record of recordsWith(folders, '.patch')) {
     if (record.overlay !== null) yield record.key
   }
 }
 
-/** The records of the resources that have a staged file of this type. */
+/** Yields the records of the resources that have a staged file of this type. */
 async function* recordsWith(
   folders: Folders,
   type: '.data' | '.patch',
@@ -168,7 +190,10 @@ async function* recordsWith(
   }
 }
 
-/** Returns whether a record belongs to its path: another program may have put any file there. */
+/**
+ * Returns whether a record is at the path that belongs to its key. A file that another program has
+ * copied there must not name the resource of another key.
+ */
 function isRecordOf(folders: Folders, key: string, path: string): boolean {
   try {
     return pathsOf(folders, key).record === path
@@ -177,7 +202,10 @@ function isRecordOf(folders: Folders, key: string, path: string): boolean {
   }
 }
 
-/** Removes an old record that belongs to no file, with its layers. */
+/**
+ * Removes an old record to which no file belongs, and its layers. Such a record stays when a crash
+ * interrupts a removal, or when another program has removed or replaced the file.
+ */
 export async function sweepRecord(folders: Folders, leases: Leases, hash: string): Promise<void> {
   if (leases.has(hash)) return
   const path = stagedPath(folders, `${hash}.json`)
@@ -188,22 +216,25 @@ export async function sweepRecord(folders: Folders, leases: Leases, hash: string
   const paths = isNamed ? pathsOf(folders, record.key) : null
   const current = paths === null ? null : await find(paths)
   if (current !== null && current.kind !== 'absent' && current.record !== null) return
-  // A process that publishes a file there at this moment creates the directories again.
+  // A process that is about to publish a file in these directories creates them again.
   if (paths !== null) await removeParents(paths)
-  // Synchronous, so that no writer of this process can replace the record between check and removal.
+  // From here on all calls are synchronous, so that no writer of this process can replace the
+  // record between this check and the removal.
   if (!isUnchanged(path, found) || leases.has(hash)) return
   if (!removeUnchanged(folders, hash, found)) return
   for (const name of record?.overlay?.layers ?? []) await ifThere(unlink(stagedPath(folders, name)))
 }
 
+/** Returns whether the file at `path` still is the one with these metadata. */
 function isUnchanged(path: string, { ino, mtimeMs }: Stats): boolean {
   const now = statSync(path, { throwIfNoEntry: false })
   return now?.ino === ino && now.mtimeMs === mtimeMs
 }
 
 /**
- * Removes a record, unless another process has just replaced it; false if so. The record is first renamed,
- * because only then no other process can replace it between the check and the removal.
+ * Removes a record, unless another process has just replaced it; returns false in that case. The
+ * record is first renamed to a name that no other process uses, and checked there: at its own path
+ * another process could replace it between the check and the unlink.
  */
 function removeUnchanged(folders: Folders, hash: string, found: Stats): boolean {
   const path = stagedPath(folders, `${hash}.json`)
@@ -215,6 +246,7 @@ function removeUnchanged(folders: Folders, hash: string, found: Stats): boolean 
   return isRemoved
 }
 
+/** Gives a record its path again, unless another process has written a newer one there. */
 function putBack(aside: string, path: string): void {
   try {
     linkSync(aside, path)

@@ -1,54 +1,63 @@
 /**
- * The lease of a writer on its resource. The lock of the key usually keeps other writers away. The lease
- * guards against a caller without a lock, and against a lock that another process has taken over.
+ * The lease of a writer on its resource. Usually the lock of the key excludes other writers. The
+ * lease protects against a caller that writes without a lock, and against a lock that was lost to
+ * another process.
  */
 
 import type { Lease } from './leases.ts'
 import { changedMeanwhile } from './resource.ts'
 import type { FsResource } from './resource.ts'
 
-/** Valid from the opening of a writer until it ends, or until another writer changes the resource. */
+/** Valid from the opening of a writer until it ends or another writer changes the resource. */
 export class WriterLease {
   readonly #resource: FsResource
   readonly #lease: Lease
   #ended = false
 
-  /** Takes over `lease`, which is on the hash of the resource's key. */
+  /** Takes over `lease`, whose name is the hash of the resource's key. */
   constructor(resource: FsResource, lease: Lease) {
     this.#resource = resource
     this.#lease = lease
   }
 
-  /** Whether `end` was called. */
+  /** Whether the writer has ended. */
   get hasEnded(): boolean {
     return this.#ended
   }
 
-  /** Whether another writer has changed the resource, or another process has the lock. */
+  /** Whether another writer has changed the resource, or another process has taken the lock. */
   get isInvalid(): boolean {
     return this.#lease.isInvalid
   }
 
-  /** Throws if the writer has ended or its lease is invalid: called at the start of each method. */
+  /**
+   * Throws if the writer has ended or its lease is invalid. Each method of a writer calls it first.
+   */
   assertActive(): void {
     if (this.#ended) throw new Error('the writer has ended')
     this.assertValid()
   }
 
   /**
-   * Throws if the lease is invalid. Called again before each change of the disk, because an fsync in
-   * between may take longer than a lock lives.
+   * Throws if the lease is invalid. Called again right before each change of the disk: an fsync or
+   * a long write since the last check may have taken so long that another process has taken the
+   * lock over.
+   *
+   * @throws UploadError `ERR_CONFLICT`
    */
   readonly assertValid = (): void => {
     if (this.#lease.isInvalid) throw changedMeanwhile()
   }
 
-  /** Invalidates the other writers of this process, because this one is about to change the resource. */
+  /**
+   * Invalidates the leases of all other writers of this process, before this one changes the
+   * resource.
+   */
   invalidateOthers(): void {
     this.#resource.leases.invalidate(this.#resource.paths.hash, 0, this.#lease)
   }
 
-  /** Ends the lease. Does nothing the second time. */
+  /** Ends the lease. A second call does nothing. */
   end(): void {
     this.#ended = true
     this.#resource.leases.drop(this.#lease)

@@ -20,8 +20,9 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   fields: ['errors', 'media/part', 'storage/adapter'],
   media: ['errors', 'fields', 'media/part'],
   storage: ['errors', 'storage/adapter', 'storage/key', 'storage/lock', 'storage/s3/bucket-aws'],
-  // The only file that knows the AWS SDK.
-  'storage/s3/bucket-aws': ['storage'],
+  // The only files that know the AWS SDK.
+  'storage/s3/aws-client': [],
+  'storage/s3/bucket-aws': ['storage', 'storage/s3/aws-client'],
   protocol: [
     'errors',
     'fields',
@@ -76,6 +77,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   uppy: ['@uppy/core'],
   // Only the types of Express.
   server: ['express', 'raw-body'],
+  'storage/s3/aws-client': ['@aws-sdk/client-s3'],
   'storage/s3/bucket-aws': ['@aws-sdk/client-s3'],
 }
 

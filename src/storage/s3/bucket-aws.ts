@@ -15,10 +15,35 @@ import {
 } from '@aws-sdk/client-s3'
 import type { GetObjectCommandOutput, HeadObjectCommandOutput, S3Client } from '@aws-sdk/client-s3'
 
+import { scopeOf, singleAttempts } from './aws-client.ts'
+import {
+  copySource,
+  decodeKey,
+  fieldsOf,
+  joined,
+  markersOf,
+  pageAfter,
+  rangeField,
+} from './aws-values.ts'
 import { attempt, openBody } from './bucket-attempt.ts'
 import { isAbsent } from './bucket-aws-error.ts'
 import { BucketError } from './bucket.ts'
-import type { Bucket, CopySource, ObjectHeaders, ObjectInfo } from './bucket.ts'
+import type {
+  Bucket,
+  Condition,
+  CopySource,
+  DeleteOptions,
+  FetchedObject,
+  GetOptions,
+  ListOptions,
+  ListPage,
+  MultipartPage,
+  ObjectHeaders,
+  ObjectInfo,
+  Part,
+  PutOptions,
+  RequestOptions,
+} from './bucket.ts'
 
 /** How requests are made. */
 export interface AwsBucketOptions {
@@ -38,123 +63,153 @@ export interface AwsBucketOptions {
 /** Amazon S3 may work for minutes on the completion of a large object. */
 const SLOW = 5
 
-/** One scope for all storages on a bucket through the same client. */
-const scopes = new WeakMap<S3Client, Map<string, object>>()
-
 /** Opens a bucket through a client. */
-export function awsBucket({ client, bucket, timeout = 30_000 }: AwsBucketOptions): Bucket {
-  const own = singleAttempts(client)
-  const slow = SLOW * timeout
-  const Bucket = bucket
+export function awsBucket(options: AwsBucketOptions): Bucket {
+  return new AwsBucket(options)
+}
 
-  return {
-    scope: scopeOf(client, bucket),
+class AwsBucket implements Bucket {
+  readonly scope: object
+  readonly #client: S3Client
+  readonly #bucket: string
+  readonly #timeout: number
 
-    get: (key, { range, ifMatch, versionId, signal } = {}) =>
-      attempt({ signal, timeout, isConditional: ifMatch !== undefined }, async (abortSignal) => {
+  constructor({ client, bucket, timeout = 30_000 }: AwsBucketOptions) {
+    this.scope = scopeOf(client, bucket)
+    this.#client = singleAttempts(client)
+    this.#bucket = bucket
+    this.#timeout = timeout
+  }
+
+  get(key: string, options: GetOptions = {}): Promise<FetchedObject | null> {
+    const { range, ifMatch, versionId, signal } = options
+    const timeout = this.#timeout
+    return attempt(
+      { signal, timeout, isConditional: ifMatch !== undefined },
+      async (abortSignal) => {
         const command = new GetObjectCommand({
-          Bucket,
-          Key: key,
+          ...this.#at(key),
           Range: range && rangeField(range),
           IfMatch: ifMatch,
           VersionId: versionId,
         })
-        const output = await own.send(command, { abortSignal }).catch(nullIfAbsent)
+        const output = await this.#client.send(command, { abortSignal }).catch(nullIfAbsent)
         if (output === null) return null
         if (range !== undefined && output.ContentRange === undefined) {
           throw new BucketError('unsupported', 'InvalidRange')
         }
         return { ...infoOf(output), ...openBody(output.Body, { signal, timeout }) }
-      }),
+      },
+    )
+  }
 
-    head: (key, { signal } = {}) =>
-      attempt({ signal, timeout }, async (abortSignal) => {
-        const command = new HeadObjectCommand({ Bucket, Key: key })
-        const output = await own.send(command, { abortSignal }).catch(nullIfAbsent)
-        return output && infoOf(output)
-      }),
+  head(key: string, { signal }: RequestOptions = {}): Promise<ObjectInfo | null> {
+    return attempt({ signal, timeout: this.#timeout }, async (abortSignal) => {
+      const command = new HeadObjectCommand(this.#at(key))
+      const output = await this.#client.send(command, { abortSignal }).catch(nullIfAbsent)
+      return output && infoOf(output)
+    })
+  }
 
-    put: (key, chunks, { signal, ifMatch, ifNoneMatch, ...headers } = {}) =>
-      attempt({ signal, timeout, isConditional: ifMatch !== undefined }, async (abortSignal) => {
-        const command = new PutObjectCommand({
-          Bucket,
-          Key: key,
-          Body: joined(chunks),
-          IfMatch: ifMatch,
-          IfNoneMatch: ifNoneMatch,
-          ...fieldsOf(headers),
-        })
-        return present((await own.send(command, { abortSignal })).ETag)
-      }),
+  put(key: string, chunks: readonly Uint8Array[], options: PutOptions = {}): Promise<string> {
+    const { signal, ifMatch, ifNoneMatch, ...headers } = options
+    const isConditional = ifMatch !== undefined
+    return attempt({ signal, timeout: this.#timeout, isConditional }, async (abortSignal) => {
+      const command = new PutObjectCommand({
+        ...this.#at(key),
+        Body: joined(chunks),
+        IfMatch: ifMatch,
+        IfNoneMatch: ifNoneMatch,
+        ...fieldsOf(headers),
+      })
+      return present((await this.#client.send(command, { abortSignal })).ETag)
+    })
+  }
 
-    delete: (key, { signal, ifMatch } = {}) =>
-      attempt({ signal, timeout }, async (abortSignal) => {
-        const command = new DeleteObjectCommand({ Bucket, Key: key, IfMatch: ifMatch })
-        await own.send(command, { abortSignal }).catch(nullIfAbsent)
-      }),
+  delete(key: string, { signal, ifMatch }: DeleteOptions = {}): Promise<void> {
+    return attempt({ signal, timeout: this.#timeout }, async (abortSignal) => {
+      const command = new DeleteObjectCommand({ ...this.#at(key), IfMatch: ifMatch })
+      await this.#client.send(command, { abortSignal }).catch(nullIfAbsent)
+    })
+  }
 
-    list: (prefix, { signal, after } = {}) =>
-      attempt({ signal, timeout }, async (abortSignal) => {
-        const command = new ListObjectsV2Command({
-          Bucket,
-          Prefix: prefix,
-          ContinuationToken: after,
-          // Otherwise a key with characters that XML can't carry would break the answer.
-          EncodingType: 'url',
-        })
-        const output = await own.send(command, { abortSignal })
-        const objects = (output.Contents ?? []).map((object) => ({
-          key: decodeKey(present(object.Key)),
-          etag: present(object.ETag),
-          size: present(object.Size),
-          lastModified: present(object.LastModified),
-        }))
-        return {
-          objects,
-          next: output.IsTruncated === true ? present(output.NextContinuationToken) : null,
-        }
-      }),
+  list(prefix: string, { signal, after }: ListOptions = {}): Promise<ListPage> {
+    return attempt({ signal, timeout: this.#timeout }, async (abortSignal) => {
+      const command = new ListObjectsV2Command({
+        ...this.#below(prefix),
+        ContinuationToken: after,
+      })
+      const output = await this.#client.send(command, { abortSignal })
+      const objects = (output.Contents ?? []).map((object) => ({
+        key: decodeKey(present(object.Key)),
+        etag: present(object.ETag),
+        size: present(object.Size),
+        lastModified: present(object.LastModified),
+      }))
+      const isLast = output.IsTruncated !== true
+      return { objects, next: isLast ? null : present(output.NextContinuationToken) }
+    })
+  }
 
-    createMultipart: (key, { signal, ...headers }) =>
-      attempt({ signal, timeout }, async (abortSignal) => {
-        const input = { Bucket, Key: key, ...fieldsOf(headers) }
-        const output = await own.send(new CreateMultipartUploadCommand(input), { abortSignal })
-        return present(output.UploadId)
-      }),
+  createMultipart(key: string, options: RequestOptions & ObjectHeaders): Promise<string> {
+    const { signal, ...headers } = options
+    return attempt({ signal, timeout: this.#timeout }, async (abortSignal) => {
+      const command = new CreateMultipartUploadCommand({ ...this.#at(key), ...fieldsOf(headers) })
+      return present((await this.#client.send(command, { abortSignal })).UploadId)
+    })
+  }
 
-    uploadPart: (key, upload, number, chunks, { signal } = {}) =>
-      attempt({ signal, timeout }, async (abortSignal) => {
-        const command = new UploadPartCommand({
-          Bucket,
-          Key: key,
-          UploadId: upload,
-          PartNumber: number,
-          Body: joined(chunks),
-        })
-        return present((await own.send(command, { abortSignal })).ETag)
-      }),
+  uploadPart(
+    key: string,
+    upload: string,
+    number: number,
+    chunks: readonly Uint8Array[],
+    { signal }: RequestOptions = {},
+  ): Promise<string> {
+    return attempt({ signal, timeout: this.#timeout }, async (abortSignal) => {
+      const command = new UploadPartCommand({
+        ...this.#at(key),
+        UploadId: upload,
+        PartNumber: number,
+        Body: joined(chunks),
+      })
+      return present((await this.#client.send(command, { abortSignal })).ETag)
+    })
+  }
 
-    uploadPartCopy: (key, upload, number, source, { signal } = {}) =>
-      attempt({ signal, timeout: slow }, async (abortSignal) => {
-        const command = new UploadPartCopyCommand({
-          Bucket,
-          Key: key,
-          UploadId: upload,
-          PartNumber: number,
-          CopySource: copySource(bucket, source),
-          CopySourceIfMatch: source.ifMatch,
-          CopySourceRange: source.range === null ? undefined : rangeField(source.range),
-        })
-        const output = await own.send(command, { abortSignal })
-        return present(output.CopyPartResult?.ETag)
-      }),
+  uploadPartCopy(
+    key: string,
+    upload: string,
+    number: number,
+    source: CopySource,
+    { signal }: RequestOptions = {},
+  ): Promise<string> {
+    return attempt({ signal, timeout: this.#timeout * SLOW }, async (abortSignal) => {
+      const command = new UploadPartCopyCommand({
+        ...this.#at(key),
+        UploadId: upload,
+        PartNumber: number,
+        CopySource: copySource(this.#bucket, source),
+        CopySourceIfMatch: source.ifMatch,
+        CopySourceRange: source.range === null ? undefined : rangeField(source.range),
+      })
+      const output = await this.#client.send(command, { abortSignal })
+      return present(output.CopyPartResult?.ETag)
+    })
+  }
 
-    completeMultipart: (key, upload, parts, { signal, ifMatch, ifNoneMatch } = {}) => {
-      const isConditional = ifMatch !== undefined
-      return attempt({ signal, timeout: slow, isConditional }, async (abortSignal) => {
+  completeMultipart(
+    key: string,
+    upload: string,
+    parts: readonly Part[],
+    { signal, ifMatch, ifNoneMatch }: RequestOptions & Condition = {},
+  ): Promise<string> {
+    const timeout = this.#timeout * SLOW
+    return attempt(
+      { signal, timeout, isConditional: ifMatch !== undefined },
+      async (abortSignal) => {
         const command = new CompleteMultipartUploadCommand({
-          Bucket,
-          Key: key,
+          ...this.#at(key),
           UploadId: upload,
           MultipartUpload: {
             Parts: parts.map(({ number, etag }) => ({ PartNumber: number, ETag: etag })),
@@ -162,73 +217,44 @@ export function awsBucket({ client, bucket, timeout = 30_000 }: AwsBucketOptions
           IfMatch: ifMatch,
           IfNoneMatch: ifNoneMatch,
         })
-        return present((await own.send(command, { abortSignal })).ETag)
+        return present((await this.#client.send(command, { abortSignal })).ETag)
+      },
+    )
+  }
+
+  abortMultipart(key: string, upload: string, { signal }: RequestOptions = {}): Promise<void> {
+    return attempt({ signal, timeout: this.#timeout }, async (abortSignal) => {
+      const command = new AbortMultipartUploadCommand({ ...this.#at(key), UploadId: upload })
+      await this.#client.send(command, { abortSignal }).catch(nullIfAbsent)
+    })
+  }
+
+  listMultiparts(prefix: string, { signal, after }: ListOptions = {}): Promise<MultipartPage> {
+    return attempt({ signal, timeout: this.#timeout }, async (abortSignal) => {
+      const command = new ListMultipartUploadsCommand({
+        ...this.#below(prefix),
+        ...(after === undefined ? {} : markersOf(after)),
       })
-    },
-
-    abortMultipart: (key, upload, { signal } = {}) =>
-      attempt({ signal, timeout }, async (abortSignal) => {
-        const command = new AbortMultipartUploadCommand({ Bucket, Key: key, UploadId: upload })
-        await own.send(command, { abortSignal }).catch(nullIfAbsent)
-      }),
-
-    listMultiparts: (prefix, { signal, after } = {}) =>
-      attempt({ signal, timeout }, async (abortSignal) => {
-        const command = new ListMultipartUploadsCommand({
-          Bucket,
-          Prefix: prefix,
-          EncodingType: 'url',
-          ...(after === undefined ? {} : markersOf(after)),
-        })
-        const output = await own.send(command, { abortSignal })
-        const uploads = (output.Uploads ?? []).map((each) => ({
-          key: decodeKey(present(each.Key)),
-          upload: present(each.UploadId),
-          initiated: present(each.Initiated),
-        }))
-        const last = uploads.at(-1)
-        const isLast = output.IsTruncated !== true || last === undefined
-        return { uploads, next: isLast ? null : `${last.upload} ${last.key}` }
-      }),
+      const output = await this.#client.send(command, { abortSignal })
+      const uploads = (output.Uploads ?? []).map((each) => ({
+        key: decodeKey(present(each.Key)),
+        upload: present(each.UploadId),
+        initiated: present(each.Initiated),
+      }))
+      const last = uploads.at(-1)
+      const isLast = output.IsTruncated !== true || last === undefined
+      return { uploads, next: isLast ? null : pageAfter(last) }
+    })
   }
-}
 
-/**
- * The client as this storage uses it: one attempt for each request, because a retry inside the client would hide
- * that the first one may have taken effect, and no checksums that older engines refuse. The app's own client and
- * its settings stay as they are.
- */
-function singleAttempts(client: S3Client): S3Client {
-  const middlewareStack = client.middlewareStack.clone()
-  middlewareStack.add((next) => next, {
-    name: 'retryMiddleware',
-    step: 'finalizeRequest',
-    priority: 'high',
-    override: true,
-  })
-  const config = {
-    ...client.config,
-    requestChecksumCalculation: () => Promise.resolve('WHEN_REQUIRED'),
-    responseChecksumValidation: () => Promise.resolve('WHEN_REQUIRED'),
+  #at(key: string) {
+    return { Bucket: this.#bucket, Key: key }
   }
-  const own: unknown = Object.create(client, {
-    middlewareStack: { value: middlewareStack },
-    config: { value: config },
-  })
-  if (!isLike(own, client)) throw new TypeError('expected an S3Client')
-  return own
-}
 
-function isLike<T extends object>(value: unknown, model: T): value is T {
-  return Object.prototype.isPrototypeOf.call(model, Object(value))
-}
-
-function scopeOf(client: S3Client, bucket: string): object {
-  const known = scopes.get(client) ?? new Map<string, object>()
-  scopes.set(client, known)
-  const scope = known.get(bucket) ?? {}
-  known.set(bucket, scope)
-  return scope
+  /** Without `EncodingType` a key with characters that XML can't carry would break the answer. */
+  #below(prefix: string) {
+    return { Bucket: this.#bucket, Prefix: prefix, EncodingType: 'url' } as const
+  }
 }
 
 function nullIfAbsent(error: unknown): null {
@@ -253,38 +279,4 @@ function infoOf(output: GetObjectCommandOutput | HeadObjectCommandOutput): Objec
     metadata: output.Metadata ?? {},
     versionId: output.VersionId ?? null,
   }
-}
-
-function fieldsOf({ contentType, contentDisposition, metadata }: Partial<ObjectHeaders>) {
-  return {
-    ContentType: contentType ?? undefined,
-    ContentDisposition: contentDisposition ?? undefined,
-    Metadata: metadata && { ...metadata },
-  }
-}
-
-/** One buffer, because the client signs the hash of a buffer, and can't send a list of them. */
-function joined(chunks: readonly Uint8Array[]): Uint8Array {
-  const [first] = chunks
-  return first !== undefined && chunks.length === 1 ? first : Buffer.concat(chunks)
-}
-
-function rangeField({ start, end }: { readonly start: number; readonly end: number }): string {
-  return `bytes=${start}-${end - 1}`
-}
-
-function copySource(bucket: string, { key, versionId }: CopySource): string {
-  const path = [bucket, ...key.split('/')].map(encodeURIComponent).join('/')
-  return versionId === undefined ? path : `${path}?versionId=${encodeURIComponent(versionId)}`
-}
-
-/** Amazon S3 writes a space as `+` in a list, other engines write `%20`. */
-function decodeKey(text: string): string {
-  return decodeURIComponent(text.replaceAll('+', ' '))
-}
-
-/** Upload ids contain no space, keys may. */
-function markersOf(after: string) {
-  const space = after.indexOf(' ')
-  return { UploadIdMarker: after.slice(0, space), KeyMarker: after.slice(space + 1) }
 }

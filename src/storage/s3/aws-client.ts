@@ -1,0 +1,44 @@
+/** Derives from the client of the app the one that the storage uses. */
+import type { S3Client } from '@aws-sdk/client-s3'
+
+/** The scope of each bucket, by the client of the app. */
+const scopes = new WeakMap<S3Client, Map<string, object>>()
+
+/**
+ * The client as this storage uses it: one attempt for each request, because a retry inside the client would hide
+ * that the first one may have taken effect, and no checksums that older engines refuse. The app's own client and
+ * its settings stay as they are.
+ */
+export function singleAttempts(client: S3Client): S3Client {
+  const middlewareStack = client.middlewareStack.clone()
+  middlewareStack.add((next) => next, {
+    name: 'retryMiddleware',
+    step: 'finalizeRequest',
+    priority: 'high',
+    override: true,
+  })
+  const config = {
+    ...client.config,
+    requestChecksumCalculation: () => Promise.resolve('WHEN_REQUIRED'),
+    responseChecksumValidation: () => Promise.resolve('WHEN_REQUIRED'),
+  }
+  const own: unknown = Object.create(client, {
+    middlewareStack: { value: middlewareStack },
+    config: { value: config },
+  })
+  if (!isLike(own, client)) throw new TypeError('expected an S3Client')
+  return own
+}
+
+function isLike<T extends object>(value: unknown, model: T): value is T {
+  return Object.prototype.isPrototypeOf.call(model, Object(value))
+}
+
+/** Returns the same object for each use of a bucket through the same client. */
+export function scopeOf(client: S3Client, bucket: string): object {
+  const known = scopes.get(client) ?? new Map<string, object>()
+  scopes.set(client, known)
+  const scope = known.get(bucket) ?? {}
+  known.set(bucket, scope)
+  return scope
+}

@@ -120,42 +120,42 @@ export function parseCommand(args: readonly string[], environment: Environment =
   }
   const other = Object.keys(values).find((key) => ![...COMMON, ...TAKES[name]].includes(key))
   if (other !== undefined) throw new UsageError(`${name} takes no --${other}`)
-  const contentType = values['content-type']
-  const overwrite = values.overwrite ?? false
+  return readCommand(name, rest, values, environment)
+}
 
-  function target(url: string | undefined): Target {
-    return {
-      ...parseTarget(url, values.header ?? [], environment['PARTIAL_UPLOAD_TOKEN'] ?? ''),
-      retries: parseNumber('retries', values.retries ?? '20', 0),
-      wait: values.wait ?? false,
-      quiet: values.quiet ?? false,
-    }
-  }
-
+/** Reads the words after the name of the command. */
+function readCommand(
+  name: CommandName,
+  words: readonly string[],
+  values: Values,
+  environment: Environment,
+): Command {
+  const { overwrite = false, 'content-type': contentType } = values
+  const target = (url: string | undefined): Target => readTarget(url, values, environment)
   switch (name) {
     case 'put': {
-      const url = rest.pop()
-      if (url === undefined || rest.length === 0) throw new UsageError('put needs FILE... and URL')
+      const files = words.slice(0, -1)
+      if (files.length === 0) throw new UsageError('put needs FILE... and URL')
       const concurrency = parseNumber('concurrency', values.concurrency ?? '4', 1)
-      return { kind: name, ...target(url), files: rest, concurrency, overwrite, contentType }
+      return { kind: name, ...target(words.at(-1)), files, concurrency, overwrite, contentType }
     }
     case 'get': {
-      const [url, file = '.'] = expectWords(name, rest, ['URL'], ['FILE'])
+      const [url, file = '.'] = expectWords(name, words, ['URL'], ['FILE'])
       if (file === '') throw new UsageError('FILE is empty')
       return { kind: name, ...target(url), file, overwrite }
     }
     case 'patch': {
-      const [url, file = ''] = expectWords(name, rest, ['URL', 'FILE'])
+      const [url, file = ''] = expectWords(name, words, ['URL', 'FILE'])
       if (values.at === undefined) throw new UsageError('patch needs --at N')
       const at = parseNumber('at', values.at, 0)
       return { kind: name, ...target(url), file, at, contentType }
     }
     case 'status': {
-      const [url] = expectWords(name, rest, ['URL'])
+      const [url] = expectWords(name, words, ['URL'])
       return { kind: name, ...target(url) }
     }
     case 'rm': {
-      const [url, ...others] = rest
+      const [url, ...others] = words
       if (url === undefined) throw new UsageError('rm needs URL...')
       return { kind: name, ...target(url), more: others.map(target) }
     }
@@ -173,6 +173,8 @@ function parse(args: readonly string[]) {
     throw new UsageError(error.message.split(/\.\s/)[0] ?? '')
   }
 }
+
+type Values = ReturnType<typeof parse>['values']
 
 function findCommand(word: string | undefined): CommandName | undefined {
   return COMMANDS.find((command) => command === word)
@@ -194,6 +196,15 @@ function parseNumber(name: string, text: string, least: number): number {
   const value = /^[0-9]+$/.test(text) ? Number(text) : NaN
   if (Number.isSafeInteger(value) && value >= least) return value
   throw new UsageError(`--${name} must be a whole number from ${least} on, not "${text}"`)
+}
+
+function readTarget(url: string | undefined, values: Values, environment: Environment): Target {
+  return {
+    ...parseTarget(url, values.header ?? [], environment['PARTIAL_UPLOAD_TOKEN'] ?? ''),
+    retries: parseNumber('retries', values.retries ?? '20', 0),
+    wait: values.wait ?? false,
+    quiet: values.quiet ?? false,
+  }
 }
 
 function parseTarget(

@@ -94,14 +94,7 @@ const FSYNC: readonly unknown[] = ['complete', 'segment', 'never'] satisfies rea
  * @throws TypeError when an option has a wrong type or is out of range.
  */
 export function fsStorage(options: FsStorageOptions): StorageAdapter {
-  const { directory, fsync = 'complete' } = options
-  if (typeof directory !== 'string' || directory === '' || directory.includes('\0')) {
-    throw new TypeError(`directory must be a path, not ${JSON.stringify(directory)}`)
-  }
-  if (!FSYNC.includes(fsync)) {
-    throw new TypeError(`fsync must be one of ${FSYNC.join(', ')}, not ${JSON.stringify(fsync)}`)
-  }
-  const policy = policyOf(options)
+  const { directory, fsync, policy } = checked(options)
   const root = storeDirectoryOf(resolve(directory))
   const { leases, openFiles, flusher, rebuilds, layersToRemove } = root
   const resourceOf = async (key: string): Promise<FsResource> => {
@@ -139,16 +132,7 @@ export function fsStorage(options: FsStorageOptions): StorageAdapter {
     async remove(key, { isLost } = {}) {
       const resource = await resourceOf(key)
       await root.makeStaging(resource.paths)
-      const lease = new WriterLease(resource, leases.take(resource.paths.hash, Infinity, isLost))
-      try {
-        const isRemoved = await reportFull(removeResource(resource, lease))
-        const { root: path, hash } = resource.paths
-        if (isTakenOver(path, hash)) await endTakeover(path, hash)
-        if (!isRemoved) await resource.assertThere()
-        return isRemoved
-      } finally {
-        lease.end()
-      }
+      return remove(resource, isLost)
     },
     async filePath(key) {
       const found = await find((await resourceOf(key)).paths)
@@ -165,6 +149,22 @@ export function fsStorage(options: FsStorageOptions): StorageAdapter {
       return rebuilds.start(withLock)
     },
   }
+}
+
+/** Checks the options, and applies their defaults. */
+function checked(options: FsStorageOptions): {
+  readonly directory: string
+  readonly fsync: Fsync
+  readonly policy: PatchPolicy
+} {
+  const { directory, fsync = 'complete' } = options
+  if (typeof directory !== 'string' || directory === '' || directory.includes('\0')) {
+    throw new TypeError(`directory must be a path, not ${JSON.stringify(directory)}`)
+  }
+  if (!FSYNC.includes(fsync)) {
+    throw new TypeError(`fsync must be one of ${FSYNC.join(', ')}, not ${JSON.stringify(fsync)}`)
+  }
+  return { directory, fsync, policy: policyOf(options) }
 }
 
 /** Checks the options about patches, and applies their defaults. */
@@ -185,13 +185,27 @@ function policyOf(options: FsStorageOptions): PatchPolicy {
   return { patch, layersAbove, rebuildAfter, rebuildRate }
 }
 
+async function remove(resource: FsResource, isLost: OpenWriterOptions['isLost']): Promise<boolean> {
+  const lease = takeLease(resource, isLost)
+  try {
+    const isRemoved = await reportFull(removeResource(resource, lease))
+    const { root, hash } = resource.paths
+    if (isTakenOver(root, hash)) await endTakeover(root, hash)
+    if (!isRemoved) await resource.assertThere()
+    return isRemoved
+  } finally {
+    lease.end()
+  }
+}
+
+function takeLease(resource: FsResource, isLost: OpenWriterOptions['isLost']): WriterLease {
+  return new WriterLease(resource, resource.leases.take(resource.paths.hash, Infinity, isLost))
+}
+
 async function openWriter(resource: FsResource, options: OpenWriterOptions): Promise<Writer> {
   // The lease begins before the first read of the record. If it began later, another writer of this
   // process could change the resource in between, and this writer would not notice.
-  const lease = new WriterLease(
-    resource,
-    resource.leases.take(resource.paths.hash, Infinity, options.isLost),
-  )
+  const lease = takeLease(resource, options.isLost)
   try {
     return guarded(await reportFull(chooseWriter(resource, lease, options)), resource)
   } catch (error) {

@@ -13,7 +13,7 @@ import type { PatchPolicy } from './fs/layers/layer-policy.ts'
 import { LayerWriter } from './fs/layers/layer-writer.ts'
 import { endTakeover, isTakenOver } from './fs/lock/takeover.ts'
 import { escapeEarlierOwner } from './fs/new-file.ts'
-import { isRemains } from './fs/parents.ts'
+import { isBelowUpload, isRemains } from './fs/parents.ts'
 import { keyConflict } from './fs/paths.ts'
 import { PersistWriter } from './fs/persist-writer.ts'
 import { openVersion } from './fs/reader.ts'
@@ -24,7 +24,7 @@ import type { Fsync, FsResource } from './fs/resource.ts'
 import { sharesBlocks } from './fs/layers/shared-blocks.ts'
 import { listIncomplete, listLayered } from './fs/sweep.ts'
 import { find } from './fs/version.ts'
-import type { Complete } from './fs/version.ts'
+import type { Absent, Complete } from './fs/version.ts'
 import { WriterLease } from './fs/writer-lease.ts'
 
 export { fsLocker, type FsLockerOptions } from './fs/lock/locker.ts'
@@ -236,12 +236,7 @@ async function chooseWriter(
 
   const repaired = await repair(resource, await findFenced(resource.paths), lease)
   const found = await escapeEarlierOwner(resource, repaired, lease)
-  if (found.kind === 'absent') await resource.assertThere()
-  // A directory at the path holds no file if it is left over from resources that were removed. It
-  // is removed when the resource is published, so that it does not block the resource.
-  if (found.kind === 'absent' && found.isBlocked && !(await isRemains(resource.paths))) {
-    throw keyConflict()
-  }
+  if (found.kind === 'absent') await assertFree(resource, found)
   const mayPersist = found.kind === 'absent' || (found.kind === 'incomplete' && !replace)
   if (transaction === 'persist' && mayPersist) {
     return new PersistWriter(resource, lease, found, initial, null)
@@ -250,6 +245,19 @@ async function chooseWriter(
     return new LayerWriter(resource, lease, found)
   }
   return new AtomicWriter(resource, lease, found, replace ? 'empty' : 'base')
+}
+
+/**
+ * Checks that an absent resource can be published. A directory at the path holds no file if
+ * it is left over from resources that were removed. It is removed when the resource is published.
+ *
+ * @throws UploadError `ERR_KEY_CONFLICT`
+ */
+async function assertFree(resource: FsResource, { isBlocked }: Absent): Promise<void> {
+  const { paths } = resource
+  await resource.assertThere()
+  const isTaken = isBlocked && !(await isRemains(paths))
+  if (isTaken || (await isBelowUpload(paths))) throw keyConflict()
 }
 
 /** Returns whether a change of this finished resource is written as a layer. */

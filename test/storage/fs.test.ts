@@ -273,11 +273,32 @@ describe('a name that is taken', () => {
     expect(await storage.remove('a/b')).toBe(false)
   })
 
+  test.each(['x', 'x/y'])('by the upload %s, which is not finished', async (key) => {
+    await change(key, PERSIST, 'abc', BEGUN)
+
+    await expect(storage.openWriter('x/y/z', PERSIST)).rejects.toMatchObject(conflict)
+    await expect(storage.openWriter('x/y/z', REPLACE)).rejects.toMatchObject(conflict)
+    expect(await storage.head('x/y/z')).toBeNull()
+    expect(await storage.remove('x/y/z')).toBe(false)
+    await storage.remove(key)
+    await change('x/y/z', PERSIST, 'abc', FINISHED)
+  })
+
+  test('by an upload, but not for an upload below it that was begun before', async () => {
+    await change('a/b', PERSIST, 'abc', BEGUN)
+    await change('a', PERSIST, 'abc', BEGUN)
+
+    await change('a/b', PERSIST, 'def', FINISHED)
+
+    expect(await load('a/b')).toBe('abcdef')
+    expect(await load('a')).toBe('abc')
+  })
+
   test.each(['a', 'a/b', 'a/b/c'])('meanwhile, by %s', async (other) => {
     const key = other === 'a' ? 'a/b/c' : 'a'
     const writer = await storage.openWriter(key, PERSIST)
-    await writer.write(0, [Buffer.from('abc')])
     await change(other, PERSIST, 'other', FINISHED)
+    await writer.write(0, [Buffer.from('abc')])
 
     await expect(writer.commit(FINISHED)).rejects.toMatchObject(conflict)
     await writer.keep()

@@ -4,7 +4,7 @@ import { dirname } from 'node:path'
 
 import { describe, expect, it } from 'vitest'
 
-import { MESSAGE, message } from '../support/wire/client.ts'
+import { MESSAGE, json, message } from '../support/wire/client.ts'
 import { EXPRESSES, FS, useServer } from '../support/wire/server.ts'
 
 describe.each(EXPRESSES)('over $name', (combination) => {
@@ -20,6 +20,18 @@ describe.each(EXPRESSES)('over $name', (combination) => {
     await server.patch(path, 'bytes 0-3/10', 'abcd')
 
     expect(await server.state(other)).toBe('I(4/10)')
+  })
+
+  it('a path below an upload is another resource, or is refused', async () => {
+    const path = await server.given('I(4/10)')
+    const isRefused = combination.store === 'fs'
+
+    const below = await server.send('PUT', `${path}/x`, [], 'x')
+    const finished = await server.patch(path, 'bytes 4-9/10', 'efghij')
+
+    expect([below.status, finished.status]).toEqual([isRefused ? 409 : 201, 201])
+    if (isRefused) expect(json(below)).toMatchObject({ code: 'ERR_KEY_CONFLICT' })
+    expect(await server.state(`${path}/x`)).toBe(isRefused ? '∅' : 'C(1)')
   })
 
   it.each([

@@ -6,8 +6,11 @@
 import { lstat, mkdir, opendir, realpath, rmdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { errorCode, ifThere } from './io.ts'
-import { STAGING, below, keyConflict } from './paths.ts'
+import { STAGING, below, keyConflict, pathsOf } from './paths.ts'
 import type { ResourcePaths } from './paths.ts'
+import { lookUp } from './published.ts'
+import { loadRecord } from './record.ts'
+import { find } from './version.ts'
 
 /**
  * Creates the parent directories that do not exist. Returns the directories that got a new entry,
@@ -102,6 +105,21 @@ export async function removeRemains({ published }: ResourcePaths): Promise<boole
   return visitRemains(published, rmdir)
 }
 
+/**
+ * Errors for a directory that stays: a file was added in the meantime, the path is a file or a link, or this
+ * process may not read or remove the directory, which another program has made.
+ */
+const IN_USE: ReadonlySet<string> = new Set([
+  'ENOTEMPTY',
+  'EEXIST',
+  'EBUSY',
+  'ENOENT',
+  'ENOTDIR',
+  'ELOOP',
+  'EACCES',
+  'EPERM',
+])
+
 /** Called for each empty directory, the deepest first. */
 type Visit = (directory: string) => Promise<void>
 
@@ -109,9 +127,7 @@ async function visitRemains(published: string, visit: Visit): Promise<boolean> {
   try {
     return (await realpath(published)) === published && (await visitEmpty(published, visit))
   } catch (error) {
-    // Another program has added a file in the meantime, or the path is a file or a link.
-    const code = errorCode(error) ?? ''
-    if (['ENOTEMPTY', 'EEXIST', 'EBUSY', 'ENOENT', 'ENOTDIR', 'ELOOP'].includes(code)) return false
+    if (IN_USE.has(errorCode(error) ?? '')) return false
     throw error
   }
 }
@@ -127,4 +143,23 @@ async function visitEmpty(directory: string, visit: Visit): Promise<boolean> {
   }
   await visit(directory)
   return true
+}
+
+/**
+ * Returns whether a part of the path of a new resource is an upload. The upload could not be published once the
+ * new resource has made that part a directory. An upload that a directory with files already keeps from being
+ * published is ignored, because a new resource does it no harm.
+ */
+export async function isBelowUpload(paths: ResourcePaths): Promise<boolean> {
+  const segments = paths.key.split('/')
+  for (let depth = 1; depth < segments.length; depth += 1) {
+    const above = pathsOf(paths, segments.slice(0, depth).join('/'))
+    const isStored = (await loadRecord(above)) !== null && (await find(above)).kind !== 'absent'
+    if (isStored && !(await isOccupied(above))) return true
+  }
+  return false
+}
+
+async function isOccupied(paths: ResourcePaths): Promise<boolean> {
+  return (await lookUp(paths)).kind === 'blocked' && !(await isRemains(paths))
 }

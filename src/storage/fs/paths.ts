@@ -190,10 +190,10 @@ function isReserved(name: string): boolean {
   return start.replace(/[. ]+$/, '') === STAGING.toUpperCase() || SHORT.test(start)
 }
 
-/** Makes the error for a key whose path is a directory, or whose path leads through a file. */
+/** Makes the error for a key whose path is a directory, or leads through a file or an upload. */
 export function keyConflict(cause?: unknown): UploadError {
   return new UploadError('ERR_KEY_CONFLICT', {
-    detail: 'the path is a directory, or a part of it is a file',
+    detail: 'the path is a directory, or a part of it is a file or an upload',
     cause,
   })
 }

@@ -64,6 +64,14 @@ async function modeOf(key: string): Promise<string> {
   return ((await stat(at(key))).mode & 0o777).toString(8)
 }
 
+/** Patches `a` as another user, and returns the error that ended the process; empty if none did. */
+function patchAs(uid: number): string {
+  const outfile = at('child.mjs')
+  buildSync({ entryPoints: [CHILD], outfile, bundle: true, platform: 'node', format: 'esm' })
+  const options = { uid, gid: uid, encoding: 'utf8' } as const
+  return spawnSync(process.execPath, [outfile, directory], options).stderr
+}
+
 const IS_ROOT = process.getuid?.() === 0
 const NEEDS_ROOT = IS_ROOT ? '' : ' (skipped: needs root)'
 
@@ -148,16 +156,8 @@ it.skipIf(!IS_ROOT)(
     await writeFile(at('a'), 'abc')
     await chmod(at('a'), 0o444)
     for (const name of ['a', '.']) await chown(at(name), 65_534, 65_534)
-    const outfile = at('child.mjs')
-    buildSync({ entryPoints: [CHILD], outfile, bundle: true, platform: 'node', format: 'esm' })
 
-    const { stderr } = spawnSync(process.execPath, [outfile, directory], {
-      uid: 65_534,
-      gid: 65_534,
-      encoding: 'utf8',
-    })
-
-    expect(stderr).toBe('')
+    expect(patchAs(65_534)).toBe('')
     expect(await readFile(at('a'), 'utf8')).toBe('abX')
     expect(await modeOf('a')).toBe('444')
   },
@@ -247,6 +247,14 @@ describe('an empty directory of another program', () => {
     await rm(at('x/y/a'), { recursive: true })
 
     expect(await readdir(at('x'))).toEqual(['y'])
+  })
+
+  it.skipIf(!IS_ROOT)(`that cannot be read is a conflict${NEEDS_ROOT}`, async () => {
+    await mkdir(at('a'), 0o000)
+    for (const name of ['a', '.']) await chown(at(name), 65_534, 65_534)
+
+    expect(patchAs(65_534)).toContain('ERR_KEY_CONFLICT')
+    expect(await readdir(at('a'))).toEqual([])
   })
 
   it('stays where a writer was opened and taken back', async () => {

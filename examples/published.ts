@@ -11,47 +11,30 @@ export interface FileRow {
   readonly size: number
 }
 
-/** Two tables of a database. */
-export interface FileTables {
-  /** Stores that this file is about to be published; again has no effect. */
-  expect(key: string): Promise<void>
-  /** The files that are about to be published. */
-  expected(): Promise<readonly string[]>
-  /** In one transaction: stores the row instead of one with the same key, and does not expect it any more. */
+/** A table of a database. */
+export interface FileTable {
+  /** Stores the row instead of one with the same key. */
   save(row: FileRow): Promise<void>
-  /** Removes the row. */
+  /** Removes the row, if there is one. */
   remove(key: string): Promise<void>
 }
 
-export function createApp(storage: StorageAdapter, tables: FileTables): Express {
+export function createApp(storage: StorageAdapter, table: FileTable): Express {
   const app = express()
   app.use(
     '/files',
     partialUpload({
       storage,
-      onComplete: (_req, { key }) => tables.expect(key),
-      onPublished: (_req, { key, etag, size }) => tables.save({ key, etag, size }),
-      onRemoved: (_req, { key }) => tables.remove(key),
+      onPublished: (_req, { key, etag, size }) => table.save({ key, etag, size }),
+      onRemoved: (_req, { key }) => table.remove(key),
     }),
   )
   return app
 }
 
-/** Saves the rows that an earlier process has not saved. Called before the server listens. */
-export async function recover(storage: StorageAdapter, tables: FileTables): Promise<void> {
-  for (const key of await tables.expected()) {
-    const file = await storage.head(key)
-    // An upload that is still incomplete calls onComplete again.
-    if (file?.complete === true) await tables.save({ key, etag: file.etag, size: file.size })
-  }
-}
-
 if (process.argv[1] === import.meta.filename) {
-  const storage = fsStorage({ directory: './uploads' })
   const rows = new Map<string, FileRow>()
-  const app = createApp(storage, {
-    expect: async () => undefined,
-    expected: async () => [],
+  const app = createApp(fsStorage({ directory: './uploads' }), {
     save: async (row) => console.log(rows.set(row.key, row)),
     remove: async (key) => console.log(rows.delete(key)),
   })

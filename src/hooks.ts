@@ -50,7 +50,12 @@ export interface PublishedResource {
   readonly contentType: string | null
   /** File name that the client gave, as `FinishedResource.name`; null if it did not. Unchecked. */
   readonly name: string | null
-  /** The finished version that this one has replaced; null if none was published. */
+  /** The user that began the upload, from the option `owner`; null without that option. */
+  readonly owner: string | null
+  /**
+   * The finished version that this one has replaced; null if none was published. After a failure of the hook or
+   * a crash, the last version before it that the app was notified of.
+   */
   readonly previous: ResourceInfo | null
   /**
    * Path of the file with the bytes, which is not to be changed; null if the storage has no such file, or no
@@ -73,6 +78,8 @@ export interface RemovedResource {
   readonly contentType: string | null
   /** File name that the client gave, as `FinishedResource.name`; null if it did not. */
   readonly name: string | null
+  /** The user that began the upload, from the option `owner`; null without that option. */
+  readonly owner: string | null
 }
 
 /** What `onComplete` may set of the final response. */
@@ -89,16 +96,20 @@ export interface FinalResponse {
   readonly body?: string | Uint8Array | object
 }
 
+/** The hooks that notify the app of a change, called under the lock; null where the app has no use for one. */
+export interface Notifications {
+  /** Called after a version was published. */
+  readonly onPublished: ((resource: PublishedResource) => Promise<void>) | null
+  /** Called after a resource was removed. */
+  readonly onRemoved: ((resource: RemovedResource) => Promise<void>) | null
+}
+
 /** The hooks of one request, bound to it. */
-export interface Hooks {
+export interface Hooks extends Notifications {
   /** Called under the lock before anything of a new resource is stored. */
   onCreate(resource: NewResource): Promise<void>
   /** Called under the lock when all bytes are there, before the version is published. */
   onComplete(resource: FinishedResource): Promise<FinalResponse | null>
-  /** Called under the lock after the version was published; null if the app has no use for it. */
-  readonly onPublished: ((resource: PublishedResource) => Promise<void>) | null
-  /** Called under the lock after the resource was removed. */
-  onRemoved(resource: RemovedResource): Promise<void>
 }
 
 /** How a hook refuses. */

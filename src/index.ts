@@ -14,6 +14,7 @@ export { memoryLocker, type AcquireOptions, type Lock, type Locker } from './sto
 export type { Limits, PartialUploadOptions, Preset, Rules, Statuses } from './options.ts'
 export { prepareServer } from './server/prepare-server.ts'
 export type {
+  ChangeNotes,
   OpenWriterOptions,
   Reader,
   ResourceInfo,

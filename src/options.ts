@@ -246,14 +246,15 @@ export interface PartialUploadOptions<Request> extends Partial<Statuses & Limits
   /**
    * Called after a new or changed resource was published, before the client is answered and before another
    * request changes the resource. An error becomes a warning of the process, because the upload has
-   * succeeded. Not called again if the process ends before the call.
+   * succeeded, and the hook is called again later. A storage with `notes`, as `fsStorage` has them, makes that
+   * so after a crash, too. Such a later call has no request: `req` is null.
    */
-  readonly onPublished?: (req: Request, resource: PublishedResource) => void | Promise<void>
+  readonly onPublished?: (req: Request | null, resource: PublishedResource) => void | Promise<void>
   /**
    * Called after a DELETE has removed a resource, as `onPublished`. Not called for what expires, or for an
    * upload that is rejected at its end.
    */
-  readonly onRemoved?: (req: Request, resource: RemovedResource) => void | Promise<void>
+  readonly onRemoved?: (req: Request | null, resource: RemovedResource) => void | Promise<void>
   /**
    * The revision of the draft whose statuses are the defaults.
    *

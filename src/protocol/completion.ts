@@ -5,7 +5,7 @@ import { parseDigest, type Digest } from '../fields/digest.ts'
 import { RefusedError, callHook, type Hooks } from '../hooks.ts'
 import { prepareFinalResponse, type PreparedResponse } from './final-response.ts'
 import { findMismatch } from './digest-check.ts'
-import { notifyPublished } from './events.ts'
+import type { Events } from './events.ts'
 import type { HashingService } from './hashing.ts'
 import type { ResourceInfo, ResourceState, StorageAdapter, Writer } from '../storage/adapter.ts'
 
@@ -26,6 +26,7 @@ export interface PendingWrite {
 /** The services that finishing a write needs. */
 export interface FinishOptions {
   readonly storage: StorageAdapter
+  readonly events: Events
   /** Whether another process has taken over the lock of the resource. */
   readonly isLost: () => boolean
   readonly hooks: Hooks
@@ -54,16 +55,16 @@ export interface Outcome {
  * next PATCH that completes the resource, even one without data, tries again.
  */
 export async function finishWrite(write: PendingWrite, options: FinishOptions): Promise<Outcome> {
-  const { writer, state, changed } = write
+  const { key, writer, state, changed } = write
   const { base } = writer
   if (base !== null && !changed && isSameState(base, state)) {
     await writer.rollback()
     return { info: base, created: false, final: null }
   }
-  const final = state.complete ? await verify(write, options) : null
-  const info = await writer.commit(state)
-  if (state.complete) await notifyPublished({ key: write.key, base, info }, options)
-  return { info, created: state.complete && base?.everComplete !== true, final }
+  if (!state.complete) return { info: await writer.commit(state), created: false, final: null }
+  const final = await verify(write, options)
+  const info = await options.events.publish({ ...options, key, base }, () => writer.commit(state))
+  return { info, created: base?.everComplete !== true, final }
 }
 
 function isSameState(a: ResourceState, b: ResourceState): boolean {

@@ -4,10 +4,11 @@ import type { Request as ExpressRequest } from 'express'
 import { UploadError } from '../errors.ts'
 import { expireRegularly } from './expire.ts'
 import { AdmissionControl } from './admission.ts'
-import { bindHooks } from './bind-hooks.ts'
+import { bindHooks, bindNotifications } from './bind-hooks.ts'
 import { withCopyLimit } from './copy-limit.ts'
 import { withFreeLock } from './free-lock.ts'
 import { createHandler, type Handler } from '../protocol/handler.ts'
+import { Events } from '../protocol/events.ts'
 import { HashingService } from '../protocol/hashing.ts'
 import { ConnectionLostError, type HandlerResponse } from '../protocol/http.ts'
 import { IncomingBody } from './request-body.ts'
@@ -76,7 +77,13 @@ export function partialUpload<Request extends HttpRequest>(
 ): Middleware<Request> {
   const settings = resolveSettings(options)
   const { storage, locker = lockerOf(storage) } = options
+  const events = new Events({
+    storage,
+    hooks: bindNotifications(options),
+    withLock: withFreeLock(locker),
+  })
   const handle = createHandler({
+    events,
     storage: withLimits(storage, settings),
     locker,
     settings,
@@ -85,7 +92,7 @@ export function partialUpload<Request extends HttpRequest>(
   })
   const admission = new AdmissionControl(settings)
   const service = { options, settings, handle, admission }
-  const stopWork = startWork(settings, storage, locker)
+  const stopWork = startWork(settings, storage, locker, events)
 
   function middleware(req: Request, res: HttpResponse, next: Next): void {
     respond(req, res, next, service).catch((error: unknown) => fail(error, req, res, next))
@@ -189,13 +196,15 @@ function startWork(
   { expireAfter }: Settings,
   storage: StorageAdapter,
   locker: Locker,
+  events: Events,
 ): () => Promise<void> {
   const stopMaintenance = storage.maintain?.(withFreeLock(locker))
   const stopExpiry =
     expireAfter === 0 ? null : expireRegularly({ storage, locker, expireAfter }, warn)
+  const stopEvents = events.start(warn)
   return async () => {
     stopExpiry?.()
-    await stopMaintenance?.()
+    await Promise.all([stopMaintenance?.(), stopEvents()])
   }
 }
 

@@ -189,6 +189,21 @@ export type WithLock = <T>(
 ) => Promise<T | null>
 
 /**
+ * Notes about changes that an app was not notified of yet, at most one for each key. They survive a crash, so
+ * that the next process can notify the app. The caller holds the lock of the key, except for `list`.
+ */
+export interface ChangeNotes {
+  /** Returns the note of the key; null if it has none. */
+  read(key: string): Promise<string | null>
+  /** Stores the note in place of an earlier one, as durably as a commit. It is not a part of the resource. */
+  write(key: string, note: string): Promise<void>
+  /** Removes the note. Does nothing if the key has none. */
+  remove(key: string): Promise<void>
+  /** Lists the keys that have a note. The caller may change notes while it iterates. */
+  list(): AsyncIterable<string>
+}
+
+/**
  * A storage of resources, each under a key: a path such as `reports/2026.pdf`. Two different keys are two
  * resources, however long or similar they are. A storage may refuse a key that it can't keep apart.
  */
@@ -217,6 +232,11 @@ export interface StorageAdapter {
    * The app may read the file until the resource changes. Throws like `head`.
    */
   filePath?(key: string): Promise<string | null>
+  /**
+   * Notes for `onPublished` and `onRemoved`. Without them a hook that fails is called again by the same process
+   * only.
+   */
+  readonly notes?: ChangeNotes
   /**
    * Makes the bytes of uploads in progress durable, best effort. The middleware calls it in `close()`, before
    * the process ends.

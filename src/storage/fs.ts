@@ -17,6 +17,7 @@ import { isBelowUpload, isRemains } from './fs/parents.ts'
 import { keyConflict } from './fs/paths.ts'
 import { PersistWriter } from './fs/persist-writer.ts'
 import { openVersion } from './fs/reader.ts'
+import { changeNotes } from './fs/notes.ts'
 import { removeResource } from './fs/remove.ts'
 import { findFenced, repair } from './fs/recover.ts'
 import { storeDirectoryOf } from './fs/store.ts'
@@ -139,6 +140,7 @@ export function fsStorage(options: FsStorageOptions): StorageAdapter {
       const isFile = found.kind === 'complete' && found.overlay === null
       return isFile && found.unpublished === null ? found.path : null
     },
+    notes: changeNotes(root, fsync),
     flush: () => flusher.flushAll(),
     async *listIncomplete() {
       for (const folders of await root.allFolders()) yield* listIncomplete(folders)

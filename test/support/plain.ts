@@ -1,6 +1,7 @@
 /** Requests and answers as plain values, for the protocol without HTTP. */
 import { UploadError } from '../../src/errors.ts'
 import { createHandler, type Handler } from '../../src/protocol/handler.ts'
+import { Events } from '../../src/protocol/events.ts'
 import { HashingService } from '../../src/protocol/hashing.ts'
 import type { Hooks } from '../../src/hooks.ts'
 import type { HandlerRequest, HandlerResponse } from '../../src/protocol/http.ts'
@@ -19,7 +20,9 @@ export function handlerFor(
   options: Options = {},
 ): Handler {
   const settings = resolveSettings({ ...options, storage })
+  const hooks = { onPublished: null, onRemoved: null }
   const handle = createHandler({
+    events: new Events({ storage, hooks, withLock: async () => null }),
     storage,
     locker: options.locker ?? memoryLocker(),
     settings,

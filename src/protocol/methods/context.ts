@@ -2,6 +2,7 @@
 import { UploadError, traitsOf } from '../../errors.ts'
 import { dispositionName } from '../../fields/content-disposition.ts'
 import { callHook } from '../../hooks.ts'
+import type { Events } from '../events.ts'
 import type { HashingService } from '../hashing.ts'
 import type { HandlerRequest, HandlerResponse, RequestHeaders } from '../http.ts'
 import type { Lock, Locker } from '../../storage/lock.ts'
@@ -18,6 +19,7 @@ export interface MethodContext {
   /** Whether one URL may name a different resource for each user. Shared caches must then not store answers. */
   readonly isPrivate: boolean
   readonly hashing: HashingService
+  readonly events: Events
 }
 
 /** Answers the requests of one HTTP method. */

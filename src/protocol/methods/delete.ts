@@ -1,6 +1,5 @@
 /** Answers DELETE (RFC 9110 §9.3.5), which interrupts any other writer of the resource at once. */
 import { UploadError } from '../../errors.ts'
-import { notifyRemoved } from '../events.ts'
 import type { HandlerRequest, HandlerResponse } from '../http.ts'
 import { checkWriteConditions, hasWriteCondition } from '../preconditions.ts'
 import { precheckConditions, recheckOnConflict, withLock, type MethodContext } from './context.ts'
@@ -14,8 +13,8 @@ export async function remove(
   request: HandlerRequest,
   context: MethodContext,
 ): Promise<HandlerResponse> {
-  const { headers, key } = request
-  const { storage } = context
+  const { headers, key, hooks } = request
+  const { storage, events } = context
   // A condition is evaluated only if the answer without it would be a success (RFC 9110 §13.2.1).
   const isAbsent = (await storage.head(key)) === null
   if (!isAbsent || !hasWriteCondition(headers)) await precheckConditions(request, context)
@@ -25,9 +24,10 @@ export async function remove(
     const info = await storage.head(key)
     if (info === null) throw nothingToRemove()
     checkWriteConditions(headers, info)
-    if (!(await storage.remove(key, { isLost: () => lock.isLost === true })))
-      throw nothingToRemove()
-    await notifyRemoved(key, info, request.hooks)
+    const isLost = (): boolean => lock.isLost === true
+    await events.remove({ key, base: info, hooks, isLost }, async () => {
+      if (!(await storage.remove(key, { isLost }))) throw nothingToRemove()
+    })
     return { status: 204, headers: {} }
   })
   return recheckOnConflict(removed, () => precheckConditions(request, context))

@@ -63,7 +63,7 @@ export interface ResourcePaths extends Folders {
  */
 export function pathsOf({ root, staging, ownerLease }: Folders, key: string): ResourcePaths {
   const segments = parseKey(key)
-  const digest = hash('sha256', key, 'base64url')
+  const digest = hashOf(key)
   const parents = segments.slice(1).map((_, index) => below(root, segments.slice(0, index + 1)))
   // The staging directory is below the root or below a mount point. A key must not lead into it.
   const own = segments[parents.indexOf(dirname(staging)) + 1] ?? ''
@@ -78,6 +78,11 @@ export function pathsOf({ root, staging, ownerLease }: Folders, key: string): Re
     published: below(root, segments),
     record: below(staging, [`${digest}.json`]),
   }
+}
+
+/** The hash of a key, with which the names of its files in the staging directory begin. */
+export function hashOf(key: string): string {
+  return hash('sha256', key, 'base64url')
 }
 
 /** Makes the name of a new data file of the resource. */

@@ -56,6 +56,11 @@ export class StoreDirectory implements Shared {
     }
   }
 
+  /** Whether the directory has been used, by this process or an earlier one. */
+  get exists(): boolean {
+    return existsSync(join(this.#directory, STAGING))
+  }
+
   /**
    * Calls `listener` after the first sweep. That runs when the directory is used, because a store that is not
    * used must not create it.

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 
 import { UploadError } from '../../../src/errors.ts'
+import { Events } from '../../../src/protocol/events.ts'
 import { HashingService } from '../../../src/protocol/hashing.ts'
 import type { Lock, Locker } from '../../../src/storage/lock.ts'
 import { withLock, type MethodContext } from '../../../src/protocol/methods/context.ts'
@@ -98,7 +99,10 @@ describe('the wait for the client', () => {
 function context(locker: Locker): MethodContext {
   const storage = memoryStorage()
   const hashing = new HashingService(1)
-  return { isPrivate: false, storage, locker, settings: resolveSettings({ storage }), hashing }
+  const settings = resolveSettings({ storage })
+  const hooks = { onPublished: null, onRemoved: null }
+  const events = new Events({ storage, hooks, withLock: async () => null })
+  return { isPrivate: false, storage, locker, settings, hashing, events }
 }
 
 function loggingLock() {

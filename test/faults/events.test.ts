@@ -1,0 +1,167 @@
+/** Events of a server that is killed between a change and its hook: the next process calls the hook. */
+import { existsSync, readFileSync, readdirSync, renameSync } from 'node:fs'
+import path from 'node:path'
+
+import { describe, expect, it } from 'vitest'
+
+import { field, request } from '../support/wire/client.ts'
+import type { EventLine, EventMoment } from '../support/faults/events-child.ts'
+import { FaultServer, newDirectory } from '../support/faults/server.ts'
+
+const TARGET = '/files/folder/a'
+
+/** The servers of one directory, one after the other. */
+class Setup {
+  readonly directory = newDirectory()
+  readonly #own = newDirectory()
+  readonly #journal = path.join(this.#own, 'journal')
+  readonly #signal = path.join(this.#own, 'signal')
+
+  async start(moment: EventMoment | null = null): Promise<FaultServer> {
+    const { directory } = this
+    const own = { journal: this.#journal, signal: this.#signal, moment }
+    return FaultServer.start({ entry: 'events-child.ts', directory, ...own })
+  }
+
+  /** Kills the server once a change stands at its moment. */
+  async killAtMoment(server: FaultServer): Promise<void> {
+    await expect.poll(() => existsSync(this.#signal)).toBe(true)
+    await server.kill()
+  }
+
+  events(): readonly EventLine[] {
+    if (!existsSync(this.#journal)) return []
+    const lines = readFileSync(this.#journal, 'utf8').trimEnd().split('\n')
+    return lines.map((line) => JSON.parse(line) as EventLine)
+  }
+
+  notes(): readonly string[] {
+    const names = readdirSync(path.join(this.directory, '.partial-upload'))
+    return names.filter((name) => name.endsWith('.note'))
+  }
+
+  /** Moves the only file back into the staging directory, where a commit has it before its last step. */
+  undoMove(key: string): void {
+    const staging = path.join(this.directory, '.partial-upload')
+    const name = readdirSync(staging).find((entry) => entry.endsWith('.json')) ?? ''
+    const { data } = JSON.parse(readFileSync(path.join(staging, name), 'utf8')) as { data: string }
+    renameSync(path.join(this.directory, key), path.join(staging, data))
+  }
+
+  async settled(): Promise<void> {
+    await expect.poll(() => this.notes()).toEqual([])
+  }
+}
+
+const MOMENTS: readonly (readonly [EventMoment, number])[] = [
+  ['noted', 0],
+  ['changed', 1],
+  ['notifying', 1],
+  ['notified', 2],
+]
+
+describe.each(MOMENTS)('a server that is killed with a change %s', (moment, events) => {
+  it('reports a new file, without a request', async () => {
+    const setup = new Setup()
+    const killed = await setup.start(moment)
+    await (await killed.connect()).send(request('PUT', TARGET, [], 'abc'))
+    await setup.killAtMoment(killed)
+
+    const next = await setup.start()
+    await setup.settled()
+
+    const etag = field(await next.send('HEAD', TARGET), 'etag') ?? ''
+    const event = { type: 'published', key: 'folder/a', etag, previous: null, content: 'abc' }
+    expect(await next.state(TARGET)).toBe(moment === 'noted' ? '∅' : 'C(3)')
+    expect(setup.events()).toEqual(
+      Array.from({ length: events }, (_, call) => ({
+        ...event,
+        hasRequest: events === 2 && call === 0,
+      })),
+    )
+  })
+
+  it('reports a replaced file with the version before', async () => {
+    const setup = new Setup()
+    const first = await setup.start()
+    const before = field(await first.send('PUT', TARGET, [], 'abc'), 'etag')
+    await first.kill()
+    const killed = await setup.start(moment)
+    await (await killed.connect()).send(request('PUT', TARGET, [], 'defg'))
+    await setup.killAtMoment(killed)
+
+    const next = await setup.start()
+    await setup.settled()
+
+    const etag = field(await next.send('HEAD', TARGET), 'etag') ?? ''
+    const event = { type: 'published', etag, previous: before, content: 'defg' }
+    expect(setup.events().slice(1)).toMatchObject(Array.from({ length: events }, () => event))
+  })
+
+  it('reports a removal', async () => {
+    const setup = new Setup()
+    const first = await setup.start()
+    const etag = field(await first.send('PUT', TARGET, [], 'abc'), 'etag')
+    await first.kill()
+    const killed = await setup.start(moment)
+    await (await killed.connect()).send(request('DELETE', TARGET))
+    await setup.killAtMoment(killed)
+
+    const next = await setup.start()
+    await setup.settled()
+
+    expect(await next.state(TARGET)).toBe(moment === 'noted' ? 'C(3)' : '∅')
+    const event = { type: 'removed', key: 'folder/a', etag }
+    expect(setup.events().slice(1)).toMatchObject(Array.from({ length: events }, () => event))
+  })
+})
+
+it('reports a file with its path although the kill came before its move', async () => {
+  const setup = new Setup()
+  const killed = await setup.start('changed')
+  await (await killed.connect()).send(request('PUT', TARGET, [], 'abc'))
+  await setup.killAtMoment(killed)
+  setup.undoMove('folder/a')
+
+  const next = await setup.start()
+  await setup.settled()
+
+  expect(setup.events()).toMatchObject([{ key: 'folder/a', content: 'abc' }])
+  expect(await next.state(TARGET)).toBe('C(3)')
+})
+
+it('the last event of each file is about its last version after kills at any moment', async () => {
+  const setup = new Setup()
+  const targets = ['/files/a', '/files/b', '/files/c']
+  for (let round = 0; round < 6; round += 1) {
+    const server = await setup.start()
+    const connections = await Promise.all(targets.map(() => server.connect()))
+    let requests = 0
+    const writers = connections.map(async (connection, index) => {
+      for (let size = 1; ; size += 1) {
+        const method = size % 3 === 0 ? 'DELETE' : 'PUT'
+        const body = method === 'PUT' ? 'x'.repeat(size) : ''
+        const target = targets[index] ?? ''
+        const answer = await connection.send(request(method, target, [], body)).answerOrClose()
+        if (answer === null) return
+        requests += 1
+      }
+    })
+    await expect.poll(() => requests, { interval: 1 }).toBeGreaterThan(10 + round)
+    await server.kill()
+    await Promise.all(writers)
+  }
+
+  const last = await setup.start()
+  await setup.settled()
+
+  const known = targets.map((target) => {
+    const event = setup.events().findLast(({ key }) => `/files/${key}` === target)
+    return event?.type === 'published' ? event.etag : null
+  })
+  const stored = []
+  for (const target of targets) {
+    stored.push(field(await last.send('HEAD', target), 'etag') ?? null)
+  }
+  expect(known).toEqual(stored)
+})

@@ -7,7 +7,6 @@
  * - Any other change goes to a private copy (`private-copy.ts`), made before the first change.
  */
 
-import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import type { ResourceInfo, ResourceState, Writer } from '../adapter.ts'
 import {
@@ -21,16 +20,16 @@ import {
 } from './commit.ts'
 import { copyVersion } from './layers/copy-version.ts'
 import { writeRecord } from './fence.ts'
-import { FileReader, READ_WRITE, totalLength, writeAll } from './io.ts'
+import { FileReader, totalLength, writeAll } from './io.ts'
 import type { ReadableFile } from './io.ts'
 import { inStaging, newDataName } from './paths.ts'
 import type { ResourcePaths } from './paths.ts'
 import { PrivateCopy } from './private-copy.ts'
-import { openSource } from './reader.ts'
 import { sameState } from '../state.ts'
 import { formatRecord, loadRecord } from './record.ts'
 import type { FsRecord } from './record.ts'
 import { truncateToDurable, removeReplaced, finishRecovery } from './recover.ts'
+import { SourceFile } from './source-file.ts'
 import { durabilityOf } from './resource.ts'
 import type { DataFile, FsResource } from './resource.ts'
 import type { WriterLease } from './writer-lease.ts'
@@ -49,11 +48,9 @@ export class AtomicWriter implements Writer {
   /** The record on the disk as this writer knows it, and the revision that `find` must return for it. */
   #record: FsRecord | null
   #revision: string
-  /** The finished source, open for reads. */
-  #original: ReadableFile | null = null
-  /** The data file of the incomplete source. */
-  #upload: FileHandle | null = null
-  /** The same, once it is appended to. */
+  /** The file of the source, opened at the first use. */
+  readonly #sourceFile: SourceFile
+  /** The data file of the incomplete source, once it is appended to. */
   #appended: DataFile | null = null
   #copy: PrivateCopy | null = null
   #size: number
@@ -62,6 +59,7 @@ export class AtomicWriter implements Writer {
     this.base = found.kind === 'absent' ? null : found.info
     this.#resource = resource
     this.#lease = lease
+    this.#sourceFile = new SourceFile(resource.paths)
     this.#found = found
     this.#source = start === 'empty' || found.kind === 'absent' ? null : found
     this.#record = found.stored
@@ -154,7 +152,7 @@ export class AtomicWriter implements Writer {
     if (this.#appended !== null) return this.#appended
     this.#lease.invalidateOthers()
     const { record, info } = source
-    const file = await this.#uploaded(source)
+    const file = await this.#sourceFile.openUpload(source)
     const begun = { ...record, lastModified: info.lastModified.getTime(), committedSize: info.size }
     const durability = durabilityOf(this.#resource)
     await writeRecord(this.#resource.paths, record, begun, durability, this.#lease.assertValid)
@@ -182,7 +180,7 @@ export class AtomicWriter implements Writer {
     const hasLayers = source?.kind === 'complete' && source.overlay !== null
     const copy = await PrivateCopy.create(paths, hasLayers ? null : (source?.path ?? null))
     this.#copy = copy
-    if (hasLayers) await copyVersion(await this.#openOriginal(source), copy.file, needed)
+    if (hasLayers) await copyVersion(await this.#sourceFile.openFinished(source), copy.file, needed)
     else if (source !== null && needed < this.#size) await copy.file.truncate(needed)
     return copy
   }
@@ -192,18 +190,7 @@ export class AtomicWriter implements Writer {
     if (this.#copy !== null) return this.#copy.file
     const source = this.#source
     if (source === null) throw new RangeError('there is nothing to read')
-    return source.kind === 'complete' ? this.#openOriginal(source) : this.#uploaded(source)
-  }
-
-  async #openOriginal(source: Complete): Promise<ReadableFile> {
-    this.#original ??= await openSource(this.#resource.paths, source)
-    return this.#original
-  }
-
-  /** The data file of the upload. Writable, because Windows allows only a writer to flush it. */
-  async #uploaded({ path }: Incomplete): Promise<FileHandle> {
-    this.#upload ??= await open(path, READ_WRITE)
-    return this.#upload
+    return this.#sourceFile.open(source)
   }
 
   /**
@@ -214,7 +201,7 @@ export class AtomicWriter implements Writer {
     const source = this.#source
     if (this.#copy === null && source?.kind === 'complete') return this.#commitState(source, state)
     if (this.#copy === null && source?.kind === 'incomplete') {
-      const data = { name: source.record.data, file: await this.#uploaded(source) }
+      const data = { name: source.record.data, file: await this.#sourceFile.openUpload(source) }
       return publish(this.#resource, this.#lease, data, state, this.#record)
     }
     const data = this.#copy ?? (await this.#makeCopy(0))
@@ -266,7 +253,7 @@ export class AtomicWriter implements Writer {
   async #commitAppend(source: Incomplete, state: ResourceState): Promise<ResourceInfo> {
     if (this.#appended === null && sameState(source.record.state, state)) return source.info
     const name = source.record.data
-    const file = await this.#uploaded(source)
+    const file = await this.#sourceFile.openUpload(source)
     if (durabilityOf(this.#resource) === 'now')
       await this.#resource.flusher.sync(name, file, 'data')
     const stats = await file.stat()
@@ -283,7 +270,7 @@ export class AtomicWriter implements Writer {
   /** Ends the lease and closes all files, even if one of them fails to close. */
   async #end(): Promise<void> {
     this.#lease.end()
-    const files = [this.#original, this.#upload, this.#copy]
+    const files = [this.#sourceFile, this.#copy]
     const outcomes = await Promise.allSettled(files.map(async (file) => file?.close()))
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
   }

@@ -6,20 +6,18 @@
  * first, and invalidate the leases of readers in this process.
  */
 
-import { fstatSync } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import type { ResourceInfo, ResourceState, Writer } from '../adapter.ts'
 import { assertCurrent, dropUpload, newRecord, publish } from './commit.ts'
 import { retireRecord, writeRecord } from './fence.ts'
 import { FileReader, READ_WRITE, totalLength, writeAll } from './io.ts'
 import { stagedPath, inStaging, newDataName } from './paths.ts'
-import { sameState } from '../state.ts'
+import { commitSegment } from './segment.ts'
 import { formatRecord, newTag, type FsRecord } from './record.ts'
 import { truncateToDurable, finishRecovery } from './recover.ts'
 import { writeWatermark } from './durable-size.ts'
-import { changedMeanwhile, uploadDurability, type FsResource } from './resource.ts'
+import { uploadDurability, type FsResource } from './resource.ts'
 import type { WriterLease } from './writer-lease.ts'
-import { incompleteInfo } from './version-info.ts'
 import type { Absent, Incomplete } from './version.ts'
 
 /** Writes an absent or an incomplete resource in place. */
@@ -225,32 +223,19 @@ export class PersistWriter implements Writer {
     return publish(this.#resource, this.#lease, { name: this.#data, file }, state, old)
   }
 
-  /**
-   * Ends one segment of an upload. Without a change of the state the record stays as it is, because the length
-   * of the data file already shows the new bytes: such a commit costs no write but the one of its bytes.
-   */
   async #commitIncomplete(file: FileHandle, state: ResourceState): Promise<ResourceInfo> {
-    const { paths, fsync } = this.#resource
-    const old = this.#record
-    const isSame = old !== null && !old.isDirty && sameState(old.state, state)
-    // A record that replaces another one must not become durable before its data.
-    const isSynced = fsync === 'segment' || (fsync !== 'never' && old !== null && !isSame)
-    if (isSynced) await this.#resource.flusher.sync(this.#data, file, 'data')
-    // Synchronous, because for an open file the system answers from memory.
-    const stats = fstatSync(file.fd)
-    if (stats.nlink === 0 || stats.size !== this.#size) throw changedMeanwhile()
-    if (isSame) {
-      if (isSynced) await writeWatermark(paths, old, stats.size)
-      return incompleteInfo(old, stats)
-    }
-    await this.#assertCurrent()
-    const mode = old?.mode ?? null
-    const durableSize = isSynced ? stats.size : 0
-    const record = { ...newRecord(this.#resource, this.#data, state, durableSize), mode }
+    const couldReuse = this.#isUnchanged
     this.#isUnchanged = false
-    const durability = uploadDurability(this.#resource, old)
-    await writeRecord(paths, old ?? this.#stored, record, durability, this.#lease.assertValid)
-    return incompleteInfo(record, stats)
+    const segment = {
+      data: { name: this.#data, file },
+      size: this.#size,
+      record: this.#record,
+      stored: this.#stored,
+      assertCurrent: () => this.#assertCurrent(),
+    }
+    const { info, isSameRecord } = await commitSegment(this.#resource, this.#lease, segment, state)
+    this.#isUnchanged = couldReuse && isSameRecord
+    return info
   }
 
   async #putRecord(record: FsRecord): Promise<void> {

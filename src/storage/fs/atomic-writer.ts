@@ -1,10 +1,12 @@
 /**
- * The writer that shows nothing before `commit`. It has two places for bytes:
+ * The writer whose bytes are invisible before `commit`. It writes to one of two files:
  *
- * - An append to an incomplete resource goes to the end of its data file, because a copy of a large upload
- *   for each append would cost too much. Before the first byte, a new record notes how many bytes count, so
- *   that neither a reader nor a process after a crash counts the others.
- * - Any other change goes to a private copy (`private-copy.ts`), made before the first change.
+ * - An append to an incomplete resource goes to the end of its data file, because a copy of a large
+ *   upload for each append would cost too much. Before the first byte, a new record notes how many
+ *   bytes of the file count, so that neither a reader nor a process after a crash counts the bytes
+ *   behind them.
+ * - Any other change goes to a private copy (`private-copy.ts`), which is made before the first
+ *   change.
  */
 
 import type { FileHandle } from 'node:fs/promises'
@@ -43,14 +45,17 @@ export class AtomicWriter implements Writer {
   readonly #resource: FsResource
   readonly #lease: WriterLease
   readonly #found: Found
-  /** The version whose bytes the write begins with; null if it begins empty. */
+  /** The version with whose bytes the write begins; null if it begins empty. */
   readonly #source: Incomplete | Complete | null
-  /** The record on the disk as this writer knows it, and the revision that `find` must return for it. */
+  /**
+   * The record on the disk as this writer has read or written it, and the revision that `find`
+   * returns for it unless another writer has changed the resource.
+   */
   #record: FsRecord | null
   #revision: string
   /** The file of the source, opened at the first use. */
   readonly #sourceFile: SourceFile
-  /** The data file of the incomplete source, once it is appended to. */
+  /** The data file of the incomplete source, once bytes were appended to it. */
   #appended: DataFile | null = null
   #copy: PrivateCopy | null = null
   #size: number
@@ -67,25 +72,29 @@ export class AtomicWriter implements Writer {
     this.#size = this.#source?.info.size ?? 0
   }
 
-  /** Writes into the copy, or at the end of the data file. A failed write may leave a part of its bytes. */
+  /**
+   * Writes into the copy, or at the end of the data file. A failed write may leave a part of its
+   * bytes, which `size` then includes.
+   */
   async write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
     this.#lease.assertActive()
     const length = totalLength(chunks)
     if (length === 0) return
     const { name, file } = await this.#target(position, this.#size)
     try {
-      // A position beyond the end leaves a hole, which reads as zeros as the interface requires.
+      // A position beyond the end leaves a hole, which reads as zeros, as the interface requires.
       await writeAll(file, position, chunks)
       this.#size = Math.max(this.#size, position + length)
     } catch (error) {
-      // A full disk may have taken a part of the bytes, which the next write or a truncation must know of.
+      // A full disk may have taken a part of the bytes. The next write or truncation needs the real
+      // size.
       this.#size = (await file.stat()).size
       throw error
     }
     if (durabilityOf(this.#resource) === 'now') this.#resource.flusher.wrote(name, file, length)
   }
 
-  /** Truncates the copy. A new copy is made no longer than needed, because copied bytes cost time. */
+  /** Truncates the write. If that needs a copy, the copy gets only the bytes that stay. */
   async truncate(size: number): Promise<void> {
     this.#lease.assertActive()
     if (size < 0 || size > this.#size) throw new RangeError(`size ${size} is out of range`)
@@ -100,8 +109,8 @@ export class AtomicWriter implements Writer {
   }
 
   /**
-   * Publishes the write if nothing has changed since it began. From the new record on, which is the point of
-   * no return, only a failure of a later step makes the old version the current one again.
+   * Publishes the write if the resource has not changed since the writer was opened. The rename of
+   * the new record is the point of no return. If a later step fails, the old record is restored.
    */
   async commit(state: ResourceState): Promise<ResourceInfo> {
     this.#lease.assertActive()
@@ -117,12 +126,15 @@ export class AtomicWriter implements Writer {
     return info
   }
 
-  /** An atomic write keeps nothing. */
+  /** Ends the writer like `rollback`, because an atomic write does not keep a part of its bytes. */
   keep(): Promise<void> {
     return this.rollback()
   }
 
-  /** Removes the copy, or cuts off what was appended. After a lost lock, the data file is the successor's. */
+  /**
+   * Ends the writer. Removes the copy, or truncates the data file to its size before the append. If
+   * the lock was lost, the data file belongs to the new owner and is not touched.
+   */
   async rollback(): Promise<void> {
     if (this.#lease.hasEnded) return
     try {
@@ -138,7 +150,10 @@ export class AtomicWriter implements Writer {
     }
   }
 
-  /** Returns the file for a change from `position` on. A new copy gets the first `needed` bytes. */
+  /**
+   * Returns the file for a change from `position` on. If a copy has to be made, it gets the first
+   * `needed` bytes of the source.
+   */
   async #target(position: number, needed: number): Promise<DataFile> {
     if (this.#copy !== null) return this.#copy
     const source = this.#source
@@ -147,7 +162,10 @@ export class AtomicWriter implements Writer {
     return this.#makeCopy(needed)
   }
 
-  /** Notes the committed size in the record, so that the data file can grow unseen, also after a crash. */
+  /**
+   * Writes a record with the committed size, so that the data file can grow without the new bytes
+   * being counted, by readers or by the next process after a crash.
+   */
   async #beginAppend(source: Incomplete): Promise<DataFile> {
     if (this.#appended !== null) return this.#appended
     this.#lease.invalidateOthers()
@@ -162,7 +180,10 @@ export class AtomicWriter implements Writer {
     return this.#appended
   }
 
-  /** Cuts the appended bytes off; after a failed fsync, also those that may be lost. */
+  /**
+   * Truncates the data file to its size before the append. After a failed fsync it is truncated to
+   * its durable bytes, if these are fewer.
+   */
   async #undoAppend(file: FileHandle): Promise<void> {
     if (this.#record === null) return
     const hasFailedSync = this.#resource.flusher.hasFailedSync(this.#record.data)
@@ -173,7 +194,10 @@ export class AtomicWriter implements Writer {
     else await finishRecovery(this.#resource, file, this.#record, assertValid)
   }
 
-  /** Makes the private copy, with the first `needed` bytes of the source. */
+  /**
+   * Makes the private copy with the first `needed` bytes of the source. A file with layers is
+   * copied block by block, because its bytes are in several files.
+   */
   async #makeCopy(needed: number): Promise<PrivateCopy> {
     const source = needed === 0 ? null : this.#source
     const { paths } = this.#resource
@@ -185,7 +209,7 @@ export class AtomicWriter implements Writer {
     return copy
   }
 
-  /** The file that has the bytes of this write so far. */
+  /** Returns the file that has the bytes of this write so far. */
   async #current(): Promise<ReadableFile> {
     if (this.#copy !== null) return this.#copy.file
     const source = this.#source
@@ -194,8 +218,8 @@ export class AtomicWriter implements Writer {
   }
 
   /**
-   * Publishes a finished resource: the copy, or the data file of an upload, is moved to its path. A finished
-   * file that was not changed stays in its place and only gets another record.
+   * Publishes a finished resource. The copy, or the data file of an upload, is moved to the path. A
+   * finished file whose bytes were not changed stays where it is, and only gets a new record.
    */
   async #commitComplete(state: ResourceState): Promise<ResourceInfo> {
     const source = this.#source
@@ -208,7 +232,7 @@ export class AtomicWriter implements Writer {
     return publish(this.#resource, this.#lease, data, state, this.#record)
   }
 
-  /** Gives a finished file another state; its bytes stay where they are. */
+  /** Gives a finished file another state, such as another media type. */
   async #commitState(source: Complete, state: ResourceState): Promise<ResourceInfo> {
     if (source.record !== null && sameState(source.record.state, state)) return source.info
     const { paths } = this.#resource
@@ -225,7 +249,7 @@ export class AtomicWriter implements Writer {
   }
 
   /**
-   * Makes an incomplete resource of the copy, which becomes its data file. A finished file that is reopened is
+   * Makes the copy the data file of an incomplete resource. If a finished file was reopened, it is
    * removed only after the new record is durable, because until then it is the current version.
    */
   async #commitIncomplete(state: ResourceState): Promise<ResourceInfo> {
@@ -263,6 +287,9 @@ export class AtomicWriter implements Writer {
     return incompleteInfo(record, stats)
   }
 
+  /**
+   * Replaces the record by `record`, and then calls `next`, whose failure restores the old record.
+   */
   #replaceRecord(record: FsRecord, next: () => Promise<void>): Promise<void> {
     return replaceRecord(this.#resource, this.#lease, this.#record, record, next)
   }
@@ -277,8 +304,9 @@ export class AtomicWriter implements Writer {
 }
 
 /**
- * Returns whether the record refers to this data file. That is so after a failed commit that could not
- * restore the previous record either. The data file then is the current version and must not be removed.
+ * Returns whether the record refers to this data file. That is the case after a failed commit which
+ * could not restore the old record either: the data file is the current version then, and must not
+ * be removed.
  */
 async function isNamed(paths: ResourcePaths, data: string): Promise<boolean> {
   return (await loadRecord(paths))?.data === data

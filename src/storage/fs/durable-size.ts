@@ -1,9 +1,11 @@
 /**
- * The watermark: how many bytes of an upload are durable. The record has it as of its last change. A small
- * file beside the data file has it as of the last flush, so that a flush does not have to replace the record.
+ * The watermark: the number of bytes of an upload that were fsynced. The record contains it as of
+ * the last change of the record. A small file beside the data file contains it as of the last
+ * flush, so that a flush does not have to replace the record.
  *
- * Normally the length of the data file counts, because it includes bytes that are only in the page cache. The
- * watermark counts after the page cache was lost, or after an fsync has failed.
+ * Usually the length of the data file counts, which includes bytes that are only in the page cache:
+ * a crash of the process does not lose them. The watermark counts instead after the page cache was
+ * lost, by a power cut or an unmount, and after an fsync has failed.
  */
 
 import { constants } from 'node:fs'
@@ -16,17 +18,24 @@ import { stagedPath } from './paths.ts'
 import type { Folders } from './paths.ts'
 import type { FsRecord } from './record.ts'
 
-/** Smaller than a sector, which a disk writes whole or not at all. */
+/**
+ * Length of the file in bytes. It is smaller than a sector, which a disk writes as a whole or not
+ * at all, so that the watermark can be overwritten in place.
+ */
 const WATERMARK_SIZE = 64
 const WATERMARK = /^(?<tag>[\w-]{22}) (?<size>\d+) *\n$/
 
+/**
+ * The upload whose watermark is written. The tag of its record is stored with the number, because
+ * after a truncation the number would be too large for the next version.
+ */
 type Watermarked = Pick<FsRecord, 'data' | 'tag'>
 
 /**
- * The sticky bit of a data file, which has no meaning for files, marks that an fsync has failed: bytes that
- * were not durable before may be lost. The mark must be on the disk because the system reports the failure
- * only once, and every later fsync succeeds, in other processes too. A mode bit needs no room on a full
- * disk, and each stat of the size returns it.
+ * Marks by the sticky bit, which has no meaning for files, that an fsync of a data file has failed:
+ * bytes that were not durable before may be lost. The mark must be on the disk, because the system
+ * reports the failure only once: every later fsync succeeds, in other processes too. A mode bit
+ * needs no room on a full disk, and is returned by each stat.
  */
 const SUSPECT = 0o1000
 
@@ -35,7 +44,10 @@ export function isSuspect({ mode }: Pick<Stats, 'mode'>): boolean {
   return (mode & SUSPECT) !== 0
 }
 
-/** Marks that an fsync of the data file has failed. Best effort, because the disk may refuse this too. */
+/**
+ * Marks that an fsync of the data file has failed. Best effort, because the disk may refuse this
+ * change too.
+ */
 export async function markSuspect(file: FileHandle): Promise<void> {
   await file
     .stat()
@@ -43,27 +55,31 @@ export async function markSuspect(file: FileHandle): Promise<void> {
     .catch(() => {})
 }
 
-/** Clears the mark, once the data file has only durable bytes. */
+/** Clears the mark, once the data file has durable bytes only. */
 export async function clearSuspect(file: FileHandle): Promise<void> {
   const { mode } = await file.stat()
   if ((mode & SUSPECT) !== 0) await file.chmod(mode & 0o7777 & ~SUSPECT)
 }
 
 /**
- * The upper limit for the bytes of the data file that count: infinite while the page cache exists that they
- * were written into and no fsync has failed, otherwise the watermark.
+ * Returns the largest number of bytes of the data file that count. It is infinite while the page
+ * cache exists into which they were written and no fsync has failed. Otherwise it is the watermark.
  */
 export async function trustedSize(
   folders: Folders,
   record: FsRecord,
   file: Pick<Stats, 'mode'>,
 ): Promise<number> {
-  // Without fsyncs there is no watermark, and nothing is promised: the length counts.
+  // With `fsync: 'never'` the record names no page cache, and no watermark is written. The storage
+  // promises nothing after a power cut, so that the length of the file counts.
   const isCached = record.pageCache === '' || isSameCache(record.pageCache, cacheOf(folders))
   return isCached && !isSuspect(file) ? Infinity : durableSize(folders, record)
 }
 
-/** The watermark, from the record or from the file of the last flush, whichever is larger. */
+/**
+ * Returns the watermark in bytes: that of the record or that of the last flush, whichever is
+ * larger.
+ */
 export async function durableSize(folders: Folders, record: FsRecord): Promise<number> {
   const mark = (await readWhole(watermarkPath(folders, record), 2 * WATERMARK_SIZE))?.toString(
     'latin1',
@@ -72,7 +88,10 @@ export async function durableSize(folders: Folders, record: FsRecord): Promise<n
   return tag === record.tag ? Math.max(Number(size), record.durableSize) : record.durableSize
 }
 
-/** Writes the watermark, durably: the first `size` bytes of the data file are durable. */
+/**
+ * Notes that the first `size` bytes of the data file are durable. The note itself is durable when
+ * the call resolves.
+ */
 export async function writeWatermark(
   folders: Folders,
   watermarked: Watermarked,
@@ -90,11 +109,15 @@ export async function writeWatermark(
   if (isNew) await sync(folders.staging)
 }
 
-/** Path of the watermark of a data file. */
+/** Returns the path of the watermark of a data file. */
 export function watermarkPath(folders: Folders, { data }: Pick<FsRecord, 'data'>): string {
   return stagedPath(folders, data.replace(/data$/, 'safe'))
 }
 
+/**
+ * Opens the watermark for an overwrite in place, or creates it. Only a new file needs an fsync of
+ * its directory.
+ */
 async function openWatermark(path: string): Promise<{ file: FileHandle; isNew: boolean }> {
   try {
     const { O_WRONLY, O_NOFOLLOW } = constants

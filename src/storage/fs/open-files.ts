@@ -1,6 +1,7 @@
 /**
- * Open data files of uploads between two segments. With an open file, the next segment costs a few
- * synchronous calls and one write, because the record and the data file need not be opened and closed.
+ * Keeps the data files of uploads open between two segments. With an open file the next segment
+ * costs a few synchronous calls and one write, because neither the record nor the data file has to
+ * be opened and closed.
  */
 
 import { fstatSync, readFileSync } from 'node:fs'
@@ -13,9 +14,9 @@ import type { FsRecord } from './record.ts'
 import { incompleteInfo } from './version-info.ts'
 import type { Incomplete } from './version.ts'
 
-/** Data files that stay open at a time. */
+/** Number of data files that stay open at a time. */
 const MAX_WAITING = 64
-/** How long each stays open, in milliseconds. */
+/** Milliseconds for which each stays open. */
 const MAX_WAIT = 5000
 
 /** An upload whose data file is open. */
@@ -24,13 +25,13 @@ export interface Upload {
   readonly record: FsRecord
   /** The text of that record. */
   readonly revision: string
-  /** Its data file. */
+  /** Handle of its data file, open for reading and writing. */
   readonly file: FileHandle
 }
 
 /** An upload that continues with its next segment. */
 export interface TakenFile extends Upload {
-  /** Its current version. */
+  /** Its current version, which the segment continues. */
   readonly found: Incomplete
 }
 
@@ -38,11 +39,15 @@ interface Waiting extends Upload {
   readonly timer: NodeJS.Timeout
 }
 
-/** The open data files of one store, by the hash of the key. */
+/**
+ * The open data files of one store, by the hash of the key, in the order in which they were stored.
+ */
 export class OpenFileCache {
   readonly #waiting = new Map<string, Waiting>()
 
-  /** Takes over an open data file. If there are too many, the one that was stored first is closed. */
+  /**
+   * Takes over an open data file. If there are too many, the file that was stored first is closed.
+   */
   async store(hash: string, upload: Upload): Promise<void> {
     await this.drop(hash)
     const timer = setTimeout(() => void this.drop(hash).catch(() => {}), MAX_WAIT).unref()
@@ -52,12 +57,13 @@ export class OpenFileCache {
   }
 
   /**
-   * Returns an upload with its current version; null unless the record is unchanged, in which case the data
-   * file may only have grown.
+   * Returns an upload with its current version, and hands its open file to the caller. Returns null
+   * unless the record is unchanged, so that another process can only have made the data file
+   * longer.
    *
-   * The text of the record is compared and not its times, because some file systems count whole seconds. The
-   * calls are synchronous: for a file that is open or was read seconds ago, the system answers from memory in
-   * a tenth of the time that a thread of the pool needs to wake up.
+   * The text of the record is compared and not its times, because some file systems count whole
+   * seconds. The calls are synchronous: for a file that is open or was read seconds ago, the system
+   * answers from memory in a tenth of the time that a thread of the pool needs to wake up.
    */
   async take(paths: ResourcePaths): Promise<TakenFile | null> {
     const upload = this.#remove(paths.hash)
@@ -86,7 +92,7 @@ export class OpenFileCache {
     return { ...upload, found }
   }
 
-  /** Closes the data file of an upload, if it is open. */
+  /** Closes the data file of an upload, if it is open here. */
   async drop(hash: string): Promise<void> {
     await this.#remove(hash)?.file.close()
   }
@@ -99,11 +105,11 @@ export class OpenFileCache {
   }
 }
 
-/** The text of a record; null if there is none. */
+/** Returns the text of a record; null if it can't be read. */
 function readNow(path: string): string | null {
   try {
     return readFileSync(path, 'utf8')
   } catch {
-    return null // The usual way to find a version follows, and reports the error.
+    return null // The caller then finds the version by `find`, which reports the error.
   }
 }

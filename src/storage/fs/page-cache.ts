@@ -1,37 +1,47 @@
 /**
- * Identifies the page cache that holds bytes which were written and not fsynced. The length of a data file
- * counts such bytes only while that cache exists. When the cache is lost, the file system may have stored the
- * length without the bytes, which then read as zeros; ext4 and XFS do that.
+ * Identifies the page cache that holds bytes which were written and not fsynced yet. The length of
+ * a data file includes such bytes, so that it counts only while that cache exists. When the cache
+ * is lost, the file system may have stored the length without the bytes, which then read as zeros;
+ * ext4 and XFS do that.
  *
- * The cache of a mounted file system is lost with the kernel, and with the mount: a volume may be detached, or
- * its file system shut down after an error, and be mounted again without a reboot. The id of the boot is
- * therefore not enough, and the device number and the id of the mount may be reused by the next mount.
+ * The cache of a mounted file system is lost with the kernel, and with the mount: a volume may be
+ * detached, or its file system shut down after an error, and be mounted again without a reboot. The
+ * id of the boot is therefore not enough to identify the cache, and the device number and the id of
+ * the mount may be reused by the next mount.
  *
- * Linux creates new nodes in /sys for each mount of ext4, XFS and F2FS, for each device, and for the writeback
- * of each mount of NFS and FUSE. The inode number of a node is not reused before the next boot, and all
- * containers of one kernel see the same nodes. These numbers identify the cache.
+ * Linux creates new nodes in /sys for each mount of ext4, XFS and F2FS, for each device, and for
+ * the writeback of each mount of NFS and FUSE. The inode number of a node is not reused before the
+ * next boot, and all containers of one kernel see the same nodes. These inode numbers identify the
+ * cache.
  */
 
 import { lstatSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { basename } from 'node:path'
 import type { Folders } from './paths.ts'
 
+/** A random number that the kernel creates at each boot. */
 const BOOT_ID = '/proc/sys/kernel/random/boot_id'
 
-/** File systems that have a node for each mount, as they are named in /sys/fs. */
+/** Names in /sys/fs of the file systems that have a node for each mount. */
 const FILE_SYSTEMS = ['ext4', 'xfs', 'f2fs']
 
-/** Seconds by which two processes may differ in the start time of one kernel. */
+/**
+ * Seconds by which the start time of one kernel may differ between two processes. The kernel
+ * derives it from the clock at the time of the call, which NTP may have adjusted in between.
+ */
 const TOLERANCE = 2
 
 /**
- * Identifies a boot of a kernel. Container managers may mount a boot id of their own over that of the kernel,
- * in which case the time of the boot is compared. The time alone is not enough, because a machine without a
- * battery for its clock may boot twice at the same time.
+ * Identifies a boot of a kernel. A container manager may mount a boot id of its own over that of
+ * the kernel, in which case the start time of the kernel is compared. The time alone is not enough,
+ * because a machine without a battery for its clock may boot twice at the same time.
  */
 interface Kernel {
   readonly boot: string
-  /** Whether that is the id of the kernel itself. */
+  /**
+   * Whether `boot` is the id of the kernel, and not one that a container manager has mounted over
+   * it.
+   */
   readonly isOwn: boolean
   /** Start time of the kernel, in seconds since 1970. */
   readonly started: number
@@ -41,9 +51,9 @@ interface Kernel {
 const KERNEL = readKernel()
 
 /**
- * Identifies the page cache of the staging directory. The result is empty where that is not possible: then
- * the length of a file always counts. It is computed anew each time, because a process may outlive a mount;
- * the system answers the calls from memory.
+ * Returns a text that identifies the page cache of the staging directory; empty where that is not
+ * possible, in which case the length of a file always counts. It is computed at each call, because
+ * a process may outlive a mount. The system answers from memory.
  */
 export function cacheOf({ staging }: Pick<Folders, 'staging'>): string {
   const found = KERNEL === null ? undefined : statSync(staging, { throwIfNoEntry: false })
@@ -53,8 +63,9 @@ export function cacheOf({ staging }: Pick<Folders, 'staging'>): string {
 }
 
 /**
- * Returns whether two results of `cacheOf`, perhaps from processes in two containers, identify one page cache.
- * Version 0.1.0 stored the boot id alone, so that only the boot id is compared with such a record.
+ * Returns whether two results of `cacheOf`, perhaps from processes in two containers, identify the
+ * same page cache. Version 0.1.0 stored the boot id alone, so that only the boot id is compared
+ * with such a record.
  */
 export function isSameCache(one: string, other: string): boolean {
   if (one === other) return true
@@ -66,6 +77,7 @@ export function isSameCache(one: string, other: string): boolean {
   return isCovered && Math.abs(Number(a[2]) - Number(b[2])) <= TOLERANCE
 }
 
+/** Returns the inode numbers of the nodes in /sys that belong to a mount, by its device number. */
 function mountOf(device: number): string {
   const id = `${(device >>> 8) & 0xfff}:${(device & 0xff) | ((device >>> 12) & 0xfff00)}`
   const block = `/sys/dev/block/${id}`

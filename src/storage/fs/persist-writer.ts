@@ -1,9 +1,9 @@
 /**
- * The writer of an upload in progress. Bytes go straight into the data file, whose length is the offset of
- * the upload, so that an append costs one system call and no change of the record.
+ * The writer of an upload in progress. It writes bytes straight into the data file, whose length is
+ * the offset of the upload, so that an append costs one system call and does not change the record.
  *
- * Readers may read the file at the same time. An overwrite and a truncation therefore change the entity tag
- * first, and invalidate the leases of readers in this process.
+ * Readers may read the data file at the same time. An overwrite and a truncation therefore first
+ * give the version another entity tag, and invalidate the leases of the readers of this process.
  */
 
 import { open, type FileHandle } from 'node:fs/promises'
@@ -28,18 +28,27 @@ export class PersistWriter implements Writer {
   readonly #lease: WriterLease
   readonly #initial: ResourceState
   readonly #data: string
-  /** The record on the disk as this writer knows it; null before the first byte of a new upload. */
+  /**
+   * The record on the disk as this writer has read or written it; null before the first byte of a
+   * new upload.
+   */
   #record: FsRecord | null
-  /** The record that the first record of this upload replaces. */
+  /**
+   * The record that the first record of a new upload replaces: of a version whose file has gone, or
+   * null.
+   */
   readonly #stored: FsRecord | null
-  /** Whether the record is as it was found and no write has failed, so that the open file can be reused. */
+  /**
+   * Whether the record is the one that was found and no write has failed. Only then can the next
+   * segment continue with the open data file (`open-files.ts`).
+   */
   #isUnchanged = true
   /** The text of the record as it was found. */
   readonly #revision: string
   #file: FileHandle | null
   #size: number
 
-  /** Takes over `file`, which is the data file if that is open already. */
+  /** Takes over `file`, the data file if an earlier segment has left it open; else null. */
   constructor(
     resource: FsResource,
     lease: WriterLease,
@@ -72,7 +81,8 @@ export class PersistWriter implements Writer {
       else await writeAll(file, position, chunks)
       this.#size = Math.max(this.#size, position + length)
     } catch (error) {
-      // The system may have written a part of the bytes, which count. The next segment opens the file anew.
+      // The system may have written a part of the bytes, which count: they are in the file as the
+      // client has sent them.
       this.#isUnchanged = false
       if (this.#record !== null) this.#size = Math.max(this.#size, (await file.stat()).size)
       throw error
@@ -82,7 +92,10 @@ export class PersistWriter implements Writer {
     if (fsync !== 'never') flusher.wrote(this.#data, file, length)
   }
 
-  /** Cuts off bytes that this writer has added. Bytes of the base were acknowledged before, and stay. */
+  /**
+   * Truncates the upload to `size` bytes. Only bytes that this writer has added can be cut off: the
+   * server has acknowledged the bytes of the base in earlier responses.
+   */
   async truncate(size: number): Promise<void> {
     this.#lease.assertActive()
     const least = this.base?.size ?? 0
@@ -108,7 +121,10 @@ export class PersistWriter implements Writer {
     return info
   }
 
-  /** After a failed fsync only durable bytes are kept, because HEAD must not report bytes that may be lost. */
+  /**
+   * Ends the writer, and keeps what it has written so far for the client to resume from. After a
+   * failed fsync only durable bytes are kept, because HEAD must not report bytes that may be lost.
+   */
   async keep(): Promise<void> {
     if (this.#lease.hasEnded) return
     try {
@@ -123,7 +139,10 @@ export class PersistWriter implements Writer {
     }
   }
 
-  /** Removes what this writer has added: the whole upload if it has created it. */
+  /**
+   * Ends the writer, and removes the bytes that it has added, or the whole upload if it has created
+   * it.
+   */
   async rollback(): Promise<void> {
     if (this.#lease.hasEnded) return
     try {
@@ -139,7 +158,7 @@ export class PersistWriter implements Writer {
     }
   }
 
-  /** Opens the data file at the first use, because a writer may be opened and not used. */
+  /** Opens the data file at the first use, because some writers are opened and never write. */
   async #open(): Promise<FileHandle> {
     const { paths } = this.#resource
     const path = stagedPath(paths, this.#data)
@@ -151,8 +170,9 @@ export class PersistWriter implements Writer {
   }
 
   /**
-   * Writes the record and the first bytes at the same time. A crash may leave either of them alone: a record
-   * with an empty file is an empty upload, and a file without a record is removed by a sweep.
+   * Writes the record and the first bytes at the same time, which saves half of the latency. A
+   * crash may leave either of them alone: a record with an empty file reads as an empty upload, and
+   * a sweep removes a file without a record.
    */
   async #create(file: FileHandle, chunks: readonly Uint8Array[]): Promise<void> {
     const outcomes = await Promise.allSettled([
@@ -163,8 +183,9 @@ export class PersistWriter implements Writer {
   }
 
   /**
-   * Marks the record as dirty before bytes are overwritten in place, so that no entity tag is valid until
-   * `#finishRecovery`.
+   * Marks the record as dirty before bytes are overwritten in place. While it is dirty, each HEAD
+   * returns a new entity tag, so that no client resumes or caches bytes that change.
+   * `#finishRecovery` ends that.
    */
   async #markDirty(position: number): Promise<void> {
     this.#resource.leases.invalidate(this.#data, position, null)
@@ -172,7 +193,10 @@ export class PersistWriter implements Writer {
     await this.#putRecord({ ...this.#record, isDirty: true })
   }
 
-  /** Gives overwritten bytes an entity tag, and completes a truncation that has failed. */
+  /**
+   * Gives the bytes a stable entity tag after an overwrite, and completes a truncation that has
+   * failed.
+   */
   async #finishRecovery(): Promise<void> {
     const record = this.#record
     if (record === null || (record.committedSize === null && !record.isDirty)) return
@@ -181,6 +205,10 @@ export class PersistWriter implements Writer {
     this.#record = await finishRecovery(this.#resource, await this.#open(), record, assertValid)
   }
 
+  /**
+   * Keeps all bytes, and with `fsync: 'segment'` makes them durable before the response reports
+   * them.
+   */
   async #keepAll(record: FsRecord): Promise<void> {
     await this.#finishRecovery()
     const file = this.#file
@@ -190,8 +218,10 @@ export class PersistWriter implements Writer {
   }
 
   /**
-   * Truncates the upload under a new tag, because the bytes that will replace those which readers have seen
-   * must not have the same entity tag.
+   * Truncates the upload under a new tag. Readers may have seen the bytes that are cut off, and the
+   * bytes that will replace them must not have the same entity tag. The record is written first,
+   * with the new size as the committed size: after a crash in between, the next writer completes
+   * the truncation.
    */
   async #cut(size: number): Promise<void> {
     if (this.#record === null) return
@@ -205,10 +235,15 @@ export class PersistWriter implements Writer {
     this.#record = await finishRecovery(this.#resource, await this.#open(), cut, assertValid)
   }
 
+  /**
+   * Returns whether an fsync of the data file has failed, so that bytes of the page cache may be
+   * lost.
+   */
   #hasFailedSync(): boolean {
     return this.#resource.flusher.hasFailedSync(this.#data)
   }
 
+  /** Truncates the upload to the bytes that were fsynced, at most to `limit`. */
   async #truncateToDurable(record: FsRecord, limit: number): Promise<void> {
     this.#isUnchanged = false
     const { assertValid } = this.#lease
@@ -216,6 +251,7 @@ export class PersistWriter implements Writer {
     this.#record = await truncateToDurable(this.#resource, file, record, assertValid, limit)
   }
 
+  /** Publishes the upload, whose last bytes have arrived. */
   async #commitComplete(file: FileHandle, state: ResourceState): Promise<ResourceInfo> {
     await this.#assertCurrent()
     this.#isUnchanged = false
@@ -223,6 +259,11 @@ export class PersistWriter implements Writer {
     return publish(this.#resource, this.#lease, { name: this.#data, file }, state, old)
   }
 
+  /**
+   * Ends a segment that leaves the upload incomplete. The data file may stay open for the next
+   * segment only if the record was not replaced. A failed commit counts as a change, because the
+   * record may be either.
+   */
   async #commitIncomplete(file: FileHandle, state: ResourceState): Promise<ResourceInfo> {
     const couldReuse = this.#isUnchanged
     this.#isUnchanged = false
@@ -238,6 +279,7 @@ export class PersistWriter implements Writer {
     return info
   }
 
+  /** Replaces the record by `record`, which becomes the one that this writer knows. */
   async #putRecord(record: FsRecord): Promise<void> {
     this.#isUnchanged = false
     const { assertValid } = this.#lease
@@ -247,17 +289,26 @@ export class PersistWriter implements Writer {
     this.#record = record
   }
 
-  /** Removes an upload that this writer has created. The record goes first, because it refers to the file. */
+  /**
+   * Removes an upload that this writer has created. The record goes first: without the file it
+   * would read as an upload that is absent, but still occupy its name in the staging directory.
+   */
   async #remove(): Promise<void> {
     const { paths } = this.#resource
     if (this.#record !== null) await retireRecord(paths, this.#record, this.#lease.assertValid)
     await this.#discardData()
   }
 
+  /** Unlinks the data file, if this writer has opened it. */
   async #discardData(): Promise<void> {
     if (this.#file !== null) await dropUpload(this.#resource, this.#data)
   }
 
+  /**
+   * Throws if another writer has changed the upload since this one was opened.
+   *
+   * @throws UploadError `ERR_CONFLICT`, or the error of a failed fsync.
+   */
   async #assertCurrent(): Promise<void> {
     const record = this.#record
     const { paths, flusher } = this.#resource
@@ -266,13 +317,17 @@ export class PersistWriter implements Writer {
       const revision = formatRecord(record)
       await assertCurrent(paths, { kind: 'incomplete', revision, size: this.#size })
     } catch (error) {
-      // After a failed fsync only durable bytes count, which would look like the change of another writer.
+      // After a failed fsync `find` counts only durable bytes. The smaller size looks like a change
+      // by another writer, so that the failed fsync is reported instead.
       flusher.assertSynced(this.#data)
       throw error
     }
   }
 
-  /** Closes the data file, or keeps it open for the next segment if only its length has changed. */
+  /**
+   * Ends the lease. Closes the data file, or keeps it open for the next segment if only its length
+   * has changed.
+   */
   async #end(): Promise<void> {
     const { paths, openFiles } = this.#resource
     const file = this.#file

@@ -1,4 +1,7 @@
-/** The reader of the file store: open files, which outlive a replacement and a removal of their paths. */
+/**
+ * Readers of the file store. A reader keeps its file open, which outlives a replacement and a
+ * removal of its path.
+ */
 
 import { fstatSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
@@ -15,13 +18,16 @@ import { currentRecord } from './record-cache.ts'
 import { find } from './version.ts'
 import type { Complete, Incomplete } from './version.ts'
 
-/** Tries to open a version while other writers commit new ones, before the reader gives up. */
+/** Attempts to open a version while other writers commit new ones. */
 const MAX_TRIES = 100
 
 /**
- * Opens the current version; null if the resource is absent. The file stays open until `close`, so that
- * the version outlives a replacement and a removal. Only the bytes of an incomplete resource may be
- * overwritten or truncated in place. In that case reads fail, because they would mix two versions.
+ * Opens the current version; null if the resource is absent. The file stays open until `close`, so
+ * that the reader continues with its version after the path was replaced or removed. Only the bytes
+ * of an incomplete resource may be overwritten or truncated in place. Reads fail then, because they
+ * would mix two versions.
+ *
+ * @throws Error when the resource changes during each of 100 attempts.
  */
 export async function openVersion(paths: ResourcePaths, leases: Leases): Promise<Reader | null> {
   let last: string | null = null
@@ -35,7 +41,8 @@ export async function openVersion(paths: ResourcePaths, leases: Leases): Promise
           : await openIncomplete(paths, leases, found)
       if (reader !== null) return reader
     } catch (error) {
-      // A layer that is still missing when its version is found again was not merged, but lost.
+      // A layer that is missing may have been merged into another one since the record was read. If
+      // the version is the same at the next attempt, the layer was lost.
       if (!(error instanceof MissingLayerError) || found.revision === last) throw error
     }
     last = found.revision
@@ -49,16 +56,17 @@ async function openFinished(paths: ResourcePaths, found: Complete): Promise<Read
 }
 
 /**
- * Opens the file of a finished version, with its layers; null if another file is at the path meanwhile.
+ * Opens the file of a finished version, with its layers. Returns null if another file is at the
+ * path meanwhile.
  *
- * @throws MissingLayerError
+ * @throws MissingLayerError when a layer of the version does not exist.
  */
 export async function openComplete(
   paths: ResourcePaths,
   { path, fingerprint, overlay }: Complete,
 ): Promise<FileHandle | LayeredFile | null> {
   return openAndKeep<FileHandle | LayeredFile>(path, async (file) => {
-    // An open file: the system answers from memory.
+    // Synchronous, because the system answers from memory for an open file.
     const stat = fstatSync(file.fd, { bigint: true })
     if (fileFingerprint(stat) !== fingerprint) return null
     if (overlay === null) return file
@@ -66,7 +74,11 @@ export async function openComplete(
   })
 }
 
-/** Opens a finished version for a writer that holds the lock of the key. */
+/**
+ * Opens a finished version for a writer that holds the lock of the key.
+ *
+ * @throws UploadError `ERR_CONFLICT` when another file is at the path meanwhile.
+ */
 export async function openSource(
   paths: ResourcePaths,
   found: Complete,
@@ -76,7 +88,10 @@ export async function openSource(
   return file
 }
 
-/** Opens a file for `work`, and closes it unless that returns what takes over the file. */
+/**
+ * Opens a file and passes it to `work`, which returns an object that owns the file, or null.
+ * Without such an object the file is closed.
+ */
 async function openAndKeep<T>(
   path: string,
   work: (file: FileHandle) => Promise<T | null>,
@@ -100,19 +115,21 @@ function openIncomplete(
   return openAndKeep(found.path, (file) => begin(paths, leases, found, file))
 }
 
-/** Creates the reader of an incomplete version; null if that has changed. */
+/**
+ * Creates the reader of an incomplete version; null if the version has changed since it was found.
+ */
 async function begin(
   paths: ResourcePaths,
   leases: Leases,
   found: Incomplete,
   file: FileHandle,
 ): Promise<Reader | null> {
-  // The size is the one that was found with the record. A stat of the open file could see the bytes of
-  // an atomic append:
+  // The size is the one that was found with the record. A stat of the open file could include bytes
+  // of an atomic append that is rolled back later:
   //
   //     reader                               atomic writer
   //     finds record R and 6 bytes
-  //                                          pins the size in a new record, appends 3 bytes
+  //                                          notes the committed size in a new record, appends 3 bytes
   //     stats the file: 9 bytes
   //                                          rolls back: truncates to 6 bytes, the record is R again
   //     reads the record: R, as before
@@ -124,6 +141,7 @@ async function begin(
   return null
 }
 
+/** Creates the reader of a version whose file is never written to. */
 function unchanging(info: ResourceInfo, file: ReadableFile): Reader {
   const reader = new FileReader(file, () => {})
   return {
@@ -133,6 +151,7 @@ function unchanging(info: ResourceInfo, file: ReadableFile): Reader {
   }
 }
 
+/** Creates the reader of a version whose file a writer may change, which the lease notices. */
 function changing(info: ResourceInfo, file: FileHandle, leases: Leases, lease: Lease): Reader {
   const reader = new FileReader(file, () => {
     if (lease.isInvalid) throw changedMeanwhile()

@@ -1,4 +1,7 @@
-/** Ends one segment of an upload: a request that has brought some of its bytes, but not the last ones. */
+/**
+ * Ends one segment of an upload: one request that has brought some of its bytes, but not the last
+ * ones.
+ */
 
 import { fstatSync } from 'node:fs'
 import type { ResourceInfo, ResourceState } from '../adapter.ts'
@@ -14,7 +17,7 @@ import type { WriterLease } from './writer-lease.ts'
 
 /** An upload at the end of a segment, as its writer knows it. */
 interface Segment {
-  /** Its data file. */
+  /** The data file of the upload. */
   readonly data: DataFile
   /** Length of the data file in bytes. */
   readonly size: number
@@ -27,9 +30,12 @@ interface Segment {
 }
 
 /**
- * Makes the bytes of a segment as durable as the app has chosen, and stores the state. If the state is the same as
- * before, the record stays as it is, because the length of the data file already shows the new bytes: such a commit
- * writes nothing but the bytes themselves.
+ * Makes the bytes of a segment as durable as the app has chosen, and stores the state of the
+ * upload. If the state has not changed, the record is not written: the length of the data file
+ * shows the new bytes, so that such a commit costs nothing beyond the write of its bytes.
+ *
+ * @throws UploadError `ERR_CONFLICT` when another process has changed the upload, which it may do
+ * only after it has taken over the lock.
  */
 export async function commitSegment(
   resource: FsResource,
@@ -39,10 +45,11 @@ export async function commitSegment(
 ): Promise<{ readonly info: ResourceInfo; readonly isSameRecord: boolean }> {
   const { paths, fsync, flusher } = resource
   const isSameRecord = old !== null && !old.isDirty && sameState(old.state, state)
-  // A record that replaces another one must not become durable before its data.
+  // The rename of a new record may become durable before the bytes that were written earlier. After
+  // a power cut the record would then describe bytes that the file does not have.
   const isSynced = fsync === 'segment' || (fsync !== 'never' && old !== null && !isSameRecord)
   if (isSynced) await flusher.sync(name, file, 'data')
-  // Synchronous, because for an open file the system answers from memory.
+  // Synchronous, because the system answers from memory for an open file.
   const stats = fstatSync(file.fd)
   if (stats.nlink === 0 || stats.size !== size) throw changedMeanwhile()
   if (isSameRecord) {

@@ -1,4 +1,4 @@
-/** The file of the version that a write begins with. */
+/** The file of the version from which an atomic write starts. */
 
 import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
@@ -8,7 +8,9 @@ import type { ResourcePaths } from './paths.ts'
 import { openSource } from './reader.ts'
 import type { Complete, Incomplete } from './version.ts'
 
-/** Opens the file at the first use, because many writes replace or copy it without reading it. */
+/**
+ * Opens the file at the first use, because many writes replace or copy it without reading it here.
+ */
 export class SourceFile {
   readonly #paths: ResourcePaths
   #finished: ReadableFile | null = null
@@ -18,18 +20,21 @@ export class SourceFile {
     this.#paths = paths
   }
 
-  /** Opens the source for reading. */
+  /** Opens the source for reading, finished or not. */
   open(source: Incomplete | Complete): Promise<ReadableFile> {
     return source.kind === 'complete' ? this.openFinished(source) : this.openUpload(source)
   }
 
-  /** Opens a finished source, through its layers. */
+  /** Opens a finished source for reading, with its layers if it has any. */
   async openFinished(source: Complete): Promise<ReadableFile> {
     this.#finished ??= await openSource(this.#paths, source)
     return this.#finished
   }
 
-  /** Opens the data file of an incomplete source for reading and writing. */
+  /**
+   * Opens the data file of an incomplete source. It is writable because an append goes to its end,
+   * and because Windows refuses the fsync of a file that is open for reading only.
+   */
   async openUpload({ path }: Incomplete): Promise<FileHandle> {
     this.#upload ??= await open(path, READ_WRITE)
     return this.#upload

@@ -1,6 +1,7 @@
 /**
- * The directory of a store, with what all stores on it share in this process: leases, open files, the flusher
- * and the sweep. Two stores on one directory must share them, because they write to the same files.
+ * The directory of a store, with the state that all storages on it share in this process: leases,
+ * open files, the flusher, the rebuilds and the sweep. Two storages on one directory must share
+ * them, because they write to the same files.
  */
 
 import { existsSync, realpathSync } from 'node:fs'
@@ -21,7 +22,7 @@ import { Rebuilds } from './layers/rebuild-schedule.ts'
 import { listIncomplete, sweep } from './sweep.ts'
 import { OpenFileCache } from './open-files.ts'
 
-/** The directory of one or more stores. */
+/** The directory of one or more storages. */
 export class StoreDirectory implements Shared {
   readonly leases = new Leases()
   readonly openFiles = new OpenFileCache()
@@ -31,9 +32,12 @@ export class StoreDirectory implements Shared {
   readonly #directory: string
   readonly #watch = new Watch(LEASE_LIFE)
   readonly #mountTable = new MountTable()
-  /** The staging directories of mounts below the directory, by the mount point. */
+  /**
+   * The directories of file systems that are mounted below the directory, by their mount points.
+   */
   readonly #mounts = new Map<string, Folders>()
   #folders: Promise<Folders> | null = null
+  /** Whether the directory has existed since this process started. */
   #wasThere = false
   #isSwept = false
   readonly #onSwept: (() => void)[] = []
@@ -43,8 +47,9 @@ export class StoreDirectory implements Shared {
   }
 
   /**
-   * Returns the directories, and creates missing ones at the first call. A directory that existed before is
-   * not created again, because its disk may be unmounted.
+   * Returns the directories, and creates those that do not exist at the first call. A directory
+   * that has existed before is not created again: its disk may be unmounted, and uploads would land
+   * on the disk below the mount point.
    */
   async folders(): Promise<Folders> {
     this.#folders ??= this.#prepare()
@@ -62,15 +67,18 @@ export class StoreDirectory implements Shared {
   }
 
   /**
-   * Calls `listener` after the first sweep. That runs when the directory is used, because a store that is not
-   * used must not create it.
+   * Calls `listener` after the first sweep. The sweep begins with the first use of the store,
+   * because a storage that is never used must not create its directory.
    */
   whenSwept(listener: () => void): void {
     if (this.#isSwept) listener()
     else this.#onSwept.push(listener)
   }
 
-  /** The paths of a key. A key below a mount is staged there, because a rename can't cross its border. */
+  /**
+   * Returns the paths of a key. A resource below a mount point is staged below that mount point,
+   * because a rename can't move a file to another file system.
+   */
   async pathsOf(key: string): Promise<ResourcePaths> {
     const folders = await this.folders()
     const paths = pathsOf(folders, key)
@@ -78,7 +86,11 @@ export class StoreDirectory implements Shared {
     return mount === null ? paths : pathsOf(this.#foldersOf(folders, mount), key)
   }
 
-  /** Creates the staging directory of a mount before the first change below it. */
+  /**
+   * Creates the staging directory of a mount before the first change below it. The note about the
+   * mount comes first, so that no crash leaves a staging directory that the next process does not
+   * know.
+   */
   async makeStaging({ root, staging, ownerLease }: Folders): Promise<void> {
     const { staging: own } = await this.folders()
     if (staging === own || existsSync(staging)) return
@@ -86,7 +98,9 @@ export class StoreDirectory implements Shared {
     await createStaging({ root, staging, ownerLease })
   }
 
-  /** The directories of the store, and of all mounts below it that have a staging directory. */
+  /**
+   * Returns the directories of the store, and of all mounts below it that have a staging directory.
+   */
   async allFolders(): Promise<readonly Folders[]> {
     const folders = await this.folders()
     const mounts = await notedMounts(folders.staging)
@@ -94,7 +108,10 @@ export class StoreDirectory implements Shared {
     return [folders, ...staged.map((mount) => this.#foldersOf(folders, mount))]
   }
 
-  /** Throws if the directory is missing, so that an unmounted disk is not reported as an empty store. */
+  /**
+   * Throws if the directory does not exist, so that an unmounted disk is not reported as an empty
+   * store.
+   */
   async assertThere({ root }: Folders): Promise<void> {
     try {
       await stat(root)
@@ -105,7 +122,8 @@ export class StoreDirectory implements Shared {
   }
 
   async #prepare(): Promise<Folders> {
-    // After the disk was unmounted, a new directory on another disk must not take its place.
+    // If the directory has existed before, its disk was unmounted. A new directory on the disk
+    // below must not take its place.
     if (!this.#wasThere) await makeDirectory(this.#directory)
     const root = await realpath(this.#directory)
     const folders = this.#stagingIn(root, root)
@@ -120,6 +138,10 @@ export class StoreDirectory implements Shared {
     return folders
   }
 
+  /**
+   * Returns the directories below a mount point, and sweeps its staging directory at the first
+   * call.
+   */
   #foldersOf({ root }: Folders, mount: string): Folders {
     const known = this.#mounts.get(mount)
     if (known !== undefined) return known
@@ -129,16 +151,20 @@ export class StoreDirectory implements Shared {
     return folders
   }
 
+  /** Creates the description of a staging directory below `directory`. */
   #stagingIn(root: string, directory: string): Folders {
     const staging = join(directory, STAGING)
     return { root, staging, ownerLease: new OwnerLease(staging, () => !this.leases.isEmpty) }
   }
 
-  /** Sweeps leftovers. Best effort, because a leftover that stays only takes room. */
+  /** Sweeps a staging directory. Best effort, because a leftover does no harm but takes room. */
   #sweepInBackground(folders: Folders): Promise<void> {
     return this.#sweep(folders).catch(() => {})
   }
 
+  /**
+   * Sweeps a staging directory, and again after the lives of the leases that could not be decided.
+   */
   async #sweep(folders: Folders): Promise<void> {
     await this.#flushLeftovers(folders).catch(() => {})
     const { leases, layersToRemove } = this
@@ -146,7 +172,10 @@ export class StoreDirectory implements Shared {
     setTimeout(() => void this.#sweepInBackground(folders), LEASE_LIFE + 1000).unref()
   }
 
-  /** Schedules flushes of uploads whose last bytes a process had not flushed when it died. */
+  /**
+   * Schedules a flush of each upload. A process that has died may not have flushed their last
+   * bytes.
+   */
   async #flushLeftovers(folders: Folders): Promise<void> {
     for await (const key of listIncomplete(folders)) {
       const paths = pathsOf(folders, key)
@@ -158,7 +187,11 @@ export class StoreDirectory implements Shared {
 
 const DIRECTORIES = new Map<string, WeakRef<StoreDirectory>>()
 
-/** Returns the store directory at an absolute path: one object for all stores of this process. */
+/**
+ * Returns the store directory at an absolute path: the same object for all storages of this
+ * process, also if they name it through different symbolic links. It is freed with the last
+ * storage.
+ */
 export function storeDirectoryOf(directory: string): StoreDirectory {
   const path = canonicalPath(directory)
   const root = DIRECTORIES.get(path)?.deref() ?? new StoreDirectory(directory)
@@ -166,7 +199,7 @@ export function storeDirectoryOf(directory: string): StoreDirectory {
   return root
 }
 
-/** Resolves symbolic links in a path, the end of which may not exist yet. */
+/** Resolves the symbolic links in a path whose last segments may not exist yet. */
 function canonicalPath(path: string): string {
   try {
     return realpathSync(path)
@@ -175,12 +208,13 @@ function canonicalPath(path: string): string {
   }
 }
 
+/** Creates a directory and those above it, and makes their names durable. */
 async function makeDirectory(path: string): Promise<void> {
   const first = await mkdir(path, { recursive: true })
   if (first === undefined) return
   const parents: string[] = []
   for (let made = path; made.length >= first.length; made = dirname(made))
     parents.push(dirname(made))
-  // Best effort: the parents belong to others, and this process may not be allowed to open them.
+  // Best effort: this process may not be allowed to open a directory of another user.
   await Promise.allSettled(parents.map(sync))
 }

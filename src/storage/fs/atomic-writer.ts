@@ -16,6 +16,7 @@ import {
   assertStaged,
   dropLayers,
   dropUpload,
+  isNamed,
   newRecord,
   publish,
   replaceRecord,
@@ -25,10 +26,9 @@ import { writeRecord } from './fence.ts'
 import { FileReader, totalLength, writeAll } from './io.ts'
 import type { ReadableFile } from './io.ts'
 import { inStaging, newDataName } from './paths.ts'
-import type { ResourcePaths } from './paths.ts'
 import { PrivateCopy } from './private-copy.ts'
 import { sameState } from '../state.ts'
-import { formatRecord, loadRecord } from './record.ts'
+import { formatRecord } from './record.ts'
 import type { FsRecord } from './record.ts'
 import { truncateToDurable, removeReplaced, finishRecovery } from './recover.ts'
 import { SourceFile } from './source-file.ts'
@@ -301,13 +301,4 @@ export class AtomicWriter implements Writer {
     const outcomes = await Promise.allSettled(files.map(async (file) => file?.close()))
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
   }
-}
-
-/**
- * Returns whether the record refers to this data file. That is the case after a failed commit which
- * could not restore the old record either: the data file is the current version then, and must not
- * be removed.
- */
-async function isNamed(paths: ResourcePaths, data: string): Promise<boolean> {
-  return (await loadRecord(paths))?.data === data
 }

@@ -20,7 +20,7 @@ import { lookUp } from './published.ts'
 import { makeParents, removeMade, removeRemains } from './parents.ts'
 import type { ResourcePaths } from './paths.ts'
 import { copyState } from '../state.ts'
-import { fileFingerprint, newTag } from './record.ts'
+import { fileFingerprint, loadRecord, newTag } from './record.ts'
 import type { FsRecord } from './record.ts'
 import { watermarkPath } from './durable-size.ts'
 import { changedMeanwhile, durabilityOf, recordedCache } from './resource.ts'
@@ -257,4 +257,13 @@ export async function dropUpload(resource: FsResource, data: string): Promise<vo
   flusher.forget(data)
   await discard(stagedPath(paths, data))
   if (fsync !== 'never') await discard(watermarkPath(paths, { data }))
+}
+
+/**
+ * Returns whether the record refers to this data file. That is the case after a failed commit which
+ * could not restore the old record either: the data file is the current version then, and must not
+ * be removed.
+ */
+export async function isNamed(paths: ResourcePaths, data: string): Promise<boolean> {
+  return (await loadRecord(paths))?.data === data
 }

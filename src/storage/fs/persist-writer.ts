@@ -9,14 +9,14 @@
 import { open, type FileHandle } from 'node:fs/promises'
 import type { ResourceInfo, ResourceState, Writer } from '../adapter.ts'
 import { assertCurrent, dropUpload, newRecord, publish } from './commit.ts'
-import { retireRecord, writeRecord } from './fence.ts'
+import { retireRecord } from './fence.ts'
 import { FileReader, READ_WRITE, totalLength, writeAll } from './io.ts'
 import { stagedPath, inStaging, newDataName } from './paths.ts'
 import { commitSegment } from './segment.ts'
-import { formatRecord, newTag, type FsRecord } from './record.ts'
-import { truncateToDurable, finishRecovery } from './recover.ts'
+import { formatRecord, type FsRecord } from './record.ts'
 import { writeWatermark } from './durable-size.ts'
-import { uploadDurability, type FsResource } from './resource.ts'
+import type { FsResource } from './resource.ts'
+import { UploadRecord } from './upload-record.ts'
 import type { WriterLease } from './writer-lease.ts'
 import type { Absent, Incomplete } from './version.ts'
 
@@ -28,21 +28,8 @@ export class PersistWriter implements Writer {
   readonly #lease: WriterLease
   readonly #initial: ResourceState
   readonly #data: string
-  /**
-   * The record on the disk as this writer has read or written it; null before the first byte of a
-   * new upload.
-   */
-  #record: FsRecord | null
-  /**
-   * The record that the first record of a new upload replaces: of a version whose file has gone, or
-   * null.
-   */
-  readonly #stored: FsRecord | null
-  /**
-   * Whether the record is the one that was found and no write has failed. Only then can the next
-   * segment continue with the open data file (`open-files.ts`).
-   */
-  #isUnchanged = true
+  /** The record of the upload, which this writer changes. */
+  readonly #upload: UploadRecord
   /** The text of the record as it was found. */
   readonly #revision: string
   #file: FileHandle | null
@@ -60,11 +47,10 @@ export class PersistWriter implements Writer {
     this.#resource = resource
     this.#lease = lease
     this.#initial = initial
-    this.#record = found.kind === 'absent' ? null : found.record
-    this.#stored = found.stored
+    this.#upload = new UploadRecord(resource, lease, found, () => this.#open())
     this.#revision = found.revision
     this.#file = file
-    this.#data = this.#record?.data ?? newDataName(resource.paths)
+    this.#data = this.#upload.current?.data ?? newDataName(resource.paths)
     this.#size = this.base?.size ?? 0
   }
 
@@ -75,16 +61,19 @@ export class PersistWriter implements Writer {
     if (position > this.#size) throw new RangeError(`position ${position} is beyond the end`)
     const file = await this.#open()
     this.#lease.invalidateOthers()
-    if (position < this.#size) await this.#markDirty(position)
+    if (position < this.#size) {
+      this.#resource.leases.invalidate(this.#data, position, null)
+      await this.#upload.markDirty()
+    }
     try {
-      if (this.#record === null) await this.#create(file, chunks)
+      if (this.#upload.current === null) await this.#create(file, chunks)
       else await writeAll(file, position, chunks)
       this.#size = Math.max(this.#size, position + length)
     } catch (error) {
       // The system may have written a part of the bytes, which count: they are in the file as the
       // client has sent them.
-      this.#isUnchanged = false
-      if (this.#record !== null) this.#size = Math.max(this.#size, (await file.stat()).size)
+      this.#upload.isUnchanged = false
+      if (this.#upload.current !== null) this.#size = Math.max(this.#size, (await file.stat()).size)
       throw error
     }
     const { fsync, flusher, paths } = this.#resource
@@ -113,7 +102,8 @@ export class PersistWriter implements Writer {
     this.#lease.assertActive()
     const file = await this.#open()
     this.#lease.invalidateOthers()
-    if (this.#record !== null && this.#record.committedSize !== null) await this.#finishRecovery()
+    if (this.#upload.current !== null && this.#upload.current.committedSize !== null)
+      await this.#upload.finishRecovery()
     const info = state.complete
       ? await this.#commitComplete(file, state)
       : await this.#commitIncomplete(file, state)
@@ -129,9 +119,9 @@ export class PersistWriter implements Writer {
     if (this.#lease.hasEnded) return
     try {
       if (this.#lease.isInvalid) return
-      if (this.#record === null) await this.#discardData()
-      else if (this.#hasFailedSync()) await this.#truncateToDurable(this.#record, this.#size)
-      else await this.#keepAll(this.#record)
+      if (this.#upload.current === null) await this.#discardData()
+      else if (this.#hasFailedSync()) await this.#upload.truncateToDurable(this.#size)
+      else await this.#keepAll(this.#upload.current)
     } catch (error) {
       if (!this.#lease.isInvalid) throw error
     } finally {
@@ -147,10 +137,10 @@ export class PersistWriter implements Writer {
     if (this.#lease.hasEnded) return
     try {
       if (this.#lease.isInvalid) return
-      if (this.base === null || this.#record === null) await this.#remove()
-      else if (this.#hasFailedSync()) await this.#truncateToDurable(this.#record, this.base.size)
+      if (this.base === null || this.#upload.current === null) await this.#remove()
+      else if (this.#hasFailedSync()) await this.#upload.truncateToDurable(this.base.size)
       else if (this.#size > this.base.size) await this.#cut(this.base.size)
-      else await this.#finishRecovery()
+      else await this.#upload.finishRecovery()
     } catch (error) {
       if (!this.#lease.isInvalid) throw error
     } finally {
@@ -162,7 +152,7 @@ export class PersistWriter implements Writer {
   async #open(): Promise<FileHandle> {
     const { paths } = this.#resource
     const path = stagedPath(paths, this.#data)
-    const isNew = this.#record === null
+    const isNew = this.#upload.current === null
     this.#file ??= await (isNew
       ? inStaging(paths, () => open(path, 'wx+'))
       : open(path, READ_WRITE))
@@ -176,33 +166,10 @@ export class PersistWriter implements Writer {
    */
   async #create(file: FileHandle, chunks: readonly Uint8Array[]): Promise<void> {
     const outcomes = await Promise.allSettled([
-      this.#putRecord(newRecord(this.#resource, this.#data, this.#initial, 0)),
+      this.#upload.put(newRecord(this.#resource, this.#data, this.#initial, 0)),
       writeAll(file, 0, chunks),
     ])
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
-  }
-
-  /**
-   * Marks the record as dirty before bytes are overwritten in place. While it is dirty, each HEAD
-   * returns a new entity tag, so that no client resumes or caches bytes that change.
-   * `#finishRecovery` ends that.
-   */
-  async #markDirty(position: number): Promise<void> {
-    this.#resource.leases.invalidate(this.#data, position, null)
-    if (this.#record === null || this.#record.isDirty) return
-    await this.#putRecord({ ...this.#record, isDirty: true })
-  }
-
-  /**
-   * Gives the bytes a stable entity tag after an overwrite, and completes a truncation that has
-   * failed.
-   */
-  async #finishRecovery(): Promise<void> {
-    const record = this.#record
-    if (record === null || (record.committedSize === null && !record.isDirty)) return
-    this.#isUnchanged = false
-    const { assertValid } = this.#lease
-    this.#record = await finishRecovery(this.#resource, await this.#open(), record, assertValid)
   }
 
   /**
@@ -210,29 +177,22 @@ export class PersistWriter implements Writer {
    * them.
    */
   async #keepAll(record: FsRecord): Promise<void> {
-    await this.#finishRecovery()
+    await this.#upload.finishRecovery()
     const file = this.#file
     if (file === null || this.#resource.fsync !== 'segment') return
     await this.#resource.flusher.sync(this.#data, file, 'data')
-    await writeWatermark(this.#resource.paths, this.#record ?? record, this.#size)
+    await writeWatermark(this.#resource.paths, this.#upload.current ?? record, this.#size)
   }
 
   /**
-   * Truncates the upload under a new tag. Readers may have seen the bytes that are cut off, and the
-   * bytes that will replace them must not have the same entity tag. The record is written first,
-   * with the new size as the committed size: after a crash in between, the next writer completes
-   * the truncation.
+   * Truncates the upload, under a new entity tag. Readers of bytes beyond `size` fail from now on.
    */
   async #cut(size: number): Promise<void> {
-    if (this.#record === null) return
-    const durableSize = Math.min(this.#record.durableSize, size)
-    const time = { lastModified: Date.now(), committedSize: size, durableSize }
-    const cut = { ...this.#record, ...time, tag: newTag() }
-    await this.#putRecord(cut)
+    if (this.#upload.current === null) return
+    await this.#upload.beginCut(size)
     this.#resource.leases.invalidate(this.#data, size, null)
     this.#size = size
-    const { assertValid } = this.#lease
-    this.#record = await finishRecovery(this.#resource, await this.#open(), cut, assertValid)
+    await this.#upload.finishRecovery()
   }
 
   /**
@@ -243,19 +203,11 @@ export class PersistWriter implements Writer {
     return this.#resource.flusher.hasFailedSync(this.#data)
   }
 
-  /** Truncates the upload to the bytes that were fsynced, at most to `limit`. */
-  async #truncateToDurable(record: FsRecord, limit: number): Promise<void> {
-    this.#isUnchanged = false
-    const { assertValid } = this.#lease
-    const file = await this.#open()
-    this.#record = await truncateToDurable(this.#resource, file, record, assertValid, limit)
-  }
-
   /** Publishes the upload, whose last bytes have arrived. */
   async #commitComplete(file: FileHandle, state: ResourceState): Promise<ResourceInfo> {
     await this.#assertCurrent()
-    this.#isUnchanged = false
-    const old = this.#record ?? this.#stored
+    this.#upload.isUnchanged = false
+    const old = this.#upload.current ?? this.#upload.stored
     return publish(this.#resource, this.#lease, { name: this.#data, file }, state, old)
   }
 
@@ -265,37 +217,28 @@ export class PersistWriter implements Writer {
    * record may be either.
    */
   async #commitIncomplete(file: FileHandle, state: ResourceState): Promise<ResourceInfo> {
-    const couldReuse = this.#isUnchanged
-    this.#isUnchanged = false
+    const couldReuse = this.#upload.isUnchanged
+    this.#upload.isUnchanged = false
     const segment = {
       data: { name: this.#data, file },
       size: this.#size,
-      record: this.#record,
-      stored: this.#stored,
+      record: this.#upload.current,
+      stored: this.#upload.stored,
       assertCurrent: () => this.#assertCurrent(),
     }
     const { info, isSameRecord } = await commitSegment(this.#resource, this.#lease, segment, state)
-    this.#isUnchanged = couldReuse && isSameRecord
+    this.#upload.isUnchanged = couldReuse && isSameRecord
     return info
   }
 
-  /** Replaces the record by `record`, which becomes the one that this writer knows. */
-  async #putRecord(record: FsRecord): Promise<void> {
-    this.#isUnchanged = false
-    const { assertValid } = this.#lease
-    const durability = uploadDurability(this.#resource, this.#record)
-    const old = this.#record ?? this.#stored
-    await writeRecord(this.#resource.paths, old, record, durability, assertValid)
-    this.#record = record
-  }
-
   /**
-   * Removes an upload that this writer has created. The record goes first: without the file it
-   * would read as an upload that is absent, but still occupy its name in the staging directory.
+   * Removes an upload that this writer has created. The record goes first: a crash in between
+   * leaves a file to which no record refers, and which a sweep removes.
    */
   async #remove(): Promise<void> {
     const { paths } = this.#resource
-    if (this.#record !== null) await retireRecord(paths, this.#record, this.#lease.assertValid)
+    if (this.#upload.current !== null)
+      await retireRecord(paths, this.#upload.current, this.#lease.assertValid)
     await this.#discardData()
   }
 
@@ -310,7 +253,7 @@ export class PersistWriter implements Writer {
    * @throws UploadError `ERR_CONFLICT`, or the error of a failed fsync.
    */
   async #assertCurrent(): Promise<void> {
-    const record = this.#record
+    const record = this.#upload.current
     const { paths, flusher } = this.#resource
     try {
       if (record === null) return await assertCurrent(paths, { kind: 'absent', revision: '' })
@@ -331,8 +274,8 @@ export class PersistWriter implements Writer {
   async #end(): Promise<void> {
     const { paths, openFiles } = this.#resource
     const file = this.#file
-    const record = this.#record
-    const isReusable = this.#isUnchanged && !this.#lease.isInvalid
+    const record = this.#upload.current
+    const isReusable = this.#upload.isUnchanged && !this.#lease.isInvalid
     this.#lease.end()
     if (file === null) return
     if (record === null || !isReusable) await file.close()

@@ -1,18 +1,18 @@
 /**
- * Admits uploads up to the limits of the app, and none once the app closes. The counts live in this process
- * only: several processes of an app admit as many uploads each.
+ * Limits the number of uploads that run at the same time, and refuses all once the app closes. The counts are those
+ * of this process, so that N processes of an app admit N times as many uploads.
  */
 import { UploadError } from '../errors.ts'
 
-/** Uploads at the same time; 0: no limit. */
+/** The largest number of uploads that run at the same time; 0 means no limit. */
 export interface AdmissionLimits {
-  /** Of all owners together. */
+  /** Uploads of all owners together. Beyond it: 503 `ERR_BUSY`. */
   readonly maxUploads: number
-  /** Of one owner. */
+  /** Uploads of one owner. Beyond it: 429 `ERR_TOO_MANY_UPLOADS`. */
   readonly maxUploadsPerOwner: number
 }
 
-/** An upload under way. */
+/** An upload that was admitted. */
 export interface RunningUpload {
   /** The owner that the app named; null if it named none. */
   readonly owner: string | null
@@ -29,6 +29,7 @@ export class AdmissionControl {
   readonly #running = new Set<RunningUpload>()
   readonly #countByOwner = new Map<string, number>()
   #isClosed = false
+  /** Called whenever the last running upload has ended. `close` waits for it. */
   #onEmpty = (): void => undefined
 
   constructor(limits: AdmissionLimits) {
@@ -36,8 +37,9 @@ export class AdmissionControl {
   }
 
   /**
-   * Admits an upload. The caller calls the returned function once, when the work of the upload has
-   * ended and its answer is sent: a hook or a digest may still use the server after the connection is closed.
+   * Admits an upload, and returns a function that ends it. The caller calls that function once, when the work of the
+   * upload has ended and its answer is sent. The end of the connection alone is too early, because a hook or a digest
+   * may still run, and clients that disconnect at once could start any number of them.
    *
    * @throws UploadError `ERR_CLOSING`, `ERR_BUSY`, `ERR_TOO_MANY_UPLOADS`
    */
@@ -58,8 +60,8 @@ export class AdmissionControl {
   }
 
   /**
-   * Refuses later uploads, stops the running ones, and resolves when all have ended or `timeout` milliseconds
-   * are over. Several calls may overlap: each resolves.
+   * Refuses later uploads with 503 `ERR_CLOSING`, stops the running ones, and resolves when all have ended or after
+   * `timeout` milliseconds. Several calls may overlap, for example after two signals. Each of them resolves.
    */
   async close(timeout: number): Promise<void> {
     this.#isClosed = true
@@ -67,7 +69,7 @@ export class AdmissionControl {
     if (this.#running.size === 0) return
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, timeout)
-      // An earlier call of `close` waits for the same moment.
+      // Call the function of an earlier `close` as well, because both wait for the last upload.
       const earlier = this.#onEmpty
       this.#onEmpty = () => {
         earlier()

@@ -1,14 +1,23 @@
-/** The hooks of the app and the subscribers of its channels, bound to one request. */
+/**
+ * Gives the hooks of the app the request that they are called for. The protocol knows no Node objects, so it calls
+ * hooks that have one argument, the resource.
+ */
 import { channel, type Channel } from 'node:diagnostics_channel'
 import type { Hooks, Notifications } from '../hooks.ts'
 import type { PartialUploadOptions } from '../options.ts'
 import type { HttpRequest } from './transport.ts'
 
-/** The channels, whose messages are `{ req, resource }`, with the resource of the hook of the same name. */
+/**
+ * Channels of `node:diagnostics_channel` for tracing. A message is `{ req, resource }`, and `resource` is what the
+ * hook `onPublished` or `onRemoved` gets.
+ */
 const PUBLISHED = channel('partial-upload:published')
 const REMOVED = channel('partial-upload:removed')
 
-/** Binds the hooks to `req`. */
+/**
+ * Binds the hooks to `req`. `onPublished` and `onRemoved` are null if nothing would happen, because the protocol then
+ * skips the system calls that prepare the resource.
+ */
 export function bindHooks<Request extends HttpRequest>(
   req: Request,
   options: PartialUploadOptions<Request>,
@@ -23,7 +32,7 @@ export function bindHooks<Request extends HttpRequest>(
   }
 }
 
-/** The hooks of the app without a request, for events of an earlier request. */
+/** Returns the hooks for events of a request that an earlier process has answered. Their request is null. */
 export function bindNotifications<Request extends HttpRequest>({
   onPublished,
   onRemoved,
@@ -34,7 +43,10 @@ export function bindNotifications<Request extends HttpRequest>({
   }
 }
 
-/** Subscribers get a message before the hook is called. */
+/**
+ * Returns a function that notifies the subscribers of the channel and then the hook. In this order a hook that fails
+ * can't hide the event from the subscribers.
+ */
 function notify<Request, Resource>(
   events: Channel,
   req: Request | null,

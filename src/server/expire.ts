@@ -1,25 +1,28 @@
-/** Removes abandoned uploads. */
+/** Removes abandoned uploads: incomplete resources that no client has written to for a while. */
 import { lockerOf, type Locker } from '../storage/lock.ts'
 import { withFreeLock } from './free-lock.ts'
 import type { ResourceInfo, StorageAdapter } from '../storage/adapter.ts'
 
-/** What expires. */
+/** Options of `expireIncomplete`. */
 export interface ExpireOptions {
-  /** The storage that `partialUpload` has: the same object, so that both share their locks. */
+  /**
+   * The storage with the uploads. Pass the object that `partialUpload` has, because locks within a process belong to
+   * the storage object, and an upload that is being written must not be removed.
+   */
   readonly storage: StorageAdapter
   /**
-   * The locker that `partialUpload` has.
+   * The locker that `partialUpload` has, if the app gave it one.
    *
-   * @default that of the storage, as in `partialUpload`
+   * @default the locks of the storage object, as in `partialUpload`
    */
   readonly locker?: Locker
   /**
-   * Milliseconds since the last byte, or the last other change, beyond which an upload is removed. Any
-   * number from 0; 0 removes every upload that is not being written.
+   * Age beyond which an upload is removed, in milliseconds since its last byte or other change; 0 or more. 0 removes
+   * each upload that no request is writing to.
    */
   readonly expireAfter: number
   /**
-   * Return the keys that would be removed, and remove nothing.
+   * Returns the keys that would be removed, and removes nothing.
    *
    * @default false
    */
@@ -27,10 +30,12 @@ export interface ExpireOptions {
 }
 
 /**
- * Removes incomplete resources that were not written to for a while, and returns their keys. Finished
- * resources and those that are being written stay.
+ * Removes incomplete resources that are older than `expireAfter`, and returns their keys. Finished resources, and
+ * uploads that a request is writing to, stay. The option `expireAfter` of `partialUpload` calls it regularly; an app
+ * calls it from a job of its own.
  *
- * @throws TypeError when the storage can't list incomplete resources, or for a wrong option.
+ * @throws TypeError when the storage can't list incomplete resources, or for a wrong option. Errors of the storage
+ * pass; the next call tries again.
  */
 export async function expireIncomplete(options: ExpireOptions): Promise<readonly string[]> {
   const { storage, expireAfter } = options
@@ -49,14 +54,15 @@ export async function expireIncomplete(options: ExpireOptions): Promise<readonly
   return expired
 }
 
+/** Removes one upload if it is old enough and no request is writing to it. Returns whether it has. */
 async function expire(key: string, options: ExpireOptions): Promise<boolean> {
   const { storage, locker = lockerOf(storage), expireAfter, dryRun = false } = options
   if (!isExpired(await storage.head(key), expireAfter)) return false
   if (dryRun) return true
-  // A resource that is being written is not removed, so that its lock is neither waited for nor taken over.
+  // If a request holds the lock, the upload is in use: don't wait for the lock, and don't take it over.
   const isRemoved = await withFreeLock(locker)(
     key,
-    // Check again: another request may have stored a segment before this one got the lock.
+    // Check again under the lock: a request may have stored a segment since the first check.
     async (isLost) =>
       isExpired(await storage.head(key), expireAfter) && (await storage.remove(key, { isLost })),
   )
@@ -67,12 +73,13 @@ function isExpired(info: ResourceInfo | null, expireAfter: number): boolean {
   return info !== null && !info.complete && Date.now() - info.lastModified.getTime() > expireAfter
 }
 
-/** Longest time between two runs, in milliseconds. */
+/** Longest time between two runs, in milliseconds. A shorter `expireAfter` needs shorter ones. */
 const HOUR = 60 * 60 * 1000
 
 /**
- * Expires uploads and sweeps the storage again and again, every tenth of `expireAfter` but at least once an
- * hour, until the returned function is called. An error goes to `onError`, and the next run tries again.
+ * Expires uploads and sweeps the storage regularly: every tenth of `expireAfter`, so that an upload lives at most 10 %
+ * longer than promised, and at least once an hour. An error goes to `onError`, and the next run tries again. Returns a
+ * function that stops it.
  */
 export function expireRegularly(
   options: ExpireOptions,

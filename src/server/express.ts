@@ -1,4 +1,7 @@
-/** The Express middleware: turns `req` into a plain request, and a plain response into `res`. */
+/**
+ * The Express middleware. It turns `req` into a plain `HandlerRequest` for the protocol, sends the plain
+ * `HandlerResponse` over `res`, and decides which requests and errors belong to the app.
+ */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Request as ExpressRequest } from 'express'
 import { UploadError } from '../errors.ts'
@@ -35,40 +38,43 @@ import {
   type HttpResponse,
 } from './transport.ts'
 
-/** A Connect or Express middleware, for `app.use('/files', …)`. */
+/** The middleware that `partialUpload` returns, for Express or Connect: `app.use('/files', …)`. */
 export interface Middleware<Request> {
+  /** Answers a request, or calls `next()` for one that belongs to the app. */
   (req: Request, res: HttpResponse, next: Next): void
   /**
-   * Stops gracefully, before the process ends: running uploads store what has arrived, answer 503
-   * `ERR_CLOSING` and release their locks; later ones are refused with it, and GET and HEAD still work.
-   * Resolves when the work of all uploads has ended, that of clients that have left included, or after
-   * `timeout` milliseconds (default 10000): a hook or a storage that still works then is abandoned.
+   * Stops gracefully before the process ends. Running uploads store what has arrived, are answered with 503
+   * `ERR_CLOSING`, and release their locks. Later uploads are refused with the same error; GET and HEAD still work.
+   *
+   * Resolves when the work of all uploads has ended, also of those whose client has disconnected, or after `timeout`
+   * milliseconds (default 10000). A hook or a storage that is still working then is abandoned.
    */
   close(timeout?: number): Promise<void>
 }
 
+/** Passes a request, or the error that it caused, on to the app. */
 type Next = (error?: unknown) => void
 
-/** Milliseconds that `close` waits by default, as long as Docker waits after SIGTERM before it kills. */
+/** Milliseconds that `close` waits by default. Docker sends SIGKILL this long after SIGTERM. */
 const CLOSE_TIMEOUT = 10_000
-/** The methods that `close` and the limits on uploads hold for. */
+/** The methods that count as uploads, for the limits on uploads and for `close`. */
 const UPLOADS: readonly unknown[] = ['PATCH', 'PUT']
 
 /**
  * Creates the middleware that answers every request below its mount.
  *
- * What is the client's fault is answered as `application/problem+json`; any other error goes to
- * `next(error)`. A request for the mount itself and a CORS preflight are passed on.
+ * An error that the client can correct is answered with a problem document (RFC 9457); any other error goes to
+ * `next(error)`. A request for the mount itself and a CORS preflight are passed on with `next()`.
  *
- * Without a type argument, `key` and the hooks get the `Request` of Express, with all that the app and its
- * middlewares add to it.
+ * Without a type argument, `key` and the hooks get the `Request` of Express, with the properties that the app has
+ * declared on it, such as `req.user`.
  *
- * @throws TypeError for a wrong option, naming it and its value.
+ * @throws TypeError for a wrong option. The message names the option and its value.
  */
 export function partialUpload(
   options: PartialUploadOptions<ExpressRequest>,
 ): Middleware<HttpRequest>
-/** For hooks that name another type of request, such as `http2.Http2ServerRequest`. */
+/** Creates the middleware for `key` and hooks that name another type of request, such as `http2.Http2ServerRequest`. */
 export function partialUpload<Request extends HttpRequest>(
   options: PartialUploadOptions<Request>,
 ): Middleware<Request>
@@ -76,6 +82,7 @@ export function partialUpload<Request extends HttpRequest>(
   options: PartialUploadOptions<Request>,
 ): Middleware<Request> {
   const settings = resolveSettings(options)
+  // By default the locks belong to the storage object, so that two middlewares over one storage exclude each other.
   const { storage, locker = lockerOf(storage) } = options
   const events = new Events({
     storage,
@@ -87,6 +94,7 @@ export function partialUpload<Request extends HttpRequest>(
     storage: withLimits(storage, settings),
     locker,
     settings,
+    // With either option one URL may be a different file for each user, which a shared cache must not store.
     isPrivate: options.owner !== undefined || options.key !== undefined,
     hashing: new HashingService(settings.maxHashings),
   })
@@ -101,6 +109,7 @@ export function partialUpload<Request extends HttpRequest>(
   async function close(timeout = CLOSE_TIMEOUT): Promise<void> {
     const end = performance.now() + timeout
     await admission.close(timeout)
+    // What remains of the time is for the background work and for the storage to write what it has in memory.
     await Promise.race([
       Promise.all([stopWork(), storage.flush?.()]),
       pause(Math.max(0, end - performance.now()), null, { ref: false }),
@@ -110,7 +119,7 @@ export function partialUpload<Request extends HttpRequest>(
   return Object.assign(middleware, { close })
 }
 
-/** What answers the requests of one middleware. */
+/** The parts of one middleware, which are created once. */
 interface Service<Request> {
   readonly options: PartialUploadOptions<Request>
   readonly settings: Settings
@@ -119,8 +128,8 @@ interface Service<Request> {
 }
 
 /**
- * Answers one request, or passes it on. The order matters: an earlier request of the same connection comes first,
- * and a request that is not ours is not judged by our rules.
+ * Answers one request, or passes it on. The order matters: earlier requests of the same connection are answered
+ * first, and a request that belongs to the app is passed on before any rule of this package can refuse it.
  */
 async function respond<Request extends HttpRequest>(
   req: Request,
@@ -135,7 +144,11 @@ async function respond<Request extends HttpRequest>(
   else await sendResponse(req, res, response, service.settings.idleTimeout)
 }
 
-/** The answer to a request; null for a request that is passed on to the app. */
+/**
+ * Returns the answer to a request; null for one that is passed on to the app.
+ *
+ * @throws UploadError for an error that the client can correct, and any other error of the app or the storage.
+ */
 async function answer<Request extends HttpRequest>(
   req: Request,
   res: HttpResponse,
@@ -145,6 +158,7 @@ async function answer<Request extends HttpRequest>(
   const path = pathBelowMount(req)
   const key = path === null ? null : keyOf(req, path, options)
   if (key === null) return null
+  // Checks the key again, because the option `key` may have added a name that the user chose, such as `..`.
   keySegments(key)
   const body = new IncomingBody(req, settings)
   const owner = stringOrNull('owner', options.owner?.(req) ?? null)
@@ -166,12 +180,13 @@ async function answer<Request extends HttpRequest>(
   })
   if (leave !== null) {
     exemptFromRequestTimeout(req)
-    // The upload counts for as long as it costs: its hook or hash may outlive the connection.
+    // The upload counts until its work has ended, because its hook or digest may run longer than the connection.
     void Promise.allSettled([work, closeOf(res)]).then(leave)
   }
   return work
 }
 
+/** Returns the storage key; null if the option `key` passes the request on. */
 function keyOf<Request>(
   req: Request,
   path: string,
@@ -180,18 +195,22 @@ function keyOf<Request>(
   return key === undefined ? path : stringOrNull('key', key(req, path))
 }
 
-/** The storage behind the limits on owners and copies. */
+/** Returns the storage, wrapped in the quotas of owners and the limit on copies. */
 function withLimits(storage: StorageAdapter, settings: Settings): StorageAdapter {
   const limited = hasQuota(storage, settings) ? withQuota(storage, settings) : storage
   return withCopyLimit(limited, settings.maxCopies)
 }
 
+/** Whether a quota is set. `resolveSettings` has refused a quota over a storage that can't list its uploads. */
 function hasQuota(storage: StorageAdapter, limits: QuotaLimits): storage is ListableStorage {
   const isLimited = limits.maxIncompletePerOwner > 0 || limits.maxIncompleteBytesPerOwner > 0
   return isLimited && storage.listIncomplete !== undefined
 }
 
-/** Starts the work in the background, and returns a function that stops it and resolves once it is idle. */
+/**
+ * Starts the background work: the expiry of uploads and the maintenance of the storage. Returns a function that stops
+ * it, and that resolves when no work is running any more.
+ */
 function startWork(
   { expireAfter }: Settings,
   storage: StorageAdapter,
@@ -208,16 +227,19 @@ function startWork(
   }
 }
 
-/** No request is answered with an error of the background, so the process reports it. */
+/** Reports an error of the background work as a process warning, because there is no request to answer with it. */
 function warn(error: unknown): void {
   process.emitWarning(error instanceof Error ? error : String(error))
 }
 
-/** Checks what an option of the app has returned, because the app may be plain JavaScript. */
+/**
+ * Checks what the option `key` or `owner` has returned, because an app in plain JavaScript can return anything. An
+ * `async` function is the usual mistake.
+ */
 function stringOrNull(option: string, value: unknown): string | null {
   if (value === null || typeof value === 'string') return value
   if (value instanceof Object && 'then' in value) {
-    // A rejection that has no handler would end the process.
+    // Handle a rejection of the promise, because an unhandled one would end the process.
     Promise.resolve(value).catch(() => undefined)
     throw new TypeError(`${option} must return a string or null, not a promise`)
   }
@@ -232,24 +254,29 @@ function closeOf(res: HttpResponse): Promise<void> {
   })
 }
 
+/** Returns a signal that aborts when the response is sent, or its connection is closed. */
 function closeSignalOf(res: HttpResponse): AbortSignal {
   const controller = new AbortController()
   void closeOf(res).then(() => controller.abort())
   return controller.signal
 }
 
+/** Returns the problem document for an `UploadError`, and throws any other error. */
 function toProblem(error: unknown): HandlerResponse {
   if (error instanceof UploadError) return problemResponse(error)
   throw error
 }
 
-/** A lost connection has no client to answer, and a response that was started can only be aborted. */
+/**
+ * Ends a request that failed. A lost connection has no client to answer, and a response whose head was sent can only
+ * be aborted. Any other error goes to the error handler of the app.
+ */
 function fail(error: unknown, req: HttpRequest, res: HttpResponse, next: Next): void {
   if (error instanceof ConnectionLostError || res.headersSent || !isOpen(res)) {
     abort(res)
     return
   }
   discardContent(req, res)
-  // With `undefined` or 'route' for an error, Express would call the next handler as if none had occurred.
+  // Wrap a thrown value that is not an object: Express ignores an error `undefined`, and treats 'route' as a command.
   next(error instanceof Object ? error : new Error(`the request failed: ${String(error)}`))
 }

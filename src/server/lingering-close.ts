@@ -1,8 +1,8 @@
 /**
- * Discards content that the app does not read while the client still sends it. A connection that is closed at
- * once is reset, and a client or proxy that is busy sending can lose the answer with it (RFC 9112 §9.6).
- * The same holds for a stream of HTTP/2: curl 7.88 drops the answer when the reset arrives with it,
- * although RFC 9113 §8.1 forbids that, and Node's client never closes such a stream.
+ * Discards content that is not read, while the client still sends it. If the server closed the connection at once,
+ * the operating system would reset it, and a client or proxy that is still sending could lose the answer (RFC 9112
+ * §9.6). The same holds for an HTTP/2 stream: curl 7.88 drops an answer that arrives together with a reset, although
+ * RFC 9113 §8.1 forbids that, and Node's client never closes such a stream.
  */
 import { isAwaitingContinue } from './expect-continue.ts'
 import type { ServerHttp2Stream } from 'node:http2'
@@ -16,31 +16,31 @@ import {
 } from './transport.ts'
 
 /**
- * Content of at most this many bytes is read to its end, and the connection is used again. A client
- * that has more to send is better served by a new connection.
+ * Largest content, in bytes, that is read to its end so that the connection can be used again. For more, a new
+ * connection costs less than the transfer.
  */
 const REUSE_SIZE = 1024 * 1024
 
-/** How long a client may take to notice an answer, in milliseconds. */
+/** The time that a client has to notice the answer and to stop sending, in milliseconds. */
 export interface LingerLimits {
   /** Longest time from the answer to the close. */
   readonly time: number
-  /** Longest silence in between. */
+  /** Longest silence of the client in this time. */
   readonly silence: number
 }
 
-/** What nginx takes by default (`lingering_time`, `lingering_timeout`). */
+/** The defaults of nginx for `lingering_time` and `lingering_timeout`. */
 const LIMITS: LingerLimits = { time: 30_000, silence: 5000 }
 
-/** True if the rest of the content is small enough to keep the connection. */
+/** Whether the rest of the content is small enough to keep the connection. True if no length is announced. */
 export function canReuse(req: HttpRequest): boolean {
   return !(Number(req.headers['content-length']) > REUSE_SIZE)
 }
 
 /**
- * Discards the rest of the content after the answer was written, and resolves when the content has
- * ended or the connection is closed. Where the connection is not kept, it is half-closed first, so that
- * a client that waits for its end sees it. Discarding holds no memory, so its size is not limited.
+ * Discards the rest of the content after the answer was written. Resolves when the content has ended or the connection
+ * is closed. A connection that is not kept is half-closed first, because some clients read the answer only when they
+ * see its end. The size of the content is not limited, because discarding needs no memory.
  */
 export function linger(req: HttpRequest, limits: LingerLimits = LIMITS): Promise<void> {
   if (!canReuse(req)) halfClose(req)
@@ -53,8 +53,8 @@ export function linger(req: HttpRequest, limits: LingerLimits = LIMITS): Promise
 }
 
 /**
- * Discards the rest of the content of a stream whose answer has been ended. Other streams use the
- * connection, so that only this stream is reset when the client sends for too long.
+ * Discards the rest of the content of an HTTP/2 stream whose answer has been ended. If the client sends for too long,
+ * only this stream is reset, because other streams use the connection.
  */
 export async function lingerOnStream(
   req: HttpRequest,
@@ -66,8 +66,8 @@ export async function lingerOnStream(
 }
 
 /**
- * Discards what the app leaves unread of a stream that it answers. Otherwise Node resets the stream at once,
- * and curl loses the answer (see above).
+ * Discards the content of an HTTP/2 stream that the app has answered without reading it, such as a 401. Otherwise Node
+ * resets the stream at once, and curl loses the answer (see the head of this file).
  */
 export function discardUnread(req: HttpRequest, res: HttpResponse): void {
   const stream = streamOf(res)
@@ -78,8 +78,8 @@ export function discardUnread(req: HttpRequest, res: HttpResponse): void {
 }
 
 /**
- * Discards what the client still sends while the app answers an error. Express's own answer waits for
- * the end of the content, so content that takes too long is cut.
+ * Discards what the client still sends while the app answers an error. The error handler of Express answers only after
+ * the end of the content, so that a client could delay it without limit: after the time limit the content is cut.
  */
 export function discardContent(req: HttpRequest, res: HttpResponse): void {
   if (hasEnded(req) || isAwaitingContinue(req)) return
@@ -94,12 +94,15 @@ export function discardContent(req: HttpRequest, res: HttpResponse): void {
   })
 }
 
-/** Sends FIN after the answer. The client may still send, and its content is discarded until it stops. */
+/** Sends FIN, the end of the answers. The client can still send, and its content is discarded until it stops. */
 function halfClose({ socket }: HttpRequest): void {
   if (socket.writable) socket.end()
 }
 
-/** Discards content until it ends, the connection is closed, or the client has had enough time. */
+/**
+ * Discards content until it ends or the connection is closed, or calls `onTimeout` when a limit is reached. Resolves
+ * in each case. `onLength` is called with the size of each chunk, in bytes.
+ */
 function discard(
   req: HttpRequest,
   limits: LingerLimits,
@@ -126,7 +129,7 @@ function discard(
     }
     req.on('data', heard).on('end', settle).on('close', settle)
     req.resume()
-    // Begins to read at once, because Node resets an HTTP/2 stream that is answered before any read.
+    // Read at once, because Node resets an HTTP/2 stream that is answered before the first read.
     if (streamOf(req) !== null) req.read(0)
   })
 }

@@ -1,14 +1,15 @@
 /**
- * One request at a time on each connection. Node hands over a pipelined request while the one before is
- * still being answered: a `HEAD` would report the state before the `PATCH` that it follows. RFC 9112 §9.3.2
- * allows to process safe methods at the same time, but neither order nor safety can be seen from here.
+ * Answers one request at a time on each HTTP/1.1 connection. Node emits a pipelined request while an earlier one of
+ * the connection is still being answered. A `HEAD` would then report the state before the `PATCH` that it follows.
+ * RFC 9112 §9.3.2 allows a server to process safe methods at the same time, but other middlewares of the app may
+ * answer earlier requests, and this file can't know whether those are safe.
  */
 import type { Socket } from 'node:net'
 import type { HttpRequest, HttpResponse } from './transport.ts'
 
 /**
- * Requests that may wait on one connection before the socket is paused, which bounds the memory that one client
- * can use. The requests in one read of up to 64 KiB, which the parser has already got, come on top.
+ * Largest number of requests that wait on one connection before the socket is paused, which limits the memory that
+ * one client can use. The requests in the last read of up to 64 KiB, which Node parses at once, may exceed it.
  */
 const MOST_WAITING = 16
 
@@ -18,17 +19,17 @@ interface RequestQueue {
   end: Promise<void>
   /** Requests that wait for the answers to earlier ones. */
   waiting: number
-  /** An answer has announced that the connection closes with it. */
+  /** Whether an answer has announced, with `Connection: close`, that it is the last one of the connection. */
   isClosing: boolean
 }
 
 const QUEUES = new WeakMap<Socket, RequestQueue>()
-/** A request may come to several middlewares, and must not wait for itself. */
+/** Requests in a queue. An app may pass one request to several middlewares, and it must not wait for itself. */
 const SEEN = new WeakSet<HttpRequest>()
 
 /**
- * Waits until the requests before this one on its connection have been answered (RFC 9112 §9.3.2).
- * Returns false if one of the answers closes it: what follows must not be processed (§9.6).
+ * Waits until the requests before this one on its connection have been answered (RFC 9112 §9.3.2). Returns false if
+ * one of the answers has closed the connection, because this request must then not be processed (§9.6).
  */
 export async function waitForEarlierRequests(
   req: HttpRequest,
@@ -57,8 +58,8 @@ export async function waitForEarlierRequests(
 }
 
 /**
- * Stops reading the connection while too many requests wait. The request that is being answered still
- * gets all of its content, because Node parses a later request only after the content of earlier ones.
+ * Waits for `before`, and pauses the socket while too many requests wait. The pause can't stop the content of the
+ * request that is being answered: later requests come after that content, so it has been read when they are queued.
  */
 async function waitInQueue(
   before: Promise<void>,
@@ -78,15 +79,16 @@ async function waitInQueue(
   }
 }
 
-/** Node resumes the socket whenever the content of any of its requests is read. */
+/** Pauses the socket again, because Node resumes it whenever the content of any of its requests is read. */
 function keepPaused(this: Socket): void {
   this.pause()
 }
 
+/** Calls `done` once the response is sent or its connection is closed. */
 function onceAnswered(res: HttpResponse, done: (isClosing: boolean) => void): void {
   function end(): void {
     res.off('finish', end).off('close', end)
-    // In a later iteration of the event loop, so that thousands of pipelined requests don't block it.
+    // Wait for the next iteration of the event loop, so that thousands of pipelined requests don't block it.
     setImmediate(done, res.getHeader('connection') === 'close')
   }
   if (res.writableFinished || res.destroyed) {

@@ -1,12 +1,16 @@
-/** An error as `application/problem+json` (RFC 9457). */
+/** Turns an error into a problem document, `application/problem+json` (RFC 9457). */
 import { STATUS_CODES } from 'node:http'
 import { ERRORS, traitsOf, type UploadError } from '../errors.ts'
 import type { HandlerResponse } from '../protocol/http.ts'
 
-/** The answer to a request that failed. It is not stored, because the next attempt may succeed. */
+/**
+ * Returns the answer to a request that failed. The document has the members of RFC 9457 §3.1, the stable `code`, and
+ * what the error adds, such as `received`. The answer is `no-store`, because the next attempt may succeed.
+ */
 export function problemResponse(error: UploadError): HandlerResponse {
   const { status, code, members, headers } = error
   const { problem } = traitsOf(code)
+  // With `about:blank` the title has to be the phrase of the status (RFC 9457 §4.2.1).
   const { type, title } = problem ?? { type: 'about:blank', title: STATUS_CODES[status] }
   const document = { type, title, status, detail: detailOf(error), code, ...members }
   return {
@@ -21,8 +25,8 @@ export function problemResponse(error: UploadError): HandlerResponse {
 }
 
 /**
- * The detail of the problem. The text of an app's refusal is sent alone, because an app may show it to its users;
- * every other detail follows the meaning of its code.
+ * Returns the detail of the problem: the meaning of the code, then what was found and expected. The text of a refusal
+ * by the app is sent alone, because the client may show it to its user.
  */
 function detailOf({ code, message }: UploadError): string {
   return code === 'ERR_REFUSED' ? message : `${ERRORS[code][1]}: ${message}`

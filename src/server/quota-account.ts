@@ -1,34 +1,42 @@
 /**
- * Counts what each owner has in incomplete uploads. The account lives in memory, because to list the storage
- * for each request would cost more than the request. It starts from one listing and follows the changes of
- * this process. Other processes may finish, remove or begin uploads, so the uploads of an owner are read again
- * before the owner is refused, and the storage is listed again from time to time. Several processes together
- * may therefore admit slightly more than the limit, but never refuse an owner that has room.
+ * Counts what each owner has in incomplete uploads. The account is kept in memory, because listing the storage for
+ * each request would cost more than the request. It starts from one listing and follows the changes of this process.
+ *
+ * Other processes may finish, remove or begin uploads without notice. Before an owner is refused, the uploads of this
+ * owner are therefore read again, and the storage is listed again every ten minutes. Several processes together may
+ * admit slightly more than the limit, but don't refuse an owner that has room.
  */
 import { UploadError } from '../errors.ts'
 import type { ResourceInfo, StorageAdapter } from '../storage/adapter.ts'
 
-/** What one owner may have; 0: no limit. */
+/** The quota of one owner; 0 means no limit. */
 export interface QuotaLimits {
-  /** Incomplete resources. */
+  /** Largest number of incomplete resources. Beyond it: 429 `ERR_TOO_MANY_UPLOADS`. */
   readonly maxIncompletePerOwner: number
-  /** Bytes in incomplete resources: of each the declared length, or what has arrived if none is. */
+  /**
+   * Largest sum of the lengths of all incomplete resources, in bytes. The length is the declared one, or the number of
+   * stored bytes if the client has declared none. Beyond it: 507 `ERR_QUOTA`.
+   */
   readonly maxIncompleteBytesPerOwner: number
 }
 
 /** A storage whose incomplete resources can be listed. */
 export type ListableStorage = StorageAdapter & Required<Pick<StorageAdapter, 'listIncomplete'>>
 
-/** Shortest time between two readings of the uploads of one owner, in milliseconds: refusals must stay cheap. */
+/**
+ * Shortest time between two readings of the uploads of one owner, in milliseconds. An owner that has reached the
+ * limit can send any number of requests, and each of them must stay cheap.
+ */
 const REFRESH_INTERVAL = 1000
 /** Time after which the storage is listed again, in milliseconds, to find uploads of other processes. */
 const LIST_INTERVAL = 10 * 60 * 1000
 
-/** One incomplete upload. */
+/** What one incomplete upload counts for. */
 interface Claim {
   readonly owner: string
+  /** The declared length, or the number of bytes that are stored or about to be. */
   readonly bytes: number
-  /** A writer of this process is open. The storage may not show its changes yet, so it must not be read. */
+  /** Whether a writer of this process is open. The storage may not show its changes yet, so it must not be read. */
   readonly isOpen: boolean
 }
 
@@ -37,7 +45,9 @@ interface OwnerAccount {
   readonly keys: Set<string>
   /** Sum of their bytes. */
   bytes: number
+  /** The last reading of these uploads, which all requests of its interval share. */
   refresh: Promise<void>
+  /** When it began, by `performance.now()`. */
   refreshedAt: number
 }
 
@@ -48,7 +58,9 @@ export class QuotaAccount {
   /** Each incomplete upload, by its key. */
   readonly #claims = new Map<string, Claim>()
   readonly #owners = new Map<string, OwnerAccount>()
+  /** The listing that is running; null between listings. */
   #listing: Promise<void> | null = null
+  /** When the last listing ended; before the first one the account is empty, and can't be used. */
   #listedAt = -Infinity
 
   constructor(storage: ListableStorage, limits: QuotaLimits) {
@@ -57,7 +69,8 @@ export class QuotaAccount {
   }
 
   /**
-   * Reserves `bytes` for the upload of `key`. `settle` or `release` ends the reservation.
+   * Reserves `bytes` in all for the upload of `key`, before they are stored. A later call with more bytes extends the
+   * reservation, and `settle` or `release` ends it.
    *
    * @throws UploadError `ERR_QUOTA`, `ERR_TOO_MANY_UPLOADS`
    */
@@ -71,22 +84,22 @@ export class QuotaAccount {
     this.#enter(key, { owner, bytes, isOpen: true })
   }
 
-  /** Enters the state of `key` after its writer has ended. */
+  /** Enters the state of `key` after its writer has ended; `info` is null if the resource was removed. */
   settle(key: string, info: ResourceInfo | null): void {
     const isCounted = info !== null && !info.complete && info.owner !== null
     this.#enter(key, isCounted ? { owner: info.owner, bytes: bytesOf(info), isOpen: false } : null)
   }
 
-  /** Reads the state of `key` after its writer has ended in a way whose outcome is not known. */
+  /** Reads the state of `key` after its writer has ended without a commit. Only the storage knows what it has kept. */
   async release(key: string): Promise<void> {
     const claim = this.#claims.get(key)
     if (claim === undefined) return
-    // Closed before it is read: if the storage fails now, a later refresh can read this upload.
+    // Mark the claim as closed before the read, because a refresh can only then retry a read that fails here.
     this.#enter(key, { ...claim, isOpen: false })
     await this.#look(key).catch(() => undefined)
   }
 
-  /** Lists the storage the first time, and now and then in the background. */
+  /** Lists the storage: the first time the request waits for it, later it happens in the background. */
   async #list(): Promise<void> {
     const isFirst = this.#listedAt === -Infinity
     if (performance.now() - this.#listedAt > LIST_INTERVAL) {
@@ -94,7 +107,7 @@ export class QuotaAccount {
         this.#listing = null
       })
     }
-    // An error of a later listing leaves the account as it is, until the next one.
+    // An error of a later listing leaves the account as it is. The next request starts a new listing.
     if (isFirst) await this.#listing
     else this.#listing?.catch(() => undefined)
   }
@@ -105,6 +118,7 @@ export class QuotaAccount {
       unseen.delete(key)
       await this.#look(key)
     }
+    // What the listing did not have may be finished or removed by another process: read it to free its quota.
     for (const key of unseen) await this.#look(key)
     this.#listedAt = performance.now()
   }
@@ -124,15 +138,16 @@ export class QuotaAccount {
     for (const key of keys) await this.#look(key)
   }
 
-  /** Reads the state of an upload, unless its writer is open. */
+  /** Reads the state of an upload and enters it, unless this process has an open writer for it. */
   async #look(key: string): Promise<void> {
     const before = this.#claims.get(key)
     if (before?.isOpen) return
     const info = await this.#storage.head(key)
-    // `head` was awaited: a writer that was opened or has ended meanwhile has entered a newer state.
+    // A writer may have been opened or have ended during `head`. It has then entered a newer claim, which must stay.
     if (this.#claims.get(key) === before) this.settle(key, info)
   }
 
+  /** Replaces the claim of `key` and adjusts the sums of the owners. */
   #enter(key: string, claim: Claim | null): void {
     const before = this.#claims.get(key)
     if (before !== undefined) this.#remove(key, before)
@@ -153,7 +168,10 @@ export class QuotaAccount {
     if (account.keys.size === 0) this.#owners.delete(owner)
   }
 
-  /** The error if `owner` may not have `bytes` in `key`, else null. Bytes that it has already are allowed. */
+  /**
+   * Returns the error if `owner` may not have `bytes` in the upload of `key`; null if it may. An upload that does not
+   * grow is always allowed, so that a lowered limit does not block the uploads that exist.
+   */
   #excess(owner: string, key: string, bytes: number): UploadError | null {
     const { maxIncompletePerOwner, maxIncompleteBytesPerOwner } = this.#limits
     const claim = this.#claims.get(key)

@@ -1,11 +1,12 @@
-/** Limits the incomplete resources of each owner, and the bytes that are stored or announced in them. */
+/** Limits the number of incomplete resources of each owner, and the bytes that are stored or declared in them. */
 import type { OpenWriterOptions, StorageAdapter, Writer } from '../storage/adapter.ts'
 import { override } from './override.ts'
 import { QuotaAccount, type ListableStorage, type QuotaLimits } from './quota-account.ts'
 
 /**
- * The storage, in which a write that would exceed the quota of its owner fails. The quota stands in front of the
- * storage and not in the protocol, because only the writer knows how far a resource grows.
+ * Returns the storage with a quota: a write that would exceed the quota of its owner fails with `ERR_QUOTA` or
+ * `ERR_TOO_MANY_UPLOADS`. The check is in a wrapper of the writer and not in the protocol, because only there each
+ * change of the size of a resource passes, for all methods.
  */
 export function withQuota(storage: ListableStorage, limits: QuotaLimits): StorageAdapter {
   const account = new QuotaAccount(storage, limits)
@@ -21,11 +22,11 @@ export function withQuota(storage: ListableStorage, limits: QuotaLimits): Storag
 }
 
 /**
- * A writer that reserves what it is about to store: first the reservation, then the bytes, so that two requests
- * of one owner can't both find room for the last bytes.
+ * Returns a writer that reserves bytes before it stores them. If it stored them first, two requests of one owner could
+ * both see room for the last bytes, and together exceed the quota.
  *
- * An upload without an owner is not counted. A patch of a finished resource is counted only if it makes the
- * resource incomplete again, because the quota is about incomplete resources.
+ * An upload without an owner is not counted. A patch of a finished resource is counted only if it makes the resource
+ * incomplete again, because the quota covers incomplete resources only.
  */
 function withAccounting(
   writer: Writer,
@@ -34,14 +35,15 @@ function withAccounting(
   account: QuotaAccount,
 ): Writer {
   const { base } = writer
+  // The upload that the write continues; null if it starts a new one. An upload belongs to the owner that began it.
   const continued = base === null || base.complete || replace ? null : base
   const { owner, completeLength } = continued ?? initial
   if (owner === null) return writer
   const isUpload = base?.complete !== true || replace
-  /** Bytes of the resource with the changes of this write, as far as they are known here. */
+  /** Size of the resource after the changes so far, in bytes. */
   let size = isUpload ? (continued?.size ?? 0) : (base?.size ?? 0)
 
-  /** Releases the reservation also where the storage fails: what it has kept is read again. */
+  /** Ends the reservation, also if the storage fails. The account reads from the storage what it has kept. */
   async function end(ended: Promise<void>): Promise<void> {
     try {
       await ended

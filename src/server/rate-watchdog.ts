@@ -1,40 +1,44 @@
 /**
- * Ends the content of a client that is silent for too long or sends too slowly. Each such client would otherwise
- * hold a connection, a lock and memory for as long as it likes ("slow loris"), and Node's own `requestTimeout`
- * can't be used, because it limits the total time of an upload.
+ * Detects a client that is silent for too long or sends too slowly. Such a client would otherwise hold a connection,
+ * a lock and memory without limit (the attack "slow loris"). Node's own `requestTimeout` does not help, because it
+ * limits the total time of a request, and a large upload may take hours.
  */
 import { UploadError } from '../errors.ts'
 
-/** How long a client may be silent, and how slow. */
+/** The longest silence and the least rate of a client. */
 export interface RateLimits {
-  /** Longest silence in milliseconds; 0: any. */
+  /** Longest silence in milliseconds; 0 means no limit. Beyond it: 408 `ERR_IDLE`. */
   readonly idleTimeout: number
-  /** Least rate in bytes per second, on average over a minute; 0: any. */
+  /** Least rate in bytes per second, averaged over a minute; 0 means no limit. Below it: 408 `ERR_TOO_SLOW`. */
   readonly minRate: number
 }
 
-/** The rate is an average over this time, in milliseconds, so that a pause of a mobile client is no failure. */
+/** Time over which the rate is averaged, in milliseconds. A minute lets a mobile client pause in a tunnel. */
 const RATE_TIME = 60_000
 
 /**
- * Measures a client. Only the time in which the server waits for it counts: while the storage writes, the
- * socket is paused, and even a fast client can't send.
+ * Measures one client. Only the time in which the server waits for the client counts. While the storage writes, the
+ * socket is paused, so that even a fast client can't send, and its rate would look too low.
  */
 export class RateWatchdog {
   readonly #limits: RateLimits
   readonly #onFailure: (reason: UploadError) => void
+  /** Fires `idleTimeout` after the current wait began. */
   #timer: NodeJS.Timeout | undefined
+  /** When the current wait began; null between waits. */
   #waitStart: number | null = null
-  /** Milliseconds of waiting, and bytes that arrived, since the rate was last judged. */
+  /** Milliseconds of waiting since the rate was last compared with the limit. */
   #time = 0
+  /** Bytes that arrived in these waits. */
   #size = 0
 
+  /** @param onFailure Called with the error to answer when the client breaks a limit. */
   constructor(limits: RateLimits, onFailure: (reason: UploadError) => void) {
     this.#limits = limits
     this.#onFailure = onFailure
   }
 
-  /** Starts to wait for the client. */
+  /** Starts a wait for the client. `endWait` must follow before the next one. */
   startWait(): void {
     const { idleTimeout } = this.#limits
     this.#waitStart = performance.now()
@@ -42,7 +46,7 @@ export class RateWatchdog {
     this.#timer = setTimeout(() => this.#onFailure(idleError(idleTimeout)), idleTimeout).unref()
   }
 
-  /** Ends the wait, in which `size` bytes arrived. Does nothing if there was no wait. */
+  /** Ends the wait, in which `size` bytes arrived. Does nothing between waits. */
   endWait(size: number): void {
     if (this.#waitStart === null) return
     clearTimeout(this.#timer)
@@ -52,7 +56,7 @@ export class RateWatchdog {
     if (this.#time >= RATE_TIME) this.#judge()
   }
 
-  /** Compares the average rate with the limit, and begins a new average. */
+  /** Compares the average with the limit, and starts a new one, so that an early burst does not excuse a slow rest. */
   #judge(): void {
     const { minRate } = this.#limits
     const rate = (this.#size / this.#time) * 1000

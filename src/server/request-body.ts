@@ -1,8 +1,8 @@
 /**
- * The content of a Node request: in batches, with a bound on memory and on the client's silence.
+ * Reads the content of a Node request in batches, with limits on memory and on the silence of the client.
  *
- * `for await (… of req)` would do for a small server, but gives one chunk of at most 64 KiB per step, destroys
- * the stream when it is left early, and knows no time limit.
+ * `for await (… of req)` does not suffice: it yields one chunk of at most 64 KiB per step, destroys the stream when
+ * the loop is left early, and has no time limit.
  */
 import type { Readable } from 'node:stream'
 import getRawBody from 'raw-body'
@@ -12,47 +12,57 @@ import { RateWatchdog, type RateLimits } from './rate-watchdog.ts'
 import { announcedLength, hasEnded, isCut, type HttpRequest } from './transport.ts'
 
 /**
- * Bytes that may wait for the storage in all uploads together, give or take a chunk for each. Every
- * upload has an equal share within the bounds below; as many again are being written.
+ * Largest number of bytes of all uploads together that wait for the storage. Each upload has an equal share of it
+ * within the bounds below, and may exceed its share by one chunk. The same number again may be being written.
  */
 const ALL_WAITING = 64 * 1024 * 1024
+/** Smallest share of one upload, in bytes. With more than 256 uploads the sum may exceed `ALL_WAITING`. */
 const LEAST_SHARE = 256 * 1024
-/** Also the size of a large write: fewer writes mean less contention between the threads of libuv. */
+/**
+ * Largest share of one upload, and so the size of a large write. Large writes are few, which reduces the contention
+ * between the threads of libuv.
+ */
 const LARGEST_SHARE = 4 * 1024 * 1024
-/** About what a chunk costs beside its bytes. */
+/** Memory that a chunk takes besides its bytes, roughly. It counts, because a client may send chunks of one byte. */
 const CHUNK_COST = 256
-/** More than a few chunks that are smaller on average are copied into one, which costs less. */
+/**
+ * A batch of more than `FEW_CHUNKS` chunks whose average size is below `SMALL_CHUNK` is copied into one chunk,
+ * because each chunk has a fixed cost in the parser, the hash and the write.
+ */
 const SMALL_CHUNK = 1024
 const FEW_CHUNKS = 16
 
 const NOTHING = (): void => undefined
 
-/** Bodies that are being read in this process, which share `ALL_WAITING`. */
+/** Number of bodies of this process that are being read. They share `ALL_WAITING`. */
 let readers = 0
 
-/** Bytes that one body may gather before it pauses its socket. */
+/** Returns the number of bytes that one body may gather before it pauses its socket. */
 function share(): number {
   return Math.min(LARGEST_SHARE, Math.max(LEAST_SHARE, ALL_WAITING / readers))
 }
 
 /**
- * Reads the content of a request once, by steps or with `readAll`. Nothing is read before the first step, so
- * that a client that expects 100 Continue does not send content that is refused. While the storage writes one
- * batch, the next one is gathered, so that the network and the disk work at the same time.
+ * Reads the content of a request once, either step by step or with `readAll`. Reading begins with the first step,
+ * because a read makes the server send 100 Continue, and content that is refused should not be sent at all. While the
+ * storage writes one batch, the next one is gathered, so that network and disk work at the same time.
  */
 export class IncomingBody implements Body {
   readonly #req: HttpRequest
   readonly #watchdog: RateWatchdog
+  /** The chunks of the next batch, and their size in bytes. */
   #chunks: Uint8Array[] = []
   #size = 0
-  /** Bytes that have arrived in all. */
+  /** Number of bytes of the content that have arrived so far. */
   #received = 0
   #isEnded = false
+  /** Why the content ended early; null if it has not. Thrown after the chunks that have arrived. */
   #failure: Error | null = null
+  /** Ends the wait of the pending step. */
   #wake = NOTHING
   #beginWait = NOTHING
   #endWait = NOTHING
-  /** A wake-up is scheduled. */
+  /** Whether a call of `#wake` is scheduled. */
   #isWaking = false
 
   constructor(req: HttpRequest, limits: RateLimits) {
@@ -60,22 +70,26 @@ export class IncomingBody implements Body {
     this.#watchdog = new RateWatchdog(limits, (reason) => this.stop(reason))
   }
 
-  /** Sets what is called when a step begins to wait for the client, and when that wait ends. */
+  /** Sets the functions that are called when a step begins to wait for the client, and when that wait ends. */
   onWait(begin: () => void, end: () => void): void {
     this.#beginWait = begin
     this.#endWait = end
   }
 
   /**
-   * Ends the content: the pending step and every later one throw `reason`, after the chunks that have arrived
-   * were returned. A client may already count those bytes as sent, and need not send them again.
+   * Ends the content. The chunks that have arrived are still returned, because storing them saves the client from
+   * sending them again. After them, the pending step or the next one throws `reason`.
    */
   stop(reason: Error): void {
     this.#failure ??= reason
     this.#wake()
   }
 
-  /** Reads content of a known length whole, for content that is small and of use only whole. */
+  /**
+   * Reads content whose length was announced to its end. It holds all of it in memory, so it is for small content.
+   *
+   * @throws ConnectionLostError if the client disconnects, the reason of `stop`, or UploadError `ERR_LENGTH`.
+   */
   async readAll(): Promise<Uint8Array> {
     const req = this.#req
     const content: Readable = req
@@ -128,21 +142,22 @@ export class IncomingBody implements Body {
       readers -= 1
       this.#watchdog.endWait(0)
       this.#req.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClose)
-      // A request that stays paused would hold up its connection for ever.
+      // A request that stayed paused would block its connection for ever.
       resumeIfPaused(this.#req)
     }
   }
 
+  /** Adds the listeners. A stream that has ended or was closed before emits no event, so its state is read. */
   #listen(): void {
     const req = this.#req
     if (req.readableEnded) this.#onEnd()
     else if (req.destroyed) this.#onClose()
     req.on('data', this.#onData).on('end', this.#onEnd).on('close', this.#onClose)
-    // An earlier middleware may have paused it, to do something slow before the content comes.
+    // A middleware of the app may have paused the request, for example while it looked up the user.
     resumeIfPaused(req)
   }
 
-  /** Waits for the client: only then does its silence count. */
+  /** Waits until the client has sent something, or the content has ended. Only this time counts as its silence. */
   #arrival(): Promise<void> {
     this.#watchdog.startWait()
     this.#beginWait()
@@ -156,7 +171,7 @@ export class IncomingBody implements Body {
     })
   }
 
-  /** Returns the gathered chunks, and lets the client send more. */
+  /** Returns the gathered chunks, and resumes the socket if it was paused. */
   #take(): readonly Uint8Array[] {
     const chunks = this.#chunks
     const isScattered = chunks.length > FEW_CHUNKS && this.#size < chunks.length * SMALL_CHUNK
@@ -171,7 +186,7 @@ export class IncomingBody implements Body {
     if (this.#size + this.#chunks.length * CHUNK_COST >= share()) this.#req.pause()
     if (this.#isWaking) return
     this.#isWaking = true
-    // After the poll phase, in which Node reads what the socket holds: all of it goes into one write.
+    // Wait for the end of the poll phase, in which Node reads all that the socket has, so that one write gets it.
     setImmediate(this.#wakeNow)
   }
 
@@ -194,7 +209,7 @@ export class IncomingBody implements Body {
     this.#wake()
   }
 
-  /** The stream of a closed connection emits nothing more, but still holds what was never read. */
+  /** Takes the chunks that the stream of a closed connection still holds, because it emits no `data` any more. */
   readonly #onClose = (): void => {
     if (this.#isEnded || this.#failure !== null) return
     for (const chunk of readRest(this.#req)) this.#gather(chunk)
@@ -202,7 +217,7 @@ export class IncomingBody implements Body {
   }
 }
 
-/** Why content that has stopped is not whole; null if it is. */
+/** Returns the reason why content that has stopped is not whole; null if it is whole. */
 function checkEnd(req: HttpRequest, received: number): Error | null {
   if (!hasEnded(req)) return connectionLost(undefined)
   const announced = announcedLength(req)
@@ -210,14 +225,15 @@ function checkEnd(req: HttpRequest, received: number): Error | null {
 }
 
 /**
- * The content as a body parser that ran earlier has left it; null if the stream is untouched.
+ * Returns the content if a body parser before this middleware, such as `express.raw()`, has read it; null if the
+ * stream is untouched.
  *
- * @throws Error when the bytes are gone.
+ * @throws Error if a parser has read the stream and left no bytes, as `express.json()` does.
  */
 function parsedEarlier(req: HttpRequest & { readonly body?: unknown }): Uint8Array | null {
   const isUntouched = !req.readableDidRead && req.readableEncoding === null
   const announced = announcedLength(req)
-  // An adapter may give the content in `body`, beside a stream that can't be read.
+  // An adapter, such as one for AWS Lambda, may give the content in `body`, beside a stream that can't be read.
   const isGiven = !req.readable && req.body instanceof Uint8Array
   if ((isUntouched && !isGiven) || announced === 0) return null
   if (!(req.body instanceof Uint8Array)) {
@@ -230,7 +246,7 @@ function parsedEarlier(req: HttpRequest & { readonly body?: unknown }): Uint8Arr
   return req.body
 }
 
-/** The content of a request that is closed already; raw-body would wait for it for ever. */
+/** Returns the content of a request that is closed already, for which raw-body would wait for ever. */
 function restOfCut(req: HttpRequest): Uint8Array {
   const content = Buffer.concat(readRest(req))
   const failure = checkEnd(req, content.byteLength)
@@ -238,7 +254,7 @@ function restOfCut(req: HttpRequest): Uint8Array {
   return content
 }
 
-/** The chunks that a closed stream still holds. Only `read` returns them: it emits no `data` any more. */
+/** Returns the chunks that a closed stream still holds. Only `read` returns them. */
 function readRest(req: HttpRequest): Uint8Array[] {
   const chunks: Uint8Array[] = []
   while (true) {
@@ -248,22 +264,22 @@ function readRest(req: HttpRequest): Uint8Array[] {
   }
 }
 
-/** Resumes a stream that flows. One that was never read stays untouched, so that nothing is lost. */
+/** Resumes a stream that was paused. One that was never read stays untouched, because its bytes would be lost. */
 function resumeIfPaused(req: HttpRequest): void {
   if (req.isPaused()) req.resume()
 }
 
-/** The errors of raw-body that are about a number of bytes, by their `type`. */
+/** The `type` of the errors with which raw-body reports content of another length than was announced. */
 const LENGTH_ERRORS: readonly unknown[] = ['request.size.invalid', 'entity.too.large']
 
-/** What an error of raw-body says about the request. */
+/** Translates an error of raw-body: a wrong number of bytes, or a lost connection. */
 function readError(error: unknown, announced: number): Error {
   const hasLength = error instanceof Error && 'type' in error && 'received' in error
   if (!hasLength || !LENGTH_ERRORS.includes(error.type)) return connectionLost(error)
   return wrongLength(Number(error.received), announced)
 }
 
-/** Happens only with an adapter that recodes the content: Node's parsers enforce Content-Length. */
+/** Makes the error for a wrong length. Node's parsers enforce Content-Length, but an adapter may not. */
 function wrongLength(received: number, announced: number): UploadError {
   return new UploadError('ERR_LENGTH', {
     detail: `${received} bytes of content arrived; Content-Length announced ${announced}`,

@@ -4,8 +4,9 @@ import type { RequestHeaders } from '../protocol/http.ts'
 import type { HttpRequest } from './transport.ts'
 
 /**
- * Names and values of the field lines that Node reads: 1,000 lines, unless `prepareServer` lifts the limit. Node
- * drops later lines silently, and with them perhaps the `If-Match` that would have refused the request.
+ * Length of `rawHeaders` at Node's default limit: the names and values of 1,000 field lines. Node drops later lines
+ * silently, and one of them may be the `If-Match` that would have refused the request. `prepareServer` lifts the
+ * limit.
  */
 const MAX_LISTED_HEADERS = 2000
 
@@ -32,7 +33,7 @@ export function checkFieldLines(req: HttpRequest): void {
   }
 }
 
-/** The fields of the header section. */
+/** Returns the fields of the header section. Names are given in lower case. */
 export function requestHeaders(req: HttpRequest): RequestHeaders {
   return {
     get: (name) => {
@@ -43,25 +44,32 @@ export function requestHeaders(req: HttpRequest): RequestHeaders {
   }
 }
 
-/** The trailer fields, which Node adds while it reads. HTTP/1.1 has them in chunked content alone. */
+/**
+ * Returns the fields of the trailer section, which Node fills in when it has read the content; null if the message
+ * can't have any. Over HTTP/1.1 only chunked content ends in a trailer section (RFC 9112 §7.1.2).
+ */
 export function requestTrailers(req: HttpRequest): RequestHeaders | null {
   if (req.httpVersionMajor === 1 && req.headers['transfer-encoding'] === undefined) return null
   const all = (name: string): readonly string[] => {
-    // An adapter of another platform may have none.
+    // An adapter, such as one for AWS Lambda, may leave `rawTrailers` out.
     const lines: readonly string[] | undefined = req.rawTrailers
     return valuesOf(name, lines ?? [])
   }
   return { get: (name) => (all(name).length === 0 ? null : all(name).join(', ')), all }
 }
 
-/** The lines of a field, from the raw lines, because `req.headers` has only the first line of some fields. */
+/**
+ * Returns the values of a field, one for each line. They come from `rawHeaders`, because Node's `req.headers` keeps
+ * only the first line of some fields, such as `If-Modified-Since`.
+ */
 function fieldLines({ rawHeaders, headers }: HttpRequest, name: string): readonly string[] {
   if (rawHeaders.length > 0) return valuesOf(name, rawHeaders)
-  // An adapter may give nothing but `headers`.
+  // An adapter may fill in only `headers`.
   const value = headers[name]
   return value === undefined ? [] : [value].flat()
 }
 
+/** Returns the values of one name from a list in which names and values alternate. */
 function valuesOf(name: string, lines: readonly string[]): readonly string[] {
   return lines.filter((_, index) => index % 2 === 1 && lines[index - 1]?.toLowerCase() === name)
 }

@@ -1,4 +1,4 @@
-/** The target of a request: which path below the mount it names, and which requests are not ours. */
+/** Reads the target of a request: the path below the mount, and whether the app answers the request itself. */
 import { invalidKey, keyOfPath, keySegments } from '../storage/key.ts'
 import type { HttpRequest } from './transport.ts'
 
@@ -10,7 +10,11 @@ export function isPreflight(req: HttpRequest): boolean {
   return req.method === 'OPTIONS' && 'access-control-request-method' in req.headers
 }
 
-/** The decoded path; null for the mount itself, which is a folder. Throws as `keyOfPath`. */
+/**
+ * Returns the decoded path below the mount; null for the mount itself, which names a folder and not a resource.
+ *
+ * @throws UploadError `ERR_KEY` for a path that can't be a storage key, such as one with `..` or a control character.
+ */
 export function pathBelowMount(req: HttpRequest): string | null {
   const target = req.url ?? ''
   if (target.includes('#')) throw invalidKey('the request target has a fragment')
@@ -22,13 +26,19 @@ export function pathBelowMount(req: HttpRequest): string | null {
   return key
 }
 
-/** The path below the mount, without the query. A target may come in absolute form (RFC 9112 §3.2.2). */
+/**
+ * Returns the path of the target, still encoded and without the query. A client may send the target in absolute form,
+ * `http://host/path`, which each server has to accept (RFC 9112 §3.2.2).
+ */
 function pathOf(req: HttpRequest): string {
   const [path = ''] = (req.url ?? '').replace(/^https?:\/\/[^/?]*/i, '').split('?', 1)
   return path
 }
 
-/** GET and HEAD of a folder, which an app may list, and `OPTIONS *`, which is about the whole server. */
+/**
+ * Whether a request is passed on to the app: GET and HEAD of a folder, because the app may list it, and `OPTIONS *`,
+ * which asks about the whole server (RFC 9110 §9.3.7).
+ */
 export function isPassedOn(req: HttpRequest): boolean {
   const { method = '' } = req
   if (method === 'OPTIONS') return req.url === '*'

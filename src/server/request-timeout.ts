@@ -1,16 +1,18 @@
 /**
- * The time limit of requests, which uploads are exempt from. Node's own `requestTimeout` holds for every
- * request of a server, and its default of 300 s would end any longer upload.
+ * Limits the time of all requests except uploads. Node's own `requestTimeout` has no exceptions, and its default of
+ * 300 s would end each longer upload with 408. So the server's value is set to 0, and each request that has content
+ * gets a timer here, which an upload clears.
  */
 import type { Server } from 'node:net'
 import type { HttpRequest, HttpResponse } from './transport.ts'
 
+/** The timer of each request that has content. */
 const TIMERS = new WeakMap<HttpRequest, NodeJS.Timeout>()
 
-/** What Node answers when its own `requestTimeout` is over. */
+/** The answer that Node itself sends when `requestTimeout` is over. */
 const RESPONSE = 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n'
 
-/** Puts a timer for each request in the place of the server's `requestTimeout`. */
+/** Replaces the server's `requestTimeout` by a timer of the same length for each request. 0 means no limit. */
 export function limitRequestTimes(server: Server & { requestTimeout: number }): void {
   const timeout = server.requestTimeout
   server.requestTimeout = 0
@@ -21,11 +23,12 @@ export function limitRequestTimes(server: Server & { requestTimeout: number }): 
   })
 }
 
-/** Exempts a request whose content is read under limits of its own, `idleTimeout` and `minRate`. */
+/** Exempts an upload, because `idleTimeout` and `minRate` limit how its content is read. */
 export function exemptFromRequestTimeout(req: HttpRequest): void {
   clearTimeout(TIMERS.get(req))
 }
 
+/** Whether a request has content. Without content, Node's `headersTimeout` limits it; HTTP/2 has no such timeout. */
 function hasContent({ headers, httpVersionMajor }: HttpRequest): boolean {
   if (httpVersionMajor > 1) return false
   return Number(headers['content-length']) > 0 || headers['transfer-encoding'] !== undefined
@@ -42,7 +45,10 @@ function startTimer(server: Server, req: HttpRequest, res: HttpResponse, timeout
   req.once('close', () => clearTimeout(timer))
 }
 
-/** Does what Node does for its own `requestTimeout`. */
+/**
+ * Ends a request as Node does for its own `requestTimeout`: the app's listener of `clientError` decides, and without
+ * one the client gets 408.
+ */
 function endRequest(server: Server, { socket }: HttpRequest, res: HttpResponse): void {
   const error = Object.assign(new Error('Request timeout'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' })
   if (server.emit('clientError', error, socket)) return

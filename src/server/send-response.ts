@@ -1,4 +1,7 @@
-/** Sends a response over Node, and leaves the connection either usable or closed. */
+/**
+ * Sends a response over HTTP/1.1 or HTTP/2, and leaves the connection either usable for the next request or closed,
+ * also if the client has not sent all of its content.
+ */
 import type { Writable } from 'node:stream'
 import { formatHttpDate } from '../fields/http-date.ts'
 import type { HandlerResponse } from '../protocol/http.ts'
@@ -15,9 +18,11 @@ import {
 } from './transport.ts'
 
 /**
- * Sends the response to the end. A client that takes nothing of it for `idleTimeout` milliseconds is cut off,
- * because it would otherwise keep a version of the resource and its file open for ever; 0: never. Rejects when
- * the content can't be read to its end.
+ * Sends the response to its end. The connection of a client that receives nothing for `idleTimeout` milliseconds is
+ * aborted, because the response would otherwise keep a version of the resource and its file open for ever. 0 means no
+ * limit.
+ *
+ * @throws Error of the storage if the content can't be read to its end.
  */
 export async function sendResponse(
   req: HttpRequest,
@@ -38,8 +43,8 @@ export async function sendResponse(
 }
 
 /**
- * Ends an answer whose head is set, and discards the unread content of the request. The answer goes out first,
- * because a client may wait for it before it stops sending.
+ * Ends an answer whose head is set, and discards the unread content of the request. The answer is sent first, because
+ * many clients stop sending only when they have received it.
  */
 async function endResponse(
   req: HttpRequest,
@@ -54,7 +59,7 @@ async function endResponse(
     return
   }
   if (body) content.write(body)
-  // Node closes a connection whose client was never asked to continue.
+  // A client that still waits for 100 Continue has sent nothing to discard, and Node closes its connection.
   if (!isAwaitingContinue(req)) {
     if ('flushHeaders' in res) res.flushHeaders()
     await linger(req)
@@ -63,8 +68,8 @@ async function endResponse(
 }
 
 /**
- * Sends content piece by piece. The head waits for the first piece, because a storage that fails before it can
- * still be answered with 500. A failure after the head can only abort the answer.
+ * Sends content piece by piece. The head is sent with the first piece and not before, so that a storage that fails at
+ * the first read is still answered with 500. After the head, a failure can only abort the answer.
  */
 async function sendAll(
   req: HttpRequest,
@@ -77,13 +82,13 @@ async function sendAll(
   let size = 0
   let isBegun = false
   for await (const piece of response.body) {
-    // Checked after the first piece: a return closes the reader only if its iteration has begun.
+    // Check inside the loop: leaving it closes the reader of the storage, which happens only once iteration has begun.
     if (!isOpen(res)) return
     size += piece.byteLength
     if (size > length) throw wrongSize(`more than ${length}`, length)
     if (!isBegun) sendHead(req, res, response)
     isBegun = true
-    // Some adapters return undefined, and never emit `drain`.
+    // Only `false` asks to wait. Some adapters return undefined, and never emit `drain`.
     const hasRoom: unknown = content.write(piece)
     if (hasRoom === false) await untilDrained(res, idleTimeout)
   }
@@ -92,12 +97,15 @@ async function sendAll(
   if (!isBegun) sendHead(req, res, response)
 }
 
-/** A client would wait for missing bytes, and treat surplus bytes as the next answer. */
+/**
+ * Makes the error for content of another size than its `Content-Length`. A client would wait for missing bytes, and
+ * treat surplus bytes as the next answer.
+ */
 function wrongSize(found: string, announced: number): Error {
   return new Error(`the storage gave ${found} bytes of content; expected ${announced}`)
 }
 
-/** Sets the status and the fields. Node sends them with the first bytes of content, or at the end. */
+/** Sets the status and the fields. Node sends them with the first bytes of content, or with the end of the answer. */
 function sendHead(
   req: HttpRequest,
   res: HttpResponse,
@@ -107,10 +115,10 @@ function sendHead(
   const isHttp2 = streamOf(res) !== null
   // HTTP/2 has no reason phrases (RFC 9113 §8.3.2).
   if (isUnassigned(status) && !isHttp2) res.statusMessage = 'Incomplete Content'
-  // Node's own Date may be a second old: Last-Modified would lie after it (RFC 9110 §8.8.2.1).
+  // Node caches its own Date for up to a second, so that Last-Modified could be later (RFC 9110 §8.8.2.1).
   res.setHeader('Date', formatHttpDate(new Date()))
   for (const [name, value] of Object.entries(headers)) {
-    // `Connection` is about the whole connection, which other streams use (RFC 9113 §8.2.2).
+    // HTTP/2 has no `Connection` field, because other streams use the connection (RFC 9113 §8.2.2).
     if (!isHttp2 || name !== 'Connection') setField(res, name, value)
   }
   if (body !== undefined && body !== '') res.setHeader('X-Content-Type-Options', 'nosniff')
@@ -121,27 +129,32 @@ function sendHead(
 }
 
 /**
- * Sets a field. What an earlier middleware of the app has set for caching, scripts and file names is kept and
- * added to, because the app decided it on purpose; every other field is replaced.
+ * Sets a field. If an earlier middleware of the app has set `Cache-Control`, `Content-Security-Policy` or
+ * `Content-Disposition`, its value is kept, because the app has decided it on purpose; to the first two ours is added.
+ * Any other field is replaced.
  */
 function setField(res: HttpResponse, name: string, value: string): void {
   const earlier = res.getHeader(name)
   if (earlier === undefined) res.setHeader(name, value)
   else if (name === 'Cache-Control') res.setHeader(name, `${String(earlier)}, ${unlessSaid(value)}`)
-  // A browser enforces each of several policies.
+  // Add the policy, because a browser enforces each of several policies.
   else if (name === 'Content-Security-Policy') res.setHeader(name, `${String(earlier)}, ${value}`)
   else if (name !== 'Content-Disposition') res.setHeader(name, value)
 }
 
 /**
- * What is added to the `Cache-Control` of an app: it may let caches keep a finished resource. An upload
- * in progress and an error are never stored, because HEAD would report an old offset.
+ * Returns what is added to the `Cache-Control` of the app. The app may let caches store a finished resource, so only
+ * `no-transform` is added. An upload in progress and an error stay `no-store`, because a cached HEAD would report an
+ * old offset.
  */
 function unlessSaid(value: string): string {
   return value.includes('no-store') ? value : 'no-transform'
 }
 
-/** Resolves when more can be written, or when the connection is closed. Aborts a client that takes too long. */
+/**
+ * Resolves when more can be written, or when the connection is closed. Aborts the answer if the client receives
+ * nothing for `idleTimeout` milliseconds.
+ */
 function untilDrained(res: HttpResponse, idleTimeout: number): Promise<void> {
   return new Promise((resolve) => {
     const timer = idleTimeout === 0 ? undefined : setTimeout(() => abort(res), idleTimeout).unref()
@@ -155,8 +168,9 @@ function untilDrained(res: HttpResponse, idleTimeout: number): Promise<void> {
 }
 
 /**
- * The content of a small answer waits in the stream for a client that opens no window for it. Over
- * HTTP/1.1 the kernel has room for it.
+ * Aborts an HTTP/2 stream that is not sent within `idleTimeout` milliseconds. A client may give the stream no flow
+ * control window, and the stream would hold its answer, however small, for ever. Over HTTP/1.1 the buffers of the
+ * kernel take a small answer.
  */
 function abortIfStuck(res: HttpResponse, idleTimeout: number): void {
   const stream = streamOf(res)

@@ -1,7 +1,7 @@
 /**
- * Where HTTP/1.1 and HTTP/2 differ under Node. The objects of an HTTP/2 request look like those of
- * `node:http`, but some properties mean something else (`complete` is true for a reset stream, too) and
- * some are missing (a response has no `destroyed`), so no other file asks them.
+ * Hides the differences between HTTP/1.1 and HTTP/2 in Node. The objects of an HTTP/2 request look like those of
+ * `node:http`, but some properties have another meaning (`complete` is also true for a stream that was reset), and
+ * some are missing (a response has no `destroyed`). Other files therefore use these functions and not the properties.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import {
@@ -12,23 +12,24 @@ import {
 } from 'node:http2'
 import { UploadError } from '../errors.ts'
 
-/** A request over HTTP/1.1 or HTTP/2. */
+/** A request of Node, over HTTP/1.1 or HTTP/2. */
 export type HttpRequest = IncomingMessage | Http2ServerRequest
 
-/** Its response. */
+/** The response of Node to such a request. */
 export type HttpResponse = ServerResponse | Http2ServerResponse
 
-/** The HTTP/2 stream of a request or a response; null over HTTP/1.1. */
+/** Returns the HTTP/2 stream of a request or a response; null over HTTP/1.1. */
 export function streamOf(message: HttpRequest | HttpResponse): ServerHttp2Stream | null {
   const isHttp2 = message instanceof Http2ServerRequest || message instanceof Http2ServerResponse
   return isHttp2 ? message.stream : null
 }
 
 /**
- * The length of the content in bytes, as the client announces it. Null if only the end of the message
- * shows it: chunked content, or HTTP/2 without Content-Length (RFC 9113 §8.1.1).
+ * Returns the length of the content in bytes, as the client announces it; 0 without content. Null if only the end of
+ * the message shows it: chunked content, or HTTP/2 without Content-Length (RFC 9113 §8.1.1).
  *
- * @throws UploadError `ERR_FIELD`, which the parsers of Node rule out, but an adapter may not.
+ * @throws UploadError `ERR_FIELD` for a malformed Content-Length. Node's parsers refuse one themselves, but an adapter
+ * may not.
  */
 export function announcedLength(req: HttpRequest): number | null {
   const field = req.headers['content-length']
@@ -40,8 +41,8 @@ export function announcedLength(req: HttpRequest): number | null {
 }
 
 /**
- * Whether the client has ended the content. Over HTTP/2 only END_STREAM does that: a stream that is
- * reset, or whose session is lost, emits `end` as well, but after it was aborted.
+ * Whether the client has ended the content. Over HTTP/2 only END_STREAM ends it. A stream that is reset, or whose
+ * session is lost, emits `end` as well, but only after it was aborted, which `isReset` detects.
  */
 export function hasEnded(req: HttpRequest): boolean {
   const stream = streamOf(req)
@@ -49,13 +50,13 @@ export function hasEnded(req: HttpRequest): boolean {
   return (req.readableEnded || stream.endAfterHeaders) && !isReset(stream)
 }
 
-/** Whether no more of the content can arrive, although some may wait to be read. */
+/** Whether no more content can arrive. Some that has arrived before may still wait to be read. */
 export function isCut(req: HttpRequest): boolean {
   const stream = streamOf(req)
   return stream === null ? req.destroyed : stream.destroyed || isReset(stream)
 }
 
-/** Whether a client waits for an answer that nothing else has ended. */
+/** Whether the client can still get an answer: its connection is open, and no answer has been ended. */
 export function isOpen(res: HttpResponse): boolean {
   const stream = streamOf(res)
   const isClosed = stream === null ? res.destroyed : stream.destroyed || stream.closed
@@ -67,22 +68,23 @@ export function isClosed(res: HttpResponse): boolean {
   return streamOf(res)?.destroyed ?? res.closed
 }
 
-/** Aborts an answer, so that the client can't treat a part of it as the whole. */
+/** Aborts an answer, so that the client does not treat a part of the content as the whole. */
 export function abort(res: HttpResponse): void {
   const stream = streamOf(res)
   if (stream === null) res.destroy()
-  // Without a code the reset would report NO_ERROR, as after a whole answer.
+  // Without this code the reset would report NO_ERROR, as after a complete answer.
   else stream.close(constants.NGHTTP2_INTERNAL_ERROR)
 }
 
-/** Has the client stop sending, once the whole answer is out (RFC 9113 §8.1). */
+/** Resets the stream with NO_ERROR after the whole answer, which asks the client to stop sending (RFC 9113 §8.1). */
 export function refuseRest(stream: ServerHttp2Stream): void {
   const reset = (): void => stream.close(constants.NGHTTP2_NO_ERROR)
-  // Of an answer that has not been ended, the reset would cut the rest.
+  // A reset before the answer has ended would cut the rest of the answer.
   if (stream.writableEnded) reset()
   else stream.once('finish', reset)
 }
 
+/** Whether either side has ended the stream with an error, so that its content is not complete. */
 function isReset(stream: ServerHttp2Stream): boolean {
   return stream.aborted || (stream.closed && stream.rstCode !== constants.NGHTTP2_NO_ERROR)
 }

@@ -6,13 +6,15 @@ import { COMMANDS, type CommandName } from './help.ts'
 
 /** The resource of a command, and the options of its requests. */
 export interface Target {
-  /** Without user and password, which become the field `Authorization`. */
+  /** The URL without user and password, which become the field `Authorization`. */
   readonly url: URL
+  /** The fields of every request, by name. */
   readonly headers: Readonly<Record<string, string>>
-  /** Number of retries after failures in a row. */
+  /** Largest number of retries in a row without progress. */
   readonly retries: number
-  /** Use all retries even if no server has ever answered at the address. */
+  /** Whether to use all retries even if no server has ever answered at the address. */
   readonly wait: boolean
+  /** Whether to print errors only. */
   readonly quiet: boolean
 }
 
@@ -26,43 +28,48 @@ export type Command =
   | (Target & { readonly kind: 'status' })
   | RemoveCommand
 
-/** Upload files. */
+/** The command `put`, which uploads files. */
 export interface PutCommand extends Target {
   readonly kind: 'put'
-  /** Paths; `-` for the standard input. */
+  /** Paths and patterns of files and folders; `-` for the standard input. */
   readonly files: readonly string[]
+  /** Number of files that are uploaded at the same time, at least 1. */
   readonly concurrency: number
+  /** Whether to replace a different file on the server. */
   readonly overwrite: boolean
   readonly contentType: string | undefined
 }
 
-/** Download a file. */
+/** The command `get`, which downloads a file. */
 export interface GetCommand extends Target {
   readonly kind: 'get'
+  /** Path of the file or of its folder; `-` for the standard output. */
   readonly file: string
+  /** Whether to replace a local file. */
   readonly overwrite: boolean
 }
 
-/** Write into a resource. */
+/** The command `patch`, which writes bytes into a resource. */
 export interface PatchCommand extends Target {
   readonly kind: 'patch'
-  /** A path; `-` for the standard input. */
+  /** Path of the file that holds the bytes; `-` for the standard input. */
   readonly file: string
-  /** Position of the first byte. */
+  /** Position of the first byte in the resource, counted from 0. */
   readonly at: number
   readonly contentType: string | undefined
 }
 
-/** Remove resources. */
+/** The command `rm`, which removes resources. */
 export interface RemoveCommand extends Target {
   readonly kind: 'rm'
-  /** Those after the first one. */
+  /** The resources after the first one. */
   readonly more: readonly Target[]
 }
 
-/** Variables of the environment. */
+/** The variables of the environment. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
+/** The options of all commands, in the form of `parseArgs`. `TAKES` assigns them to commands. */
 const OPTIONS = {
   header: { type: 'string', short: 'H', multiple: true },
   retries: { type: 'string' },
@@ -76,9 +83,10 @@ const OPTIONS = {
   at: { type: 'string' },
 } as const
 
+/** The options that every command has. */
 const COMMON = ['header', 'retries', 'wait', 'quiet', 'help']
 
-/** The options of each command besides the common ones. */
+/** The further options of each command. */
 const TAKES: Readonly<Record<CommandName, readonly string[]>> = {
   put: ['concurrency', 'overwrite', 'content-type'],
   get: ['overwrite'],
@@ -87,7 +95,10 @@ const TAKES: Readonly<Record<CommandName, readonly string[]>> = {
   rm: [],
 }
 
-/** Fields that describe the content or a condition: a command sends its own. */
+/**
+ * Fields that `-H` can't set, in lower case. They describe the content or a precondition, which each
+ * command sets itself. Another value would break the protocol.
+ */
 const OWN_FIELDS = [
   'content-length',
   'content-range',
@@ -102,10 +113,11 @@ const OWN_FIELDS = [
 ]
 
 /**
- * Parses the arguments. The variable `PARTIAL_UPLOAD_TOKEN` holds a secret that must not be among them,
- * because every user of a machine can read the arguments of a process.
+ * Parses the arguments, without the names of the program and its script. A secret token comes from the
+ * variable `PARTIAL_UPLOAD_TOKEN` of the environment, because every user of a machine can read the
+ * arguments of a process.
  *
- * @throws UsageError
+ * @throws UsageError for a wrong command line. Its message is a line for the user.
  */
 export function parseCommand(args: readonly string[], environment: Environment = {}): Command {
   const { values, positionals } = parse(args)
@@ -113,13 +125,16 @@ export function parseCommand(args: readonly string[], environment: Environment =
   const name = findCommand(word)
   if (values.help === true) return { kind: 'help', about: name ?? null }
   if (word === 'help') return { kind: 'help', about: findCommand(rest[0]) ?? null }
-  // After a command, `-v` may be meant as "verbose", and must not suppress an upload.
+  // With a command the user may have meant "verbose" by `-v`. Printing the version in place of an
+  // upload would look like a success to a script, so that it is refused below as an unknown option.
   if (values.version === true && word === undefined) return { kind: 'version' }
   if (name === undefined) {
-    throw new UsageError(word === undefined ? 'no command' : `there is no command "${word}"`)
+    throw new UsageError(
+      word === undefined ? 'expected a command' : `there is no command "${word}"`,
+    )
   }
   const other = Object.keys(values).find((key) => ![...COMMON, ...TAKES[name]].includes(key))
-  if (other !== undefined) throw new UsageError(`${name} takes no --${other}`)
+  if (other !== undefined) throw new UsageError(`${name} has no option --${other}`)
   return readCommand(name, rest, values, environment)
 }
 
@@ -141,12 +156,13 @@ function readCommand(
     }
     case 'get': {
       const [url, file = '.'] = expectWords(name, words, ['URL'], ['FILE'])
-      if (file === '') throw new UsageError('FILE is empty')
+      if (file === '') throw new UsageError('the argument FILE is empty')
       return { kind: name, ...target(url), file, overwrite }
     }
     case 'patch': {
       const [url, file = ''] = expectWords(name, words, ['URL', 'FILE'])
-      if (values.at === undefined) throw new UsageError('patch needs --at N')
+      if (values.at === undefined)
+        throw new UsageError('patch needs --at N, the position of the first byte')
       const at = parseNumber('at', values.at, 0)
       return { kind: name, ...target(url), file, at, contentType }
     }
@@ -162,6 +178,7 @@ function readCommand(
   }
 }
 
+/** Splits the arguments into options and words. */
 // The return type is the one that parseArgs infers from OPTIONS.
 // eslint-disable-next-line typescript/explicit-function-return-type
 function parse(args: readonly string[]) {
@@ -169,17 +186,21 @@ function parse(args: readonly string[]) {
     return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
   } catch (error) {
     if (!(error instanceof TypeError)) throw error
-    // The further sentences are about arguments that begin with a dash.
+    // The messages of Node are clear. Only their first sentence is kept, because the others explain how
+    // to pass arguments that begin with a dash.
     throw new UsageError(error.message.split(/\.\s/)[0] ?? '')
   }
 }
 
+/** The options of a command line, by name. */
 type Values = ReturnType<typeof parse>['values']
 
+/** Returns the command of this name, if there is one. */
 function findCommand(word: string | undefined): CommandName | undefined {
   return COMMANDS.find((command) => command === word)
 }
 
+/** Checks the number of words after a command, and returns them. */
 function expectWords(
   name: CommandName,
   words: readonly string[],
@@ -189,15 +210,19 @@ function expectWords(
   if (words.length < wanted.length) throw new UsageError(`${name} needs ${wanted.join(' and ')}`)
   const most = [...wanted, ...optional]
   if (words.length <= most.length) return words
-  throw new UsageError(`${name} takes ${most.join(' and ')}, and not "${words[most.length]}"`)
+  throw new UsageError(
+    `unexpected argument "${words[most.length]}"; ${name} takes ${most.join(' and ')}`,
+  )
 }
 
+/** Parses the value of an option that is a whole number of at least `least`. */
 function parseNumber(name: string, text: string, least: number): number {
   const value = /^[0-9]+$/.test(text) ? Number(text) : NaN
   if (Number.isSafeInteger(value) && value >= least) return value
-  throw new UsageError(`--${name} must be a whole number from ${least} on, not "${text}"`)
+  throw new UsageError(`--${name} must be a whole number, ${least} or more, not "${text}"`)
 }
 
+/** Reads the URL of a command, and the options of its requests. */
 function readTarget(url: string | undefined, values: Values, environment: Environment): Target {
   return {
     ...parseTarget(url, values.header ?? [], environment['PARTIAL_UPLOAD_TOKEN'] ?? ''),
@@ -207,13 +232,17 @@ function readTarget(url: string | undefined, values: Values, environment: Enviro
   }
 }
 
+/**
+ * Parses the URL and the fields of its requests. The field `Authorization` comes from `-H`, or else
+ * from user and password in the URL, or else from the token.
+ */
 function parseTarget(
   text = '',
   fields: readonly string[],
   token: string,
 ): Pick<Target, 'url' | 'headers'> {
   if (!/^https?:/i.test(text) || !URL.canParse(text)) {
-    throw new UsageError(`"${text}" is not an http or https URL`)
+    throw new UsageError(`"${text}" is not a URL that begins with http:// or https://`)
   }
   const url = new URL(text)
   const headers = parseHeaders(fields)
@@ -227,14 +256,18 @@ function parseTarget(
   return { url, headers: Object.fromEntries(headers) }
 }
 
+/** Sets `Authorization` to a bearer token (RFC 6750 §2.1). The message does not contain the secret. */
 function setToken(headers: Headers, token: string): void {
   try {
     headers.set('Authorization', `Bearer ${token}`)
   } catch {
-    throw new UsageError('PARTIAL_UPLOAD_TOKEN has characters that no field may have')
+    throw new UsageError(
+      'PARTIAL_UPLOAD_TOKEN contains characters that a header field can not have',
+    )
   }
 }
 
+/** Decodes user or password, which are percent-encoded in a URL. */
 function decode(text: string): string {
   try {
     return decodeURIComponent(text)
@@ -243,21 +276,22 @@ function decode(text: string): string {
   }
 }
 
+/** Parses the values of `-H`. A field that is given several times has all of its values. */
 function parseHeaders(fields: readonly string[]): Headers {
   const headers = new Headers()
   for (const field of fields) {
     const colon = field.indexOf(':')
-    // Its value may be a secret.
+    // The message does not repeat the field, because it may contain a secret.
     if (colon < 0) throw new UsageError('-H needs "Name: value", and one field has no colon')
     const name = field.slice(0, colon)
     if (OWN_FIELDS.includes(name.toLowerCase())) {
-      throw new UsageError(`-H ${name}: the command makes this field itself`)
+      throw new UsageError(`-H ${name}: the command sets this field itself, so leave it out`)
     }
     try {
       headers.append(name, field.slice(colon + 1).trim())
     } catch {
       throw new UsageError(
-        `-H needs "Name: value", and "${name}" is not a valid name, or its value is not`,
+        `-H needs "Name: value", and the name "${name}" or its value has invalid characters`,
       )
     }
   }

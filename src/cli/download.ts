@@ -106,7 +106,7 @@ async function attempt(
     meter.start(destination.position)
     await receive(response, destination, watch, meter)
     if (size !== null && destination.position !== size) {
-      throw broken('the answer has another length than it announced')
+      throw broken('the answer was shorter or longer than its Content-Length')
     }
     await verify(response, destination)
   } catch (cause) {
@@ -140,7 +140,8 @@ async function ask(
   signal: AbortSignal,
 ): Promise<Response> {
   const { version, position } = destination
-  // Of a file without missing bytes the last one is requested, to find out whether its version is current.
+  // Of a file without missing bytes the last one is requested, to find out whether its version is
+  // current.
   const start = Math.min(position, (version?.size ?? Infinity) - 1)
   const etag = version?.etag ?? null
   const isRest = etag !== null && start > 0
@@ -161,7 +162,10 @@ async function accept(response: Response, destination: Destination): Promise<Ver
   const isShort =
     Number(headers.get('upload-length')) > Number(headers.get('content-length') ?? NaN)
   if (status === 299 || total === '*' || (status === 200 && (total !== undefined || isShort))) {
-    throw refusal('the upload of this file is not complete yet', response)
+    throw refusal(
+      'the upload of this file to the server is not complete yet; try again later',
+      response,
+    )
   }
   if (status === 200) return begin(response, destination)
   if (isMissing(response)) throw refusal('there is nothing at this URL', response)
@@ -195,7 +199,10 @@ async function begin(response: Response, destination: Destination): Promise<Vers
   if (coding !== '') {
     // The server ignored `identity`. `fetch` decodes these codings, and the length is the coded one.
     if (!/^(?:(?:x-)?gzip|deflate|br)$/.test(coding)) {
-      throw refusal(`the server sends the file coded as "${coding}"`, response)
+      throw refusal(
+        `the server sends the file compressed as "${coding}", which this command does not support`,
+        response,
+      )
     }
     const unknown = { etag: null, size: null }
     await destination.begin(unknown)

@@ -1,45 +1,54 @@
-/** The result of a command: a line for a person, and an exit code for a script. */
+/** Describes the result of a command: by a line for the user, and by an exit code for scripts. */
 import { ClientError } from '../client/node.ts'
 
 import { causesOf, reasonFor } from './reasons.ts'
 
-/** Exit codes. */
+/**
+ * Exit codes. A script can tell apart a failure, which may be worth another attempt, and a file that
+ * was left alone because it may be a different one. 130 is what shells report for a process that Ctrl-C
+ * has ended.
+ */
 export const DONE = 0
 export const FAILED = 1
 const WRONG_USAGE = 2
 export const DIFFERENT = 3
 export const INTERRUPTED = 130
 
-/** The command line is not valid. */
+/** The error for a command line that is not valid. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-/** The command left a file alone that exists and may be a different one. */
+/** The error if a file already exists, may be a different one, and was not replaced. */
 export class DifferentError extends Error {
   override readonly name = 'DifferentError'
 }
 
-/** The exit code for an error. */
+/** Returns the exit code for an error. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof UsageError) return WRONG_USAGE
   return error instanceof DifferentError || isRefusal(error) ? DIFFERENT : FAILED
 }
 
+/** Whether an upload has found another file at the URL, or one that can't be compared. */
 function isRefusal(error: unknown): boolean {
   return error instanceof ClientError && ['ERR_DIFFERENT', 'ERR_UNVERIFIED'].includes(error.code)
 }
 
 /**
- * One line for a person: what happened, and what to do about it. `remedy` is what to do about a different
- * file, where the command has an answer to that.
+ * Describes an error in one line for the user: what happened, and what to do about it. `remedy` is the
+ * advice for a different file at the URL, if the command has an option for that.
  */
 export function describe(error: unknown, remedy: string | null = null): string {
   const advice = isRefusal(error) ? remedy : reasonFor(error)?.advice
   return [summarize(error), ...(typeof advice === 'string' ? [advice] : [])].join('; ')
 }
 
-/** What happened, without advice: the words of the server, or else the meaning of its status. */
+/**
+ * Describes what happened, without advice. The text of the server is preferred, because it is the most
+ * specific one. Otherwise the meaning of the status or of the system's error is used, with the original
+ * text in parentheses.
+ */
 export function summarize(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   const meaning = reasonFor(error)?.meaning
@@ -49,8 +58,9 @@ export function summarize(error: unknown): string {
   const { code, message, status, problem } = error
   const words = problem?.detail ?? problem?.title
   if (typeof words === 'string') return `${words} (${status})`
-  if (code === 'ERR_STALL') return 'no byte moved for too long'
-  // Without a status the message is the client's own, such as "the file is not complete yet".
+  if (code === 'ERR_STALL') return 'the connection stalled: no data was transferred for too long'
+  // Some messages describe a flaw of a successful answer, such as a web page in place of a file. They
+  // have no status with a meaning in the table, and are clear by themselves.
   if (code === 'ERR_RESPONSE') {
     return meaning === undefined || status === null ? message : `${meaning} (${status})`
   }

@@ -1,18 +1,21 @@
-/** Requests a file, and makes sure that the answer is the file and not a page in its place. */
+/** Requests a file for `get`, and refuses a web page in its place, such as a login. */
 import { isPage, strongTag } from '../client/answer.ts'
 import { ClientError } from '../client/error.ts'
 import { fieldsFor, MAX_REDIRECTIONS, redirectionOf } from '../client/transport/redirect.ts'
 
-/** Matches the name of a file that is not a web page. */
+/** Matches a path with a file extension other than that of a web page (.html, .htm, .xhtml). */
 const OTHER_THAN_PAGE = /\.(?!x?html?$)[^./]+$/i
 
 /**
- * Sends a `GET` and follows redirections. 301, 302, 307 and 308 say that the file is at another URL, for
- * example at a content network. A 303 leads to another resource (RFC 9110 §15.4.4), and a web page with
- * another name is usually a login: both are refused.
+ * Sends a `GET` and follows redirections. 301, 302, 307 and 308 mean that the file is at another URL,
+ * for example at a content delivery network. A 303 leads to another resource (RFC 9110 §15.4.4), and is
+ * refused.
  *
- * @throws ClientError
- * @throws TypeError for a broken connection, as `fetch` does.
+ * Redirections are followed here and not by `fetch`, because credentials must only be sent to the
+ * origin that they were given for, and because `fetch` follows a 303.
+ *
+ * @throws ClientError `ERR_RESPONSE` for a 303, and for a web page in place of the file.
+ * @throws TypeError if the connection can't be made or breaks, as `fetch` does.
  */
 export async function fetchFile(
   url: URL,
@@ -30,7 +33,10 @@ export async function fetchFile(
     }
     await response.body?.cancel()
     if (response.status === 303) {
-      throw refusal('the server redirects to another resource', response)
+      throw refusal(
+        'the server redirects to another resource instead of sending the file',
+        response,
+      )
     }
     fields = fieldsFor(current, next, fields)
     current = next
@@ -38,8 +44,10 @@ export async function fetchFile(
 }
 
 /**
- * Refuses a web page in place of a file: one that a redirection led to, unless it kept the name of the
- * file, and one without a strong entity tag at a URL that names another kind of file.
+ * Throws if the answer is a web page in place of the file. A web page may also be the file itself. It
+ * is not if a redirection has changed the last part of the path, as a login does, nor if the URL names
+ * another kind of file and the page has no strong entity tag, as from an app that answers every URL
+ * with a page.
  */
 function checkPage(url: URL, final: URL, response: Response): void {
   if (!response.ok || !isPage(response)) return
@@ -50,7 +58,7 @@ function checkPage(url: URL, final: URL, response: Response): void {
   throw refusal(`the server ${place} a web page instead of the file, perhaps a login`, response)
 }
 
-/** Makes the error for an answer that is not the file. */
+/** Makes the error for an answer that is not the requested file. A retry would get the same answer. */
 export function refusal(message: string, response: Response): ClientError {
   return new ClientError('ERR_RESPONSE', message, { response })
 }

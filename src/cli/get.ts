@@ -1,4 +1,7 @@
-/** The command `get`, which downloads to a file beside the final name until it is complete. */
+/**
+ * The command `get`. It downloads into `FILE.part` and renames it when the download is complete, so
+ * that an incomplete file never has the final name.
+ */
 import type { Progress } from '../client/node.ts'
 
 import type { GetCommand } from './arguments.ts'
@@ -10,7 +13,7 @@ import type { Report } from './report.ts'
 import { StandardOutput } from './standard-output.ts'
 import { findTarget } from './target.ts'
 
-/** Runs the command. Resolves with the exit code. */
+/** Runs the command. Resolves with the exit code. Rejects after a failure, which the caller reports. */
 export async function runGet(
   command: GetCommand,
   report: Report,
@@ -28,6 +31,9 @@ export async function runGet(
   }
 }
 
+/**
+ * Downloads into a destination, reports the progress, and calls `finish` when all bytes are written.
+ */
 async function fetchInto(
   destination: Destination,
   name: string,

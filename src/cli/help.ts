@@ -1,11 +1,12 @@
-/** The texts of `--help`. */
+/** The texts of `--help`. No line is longer than 80 columns, apart from examples. */
 
-/** The commands. */
+/** The names of the commands, in the order of the help. */
 export const COMMANDS = ['put', 'get', 'status', 'patch', 'rm'] as const
 
-/** One of the commands. */
+/** Name of a command. */
 export type CommandName = (typeof COMMANDS)[number]
 
+/** The help of the options that every command has. */
 const COMMON = `
   -H 'NAME: VALUE'  send this field with every request; may be repeated
   --retries N       give up after N failures in a row without a byte of
@@ -15,7 +16,7 @@ const COMMON = `
   --quiet           print errors only
   -h, --help        print this help`
 
-/** The help of the whole command. */
+/** The help of the program: `partial-upload --help`. */
 export const HELP = `partial-upload: uploads and downloads that survive a broken connection
 
   partial-upload put FILE... URL       upload files and folders
@@ -50,7 +51,7 @@ Exit codes:
   3    refused, because a file that may be different is already there
   130  stopped by Ctrl-C; the same command resumes`
 
-/** The help of each command. */
+/** The help of each command: `partial-upload put --help`. */
 export const COMMAND_HELP: Readonly<Record<CommandName, string>> = {
   put: `partial-upload put FILE... URL
 
@@ -104,7 +105,7 @@ Options:
 
 Prints what the server has at URL, one "name: value" per line: state (complete
 or incomplete), size (bytes that the server has), length (bytes of the finished
-file, if known), type and etag. The exit code is 1 if there is nothing.
+file, if known), type and etag. The exit code is 1 if there is no file at URL.
 
 Examples:
   partial-upload status https://example.org/files/film.mp4

@@ -3,8 +3,8 @@
  * they belong to. The note is written before the first byte, so that after a crash no bytes belong to a
  * wrong version.
  *
- * Both names can be predicted. In a folder that other users write to, they can create links or files with
- * these names: the command neither follows, reads nor writes them.
+ * Both names can be predicted. In a folder that other users write to, they can create links or files
+ * with these names: the command neither follows, reads nor writes them.
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
@@ -45,14 +45,14 @@ async function openOwn(name: string): Promise<FileHandle | null> {
   const isOwn = nlink === 1 && (process.getuid === undefined || uid === process.getuid())
   if (isSame && isOwn) return handle
   await handle.close()
-  throw new Error(`${name} belongs to another user or has several names: remove it first`)
+  throw new Error(`${name} belongs to another user or has several hard links: remove it first`)
 }
 
 async function create(name: string): Promise<FileHandle> {
   return open(name, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL).catch(
     (error: unknown) => {
       if (!hasCode(error, 'ENOENT')) throw error
-      throw new Error(`there is no folder "${path.dirname(name)}"`)
+      throw new Error(`there is no folder "${path.dirname(name)}"; create it first`)
     },
   )
 }
@@ -163,7 +163,9 @@ export class PartFile implements Destination {
     await this.#handle.truncate(this.#position)
     await this.#handle.sync()
     if (!(await this.#isUndisturbed())) {
-      throw new DifferentError(`another command has written to ${this.#partName} meanwhile`)
+      throw new DifferentError(
+        `another command has written to ${this.#partName}; download to one file with one command at a time`,
+      )
     }
     await publish(this.#handle, this.#partName, this.#job.file, this.#job.overwrite)
     this.#isFinished = true

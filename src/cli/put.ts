@@ -1,4 +1,4 @@
-/** Uploads files, several at a time. */
+/** The command `put`, which uploads files, several at a time. */
 import mime from 'mime'
 
 import { upload, type Progress, type Upload, type UploadOptions } from '../client/node.ts'
@@ -9,7 +9,10 @@ import { collectFiles, type FileToSend } from './files.ts'
 import { formatSize, formatTime } from './format.ts'
 import type { Report, Task } from './report.ts'
 
-/** Runs the command. Resolves with the exit code. A file that fails does not stop the others. */
+/**
+ * Runs the command. Resolves with the exit code. A file that fails does not stop the others. If files
+ * have failed in several ways, a failure takes precedence over a refused replacement.
+ */
 export async function runPut(
   command: PutCommand,
   report: Report,
@@ -18,6 +21,7 @@ export async function runPut(
   const { files, failures, skipped } = await collectFiles(command.files, command.url)
   for (const line of [...failures, ...skipped]) report.error(`partial-upload: ${line}`)
   const codes = new Set(failures.length > 0 ? [FAILED] : [])
+  // The workers share one iterator, so that each takes the next file that no other has taken.
   const queue = files.values()
 
   async function work(): Promise<void> {
@@ -32,6 +36,7 @@ export async function runPut(
   return codes.has(DIFFERENT) ? DIFFERENT : DONE
 }
 
+/** Uploads one file, and reports its result. Resolves with the exit code for this file. */
 async function send(
   { name, path, url }: FileToSend,
   { headers, retries, wait, overwrite, contentType }: PutCommand,
@@ -65,7 +70,10 @@ async function send(
   }
 }
 
-/** Reports an upload while it runs. `outcome` describes its result. */
+/**
+ * Returns callbacks that report an upload while it runs, and `outcome`, which describes its result
+ * after that.
+ */
 function follow(task: Task): Required<Pick<UploadOptions, 'onProgress' | 'onState'>> & {
   readonly outcome: () => string
 } {
@@ -76,6 +84,7 @@ function follow(task: Task): Required<Pick<UploadOptions, 'onProgress' | 'onStat
   return {
     onProgress: (current) => {
       const { sent, size } = current
+      // If the first report is not 0, the server already has a part of the file.
       if (progress.last === null && sent > 0 && sent !== size) {
         task.note(`resuming at ${formatSize(sent)}`)
       }

@@ -1,9 +1,16 @@
-/** The meaning of statuses and system errors for a person, and what to do about them. */
+/**
+ * Translates HTTP statuses and system errors for the user: what they mean, and what to do about them.
+ * Codes such as `ECONNREFUSED` don't mean anything to many users, and many proxies send no text with a
+ * status.
+ */
 import { ClientError } from '../client/node.ts'
 
-/** The meaning as a sentence without a full stop, and advice; null without advice. */
+/**
+ * The meaning of a failure. Both texts are sentences without a capital letter and without a full stop.
+ */
 export interface Reason {
   readonly meaning: string
+  /** What the user can do; null if there is nothing that helps in general. */
   readonly advice: string | null
 }
 
@@ -18,7 +25,7 @@ function reason(meaning: string, advice: string | null = null): Reason {
   return { meaning, advice }
 }
 
-/** By HTTP status. */
+/** The meaning of HTTP statuses (RFC 9110 §15, RFC 4918 §11, RFC 6585). */
 const STATUSES: Readonly<Record<number, Reason>> = {
   400: reason('the server does not understand the request', CHECK_URL),
   401: reason('the server requires credentials', CREDENTIALS),
@@ -26,15 +33,15 @@ const STATUSES: Readonly<Record<number, Reason>> = {
   404: reason('the server has nothing at this URL', CHECK_URL),
   405: reason('the server does not allow this at this URL', CHECK_URL),
   407: reason('a proxy requires credentials'),
-  409: reason('the request conflicts with what the server has'),
-  410: reason('the server has removed what was at this URL', CHECK_URL),
-  411: reason('the server requires a length'),
-  412: reason('the resource has changed meanwhile', 'run the same command again'),
+  409: reason('the request conflicts with the file on the server'),
+  410: reason('the server has removed the file at this URL', CHECK_URL),
+  411: reason('the server requires the field Content-Length'),
+  412: reason('another client has changed the file on the server', 'run the same command again'),
   413: reason('the server does not accept that many bytes'),
   414: reason('the URL is too long for the server'),
   415: reason('the server does not accept this kind of upload', CHECK_URL),
   421: reason('the server is not responsible for this host', CHECK_URL),
-  423: reason('another client is writing to this resource', LATER),
+  423: reason('another client is writing to this file', LATER),
   428: reason('the server requires a condition that this command does not send'),
   429: reason('the server received too many requests', LATER),
   431: reason(
@@ -62,9 +69,9 @@ const NO_TLS = reason(
 const DISK_FULL = reason('the disk is full', 'free space and run the same command again')
 const DENIED = reason('permission is denied')
 
-/** By the `code` of an error of Node, OpenSSL or the system. */
+/** The meaning of errors of Node, OpenSSL and the operating system, by their property `code`. */
 const CODES: Readonly<Record<string, Reason>> = {
-  ECONNREFUSED: reason('no server listens there', 'check host and port of the URL'),
+  ECONNREFUSED: reason('no server listens at this address', 'check host and port of the URL'),
   ECONNRESET: BROKEN,
   EPIPE: BROKEN,
   ENOTFOUND: reason('the host name is unknown', CHECK_URL),
@@ -92,7 +99,7 @@ const CODES: Readonly<Record<string, Reason>> = {
   EPERM: DENIED,
   EROFS: reason('the file system is read-only'),
   EFBIG: reason('the file is larger than the system allows'),
-  EISDIR: reason('it is a folder'),
+  EISDIR: reason('this is a folder'),
   ENOENT: reason('there is no such file'),
   ENOTDIR: reason('a part of its path is not a folder'),
   ENAMETOOLONG: reason('the name is too long'),
@@ -101,15 +108,20 @@ const CODES: Readonly<Record<string, Reason>> = {
   EIO: reason('the disk reported an error'),
 }
 
-/** `EDQUOT` (quota exceeded) on Linux, for which libuv has no name. */
+/**
+ * The number of `EDQUOT` (disk quota exceeded) on Linux. libuv has no name for it, so that errors of
+ * Node have the number in `errno` and no useful `code`.
+ */
 const EDQUOT = -122
 
-/** The meaning of an error; null if it is unknown. */
+/** Returns the meaning of an error; null if it is unknown. */
 export function reasonFor(error: unknown): Reason | null {
   if (error instanceof ClientError && error.status !== null) {
     const found = STATUSES[error.status] ?? null
+    // If the server refuses this file, the user should not search for a mistake in the URL.
     return found !== null && isVerdict(error) && isAboutUrl(found) ? reason(found.meaning) : found
   }
+  // The original error comes first, because it is the most specific one.
   for (const cause of causesOf(error)) {
     if ('errno' in cause && cause.errno === EDQUOT) return DISK_FULL
     const code = 'code' in cause && typeof cause.code === 'string' ? cause.code : ''
@@ -121,22 +133,25 @@ export function reasonFor(error: unknown): Reason | null {
   return null
 }
 
-/** Whether the server, or the app in it, accepts the URL and refuses this file. */
+/** Whether the server accepts the URL and refuses this file, for example for its type or its size. */
 function isVerdict({ status, problem }: ClientError): boolean {
   const code = problem?.code ?? null
-  // The problem document of an app has no code of this library.
+  // A 415 of this library has a code, and means that the server does not support the kind of upload. A
+  // problem document without a code comes from the app, which checks the types of files.
   const isFromApp = status === 415 && problem !== null && code === null
   return isFromApp || code === 'ERR_REFUSED' || code === 'ERR_SIZE_LIMIT'
 }
 
+/** Whether the advice is to check the URL. */
 function isAboutUrl({ advice }: Reason): boolean {
   return advice === CHECK_URL || advice === CHECK_ACCESS
 }
 
-/** The error and its causes, the original one first. */
+/** Returns the error and all of its causes, the original one first. */
 export function causesOf(error: unknown): readonly Error[] {
   if (!(error instanceof Error)) return []
-  // A host with several addresses has an error for each, and the AggregateError has no message.
+  // Node tries all addresses of a host, and then throws an AggregateError without a message of its own,
+  // which has an error for each address.
   const inner: unknown = error instanceof AggregateError ? error.errors.at(-1) : error.cause
   return [...causesOf(inner), error]
 }

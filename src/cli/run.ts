@@ -1,4 +1,4 @@
-/** Runs a command line, and returns its exit code. */
+/** Runs a command line: parses it, runs its command, and prints errors. */
 import { readFile } from 'node:fs/promises'
 
 import { parseCommand, type Command } from './arguments.ts'
@@ -10,10 +10,14 @@ import { runPut } from './put.ts'
 import { createPlainReport, type Report } from './report.ts'
 import { runPatch, runRemove, runStatus } from './simple-commands.ts'
 
-/** Runs the command of the arguments. Resolves with the exit code. */
+/**
+ * Runs the command that the arguments name. Resolves with the exit code, and never rejects. When the
+ * signal aborts, the command stops its transfers.
+ */
 export async function run(args: readonly string[], signal: AbortSignal): Promise<number> {
   const { stdout, stderr } = process
-  // A report replaces characters that could control the terminal.
+  // Everything is printed by a report, which replaces characters that could control the terminal:
+  // arguments, file names and answers of the server may contain some.
   const plain = createPlainReport(stdout, stderr, false)
   try {
     const command = parseCommand(args, process.env)
@@ -26,7 +30,8 @@ export async function run(args: readonly string[], signal: AbortSignal): Promise
       plain.print(await readVersion())
       return DONE
     }
-    // `get URL -` prints the file itself to the standard output.
+    // `get URL -` writes the file to the standard output, so that its progress goes to the standard
+    // error.
     const out = command.kind === 'get' && command.file === '-' ? stderr : stdout
     return await perform(command, createReport(out, command.quiet), signal)
   } catch (error) {
@@ -40,13 +45,17 @@ export async function run(args: readonly string[], signal: AbortSignal): Promise
   }
 }
 
-/** Lines are redrawn only in a terminal that reports its size and can move its cursor. */
+/**
+ * Creates the report of the transfers. Lines are redrawn in place only in a terminal that reports its
+ * width and can move its cursor. Logs and pipes get plain lines.
+ */
 function createReport(out: NodeJS.WriteStream, isQuiet: boolean): Report {
   const { stderr } = process
   const isLive = out.isTTY && out.columns > 0 && process.env['TERM'] !== 'dumb' && !isQuiet
   return isLive ? createLiveReport(out, stderr) : createPlainReport(out, stderr, isQuiet)
 }
 
+/** Runs a command, and reports its failure or its interruption. Wrong usage is left to the caller. */
 async function perform(
   command: Exclude<Command, { kind: 'help' | 'version' }>,
   report: Report,
@@ -66,6 +75,7 @@ async function perform(
   return INTERRUPTED
 }
 
+/** Calls the function of a command. */
 async function dispatch(
   command: Exclude<Command, { kind: 'help' | 'version' }>,
   report: Report,
@@ -85,6 +95,9 @@ async function dispatch(
   }
 }
 
+/**
+ * Reads the version of this package from its package.json, which is two folders above the built file.
+ */
 async function readVersion(): Promise<string> {
   const file = new URL('../../package.json', import.meta.url)
   const content: unknown = JSON.parse(await readFile(file, 'utf8'))

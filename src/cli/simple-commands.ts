@@ -48,7 +48,7 @@ export async function runPatch(
       ...(contentType === undefined ? {} : { contentType }),
       onProgress: (progress) => task.move(progress),
     })
-    task.end(`written, ${formatSize(size)} at ${at}`)
+    task.end(`written, ${formatSize(size)} at position ${at}`)
     return DONE
   } catch (error) {
     task.end(null)
@@ -69,7 +69,7 @@ export async function runRemove(
   for (const { url, headers, retries, wait, quiet } of [command, ...command.more]) {
     try {
       const wasThere = await remove(url, { headers, retries, waitForServer: wait, signal })
-      if (!quiet) report.print(`${url.href}: ${wasThere ? 'removed' : 'there was nothing'}`)
+      if (!quiet) report.print(`${url.href}: ${wasThere ? 'removed' : 'nothing to remove'}`)
     } catch (error) {
       signal.throwIfAborted()
       if (command.more.length === 0) throw error

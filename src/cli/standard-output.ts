@@ -11,7 +11,10 @@ export class StandardOutput implements Destination {
 
   /** @throws Error if bytes of another version are printed already. */
   async begin(version: Version): Promise<void> {
-    if (this.position > 0) throw new Error('the download broke, and what is printed is printed')
+    if (this.position > 0)
+      throw new Error(
+        'the download can not be resumed, and the bytes printed so far are not the whole file; run the command again',
+      )
     this.version = version
   }
 

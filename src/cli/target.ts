@@ -34,7 +34,7 @@ function nameIn(url: URL, folder: string): string {
     (process.platform === 'win32' && /[:*?"<>|]/.test(name))
   ) {
     throw new UsageError(
-      `"${folder}" is a folder, and the URL does not end in a usable file name: name the FILE`,
+      `"${folder}" is a folder, and the URL does not end in a usable file name: add a name to FILE`,
     )
   }
   return name
@@ -47,7 +47,9 @@ function checkReplaceable(file: string, there: Stats | null, overwrite: boolean)
     if (!overwrite) throw new DifferentError(`${file} exists; --overwrite replaces it`)
     return
   }
-  const kind = there.isSymbolicLink() ? 'a symbolic link: name the file that it leads to' : null
+  const kind = there.isSymbolicLink()
+    ? 'a symbolic link: give the path of its target instead'
+    : null
   throw new DifferentError(`${file} is ${kind ?? 'not a regular file'}`)
 }
 

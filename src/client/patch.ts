@@ -107,7 +107,7 @@ export function createPatch(
     const applied = isUncertain ? await findApplied(connection, parts, options) : null
     if (applied !== null) return ok ? response : applied
     await expectSuccess('PATCH', response)
-    const message = `PATCH was answered with ${status}, but the ranges do not hold the bytes`
+    const message = `PATCH was answered with ${status}, but the resource does not have the bytes of the patch`
     throw new ClientError('ERR_UNVERIFIED', message, { response })
   }
 }

@@ -70,32 +70,32 @@ describe('usage', () => {
   })
 
   test.each([
-    [[], 'no command'],
+    [[], 'expected a command'],
     [['put', URL], 'put needs FILE... and URL'],
-    [['put', 'a', 'b'], '"b" is not an http or https URL'],
-    [['put', 'a', 'ftp://b/'], '"ftp://b/" is not an http or https URL'],
-    [['put', '--at', '1', 'a', URL], 'put takes no --at'],
-    [['put', '--concurrency', '0', 'a', URL], '--concurrency must be a whole number from 1 on'],
-    [['put', '--retries', '1.5', 'a', URL], '--retries must be a whole number from 0 on'],
+    [['put', 'a', 'b'], '"b" is not a URL that begins with http:// or https://'],
+    [['put', 'a', 'ftp://b/'], '"ftp://b/" is not a URL that begins with http:// or https://'],
+    [['put', '--at', '1', 'a', URL], 'put has no option --at'],
+    [['put', '--concurrency', '0', 'a', URL], '--concurrency must be a whole number, 1 or more'],
+    [['put', '--retries', '1.5', 'a', URL], '--retries must be a whole number, 0 or more'],
     [['put', '--nothing', 'a', URL], /^Unknown option '--nothing'$/],
     [['put', '--concurrency', '-1', 'a', URL], '--concurrency'],
     [['put', '-H', 'a b: c', 'a', URL], '-H needs "Name: value"'],
     [['put', '-H', 'a', 'a', URL], '-H needs "Name: value", and one field has no colon'],
     [['put', '-H', ': a', 'a', URL], '-H needs "Name: value"'],
-    [['put', '-H', 'Range: bytes=0-1', 'a', URL], 'the command makes this field itself'],
+    [['put', '-H', 'Range: bytes=0-1', 'a', URL], 'the command sets this field itself'],
     [['get'], 'get needs URL'],
-    [['get', URL, 'a', 'b'], 'get takes URL and FILE, and not "b"'],
+    [['get', URL, 'a', 'b'], 'unexpected argument "b"; get takes URL and FILE'],
     [['patch', URL, '--at', '1'], 'patch needs URL and FILE'],
-    [['patch', URL, 'a'], 'patch needs --at N'],
+    [['patch', URL, 'a'], 'patch needs --at N, the position of the first byte'],
     [['patch', URL, 'a', '--at', '9007199254740992'], '--at must be a whole number'],
     [['put', 'a', 'http://%zz@b/'], 'a % must be written as %25'],
-    [['put', 'a', URL, '-v'], 'put takes no --version'],
-    [['-v', 'rm', URL], 'rm takes no --version'],
+    [['put', 'a', URL, '-v'], 'put has no option --version'],
+    [['-v', 'rm', URL], 'rm has no option --version'],
     [['send', '-v'], 'there is no command "send"'],
-    [['get', URL, ''], 'FILE is empty'],
+    [['get', URL, ''], 'the argument FILE is empty'],
     [['status'], 'status needs URL'],
     [['rm'], 'rm needs URL...'],
-    [['rm', URL, 'b'], '"b" is not an http or https URL'],
+    [['rm', URL, 'b'], '"b" is not a URL that begins with http:// or https://'],
   ])('%j is refused', (args, message) => {
     expect(() => parseCommand(args)).toThrow(message)
   })
@@ -120,7 +120,7 @@ describe('usage', () => {
     const environment = { PARTIAL_UPLOAD_TOKEN: 'sec\nret' }
 
     expect(() => parseCommand(['rm', URL], environment)).toThrow(
-      'PARTIAL_UPLOAD_TOKEN has characters that no field may have',
+      'PARTIAL_UPLOAD_TOKEN contains characters that a header field can not have',
     )
   })
 })
@@ -133,7 +133,7 @@ describe('status, patch and rm', () => {
 
     const { code, out, err } = await line.run('rm', `${bench.url}1`, bench.url, `${bench.url}2`)
 
-    expect([code, out]).toEqual([1, `${bench.url}: removed\n${bench.url}2: there was nothing\n`])
+    expect([code, out]).toEqual([1, `${bench.url}: removed\n${bench.url}2: nothing to remove\n`])
     expect(err).toMatch(/a\.bin1: .*403/)
     expect(await bench.state()).toBe('∅')
   })
@@ -154,7 +154,7 @@ describe('status, patch and rm', () => {
     ])
     expect([written.code, stored.toString()]).toEqual([0, 'abcXY'])
     expect(removed).toEqual({ code: 0, out: `${bench.url}: removed\n`, err: '' })
-    expect(again).toEqual({ code: 0, out: `${bench.url}: there was nothing\n`, err: '' })
+    expect(again).toEqual({ code: 0, out: `${bench.url}: nothing to remove\n`, err: '' })
     expect(gone).toEqual({
       code: 1,
       out: '',

@@ -85,7 +85,7 @@ test('the first cause says most, also where several addresses were tried', () =>
   const error = new ClientError('ERR_NETWORK', 'HEAD got no answer', { cause })
 
   expect(describeError(error)).toBe(
-    'no server listens there (connect ECONNREFUSED ::1:1); check host and port of the URL',
+    'no server listens at this address (connect ECONNREFUSED ::1:1); check host and port of the URL',
   )
 })
 

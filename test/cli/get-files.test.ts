@@ -112,7 +112,7 @@ describe('FILE', () => {
     async (end) => {
       const { code, err } = await line.run('get', new URL(`./${end}`, url).href, '.')
 
-      expect([code, err]).toEqual([2, expect.stringContaining('name the FILE')])
+      expect([code, err]).toEqual([2, expect.stringContaining('add a name to FILE')])
       expect(readdirSync(line.folder)).toEqual([])
     },
   )
@@ -155,7 +155,7 @@ describe('FILE.part', () => {
     const { code, err } = await first.outcome
 
     expect(new Set([code, second.code])).toEqual(new Set([0, 3]))
-    expect(err + second.err).toContain('another command has written to a.part meanwhile')
+    expect(err + second.err).toContain('another command has written to a.part')
     expect(['1.', '2.']).toContain(readFileSync(line.at('a'), 'utf8'))
   })
 })
@@ -198,7 +198,10 @@ describe('an answer', () => {
 
     const { code, err } = await line.run('get', url, 'a')
 
-    expect([code, err]).toEqual([1, 'partial-upload: the server sends the file coded as "zstd"\n'])
+    expect([code, err]).toEqual([
+      1,
+      'partial-upload: the server sends the file compressed as "zstd", which this command does not support\n',
+    ])
     expect(readdirSync(line.folder)).toEqual([])
   })
 

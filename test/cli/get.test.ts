@@ -139,7 +139,7 @@ describe('get', () => {
     expect(await line.run('get', url, 'none/film.mp4')).toEqual({
       code: 1,
       out: '',
-      err: 'partial-upload: there is no folder "none"\n',
+      err: 'partial-upload: there is no folder "none"; create it first\n',
     })
   })
 
@@ -167,7 +167,7 @@ describe('get', () => {
 
     expect(await outcome).toMatchObject({
       code: 1,
-      err: expect.stringContaining('what is printed is printed') as string,
+      err: expect.stringContaining('the bytes printed so far are not the whole file') as string,
     })
   })
 
@@ -316,7 +316,7 @@ describe('get', () => {
 
     expect([code, err]).toEqual([
       1,
-      'partial-upload: the upload of this file is not complete yet\n',
+      'partial-upload: the upload of this file to the server is not complete yet; try again later\n',
     ])
     expect(readdirSync(line.folder)).toEqual(['uploads'])
   })
@@ -328,7 +328,7 @@ describe('get', () => {
 
     expect([code, err]).toEqual([
       1,
-      'partial-upload: the upload of this file is not complete yet\n',
+      'partial-upload: the upload of this file to the server is not complete yet; try again later\n',
     ])
     expect(readdirSync(line.folder)).toEqual(['uploads'])
   })

@@ -88,8 +88,8 @@ describe('put FOLDER', () => {
 
     expect([code, err]).toEqual([
       1,
-      'partial-upload: photos/caf\ufffd: the name is not UTF-8; rename it\n' +
-        'partial-upload: photos/caf\ufffds: the name is not UTF-8; rename it\n',
+      'partial-upload: photos/caf\ufffd: the name is not valid UTF-8; rename the file\n' +
+        'partial-upload: photos/caf\ufffds: the name is not valid UTF-8; rename the file\n',
     ])
     expect(uploaded()).toEqual(['photos/a.jpg', 'photos/inner/b.jpg'])
   })

@@ -149,7 +149,7 @@ describe('put', () => {
       code: 1,
       out: '',
       err: expect.stringMatching(
-        /^partial-upload: film\.mp4: no server listens there \(connect ECONNREFUSED \S+\); check host and port of the URL\n$/,
+        /^partial-upload: film\.mp4: no server listens at this address \(connect ECONNREFUSED \S+\); check host and port of the URL\n$/,
       ) as string,
     })
   })
@@ -318,7 +318,7 @@ describe('put to a URL that ends in a slash', () => {
     [['film.mp4', 'photos/a.jpg'], 'a.bin', /several files need a URL that ends in a slash/],
     [['photos'], 'a.bin', /"photos" is a folder/],
     [['-'], '', /the standard input has no name/],
-    [['photos/a.jpg', './photos/../photos/a.jpg'], '', /would go to /],
+    [['photos/a.jpg', './photos/../photos/a.jpg'], '', /would have the same URL /],
   ])('refuses %j to /files/%s', async (files, name, message) => {
     const { code, err } = await line.run('put', ...files, new URL(`./${name}`, bench.url).href)
 

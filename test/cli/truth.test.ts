@@ -168,7 +168,7 @@ describe('an address where no server listens', () => {
   ])('fails %s after a few tries', async (_name, args) => {
     const { code, err } = await line.run(...args(`http://127.0.0.1:${await deadPort()}/a.bin`))
 
-    expect([code, err]).toEqual([1, expect.stringContaining('no server listens there')])
+    expect([code, err]).toEqual([1, expect.stringContaining('no server listens at this address')])
   })
 
   test('is waited for with --wait', async () => {

@@ -86,7 +86,7 @@ describe('a file as source', () => {
 
       await expect(done).rejects.toMatchObject({
         code: 'ERR_SOURCE',
-        message: 'the file holds more than the 0 bytes of its size',
+        message: 'the file contains more bytes than its size of 0 bytes',
       })
       expect(await bench.state()).toBe('∅')
     },

@@ -50,7 +50,7 @@ export async function openHandle(
   // be uploaded and reported as complete.
   const { bytesRead } = await handle.read(new Uint8Array(1), 0, 1, stats.size)
   if (bytesRead > 0)
-    throw sourceError(`the file holds more than the ${stats.size} bytes of its size`)
+    throw sourceError(`the file contains more bytes than its size of ${stats.size} bytes`)
 
   /** Throws if another program has changed the file since it was opened. */
   async function checkUnchanged(): Promise<void> {
@@ -127,7 +127,7 @@ async function fill(handle: FileHandle, buffer: Uint8Array, position: number): P
       .catch((cause: unknown) => {
         throw sourceError('the file can not be read', cause)
       })
-    if (bytesRead === 0) throw sourceError('the file is shorter than it was')
+    if (bytesRead === 0) throw sourceError('the file has become shorter since the upload began')
     filled += bytesRead
   }
   return buffer

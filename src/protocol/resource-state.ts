@@ -6,7 +6,7 @@ type NewState = Omit<ResourceState, 'complete' | 'everComplete'>
 
 /** Returns the state of a resource that a write has created, until the write has ended. */
 export function newState(given: NewState): ResourceState {
-  return { ...given, complete: false, everComplete: false }
+  return { complete: false, everComplete: false, ...given }
 }
 
 /** Returns the state after a PUT of `size` bytes. */

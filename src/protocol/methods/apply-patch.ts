@@ -132,13 +132,13 @@ async function apply(
     const write = {
       key: request.key,
       writer,
-      state: patchedState(writer.base, { ...session.outcome, reprDigest, owner: initial.owner }),
+      state: patchedState(writer.base, { reprDigest, owner: initial.owner, ...session.outcome }),
       size: session.progress.size,
       changed: session.changed,
       digests: null,
     }
     const isLost = (): boolean => lock.isLost === true
-    return await finishWrite(write, { ...context, hooks: request.hooks, isLost })
+    return await finishWrite(write, { hooks: request.hooks, isLost, ...context })
   } catch (error) {
     await writer.keep()
     throw error

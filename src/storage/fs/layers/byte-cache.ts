@@ -1,22 +1,28 @@
-/** A cache that is limited by the memory of its values, in bytes. */
+/**
+ * A cache whose limit is the memory of its values in bytes, because the values differ much in size.
+ */
 
+/** A value with the memory that it and its key occupy. */
 interface Entry<T> {
   readonly value: T
   readonly bytes: number
 }
 
-/** Forgets the values that were used longest ago. */
+/** Keeps values by a key. Drops the values that were used longest ago when it is full. */
 export class ByteCache<T> {
   readonly #entries = new Map<string, Entry<T>>()
   readonly #most: number
   #bytes = 0
 
-  /** Keeps at most `most` bytes. */
+  /** @param most number of bytes that all values and keys may occupy together */
   constructor(most: number) {
     this.#most = most
   }
 
-  /** Returns the value, which becomes the last one to be forgotten; undefined if it is not kept. */
+  /**
+   * Returns the value, which now counts as the one used last; undefined if the cache does not have
+   * it.
+   */
   get(key: string): T | undefined {
     const entry = this.#entries.get(key)
     if (entry === undefined) return undefined
@@ -25,7 +31,10 @@ export class ByteCache<T> {
     return entry.value
   }
 
-  /** Keeps a value of `bytes` bytes, to which the memory of the key is added. */
+  /**
+   * Adds a value that occupies `bytes` bytes. The memory of the key and of the entry is added to
+   * that.
+   */
   set(key: string, value: T, bytes: number): void {
     this.#forget(key)
     const all = bytes + 2 * key.length + 100

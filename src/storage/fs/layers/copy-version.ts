@@ -1,15 +1,20 @@
-/** Copies the bytes of a version, as far as its layers keep the system from doing that itself. */
+/**
+ * Copies the bytes of a version with layers. The system can't copy them, because they lie in
+ * several files.
+ */
 
 import type { FileHandle } from 'node:fs/promises'
 import { readFully, writeAll } from '../io.ts'
 import type { ReadableFile } from '../io.ts'
 
+/** Number of bytes that are read and written by one call. */
 const BLOCK = 1024 * 1024
 const ZEROS = Buffer.alloc(BLOCK)
 
 /**
- * Copies the first `size` bytes into an empty file. Blocks of zeros are left out, so that holes stay holes.
- * `afterBlock` is called with the number of bytes copied so far.
+ * Copies the first `size` bytes into an empty file. Blocks of zeros are not written, so that a file
+ * with holes does not fill the disk. `afterBlock` is called with the number of bytes copied so far,
+ * and may delay the next block.
  */
 export async function copyVersion(
   from: ReadableFile,

@@ -1,9 +1,11 @@
 /**
- * Keeps layers that no version needs for an hour before they are removed: those that were merged into another
- * one, and those whose file another program has replaced. They are kept because a record that names a missing
- * layer makes its resource unreadable, and because an earlier record may come back: from a backup that was
- * made meanwhile, or, without fsyncs, after a power cut. Once the file below the layers was replaced, no record
- * that comes back leads to them, so that they are removed at once.
+ * Keeps layers that no version needs for an hour, and then removes them. These are layers that were
+ * merged into another one, and layers whose file another program has replaced.
+ *
+ * A record that names a missing layer makes its resource unreadable, and an earlier record may
+ * return: from a backup that was made meanwhile, or, with `fsync: 'never'`, after a power cut. Once
+ * the file below the layers was replaced by a rebuild or a `PUT`, an earlier record does not match
+ * the file any more, so that its layers are removed at once.
  */
 
 import { utimes } from 'node:fs/promises'
@@ -15,19 +17,26 @@ import { loadRecord } from '../record.ts'
 import type { LayersToRemove } from '../resource.ts'
 import { sweepRecord } from '../sweep.ts'
 
-/** Milliseconds for which a layer is kept. */
+/** Milliseconds for which a layer is kept: one hour. */
 const KEPT_MS = 3_600_000
-/** Layers that are kept at most. They have 64 KiB each in most cases. */
+/**
+ * Number of layers that are kept at most. Beyond it the oldest are removed early. Most have 64 KiB.
+ */
 const MOST_KEPT = 1000
 
+/** A layer that waits for its removal. */
 interface Kept {
   readonly folders: Folders
   readonly hash: string
   readonly name: string
+  /** When it is removed, by `performance.now()`. */
   readonly until: number
 }
 
-/** The layers that this process has to remove: its own, and those that a sweep has found. */
+/**
+ * The layers that this process will remove: those of its own writers, and those that its sweep has
+ * found.
+ */
 export class KeptLayers implements LayersToRemove {
   readonly #leases: Leases
   #kept: Kept[] = []
@@ -40,7 +49,8 @@ export class KeptLayers implements LayersToRemove {
   add(paths: ResourcePaths, names: readonly string[]): void {
     const now = new Date()
     for (const name of names) {
-      // A sweep goes by the time of the file, which was written long before it was merged.
+      // A sweep of another process judges by the time of the file, which was written long before
+      // the layer was merged.
       void utimes(stagedPath(paths, name), now, now).catch(() => {})
       this.#keep(paths, paths.hash, name, KEPT_MS)
     }
@@ -50,7 +60,7 @@ export class KeptLayers implements LayersToRemove {
   }
 
   adopt(folders: Folders, hash: string, name: string, age: number): void {
-    // The next start finds the others.
+    // Beyond the limit the next start of a process finds the layers again.
     if (this.#kept.length >= MOST_KEPT || this.#kept.some((kept) => kept.name === name)) return
     this.#keep(folders, hash, name, Math.min(KEPT_MS, KEPT_MS - age))
     this.#wait()
@@ -67,6 +77,7 @@ export class KeptLayers implements LayersToRemove {
     this.#kept.push({ folders, hash, name, until: performance.now() + duration })
   }
 
+  /** Sets the timer for the layer that is to be removed next. */
   #wait(): void {
     if (this.#timer !== null || this.#kept.length === 0) return
     const next = Math.min(...this.#kept.map(({ until }) => until))
@@ -83,7 +94,10 @@ export class KeptLayers implements LayersToRemove {
     this.#wait()
   }
 
-  /** Removes layers, and first a record that names them, if another program has replaced the file. */
+  /**
+   * Removes layers. If another program has replaced the file, the record that still names them is
+   * removed before.
+   */
   async #remove(old: readonly Kept[]): Promise<void> {
     const folders = new Map(old.map((kept) => [kept.hash, kept.folders]))
     for (const [hash, each] of folders) await sweepRecord(each, this.#leases, hash).catch(() => {})
@@ -91,7 +105,9 @@ export class KeptLayers implements LayersToRemove {
   }
 }
 
-/** Removes layers, except those to which the record refers. Best effort, because a sweep follows. */
+/**
+ * Removes layers, except those to which the record refers. Best effort, because a sweep follows.
+ */
 async function removeUnnamed(layers: readonly Kept[]): Promise<void> {
   for (const { folders, hash, name } of layers) {
     const path = stagedPath(folders, `${hash}.json`)

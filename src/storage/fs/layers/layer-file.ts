@@ -1,4 +1,7 @@
-/** Opens layer files. A layer never changes, so that its parsed index is kept by the name of the layer. */
+/**
+ * Creates and opens layer files. A layer never changes once a record refers to it, so that its
+ * parsed index is kept by the name of the layer.
+ */
 
 import { open } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
@@ -9,7 +12,7 @@ import type { LayerIndex } from './layer-index.ts'
 import { inStaging, newStagedName, stagedPath } from '../paths.ts'
 import type { Folders, ResourcePaths } from '../paths.ts'
 
-/** Bytes of all indexes that are kept. */
+/** Memory of all kept indexes together, in bytes. */
 const CACHE_SIZE = 16 * 1024 * 1024
 
 const INDEXES = new ByteCache<LayerIndex>(CACHE_SIZE)
@@ -22,7 +25,7 @@ export interface OpenLayer {
 }
 
 /**
- * Opens a layer; null if it is missing.
+ * Opens a layer and reads its index. Returns null if the file does not exist.
  *
  * @throws Error when the file is damaged.
  */
@@ -44,6 +47,11 @@ export function rememberIndex(name: string, index: LayerIndex): void {
   INDEXES.set(name, index, index.ranges.byteLength)
 }
 
+/**
+ * Reads the index before the trailer at the end of the file.
+ *
+ * @throws Error when the file is no layer, or its checksum does not match.
+ */
 async function readIndex(file: FileHandle, name: string): Promise<LayerIndex> {
   const { size } = await file.stat()
   const trailer = parseTrailer(await readBytes(file, size - TRAILER_SIZE, TRAILER_SIZE))
@@ -56,6 +64,10 @@ async function readIndex(file: FileHandle, name: string): Promise<LayerIndex> {
   throw new Error(`the layer ${name} is damaged`)
 }
 
+/**
+ * Reads `length` bytes from `position` on. Returns no bytes for a negative position, which results
+ * from a file that is too short.
+ */
 async function readBytes(file: FileHandle, position: number, length: number): Promise<Uint8Array> {
   if (position < 0) return new Uint8Array()
   const bytes = Buffer.allocUnsafe(length)
@@ -63,7 +75,7 @@ async function readBytes(file: FileHandle, position: number, length: number): Pr
   return bytes
 }
 
-/** Creates an empty layer file, which no other process writes to. */
+/** Creates an empty layer file under a random name, to which no other process writes. */
 export async function createLayer(
   paths: ResourcePaths,
 ): Promise<{ readonly name: string; readonly file: FileHandle }> {
@@ -72,7 +84,7 @@ export async function createLayer(
   return { name, file }
 }
 
-/** Writes the index and the trailer after the data, so that the layer is complete. */
+/** Writes the index and the trailer behind the data, which completes the layer. */
 export async function sealLayer(file: FileHandle, index: LayerIndex): Promise<void> {
   await writeAll(file, index.dataLength, [formatIndex(index)])
 }

@@ -1,40 +1,46 @@
 /**
- * A layer: a small file that changes a finished resource without copying it. The file of the resource stays
- * as it is, and readers see it through its layers, the oldest first (`view.ts`).
+ * A layer: a small file that changes a finished resource without copying it. The file of the
+ * resource stays as it is, and readers apply the layers over it, the oldest first (`view.ts`).
  *
- * A layer file has data, an index and a trailer. The index says which bytes of the version below still
- * count, how long the version is, and which ranges of it the data replaces. A layer is written by one process
- * and never changes after a record refers to it. Its index has a checksum, because a wrong range would put
- * bytes at a wrong place without an error; the data has none, as that of a data file.
+ * A layer file consists of data, an index and a trailer. The index contains the number of bytes of
+ * the version below that still count (`keep`), the length of the new version (`size`), and the
+ * ranges of the new version that the data replaces. One process writes a layer, and nobody changes
+ * it after a record refers to it. The index has a checksum, because a wrong range would put bytes
+ * at a wrong place without an error. The data has none, like the data of an ordinary file.
  *
  *     data … | data length, keep, size, (start, end, at) … | magic, index length, crc32 of the index, 0
  */
 
 import { crc32 } from 'node:zlib'
 
-/** Three numbers for each range: the half-open range of the version, and where in the file its bytes begin. */
+/**
+ * Numbers per range: its start and its end (exclusive) in the version, and the position of its
+ * bytes in the file.
+ */
 const PER_RANGE = 3
+/** Numbers before the ranges: data length, keep and size. */
 const HEAD_NUMBERS = 3
+/** Bytes of one number, a float of 64 bits, which holds each safe integer exactly. */
 const NUMBER_SIZE = 8
 
 /**
- * "PUL1" in the byte order of the machine, as are all numbers: a machine with the other order refuses the
- * layer instead of reading it wrongly.
+ * "PUL1" in the byte order of the machine, like all numbers. A machine with the other byte order
+ * does not find this value, and refuses the layer instead of reading wrong numbers.
  */
 const MAGIC = 0x314c5550
 
-/** Bytes at the end of a layer file, which give the length of the index. */
+/** Bytes of the trailer at the end of a layer file, which contains the length of the index. */
 export const TRAILER_SIZE = 16
 
-/** What a layer does to the version below it. */
+/** The changes that a layer makes to the version below it. */
 export interface LayerIndex {
-  /** Bytes of data in the layer file, before the index. */
+  /** Number of bytes of data in the layer file, before the index. */
   readonly dataLength: number
-  /** Number of bytes of the version below that count. */
+  /** Number of bytes of the version below that still count, from its start. */
   readonly keep: number
-  /** Size of the version in bytes. Bytes beyond `keep` that no range replaces are zeros. */
+  /** Size of the new version in bytes. Bytes from `keep` on that no range replaces are zeros. */
   readonly size: number
-  /** (start, end, at) for each range, sorted and without overlaps. */
+  /** Three numbers (start, end, at) for each range. The ranges are sorted and do not overlap. */
   readonly ranges: Float64Array
 }
 
@@ -43,20 +49,23 @@ export function rangeCount({ ranges }: LayerIndex): number {
   return ranges.length / PER_RANGE
 }
 
-/** Returns one range: bytes `start` to `end` (exclusive) of the version are at `at` in the file. */
+/**
+ * Returns one range: bytes `start` to `end` (exclusive) of the version are at position `at` of the
+ * file.
+ */
 export function rangeAt({ ranges }: LayerIndex, index: number): Range {
   const [start = 0, end = 0, at = 0] = ranges.subarray(index * PER_RANGE, (index + 1) * PER_RANGE)
   return { start, end, at }
 }
 
-/** A range of a version, and where in a file its bytes are. */
+/** A range of a version, and the position of its bytes in a file. */
 export interface Range {
   readonly start: number
   readonly end: number
   readonly at: number
 }
 
-/** Makes an index of ranges that are sorted and do not overlap. */
+/** Creates an index. `ranges` must be sorted and must not overlap. */
 export function createIndex(
   dataLength: number,
   keep: number,
@@ -67,7 +76,7 @@ export function createIndex(
   return { dataLength, keep, size, ranges: Float64Array.from(numbers) }
 }
 
-/** Formats the index and the trailer. */
+/** Formats the index and the trailer as the last bytes of a layer file. */
 export function formatIndex({ dataLength, keep, size, ranges }: LayerIndex): Uint8Array {
   const numbers = new Float64Array(HEAD_NUMBERS + ranges.length)
   numbers.set([dataLength, keep, size])
@@ -80,7 +89,10 @@ export function formatIndex({ dataLength, keep, size, ranges }: LayerIndex): Uin
   return bytes
 }
 
-/** Parses a trailer: the length of the index before it, and its checksum; null for any other bytes. */
+/**
+ * Parses a trailer. Returns the length of the index before it and its checksum; null for any other
+ * bytes.
+ */
 export function parseTrailer(bytes: Uint8Array): { length: number; crc: number } | null {
   if (bytes.length !== TRAILER_SIZE) return null
   const [magic, length = 0, crc = 0, reserved] = new Uint32Array(Uint8Array.from(bytes).buffer)
@@ -88,7 +100,10 @@ export function parseTrailer(bytes: Uint8Array): { length: number; crc: number }
   return isTrailer && length >= HEAD_NUMBERS * NUMBER_SIZE ? { length, crc } : null
 }
 
-/** Parses the index of a layer file of `fileSize` bytes; null if it is damaged. */
+/**
+ * Parses the index of a layer file of `fileSize` bytes. Returns null if its checksum, a length or a
+ * range is wrong.
+ */
 export function parseIndex(bytes: Uint8Array, crc: number, fileSize: number): LayerIndex | null {
   if (crc32(bytes) !== crc) return null
   const numbers = new Float64Array(Uint8Array.from(bytes).buffer)
@@ -100,6 +115,9 @@ export function parseIndex(bytes: Uint8Array, crc: number, fileSize: number): La
   return areSound(index) ? index : null
 }
 
+/**
+ * Returns whether the ranges are sorted, do not overlap, and lie in the version and in the data.
+ */
 function areSound(index: LayerIndex): boolean {
   let last = 0
   for (let number = 0; number < rangeCount(index); number += 1) {

@@ -1,7 +1,7 @@
 /**
- * The writer that changes a finished resource by a layer (`layer-index.ts`), at a cost that follows the
- * change and not the resource. Where a layer does not pay, it hands its changes to an `AtomicWriter`, which
- * copies the resource.
+ * The writer that changes a finished file by a layer (`layer-index.ts`), at a cost that depends on
+ * the size of the change and not of the file. When a layer does not pay, the writer hands its
+ * changes over to an `AtomicWriter`, which copies the file.
  */
 
 import type { ResourceInfo, ResourceState, Writer } from '../../adapter.ts'
@@ -32,8 +32,14 @@ export class LayerWriter implements Writer {
   readonly #resource: FsResource
   readonly #lease: WriterLease
   readonly #found: Complete
+  /** The current version, open for reading, with its layers if it has any. */
   #below: LayeredFile | null = null
+  /**
+   * The layer that this writer builds; null before the first change, and after the changes were
+   * handed over.
+   */
   #layer: PrivateLayer | null = null
+  /** The writer to which the changes were handed over. */
   #copying: AtomicWriter | null = null
 
   constructor(resource: FsResource, lease: WriterLease, found: Complete) {
@@ -76,7 +82,10 @@ export class LayerWriter implements Writer {
     }
   }
 
-  /** Commits the layer by one new record. A write that changed no byte, or reopens the resource, has none. */
+  /**
+   * Commits the layer by one new record. If no byte was changed, or the resource is reopened, there
+   * is no layer to commit, and the `AtomicWriter` does it.
+   */
   async commit(state: ResourceState): Promise<ResourceInfo> {
     this.#lease.assertActive()
     const info =
@@ -87,10 +96,12 @@ export class LayerWriter implements Writer {
     return info
   }
 
+  /** Ends the writer like `rollback`, because an atomic write keeps no part of its bytes. */
   keep(): Promise<void> {
     return this.rollback()
   }
 
+  /** Ends the writer, and removes its layer or its copy. */
   async rollback(): Promise<void> {
     try {
       if (this.#layer !== null) await this.#dropUnnamed(this.#layer.name)
@@ -100,7 +111,7 @@ export class LayerWriter implements Writer {
     }
   }
 
-  /** Creates the layer before the first change; null if the changes go to a copy. */
+  /** Creates the layer before the first change. Returns null if the changes go to a copy. */
   async #begin(): Promise<PrivateLayer | null> {
     if (this.#copying !== null) return null
     if (this.#layer !== null) return this.#layer
@@ -111,6 +122,9 @@ export class LayerWriter implements Writer {
     return this.#layer
   }
 
+  /**
+   * Opens the current version. A file without layers is opened as one with an empty list of layers.
+   */
   async #open(): Promise<LayeredFile> {
     if (this.#below !== null) return this.#below
     const { paths } = this.#resource
@@ -120,7 +134,10 @@ export class LayerWriter implements Writer {
     return this.#below
   }
 
-  /** Lets another writer make a copy of the resource with the changes so far. */
+  /**
+   * Creates the `AtomicWriter` that continues this write on a copy of the file, and repeats on it
+   * the changes so far.
+   */
   async #copy(): Promise<AtomicWriter> {
     if (this.#copying !== null) return this.#copying
     this.#copying = new AtomicWriter(this.#resource, this.#lease, this.#found, 'base')
@@ -129,7 +146,7 @@ export class LayerWriter implements Writer {
     try {
       await replay(layer, this.#copying)
     } catch (error) {
-      // The copy has only a part of the changes, so that the writer must not be used further.
+      // The copy has only a part of the changes, so that a commit would publish wrong bytes.
       await this.rollback()
       throw error
     }
@@ -139,7 +156,10 @@ export class LayerWriter implements Writer {
     return this.#copying
   }
 
-  /** Writes the layer and then the record that names it, which is the point of no return. */
+  /**
+   * Completes the layer, and writes the record that names it. The rename of the record is the point
+   * of no return.
+   */
   async #commitLayer(layer: PrivateLayer, state: ResourceState): Promise<ResourceInfo> {
     const { paths } = this.#resource
     const { kind, revision, overlay } = this.#found
@@ -154,12 +174,14 @@ export class LayerWriter implements Writer {
     } finally {
       if (sealed.name !== layer.name) {
         await sealed.file.close()
-        // After a success these are the bytes that were merged, after a failure those of the merge.
+        // Two layer files exist after a merge: the one of this write, and the merged one. The
+        // record names at most one of them, depending on whether the commit has succeeded.
         await Promise.allSettled([layer, sealed].map(({ name }) => this.#dropUnnamed(name)))
       }
     }
   }
 
+  /** Makes the layer durable, and writes the record that names it as the newest layer. */
   async #putRecord(
     state: ResourceState,
     size: number,
@@ -182,10 +204,12 @@ export class LayerWriter implements Writer {
     return record
   }
 
-  /** Schedules what is left to do: the rebuild, and the removal of layers. */
+  /**
+   * Schedules the work after a commit: the rebuild of the file, and the removal of merged layers.
+   */
   #committed(names: readonly string[], { name, index }: SealedLayer): void {
     rememberIndex(name, index)
-    // Layers that were merged, and those of a file that another program has replaced.
+    // Layers that were merged, and layers of a file that another program has replaced.
     const unnamed = this.#found.stored?.overlay?.layers.filter((layer) => !names.includes(layer))
     const kept = this.#below?.layers.filter((layer) => names.includes(layer.name)) ?? []
     const indexes = [...kept.map((layer) => layer.index), index]
@@ -194,8 +218,8 @@ export class LayerWriter implements Writer {
   }
 
   /**
-   * Removes a layer file, unless the record refers to it. That is also so after a failed commit that could not
-   * restore the previous record.
+   * Removes a layer file, unless the record refers to it. The record still does after a failed
+   * commit that could not restore the old record.
    */
   async #dropUnnamed(name: string): Promise<void> {
     const { paths, flusher } = this.#resource
@@ -216,12 +240,13 @@ export class LayerWriter implements Writer {
   }
 }
 
-/** Does the changes of a layer with another writer. */
+/** Repeats the changes of a layer on another writer. */
 async function replay(layer: PrivateLayer, writer: AtomicWriter): Promise<void> {
   const index = layer.index()
   const file = new FileReader(layer.file, () => {})
   if (writer.base !== null && index.keep < writer.base.size) await writer.truncate(index.keep)
-  // A truncation of bytes that this write had added before has left zeros at the end.
+  // The write has been longer before, and was truncated. `size` may exceed the kept bytes and the
+  // ranges, and the bytes in between are zeros.
   if (index.size > index.keep) await writer.write(index.size - 1, [new Uint8Array(1)])
   for (let number = 0; number < rangeCount(index); number += 1) {
     const { start, end, at } = rangeAt(index, number)

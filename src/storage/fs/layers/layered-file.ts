@@ -1,4 +1,4 @@
-/** Reads a finished version: its file alone, or its file through its layers. */
+/** Reads a finished version through its layers, as if it were one file. */
 
 import type { FileHandle } from 'node:fs/promises'
 import { ByteCache } from './byte-cache.ts'
@@ -10,30 +10,39 @@ import type { Folders } from '../paths.ts'
 import { BASE, ZEROS, piecesIn, viewOf } from './view.ts'
 import type { Piece, View } from './view.ts'
 
-/** Bytes of all views that are kept, because many small reads of one version would build its view each time. */
+/**
+ * Memory of all kept views together, in bytes. Many small reads of one version would otherwise
+ * build its view each time.
+ */
 const CACHE_SIZE = 16 * 1024 * 1024
+/** Bytes of one piece in the arrays of a view: two floats of 64 bits and an integer of 32 bits. */
 const BYTES_PER_PIECE = 20
 
 const VIEWS = new ByteCache<View>(CACHE_SIZE)
 
-/** Bytes between two pieces in a layer that are read with them rather than by a call of their own. */
+/**
+ * Largest number of bytes between two pieces of a layer that one call reads together. To read some
+ * bytes that are not needed costs less than another call.
+ */
 const LARGEST_GAP = 4096
 
-/** A layer that the record of a version names does not exist. */
+/**
+ * Thrown when a layer that the record names does not exist: it was merged meanwhile, or it is lost.
+ */
 export class MissingLayerError extends Error {
   constructor() {
     super('a layer of the resource is missing from the staging directory')
   }
 }
 
-/** A version that consists of several files, which never change. */
+/** A version that consists of several files. None of them changes while it is open. */
 export class LayeredFile implements ReadableFile {
   readonly view: View
   /** The file below the layers. */
   readonly base: FileHandle
-  /** The oldest first. */
+  /** The layers, the oldest first. */
   readonly layers: readonly OpenLayer[]
-  /** All files, as the sources of the view are numbered. */
+  /** All files, in the order of the source numbers of the view. */
   readonly #files: readonly FileHandle[]
 
   constructor(view: View, base: FileHandle, layers: readonly OpenLayer[]) {
@@ -43,6 +52,10 @@ export class LayeredFile implements ReadableFile {
     this.#files = [base, ...layers.map(({ file }) => file)]
   }
 
+  /**
+   * Reads bytes of the version, by one call for each run of neighbouring pieces, all at the same
+   * time.
+   */
   async read(
     buffer: Uint8Array,
     offset: number,
@@ -60,7 +73,10 @@ export class LayeredFile implements ReadableFile {
     return { bytesRead: target.length }
   }
 
-  /** Reads neighbours in one file with one call, and copies them to their places. */
+  /**
+   * Reads the pieces of one run by one call, and copies each to its place in the target. A read
+   * that consists of one piece goes into the target without a copy.
+   */
   async #readRun(run: Run, target: Uint8Array, position: number, isAlone: boolean): Promise<void> {
     const file = this.#files[run.source]
     if (file === undefined) throw new Error('a version refers to a layer that it does not have')
@@ -77,12 +93,13 @@ export class LayeredFile implements ReadableFile {
     }
   }
 
+  /** Closes all files. */
   async close(): Promise<void> {
     await closeAll(this.#files)
   }
 }
 
-/** Pieces that one call reads. */
+/** Neighbouring pieces of one file, which one call reads. */
 interface Run {
   readonly source: number
   readonly at: number
@@ -90,7 +107,10 @@ interface Run {
   readonly pieces: Piece[]
 }
 
-/** Collects the pieces of each file that are near each other, the file below as one run. */
+/**
+ * Groups the pieces of each layer that lie near each other into runs. All pieces of the file below
+ * form one run, however far apart they are: the layers cover the bytes between them, and are small.
+ */
 function runsOf(pieces: readonly Piece[]): readonly Run[] {
   const runs: Run[] = []
   const last = new Map<number, Run>()
@@ -112,10 +132,10 @@ function runsOf(pieces: readonly Piece[]): readonly Run[] {
 }
 
 /**
- * Opens the layers of a version and returns it over `base`, which has `baseSize` bytes and which stays open
- * if that fails.
+ * Opens the layers of a version over `base`, a file of `baseSize` bytes. If that fails, `base`
+ * stays open.
  *
- * @throws MissingLayerError
+ * @throws MissingLayerError when a layer does not exist.
  */
 export async function openThroughLayers(
   folders: Folders,
@@ -132,9 +152,9 @@ export async function openThroughLayers(
 }
 
 /**
- * Opens layers.
+ * Opens layers, all or none of them.
  *
- * @throws MissingLayerError
+ * @throws MissingLayerError when a layer does not exist.
  */
 async function openLayers(
   folders: Folders,

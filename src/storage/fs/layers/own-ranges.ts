@@ -1,29 +1,36 @@
-/** The ranges that a writer has put into its layer so far, and where in the layer file their bytes are. */
+/**
+ * The ranges that a writer has written into its layer so far, and the positions of their bytes in
+ * the layer file.
+ */
 
 import { createIndex } from './layer-index.ts'
 import type { LayerIndex, Range } from './layer-index.ts'
 
-/** Grows with each write and each truncation, until it becomes the index of the layer. */
+/** Follows each write and each truncation. At the commit it becomes the index of the layer. */
 export class OwnRanges {
-  /** Bytes of the version below that count. */
+  /** Number of bytes of the version below that still count, from its start. */
   keep: number
-  /** Size of the version with the changes. */
+  /** Size of the version with the changes, in bytes. */
   size: number
-  /** Sorted and without overlaps. */
+  /** The ranges, sorted and without overlaps. */
   #ranges: Range[] = []
 
-  /** Begins without a change of a version of `size` bytes. */
+  /** @param size number of bytes of the version below */
   constructor(size: number) {
     this.keep = size
     this.size = size
   }
 
-  /** The number of ranges. */
+  /** Number of ranges. */
   get count(): number {
     return this.#ranges.length
   }
 
-  /** Replaces `length` bytes from `start` on by those at `at` in the layer file. */
+  /**
+   * Replaces `length` bytes of the version, from `start` on, by those at position `at` of the layer
+   * file. Ranges that overlap are cut, and those that are covered are dropped; their bytes stay in
+   * the layer file unused.
+   */
   write(start: number, length: number, at: number): void {
     const end = start + length
     const ranges = this.#ranges
@@ -45,7 +52,10 @@ export class OwnRanges {
     this.size = Math.max(this.size, end)
   }
 
-  /** Cuts the version to `size` bytes. */
+  /**
+   * Truncates the version to `size` bytes. Bytes of the version below beyond `size` never count
+   * again, even if later writes make the version longer.
+   */
   truncate(size: number): void {
     this.keep = Math.min(this.keep, size)
     this.size = size
@@ -54,11 +64,12 @@ export class OwnRanges {
       .map((range) => ({ ...range, end: Math.min(range.end, size) }))
   }
 
-  /** The index of a layer file with `dataLength` bytes of data. */
+  /** Returns the index of a layer file with `dataLength` bytes of data. */
   toIndex(dataLength: number): LayerIndex {
     return createIndex(dataLength, this.keep, this.size, this.#ranges)
   }
 
+  /** Returns the number of the first range that ends after `position`, by binary search. */
   #firstEndingAfter(position: number): number {
     let low = 0
     let high = this.#ranges.length
@@ -70,7 +81,10 @@ export class OwnRanges {
     return low
   }
 
-  /** Joins a range with the one before it, if it continues that one in the version and in the file. */
+  /**
+   * Joins a range with the one before it if both are adjacent in the version and in the file, as
+   * after an upload that writes chunk by chunk. The index then has one range instead of thousands.
+   */
   #joinBefore(index: number): void {
     const [before, range] = [this.#ranges[index - 1], this.#ranges[index]]
     if (before === undefined || range === undefined || before.end !== range.start) return

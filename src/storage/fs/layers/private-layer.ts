@@ -1,7 +1,7 @@
 /**
- * The layer that a writer builds: a staged file that no record refers to before the commit. At the commit it
- * takes in small layers below it, so that the number of layers grows with the logarithm of the number of
- * patches: each layer is at least twice as large as the one above it.
+ * The layer that a writer builds: a staged file to which no record refers before the commit. At the
+ * commit it absorbs small layers below it. Each remaining layer is about twice as large as the one
+ * above it, so that the number of layers grows with the logarithm of the number of patches.
  */
 
 import type { FileHandle } from 'node:fs/promises'
@@ -18,13 +18,17 @@ import { stagedPath } from '../paths.ts'
 import type { ResourcePaths } from '../paths.ts'
 import { BASE, ZEROS, baseView, cover, piecesIn } from './view.ts'
 
-/** A layer of at most this many bytes is always merged, because the fsync costs more than its bytes. */
+/**
+ * Bytes up to which a layer below is always absorbed. The fsync of the new layer costs more than
+ * these bytes.
+ */
 const SMALL_LAYER = 64 * 1024
-/** Bytes that one commit merges at most, which are held in memory. */
+/** Largest number of bytes that one commit merges. They are held in memory. */
 const LARGEST_MERGE = 16 * 1024 * 1024
+/** A layer below is absorbed if it is at most this many times as large as all layers above it. */
 const FACTOR = 2
 
-/** A complete layer file, and the layers that it replaces. */
+/** A complete layer file, and the names of the layers whose ranges it contains. */
 export interface SealedLayer extends OpenLayer {
   readonly absorbed: readonly string[]
 }
@@ -37,7 +41,7 @@ export class PrivateLayer {
   readonly #below: LayeredFile
   readonly #ranges: OwnRanges
   readonly #timer: NodeJS.Timeout
-  /** Bytes of data in the file. */
+  /** Number of bytes of data in the file. */
   #length = 0
 
   private constructor(
@@ -63,16 +67,20 @@ export class PrivateLayer {
     return this.#ranges.size
   }
 
-  /** Bytes that were written. */
+  /** Number of bytes that were written so far, also of bytes that were replaced later. */
   get written(): number {
     return this.#length
   }
 
-  /** The number of ranges that were written. */
+  /** Number of ranges in the layer. */
   get count(): number {
     return this.#ranges.count
   }
 
+  /**
+   * Appends the bytes to the layer file, and notes that they replace the bytes of the version from
+   * `position` on.
+   */
   async write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
     const length = totalLength(chunks)
     await writeAll(this.file, this.#length, chunks)
@@ -80,11 +88,15 @@ export class PrivateLayer {
     this.#length += length
   }
 
+  /** Truncates the version to `size` bytes. The layer file stays as it is. */
   truncate(size: number): void {
     this.#ranges.truncate(size)
   }
 
-  /** The version with the changes. It uses files of this layer and of the version below. */
+  /**
+   * Returns the version with the changes so far. It reads the file of this layer and the files of
+   * the version below, which stay open.
+   */
   changed(): LayeredFile {
     const { view, base, layers } = this.#below
     const index = this.index()
@@ -92,12 +104,15 @@ export class PrivateLayer {
     return new LayeredFile(cover(view, index, layers.length + 1), base, [...layers, own])
   }
 
-  /** What the layer does to the version below. */
+  /** Returns the index of the changes so far. */
   index(): LayerIndex {
     return this.#ranges.toIndex(this.#length)
   }
 
-  /** Completes the layer file, or writes another one that has the bytes of small layers below as well. */
+  /**
+   * Completes the layer file. If small layers below are absorbed, another file is written, with
+   * their bytes and those of this layer.
+   */
   async seal(): Promise<SealedLayer> {
     const index = this.index()
     const own = { name: this.name, file: this.file, index }
@@ -108,19 +123,19 @@ export class PrivateLayer {
     return { ...own, absorbed: [] }
   }
 
-  /** Closes the file, which stays where it is. */
+  /** Closes the file, which keeps its name in the staging directory. */
   async close(): Promise<void> {
     clearInterval(this.#timer)
     await this.file.close()
   }
 }
 
-/** Bytes of a layer file. */
+/** Returns the bytes that a layer occupies on the disk, about. */
 function dataSize({ dataLength, ranges }: LayerIndex): number {
   return dataLength + ranges.byteLength
 }
 
-/** The newest layers that a layer of `size` bytes takes in, the oldest first. */
+/** Returns the newest layers that a layer of `size` bytes absorbs, the oldest of them first. */
 function smallLayers(layers: readonly OpenLayer[], size: number): readonly OpenLayer[] {
   let sum = size
   let first = layers.length
@@ -136,9 +151,10 @@ function smallLayers(layers: readonly OpenLayer[], size: number): readonly OpenL
 }
 
 /**
- * Writes a layer that has the same effect as all of `layers`, the oldest first. Its ranges are those that the
- * newer ones have not replaced, and it keeps as many bytes below as the one that keeps the fewest. It can
- * therefore also lie over a version that includes some of these layers already.
+ * Writes a layer that has the same effect as all of `layers`, the oldest first. Its ranges are
+ * those that newer ones have not replaced, and it keeps the fewest bytes that one of them keeps.
+ * The new layer may also lie over a version that already includes some of these layers, as after a
+ * rebuild: it writes their ranges a second time.
  */
 async function merge(paths: ResourcePaths, layers: readonly OpenLayer[]): Promise<SealedLayer> {
   const keep = Math.min(...layers.map(({ index }) => index.keep))
@@ -169,6 +185,7 @@ async function merge(paths: ResourcePaths, layers: readonly OpenLayer[]): Promis
   return { name, file, index, absorbed: layers.slice(0, -1).map((layer) => layer.name) }
 }
 
+/** Reads all data of a layer. */
 async function readData({ file, index }: OpenLayer): Promise<Uint8Array> {
   const bytes = Buffer.allocUnsafe(index.dataLength)
   await readFully(file, bytes, 0)

@@ -1,26 +1,39 @@
-/** Decides which resource is rebuilt when: one at a time in each store, because a rebuild occupies the disk. */
+/**
+ * Decides which file is rebuilt when: one at a time in each store, because a rebuild occupies the
+ * disk.
+ */
 
 import type { WithLock } from '../../adapter.ts'
 import { errorCode } from '../io.ts'
 import { rebuild } from './rebuild.ts'
 import type { FsResource, RebuildSchedule } from '../resource.ts'
 
-/** Resources that wait at most. Beyond it, the next start of a process finds the others by their layers. */
+/**
+ * Number of files that wait for a rebuild at most. The next start of a process finds the others by
+ * their layers.
+ */
 const MOST_WAITING = 10_000
-/** Milliseconds until the next attempt after a failure, and after many failures in a row. */
+/**
+ * Milliseconds until the next attempt after a failure. Each failure in a row doubles them, up to
+ * the longest.
+ */
 const FIRST_BACKOFF = 60_000
 const LONGEST_BACKOFF = 3_600_000
-/** Longest delay of a timer, in milliseconds. */
+/** Longest delay of a timer in milliseconds. Node treats a longer one as 1 ms. */
 const LONGEST_TIMER = 2 ** 31 - 1
 
+/** A file that waits for its rebuild. */
 interface Waiting {
   readonly resource: FsResource
+  /** When the rebuild may begin, by `performance.now()`. */
   readonly at: number
-  /** Attempts that have failed one after the other. */
+  /** Number of attempts that have failed in a row. */
   readonly failures: number
 }
 
-/** The rebuilds of one store. They begin when the middleware has lent the store its locks. */
+/**
+ * The rebuilds of one store. They begin when the middleware has passed a function that takes locks.
+ */
 export class Rebuilds implements RebuildSchedule {
   readonly #waiting = new Map<string, Waiting>()
   readonly #lenders = new Set<WithLock>()
@@ -28,17 +41,20 @@ export class Rebuilds implements RebuildSchedule {
   #plannedAt = Infinity
   #running: Promise<void> | null = null
   #abort = new AbortController()
-  /** No rebuild begins before, because the disk is full or fails. */
+  /** No rebuild begins before this time, because the disk is full or fails. */
   #pausedUntil = -Infinity
 
   schedule(resource: FsResource, isDue: boolean): void {
     const waiting = this.#waiting.get(resource.paths.record)
-    // After a failure, a patch does not bring the next attempt forward.
+    // A patch does not bring the next attempt forward after a failure, which would repeat.
     if (waiting !== undefined && waiting.failures > 0) return
     this.#wait(resource, isDue ? 0 : resource.policy.rebuildAfter, 0)
   }
 
-  /** Begins to rebuild with the locks of the caller; returns a function that ends that. */
+  /**
+   * Begins to rebuild with the locks that `withLock` takes. Returns a function that ends that. The
+   * last one to be called aborts the rebuild in progress, and resolves when it has stopped.
+   */
   start(withLock: WithLock): () => Promise<void> {
     this.#lenders.add(withLock)
     this.#plan()
@@ -51,6 +67,7 @@ export class Rebuilds implements RebuildSchedule {
     }
   }
 
+  /** Adds a resource that waits `delay` milliseconds, or changes its time. */
   #wait(resource: FsResource, delay: number, failures: number): void {
     const key = resource.paths.record
     if (!this.#waiting.has(key) && this.#waiting.size >= MOST_WAITING) return
@@ -70,6 +87,7 @@ export class Rebuilds implements RebuildSchedule {
     this.#timer = setTimeout(() => this.#begin(), delay).unref()
   }
 
+  /** Starts the rebuild of the first resource whose time has come. */
   #begin(): void {
     const now = performance.now()
     const next = [...this.#waiting.values()].find(({ at }) => at <= now)
@@ -85,7 +103,10 @@ export class Rebuilds implements RebuildSchedule {
     })
   }
 
-  /** Never throws: a failed rebuild leaves the resource as it is, and is tried again later. */
+  /**
+   * Rebuilds one file. Never rejects: a failed rebuild leaves the resource as it is, and is
+   * repeated later.
+   */
   async #run({ resource, failures }: Waiting, withLock: WithLock): Promise<void> {
     const { signal } = this.#abort
     const { rebuildAfter } = resource.policy
@@ -97,7 +118,8 @@ export class Rebuilds implements RebuildSchedule {
         this.#wait(resource, rebuildAfter, 0)
         return
       }
-      // Other resources would fail as well, because the error is one of the system.
+      // An error of the system, such as a full disk, would make the rebuilds of other files fail
+      // too.
       if (errorCode(error)?.startsWith('E') === true) {
         this.#pausedUntil = performance.now() + FIRST_BACKOFF
       }

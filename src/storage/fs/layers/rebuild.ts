@@ -1,11 +1,12 @@
 /**
- * The rebuild: copies a version that has layers to a new file, and publishes that in place of the file below
- * the layers. Bytes, state, entity tag and time stay the same, so that no reader notices.
+ * The rebuild: copies a version with layers to a new file, and publishes the copy in place of the
+ * file below the layers. Bytes, state, entity tag and time of the version stay the same, so that no
+ * client notices.
  *
- * The copy is made without the lock of the key, because it takes long for a large resource. Patches may be
- * committed meanwhile. They lie over the rebuilt file as well, even if they have taken in layers that were
- * copied: a merged layer has all ranges of those, and writes them a second time. Any other change of the
- * resource replaces the file below the layers, in which case the copy is thrown away.
+ * The copy is made without the lock of the key, because it takes long for a large file. Patches may
+ * be committed meanwhile. Their layers fit over the copy too, even a layer that has absorbed some
+ * that were copied: it contains all their ranges, and writes them a second time. Any other change
+ * of the resource replaces the file below the layers, in which case the copy is discarded.
  */
 
 import { lstat } from 'node:fs/promises'
@@ -27,12 +28,17 @@ import { find, originOf } from '../version.ts'
 import type { Complete, Found } from '../version.ts'
 import { WriterLease } from '../writer-lease.ts'
 
-/** Bytes that are copied between two flushes, which spread the writing evenly. */
+/**
+ * Number of bytes that are copied between two fsyncs, which spread the writing to the disk evenly.
+ */
 const FLUSHED_AT_ONCE = 16 * 1024 * 1024
-/** Milliseconds between two attempts to get the lock, which writers of the resource hold at times. */
+/**
+ * Milliseconds between two attempts to get the lock, which a writer of the resource may hold. Each
+ * is twice as long as the one before, up to the longest.
+ */
 const FIRST_WAIT = 10
 const LONGEST_WAIT = 1000
-/** Attempts to get the lock, for about a minute. */
+/** Attempts to get the lock, which take about a minute together. */
 const MAX_TRIES = 70
 
 /** A finished version with a record and layers. */
@@ -41,10 +47,13 @@ interface Layered extends Complete {
   readonly overlay: Overlay
 }
 
-/** `stale`: the resource has changed, or its lock was not free, so that the copy was thrown away. */
+/**
+ * The outcome of a rebuild. `stale`: the copy was discarded, because the resource has changed or
+ * its lock was not free.
+ */
 export type Rebuilt = 'done' | 'stale'
 
-/** Rebuilds a resource, if it has layers. Stops with an error when `signal` aborts. */
+/** Rebuilds the file of a resource, if it has layers. Rejects when `signal` aborts. */
 export async function rebuild(
   resource: FsResource,
   withLock: WithLock,
@@ -53,11 +62,13 @@ export async function rebuild(
   const { paths, leases, layersToRemove } = resource
   const found = await find(paths)
   if (!isLayered(found)) {
-    // Another program has replaced or removed the file. The layers stay for an hour, like all leftovers.
+    // Another program has replaced or removed the file, so that its layers are not needed. They
+    // stay for an hour (`kept-layers.ts`).
     layersToRemove.add(paths, found.stored?.overlay?.layers ?? [])
     return 'done'
   }
-  // Keeps a sweep of this process from the copy, and shows other processes that this one is alive.
+  // The lease keeps a sweep of this process from removing the copy, and the owner lease, which is
+  // renewed while it lasts, shows other processes that this one is alive.
   const lease = leases.take(paths.hash, 0)
   try {
     return await copyAndPublish(resource, found, withLock, signal)
@@ -71,6 +82,7 @@ function isLayered(found: Found): found is Layered {
   return found.kind === 'complete' && found.record !== null && found.overlay !== null
 }
 
+/** Copies the version and publishes the copy. The copy is removed unless it was published. */
 async function copyAndPublish(
   resource: FsResource,
   found: Layered,
@@ -93,7 +105,10 @@ async function copyAndPublish(
   }
 }
 
-/** Limits the rate of a copy, and flushes it piece by piece. */
+/**
+ * Returns a function that is called after each block, limits the rate of the copy, and fsyncs it
+ * piece by piece.
+ */
 function pacer(
   { file }: PrivateCopy,
   resource: FsResource,
@@ -112,7 +127,9 @@ function pacer(
   }
 }
 
-/** Publishes the copy as soon as the lock of the key is free; false if the copy is stale. */
+/**
+ * Publishes the copy as soon as the lock of the key is free. Returns false if the copy is stale.
+ */
 async function publishWithLock(
   resource: FsResource,
   copied: Layered,
@@ -139,6 +156,11 @@ async function publishWithLock(
   return false
 }
 
+/**
+ * Publishes the copy, with the layers that were added since the copy was begun. The caller holds
+ * the lock. Returns false if the file below the layers was replaced meanwhile, or if the copy does
+ * not have the size of the version.
+ */
 async function publishRebuilt(
   resource: FsResource,
   copied: Layered,
@@ -176,7 +198,10 @@ async function publishRebuilt(
   return true
 }
 
-/** Throws if another program has just put its file at the path, which the rebuild would replace. */
+/**
+ * Throws if another program has just put its file at the path, because the rebuild would replace
+ * it.
+ */
 async function assertPublished({ paths }: FsResource, { fingerprint }: Complete): Promise<void> {
   const found = await ifThere(lstat(paths.published, { bigint: true }))
   if (found === null || fileFingerprint(found) !== fingerprint) throw changedMeanwhile()

@@ -1,21 +1,32 @@
-/** Whether a file system shares blocks between a file and its copy (reflink), so that a copy takes no time. */
+/**
+ * Finds out whether a file system shares blocks between a file and its copy (reflink), so that a
+ * copy takes no time.
+ */
 
 import { constants, copyFile, unlink, writeFile } from 'node:fs/promises'
 import { createStaging, newStagedName, stagedPath } from '../paths.ts'
 import type { Folders, ResourcePaths } from '../paths.ts'
 
-/** One block, because an empty file has nothing to share. */
+/** Bytes of the copied file: one block, because an empty file has no block to share. */
 const PROBE_SIZE = 4096
 
+/** The result for each staging directory, by its path. */
 const KNOWN = new Map<string, Promise<boolean>>()
 
-/** Finds out by a copy of a small file, once for each staging directory. */
+/**
+ * Returns whether the file system of the staging directory shares blocks. The first call copies a
+ * small file.
+ */
 export function sharesBlocks(paths: ResourcePaths): Promise<boolean> {
   const known = KNOWN.get(paths.staging) ?? probe(paths, paths.hash)
   KNOWN.set(paths.staging, known)
   return known
 }
 
+/**
+ * Copies a small file in a way that fails where blocks can't be shared. Any other failure counts as
+ * `false`, because layers work everywhere.
+ */
 async function probe(folders: Folders, hash: string): Promise<boolean> {
   const [from, to] = [0, 1].map(() =>
     stagedPath(folders, newStagedName(hash, folders.ownerLease, 'tmp')),

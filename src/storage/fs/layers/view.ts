@@ -1,31 +1,37 @@
 /**
- * A view: the list of pieces that make up a version, each a range of its file or of one of its layers. The
- * pieces are sorted, do not overlap and cover the version.
+ * A view: the list of the pieces of which a version consists. Each piece is a range of its file or
+ * of one of its layers. The pieces are sorted, do not overlap, and cover the version.
  *
- * The numbers are in typed arrays, because a version that was patched ten thousand times has as many pieces.
+ * The numbers are kept in typed arrays, because a version that was patched ten thousand times has
+ * as many pieces.
  */
 
 import { rangeAt, rangeCount } from './layer-index.ts'
 import type { LayerIndex, Range } from './layer-index.ts'
 
-/** The source of bytes that are zeros because no file has them. */
+/** The source number of bytes that are zeros because no file contains them. */
 export const ZEROS = -1
-/** The source of bytes of the file below all layers. The layers are numbered from 1, the oldest first. */
+/**
+ * The source number of the file below the layers. The layers are numbered from 1, the oldest first.
+ */
 export const BASE = 0
 
-/** Which bytes of which file a version consists of. */
+/** The pieces of a version. The three arrays have the same length. */
 export interface View {
   /** Size of the version in bytes. */
   readonly size: number
-  /** Where each piece begins, ascending. It ends where the next one begins, the last one at `size`. */
+  /**
+   * The position in the version at which each piece begins, ascending. A piece ends where the next
+   * one begins, and the last one at `size`.
+   */
   readonly starts: Float64Array
-  /** `ZEROS`, `BASE` or the number of a layer. */
+  /** The source number of each piece: `ZEROS`, `BASE` or the number of a layer. */
   readonly sources: Int32Array
-  /** Where in its source each piece begins. */
+  /** The position in its source at which each piece begins; 0 for `ZEROS`. */
   readonly offsets: Float64Array
 }
 
-/** The view of a file without layers. */
+/** Returns the view of a file of `size` bytes without layers. */
 export function baseView(size: number): View {
   const isEmpty = size === 0
   return {
@@ -36,19 +42,25 @@ export function baseView(size: number): View {
   }
 }
 
-/** The view of a file of `size` bytes through all `layers`, the oldest first. */
+/** Returns the view of a file of `size` bytes through `layers`, the oldest first. */
 export function viewOf(size: number, layers: readonly LayerIndex[]): View {
   return layers.reduce((view, layer, index) => cover(view, layer, index + 1), baseView(size))
 }
 
-/** Puts a layer, which is numbered `source`, on top of the version that `below` shows. */
+/**
+ * Returns the view of the version that results when a layer, which gets the number `source`, is
+ * applied to the version `below`.
+ */
 export function cover(below: View, layer: LayerIndex, source: number): View {
   const pieces = new Pieces(below.starts.length + 2 * rangeCount(layer) + 2)
   const keep = Math.min(layer.keep, below.size)
   let next = 0
   let position = 0
 
-  /** Adds what is below, from the position on, and then zeros. */
+  /**
+   * Adds the pieces from `position` to `end` that the layer does not replace: those of the version
+   * below as far as they count, and then zeros.
+   */
   function fill(end: number): void {
     for (; next < below.starts.length && position < Math.min(end, keep); next += 1) {
       const from = below.starts[next] ?? 0
@@ -73,12 +85,12 @@ export function cover(below: View, layer: LayerIndex, source: number): View {
   return pieces.toView(layer.size)
 }
 
-/** Returns where the piece ends. */
+/** Returns the position in the version at which a piece ends. */
 function endOf({ starts, size }: View, piece: number): number {
   return starts[piece + 1] ?? size
 }
 
-/** Returns the number of the piece that has the byte at `position`, which is below the size. */
+/** Returns the index of the piece that contains the byte at `position`, by binary search. */
 function pieceAt({ starts }: View, position: number): number {
   let low = 0
   let high = starts.length - 1
@@ -90,7 +102,10 @@ function pieceAt({ starts }: View, position: number): number {
   return low
 }
 
-/** The pieces between `start` and `end` (exclusive), cut at both ends, each with its source. */
+/**
+ * Yields the pieces between `start` and `end` (exclusive). The first and the last one are cut to
+ * that range.
+ */
 export function* piecesIn(view: View, start: number, end: number): Generator<Piece> {
   if (start >= end) return
   for (let piece = pieceAt(view, start); piece < view.starts.length; piece += 1) {
@@ -103,12 +118,15 @@ export function* piecesIn(view: View, start: number, end: number): Generator<Pie
   }
 }
 
-/** A range of a version, and which file has its bytes. */
+/** A range of a version, and the source number of the file with its bytes. */
 export interface Piece extends Range {
   readonly source: number
 }
 
-/** Collects pieces, and joins those that continue the one before. */
+/**
+ * Collects the pieces of a view. Joins a piece with the one before if it continues it in the same
+ * source.
+ */
 class Pieces {
   readonly #starts: Float64Array
   readonly #sources: Int32Array

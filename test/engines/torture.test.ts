@@ -4,7 +4,7 @@ import { afterAll, describe, expect, inject, test } from 'vitest'
 import { removeBundles } from '../support/faults/process.ts'
 import { title } from '../support/faults/server.ts'
 import { NO_ENGINE } from '../support/s3/engine-process.ts'
-import { tortureS3 } from './torture/run.ts'
+import { tortureBucket } from './torture/bucket.ts'
 
 /** Number of kills and halts in the middle of each kind of work. */
 const KILLS = 2
@@ -18,7 +18,7 @@ describe.skipIf(NO_ENGINE !== null)(title('servers on one bucket', NO_ENGINE), (
       const engine = await (await fetch(`${inject('engineService')}rgw`)).text()
       const seed = String(Date.now())
 
-      const score = await tortureS3({ engine, servers, kills: KILLS, faults: 8, seed })
+      const score = await tortureBucket({ engine, servers, kills: KILLS, faults: 8, seed })
 
       expect(score.violations, `seed ${seed}`).toEqual([])
     },

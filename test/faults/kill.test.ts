@@ -6,7 +6,7 @@ import { describe, expect, it, vi } from 'vitest'
 
 import { request } from '../support/wire/client.ts'
 import { FaultServer, NO_TRACE, inject, newDirectory, title } from '../support/faults/server.ts'
-import { torture } from './torture/run.ts'
+import { tortureFiles } from './torture/files.ts'
 
 /** Kills that hit each kind of work in the middle. */
 const KILLS = 4
@@ -22,7 +22,7 @@ it.each([
   async (_name, servers, hasLayers) => {
     const seed = String(Date.now())
 
-    const score = await torture({
+    const score = await tortureFiles({
       directory: newDirectory(),
       kills: KILLS,
       servers,

@@ -7,11 +7,11 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 
-import { tortureS3 } from '../../engines/torture/run.ts'
+import { tortureBucket } from '../../engines/torture/bucket.ts'
 import { removeBundles } from '../../support/faults/process.ts'
 import { startEngine } from '../../support/s3/engine-process.ts'
+import { tortureFiles } from './files.ts'
 import type { Score } from './round.ts'
-import { torture } from './run.ts'
 
 const { values } = parseArgs({
   options: {
@@ -67,7 +67,7 @@ async function runOnFiles(servers: 1 | 2): Promise<void> {
   const directory = mkdtempSync(path.join(values.directory, 'partial-upload-torture-'))
   const start = performance.now()
   try {
-    const score = await torture({
+    const score = await tortureFiles({
       directory,
       servers,
       seed,
@@ -89,7 +89,7 @@ async function runOnBucket(servers: 2 | 3): Promise<void> {
   const start = performance.now()
   try {
     const faults = Number(values.faults)
-    const score = await tortureS3({ engine, servers, seed, kills, faults, onRound: progress() })
+    const score = await tortureBucket({ engine, servers, seed, kills, faults, onRound: progress() })
     report(score, `or halts of one of ${servers} servers on a bucket`, start)
   } finally {
     await own?.stop()

@@ -76,12 +76,12 @@ export class FaultProxy {
   }
 
   /** Resolves once no request that has arrived is still to take effect. */
-  async settle(): Promise<void> {
+  async idle(): Promise<void> {
     while (this.#active.size > 0) await Promise.all(this.#active)
   }
 
   async stop(): Promise<void> {
-    await this.settle()
+    await this.idle()
     for (const socket of this.#sockets) socket.destroy()
     this.#server.close()
     await once(this.#server, 'close')

@@ -118,16 +118,16 @@ function discard(
       onLength(chunk.byteLength)
     }
     function giveUp(): void {
-      settle()
+      end()
       onTimeout()
     }
-    function settle(): void {
+    function end(): void {
       clearTimeout(total)
       clearTimeout(silence)
-      req.off('data', heard).off('end', settle).off('close', settle)
+      req.off('data', heard).off('end', end).off('close', end)
       resolve()
     }
-    req.on('data', heard).on('end', settle).on('close', settle)
+    req.on('data', heard).on('end', end).on('close', end)
     req.resume()
     // Read at once, because Node resets an HTTP/2 stream that is answered before the first read.
     if (streamOf(req) !== null) req.read(0)

@@ -70,7 +70,7 @@ export class QuotaAccount {
 
   /**
    * Reserves `bytes` in all for the upload of `key`, before they are stored. A later call with more bytes extends the
-   * reservation, and `settle` or `release` ends it.
+   * reservation, and `update` or `release` ends it.
    *
    * @throws UploadError `ERR_QUOTA`, `ERR_TOO_MANY_UPLOADS`
    */
@@ -85,7 +85,7 @@ export class QuotaAccount {
   }
 
   /** Enters the state of `key` after its writer has ended; `info` is null if the resource was removed. */
-  settle(key: string, info: ResourceInfo | null): void {
+  update(key: string, info: ResourceInfo | null): void {
     const isCounted = info !== null && !info.complete && info.owner !== null
     this.#enter(key, isCounted ? { owner: info.owner, bytes: bytesOf(info), isOpen: false } : null)
   }
@@ -96,7 +96,7 @@ export class QuotaAccount {
     if (claim === undefined) return
     // Mark the claim as closed before the read, because a refresh can only then retry a read that fails here.
     this.#enter(key, { ...claim, isOpen: false })
-    await this.#look(key).catch(() => undefined)
+    await this.#read(key).catch(() => undefined)
   }
 
   /** Lists the storage: the first time the request waits for it, later it happens in the background. */
@@ -116,10 +116,10 @@ export class QuotaAccount {
     const unseen = new Set(this.#claims.keys())
     for await (const key of this.#storage.listIncomplete()) {
       unseen.delete(key)
-      await this.#look(key)
+      await this.#read(key)
     }
     // What the listing did not have may be finished or removed by another process: read it to free its quota.
-    for (const key of unseen) await this.#look(key)
+    for (const key of unseen) await this.#read(key)
     this.#listedAt = performance.now()
   }
 
@@ -129,22 +129,22 @@ export class QuotaAccount {
     if (account === undefined) return Promise.resolve()
     if (performance.now() - account.refreshedAt >= REFRESH_INTERVAL) {
       account.refreshedAt = performance.now()
-      account.refresh = this.#lookAtEach([...account.keys])
+      account.refresh = this.#readEach([...account.keys])
     }
     return account.refresh
   }
 
-  async #lookAtEach(keys: readonly string[]): Promise<void> {
-    for (const key of keys) await this.#look(key)
+  async #readEach(keys: readonly string[]): Promise<void> {
+    for (const key of keys) await this.#read(key)
   }
 
   /** Reads the state of an upload and enters it, unless this process has an open writer for it. */
-  async #look(key: string): Promise<void> {
+  async #read(key: string): Promise<void> {
     const before = this.#claims.get(key)
     if (before?.isOpen) return
     const info = await this.#storage.head(key)
     // A writer may have been opened or have ended during `head`. It has then entered a newer claim, which must stay.
-    if (this.#claims.get(key) === before) this.settle(key, info)
+    if (this.#claims.get(key) === before) this.update(key, info)
   }
 
   /** Replaces the claim of `key` and adjusts the sums of the owners. */

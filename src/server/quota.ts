@@ -15,7 +15,7 @@ export function withQuota(storage: ListableStorage, limits: QuotaLimits): Storag
       withAccounting(await storage.openWriter(key, options), key, options, account),
     remove: async (key, options) => {
       const isRemoved = await storage.remove(key, options)
-      account.settle(key, null)
+      account.update(key, null)
       return isRemoved
     },
   })
@@ -66,7 +66,7 @@ function withAccounting(
     commit: async (state) => {
       if (!state.complete) await account.reserve(owner, key, state.completeLength ?? size)
       const info = await writer.commit(state)
-      account.settle(key, info)
+      account.update(key, info)
       return info
     },
     keep: () => end(writer.keep()),

@@ -158,12 +158,12 @@ function unlessSaid(value: string): string {
 function untilDrained(res: HttpResponse, idleTimeout: number): Promise<void> {
   return new Promise((resolve) => {
     const timer = idleTimeout === 0 ? undefined : setTimeout(() => abort(res), idleTimeout).unref()
-    const settle = (): void => {
+    const end = (): void => {
       clearTimeout(timer)
-      res.off('drain', settle).off('close', settle)
+      res.off('drain', end).off('close', end)
       resolve()
     }
-    res.on('drain', settle).on('close', settle)
+    res.on('drain', end).on('close', end)
   })
 }
 
@@ -176,6 +176,6 @@ function abortIfStuck(res: HttpResponse, idleTimeout: number): void {
   const stream = streamOf(res)
   if (stream === null || idleTimeout === 0 || stream.writableFinished || stream.closed) return
   const timer = setTimeout(() => abort(res), idleTimeout).unref()
-  const settle = (): void => clearTimeout(timer)
-  stream.once('finish', settle).once('close', settle)
+  const stop = (): void => clearTimeout(timer)
+  stream.once('finish', stop).once('close', stop)
 }

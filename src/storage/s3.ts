@@ -94,7 +94,7 @@ export function s3Storage(options: S3StorageOptions): S3Storage {
       maxInline: MIB / 4,
       flushAfter,
       concurrency: 4,
-      politeTime: 2000,
+      publicationTimeout: 2000,
       readerAge: 15 * MINUTE,
       tombstoneAge: 60 * MINUTE,
       garbageAge: 24 * 60 * MINUTE,

@@ -270,7 +270,7 @@ describe('a request behind one whose answer closes the connection', () => {
     const statuses = await statusesOf(connection, 'PUT')
 
     expect(statuses).toEqual([413])
-    await server.settled('/files/victim')
+    await server.idle('/files/victim')
     expect(await server.state('/files/victim')).toBe('C(6)')
   })
 })

@@ -92,7 +92,7 @@ describe.skipIf(REASON !== null)(title('over HTTP/2 to nginx', REASON), () => {
     await server.becomes(target, `I(${HALF}/${length})`)
     // Not `close`, which marks the content as complete before it resets the stream.
     stream.destroy(new Error('cut'))
-    await server.settled(target)
+    await server.idle(target)
     const head = await ask('HEAD', target)
     const range = `bytes ${HALF}-${DATA.length - 1}/${DATA.length}`
     const rest = await ask('PATCH', target, TYPE, message(range, DATA.subarray(HALF)))
@@ -111,7 +111,7 @@ describe.skipIf(REASON !== null)(title('over HTTP/2 to nginx', REASON), () => {
 
     session.destroy()
 
-    await server.settled(target)
+    await server.idle(target)
     expect(await server.state(target)).toBe(`I(${HALF}/${DATA.length})`)
   })
 

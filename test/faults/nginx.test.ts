@@ -60,7 +60,7 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx as the README shows it', 
       await server.becomes(path, `I(300000/${length})`)
       end(connection)
 
-      await server.settled(path)
+      await server.idle(path)
       const get = await ask(nginx, 'GET', path)
       expect([stateOf(get), get.body.equals(data)]).toEqual([`I(300000/${length})`, true])
       const rest = pattern(999_960).subarray(300_000)
@@ -78,7 +78,7 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx as the README shows it', 
       end(connection)
 
       await connection.closed()
-      await server.settled(path)
+      await server.idle(path)
       expect(await server.state(path)).toBe('∅')
     })
   })
@@ -246,7 +246,7 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx with short times', NO_NGI
     connection.socket.destroy()
 
     expect([undefined, 408]).toContain(answer?.status)
-    await server.settled(path)
+    await server.idle(path)
     expect(await server.snapshot(path)).toMatchObject({ state: 'I(4/10)', bytes: 'abcd' })
   })
 
@@ -426,7 +426,7 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx as it comes', NO_NGINX), 
     connection.close()
 
     await connection.closed()
-    await server.settled(path)
+    await server.idle(path)
     expect(await server.state(path)).toBe('I(4/*)')
     expect(nginx.log.filter((line) => /buffered to a temporary file/.test(line))).toHaveLength(1)
   })
@@ -457,19 +457,19 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx as it comes', NO_NGINX), 
     connection.close()
 
     await connection.closed()
-    await server.settled(path)
+    await server.idle(path)
     expect(await server.state(path)).toBe('∅')
   })
 })
 
 async function write(connection: Connection, bytes: Bytes): Promise<void> {
   await new Promise<void>((resolve) => {
-    const settle = (): void => {
-      connection.socket.off('close', settle)
+    const end = (): void => {
+      connection.socket.off('close', end)
       resolve()
     }
-    connection.socket.on('close', settle)
-    connection.socket.write(bytes, settle)
+    connection.socket.on('close', end)
+    connection.socket.write(bytes, end)
   })
 }
 

@@ -198,14 +198,14 @@ function apply(model: Model, one: Change): { readonly status: number; readonly n
     const next = { bytes: data, length: data.length, done: true, ever: true }
     return { status: model?.ever === true ? 204 : 201, next }
   }
-  if (one.kind === 'size') return settled(model, resize(model, one.length))
+  if (one.kind === 'size') return checkWhole(model, resize(model, one.length))
   if (one.kind === 'cut') return afterCut(model, one.ranges[0], one.arrived)
 
   let draft: Draft | number = draftOf(model)
   const known = one.ranges.map(({ length }) => length).filter((length) => length !== null)
   if (new Set(known).size > 1) return { status: 400, next: model }
   for (const part of one.ranges) if (typeof draft !== 'number') draft = write(draft, part)
-  return settled(model, draft)
+  return checkWhole(model, draft)
 }
 
 /** Bytes by position, with holes. */
@@ -240,7 +240,7 @@ function resize(model: Model, length: number): Draft | number {
   return { ...draft, bytes: draft.bytes.slice(0, length), declared: length }
 }
 
-function settled(model: Model, draft: Draft | number): ReturnType<typeof apply> {
+function checkWhole(model: Model, draft: Draft | number): ReturnType<typeof apply> {
   if (typeof draft === 'number') return { status: draft, next: model }
   const { bytes, declared, wasDone } = draft
   const size = leading(bytes)
@@ -262,7 +262,7 @@ function afterCut(
   arrived: number,
 ): ReturnType<typeof apply> {
   if (part === undefined) throw new Error('a cut has a range')
-  const planned = settled(model, write(draftOf(model), part))
+  const planned = checkWhole(model, write(draftOf(model), part))
   if (planned.status >= 400) return planned
   if (model?.done === true) return { status: 0, next: model }
   if (arrived >= part.data.length) return planned

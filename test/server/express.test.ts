@@ -444,7 +444,7 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       connection.socket.resetAndDestroy()
       proceed()
 
-      await settled(storage, port)
+      await untilIdle(storage, port)
       expect(failures).toEqual([])
     })
 
@@ -462,7 +462,7 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       await arrived()
       connection.socket.destroy()
 
-      await settled(storage, port)
+      await untilIdle(storage, port)
       expect(failures).toEqual([])
     })
 
@@ -658,7 +658,7 @@ async function send(port: number, method: string, body: Uint8Array | string = ''
 }
 
 /** Resolves once nobody writes, and the lock is free: without waiting for it the next one gets it. */
-async function settled(storage: WatchedStorage, port: number): Promise<void> {
+async function untilIdle(storage: WatchedStorage, port: number): Promise<void> {
   await vi.waitFor(async () => {
     const { status } = await send(port, 'PUT', 'data')
     expect([201, 204]).toContain(status)

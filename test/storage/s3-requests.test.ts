@@ -36,7 +36,7 @@ beforeEach(async () => {
       maxInline: MIB / 4,
       flushAfter: 3_600_000,
       concurrency: 4,
-      politeTime: 2000,
+      publicationTimeout: 2000,
       readerAge: 3_600_000,
       tombstoneAge: 3_600_000,
       garbageAge: 86_400_000,

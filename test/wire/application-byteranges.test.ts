@@ -89,7 +89,7 @@ describe.each(CORNERS)('application/byteranges over $name', (combination) => {
     connection.close()
 
     await connection.closed()
-    await server.settled(path)
+    await server.idle(path)
     expect(await server.snapshot(path)).toEqual(before)
   })
 

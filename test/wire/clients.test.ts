@@ -159,7 +159,7 @@ describe.each(EXPRESSES)('the Node client over $name', (combination) => {
     dying.send(rest(path, 0, type).subarray(0, 1200))
     await expectProgress(server, path)
     dying.close()
-    await server.settled(path)
+    await server.idle(path)
 
     const offset = Number(await ask(server, path))
     offsets.push(String(offset))

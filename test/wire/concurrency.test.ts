@@ -94,7 +94,7 @@ describe.each(BOTH)('a writer over $name whose client counts as active', (combin
 
     expect(deleted.status).toBe(204)
     expect([undefined, 409]).toContain(answer?.status)
-    await server.settled(path)
+    await server.idle(path)
     expect(await server.state(path)).toBe('∅')
   })
 
@@ -187,7 +187,7 @@ describe.each(BOTH)('a writer over $name that has stalled', (combination) => {
     const displaced = await finish(writer).answerOrClose()
     expect([undefined, 409]).toContain(displaced?.status)
     await writer.closed()
-    await server.settled(path)
+    await server.idle(path)
     expect((await server.snapshot(path)).bytes).toBe(bytes)
   })
 

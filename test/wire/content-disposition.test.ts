@@ -59,7 +59,7 @@ describe.each(BOTH)('over $name', (combination) => {
     )
     await server.becomes(path, 'I(4/10)')
     chunks.close()
-    await server.settled(path)
+    await server.idle(path)
 
     expect(await served(server, path)).toBe(NAMED)
   })

@@ -137,7 +137,7 @@ describe.each(CORNERS)('Content-Offset over $name', (combination) => {
     else await server.becomes(path, `I(${data.length + Number(offset[0])}/${state.slice(2)}`)
     connection.close()
 
-    await server.settled(path)
+    await server.idle(path)
     await server.becomes(path, state)
   })
 
@@ -152,7 +152,7 @@ describe.each(CORNERS)('Content-Offset over $name', (combination) => {
     await expect.poll(async () => (await server.snapshot(path)).bytes).toBe('WXcd')
     connection.close()
 
-    await server.settled(path)
+    await server.idle(path)
     expect(await server.state(path)).toBe('I(4/*)')
   })
 

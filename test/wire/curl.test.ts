@@ -42,7 +42,7 @@ describe.skipIf(NO_CURL).each(CORNERS)('curl over $name', (combination) => {
     await expect.poll(() => stored(path), { interval: 5 }).toBeGreaterThan(before)
     curl.kill('SIGKILL')
     await once(curl, 'exit')
-    await server.settled(path)
+    await server.idle(path)
   }
 
   const stored = async (path: string): Promise<number> => Number(await contentLength(server, path))

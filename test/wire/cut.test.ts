@@ -90,7 +90,7 @@ describe.each(ROWS)('over $name', (combination, ends) => {
         end(connection)
 
         await server.becomes(path, then)
-        await server.settled(path)
+        await server.idle(path)
         expect(await server.snapshot(path)).toMatchObject({ state: then, bytes })
       },
     )
@@ -107,7 +107,7 @@ describe.each(ROWS)('over $name', (combination, ends) => {
         end(connection)
 
         await server.becomes(path, then)
-        await server.settled(path)
+        await server.idle(path)
         expect(await server.snapshot(path)).toMatchObject({ state: then, bytes })
       },
     )
@@ -120,7 +120,7 @@ describe.each(ROWS)('over $name', (combination, ends) => {
       end(connection.send(request('PATCH', path, lengthFields(range), message(range, data))))
 
       await connection.closed()
-      await server.settled(path)
+      await server.idle(path)
       expect(await server.snapshot(path)).toEqual(before)
     })
 
@@ -135,7 +135,7 @@ describe.each(ROWS)('over $name', (combination, ends) => {
         end(connection.send(request('PATCH', path, fields, message(range, data))))
 
         await connection.closed()
-        await server.settled(path)
+        await server.idle(path)
         expect(await server.snapshot(path)).toEqual(before)
       },
     )
@@ -151,7 +151,7 @@ describe.each(ROWS)('over $name', (combination, ends) => {
     if (connection instanceof Connection) connection.socket.resetAndDestroy()
     else connection.destroy()
 
-    await server.settled(path)
+    await server.idle(path)
     expect(await server.snapshot(path)).toMatchObject({ state: 'I(7/10)', bytes: 'abcdEFG' })
   })
 
@@ -184,7 +184,7 @@ describe.each(ROWS)('over $name', (combination, ends) => {
     connection.send(request('PATCH', path, fields), chunk(text)).close()
 
     await connection.closed()
-    await server.settled(path)
+    await server.idle(path)
     expect(await server.snapshot(path)).toEqual(before)
   })
 
@@ -198,7 +198,7 @@ describe.each(ROWS)('over $name', (combination, ends) => {
     connection.close()
 
     await connection.closed()
-    await server.settled(path)
+    await server.idle(path)
     expect(await server.snapshot(path)).toEqual(before)
   })
 
@@ -210,7 +210,7 @@ describe.each(ROWS)('over $name', (combination, ends) => {
       connection.send(request('PATCH', path, [MESSAGE, CHUNKED]), chunk(text))
       await server.becomes(path, state)
       connection.close()
-      await server.settled(path)
+      await server.idle(path)
     }
 
     await send('Content-Type: a/first\r\nContent-Range: bytes 0-9/*\r\n\r\nabcd', 'I(4/*)')
@@ -262,7 +262,7 @@ describe.each(ROWS)('a PUT over $name', (combination, ends) => {
       end(connection.send(request('PUT', path, fields), sent))
 
       await connection.closed()
-      await server.settled(path)
+      await server.idle(path)
       expect(await server.snapshot(path)).toEqual(before)
       expect(completed).toEqual([])
     })
@@ -275,7 +275,7 @@ describe.each(ROWS)('a PUT over $name', (combination, ends) => {
       end(connection.send(request('PUT', path, [CHUNKED]), chunk('half')))
 
       await connection.closed()
-      await server.settled(path)
+      await server.idle(path)
       expect([await server.state(path), completed]).toEqual(['∅', []])
     })
   })
@@ -294,7 +294,7 @@ describe('a chunk that is invalid', () => {
     connection.send('no chunk\r\n')
 
     await connection.closed()
-    await server.settled(path)
+    await server.idle(path)
     expect(await server.state(path)).toBe('I(7/10)')
   })
 })
@@ -314,7 +314,7 @@ describe('a patch that is cut anywhere', () => {
 
     await server.becomes(path, `I(${size}/10)`)
     await connection.closed()
-    await server.settled(path)
+    await server.idle(path)
     expect((await server.snapshot(path)).bytes).toBe('abcdEFGHIJ'.slice(0, size))
   })
 
@@ -327,7 +327,7 @@ describe('a patch that is cut anywhere', () => {
     connection.send(request('PATCH', path, fields, parts.subarray(0, cut))).close()
 
     await connection.closed()
-    await server.settled(path)
+    await server.idle(path)
     expect(await server.snapshot(path)).toEqual(before)
   })
 })
@@ -345,7 +345,7 @@ describe.each([MEMORY, HTTP2])('a client that falls silent over $name', (combina
     const answer = await connection.answerOrClose()
     expect([undefined, 408]).toContain(answer?.status)
     await connection.closed()
-    await server.settled(path)
+    await server.idle(path)
     expect(await server.snapshot(path)).toMatchObject({ state: 'I(3/10)', bytes: 'abc' })
   })
 })

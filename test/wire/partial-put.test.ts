@@ -93,7 +93,7 @@ describe.each(CORNERS)('a partial PUT over $name', (combination) => {
     await server.becomes(path, state)
     connection.close()
 
-    await server.settled(path)
+    await server.idle(path)
     expect(await server.snapshot(path)).toMatchObject({ state, bytes })
   })
 
@@ -105,7 +105,7 @@ describe.each(CORNERS)('a partial PUT over $name', (combination) => {
     await server.becomes(path, 'I(7/10)')
     connection.close()
 
-    await server.settled(path)
+    await server.idle(path)
     expect((await server.snapshot(path)).bytes).toBe('abcdefg')
   })
 
@@ -124,7 +124,7 @@ describe.each(CORNERS)('a partial PUT over $name', (combination) => {
     connection.send(request('PUT', path, put(range, length, ...fields)), 'xyz').close()
 
     await connection.closed()
-    await server.settled(path)
+    await server.idle(path)
     expect(await server.snapshot(path)).toEqual(before)
   })
 })

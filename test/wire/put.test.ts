@@ -105,7 +105,7 @@ describe.each(SHELLS)('PUT over $name', (combination) => {
       connection.send(request('PUT', path, [length]), abc).close()
 
       await connection.closed()
-      await server.settled(path)
+      await server.idle(path)
       expect(await server.snapshot(path)).toEqual(before)
     })
 
@@ -117,7 +117,7 @@ describe.each(SHELLS)('PUT over $name', (combination) => {
       connection.send(request('PUT', path, [length, PERSIST]), abc).close()
 
       await connection.closed()
-      await server.settled(path)
+      await server.idle(path)
       expect(await server.snapshot(path)).toEqual(before)
     })
 
@@ -129,7 +129,7 @@ describe.each(SHELLS)('PUT over $name', (combination) => {
 
       connection.send(request('PUT', path, fields), abc).close()
       await server.becomes(path, `I(3/${total})`)
-      await server.settled(path)
+      await server.idle(path)
       const answer = await server.patch(path, 'bytes 3-9/10', 'defghij')
 
       expect(answer.status).toBe(201)

@@ -258,7 +258,7 @@ describe.each(CORNERS)('a cut after the data was written, over $name', (combinat
     )
     await expect.poll(() => storage.steps).toContain('write')
     peer.close()
-    await server.settled(path)
+    await server.idle(path)
 
     expect(await server.state(path)).toBe(state)
   })

@@ -148,17 +148,17 @@ async function sendContent(
 function untilContinue(req: http.ClientRequest, onSilence: () => void): Promise<void> {
   return new Promise((resolve) => {
     let timer: NodeJS.Timeout | undefined
-    const settle = (): void => {
+    const end = (): void => {
       clearTimeout(timer)
       resolve()
     }
     const startTimer = (): void => {
       timer = setTimeout(() => {
         onSilence()
-        settle()
+        end()
       }, EXPECT_TIMEOUT)
     }
-    req.once('continue', settle).once('response', settle).once('close', settle)
+    req.once('continue', end).once('response', end).once('close', end)
     // The time to connect does not count. A slow connection would otherwise look like a server that
     // ignores the expectation.
     req.once('socket', (socket) => {

@@ -70,7 +70,7 @@ export const commitChecks: readonly StorageCheck[] = [
   // A client resumes under `If-Match`, and a cache revalidates with the tag: both trust it for every byte.
   check('gives each version a strong etag that no other has', async (storage) => {
     const seen = new Map<string, string>()
-    const look = async (what: string): Promise<void> => {
+    const observe = async (what: string): Promise<void> => {
       const etag = (await storage.head('a'))?.etag ?? ''
       if (!STRONG_TAG.test(etag))
         throw new ContractError(`the etag of the ${what}: found ${etag}, expected a strong one`)
@@ -83,25 +83,25 @@ export const commitChecks: readonly StorageCheck[] = [
     }
     for (const round of ['first', 'second']) {
       await change(storage, PERSIST, 0, 'abc', BEGUN)
-      await look(`${round} beginning`)
+      await observe(`${round} beginning`)
       await change(storage, PERSIST, 3, 'def', BEGUN)
-      await look(`${round} append`)
+      await observe(`${round} append`)
       await change(storage, PERSIST, 1, 'X', BEGUN)
-      await look(`${round} overwrite`)
+      await observe(`${round} overwrite`)
       await change(storage, ATOMIC, 1, 'Y', BEGUN)
-      await look(`${round} atomic overwrite`)
+      await observe(`${round} atomic overwrite`)
       await change(storage, PERSIST, 6, '', { ...BEGUN, contentType: 'text/plain' })
-      await look(`${round} type`)
+      await observe(`${round} type`)
       await change(storage, PERSIST, 6, '', { ...BEGUN, completeLength: 6 })
-      await look(`${round} length`)
+      await observe(`${round} length`)
       await change(storage, PERSIST, 6, '', FINISHED)
-      await look(`${round} completion`)
+      await observe(`${round} completion`)
       await change(storage, ATOMIC, 0, 'Z', FINISHED)
-      await look(`${round} patch`)
+      await observe(`${round} patch`)
       await change(storage, REPLACE, 0, 'abc', FINISHED)
-      await look(`${round} replacement`)
+      await observe(`${round} replacement`)
       await change(storage, ATOMIC, 0, '', { ...BEGUN, everComplete: true })
-      await look(`${round} reopening`)
+      await observe(`${round} reopening`)
       await storage.remove('a')
     }
   }),

@@ -194,10 +194,10 @@ function observe<T>(storage: StorageAdapter, key: string, work: Promise<T>) {
   const sights: Sight[] = []
   const observer = async (delay: number): Promise<void> => {
     for (let step = 0; step < delay; step += 1) await Promise.resolve()
-    for (let looks = 0; !progress.isDone; looks += 1) {
+    for (let reads = 0; !progress.isDone; reads += 1) {
       sights.push(delay % 2 === 0 ? { info: await storage.head(key) } : await sightOf(storage, key))
       // The work may need the event loop, which promises alone never return to.
-      if (looks > OBSERVERS) await new Promise((resolve) => setTimeout(resolve, 1))
+      if (reads > OBSERVERS) await new Promise((resolve) => setTimeout(resolve, 1))
     }
   }
   const observers = Promise.all(Array.from({ length: OBSERVERS }, (_, delay) => observer(delay)))

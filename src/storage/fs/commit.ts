@@ -16,7 +16,7 @@ import { putRecord, retireRecord, writeRecord } from './fence.ts'
 import { reserveNumber } from './file-times.ts'
 import { adoptMode, errorCode, ifThere, sync } from './io.ts'
 import { stagedPath, keyConflict, newTempName } from './paths.ts'
-import { lookUp } from './published.ts'
+import { findPublished } from './published.ts'
 import { makeParents, removeMade, removeRemains } from './parents.ts'
 import type { ResourcePaths } from './paths.ts'
 import { copyState } from '../state.ts'
@@ -82,7 +82,7 @@ export async function publish(
   const durability = durabilityOf(resource)
   const grown = await makeParents(paths)
   try {
-    const existing = await lookUp(paths)
+    const existing = await findPublished(paths)
     if (existing.kind === 'blocked' && !(await removeRemains(paths))) throw keyConflict()
     if (existing.kind === 'file') await adoptMode(data.file, existing.stat)
     else if (old !== null && old.mode !== null) await data.file.chmod(old.mode)

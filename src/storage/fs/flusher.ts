@@ -58,9 +58,9 @@ export class Flusher {
    */
   wrote(name: string, file: FileHandle, size: number): void {
     const written = (this.#written.get(file) ?? 0) + size
-    const isTurn = written >= LARGE && this.#current === null
-    this.#written.set(file, isTurn ? 0 : written)
-    if (!isTurn) return
+    const isDue = written >= LARGE && this.#current === null
+    this.#written.set(file, isDue ? 0 : written)
+    if (!isDue) return
     const end = this.#watch(name, file, file.datasync()).finally(() => (this.#current = null))
     this.#current = { name, end }
   }

@@ -8,7 +8,7 @@ import { dirname } from 'node:path'
 import { errorCode, ifThere } from './io.ts'
 import { STAGING, below, keyConflict, pathsOf } from './paths.ts'
 import type { ResourcePaths } from './paths.ts'
-import { lookUp } from './published.ts'
+import { findPublished } from './published.ts'
 import { loadRecord } from './record.ts'
 import { find } from './version.ts'
 
@@ -161,5 +161,5 @@ export async function isBelowUpload(paths: ResourcePaths): Promise<boolean> {
 }
 
 async function isOccupied(paths: ResourcePaths): Promise<boolean> {
-  return (await lookUp(paths)).kind === 'blocked' && !(await isRemains(paths))
+  return (await findPublished(paths)).kind === 'blocked' && !(await isRemains(paths))
 }

@@ -25,15 +25,15 @@ export type Published =
  * @throws UploadError `ERR_KEY` when the path exists in another spelling (`spelling.ts`), or when
  * the file system does not allow the name.
  */
-export async function lookUp(paths: ResourcePaths): Promise<Published> {
-  const published = await lookAt(paths)
+export async function findPublished(paths: ResourcePaths): Promise<Published> {
+  const published = await statPublished(paths)
   if (published.kind !== 'blocked' && (await isOtherSpelling(paths))) {
     throw invalidKey('the path is another spelling of the name of a file or a directory')
   }
   return published
 }
 
-async function lookAt(paths: ResourcePaths): Promise<Published> {
+async function statPublished(paths: ResourcePaths): Promise<Published> {
   const { parents, published } = paths
   const parent = parents.at(-1)
   try {

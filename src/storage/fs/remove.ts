@@ -8,7 +8,7 @@ import { dirname } from 'node:path'
 import { dropLayers, dropUpload } from './commit.ts'
 import { retirePublished, retireRecord } from './fence.ts'
 import { ifThere, sync } from './io.ts'
-import { lookUp } from './published.ts'
+import { findPublished } from './published.ts'
 import { removeParents } from './parents.ts'
 import { findFenced, repair } from './recover.ts'
 import { changedMeanwhile, durabilityOf } from './resource.ts'
@@ -47,7 +47,9 @@ export async function removeResource(resource: FsResource, lease: WriterLease): 
  */
 async function moveFirst(resource: FsResource, found: Found, lease: WriterLease): Promise<Found> {
   if (found.kind !== 'complete' || found.unpublished === null) return found
-  return (await lookUp(resource.paths)).kind === 'file' ? repair(resource, found, lease) : found
+  return (await findPublished(resource.paths)).kind === 'file'
+    ? repair(resource, found, lease)
+    : found
 }
 
 /**

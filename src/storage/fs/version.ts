@@ -11,7 +11,7 @@ import { copyState } from '../state.ts'
 import { SECOND } from './file-times.ts'
 import { exactLstatIfThere, lstatIfThere } from './metadata.ts'
 import { stagedPath } from './paths.ts'
-import { lookUp } from './published.ts'
+import { findPublished } from './published.ts'
 import type { ResourcePaths } from './paths.ts'
 import type { Published } from './published.ts'
 import { fileFingerprint } from './record.ts'
@@ -113,7 +113,7 @@ export async function find(paths: ResourcePaths): Promise<Found> {
     const { text, record } = stored
     const agreed = record === null ? null : await follow(paths, record, stored)
     if (agreed !== null) return agreed
-    const published = await lookUp(paths)
+    const published = await findPublished(paths)
     const isStable = record === null && published.kind !== 'file'
     // Another process may publish a version between our read of the record and our stat of the
     // file, so that the record and the file belong to two versions. A file without a matching
@@ -157,7 +157,7 @@ async function follow(
     const info = incompleteInfo(record, found, limit)
     return { kind: 'incomplete', record, stored: record, path: data, limit, info, revision }
   }
-  const published = await lookUp(paths)
+  const published = await findPublished(paths)
   if (published.kind === 'file' && fileFingerprint(published.stat) === record.published) {
     return complete(record, record, paths.published, published.stat, revision)
   }

@@ -94,13 +94,13 @@ export class Blocks {
   }
 
   /** Waits for the requests in flight. A block that could not be stored stays in memory. */
-  async settled(): Promise<void> {
+  async drain(): Promise<void> {
     await Promise.allSettled(this.#storing.values())
   }
 
   /** Waits for the requests in flight and frees the memory. */
   async end(): Promise<void> {
-    await this.settled()
+    await this.drain()
     for (const block of this.#inMemory) this.#context.budget.free(block.length)
     this.#inMemory.clear()
   }

@@ -37,5 +37,5 @@ export interface Limits extends PartLimits {
    */
   readonly garbageAge: number
   /** How long a writer waits for a publication by another process before it aborts that publication. */
-  readonly politeTime: number
+  readonly publicationTimeout: number
 }

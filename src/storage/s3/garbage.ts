@@ -9,7 +9,7 @@ import type { Piece } from './pieces.ts'
 import type { StoredRecord } from './record.ts'
 import { RecordHandle, readRecord } from './record-store.ts'
 import { deleteObject } from './remove.ts'
-import { viewSettled } from './settle.ts'
+import { viewAfterPublication } from './await-publication.ts'
 import { openContent } from './view.ts'
 
 /**
@@ -45,10 +45,10 @@ async function sweepRecords(context: S3Context): Promise<ReadonlySet<string>> {
   return named
 }
 
-/** Settles the publication that a dead process has left, and removes the record if it shows no upload. */
+/** Ends the publication that a dead process has left, and removes the record if it shows no upload. */
 async function sweepRecord(context: S3Context, key: string, etag: string): Promise<void> {
-  const { stored, zombie, isValid } = await viewSettled(context, key, 0)
-  if (zombie !== null) await deleteObject(context, key, zombie)
+  const { stored, staleObject, isValid } = await viewAfterPublication(context, key, 0)
+  if (staleObject !== null) await deleteObject(context, key, staleObject)
   // The record was written after the list was read, so that it is younger than `tombstoneAge`.
   if (stored?.etag !== etag) return
   const isUpload = isValid && openContent(stored.record) !== null

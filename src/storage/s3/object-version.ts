@@ -19,7 +19,7 @@ export interface FinishedObject {
   /** Version from the metadata. Derived from the entity tag and the time if another tool has put the object. */
   readonly version: string
   readonly info: ResourceInfo
-  /** Versions that have created this key, before and after removals; the newest 8. See `KeyRecord.dead`. */
+  /** Versions that have created this key, before and after removals; the newest 8. See `KeyRecord.removed`. */
   readonly creations: readonly string[]
   readonly etag: string
   readonly versionId: string | null

@@ -26,7 +26,7 @@ export interface Publication {
   readonly key: string
   readonly handle: RecordHandle
   /** Finished object of the key when the writer was opened. */
-  readonly view: Pick<View, 'object' | 'zombie'>
+  readonly view: Pick<View, 'object' | 'staleObject'>
   /** The version to publish; its extents are in `pieces`. */
   readonly version: Omit<VersionContent, 'extents'>
   readonly pieces: readonly Piece[]
@@ -34,8 +34,8 @@ export interface Publication {
   readonly shown: ShownContent | null
   /** See `KeyRecord.folder`. */
   readonly folder: string
-  /** See `KeyRecord.dead`. */
-  readonly dead: readonly string[]
+  /** See `KeyRecord.removed`. */
+  readonly removed: readonly string[]
 }
 
 /** The content of a record, with the bytes of its inline extents. */
@@ -56,7 +56,7 @@ const NOTHING = new Uint8Array(0)
 export async function publish(context: S3Context, publication: Publication): Promise<void> {
   const { view, pieces, version } = publication
   const isSmall =
-    version.size <= context.limits.maxInline && view.object === null && view.zombie === null
+    version.size <= context.limits.maxInline && view.object === null && view.staleObject === null
   if (isSmall || version.size === 0) await publishAtOnce(context, publication)
   else await publishAssembled(context, publication, pieces)
   await publication.handle.remove()
@@ -75,7 +75,7 @@ async function publishAssembled(
   try {
     await fence(context, publication, upload, null)
     await replacing(context, publication, () =>
-      settled(context, name, version.version, (condition) =>
+      untilPublished(context, name, version.version, (condition) =>
         context.bucket.completeMultipart(name, upload, parts, condition),
       )(conditionOf(publication)),
     )
@@ -100,7 +100,7 @@ async function publishAtOnce(context: S3Context, publication: Publication): Prom
   await fence(context, publication, null, { content: next, inline: Buffer.concat(chunks) })
   try {
     await replacing(context, publication, () =>
-      settled(context, name, version.version, (condition) =>
+      untilPublished(context, name, version.version, (condition) =>
         context.bucket.put(name, chunks, { ...headers, ...condition }),
       )(conditionOf(publication)),
     )
@@ -108,8 +108,8 @@ async function publishAtOnce(context: S3Context, publication: Publication): Prom
     // A request that was not answered may still take effect. The fence stays, so that the next writer publishes
     // this version before it begins.
     if (error instanceof UploadError && error.code === 'ERR_STORAGE_UNAVAILABLE') throw error
-    const dead = [...publication.dead, version.version]
-    await removeFence({ ...publication, dead }, before).catch(() => undefined)
+    const removed = [...publication.removed, version.version]
+    await removeFence({ ...publication, removed }, before).catch(() => undefined)
     throw error
   }
 }
@@ -129,9 +129,9 @@ export async function publishPending(
   if (next === null || next === undefined) return
   const name = context.layout.object(key)
   const chunks = inlineOf(next.extents, inline)
-  const headers = objectHeaders(next, [...record.dead, next.version])
+  const headers = objectHeaders(next, [...record.removed, next.version])
   const condition: Condition = object === null ? { ifNoneMatch: '*' } : { ifMatch: object.etag }
-  await settled(context, name, next.version, (each) =>
+  await untilPublished(context, name, next.version, (each) =>
     context.bucket.put(name, chunks, { ...headers, ...each }),
   )(condition)
 }
@@ -139,7 +139,7 @@ export async function publishPending(
 /** Writes the fence, and checks that the object is still the base if the fence is the first record of the key. */
 async function fence(
   context: S3Context,
-  { key, handle, view, shown, folder, dead, version }: Publication,
+  { key, handle, view, shown, folder, removed, version }: Publication,
   upload: string | null,
   small: ShownContent | null,
 ): Promise<void> {
@@ -152,7 +152,7 @@ async function fence(
     content: shown?.content ?? null,
     folder,
     pending: { token: version.version, upload, next, isOpen: shown !== null },
-    dead,
+    removed,
   }
   await handle.replace({ record, inline })
   if (isFirst) await checkBase(context, key, handle, view)
@@ -170,10 +170,10 @@ export async function checkBase(
   context: S3Context,
   key: string,
   handle: RecordHandle,
-  view: Pick<View, 'object' | 'zombie'>,
+  view: Pick<View, 'object' | 'staleObject'>,
 ): Promise<void> {
   const found = await repeat(() => context.bucket.head(context.layout.object(key)))
-  const expected = (view.object ?? view.zombie)?.version ?? null
+  const expected = (view.object ?? view.staleObject)?.version ?? null
   const version = found === null ? null : finishedObject(found).version
   if (version === expected || (version === null && view.object === null)) return
   await handle.remove()
@@ -182,11 +182,11 @@ export async function checkBase(
 
 /** Restores the record as it was before the fence. */
 async function removeFence(
-  { handle, shown, folder, dead, view }: Publication,
+  { handle, shown, folder, removed, view }: Publication,
   before: StoredRecord | null,
 ): Promise<void> {
   if (handle.current === before) return
-  if (shown === null && dead.length === 0) {
+  if (shown === null && removed.length === 0) {
     await handle.remove()
     return
   }
@@ -196,7 +196,7 @@ async function removeFence(
     content: shown?.content ?? null,
     folder,
     pending: null,
-    dead,
+    removed,
   }
   await handle.replace({ record, inline: shown?.inline ?? NOTHING })
 }
@@ -205,7 +205,7 @@ async function removeFence(
  * Makes the request that publishes `token`, and repeats it up to `MAX_ATTEMPTS` times. After each failure it reads
  * the object, because the answer to a request that took effect may be lost.
  */
-function settled(
+function untilPublished(
   context: S3Context,
   name: string,
   token: string,
@@ -247,14 +247,14 @@ function replacing<T>(
 }
 
 function conditionOf({ view }: Publication): Condition {
-  const replaced = view.object ?? view.zombie
+  const replaced = view.object ?? view.staleObject
   return replaced === null ? { ifNoneMatch: '*' } : { ifMatch: replaced.etag }
 }
 
-/** The versions to remember in the object: see `KeyRecord.dead`. */
-function creationsOf({ view, dead, version }: Publication): readonly string[] {
-  if (view.object === null) return [...dead, version.version]
-  return [...new Set([...view.object.creations, ...dead])]
+/** The versions to remember in the object: see `KeyRecord.removed`. */
+function creationsOf({ view, removed, version }: Publication): readonly string[] {
+  if (view.object === null) return [...removed, version.version]
+  return [...new Set([...view.object.creations, ...removed])]
 }
 
 function withInline(content: VersionContent, offset: number, length: number): VersionContent {

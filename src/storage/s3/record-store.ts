@@ -67,13 +67,13 @@ export class RecordHandle {
     for (let attempt = 1; ; attempt += 1) {
       try {
         const etag = await this.#put(body)
-        return this.#settled({ record: next, inline, etag })
+        return this.#noteReplaced({ record: next, inline, etag })
       } catch (error) {
         if (!isBucketError(error, 'precondition', 'conflict', 'unavailable', 'missing'))
           throw translated(error)
         const found = await readRecord(this.#context, this.#key)
         if (found?.record.nonce === next.nonce)
-          return this.#settled({ record: next, inline, etag: found.etag })
+          return this.#noteReplaced({ record: next, inline, etag: found.etag })
         this.#adopt(found)
         if (attempt === MAX_ATTEMPTS) throw translated(error)
         await backOff(attempt)
@@ -97,7 +97,7 @@ export class RecordHandle {
     return bucket.put(layout.record(this.#key), body, condition)
   }
 
-  #settled(stored: StoredRecord): StoredRecord {
+  #noteReplaced(stored: StoredRecord): StoredRecord {
     this.#doubtful.clear()
     this.#current = stored
     return stored

@@ -78,7 +78,7 @@ export interface KeyRecord {
   /**
    * Removed versions that a delayed request may bring back. An object with one of these versions counts as absent.
    */
-  readonly dead: readonly string[]
+  readonly removed: readonly string[]
 }
 
 /** A record as it was read or written. */

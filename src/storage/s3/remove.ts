@@ -11,11 +11,11 @@ import type { FinishedObject } from './object-version.ts'
 import { checkBase } from './publish.ts'
 import type { KeyRecord } from './record.ts'
 import { RecordHandle, RecordLostError } from './record-store.ts'
-import { viewSettled } from './settle.ts'
+import { viewAfterPublication } from './await-publication.ts'
 import type { View } from './view.ts'
 
 /** Most removed versions that a tombstone lists. The oldest are dropped. */
-const MAX_DEAD = 16
+const MAX_REMOVED = 16
 
 /**
  * Removes the resource; false if it was absent.
@@ -27,10 +27,10 @@ export async function removeResource(
   key: string,
   { isLost }: RemoveOptions = {},
 ): Promise<boolean> {
-  const view = await viewSettled(context, key, 0)
+  const view = await viewAfterPublication(context, key, 0)
   if (isLost?.() === true) throw new Error('another process has the lock')
   if (view.current === null) {
-    if (view.zombie !== null) await deleteObject(context, key, view.zombie)
+    if (view.staleObject !== null) await deleteObject(context, key, view.staleObject)
     return false
   }
   const handle = new RecordHandle(context, key, view.stored)
@@ -41,7 +41,7 @@ export async function removeResource(
     throw error instanceof RecordLostError ? conflict(error) : error
   }
   if (isFirst) await checkBase(context, key, handle, view)
-  const object = view.object ?? view.zombie
+  const object = view.object ?? view.staleObject
   if (object !== null) await deleteObject(context, key, object)
   return true
 }
@@ -54,7 +54,7 @@ export function tombstone({
   const record = stored?.record
   const pending = record?.pending ?? null
   const versions = [
-    ...(record?.dead ?? []),
+    ...(record?.removed ?? []),
     ...(object?.creations ?? []),
     ...(object === null ? [] : [object.version]),
     ...(pending === null ? [] : [pending.token]),
@@ -65,7 +65,7 @@ export function tombstone({
     content: null,
     folder: record?.folder ?? crypto.randomUUID(),
     pending: null,
-    dead: [...new Set(versions)].slice(-MAX_DEAD),
+    removed: [...new Set(versions)].slice(-MAX_REMOVED),
   }
 }
 

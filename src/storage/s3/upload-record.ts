@@ -20,7 +20,7 @@ export class UploadRecord {
   /** Folder of the upload's data objects, which hold its bytes. A new upload gets a folder of its own. */
   readonly folder: string
   /** Removed versions of the key, which count as absent if a delayed request brings one back. */
-  readonly dead: readonly string[]
+  readonly removed: readonly string[]
   readonly #context: S3Context
   readonly #key: string
   readonly #view: View
@@ -32,7 +32,7 @@ export class UploadRecord {
     const content = stored !== null && isValid ? openContent(stored.record) : null
     this.handle = new RecordHandle(context, key, stored)
     this.folder = content === null ? crypto.randomUUID() : (stored?.record.folder ?? '')
-    this.dead = stored?.record.dead ?? []
+    this.removed = stored?.record.removed ?? []
     this.#context = context
     this.#key = key
     this.#view = view
@@ -67,7 +67,7 @@ export class UploadRecord {
         content,
         folder: this.folder,
         pending: null,
-        dead: this.dead,
+        removed: this.removed,
       },
       inline,
     })

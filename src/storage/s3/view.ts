@@ -20,11 +20,11 @@ import { readRecord } from './record-store.ts'
 export interface View {
   /** The record; null if there is none. */
   readonly stored: StoredRecord | null
-  /** The finished object; null if there is none. An object that is a `zombie` does not count. */
+  /** The finished object; null if there is none. A `staleObject` does not count. */
   readonly object: FinishedObject | null
   /** A removed object that a delayed request has brought back, or that was not deleted; null if there is none. */
-  readonly zombie: FinishedObject | null
-  /** Whether the base of the record is the object. Otherwise the record is void, except for its dead versions. */
+  readonly staleObject: FinishedObject | null
+  /** Whether the base of the record is the object. Otherwise the record is void, except for its removed versions. */
   readonly isValid: boolean
   /** The current version; null if the resource is absent. */
   readonly current: CurrentVersion | null
@@ -59,13 +59,13 @@ export async function viewObject(
 }
 
 function viewOf(stored: StoredRecord | null, found: FinishedObject | null): View {
-  const isDead = found !== null && stored?.record.dead.includes(found.version) === true
-  const object = isDead ? null : found
-  const zombie = isDead ? found : null
+  const isStale = found !== null && stored?.record.removed.includes(found.version) === true
+  const object = isStale ? null : found
+  const staleObject = isStale ? found : null
   const isValid = stored !== null && stored.record.base === (object?.version ?? null)
   const content = isValid ? openContent(stored.record) : null
   const current = content === null ? ofObject(object) : ofContent(content, stored)
-  return { stored, object, zombie, isValid, current }
+  return { stored, object, staleObject, isValid, current }
 }
 
 /** Returns the upload of a record that is the current version; null if the object is, or the resource is absent. */

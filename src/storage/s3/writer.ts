@@ -27,12 +27,12 @@ import type { Piece } from './pieces.ts'
 import { publish } from './publish.ts'
 import { VanishedError, readPieces } from './read.ts'
 import { RecordLostError } from './record-store.ts'
-import { viewSettled } from './settle.ts'
+import { viewAfterPublication } from './await-publication.ts'
 import { UploadRecord } from './upload-record.ts'
 import type { View } from './view.ts'
 
 /**
- * Opens a writer. Changes nothing, except that a publication which another process has left is settled first.
+ * Opens a writer. Changes nothing, except that a publication which another process has left is ended first.
  *
  * @throws UploadError `ERR_CONFLICT` while other writers publish one version after the other.
  */
@@ -41,7 +41,7 @@ export async function openWriter(
   key: string,
   options: OpenWriterOptions,
 ): Promise<Writer> {
-  const view = await viewSettled(context, key, context.limits.politeTime)
+  const view = await viewAfterPublication(context, key, context.limits.publicationTimeout)
   return new S3Writer(context, key, options, view)
 }
 
@@ -219,7 +219,7 @@ class S3Writer implements Writer {
   async #publish(state: ResourceState): Promise<ResourceInfo> {
     const version = { ...this.#nextVersion(state), size: this.#size }
     try {
-      await this.#blocks.settled()
+      await this.#blocks.drain()
       await publish(this.#context, {
         key: this.#key,
         handle: this.#record.handle,
@@ -228,7 +228,7 @@ class S3Writer implements Writer {
         pieces: withStored(this.#pieces),
         shown: this.#record.shown,
         folder: this.#record.folder,
-        dead: this.#record.dead,
+        removed: this.#record.removed,
       })
       deleteLater(this.#context, withStored(this.#pieces))
       return infoOf(version)

@@ -32,7 +32,7 @@ const storage = bucketStorage({
     maxInline: 16 * KIB,
     flushAfter: 200,
     concurrency: 4,
-    politeTime: 300,
+    publicationTimeout: 300,
     readerAge: 15_000,
     tombstoneAge: 15 * 60_000,
     garbageAge: 60 * 60_000,

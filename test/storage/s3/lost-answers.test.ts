@@ -153,16 +153,16 @@ describe('a process that has died', () => {
 
   it('lets another process continue its upload at once', async () => {
     const bucket = newBucket()
-    const dead = await smallStore(bucket).openWriter('a', options('persist'))
-    await dead.write(0, [Buffer.from(LARGE)])
-    await dead.flush?.()
-    await dead.write(LARGE.length, [Buffer.from('lost')])
+    const stale = await smallStore(bucket).openWriter('a', options('persist'))
+    await stale.write(0, [Buffer.from(LARGE)])
+    await stale.flush?.()
+    await stale.write(LARGE.length, [Buffer.from('lost')])
 
     await change(smallStore(bucket), LARGE.length, 'end', FINISHED)
 
     expect(await load(smallStore(bucket))).toBe(`${LARGE}end`)
-    await expect(dead.commit(FINISHED)).rejects.toMatchObject({ code: 'ERR_INTERRUPTED' })
-    await dead.keep()
+    await expect(stale.commit(FINISHED)).rejects.toMatchObject({ code: 'ERR_INTERRUPTED' })
+    await stale.keep()
     expect(await load(smallStore(bucket))).toBe(`${LARGE}end`)
   })
 

@@ -12,7 +12,7 @@ const SMALL: Limits = {
   maxInline: 16_384,
   flushAfter: 1000,
   concurrency: 3,
-  politeTime: 0,
+  publicationTimeout: 0,
   readerAge: 1000,
   tombstoneAge: 60_000,
   garbageAge: 3_600_000,

@@ -132,7 +132,7 @@ async function sendHalf(
   connection.send(head, chunk(content))
   await server.becomes(path, model.stateOf(after))
   connection.close()
-  await server.settled(path)
+  await server.idle(path)
   return after
 }
 

@@ -40,7 +40,7 @@ export function patch(model: Model, parts: readonly ModelPart[]): Outcome {
     if (status !== null) return { status, model }
     draft = write(draft, part)
   }
-  return settle(model, draft)
+  return checkWhole(model, draft)
 }
 
 /** `Content-Range: bytes *\/total`. */
@@ -48,16 +48,16 @@ export function declare(model: Model, total: number): Outcome {
   const refused = { status: 409, model }
   if (model === null) {
     const empty = { bytes: '', length: total, isComplete: false, wasComplete: false }
-    return settle(model, empty)
+    return checkWhole(model, empty)
   }
   const size = model.bytes.length
   if (!model.isComplete) {
     if (model.length === null && total < size) return refused
     if (model.length !== null && total !== model.length) return refused
-    return settle(model, { ...model, length: total })
+    return checkWhole(model, { ...model, length: total })
   }
-  if (total > size) return settle(model, { ...model, length: total, isComplete: false })
-  return settle(model, { ...model, bytes: model.bytes.slice(0, total), length: total })
+  if (total > size) return checkWhole(model, { ...model, length: total, isComplete: false })
+  return checkWhole(model, { ...model, bytes: model.bytes.slice(0, total), length: total })
 }
 
 export function put(model: Model, bytes: string): Outcome {
@@ -136,7 +136,7 @@ function write(model: Model, { first, data, total }: ModelPart): Model {
 }
 
 /** What has all its bytes is complete. */
-function settle(before: Model, draft: Model): Outcome {
+function checkWhole(before: Model, draft: Model): Outcome {
   if (draft === null) return { status: 404, model: before }
   const isComplete = draft.isComplete || draft.bytes.length === draft.length
   const model = { ...draft, isComplete, wasComplete: draft.wasComplete || isComplete }

@@ -261,7 +261,7 @@ export class TestServer {
   }
 
   /** Resolves when no earlier request writes any more: this one waits for the lock, then fails. */
-  async settled(path: string): Promise<void> {
+  async idle(path: string): Promise<void> {
     const { status } = await this.patch(path, 'bytes 9999999-9999999/*', 'x')
     expect([404, 409]).toContain(status)
   }

@@ -8,40 +8,40 @@ import type { StoredRecord } from './record.ts'
 import { viewKey, viewObject } from './view.ts'
 import type { View } from './view.ts'
 
-/** Largest number of publications that one writer settles before it gives up with `ERR_CONFLICT`. */
+/** Largest number of publications that one writer ends before it gives up with `ERR_CONFLICT`. */
 const MAX_ROUNDS = 20
 /** Milliseconds between two reads of a key that another process publishes. */
-const LOOK_INTERVAL = 100
+const POLL_INTERVAL = 100
 
 /**
  * Reads a key once no publication is under way. A small publication is completed at once. A large one has
- * `politeTime` milliseconds to end, and is aborted then.
+ * `publicationTimeout` milliseconds to end, and is aborted then.
  *
  * @throws UploadError `ERR_CONFLICT` while other writers publish one version after the other.
  */
-export async function viewSettled(
+export async function viewAfterPublication(
   context: S3Context,
   key: string,
-  politeTime: number,
+  publicationTimeout: number,
 ): Promise<View> {
-  const end = performance.now() + politeTime
+  const end = performance.now() + publicationTimeout
   for (let round = 0; round < MAX_ROUNDS;) {
     const view = await viewKey(context, key)
     const { stored } = view
     if (stored === null || !view.isValid || stored.record.pending === null) return view
     if (stored.record.pending.upload !== null && performance.now() < end) {
-      await pause(LOOK_INTERVAL)
+      await pause(POLL_INTERVAL)
       continue
     }
     round += 1
-    const settled = await settle(context, key, view, stored)
-    if (settled !== null) return settled
+    const ended = await endPublication(context, key, view, stored)
+    if (ended !== null) return ended
   }
   throw conflict()
 }
 
 /** Completes or aborts one publication; null if the key has to be read again. */
-async function settle(
+async function endPublication(
   context: S3Context,
   key: string,
   view: View,
@@ -51,7 +51,7 @@ async function settle(
   const name = context.layout.object(key)
   if (pending === null) return view
   if (pending.upload === null) {
-    await publishPending(context, key, stored, view.object ?? view.zombie)
+    await publishPending(context, key, stored, view.object ?? view.staleObject)
     return null
   }
   const { upload } = pending

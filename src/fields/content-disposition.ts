@@ -1,10 +1,12 @@
 /**
- * Parses `Content-Disposition` (RFC 6266), which has the name and the modification time of a client's file. A client
- * sends it with an upload, and the server sends it with a download.
+ * Parses `Content-Disposition` (RFC 6266), which has the name and the modification time of the client's file. A client
+ * sends it with an upload, and the server stores it and sends it with a download. So everything that a browser could
+ * misread has to be refused when it is received.
  */
 import { UploadError } from '../errors.ts'
 import { parseParameters, TOKEN, trimWhitespace, unquote } from './syntax.ts'
 
+/** A parsed value. */
 interface ContentDisposition {
   /** Disposition type in lower case, such as `attachment`. */
   readonly type: string
@@ -12,31 +14,32 @@ interface ContentDisposition {
   readonly parameters: ReadonlyMap<string, string>
 }
 
-/** Longest value, in bytes. */
+/** Largest length of a value, in bytes. The value is stored with each resource. Beyond it: 400 `ERR_FIELD`. */
 const MAX_LENGTH = 1024
-/** Characters of a value. It is sent as a response field, in which other octets have no defined meaning. */
+/** Allowed characters of a value: visible ASCII, space and tab. Others have no defined meaning in a response field. */
 const VISIBLE = /^[\t -~]*$/
 const TYPE = new RegExp(`^${TOKEN}`)
 
+/** The parameters that are dates (RFC 2183 §2). */
 const DATES = ['creation-date', 'modification-date', 'read-date']
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
-// RFC 5322 §3.3, without comments: Wed, 12 Feb 1997 16:29:51 -0500
+// A date of RFC 5322 §3.3, without comments: Wed, 12 Feb 1997 16:29:51 -0500
 const DATE = new RegExp(
   `^(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), )?([0-9]{1,2}) (${MONTHS.join('|')}) ([0-9]{4}) ` +
     '(?:[01][0-9]|2[0-3]):[0-5][0-9](?::(?:[0-5][0-9]|60))? (?:[+-][0-9]{2}[0-5][0-9]|GMT|UT)$',
 )
 
-// RFC 8187 §3.2.1: UTF-8'en'na%C3%AFve.txt
+// A value of RFC 8187 §3.2.1, with charset and language: UTF-8'en'na%C3%AFve.txt
 const EXTENDED =
   /^(utf-8|iso-8859-1)'[A-Za-z0-9-]*'((?:[!#$&+.^_`|~0-9A-Za-z-]|%[0-9A-Fa-f]{2})*)$/i
 
-/** Characters that can disguise a name: controls, line separators, and marks that reorder text. */
+/** Characters that make a name look like another one: controls, line separators, marks that reorder text. */
 const CONFUSING = /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu
 
 /**
- * Returns the value of the field, given its lines; null if there are none.
+ * Validates the field, and returns its value as it was sent; null if there is none. Several equal lines count as one.
  *
- * @throws UploadError `ERR_FIELD` for a malformed value, one beyond 1 KiB, and lines that differ.
+ * @throws UploadError `ERR_FIELD` for a malformed value, one of more than 1 KiB, and lines that differ.
  */
 export function readContentDisposition(lines: readonly string[]): string | null {
   const [value, ...others] = lines.map(trimWhitespace)
@@ -54,7 +57,7 @@ export function readContentDisposition(lines: readonly string[]): string | null 
   return value
 }
 
-/** Whether two valid values are equivalent, regardless of the order and the quoting of their parameters. */
+/** Returns whether two valid values are equal, whatever the order and the quoting of their parameters are. */
 export function isSameDisposition(first: string, second: string): boolean {
   if (first === second) return true
   const [one, other] = [parse(first), parse(second)]
@@ -69,9 +72,9 @@ export function isSameDisposition(first: string, second: string): boolean {
 }
 
 /**
- * Returns the file name of a valid value, from `filename*` rather than `filename`; null if it has none. The name is
- * the last segment of a path (RFC 6266 §4.3). It is safe to display, because control characters and marks that
- * reorder text are replaced by `_`.
+ * Returns the file name of a valid value; null if it has none. `filename*` takes precedence over `filename`. If the
+ * client sent a path, only its last segment is returned (RFC 6266 §4.3), and `.` and `..` count as no name. The name is
+ * safe to display, because control characters and marks that reorder text are replaced by `_`.
  */
 export function dispositionName(value: string | null): string | null {
   if (value === null) return null
@@ -83,6 +86,7 @@ export function dispositionName(value: string | null): string | null {
   return ['', '.', '..'].includes(name) ? null : name
 }
 
+/** Splits a value. A parameter must not repeat, because recipients would differ in which one counts. */
 function parse(value: string): ContentDisposition {
   const type = TYPE.exec(value)?.[0]
   const parameters = type === undefined ? null : parseParameters(value, type.length)
@@ -92,6 +96,7 @@ function parse(value: string): ContentDisposition {
   return { type: type.toLowerCase(), parameters }
 }
 
+/** Whether the text is a date that exists: 31 Feb has the right form, but is none. */
 function isDate(text: string): boolean {
   const [, day = '', month = '', year = ''] = DATE.exec(text) ?? []
   const date = new Date(0)
@@ -99,6 +104,7 @@ function isDate(text: string): boolean {
   return day !== '' && date.getUTCDate() === Number(day)
 }
 
+/** Decodes a value of RFC 8187. ISO-8859-1 is decoded by hand, because `decodeURIComponent` knows only UTF-8. */
 function decodeExtended(value: string): string {
   const [, charset = '', text] = EXTENDED.exec(value) ?? []
   if (text === undefined) throw malformed("its filename* does not read UTF-8''name (RFC 8187)")

@@ -1,8 +1,12 @@
-/** Parses and formats `Content-Range` (RFC 9110 §14.4), and parses the `Range` that the first draft uses instead. */
+/**
+ * Parses and formats `Content-Range` (RFC 9110 §14.4), and parses the `Range` that the first draft puts in the header
+ * of a part instead.
+ */
 import { UploadError } from '../errors.ts'
 import type { PartTarget } from '../media/part.ts'
 import { parseSafeInteger, TOKEN, trimWhitespace } from './syntax.ts'
 
+/** A range unit and the space after it. A range without unit begins with a digit or `*`. */
 const UNIT = new RegExp(`^(?![0-9*])(${TOKEN})[ \\t]+`)
 const RANGE = /^([0-9]+)-([0-9]+)\/(?:([0-9]+)|\*)$/
 const SIZE = /^\*\/([0-9]+)$/
@@ -11,7 +15,8 @@ const REQUEST_RANGE = /^([0-9]+)-([0-9]+)$/
 
 /**
  * Reads a `Content-Range`: `bytes 5-9/20`, `bytes 5-9/*` or `bytes *\/20`. The unit may be missing, because the
- * clients of the draft's author omit it.
+ * clients of the draft's author omit it. The range may be empty, `bytes 20-19/20`, because such clients send one if no
+ * byte is left.
  *
  * @throws UploadError `ERR_RANGE` for a malformed one, `ERR_RANGE_UNIT` for another unit than bytes.
  */
@@ -44,7 +49,7 @@ export function parseRangeAlias(value: string): PartTarget {
   return toTarget(range[1]!, range[2]!, undefined)
 }
 
-/** Formats the bytes `start` to `end` (exclusive) as a `Content-Range`. A null length becomes `*`. */
+/** Formats the bytes `start` to `end` (exclusive) as a `Content-Range`. An unknown length, null, becomes `*`. */
 export function formatContentRange(
   start: number,
   end: number,
@@ -53,7 +58,7 @@ export function formatContentRange(
   return `bytes ${start}-${end - 1}/${completeLength ?? '*'}`
 }
 
-/** Formats a `Content-Range` without a range: `bytes *\/20`. */
+/** Formats a `Content-Range` that names only the length, as a 416 has it (RFC 9110 §14.4): `bytes *\/20`. */
 export function formatUnsatisfiedRange(completeLength: number): string {
   return `bytes */${completeLength}`
 }
@@ -63,6 +68,7 @@ function checkUnit(unit: string): void {
   throw new UploadError('ERR_RANGE_UNIT', { detail: 'the range unit is not "bytes"' })
 }
 
+/** Makes the target of a range whose last position is inclusive. All numbers have to be safe integers. */
 function toTarget(
   firstDigits: string,
   lastDigits: string,

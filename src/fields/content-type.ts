@@ -6,13 +6,13 @@ import { parseParameters, TOKEN, unquote } from './syntax.ts'
 export interface MediaType {
   /** Type and subtype in lower case: `multipart/byteranges`. */
   readonly type: string
-  /** Values by name in lower case; quoted-strings are unescaped. */
+  /** Values by name in lower case. Quotation marks and escapes of quoted-strings are removed. */
   readonly parameters: ReadonlyMap<string, string>
 }
 
 const TYPE = new RegExp(`^[ \\t]*(${TOKEN}/${TOKEN})`)
 
-/** Reads a media type; null if it is malformed or has two parameters of the same name. */
+/** Reads a media type. Returns null if it is malformed or has two parameters of the same name. */
 export function parseMediaType(value: string): MediaType | null {
   const type = TYPE.exec(value)
   if (!type) return null
@@ -24,7 +24,7 @@ export function parseMediaType(value: string): MediaType | null {
   }
 }
 
-/** Whether two media types are equal, regardless of the order and the quoting of their parameters. */
+/** Returns whether two media types are equal, regardless of the order and the quoting of their parameters. */
 export function isSameMediaType(first: MediaType, second: MediaType): boolean {
   return (
     first.type === second.type &&
@@ -34,18 +34,19 @@ export function isSameMediaType(first: MediaType, second: MediaType): boolean {
 }
 
 /**
- * Whether a media type can be sent as a response field: at most 255 bytes, and only ASCII, also in a quoted-string.
+ * Returns whether a media type can be stored and sent as a response field: at most 255 bytes, and only ASCII, also in
+ * a quoted-string. Node throws for other characters when the field is set, which would make each later GET fail.
  */
 export function isServable(value: string): boolean {
   return value.length <= 255 && /^[\t -~]*$/.test(value)
 }
 
 /**
- * Returns the media type for the ending of a file name; null for an unknown ending. Text gets the charset UTF-8, as
- * in express.static, because browsers read text without a charset as windows-1252.
+ * Returns the media type for the extension of a file name; null for an unknown one. Text gets the charset UTF-8, as in
+ * express.static, because browsers read text without a charset as windows-1252.
  */
 export function mediaTypeOfName(path: string): string | null {
-  // With a slash before it, `mime` does not treat a name without an ending as an ending.
+  // `mime` treats a name without a dot, such as `png`, as an extension. A slash before it prevents that.
   const type = mime.getType(`/${path}`)
   return type?.startsWith('text/') ? `${type}; charset=utf-8` : type
 }

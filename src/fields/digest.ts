@@ -1,9 +1,12 @@
-/** Parses and formats `Content-Digest`, `Repr-Digest` and `Want-Repr-Digest` (RFC 9530). Computes no hash. */
+/**
+ * Parses and formats `Content-Digest`, `Repr-Digest` and `Want-Repr-Digest` (RFC 9530). Hashes are computed elsewhere,
+ * because this folder also runs outside Node.
+ */
 import { UploadError } from '../errors.ts'
 import { KEY, PARAMETERS } from './structured-field.ts'
 import { trimWhitespace } from './syntax.ts'
 
-/** One digest of an algorithm that RFC 9530 calls active. */
+/** A digest whose algorithm is one of the two that RFC 9530 §5 calls active. */
 export interface Digest {
   /** Name of the algorithm. */
   readonly algorithm: 'sha-256' | 'sha-512'
@@ -11,9 +14,10 @@ export interface Digest {
   readonly value: Uint8Array
 }
 
-/** The algorithms that are verified. */
+/** The algorithms that are verified. Others, such as `md5`, are ignored, because they prove nothing. */
 export const ALGORITHMS: readonly Digest['algorithm'][] = ['sha-256', 'sha-512']
 
+/** Length of each digest in bytes. */
 const DIGEST_SIZES: Readonly<Record<Digest['algorithm'], number>> = { 'sha-256': 32, 'sha-512': 64 }
 
 // A dictionary of byte sequences with parameters: RFC 8941 §3.2, §3.3.5, §3.1.2.
@@ -23,7 +27,8 @@ const PREFERENCE = new RegExp(`^(${KEY})=(10|[0-9])${PARAMETERS}$`)
 const SEPARATOR = /[ \t]*,[ \t]*(?!$)/y
 
 /**
- * Reads the digests of a field. Members with other algorithms than `ALGORITHMS` are ignored.
+ * Reads the digests of a `Content-Digest` or a `Repr-Digest`. Members with other algorithms than `ALGORITHMS` are
+ * ignored. A malformed field is an error and not ignored, because the client relies on the verification.
  *
  * @throws UploadError `ERR_FIELD` for a malformed field or a digest of the wrong length.
  */
@@ -34,7 +39,7 @@ export function parseDigest(field: string): readonly Digest[] {
   while (at < text.length) {
     at = at === 0 ? 0 : advance(SEPARATOR, text, at)
     const [, key = '', base64 = ''] = match(MEMBER, text, at)
-    // The last of several members with one name counts (RFC 8941 §4.2.2).
+    // Of several members with one name the last one counts (RFC 8941 §4.2.2).
     members.set(key, base64)
     at = MEMBER.lastIndex
   }
@@ -42,7 +47,8 @@ export function parseDigest(field: string): readonly Digest[] {
 }
 
 /**
- * Returns the digests of a `Repr-Digest` field that can be verified, as one field; null if there are none.
+ * Returns the digests of a `Repr-Digest` that can be verified, as the value of one field; null if there are none. This
+ * value is stored with the resource.
  *
  * @throws UploadError `ERR_FIELD`
  */
@@ -52,8 +58,8 @@ export function verifiableDigest(field: string | null): string | null {
 }
 
 /**
- * Returns the algorithm that a `Want-Repr-Digest` prefers among the known ones (RFC 9530 §4); null if it accepts
- * none. A malformed field is ignored, because the field is only a preference.
+ * Returns the algorithm of `ALGORITHMS` that a `Want-Repr-Digest` prefers (RFC 9530 §4); null if it accepts neither.
+ * Of equal preferences sha-256 wins. A malformed field is ignored, because the field is only a preference.
  */
 export function wantedAlgorithm(field: string | null): Digest['algorithm'] | null {
   const preferences = new Map<string, number>()
@@ -72,11 +78,13 @@ export function formatDigest({ algorithm, value }: Digest): string {
   return `${algorithm}=:${btoa(String.fromCharCode(...value))}:`
 }
 
+/** Matches a pattern at a position, and returns the position after it. */
 function advance(pattern: RegExp, text: string, at: number): number {
   match(pattern, text, at)
   return pattern.lastIndex
 }
 
+/** Matches a pattern at a position, or throws. */
 function match(pattern: RegExp, text: string, at: number): RegExpExecArray {
   pattern.lastIndex = at
   const found = pattern.exec(text)
@@ -84,6 +92,7 @@ function match(pattern: RegExp, text: string, at: number): RegExpExecArray {
   return found
 }
 
+/** Decodes a member. Returns a list, because a member of another algorithm yields no digest. */
 function toDigest(algorithm: string, base64: string): readonly Digest[] {
   const value = decode(base64)
   if (algorithm !== 'sha-256' && algorithm !== 'sha-512') return []

@@ -1,4 +1,7 @@
-/** Parses and formats HTTP dates (RFC 9110 §5.6.7). */
+/**
+ * Parses and formats HTTP dates (RFC 9110 §5.6.7). `Date.parse` does not suffice: it accepts many other formats, and a
+ * precondition must not depend on a guess.
+ */
 
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
 const MONTH = `(?<month>${MONTHS.join('|')})`
@@ -6,6 +9,7 @@ const TIME = '(?<hour>[0-9]{2}):(?<minute>[0-9]{2}):(?<second>[0-9]{2})'
 const SHORT_DAY = '(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)'
 const LONG_DAY = '(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day'
 
+/** The three formats that a recipient has to accept: IMF-fixdate, RFC 850, asctime. */
 const FORMATS = [
   // Sun, 06 Nov 1994 08:49:37 GMT
   new RegExp(`^${SHORT_DAY}, (?<day>[0-9]{2}) ${MONTH} (?<year>[0-9]{4}) ${TIME} GMT$`),
@@ -16,10 +20,12 @@ const FORMATS = [
 ]
 
 /**
- * Reads a date in one of the three formats; null for anything else. A wrong day of the
- * week is accepted, because ignoring a precondition for it would do more harm.
+ * Reads a date in one of the three formats. Returns null for anything else, and for a date that does not exist. A
+ * wrong day of the week is accepted, because a precondition without a valid date is ignored, and the write could
+ * overwrite the changes of another client.
  *
- * @param now Decides the century of a two-digit year: the latest one that is at most 50 years after `now`.
+ * @param now Decides the century of a two-digit year: the latest one for which the date is at most 50 years after `now`
+ * (RFC 9110 §5.6.7).
  */
 export function parseHttpDate(value: string, now: Date = new Date()): Date | null {
   for (const format of FORMATS) {
@@ -29,15 +35,16 @@ export function parseHttpDate(value: string, now: Date = new Date()): Date | nul
   return null
 }
 
-/** Formats a date as an IMF-fixdate, in whole seconds. */
+/** Formats a date as an IMF-fixdate. Milliseconds are dropped. */
 export function formatHttpDate(date: Date): string {
   return date.toUTCString()
 }
 
+/** Makes a date of the groups of a match; null for a time or a day that does not exist. */
 function toDate(groups: Record<string, string>, now: Date): Date | null {
   const { year = '', month = '', day = '', hour = '', minute = '', second = '' } = groups
   const clock = [Number(hour), Number(minute), Number(second)] as const
-  // A second of 60 is a leap second.
+  // 60 is the second of a leap second.
   if (clock[0] > 23 || clock[1] > 59 || clock[2] > 60) return null
   const digits = [Number(day), MONTHS.indexOf(month), Number(year)] as const
   if (year.length === 4) return dateOf(digits, clock)
@@ -49,6 +56,7 @@ function toDate(groups: Record<string, string>, now: Date): Date | null {
   return null
 }
 
+/** Makes a date of its numbers; null if the month does not have the day. */
 function dateOf(
   [day, month, year]: readonly [day: number, month: number, year: number],
   [hour, minute, second]: readonly [hour: number, minute: number, second: number],

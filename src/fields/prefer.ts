@@ -1,4 +1,7 @@
-/** Reads the preference `transaction` of the draft from `Prefer` (RFC 7240). */
+/**
+ * Reads the preference `transaction` of the draft from `Prefer` (RFC 7240). `atomic` asks that an interrupted request
+ * changes nothing, `persist` that the bytes which have arrived are kept.
+ */
 import type { Transaction } from '../storage/adapter.ts'
 import { QUOTED_STRING, TOKEN, unquote } from './syntax.ts'
 
@@ -9,8 +12,9 @@ const PARAMETER = new RegExp(`[ \\t]*;(?:[ \\t]*${TOKEN}${ASSIGNED})?`, 'y')
 const SEPARATOR = /[ \t]*(?:,|$)/y
 
 /**
- * Returns the transaction that the client prefers; null if it prefers none. The first `transaction`
- * preference counts. One without a known value, and everything after a malformed element, is ignored.
+ * Returns the transaction that the client prefers; null if it prefers none. Of several `transaction` preferences the
+ * first one counts (RFC 7240 §2). An unknown value, and everything after a malformed element, is ignored, because a
+ * preference must not make a request fail.
  */
 export function preferredTransaction(prefer: string | null): Transaction | null {
   const field = prefer ?? ''
@@ -25,12 +29,14 @@ export function preferredTransaction(prefer: string | null): Transaction | null 
   return null
 }
 
+/** Returns the position after the parameters of a preference. */
 function skipParameters(field: string, start: number): number {
   let at = start
   while (matchAt(PARAMETER, field, at)) at = PARAMETER.lastIndex
   return at
 }
 
+/** Matches a sticky pattern at a position; null if it does not match there. */
 function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | null {
   pattern.lastIndex = at
   return pattern.exec(text)

@@ -1,16 +1,16 @@
-/** Selects the ranges of a GET by its `Range` (RFC 9110 §14.2). */
+/** Selects the bytes that a GET with `Range` asks for (RFC 9110 §14.2). */
 import parseRange from 'range-parser'
 import { trimWhitespace } from './syntax.ts'
 
-/** The bytes of a representation that a `Range` selects. */
+/** The result of a `Range` for one representation. */
 export type RangeSelection =
-  /** The field is to be ignored. */
+  /** The field has to be ignored: answer with the whole representation. */
   | { readonly kind: 'whole' }
-  /** No range overlaps the representation: 416. */
+  /** No range overlaps the representation: answer with 416. */
   | { readonly kind: 'unsatisfiable' }
   | {
       readonly kind: 'ranges'
-      /** At least one, half-open, within the size; none overlaps or touches another. */
+      /** At least one range, in bytes, `end` exclusive, within the representation. Overlapping or adjacent ones are joined. */
       readonly ranges: readonly { readonly start: number; readonly end: number }[]
     }
 
@@ -20,7 +20,8 @@ const RANGE = /^([0-9]*)-([0-9]*)$/
 
 /**
  * Selects the ranges in a representation of `size` bytes. The field is ignored if it is malformed, has another unit or
- * more than `maxRanges` ranges, or if the representation is empty.
+ * more than `maxRanges` ranges, or if the representation is empty. Many small ranges are an attack, because each one
+ * costs a header in the answer (RFC 9110 §17.15).
  */
 export function selectRanges(range: string, size: number, maxRanges: number): RangeSelection {
   const unit = UNIT.exec(range)
@@ -43,8 +44,8 @@ export function selectRanges(range: string, size: number, maxRanges: number): Ra
 }
 
 /**
- * Returns the spec in a form that range-parser reads correctly; null if it is malformed. Without this the package
- * reads `1x-2` as `1-2`, and treats a suffix longer than the representation as unsatisfiable.
+ * Returns one range of the field in a form that the package range-parser reads correctly; null if it is malformed. The
+ * package reads `1x-2` as `1-2`, and treats a suffix longer than the representation as unsatisfiable.
  */
 function clip(spec: string, size: number): string | null {
   const [, first = '', last = ''] = RANGE.exec(spec) ?? []
@@ -55,8 +56,8 @@ function clip(spec: string, size: number): string | null {
 }
 
 /**
- * Compares decimal digits as text: two numbers above 2^53 may differ only in digits that a double
- * loses, and a BigInt takes more than linear time to read.
+ * Returns whether the first number is less than the second. The digits are compared as text, because two numbers above
+ * 2^53 may differ only in digits that a double loses, and parsing a BigInt takes more than linear time.
  */
 function isBelow(first: string, second: string): boolean {
   const [one, other] = [first, second].map((digits) => digits.replace(/^0+/, ''))

@@ -1,4 +1,7 @@
-/** The grammar of structured fields (RFC 8941) as sources of regular expressions, all of which match in linear time. */
+/**
+ * The grammar of structured fields (RFC 8941), as sources of regular expressions. No alternatives of a pattern begin
+ * with the same character, so that matching takes linear time for any input.
+ */
 
 /** A key (RFC 8941 §3.1.2). */
 export const KEY = '[a-z*][a-z0-9_.*-]*'

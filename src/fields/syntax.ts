@@ -1,9 +1,12 @@
-/** The grammar that fields share (RFC 9110 §5.6). All patterns are sticky or anchored, and match in linear time. */
+/**
+ * The grammar that several fields share (RFC 9110 §5.6). All patterns are sticky or anchored and match in linear time,
+ * because a client chooses their input, and a slow pattern would block the server for all clients.
+ */
 
-/** A token (RFC 9110 §5.6.2), as the source of a pattern. */
+/** A token (RFC 9110 §5.6.2), as the source of a regular expression. */
 export const TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 
-/** A quoted-string (RFC 9110 §5.6.4), as the source of a pattern. */
+/** A quoted-string (RFC 9110 §5.6.4), as the source of a regular expression. */
 export const QUOTED_STRING =
   '"(?:[\\t \\x21\\x23-\\x5b\\x5d-\\x7e\\x80-\\xff]|\\\\[\\t \\x21-\\x7e\\x80-\\xff])*"'
 
@@ -16,7 +19,7 @@ export function isToken(text: string): boolean {
   return WHOLE_TOKEN.test(text)
 }
 
-/** Removes optional whitespace (SP and HTAB only, RFC 9110 §5.6.3) from both ends. */
+/** Removes SP and HTAB (RFC 9110 §5.6.3) from both ends. `String.trim` would also remove other characters. */
 export function trimWhitespace(text: string): string {
   let start = 0
   let end = text.length
@@ -25,19 +28,20 @@ export function trimWhitespace(text: string): string {
   return text.slice(start, end)
 }
 
-/** Whether a `Content-Encoding` names no coding except `identity`. True for an empty list. */
+/** Returns whether a `Content-Encoding` names no coding but `identity`. True for an empty list. */
 export function isIdentity(contentEncoding: string): boolean {
   return /^(?:[ \t,]|identity(?=[ \t,]|$))*$/i.test(contentEncoding)
 }
 
-/** Returns the value of a token or quoted-string: the latter without quotes and escapes. */
+/** Returns the value of a token or a quoted-string, without the quotation marks and escapes of the latter. */
 export function unquote(text: string): string {
   return text.startsWith('"') ? text.slice(1, -1).replace(/\\(.)/g, '$1') : text
 }
 
 /**
- * Reads the parameters from `start` to the end of a value (RFC 9110 §5.6.6). Returns their values as sent, by name
- * in lower case; null if they are malformed or two have the same name.
+ * Reads the parameters from `start` to the end of a value (RFC 9110 §5.6.6). Returns their values by name in lower case,
+ * as they were sent, with the quotation marks. Returns null if they are malformed or two have the same name, because
+ * recipients differ in which of the two counts.
  */
 export function parseParameters(value: string, start: number): ReadonlyMap<string, string> | null {
   const parameters = new Map<string, string>()
@@ -56,10 +60,10 @@ export function parseParameters(value: string, start: number): ReadonlyMap<strin
   return REST.test(value) ? parameters : null
 }
 
-/** Returns the number that decimal digits stand for; null if it is not a safe integer. */
+/** Returns the value of decimal digits; null if it is above 2^53 - 1, where a double loses digits. */
 export function parseSafeInteger(digits: string): number | null {
   const value = Number(digits)
-  // Rounding keeps the order, so no number above 2^53 - 1 turns into a safe one.
+  // A larger number may be rounded, but never below 2^53, so that it does not become a safe integer.
   return Number.isSafeInteger(value) ? value : null
 }
 

@@ -1,6 +1,10 @@
 /**
- * Parses `application/byteranges` of the later draft: one or more messages of one range each, framed like binary
- * HTTP messages (RFC 9292), so that the parser does not search for delimiters.
+ * Parses `application/byteranges` of the later draft: one or more messages of one range each, framed like binary HTTP
+ * messages (RFC 9292). Each length comes before its bytes, so that the data is passed on without being searched for
+ * delimiters.
+ *
+ * A message of known length is: 8, length of the fields, fields, length of the content, content. A message of
+ * indeterminate length is: 10, fields, a 0, chunks that each begin with their length, a 0. All numbers are varints.
  */
 import { UploadError } from '../errors.ts'
 import { Agreement } from './agreement.ts'
@@ -11,13 +15,14 @@ import { partOf } from './part-fields.ts'
 import { closePart, PartData } from './part-length.ts'
 import { VarintReader } from './varint.ts'
 
-/** The framing indicators (RFC 9292 §3.3): each section begins with its length, or ends with a terminator. */
+/** The framing indicators of the draft. RFC 9292 §3.3 has 0 to 3, for requests and responses. */
 const KNOWN_LENGTH = 8
 const INDETERMINATE_LENGTH = 10
 
+/** What the parser reads next. */
 type State = 'framing' | 'section-length' | 'fields' | 'content-length' | 'chunk-length' | 'data'
 
-/** Parser of a sequence of messages. */
+/** Parses a sequence of messages. Each message is a part. */
 export class ApplicationByterangesParser implements PartParser {
   readonly #limits: PartLimits
   readonly #agreement = new Agreement()
@@ -27,11 +32,13 @@ export class ApplicationByterangesParser implements PartParser {
   #count = 0
   /** Whether the content of the current message is chunked. */
   #isChunked = false
+  /** The field section that is being read, or the last one; null before the first. */
   #fields: BinaryFields | null = null
-  /** The part whose header has been read, until its content length is read. */
+  /** The part of a message of known length between its header and its content length. */
   #part: Part | null = null
+  /** The data of the current part; null before the first. */
   #data: PartData | null = null
-  /** Bytes of the content, or of a chunk of it, that are still to come. */
+  /** Number of bytes of the content, or of the current chunk of it, that are still to come. */
   #left = 0
 
   constructor(limits: PartLimits) {
@@ -54,11 +61,13 @@ export class ApplicationByterangesParser implements PartParser {
   }
 
   end(): readonly PartEvent[] {
+    // A message ends where the next framing indicator would begin. Anywhere else the content was cut.
     if (this.#count === 0 && !this.#varint.isInside) throw malformed('the content is empty')
     if (this.#state === 'framing' && !this.#varint.isInside) return []
     throw malformed(`part ${Math.max(1, this.#count)}: the content ends inside the message`)
   }
 
+  /** Handles a complete varint, whose meaning depends on the state. */
   #takeInteger(state: Exclude<State, 'fields' | 'data'>, value: number, events: PartEvent[]): void {
     switch (state) {
       case 'framing':
@@ -73,6 +82,7 @@ export class ApplicationByterangesParser implements PartParser {
     }
   }
 
+  /** Begins the message with this framing indicator. */
   #beginMessage(framing: number): void {
     if (framing !== KNOWN_LENGTH && framing !== INDETERMINATE_LENGTH) {
       throw malformed(`expected the framing indicator 8 or 10, found ${framing}`)
@@ -87,11 +97,13 @@ export class ApplicationByterangesParser implements PartParser {
     else this.#state = 'section-length'
   }
 
+  /** Begins a field section of `length` bytes; null if a terminator ends it. */
   #beginFields(length: number | null): void {
     this.#fields = new BinaryFields(length, this.#limits.maxPartHeaderSize)
     this.#state = 'fields'
   }
 
+  /** Reads more of the field section. Returns the position in the chunk after it. */
   #readFields(chunk: Uint8Array, start: number, events: PartEvent[]): number {
     const section = this.#fields!.read(chunk, start)
     if (section === null) return chunk.length
@@ -106,12 +118,14 @@ export class ApplicationByterangesParser implements PartParser {
     return section.end
   }
 
+  /** Validates the fields of a message as the header of a part. */
   #toPart(fields: FieldLines): Part {
     const part = partOf(fields, this.#count - 1, this.#limits)
     this.#agreement.check(part)
     return part
   }
 
+  /** Emits the part, whose data follows. */
   #beginData(part: Part, events: PartEvent[]): void {
     this.#data = new PartData(part, this.#limits.maxSize)
     events.push({ type: 'part', part })
@@ -124,6 +138,7 @@ export class ApplicationByterangesParser implements PartParser {
     else this.#endData()
   }
 
+  /** Passes on data of the part. Returns the position in the chunk after it. */
   #readData(chunk: Uint8Array, start: number, events: PartEvent[]): number {
     const bytes = chunk.subarray(start, start + this.#left)
     events.push(...this.#data!.take(bytes))
@@ -133,6 +148,7 @@ export class ApplicationByterangesParser implements PartParser {
     return start + bytes.length
   }
 
+  /** Checks the length of the data, and expects another message. */
   #endData(): void {
     this.#data!.end()
     this.#state = 'framing'

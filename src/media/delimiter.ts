@@ -1,20 +1,24 @@
-/** Finds the delimiter lines of a multipart (RFC 2046 §5.1.1) among its octets. */
+/**
+ * Finds the delimiter lines of a multipart (RFC 2046 §5.1.1) among its octets. A delimiter may be cut anywhere between
+ * two chunks, so the scanner remembers how much of one has matched, and returns those bytes as octets if the next
+ * chunk continues in another way.
+ */
 import { UploadError } from '../errors.ts'
 import { createNeedle, indexOf, matchLength, type Needle, partialLength } from './search.ts'
 
-/** A run of octets or a delimiter line. */
+/** What a scan has found: a run of octets, or a delimiter line. */
 export interface Finding {
-  /** Octets outside delimiter lines, the line before a part, or the line after the last part. */
+  /** `octets` outside delimiter lines; the `delimiter` before a part; the `close-delimiter` after the last part. */
   readonly kind: 'octets' | 'delimiter' | 'close-delimiter'
-  /** The octets: a view of the chunk, or of bytes from earlier chunks that may have been a delimiter. May be empty. */
+  /** The octets, as a view of the chunk, or a copy of bytes from earlier chunks that were held back. May be empty. */
   readonly bytes: Uint8Array
   /** Position in the chunk at which the next scan starts. */
   readonly end: number
 }
 
 /**
- * Largest number of bytes between a boundary and the end of its line: the dashes of the close-delimiter, transport
- * padding, CR. Beyond it: 400 `ERR_PATCH_LIMIT`.
+ * Largest number of bytes between a boundary and the LF of its line: the dashes of a close-delimiter, transport
+ * padding (spaces and tabs), CR. Beyond it: 400 `ERR_PATCH_LIMIT`, because these bytes are held in memory.
  */
 export const MAX_LINE_REST = 256
 
@@ -25,22 +29,27 @@ const SP = 0x20
 const DASH = 0x2d
 const EMPTY = new Uint8Array(0)
 
-/** The last element that was read in the line of a boundary. */
+/** The last element that was read in the line after a boundary. */
 type LineState = 'boundary' | 'padding' | 'cr' | 'dash' | 'close' | 'close-padding' | 'close-cr'
 
 /**
- * Cuts chunks into octets and delimiter lines.
+ * Divides chunks into octets and delimiter lines.
  *
  * A line that begins with the boundary and continues with other text counts as octets. RFC 2046 treats it as a
- * delimiter, but senders only check that no whole line of their data equals the boundary.
+ * delimiter, but senders only make sure that no whole line of their data equals the delimiter.
  */
 export class DelimiterScanner {
   readonly #needle: Needle
   /** Number of bytes of `CRLF--boundary` that match at the current position. */
   #matched = 0
-  /** Number of these that are not octets: the CRLF before the run of octets, which a delimiter may share. */
+  /**
+   * Number of these bytes that are not octets. A part without data has one CRLF that ends its header and also begins
+   * the next delimiter, so that the CRLF before a run counts as matched, but is not returned as octets.
+   */
   #borrowed = 0
+  /** The state of the line after a boundary that has matched. */
   #line: LineState = 'boundary'
+  /** The bytes of that line, which are octets if its end shows that it is not a delimiter. */
   readonly #rest = new Uint8Array(MAX_LINE_REST)
   #restLength = 0
 
@@ -49,13 +58,13 @@ export class DelimiterScanner {
     this.begin()
   }
 
-  /** Begins a run of octets: after the CRLF of a blank line, or at the start of the content. */
+  /** Begins a run of octets, at the start of the content or after the CRLF of the blank line that ends a header. */
   begin(): void {
     this.#reset(2, 2)
   }
 
   /**
-   * Scans the chunk from `start` on, up to a finding.
+   * Scans the chunk from `start` on, and returns the first finding. The caller scans on from its `end`.
    *
    * @throws UploadError `ERR_PATCH_LIMIT` for too much padding.
    */
@@ -68,11 +77,12 @@ export class DelimiterScanner {
     return end === chunk.length ? octets(EMPTY, end) : this.#release(end)
   }
 
-  /** Returns whether content that ends here ends in a close-delimiter. */
+  /** Returns whether the content so far ends in a close-delimiter without CRLF, which is allowed at its end. */
   endsClosed(): boolean {
     return this.#line === 'close' || this.#line === 'close-padding'
   }
 
+  /** Searches for the next boundary while no byte of one has matched. */
   #search(chunk: Uint8Array, start: number): Finding {
     const found = this.#find(chunk, start)
     if (found !== -1) {
@@ -97,6 +107,7 @@ export class DelimiterScanner {
     }
   }
 
+  /** Reads the line after a boundary. If it is not a delimiter, the boundary and the line were octets. */
   #readLine(chunk: Uint8Array, start: number): Finding {
     for (let at = start; at < chunk.length; at++) {
       const byte = chunk[at]!
@@ -109,12 +120,14 @@ export class DelimiterScanner {
     return octets(EMPTY, chunk.length)
   }
 
+  /** Returns the delimiter at the end of its line. */
   #endLine(end: number): Finding {
     const kind = this.#line === 'close-cr' ? 'close-delimiter' : 'delimiter'
     this.#reset(0, 0)
     return { kind, bytes: EMPTY, end }
   }
 
+  /** Remembers a byte of the line, which may turn out to be an octet. */
   #hold(byte: number): void {
     if (this.#restLength === MAX_LINE_REST) {
       const detail = `more than ${MAX_LINE_REST} bytes of padding follow a boundary`
@@ -123,7 +136,7 @@ export class DelimiterScanner {
     this.#rest[this.#restLength++] = byte
   }
 
-  /** Returns the held bytes as octets, except a CR at their end, which may begin a delimiter. */
+  /** Returns the bytes that were held back as octets, except a CR at their end, which may begin the next delimiter. */
   #release(end: number): Finding {
     const kept = this.#line === 'cr' || this.#line === 'close-cr' ? 1 : 0
     const bytes = concat(
@@ -142,7 +155,7 @@ export class DelimiterScanner {
   }
 }
 
-/** Whether the line that continues at `start` is a delimiter. True too if the chunk ends before the line. */
+/** Whether the line that continues at `start` is a delimiter, or may be one because the chunk ends inside it. */
 function mayBeDelimiter(chunk: Uint8Array, start: number): boolean {
   const stop = Math.min(chunk.length, start + MAX_LINE_REST)
   let line: LineState = 'boundary'
@@ -154,6 +167,7 @@ function mayBeDelimiter(chunk: Uint8Array, start: number): boolean {
   return true
 }
 
+/** Returns the state after the next byte of the line; `end` after a delimiter, null if the line is not a delimiter. */
 function advance(state: LineState, byte: number): LineState | 'end' | null {
   switch (state) {
     case 'boundary':

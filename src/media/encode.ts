@@ -1,5 +1,5 @@
 /**
- * Encodes the `multipart/byteranges` content that answers a GET of several ranges: a header before the
+ * Encodes the framing of the `multipart/byteranges` content that answers a GET of several ranges: a header before the
  * data of each range, and the close-delimiter after the last one.
  */
 import { formatContentRange } from '../fields/content-range.ts'
@@ -7,8 +7,8 @@ import { formatContentRange } from '../fields/content-range.ts'
 const ENCODER = new TextEncoder()
 
 /**
- * Encodes what precedes a part's data. Each delimiter begins with CRLF, the first one as well: there
- * it ends an empty preamble (RFC 2046 §5.1.1), so that all parts of one size have the same length.
+ * Encodes the delimiter and the header of a part. `end` is exclusive. Also the first delimiter begins with CRLF, which
+ * there ends an empty preamble (RFC 2046 §5.1.1), so that the length of a part does not depend on its position.
  */
 export function encodePartHeader(
   boundary: string,
@@ -23,7 +23,7 @@ export function encodePartHeader(
   )
 }
 
-/** Encodes what follows the last part's data. */
+/** Encodes the close-delimiter, which follows the data of the last part. */
 export function encodeCloseDelimiter(boundary: string): Uint8Array {
   return ENCODER.encode(`\r\n--${boundary}--\r\n`)
 }

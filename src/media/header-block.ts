@@ -1,10 +1,13 @@
-/** Collects the header block of a part: everything up to its blank line. */
+/**
+ * Collects the header block of a part, which ends with a blank line. Bare CR and LF are refused: a proxy or scanner
+ * that treats them as line ends would see other fields than this server.
+ */
 import { UploadError } from '../errors.ts'
 
 const NUL = 0x00
 const LF = 0x0a
 const CR = 0x0d
-/** First size of the buffer, in bytes: enough for most header blocks. */
+/** Initial size of the buffer in bytes, which suffices for most header blocks. */
 const MIN_HELD = 512
 const EMPTY = new Uint8Array(0)
 const LATIN1 = new TextDecoder('latin1')
@@ -12,12 +15,13 @@ const LATIN1 = new TextDecoder('latin1')
 /** One header block, gathered from chunks. */
 export class HeaderBlock {
   readonly #maxSize: number
-  /** Bytes of the block from earlier chunks. The buffer grows by doubling. */
+  /** The bytes of earlier chunks. The buffer grows by doubling, so that a byte at a time costs linear time. */
   #held = EMPTY
-  /** Bytes seen so far. */
+  /** Number of bytes read so far. */
   #size = 0
   /** Length of the current line so far; 0 at its start. */
   #lineLength = 0
+  /** Whether the last byte was CR, which LF has to follow. */
   #afterCr = false
 
   /** @param maxSize Largest block without its blank line, in bytes. */
@@ -25,7 +29,7 @@ export class HeaderBlock {
     this.#maxSize = maxSize
   }
 
-  /** Number of bytes of the block so far; at its end with the blank line. */
+  /** Number of bytes of the block so far, with the blank line once it has been read. */
   get size(): number {
     return this.#size
   }
@@ -34,7 +38,7 @@ export class HeaderBlock {
    * Reads the chunk from `start` on. Returns the block as text, without its blank line, and the position in the chunk
    * after it; null if the block does not end in the chunk.
    *
-   * @throws UploadError `ERR_SYNTAX` for a bare CR or LF or a NUL, `ERR_PATCH_LIMIT` beyond the limit.
+   * @throws UploadError `ERR_SYNTAX` for a bare CR, a bare LF or a NUL; `ERR_PATCH_LIMIT` for a block beyond `maxSize`.
    */
   read(chunk: Uint8Array, start: number): { readonly text: string; readonly end: number } | null {
     for (let at = start; at < chunk.length; at++) {
@@ -51,6 +55,7 @@ export class HeaderBlock {
     this.#size++
     this.#afterCr = byte === CR
     if (byte === LF && this.#lineLength === 0) return true
+    // The CR of the blank line does not count: the limit is about the block without it.
     const blank = this.#afterCr && this.#lineLength === 0
     if (this.#size > this.#maxSize && !blank) throw this.#tooLarge()
     if (byte === LF) this.#lineLength = 0
@@ -58,6 +63,7 @@ export class HeaderBlock {
     return false
   }
 
+  /** Returns the whole block as text. One that is in a single chunk is not copied. */
   #finish(chunk: Uint8Array, start: number, end: number): string {
     const earlier = this.#size - (end - start)
     if (earlier === 0) return LATIN1.decode(chunk.subarray(start, end - 2))
@@ -65,10 +71,12 @@ export class HeaderBlock {
     return LATIN1.decode(this.#held.subarray(0, this.#size - 2))
   }
 
+  /** Copies bytes, because a chunk is only valid during the call. */
   #hold(bytes: Uint8Array): void {
     this.#append(bytes, this.#size - bytes.length)
   }
 
+  /** Copies bytes to a position of the buffer. */
   #append(bytes: Uint8Array, at: number): void {
     if (at + bytes.length > this.#held.length) {
       const grown = new Uint8Array(Math.max(MIN_HELD, 2 * (at + bytes.length)))

@@ -1,20 +1,27 @@
-/** Parses `message/byteranges` of the first draft: field lines, a blank line, and the data of one range. */
+/**
+ * Parses `message/byteranges` of the first draft: field lines, a blank line, and the data of one range, which ends with
+ * the content. The data needs no delimiter, so it is passed on without being searched.
+ */
 import { UploadError } from '../errors.ts'
 import { HeaderBlock } from './header-block.ts'
 import type { PartEvent, PartLimits, PartParser } from './part.ts'
 import { readPart } from './part-fields.ts'
 import { closePart, PartData } from './part-length.ts'
 
-/** Limits of a message, and its announced length. */
+/** The limits of a message, and the length that the request announced for it. */
 export interface MessageOptions extends PartLimits {
-  /** Bytes of the whole message; null if unknown. It reveals a wrong length before any data is stored. */
+  /**
+   * Length of the whole message in bytes; null if unknown. With it, data that does not fit its range is refused before
+   * any of it is stored.
+   */
   readonly contentLength: number | null
 }
 
-/** Parser of a message with one range. */
+/** Parses a message with one range. */
 export class MessageByterangesParser implements PartParser {
   readonly #options: MessageOptions
   readonly #header: HeaderBlock
+  /** The data of the part; null until its header has been read. */
   #data: PartData | null = null
 
   constructor(options: MessageOptions) {
@@ -41,6 +48,7 @@ export class MessageByterangesParser implements PartParser {
     return []
   }
 
+  /** Makes the error for content that ends inside the header. */
   #unfinished(): UploadError {
     const detail =
       this.#header.size === 0

@@ -1,4 +1,7 @@
-/** Parses `multipart/byteranges` (RFC 9110 §14.6) as a patch: one or more ranges between delimiters. */
+/**
+ * Parses `multipart/byteranges` (RFC 9110 §14.6) as a patch: one or more ranges between delimiters. The preamble
+ * before the first delimiter and the epilogue after the last one are ignored (RFC 2046 §5.1.1).
+ */
 import { UploadError } from '../errors.ts'
 import { Agreement } from './agreement.ts'
 import { DelimiterScanner } from './delimiter.ts'
@@ -7,17 +10,20 @@ import type { PartEvent, PartLimits, PartParser } from './part.ts'
 import { readPart } from './part-fields.ts'
 import { PartData } from './part-length.ts'
 
-/** Parser of a multipart whose boundary is known. */
+/** Parses a multipart whose boundary is known. */
 export class MultipartByterangesParser implements PartParser {
   readonly #limits: PartLimits
   readonly #scanner: DelimiterScanner
+  /** The section of the document that is being read. */
   #state: 'preamble' | 'header' | 'data' | 'epilogue' = 'preamble'
   /** Number of parts that have begun. */
   #count = 0
+  /** The header of the current part. */
   #header: HeaderBlock
-  /** The data of the current part. */
+  /** The data of the current part, or of the part before while a header is read; null in the preamble. */
   #data: PartData | null = null
   readonly #agreement = new Agreement()
+  /** Whether no byte has arrived. */
   #empty = true
 
   /** @param boundary A valid boundary (RFC 2046 §5.1.1). */
@@ -41,11 +47,13 @@ export class MultipartByterangesParser implements PartParser {
   }
 
   end(): readonly PartEvent[] {
+    // The last line may lack its CRLF, as many senders leave it out (RFC 2046 §5.1.1 does not require it).
     if (this.#state !== 'epilogue' && this.#scanner.endsClosed()) this.#close()
     if (this.#state !== 'epilogue') throw malformed(this.#unfinished())
     return []
   }
 
+  /** Reads more of the header. Returns the position in the chunk at which the next section begins. */
   #readHeader(chunk: Uint8Array, start: number, events: PartEvent[]): number {
     const header = readPart(this.#header, chunk, start, this.#count - 1, this.#limits)
     if (!header) return chunk.length
@@ -57,6 +65,7 @@ export class MultipartByterangesParser implements PartParser {
     return header.end
   }
 
+  /** Reads octets up to the next delimiter: data of a part, or the preamble. Returns the position after them. */
   #scan(chunk: Uint8Array, start: number, events: PartEvent[]): number {
     const { kind, bytes, end } = this.#scanner.next(chunk, start)
     if (kind === 'delimiter') this.#beginPart()
@@ -65,6 +74,7 @@ export class MultipartByterangesParser implements PartParser {
     return end
   }
 
+  /** Ends the part before a delimiter, and expects the header of the next one. */
   #beginPart(): void {
     this.#data?.end()
     if (this.#count === this.#limits.maxParts) {
@@ -76,12 +86,14 @@ export class MultipartByterangesParser implements PartParser {
     this.#state = 'header'
   }
 
+  /** Ends the last part at the close-delimiter. What follows is the epilogue. */
   #close(): void {
     if (!this.#data) throw malformed('expected a part before the close-delimiter')
     this.#data.end()
     this.#state = 'epilogue'
   }
 
+  /** Returns what is missing at the end of the content. */
   #unfinished(): string {
     if (this.#empty) return 'the content is empty'
     if (this.#state === 'preamble') return 'the content has no delimiter with the boundary'

@@ -1,4 +1,4 @@
-/** Chooses the parser of a patch by the `Content-Type` of the request. */
+/** Chooses the parser of a patch by the `Content-Type` of the request, and has the table of the patch formats. */
 import { UploadError } from '../errors.ts'
 import { parseMediaType } from '../fields/content-type.ts'
 import { trimWhitespace } from '../fields/syntax.ts'
@@ -8,11 +8,11 @@ import { MessageByterangesParser, type MessageOptions } from './message-byterang
 import { MultipartByterangesParser } from './multipart-byteranges.ts'
 import type { PartParser } from './part.ts'
 
-/** How the documents of a media type are read and applied. */
+/** Describes how the documents of a media type are parsed and applied. */
 interface Format {
   /** Creates the parser of one document, given its `Content-Type`. */
   readonly createParser: (contentType: string, options: MessageOptions) => PartParser
-  /** Whether the document is applied completely or not at all. */
+  /** Whether a document is applied completely or not at all. If not, an interrupted request keeps what has arrived. */
   readonly isAtomic: boolean
   /** Whether a part may begin beyond the end of the resource, because a later part may fill the gap. */
   readonly fillsGaps: boolean
@@ -24,7 +24,7 @@ const MESSAGE: Format = {
   fillsGaps: false,
 }
 
-/** The formats by media type: those of the first draft first, those of the later draft last. */
+/** The formats by media type. `Accept-Patch` lists them in this order: first those of the first draft. */
 const FORMATS: ReadonlyMap<string, Format> = new Map([
   ['message/byteranges', MESSAGE],
   [
@@ -42,23 +42,24 @@ const FORMATS: ReadonlyMap<string, Format> = new Map([
   ],
 ])
 
-/** The media types of patches. */
+/** The media types of patches, in lower case. */
 export const PATCH_MEDIA_TYPES: readonly string[] = [...FORMATS.keys()]
 
 /** The value of `Accept-Patch` (RFC 5789 §3.1). */
 export const ACCEPT_PATCH = PATCH_MEDIA_TYPES.join(', ')
 
-/** A patch format, ready to read one document. */
+/** A patch format with the parser for one document. */
 export interface PatchFormat extends Pick<Format, 'isAtomic' | 'fillsGaps'> {
-  /** Parser of the document. */
+  /** Parses one document, and can't be used for another. */
   readonly parser: PartParser
 }
 
 /**
- * Creates the parser for a request, given its `Content-Type` field lines.
+ * Creates the parser for a request.
  *
- * @throws UploadError `ERR_MEDIA_TYPE` for a missing or other type, `ERR_FIELD` for two different
- * values and for a malformed boundary.
+ * @param contentType The values of the `Content-Type` lines of the request. Several equal ones count as one.
+ * @throws UploadError `ERR_MEDIA_TYPE` for a missing or an unsupported type, `ERR_FIELD` for two different values and
+ * for a malformed boundary.
  */
 export function createPartParser(
   contentType: readonly string[],
@@ -74,6 +75,7 @@ export function createPartParser(
   return { isAtomic, fillsGaps, parser: createParser(value, options) }
 }
 
+/** Creates the parser of a multipart. Without the parameter `boundary` the parser reads it from the content. */
 function createMultipartParser(value: string, options: MessageOptions): PartParser {
   const mediaType = parseMediaType(value)
   if (!mediaType) throw malformed('expected parameters of the form name=value in Content-Type')

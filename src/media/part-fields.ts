@@ -1,4 +1,4 @@
-/** Parses the header of a part, which all formats share. */
+/** Parses the header of a part. All patch formats share its fields, whatever their framing is. */
 import { UploadError } from '../errors.ts'
 import { readContentDisposition } from '../fields/content-disposition.ts'
 import { parseContentOffset } from '../fields/content-offset.ts'
@@ -17,8 +17,8 @@ import type { Part, PartLimits, PartTarget } from './part.ts'
 import { checkSize, closeTarget, dataLength, describeTarget, inPart } from './part-length.ts'
 
 /**
- * Reads more of a part's header. Returns the part and the position of its data in the chunk; null if the header does
- * not end in the chunk.
+ * Reads more of the header of a part from the chunk. Returns the part and the position of its data in the chunk; null
+ * if the header does not end in the chunk.
  *
  * @throws UploadError for a malformed header. The detail begins with the number of the part, if `index` is not null.
  */
@@ -35,14 +35,15 @@ export function readPart(
   })
 }
 
-/** Makes a part from its fields. Throws as `readPart`. */
+/** Makes a part from fields that a parser has read already. Throws as `readPart`. */
 export function partOf(fields: FieldLines, index: number, limits: PartLimits): Part {
   return located(index, () => toPart(fields, index, limits))
 }
 
+/** Validates the fields of a header, and makes a part of them. */
 function toPart(fields: FieldLines, index: number | null, { maxSize }: PartLimits): Part {
   checkCodings(fields)
-  // Every field is parsed here, because a malformed one has to be refused before the data is read.
+  // Parse every field here, because a malformed one has to be refused before any data is stored.
   const target = contentLengths(fields).reduce(withLength, parseTarget(fields))
   const contentType = parseContentType(fields)
   const contentDisposition = readContentDisposition(fields.get('content-disposition') ?? [])
@@ -53,10 +54,12 @@ function toPart(fields: FieldLines, index: number | null, { maxSize }: PartLimit
   return { index, target, contentType, contentDisposition, contentDigest, reprDigest }
 }
 
+/** Joins the lines of a digest field, which is a list (RFC 9530 §2); null if there are none. */
 function digestField(fields: FieldLines, name: string): string | null {
   return fields.get(name)?.join(', ') ?? null
 }
 
+/** Refuses data in a coding, because the coded bytes would be stored as the bytes of the resource. */
 function checkCodings(fields: FieldLines): void {
   if (fields.has('transfer-encoding')) throw malformed('Transfer-Encoding is not allowed here')
   if (isIdentity(fields.get('content-encoding')?.join(',') ?? '')) return
@@ -65,6 +68,7 @@ function checkCodings(fields: FieldLines): void {
   })
 }
 
+/** Reads the target from the field that names it. `Content-Offset` excludes the two others. */
 function parseTarget(fields: FieldLines): PartTarget {
   const contentRange = parseSingle(fields, 'Content-Range', parseContentRange)
   const range = parseSingle(fields, 'Range', parseRangeAlias)
@@ -76,6 +80,7 @@ function parseTarget(fields: FieldLines): PartTarget {
   return contentRange && range ? agree(contentRange, range) : target
 }
 
+/** Parses a field that may have one line only; null if it is absent. */
 function parseSingle(
   fields: FieldLines,
   name: string,
@@ -86,7 +91,10 @@ function parseSingle(
   return value === undefined ? null : parse(value)
 }
 
-/** Combines `Content-Range` with the `Range` of the first draft. Only one of them needs the complete length. */
+/**
+ * Combines `Content-Range` with the `Range` of the first draft. Both have to name the same range, and the same complete
+ * length, which one of them may leave out.
+ */
 function agree(contentRange: PartTarget, range: PartTarget): PartTarget {
   const completeLength = contentRange.completeLength ?? range.completeLength
   const same =
@@ -97,7 +105,10 @@ function agree(contentRange: PartTarget, range: PartTarget): PartTarget {
   throw badRange('Content-Range and Range contradict each other')
 }
 
-/** Returns each value of Content-Length. A value above 2^53 is inexact, but is refused by its comparison anyway. */
+/**
+ * Returns the values of `Content-Length`, one for each line. A number above 2^53 - 1 loses digits here, but no range is
+ * that long, so that the comparison with the range refuses it.
+ */
 function contentLengths(fields: FieldLines): readonly number[] {
   return (fields.get('content-length') ?? []).map((value) => {
     if (/^[0-9]+$/.test(value)) return Number(value)
@@ -105,7 +116,7 @@ function contentLengths(fields: FieldLines): readonly number[] {
   })
 }
 
-/** Checks the target against the Content-Length of the part, which closes a target of unknown length. */
+/** Compares the target with the `Content-Length` of the part. A target of unknown length gets its length from it. */
 function withLength(target: PartTarget, contentLength: number): PartTarget {
   if (target.kind === 'open') return closeTarget(target, contentLength)
   const length = dataLength(target)
@@ -115,6 +126,7 @@ function withLength(target: PartTarget, contentLength: number): PartTarget {
   })
 }
 
+/** Returns the `Content-Type` as it was sent; null if absent. Several lines have to name the same type. */
 function parseContentType(fields: FieldLines): string | null {
   const [value, ...others] = fields.get('content-type') ?? []
   if (value === undefined) return null
@@ -123,6 +135,7 @@ function parseContentType(fields: FieldLines): string | null {
   throw malformed('expected one Content-Type, found different ones')
 }
 
+/** Parses a type that will be sent as a response field, which must not have characters that Node refuses to send. */
 function toMediaType(value: string): MediaType {
   const mediaType = parseMediaType(value)
   if (mediaType && isServable(value)) return mediaType

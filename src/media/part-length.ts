@@ -1,4 +1,4 @@
-/** Checks the data of a part against the length of its range, and the resource against its largest size. */
+/** Compares the data of a part with the length of its range, and the size of the resource with its limit. */
 import { UploadError } from '../errors.ts'
 import type { Part, PartEvent, PartTarget } from './part.ts'
 
@@ -9,7 +9,7 @@ export function inPart(index: number | null, detail: string): string {
   return index === null ? detail : `part ${index + 1}: ${detail}`
 }
 
-/** Formats the target for an error, in the syntax of its field, without the complete length of a range. */
+/** Formats the target for an error, in the syntax of its field; a range without its complete length. */
 export function describeTarget(target: PartTarget): string {
   switch (target.kind) {
     case 'range':
@@ -21,7 +21,7 @@ export function describeTarget(target: PartTarget): string {
   }
 }
 
-/** Returns the number of data bytes of a target; the largest possible number if its length is unknown. */
+/** Returns the number of data bytes of a target; if its length is unknown, the largest number that it may have. */
 export function dataLength(target: PartTarget): number {
   switch (target.kind) {
     case 'range':
@@ -34,7 +34,7 @@ export function dataLength(target: PartTarget): number {
 }
 
 /**
- * Checks the least size of the resource after the part.
+ * Checks that the resource will not be larger than `limit` bytes, as far as the header of the part shows it.
  *
  * @throws UploadError `ERR_SIZE_LIMIT`
  */
@@ -45,8 +45,8 @@ export function checkSize(target: PartTarget, limit: number): void {
 }
 
 /**
- * Closes the target of a part of unknown length. Without data it only confirms the size of the resource, or
- * announces its complete length.
+ * Returns the target of a part of unknown length once the length of its data is known, in bytes. Without data the part
+ * only confirms the size of the resource, or declares its complete length.
  *
  * @throws UploadError `ERR_RANGE` if the data exceeds the complete length, or ends beyond 2^53 - 1.
  */
@@ -63,14 +63,14 @@ export function closeTarget({ start, completeLength }: OpenTarget, length: numbe
 }
 
 /**
- * Compares the length of the data, which is known before the data, with the range, and closes the target of a
- * part that has none.
+ * Compares the range of a part with the length of its data, if that is known before the data arrives, and returns the
+ * part. A part of unknown length is returned with its range.
  *
  * @throws UploadError `ERR_LENGTH`, `ERR_RANGE` or `ERR_SIZE_LIMIT`.
  */
 export function closePart(part: Part, length: number, maxSize: number): Part {
   const { target } = part
-  // The length is negative only if the header alone is longer than the announced content.
+  // A negative length means that the header alone is longer than the announced content.
   if (target.kind !== 'open' || length < 0) {
     if (length === dataLength(target)) return part
     throw lengthError(part, `${length} bytes of data`)
@@ -80,12 +80,13 @@ export function closePart(part: Part, length: number, maxSize: number): Part {
   return { ...part, target: closed }
 }
 
-/** Counts the data of one part while it arrives. */
+/** Counts the data of one part while it arrives, and throws as soon as it can't fit the range any more. */
 export class PartData {
   readonly #part: Part
   readonly #maxSize: number
-  /** Most bytes of data that the target allows. */
+  /** Largest number of data bytes that the target allows. */
   readonly #limit: number
+  /** Number of data bytes so far. */
   #received = 0
 
   constructor(part: Part, maxSize: number) {
@@ -95,7 +96,7 @@ export class PartData {
   }
 
   /**
-   * Takes the next bytes, and returns their event; none for no bytes.
+   * Takes the next bytes of data. Returns their event; none if there are no bytes.
    *
    * @throws UploadError `ERR_LENGTH` for data that exceeds the range, `ERR_SIZE_LIMIT` for data of unknown
    * length that exceeds the largest size of a resource.
@@ -114,7 +115,7 @@ export class PartData {
   }
 
   /**
-   * Ends the part.
+   * Ends the part at the end of its data.
    *
    * @throws UploadError `ERR_LENGTH` if the data ended before the range did.
    */
@@ -124,6 +125,7 @@ export class PartData {
   }
 }
 
+/** Returns the size in bytes that the resource has at least after the part. */
 function leastSize(target: PartTarget): number {
   switch (target.kind) {
     case 'range':

@@ -1,6 +1,6 @@
 /** Searches bytes for a multipart delimiter: Horspool's algorithm with a bound on its worst case. */
 
-/** A delimiter, prepared for searching: CR first, and no CR after it. */
+/** A delimiter, prepared for searching. It begins with CR and has no other CR, on which the search relies. */
 export interface Needle {
   /** The bytes to search for, at most 255. */
   readonly bytes: Uint8Array
@@ -47,7 +47,10 @@ export function indexOf(chunk: Uint8Array, needle: Needle, start: number): numbe
   return -1
 }
 
-/** Returns the number of bytes at the chunk's end, from `start` on, that may begin the needle. */
+/**
+ * Returns the number of bytes at the end of the chunk, from `start` on, with which the needle begins; 0 if none. The
+ * caller holds them back, because the next chunk decides whether they are data.
+ */
 export function partialLength(chunk: Uint8Array, needle: Needle, start: number): number {
   const stop = Math.max(start, chunk.length - needle.bytes.length + 1)
   let first = chunk.length - 1

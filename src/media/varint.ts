@@ -1,10 +1,10 @@
-/** Reads variable-length integers (RFC 9000 §16), which may be split between chunks. */
+/** Reads variable-length integers (RFC 9000 §16) of 1, 2, 4 or 8 bytes, which may be split between chunks. */
 import { UploadError } from '../errors.ts'
 
-/** Reads integers one after the other, a byte at a time. */
+/** Reads integers one after the other, a byte at a time, so that a cut between two bytes needs no special case. */
 export class VarintReader {
   #value = 0
-  /** Bytes of the current integer that are still to come; 0 between integers. */
+  /** Number of bytes of the current integer that are still to come; 0 between integers. */
   #missing = 0
 
   /** Whether an integer has begun and not ended. */

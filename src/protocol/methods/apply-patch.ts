@@ -10,7 +10,6 @@ import {
   type HandlerResponse,
   type RequestHeaders,
 } from '../http.ts'
-import type { Lock } from '../../storage/lock.ts'
 import type { PatchFormat } from '../../media/parse.ts'
 import type { Part } from '../../media/part.ts'
 import { checkWriteConditions } from '../preconditions.ts'
@@ -63,12 +62,11 @@ export async function applyPatch(
 
   const patch = await readFirstPart(request, header, settings)
   try {
-    const written = withLock(request, context, settings.lockTimeout, async (lock) => {
-      const isLost = (): boolean => lock.isLost === true
+    const written = withLock(request, context, settings.lockTimeout, async (isLost) => {
       const { transaction, initial } = patch
       const options = { transaction, replace: false, initial, isLost } as const
       const writer = await context.storage.openWriter(request.key, options)
-      const outcome = await apply(patch, writer, lock, request, context)
+      const outcome = await apply(patch, writer, isLost, request, context)
       const applied = appliedTransaction(header.preferred, writer.transaction)
       return { response: writeResponse(outcome, settings, applied), info: outcome.info }
     })
@@ -112,7 +110,7 @@ async function readFirstPart(
 async function apply(
   { incoming, format, initial, verifiesTrailer }: Patch,
   writer: Writer,
-  lock: Lock,
+  isLost: () => boolean,
   request: HandlerRequest,
   context: MethodContext,
 ): Promise<Outcome> {
@@ -137,7 +135,6 @@ async function apply(
       changed: session.changed,
       digests: null,
     }
-    const isLost = (): boolean => lock.isLost === true
     return await finishWrite(write, { hooks: request.hooks, isLost, ...context })
   } catch (error) {
     await writer.keep()

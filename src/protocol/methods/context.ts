@@ -5,7 +5,7 @@ import { callHook } from '../../hooks.ts'
 import type { Events } from '../events.ts'
 import type { HashingService } from '../hashing.ts'
 import type { HandlerRequest, HandlerResponse, RequestHeaders } from '../http.ts'
-import type { Lock, Locker } from '../../storage/lock.ts'
+import type { Locker } from '../../storage/lock.ts'
 import { progressMembers, uploadLength } from '../resource-state.ts'
 import { checkWriteConditions, hasWriteCondition } from '../preconditions.ts'
 import type { Settings } from '../../settings.ts'
@@ -51,7 +51,8 @@ export async function precheckConditions(
 /**
  * Runs `work` while this request holds the lock of the resource. When another request takes over, the body of this
  * one fails with `ERR_INTERRUPTED`. `stall` is the time in milliseconds that the holder before may wait for its
- * client until this request takes over.
+ * client until this request takes over. `work` receives a function that returns whether another process has taken
+ * over the lock.
  *
  * @throws UploadError `ERR_LOCKED` when the lock was not released within `lockTimeout`.
  */
@@ -59,9 +60,10 @@ export async function withLock<T>(
   request: HandlerRequest,
   { locker, settings, storage }: MethodContext,
   stall: number,
-  work: (lock: Lock) => Promise<T>,
+  work: (isLost: () => boolean) => Promise<T>,
 ): Promise<T> {
   const lock = await locker.acquire(request.key, { wait: settings.lockTimeout, stall })
+  const isLost = (): boolean => lock.isLost === true
   try {
     lock.onRevoke(() => request.stop(interrupted()))
     // Only a holder that waits for its client is stalled. One that hashes or stores makes progress.
@@ -69,9 +71,9 @@ export async function withLock<T>(
       () => lock.idle(),
       () => lock.busy(),
     )
-    return await work(lock)
+    return await work(isLost)
   } catch (error) {
-    if (lock.isLost === true) throw interrupted()
+    if (isLost()) throw interrupted()
     throw await withReceived(error, request.key, storage)
   } finally {
     lock.release()

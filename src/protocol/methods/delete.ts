@@ -20,11 +20,10 @@ export async function remove(
   if (!isAbsent || !hasWriteCondition(headers)) await precheckConditions(request, context)
   if (isAbsent) throw nothingToRemove()
 
-  const removed = withLock(request, context, 0, async (lock) => {
+  const removed = withLock(request, context, 0, async (isLost) => {
     const info = await storage.head(key)
     if (info === null) throw nothingToRemove()
     checkWriteConditions(headers, info)
-    const isLost = (): boolean => lock.isLost === true
     await events.remove({ key, base: info, hooks, isLost }, async () => {
       if (!(await storage.remove(key, { isLost }))) throw nothingToRemove()
     })

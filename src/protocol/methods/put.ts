@@ -8,7 +8,6 @@ import { parseDigest, type Digest } from '../../fields/digest.ts'
 import { finishWrite, type Outcome } from '../completion.ts'
 import { createRunningDigest } from '../hashing.ts'
 import type { Body, HandlerRequest, HandlerResponse } from '../http.ts'
-import type { Lock } from '../../storage/lock.ts'
 import { PutContentParser } from '../../media/put-content.ts'
 import { checkWriteConditions } from '../preconditions.ts'
 import { inSlices } from '../yielding.ts'
@@ -99,11 +98,10 @@ async function putWhole(
     owner,
   })
 
-  const written = withLock(request, context, settings.lockTimeout, async (lock) => {
-    const isLost = (): boolean => lock.isLost === true
+  const written = withLock(request, context, settings.lockTimeout, async (isLost) => {
     const options = { transaction, replace: true, initial, isLost } as const
     const writer = await context.storage.openWriter(key, options)
-    const outcome = await replace(content, initial, writer, lock, request, context)
+    const outcome = await replace(content, initial, writer, isLost, request, context)
     const applied = appliedTransaction(preferred, writer.transaction)
     return { response: writeResponse(outcome, settings, applied), info: outcome.info }
   })
@@ -117,7 +115,7 @@ async function replace(
   { body, verifiesTrailer }: Content,
   initial: ResourceState,
   writer: Writer,
-  lock: Lock,
+  isLost: () => boolean,
   request: HandlerRequest,
   context: MethodContext,
 ): Promise<Outcome> {
@@ -137,7 +135,6 @@ async function replace(
       changed: true,
       digests: reprDigest === initial.reprDigest ? digests : null,
     }
-    const isLost = (): boolean => lock.isLost === true
     return await finishWrite(write, { hooks: request.hooks, isLost, ...context })
   } catch (error) {
     if (hasEffect(error, 'undo')) await writer.rollback()

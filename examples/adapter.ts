@@ -1,6 +1,6 @@
 /**
- * A short storage adapter: values that never change, in a `Map`, or in any service that can get, set and
- * delete. It is atomic only, so that an interrupted PATCH leaves nothing behind.
+ * A short storage adapter: values that never change, in a `Map`, or in any service that can get, set
+ * and delete. It is atomic only, so that an interrupted PATCH leaves nothing behind.
  */
 
 import { randomUUID } from 'node:crypto'
@@ -64,14 +64,14 @@ function openWriter(values: Map<string, Value>, key: string, options: OpenWriter
     },
     async truncate(size) {
       assertOpen()
-      if (size > bytes.length) throw new RangeError(`${size} bytes are not there`)
+      if (size > bytes.length) throw new RangeError(`${bytes.length} bytes, expected ${size}`)
       bytes = bytes.subarray(0, size)
     },
     read: (start, end) => once(bytes.subarray(start, end)),
     async commit(state) {
       assertOpen()
       if (values.get(key) !== base) {
-        throw new UploadError('ERR_CONFLICT', { detail: 'the resource was changed meanwhile' })
+        throw new UploadError('ERR_CONFLICT', { detail: 'the resource has changed' })
       }
       const version = { size: bytes.length, etag: `"${randomUUID()}"`, lastModified: new Date() }
       const info = { ...state, ...version }

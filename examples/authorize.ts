@@ -1,4 +1,7 @@
-/** Logged-in users, a folder for each of them, and a row for each file: `curl -H 'Authorization: Bearer ann-token' …`. */
+/**
+ * Logged-in users, a folder for each of them, and a row for each file: `curl -H 'Authorization: Bearer
+ * ann-token' …`.
+ */
 
 import express, { type Express, type RequestHandler } from 'express'
 import { RefusedError, partialUpload, prepareServer, type StorageAdapter } from 'partial-upload'
@@ -59,8 +62,8 @@ export function createApp(
       key: (req, path) => (req.user ? `${req.user.name}/${path}` : null),
       onCreate: (req, { length }) => {
         const limit = req.user?.maxSize ?? 0
-        if (length === null) throw new RefusedError(422, 'say how long the file will be')
-        if (length > limit) throw new RefusedError(413, `your files have at most ${limit} bytes`)
+        if (length === null) throw new RefusedError(422, 'the length must be declared')
+        if (length > limit) throw new RefusedError(413, `a file may have at most ${limit} bytes`)
       },
       onComplete: async (req, { key, name, size }) => {
         await table.save({ key, name, size, user: req.user?.name ?? '' })

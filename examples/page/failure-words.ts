@@ -11,7 +11,7 @@ const NO_UPLOADS: Words = ['The server does not accept uploads at this address']
 const STATUSES: Readonly<Record<number, Words>> = {
   401: ['The server requires you to sign in', 'Sign in, then try again'],
   403: ['The server does not allow you to store this file'],
-  404: ['The server has no place for this file'],
+  404: ['The upload address does not exist on the server'],
   405: NO_UPLOADS,
   413: ['The file is larger than the server accepts'],
   415: NO_UPLOADS,
@@ -38,8 +38,8 @@ export function meaningOf(error: unknown, key: string): string {
 }
 
 /**
- * The server has no place for the file `key`: a folder has this name, or the file `fileAbove` has that of
- * its folder.
+ * The server has no place for the file `key`: a folder has this name, or the file `fileAbove` has that
+ * of its folder.
  */
 export function describeConflict(key: string, fileAbove: string | null): string {
   return fileAbove === null
@@ -66,7 +66,7 @@ function wordsFor(error: unknown, key: string): Words {
   if (isNameRefused(error)) return [describeName(key, problem?.detail ?? message)]
   const words = problem?.detail ?? problem?.title
   if (typeof words === 'string') return [words]
-  if (code === 'ERR_NETWORK') return ['The server is out of reach']
+  if (code === 'ERR_NETWORK') return ['The server can not be reached']
   if (code === 'ERR_STALL') return ['The connection stalled']
   if (code === 'ERR_SOURCE') {
     return ['The file can not be read. It may have been changed, moved or deleted: choose it again']

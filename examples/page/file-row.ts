@@ -140,7 +140,8 @@ export class FileRow {
       const url = urlOf(this.#file.key)
       const there = await status(url, { retries: 2 })
       const isSame = there?.complete === complete && (!complete || there.size === size)
-      if (there !== null && !isSame) throw new Error('The file has changed meanwhile')
+      if (there !== null && !isSame)
+        throw new Error('The file on the server has changed since it was listed')
       if (there !== null) await removeVersion(url, there)
       this.#listener.onDelete(this.#file.key)
     } catch (error) {

@@ -96,8 +96,8 @@ export function describe(item: UploadItem, now: number): string {
       return `Waiting for its turn · ${howFar(item)}`
     case 'elsewhere':
       return state.where === 'tab'
-        ? 'Another tab is sending this file; this one waits for it'
-        : 'Another file of this name goes first'
+        ? 'Another tab is sending this file; this tab waits until it has finished'
+        : 'Another file of this name is uploaded first'
     case 'running':
       return describeRunning(item, now)
     case 'waiting':
@@ -105,9 +105,9 @@ export function describe(item: UploadItem, now: number): string {
     case 'paused':
       return `Paused · ${howFar(item)}`
     case 'stopped':
-      return `Stopped · ${howFar(item)} on the server. Keep it, to resume another time?`
+      return `Stopped · ${howFar(item)} on the server. Keep this part to resume later?`
     case 'removing':
-      return 'Removing what the server has of it…'
+      return 'Removing the stored part from the server…'
     case 'clash':
       return describeClash(state)
     case 'failed':
@@ -171,6 +171,6 @@ function describeClash({ there, isUnverified }: ItemState & { kind: 'clash' }): 
 
 function describeDone({ by }: ItemState & { kind: 'done' }, size: string): string {
   if (by === 'another') return `Complete · ${size} · finished by another upload`
-  if (by === 'earlier') return `Already there: the same file · ${size}`
+  if (by === 'earlier') return `The server already has this file · ${size}`
   return `Complete · ${size}`
 }

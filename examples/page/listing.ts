@@ -94,7 +94,8 @@ export class Listing {
 }
 
 function parseList(value: unknown): readonly ListedFile[] {
-  if (!Array.isArray(value)) throw new Error('the list is none')
+  if (!Array.isArray(value))
+    throw new Error('the answer to the request for the list is not an array')
   return value.filter(isListedFile)
 }
 

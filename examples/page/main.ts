@@ -91,7 +91,7 @@ function takeDrops(): void {
     mark(0)
     if (event.dataTransfer === null) return
     droppedFiles(event.dataTransfer).then(add, () => {
-      complain('What was dropped could not be read.')
+      complain('The dropped files could not be read. Use the button to choose them.')
     })
   })
 }
@@ -130,7 +130,7 @@ function onListing({ files, isReachable }: Listing): void {
     if (isReachable && (!wasReachable || complete.has(item.key))) item.hurry()
   }
   if (isReachable !== wasReachable) {
-    announcer.say(isReachable ? 'The server answers again.' : 'The server is out of reach.')
+    announcer.say(isReachable ? 'The server answers again.' : 'The server can not be reached.')
   }
   wasReachable = isReachable
   renderAll()

@@ -1,4 +1,8 @@
-/** Downloads a resource, and resumes with `Range` and `If-Range` (RFC 9110 §13.1.5). */
+/**
+ * Downloads a resource. After a broken connection it requests the missing bytes with `Range` and
+ * `If-Range` (RFC 9110 §13.1.5), so that the server sends the whole resource if it has another version
+ * by now.
+ */
 import { systemClock } from '../client/clock.ts'
 import { isMissing, responseError, strongTag } from '../client/answer.ts'
 import { sha256Of } from '../client/digest.ts'
@@ -11,53 +15,59 @@ import { DEFAULTS } from '../client/settings.ts'
 
 import { fetchFile, refusal } from './fetch-file.ts'
 
-/** Longest time without a byte, in milliseconds. */
+/**
+ * Longest time in which no byte of the answer arrives, in milliseconds. After it the request is
+ * retried.
+ */
 const STALL_TIMEOUT = 30_000
 
 /** The version of a resource that is downloaded. */
 export interface Version {
-  /** Strong entity tag; null without one, and then the download can't be resumed. */
+  /** Strong entity tag. Null if the server sends none, in which case the download can't be resumed. */
   readonly etag: string | null
-  /** Length in bytes; null while unknown. */
+  /** Length in bytes; null if the server does not send it. */
   readonly size: number | null
 }
 
-/** The target of a download. */
+/** Where a download is written to. */
 export interface Destination {
-  /** The version of the bytes; null if they can't be resumed. */
+  /** The version that the written bytes belong to; null if they can't be continued. */
   readonly version: Version | null
-  /** Number of bytes that were written. */
+  /** Number of bytes that were written, and position of the next one. */
   readonly position: number
-  /** Starts a version from its first byte. */
+  /** Discards what was written, and starts with the first byte of a version. */
   begin(version: Version): Promise<void>
-  /** The next bytes go to `position`, over those that follow it. */
+  /** Sets the position. The next bytes overwrite those after it. */
   rewind(position: number): void
-  /** Adds bytes. */
+  /** Writes bytes at the position, and moves it behind them. */
   write(bytes: Uint8Array): Promise<void>
-  /** The SHA-256 of all bytes, as `sha-256=:…:`. */
+  /** Returns the SHA-256 of all bytes before the position, as `sha-256=:…:`. */
   digest(): Promise<string>
-  /** Forgets the bytes, which are wrong. */
+  /** Discards the bytes, because their digest is wrong. */
   discard(): Promise<void>
 }
 
-/** One download. */
+/** What to download, and how. */
 export interface Download {
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
   readonly retries: number
-  /** Use all retries even if no server has ever answered at the address. */
+  /** Whether to use all retries even if no server has ever answered at the address. */
   readonly wait: boolean
   readonly signal: AbortSignal
   readonly destination: Destination
   readonly onProgress: (progress: Progress) => void
-  /** Called before a wait of `delay` milliseconds for the next try. */
+  /**
+   * Called before a wait. `delay` is its length in milliseconds, or null if it ends when a network is
+   * up.
+   */
   readonly onWait: (delay: number | null, error: Error) => void
 }
 
 /**
- * Downloads the bytes that are missing, with retries.
+ * Downloads the bytes that the destination does not have yet, and retries after failures.
  *
- * @throws ClientError
+ * @throws ClientError for a refusal, for a wrong digest, and for a failure after all `retries`.
  */
 export async function download(job: Download): Promise<void> {
   const { destination, signal, retries, wait, onWait, onProgress } = job
@@ -84,12 +94,12 @@ export async function download(job: Download): Promise<void> {
   }
 }
 
-/** Length of the file; null while it is unknown. */
+/** The length of the file, which the meter of the progress reads; null while it is unknown. */
 interface Measured {
   size: number | null
 }
 
-/** Sends one request. Resolves when the file is complete. */
+/** Sends one request, and writes its answer to the destination. Resolves when the file is complete. */
 async function attempt(
   job: Download,
   measured: Measured,
@@ -114,18 +124,22 @@ async function attempt(
     if (watch.hasStalled()) {
       throw new ClientError('ERR_STALL', 'GET got no byte for too long', { transient: true, cause })
     }
-    // `fetch` rejects with a TypeError for every fault of a connection.
+    // `fetch` rejects with a TypeError for every failure of the connection, which a retry may overcome.
     throw cause instanceof TypeError ? broken('the connection broke', cause) : cause
   } finally {
     watch.stop()
   }
 }
 
-/** Compares the bytes with the `Repr-Digest` of the answer, where it has one (RFC 9530 §3). */
+/**
+ * Compares the downloaded bytes with the `Repr-Digest` of the answer, if it has one (RFC 9530 §3).
+ *
+ * @throws ClientError if the digests differ. The bytes are discarded.
+ */
 async function verify(response: Response, destination: Destination): Promise<void> {
   const { headers } = response
   const digest = sha256Of(headers.get('repr-digest'))
-  // The digest of coded content is one of other bytes.
+  // The digest covers the bytes with their content coding, while the destination has the decoded ones.
   if (digest === null || codingOf(headers) !== '' || digest === (await destination.digest())) return
   await destination.discard()
   throw refusal('the bytes do not match the digest that the server sent', response)
@@ -135,30 +149,38 @@ function broken(message: string, cause?: unknown): ClientError {
   return new ClientError('ERR_NETWORK', message, { transient: true, cause })
 }
 
+/** Requests the missing bytes, or the whole file if there is nothing to continue. */
 async function ask(
   { url, headers, destination }: Download,
   signal: AbortSignal,
 ): Promise<Response> {
   const { version, position } = destination
-  // Of a file without missing bytes the last one is requested, to find out whether its version is
-  // current.
+  // If no byte is missing, the last byte is requested again. The answer shows whether the downloaded
+  // version still is the current one.
   const start = Math.min(position, (version?.size ?? Infinity) - 1)
   const etag = version?.etag ?? null
   const isRest = etag !== null && start > 0
   if (isRest) destination.rewind(start)
   const range = isRest ? { Range: `bytes=${start}-`, 'If-Range': etag } : {}
-  // Coded content has other bytes, at other positions.
+  // A compressed answer has other bytes at other positions, so that it can't be continued.
   const fields = { ...headers, 'Accept-Encoding': 'identity', ...WANT_DIGEST, ...range }
   return fetchFile(url, new Headers(fields), signal)
 }
 
-/** Prepares the destination for the rest of its version, or for another version. */
+/**
+ * Prepares the destination for the content of the answer: for the rest of its version, or for another
+ * version from the first byte on.
+ *
+ * @throws ClientError if the answer is not content of the file. It is transient if a request without
+ * `Range` may succeed.
+ */
 async function accept(response: Response, destination: Destination): Promise<Version> {
   const { status, headers } = response
   const [, start, total] =
     /^bytes (?:([0-9]+)-[0-9]+|\*)\/([0-9]+|\*)$/.exec(headers.get('content-range') ?? '') ?? []
-  // Some revisions of the draft answer 200 while an upload is unfinished, with its range. Behind
-  // proxies that refuse a range there, only the length of the finished file shows it.
+  // While an upload is incomplete, some revisions of the draft answer 200 with the stored range in
+  // `Content-Range`. The server leaves this field out for proxies that refuse it in a 200. Then only
+  // `Upload-Length`, the length of the finished file, shows that bytes are missing.
   const isShort =
     Number(headers.get('upload-length')) > Number(headers.get('content-length') ?? NaN)
   if (status === 299 || total === '*' || (status === 200 && (total !== undefined || isShort))) {
@@ -172,14 +194,15 @@ async function accept(response: Response, destination: Destination): Promise<Ver
   if (status !== 206 && status !== 416) throw await responseError('GET', response)
   const { version, position } = destination
   const etag = strongTag(headers)
-  // A 206 repeats the validator that it was asked with (RFC 9110 §15.3.7). Without it, nothing proves
-  // that the range belongs to the same version.
+  // A 206 must have an entity tag if a 200 would have one (RFC 9110 §15.3.7). Without the tag nothing
+  // proves that the range belongs to the downloaded version, and appending it could mix two files.
   const isTagged = etag !== null && etag === version?.etag && !codingOf(headers)
   const size = version?.size ?? Number(total)
-  // One strong entity tag stands for the same bytes, so for one length.
+  // Equal strong entity tags mean equal bytes, and therefore equal lengths. A server that sends another
+  // length can't be trusted with the tag either.
   const isSame = isTagged && size === Number(total)
   if (status === 206 && isSame && Number(start) === position) return { etag, size }
-  // A range of coded content is not a range of the file.
+  // The answer does not continue the download. A retry starts with the first byte.
   await destination.begin({ etag: null, size: null })
   const message =
     version === null
@@ -188,16 +211,21 @@ async function accept(response: Response, destination: Destination): Promise<Ver
   throw new ClientError('ERR_RESPONSE', message, { response, transient: version !== null })
 }
 
-/** The content coding of an answer; empty if there is none. */
+/** Returns the content coding of an answer, such as `gzip`; an empty string if there is none. */
 function codingOf(headers: Headers): string {
   return (headers.get('content-encoding') ?? '').toLowerCase().replace(/^identity$/, '')
 }
 
+/**
+ * Starts with the first byte of the version in the answer. Throws for a content coding that can't be
+ * decoded.
+ */
 async function begin(response: Response, destination: Destination): Promise<Version> {
   const { headers } = response
   const coding = codingOf(headers)
   if (coding !== '') {
-    // The server ignored `identity`. `fetch` decodes these codings, and the length is the coded one.
+    // The server has ignored `Accept-Encoding: identity`. `fetch` decodes these codings. The
+    // `Content-Length` counts the coded bytes, so that the length of the file is unknown.
     if (!/^(?:(?:x-)?gzip|deflate|br)$/.test(coding)) {
       throw refusal(
         `the server sends the file compressed as "${coding}", which this command does not support`,
@@ -217,6 +245,7 @@ async function begin(response: Response, destination: Destination): Promise<Vers
   return version
 }
 
+/** Writes the content of the answer to the destination. */
 async function receive(
   { body }: Response,
   destination: Destination,
@@ -226,7 +255,8 @@ async function receive(
   if (body === null) return
   const chunks: AsyncIterable<Uint8Array> = body
   for await (const chunk of chunks) {
-    // The time that a slow reader of the standard output takes does not count as a stall.
+    // The timer stops during the write. A program that reads the standard output slowly is not a stall
+    // of the connection.
     watch.rest()
     await destination.write(chunk)
     meter.move(destination.position)
@@ -234,19 +264,24 @@ async function receive(
   }
 }
 
+/** The time limit of one request. */
 interface Watch {
-  /** Aborts with the job, at the end of the request, or when it has stalled. */
+  /**
+   * Aborts with the signal of the job, after `STALL_TIMEOUT` without a byte, and at the end of the
+   * request.
+   */
   readonly signal: AbortSignal
-  /** Pauses the timer. */
+  /** Stops the timer. */
   readonly rest: () => void
-  /** Starts the timer again. */
+  /** Starts the timer from the beginning. */
   readonly note: () => void
-  /** Whether no byte has come for `STALL_TIMEOUT`. */
+  /** Whether no byte has arrived for `STALL_TIMEOUT`. */
   readonly hasStalled: () => boolean
-  /** Ends the timer, and the connection if its content was not read to the end. */
+  /** Stops the timer, and closes the connection if its content was not read to the end. */
   readonly stop: () => void
 }
 
+/** Starts the timer of a request. */
 function startWatch(job: AbortSignal): Watch {
   const controller = new AbortController()
   const abort = (): void => controller.abort()

@@ -69,7 +69,10 @@ describeInChromium('the page, for everybody', () => {
       async (page, gate) => {
         await begin(page, gate, 'film.mp4')
         await choose(page, await write('film.mp4', 'another film'))
-        await says(uploadRow(page, 'film.mp4').nth(1), 'Another file of this name goes first')
+        await says(
+          uploadRow(page, 'film.mp4').nth(1),
+          'Another file of this name is uploaded first',
+        )
         await page.evaluate('document.body.classList.add("dragging")')
       },
     ],
@@ -82,7 +85,7 @@ describeInChromium('the page, for everybody', () => {
         await expect.poll(() => server.list()).toHaveLength(2)
         await press(uploadRow(page, 'talk.mp4'), 'Cancel')
         gate.open()
-        await says(uploadRow(page, 'talk.mp4'), 'Keep it, to resume another time?')
+        await says(uploadRow(page, 'talk.mp4'), 'Keep this part to resume later?')
       },
     ],
     [
@@ -112,7 +115,7 @@ describeInChromium('the page, for everybody', () => {
         await writeFile(server.pathOf('there'), 'there')
         await choose(page, file, await write('new', 'new'))
         await says(uploadRow(page, 'new'), 'Complete')
-        await says(uploadRow(page, 'there'), 'Already there: the same file')
+        await says(uploadRow(page, 'there'), 'The server already has this file')
       },
     ],
     [
@@ -185,7 +188,7 @@ describeInChromium('the page, for everybody', () => {
     const all = async (): Promise<string> => (await spoken()).join(' ')
     await expect.poll(all, { timeout: 10_000 }).toMatch(/is complete\.$/)
     expect(await all()).toBe(
-      '1 file added. The server is out of reach. The server answers again. film.mp4 is complete.',
+      '1 file added. The server can not be reached. The server answers again. film.mp4 is complete.',
     )
   })
 })
@@ -201,7 +204,7 @@ const OUTLINE = `\
     - text: Choose files
     - button "Choose a folder"
     - text: Choose a folder
-    - paragraph: "After a break, uploads resume by themselves. If you close the page, choose the same files again: they resume where they stopped."
+    - paragraph: "After a broken connection, uploads resume by themselves. If you close the page, choose the same files again: they resume where they stopped."
   - region "Uploads":
     - heading "Uploads" [level=2]
     - list:

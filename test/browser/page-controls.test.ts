@@ -113,7 +113,7 @@ describeInChromium('a person at the page', () => {
 
     await chooseAndHold(page, first, gate, 5_000_000)
     await choose(page, second)
-    await says(rows.nth(1), 'Another file of this name goes first')
+    await says(rows.nth(1), 'Another file of this name is uploaded first')
     gate.open()
     await says(rows.nth(0), 'Complete · 20 MB')
     await says(rows.nth(1), 'a different file of this name, of 20 MB')
@@ -132,7 +132,7 @@ describeInChromium('a person at the page', () => {
 
     await choose(page, file)
 
-    await says(uploadRow(page, 'a.txt'), 'Already there: the same file')
+    await says(uploadRow(page, 'a.txt'), 'The server already has this file')
   })
 
   test.each([
@@ -149,7 +149,7 @@ describeInChromium('a person at the page', () => {
       await expect.poll(() => server.list()).toHaveLength(1)
       await press(row, 'Cancel')
       gate.open()
-      await says(row, 'Keep it, to resume another time?')
+      await says(row, 'Keep this part to resume later?')
       await press(row, answer)
       await row.waitFor({ state: 'detached' })
 

@@ -82,7 +82,7 @@ describeInChromium('the page with several files', () => {
     await fetch(`${server.origin}/files/notes.txt`, { method: 'PUT', body: 'a newer one' })
 
     await press(fileRow(page, 'notes.txt'), 'Delete')
-    await says(fileRow(page, 'notes.txt'), 'The file has changed meanwhile')
+    await says(fileRow(page, 'notes.txt'), 'The file on the server has changed since it was listed')
 
     expect(await (await fetch(`${server.origin}/files/notes.txt`)).text()).toBe('a newer one')
   })

@@ -57,8 +57,8 @@ test('refuses a name that is not UTF-8', async () => {
 })
 
 test.each([
-  ['too long', 'bytes 0-4/1048577', 413, 'your files have at most 1048576 bytes'],
-  ['of unknown length', 'bytes 0-4/*', 422, 'say how long the file will be'],
+  ['too long', 'bytes 0-4/1048577', 413, 'a file may have at most 1048576 bytes'],
+  ['of unknown length', 'bytes 0-4/*', 422, 'the length must be declared'],
 ])('refuses a file %s before it is created', async (_, range, status, detail) => {
   const answer = await upload('bob', 'big', range, 'hello')
 

@@ -18,7 +18,7 @@ const KIB = 1024
 const MIB = 1024 * KIB
 const GIB = 1024 * MIB
 
-const { ours, durable, multipart1M, multipart4K } = CONTESTANTS
+const { ours, copies, durable, multipart1M, multipart4K } = CONTESTANTS
 const { bareNode, bareNodeDurable, bareExpress, tus, multer, discard } = CONTESTANTS
 
 const work = (kind: Work['kind'], size: number, more: Partial<Work> = {}): Work => ({
@@ -95,7 +95,7 @@ export function casesOf(size: number): readonly Case[] {
       work: work('patch', bytes, { count: bytes > 64 * MIB ? 10 : 50 }),
       warmUp: work('patch', 64 * KIB, { count: 50 }),
       unit: 'requests',
-      contestants: [ours],
+      contestants: [ours, copies],
     })),
     ...[50, 300].map((connections): Case => ({
       name: 'many',

@@ -33,6 +33,13 @@ export const CONTESTANTS = {
     args: ['complete'],
     protocol: 'messageByteranges',
   },
+  /** Changes a finished file by a copy, which is the default of the file store. */
+  copies: {
+    label: "partial-upload, patch: 'copy'",
+    server: 'partial-upload.js',
+    args: ['never', 'copy'],
+    protocol: 'messageByteranges',
+  },
   multipart1M: {
     label: 'partial-upload, parts of 1 MiB',
     server: 'partial-upload.js',

@@ -15,6 +15,7 @@ import {
   hashOf,
   newFolder,
   openPage,
+  reloadWhileHeld,
   says,
   sharedServer,
   uploadRow,
@@ -54,9 +55,7 @@ describeInChromium('one upload', () => {
     gate.mend()
     await context.setOffline(false)
     await held
-    const reloaded = page.reload()
-    gate.open()
-    await reloaded
+    await reloadWhileHeld(page, gate)
     await says(fileRow(page, 'film.mp4'), '% arrived')
     await choose(page, film)
     await says(row, 'Complete', 300_000)

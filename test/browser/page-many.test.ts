@@ -12,6 +12,7 @@ import {
   openByGate,
   openPage,
   press,
+  reloadWhileHeld,
   says,
   sharedServer,
   uploadRow,
@@ -41,9 +42,7 @@ describeInChromium('the page with several files', () => {
     await held
     await total.waitFor()
     await says(uploadRow(page, '5.mp4'), 'Waiting for its turn')
-    const reloaded = page.reload()
-    gate.open()
-    await reloaded
+    await reloadWhileHeld(page, gate)
     await unsent.getByText('4.mp4, 5.mp4').waitFor()
     await choose(page, files[4] ?? '')
     await unsent.getByText('page was closed: 4.mp4.').waitFor()

@@ -15,6 +15,7 @@ import {
   openByGate,
   openPage,
   press,
+  reloadWhileHeld,
   says,
   sharedServer,
   uploadRow,
@@ -56,9 +57,7 @@ describeInChromium('what the page says of a file', () => {
     const { page, gate } = await openByGate(server)
     const film = await writeRandom(await newFolder(), 'film.mp4', 2 * IN_FLIGHT)
     await chooseAndHold(page, film, gate, 5_000_000)
-    const reloaded = page.reload()
-    gate.open()
-    await reloaded
+    await reloadWhileHeld(page, gate)
     await says(fileRow(page, 'film.mp4'), '% arrived')
     await edit(film, 1000)
 

@@ -16,6 +16,7 @@ import {
   hashOf,
   openPage,
   press,
+  reloadWhileHeld,
   says,
   sharedServer,
   uploadRow,
@@ -106,9 +107,7 @@ describeInChromium('an upload by the page', () => {
     const page = await openPage(gate.origin)
 
     await chooseAndHold(page, film, gate, MIDDLE)
-    const reloaded = page.reload()
-    gate.open()
-    await reloaded
+    await reloadWhileHeld(page, gate)
     await says(fileRow(page, 'film.mp4'), '% arrived')
     const [chooser] = await Promise.all([
       page.waitForEvent('filechooser'),

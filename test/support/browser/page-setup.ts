@@ -171,6 +171,15 @@ export async function chooseAndHold(
   await held
 }
 
+/**
+ * Reloads the page while a gate holds its upload, and opens the gate afterwards. An upload that was let go
+ * first could be complete before the reload has stopped it.
+ */
+export async function reloadWhileHeld(page: Page, gate: Gate): Promise<void> {
+  await page.reload()
+  gate.open()
+}
+
 /** The row of an upload. */
 export function uploadRow(page: Page, name: string): Locator {
   return page.locator('#uploads li', { hasText: name })

@@ -2,13 +2,17 @@ import { fileURLToPath } from 'node:url'
 
 import { defineConfig } from 'vitest/config'
 
-/** Tests with real browsers and object stores, with disks, processes and system calls that fail, or of the package. */
+/**
+ * Tests with real browsers and object stores, with disks, processes and system calls that fail, of the package,
+ * and of settings that a change seldom affects.
+ */
 const LONG = [
   'test/{browser,engines,faults}/**/*.test.ts',
   'test/cli/long-run.test.ts',
   'test/client/away.test.ts',
   'test/examples/server.test.ts',
   'test/package.test.ts',
+  'test/storage/{,s3/}contract-variants.test.ts',
   'test/storage/fs/kill.test.ts',
   'test/storage/s3/torture.test.ts',
 ]

@@ -3,6 +3,7 @@ import type { StorageAdapter } from '../../../src/storage/adapter.ts'
 import type { Bucket } from '../../../src/storage/s3/bucket.ts'
 import type { Limits } from '../../../src/storage/s3/context.ts'
 import { bucketStorage } from '../../../src/storage/s3/store.ts'
+import { FakeBucket } from './fake-bucket.ts'
 
 /** Limits of some kilobytes. A bucket for them has parts of at least 64 KiB. */
 const SMALL: Limits = {
@@ -46,3 +47,18 @@ export function alternating(first: StorageAdapter, second: StorageAdapter): Stor
 }
 
 async function* none(): AsyncGenerator<string> {}
+
+/** Storages with small limits, by the bucket that they are on. Each function begins with new buckets. */
+export const SMALL_STORES: Readonly<Record<string, () => () => StorageAdapter>> = {
+  'a bucket in memory': () => () => smallStore(smallBucket()),
+  'a bucket with versions': () => () => smallStore(smallBucket(true)),
+  // A reader in another process loses the bytes of an object that is replaced, unless the bucket has versions.
+  'two storages on one bucket with versions': () => {
+    const shared = smallBucket(true)
+    return () => alternating(smallStore(shared), smallStore(shared))
+  },
+}
+
+function smallBucket(versioned = false): FakeBucket {
+  return new FakeBucket({ minPartSize: 65_536, versioned, pageSize: 7 })
+}

@@ -231,11 +231,14 @@ function filesOf(folder: string): readonly string[] {
 /** What is wrong with a command for a clone of this repository; null if nothing is. */
 function faultOf(command: string): string | null {
   const { scripts, name, peerDependencies, peerDependenciesMeta } = manifest
-  const install = /^npm install (.*)$/.exec(command)
-  if (install !== null) {
+  const install = /^npm install (?:--no-save )?(.*)$/.exec(command)?.[1]
+  if (install !== undefined) {
     const peers = Object.keys(peerDependencies).filter((peer) => !(peer in peerDependenciesMeta))
-    const packages = [name, ...peers].join(' ')
-    return install[1] === packages ? null : `expected ${packages}`
+    const own = [name, ...peers]
+    const ofApp = packagesOf('examples/app').filter((other) => !own.includes(other))
+    const expected = install.startsWith(name) ? own : ofApp
+    const isRight = install.split(' ').toSorted().join() === expected.toSorted().join()
+    return isRight ? null : `expected ${expected.join(' ')}`
   }
   const script = /\bnpm (?:run )?(?!ci)([\w:]+)/.exec(command)?.[1]
   if (script !== undefined && !(script in scripts)) return `there is no script ${script}`
@@ -245,6 +248,14 @@ function faultOf(command: string): string | null {
   const code = files.map((file) => readFileSync(path.join(ROOT, file), 'utf8')).join('')
   const unread = command.match(/\b[A-Z_]+(?==)/g)?.find((variable) => !code.includes(variable))
   return unread === undefined ? null : `no file reads ${unread}`
+}
+
+/** The packages that the programs in a folder import. */
+function packagesOf(folder: string): readonly string[] {
+  const files = readdirSync(path.join(ROOT, folder)).filter((file) => file.endsWith('.ts'))
+  const code = files.map((file) => readFileSync(path.join(ROOT, folder, file), 'utf8')).join('')
+  const imports = [...code.matchAll(/ from '(?!node:|\.)((?:@[^/']+\/)?[^/']+)/g)]
+  return [...new Set(imports.map(([, imported = '']) => imported))]
 }
 
 function hasHeading(file: string, heading: string): boolean {

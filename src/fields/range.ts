@@ -10,7 +10,7 @@ export type RangeSelection =
   | { readonly kind: 'unsatisfiable' }
   | {
       readonly kind: 'ranges'
-      /** At least one range, in bytes, `end` exclusive, within the representation. Overlapping or adjacent ones are joined. */
+      /** At least one range, in bytes, `end` exclusive. Overlapping or adjacent ones are joined. */
       readonly ranges: readonly { readonly start: number; readonly end: number }[]
     }
 

@@ -39,9 +39,9 @@ export function unquote(text: string): string {
 }
 
 /**
- * Reads the parameters from `start` to the end of a value (RFC 9110 §5.6.6). Returns their values by name in lower case,
- * as they were sent, with the quotation marks. Returns null if they are malformed or two have the same name, because
- * recipients differ in which of the two counts.
+ * Reads the parameters from `start` to the end of a value (RFC 9110 §5.6.6). Returns their values by name in lower
+ * case, as they were sent, with the quotation marks. Returns null if they are malformed or two have the same name,
+ * because recipients differ in which of the two counts.
  */
 export function parseParameters(value: string, start: number): ReadonlyMap<string, string> | null {
   const parameters = new Map<string, string>()

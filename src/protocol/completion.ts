@@ -1,4 +1,7 @@
-/** Ends a write: verifies the digest of the whole, asks the app, commits, and notifies the app. */
+/**
+ * Ends a write in the order that keeps a wrong file from being published: verifies the digest of the whole resource,
+ * calls `onComplete`, commits, and calls `onPublished`.
+ */
 import { UploadError, hasEffect } from '../errors.ts'
 import { dispositionName } from '../fields/content-disposition.ts'
 import { parseDigest, type Digest } from '../fields/digest.ts'
@@ -9,7 +12,7 @@ import type { Events } from './events.ts'
 import type { HashingService } from './hashing.ts'
 import type { ResourceInfo, ResourceState, StorageAdapter, Writer } from '../storage/adapter.ts'
 
-/** A write whose data has all been written. */
+/** A write whose data has been written completely, but not committed. */
 export interface PendingWrite {
   readonly key: string
   readonly writer: Writer
@@ -17,17 +20,17 @@ export interface PendingWrite {
   readonly state: ResourceState
   /** Length of the resource after the write, in bytes. */
   readonly size: number
-  /** Whether any byte differs from the base. */
+  /** Whether any byte differs from the base, the version that the write started from. */
   readonly changed: boolean
   /** The digests that `state.reprDigest` names, if they were computed while the data arrived; otherwise null. */
   readonly digests: readonly Digest[] | null
 }
 
-/** The services that finishing a write needs. */
+/** The services that `finishWrite` needs. */
 export interface FinishOptions {
   readonly storage: StorageAdapter
   readonly events: Events
-  /** Whether another process has taken over the lock of the resource. */
+  /** Returns whether another process has taken over the lock of the resource. */
   readonly isLost: () => boolean
   readonly hooks: Hooks
   readonly hashing: HashingService
@@ -37,15 +40,15 @@ export interface FinishOptions {
 export interface Outcome {
   /** The current version. */
   readonly info: ResourceInfo
-  /** Whether the resource is complete for the first time. */
+  /** Whether the resource is complete for the first time, for which the answer is `createdStatus`. */
   readonly created: boolean
-  /** The final response that the app returned from `onComplete`; null for the usual one. */
+  /** The response that `onComplete` returned; null if the app leaves it to the server. */
   readonly final: PreparedResponse | null
 }
 
 /**
- * Commits a write, or rolls it back if it changes nothing. Before a completion it verifies the `Repr-Digest`
- * and calls `onComplete`.
+ * Commits a write. Before a completion it verifies the `Repr-Digest` and calls `onComplete`. A write that changes
+ * nothing is rolled back instead, so that the resource keeps its entity tag and the app is not called again.
  *
  * @throws UploadError `ERR_REPR_DIGEST` when the digest does not match. If a persist write continued an upload,
  * the upload is removed; after an atomic write the resource is as it was before.
@@ -77,6 +80,7 @@ function isSameState(a: ResourceState, b: ResourceState): boolean {
   )
 }
 
+/** Verifies a completion, and decides what happens to the bytes if the digest or the app rejects it. */
 async function verify(
   write: PendingWrite,
   options: FinishOptions,
@@ -94,8 +98,8 @@ async function verify(
 }
 
 /**
- * Whether the error rejects the bytes: a refusal or a digest mismatch. Any other `UploadError` is not a verdict,
- * because a hook may call the storage and rethrow, say, `ERR_STORAGE_FULL`.
+ * Whether the error rejects the bytes: a refusal by the app or a digest mismatch. Any other `UploadError` says nothing
+ * about the bytes, because a hook may use the storage itself and rethrow, for example, its `ERR_STORAGE_FULL`.
  */
 function isRejection(error: unknown): boolean {
   if (error instanceof RefusedError && error.keep) return false
@@ -113,6 +117,7 @@ function finishedResource({ key, writer, state, size }: PendingWrite) {
   }
 }
 
+/** Whether the bytes stay as an upload that a later request can complete. */
 function keepsBytes(error: unknown, { writer }: PendingWrite): boolean {
   return error instanceof RefusedError || writer.transaction === 'persist'
 }
@@ -139,6 +144,7 @@ async function discard(
   }
 }
 
+/** Compares the resource with its `Repr-Digest`. Reads it again, unless it was hashed while it arrived. */
 async function checkReprDigest(
   { writer, state, size, digests }: PendingWrite,
   { hashing }: FinishOptions,

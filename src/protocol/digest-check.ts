@@ -1,11 +1,11 @@
-/** Compares digests that a client announced with those of the bytes. */
+/** Compares digests that a client has announced (RFC 9530) with those of the bytes that have arrived. */
 import { UploadError } from '../errors.ts'
 import type { Digest } from '../fields/digest.ts'
 import { createRunningDigest } from './hashing.ts'
 
-/** Compares bytes with the digests that were announced for them. */
+/** A running comparison of bytes with the digests that were announced for them. */
 export interface DigestCheck {
-  /** Adds bytes. */
+  /** Hashes further bytes. */
   update(bytes: Uint8Array): void
   /** Returns the first algorithm whose digest differs; null if all match. Called once, after the last byte. */
   mismatch(): Digest['algorithm'] | null
@@ -20,7 +20,7 @@ export function createDigestCheck(announced: readonly Digest[]): DigestCheck {
   }
 }
 
-/** Returns the first algorithm whose digests differ; null if `actual` has all digests of `announced`. */
+/** Returns the first algorithm whose digest is not in `actual`; null if `actual` has all digests of `announced`. */
 export function findMismatch(
   announced: readonly Digest[],
   actual: readonly Digest[],

@@ -1,21 +1,27 @@
-/** Checks the response that `onComplete` returns, before the commit, while the write can still be undone. */
+/**
+ * Checks the response that `onComplete` returns. The check runs before the commit, because a mistake of the app that
+ * was noticed later, when the response is sent, would leave a published file whose client got an error.
+ */
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import type { FinalResponse } from '../hooks.ts'
 
-/** A final response that can be sent: its fields are valid, and an object is JSON already. */
+/** A response that can be sent as it is: its fields are valid, and an object has become JSON. */
 export interface PreparedResponse {
+  /** A 2xx status; left out for the usual one. */
   readonly status?: number
+  /** The fields of the app, with a `Content-Type` if there is content. */
   readonly headers: Readonly<Record<string, string>>
+  /** The content; left out for none. */
   readonly body?: string | Uint8Array
 }
 
-/** Fields that frame the message. Only the server sets them. */
+/** Fields that frame the message. A wrong one would make the client misread this or the next answer. */
 const FRAMING = ['connection', 'content-length', 'trailer', 'transfer-encoding', 'upgrade']
 
 /**
- * Validates a final response and serialises its body, because an error after the commit could not undo the write.
+ * Validates a response and serialises its body. Returns null if the app has returned none.
  *
- * @throws TypeError for a status, a field or a body that can't be sent.
+ * @throws TypeError for a status, a field or a body that can't be sent. The message says which.
  */
 export function prepareFinalResponse(final: FinalResponse | null): PreparedResponse | null {
   if (final === null) return null
@@ -60,6 +66,7 @@ function checkHeaders(headers: Readonly<Record<string, unknown>>): void {
   }
 }
 
+/** Serialises an object. `JSON.stringify` returns undefined for a function, for example. */
 function toJson(body: object): string {
   const text: unknown = JSON.stringify(body)
   if (typeof text === 'string') return text

@@ -1,4 +1,4 @@
-/** Creates the handler of requests, which calls the module of the request's method. */
+/** Creates the handler of requests, which passes each request to the function of its method. */
 import { UploadError } from '../errors.ts'
 import type { HandlerRequest, HandlerResponse } from './http.ts'
 import type { Method, MethodContext } from './methods/context.ts'
@@ -8,7 +8,7 @@ import { allowedMethods, options } from './methods/options.ts'
 import { patch } from './methods/patch.ts'
 import { put } from './methods/put.ts'
 
-/** Answers a request. Rejects with an `UploadError` if the client can correct the cause. */
+/** Answers a request. Rejects with an `UploadError` if the client can correct the cause, else with any other error. */
 export type Handler = (request: HandlerRequest) => Promise<HandlerResponse>
 
 const METHODS: ReadonlyMap<string, Method> = new Map([
@@ -21,9 +21,8 @@ const METHODS: ReadonlyMap<string, Method> = new Map([
 ])
 
 /**
- * Creates a handler.
- *
- * The handler rejects with `ERR_METHOD` (405) for a method that `Allow` does not list.
+ * Creates a handler for the resources of one middleware. It rejects with `ERR_METHOD` (405) for a method that is not
+ * implemented, or that the options of the app disable.
  */
 export function createHandler(context: MethodContext): Handler {
   const allowed = allowedMethods(context.settings)

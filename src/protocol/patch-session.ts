@@ -1,4 +1,7 @@
-/** Writes the parts of a patch batch by batch, and skips leading bytes that are stored already. */
+/**
+ * Applies the parts of a patch to a writer, batch by batch. Leading bytes that are stored already are compared and not
+ * written: a client that repeats a segment after a lost answer then changes nothing, and gets no new entity tag.
+ */
 import { UploadError } from '../errors.ts'
 import { isSameDisposition } from '../fields/content-disposition.ts'
 import type { Part, PartEvent, PartTarget } from '../media/part.ts'
@@ -13,9 +16,9 @@ import {
   type TransitionRules,
 } from './transition.ts'
 
-/** The changes that an app allows a patch to make. */
+/** The changes that the options of the app allow a patch to make. */
 export interface PatchRules extends TransitionRules {
-  /** Whether stored bytes of an incomplete resource are immutable. Beyond it: 409 `ERR_COMPLETE_LENGTH`. */
+  /** Whether the stored bytes of an upload must not change. If a patch changes one: 409 `ERR_COMPLETE_LENGTH`. */
   readonly appendOnly: boolean
 }
 
@@ -23,34 +26,40 @@ export interface PatchRules extends TransitionRules {
 export interface PatchOptions {
   /** The changes that the app allows. */
   readonly rules: PatchRules
-  /** Whether later parts may fill the gaps that earlier ones leave. */
+  /** Whether a part may begin beyond the end, because a later part of the same patch may fill the gap. */
   readonly fillsGaps: boolean
-  /** Called after the first part was found to fit the resource, before any byte is stored. */
+  /** Called once, when the first part is known to fit the resource, and before any byte is stored. */
   readonly onFit: () => Promise<void>
 }
 
-/** A part that is extended while its data arrives. */
+/** A part of unknown length, whose range grows while its data arrives. */
 interface OpenPart {
   readonly part: Part
   readonly target: Extract<PartTarget, { kind: 'open' }>
-  /** The progress before the part. */
+  /** The progress before the part, to which each longer range of the part is applied. */
   readonly before: Progress
 }
 
-/** Applies one patch to a writer. */
+/**
+ * Applies one patch to a writer. The data of consecutive parts that continue each other goes into one write. The caller
+ * ends the writer.
+ */
 export class PatchSession {
   readonly #writer: Writer
   readonly #options: PatchOptions
+  /** The state of the resource once all data of the parts so far has been written. */
   #progress: Progress
+  /** Whether a byte that differs from the stored one has been written. */
   #changed = false
+  /** The fields of the first part that has them; the parser has checked that the parts agree. */
   #contentType: string | null = null
   #contentDisposition: string | null = null
   #reprDigest: string | null = null
-  /** Data for the next write, and the range that it has in the resource. */
+  /** Data for the next write, and its range in the resource: positions in bytes, the end exclusive. */
   #pending: Uint8Array[] = []
   #start = 0
   #end = 0
-  /** Bytes of the current part that are still to come, if its length is known. */
+  /** Number of bytes of the current part that are still to come, if its length is known. */
   #missing = 0
   /** The current part, if its length is unknown. */
   #open: OpenPart | null = null
@@ -66,12 +75,12 @@ export class PatchSession {
     return this.#progress
   }
 
-  /** Whether the bytes differ from those of the base. */
+  /** Whether the bytes differ from those of the base, the version that the write started from. */
   get changed(): boolean {
     return this.#changed
   }
 
-  /** The changes of the parts so far, and the fields in their headers. */
+  /** The result of the parts so far, from which the new state of the resource is made. */
   get outcome(): Omit<PatchOutcome, 'reprDigest' | 'owner'> {
     const { complete, completeLength } = this.#progress
     return {
@@ -83,7 +92,10 @@ export class PatchSession {
     }
   }
 
-  /** The `Content-Disposition` of the parts; the stored value if both are equivalent; null if no part has one. */
+  /**
+   * The `Content-Disposition` of the parts; null if no part has one. If it is another spelling of the stored value, the
+   * stored value is returned, so that a repeated segment changes nothing.
+   */
   get #disposition(): string | null {
     const given = this.#contentDisposition
     const stored = this.#writer.base?.contentDisposition ?? null
@@ -91,7 +103,7 @@ export class PatchSession {
     return isRepeated ? stored : given
   }
 
-  /** The digest of the finished resource that the parts name; null if none does. */
+  /** The `Repr-Digest` of the parts, which covers the finished resource; null if no part has one. */
   get reprDigest(): string | null {
     return this.#reprDigest
   }
@@ -106,9 +118,9 @@ export class PatchSession {
   }
 
   /**
-   * Applies a batch. All of its data is written when the promise resolves.
+   * Applies a batch of events. All of their data has been written when the promise resolves.
    *
-   * @throws UploadError when a part does not fit the resource.
+   * @throws UploadError if a part does not fit the resource, and the errors of `onFit` and of the writer.
    */
   async apply(events: readonly PartEvent[]): Promise<void> {
     for (const event of events) {
@@ -128,6 +140,7 @@ export class PatchSession {
     this.#checkWhole()
   }
 
+  /** Checks that the patch leaves no gap, and changes no finished resource that must not change. */
   #checkWhole(): void {
     const { base } = this.#writer
     const { rules } = this.#options
@@ -140,6 +153,7 @@ export class PatchSession {
     }
   }
 
+  /** Applies the header of a part: checks that it fits, and sets the range of its data. */
   async #begin(part: Part): Promise<void> {
     const { fillsGaps, rules, onFit } = this.#options
     if (this.#open !== null) {
@@ -169,24 +183,26 @@ export class PatchSession {
     else this.#missing = target.end - target.start
   }
 
-  /** Applies the data so far of a part of unknown length as a range. */
+  /** Applies a part of unknown length as the range of its data so far. */
   #extend({ part, target, before }: OpenPart): void {
     const closed = closeTarget(target, this.#end - target.start)
     this.#progress = advance(before, { ...part, target: closed }, this.#options.rules)
   }
 
   #closeOpen(): void {
-    // A part with data was extended when its data was written. This closes a part without data.
+    // A part with data was extended when its data was written, so that only one without data is applied here.
     if (this.#open?.target.start === this.#end) this.#extend(this.#open)
     this.#open = null
   }
 
+  /** Adds data to the next write. */
   #gather(bytes: Uint8Array): void {
     this.#pending.push(bytes)
     this.#end += bytes.byteLength
     if (this.#open === null) this.#missing -= bytes.byteLength
   }
 
+  /** Writes the gathered data, without the leading bytes that are stored already. */
   async #flush(): Promise<void> {
     const chunks = this.#pending
     const start = this.#start
@@ -195,6 +211,7 @@ export class PatchSession {
     if (chunks.length === 0) return
     if (this.#open !== null) this.#extend(this.#open)
 
+    // Once a byte has changed, the version is new anyway, and comparing would only read the storage.
     const equal = this.#changed ? 0 : await countEqual(this.#writer, start, chunks)
     const rest = equal === 0 ? chunks : skip(chunks, equal)
     if (rest.length === 0) return
@@ -209,7 +226,7 @@ export class PatchSession {
     await this.#writer.truncate(size)
   }
 
-  /** Checks that the rules of the app allow a change at `position`. */
+  /** Throws if the rules of the app forbid a change of the byte at `position`, or after it. */
   #checkChange(position: number): void {
     const { base } = this.#writer
     if (base === null) return
@@ -228,7 +245,7 @@ function immutable(what: string): UploadError {
   })
 }
 
-/** How many leading bytes of `chunks` are stored at `position` already. */
+/** Returns the number of leading bytes of `chunks` that are stored at `position`. Reads up to the first difference. */
 async function countEqual(
   writer: Writer,
   position: number,
@@ -246,7 +263,10 @@ async function countEqual(
   return equal
 }
 
-/** Uses an index, because an iterator takes ten times as long: 180 ms for 4 MiB. */
+/**
+ * Returns the number of leading bytes that `stored` and `chunks` have in common. The loop uses an index, because an
+ * iterator takes ten times as long: 180 ms for 4 MiB.
+ */
 function countEqualBytes(stored: Uint8Array, chunks: readonly Uint8Array[]): number {
   let equal = 0
   for (const chunk of chunks) {
@@ -259,7 +279,7 @@ function countEqualBytes(stored: Uint8Array, chunks: readonly Uint8Array[]): num
   return equal
 }
 
-/** The chunks without their first `count` bytes, and without empty ones. */
+/** Returns the chunks without their first `count` bytes, as views of the same memory. Empty chunks are left out. */
 function skip(chunks: readonly Uint8Array[], count: number): Uint8Array[] {
   const rest: Uint8Array[] = []
   let left = count

@@ -1,4 +1,7 @@
-/** Evaluates the preconditions of RFC 9110 §13. Pure functions of the fields and one version. */
+/**
+ * Evaluates the preconditions of RFC 9110 §13, as pure functions of the fields and one version. An incomplete resource
+ * counts as existing, because GET and HEAD serve it.
+ */
 import { UploadError } from '../errors.ts'
 import { matchesStrongly, matchesWeakly } from '../fields/entity-tag.ts'
 import { formatHttpDate, parseHttpDate } from '../fields/http-date.ts'
@@ -8,15 +11,16 @@ import type { ResourceInfo } from '../storage/adapter.ts'
 
 const WRITE_CONDITIONS = ['if-match', 'if-unmodified-since', 'if-none-match']
 
-/** Whether a request has a precondition for changing the resource. */
+/** Returns whether a request has a precondition that protects a change of the resource. */
 export function hasWriteCondition(headers: RequestHeaders): boolean {
   return WRITE_CONDITIONS.some((name) => headers.get(name) !== null)
 }
 
 /**
- * Evaluates the conditions of a request that changes the resource (RFC 9110 §13.2.2).
+ * Evaluates the conditions of a request that changes the resource, in the order of RFC 9110 §13.2.2. `info` is the
+ * current version; null if the resource does not exist.
  *
- * @throws UploadError `ERR_PRECONDITION` with the entity tag and the progress, so that a client can resume.
+ * @throws UploadError `ERR_PRECONDITION` with the entity tag and the progress, which saves the client a HEAD.
  */
 export function checkWriteConditions(headers: RequestHeaders, info: ResourceInfo | null): void {
   checkUnchanged(headers, info)
@@ -27,7 +31,7 @@ export function checkWriteConditions(headers: RequestHeaders, info: ResourceInfo
 }
 
 /**
- * Evaluates the conditions of GET and HEAD (RFC 9110 §13.2.2). True if the answer is 304.
+ * Evaluates the conditions of GET and HEAD, in the order of RFC 9110 §13.2.2. Returns whether the answer is 304.
  *
  * @throws UploadError `ERR_PRECONDITION` when `If-Match` or `If-Unmodified-Since` is false.
  */
@@ -40,9 +44,11 @@ export function isNotModified(headers: RequestHeaders, info: ResourceInfo): bool
 }
 
 /**
- * Evaluates `If-Range` (RFC 9110 §13.1.5): whether `Range` may be honoured for this version.
+ * Evaluates `If-Range` (RFC 9110 §13.1.5). Returns whether `Range` may be honoured for this version: the client has
+ * other bytes of exactly this version and wants the rest.
  *
- * A date holds only if it is a strong validator: it must be at least one second before `now` (§8.8.2.2).
+ * A date counts only if it is a strong validator (§8.8.2.2). It must be at least one second before `now`, because a
+ * second version within the same second would have the same date.
  */
 export function allowsRange(headers: RequestHeaders, info: ResourceInfo, now: Date): boolean {
   const [ifRange, ...more] = headers.all('if-range')
@@ -57,7 +63,7 @@ export function allowsRange(headers: RequestHeaders, info: ResourceInfo, now: Da
   )
 }
 
-/** Evaluates `If-Match`, or `If-Unmodified-Since` if there is no `If-Match`. */
+/** Evaluates `If-Match`; without it `If-Unmodified-Since`. Throws if the condition is false. */
 function checkUnchanged(headers: RequestHeaders, info: ResourceInfo | null): void {
   const ifMatch = headers.get('if-match')
   if (ifMatch !== null) {
@@ -72,6 +78,7 @@ function checkUnchanged(headers: RequestHeaders, info: ResourceInfo | null): voi
   }
 }
 
+/** Whether the field is `*`, which any version matches, or lists the tag of the version. */
 function matchesAny(
   field: string,
   info: ResourceInfo,
@@ -80,7 +87,7 @@ function matchesAny(
   return field.trim() === '*' || matches(field, info.etag)
 }
 
-/** Returns the date of a field; null unless it is exactly one valid date. The field is then ignored (§13.1.4). */
+/** Returns the date of a field; null if it is not exactly one valid date. The field is then ignored (§13.1.4). */
 function singleDate(headers: RequestHeaders, name: string): Date | null {
   const [value, ...more] = headers.all(name)
   return value === undefined || more.length > 0 ? null : parseHttpDate(value)

@@ -1,15 +1,15 @@
-/** Computes the state of a resource after a write, and the fields and members that report it. */
+/** Computes the state of a resource after a write, and the fields and members of answers that report it. */
 import type { ResourceInfo, ResourceState } from '../storage/adapter.ts'
 
-/** Properties that a request gives to a resource that it may create. */
+/** The properties that a request gives to the resource, whether it creates the resource or changes it. */
 type NewState = Omit<ResourceState, 'complete' | 'everComplete'>
 
-/** Returns the state of a resource that a write has created, until the write has ended. */
+/** Returns the state of a resource that a write creates, which holds until the write has ended. It is incomplete. */
 export function newState(given: NewState): ResourceState {
   return { complete: false, everComplete: false, ...given }
 }
 
-/** Returns the state after a PUT of `size` bytes. */
+/** Returns the state after a complete PUT of `size` bytes. */
 export function replacedState(
   initial: ResourceState,
   size: number,
@@ -18,14 +18,14 @@ export function replacedState(
   return { ...initial, complete: true, everComplete: true, completeLength: size, reprDigest }
 }
 
-/** Changes and fields of a patch; null for a field that it does not have. */
+/** The result of a patch. A property is null if the patch does not have the field. */
 export interface PatchOutcome extends NewState {
   readonly complete: boolean
   /** Whether a byte differs from the base. */
   readonly changed: boolean
 }
 
-/** Returns the state after a patch. */
+/** Returns the state after a patch. A field that the patch does not have keeps its value. */
 export function patchedState(base: ResourceInfo | null, patch: PatchOutcome): ResourceState {
   const { complete, completeLength, changed } = patch
   // The digest of a finished resource covers its bytes, and is outdated by a change. The digest of an upload covers

@@ -1,6 +1,10 @@
 /**
- * The state table of the protocol: one pure function for the effect of a part on a resource, and one that checks the
- * patch as a whole.
+ * The state table of the protocol, as two pure functions: `advance` returns the state of a resource after a part, and
+ * `checkWhole` checks the state after the whole patch.
+ *
+ * A resource is absent, incomplete or complete. An incomplete one has bytes from 0 to its size without a gap, and a
+ * complete length that may be unknown; it becomes complete when its size reaches that length. Positions and sizes are
+ * numbers of bytes, and the end of a range is exclusive.
  */
 import { UploadError } from '../errors.ts'
 import type { Part, PartTarget } from '../media/part.ts'
@@ -8,18 +12,22 @@ import type { ResourceInfo } from '../storage/adapter.ts'
 
 /** State of the resource after the parts so far. */
 export interface Progress {
-  /** Number of bytes from the start without a gap. */
+  /** Number of bytes from the start without a gap: the offset from which a client resumes. */
   readonly size: number
-  /** Whether all announced bytes are written. */
+  /** Whether all bytes of the finished resource are present. */
   readonly complete: boolean
-  /** Length of the finished resource in bytes; null while unknown. */
+  /** Length of the finished resource in bytes; null while no client has declared it. */
   readonly completeLength: number | null
-  /** Whether the length follows from the bytes: the resource was finished, and no part has announced a length. */
+  /**
+   * Whether the resource was finished before the patch, and no part has declared a length. A part beyond the end then
+   * extends the length with it. Otherwise the declared length is a limit.
+   */
   readonly lengthIsImplied: boolean
-  /** Ranges beyond `size`, in order. A later part of a multipart patch has to fill the gaps before them. */
+  /** Ranges beyond `size`, by position. A later part of the patch has to fill the gaps before them. */
   readonly detachedRanges: readonly Range[]
 }
 
+/** A range of bytes; `end` is exclusive. */
 interface Range {
   readonly start: number
   readonly end: number
@@ -28,7 +36,7 @@ interface Range {
 type SizeTarget = Extract<PartTarget, { kind: 'size' }>
 type OpenTarget = Extract<PartTarget, { kind: 'open' }>
 
-/** Changes of the length that an app allows. */
+/** The changes of the length that the options of the app allow. */
 export interface TransitionRules {
   /** Changes of a finished resource. Only if `mutable`, it may become shorter (`bytes *\/t`) or longer. */
   readonly finished: 'mutable' | 'same-length' | 'immutable'
@@ -36,6 +44,7 @@ export interface TransitionRules {
   readonly gapStatus: number
 }
 
+/** The state of a resource that does not exist. */
 const ABSENT: Progress = {
   size: 0,
   complete: false,
@@ -44,7 +53,7 @@ const ABSENT: Progress = {
   detachedRanges: [],
 }
 
-/** Returns the progress before the first part; `base` is null for an absent resource. */
+/** Returns the progress before the first part. `base` is the stored version; null if the resource does not exist. */
 export function progressOf(base: ResourceInfo | null): Progress {
   if (base === null) return ABSENT
   const { size, complete } = base
@@ -53,10 +62,10 @@ export function progressOf(base: ResourceInfo | null): Progress {
 }
 
 /**
- * Applies one part. Does not refuse a gap before the part, because a later part may fill it.
+ * Returns the progress after one part. A gap before the part is not an error here, because a later part may fill it.
  *
- * @throws UploadError `ERR_COMPLETE_LENGTH` when the part contradicts the length of the resource, `ERR_RANGE` when
- * it has no bytes and does not begin at the end.
+ * @throws UploadError `ERR_COMPLETE_LENGTH` if the part contradicts the length of the resource, `ERR_RANGE` if it has
+ * no bytes and does not begin at the end.
  */
 export function advance(progress: Progress, part: Part, rules: TransitionRules): Progress {
   const { target } = part
@@ -79,9 +88,11 @@ export function advance(progress: Progress, part: Part, rules: TransitionRules):
 }
 
 /**
- * Checks the patch as a whole: after the header of its only part, or after the last of several parts.
+ * Checks the patch as a whole. Called after the header of its only part, so that the data of a refused part is not
+ * stored, or after the last of several parts.
  *
- * @throws UploadError `ERR_NOT_FOUND`, `ERR_GAP` or `ERR_COMPLETE_LENGTH`.
+ * @throws UploadError `ERR_NOT_FOUND` for a gap in an absent resource, because the client has to begin at 0, `ERR_GAP`
+ * for any other gap, `ERR_COMPLETE_LENGTH` for a change of length that the app does not allow.
  */
 export function checkWhole(
   base: ResourceInfo | null,
@@ -108,7 +119,12 @@ export function checkWhole(
   }
 }
 
-/** Returns the complete-length after a part that announces `announced`; null if still unknown. */
+/**
+ * Returns the complete length after a part that declares `announced`; null if it is still unknown. A part may repeat
+ * the declared length or leave it out (`*`).
+ *
+ * @throws UploadError `ERR_COMPLETE_LENGTH` for another length, or one below the bytes that are present.
+ */
 function agreedLength(progress: Progress, announced: number | null): number | null {
   const { lengthIsImplied, completeLength } = progress
   const end = endOfAll(progress)
@@ -122,14 +138,14 @@ function agreedLength(progress: Progress, announced: number | null): number | nu
   return announced
 }
 
-/** Returns the end of the last byte, stored or beyond a gap. */
+/** Returns the position after the last byte, also if there is a gap before it. */
 function endOfAll({ size, detachedRanges }: Progress): number {
   return detachedRanges.reduce((end, range) => Math.max(end, range.end), size)
 }
 
 /**
- * Applies the header of a part of unknown length: checks its start and the length that it announces. Its data is
- * applied as a range later.
+ * Applies the header of a part of unknown length: its start and the length that it declares. Its data is applied as a
+ * range when it has arrived.
  */
 function begin(progress: Progress, { start, completeLength: announced }: OpenTarget): Progress {
   const completeLength = agreedLength(progress, announced)
@@ -139,7 +155,7 @@ function begin(progress: Progress, { start, completeLength: announced }: OpenTar
   return { size, complete, completeLength, lengthIsImplied, detachedRanges }
 }
 
-/** `bytes *\/t`: announces, confirms or, for a finished resource, changes the length. */
+/** Applies `bytes *\/t`, which has no data: declares or confirms the length, or changes that of a finished resource. */
 function resize(progress: Progress, target: SizeTarget, rules: TransitionRules): Progress {
   const { size, detachedRanges } = progress
   const { completeLength, start = size } = target
@@ -170,8 +186,9 @@ function resize(progress: Progress, target: SizeTarget, rules: TransitionRules):
 }
 
 /**
- * Applies a range of no bytes, `bytes 4-3/10`, with which a client confirms that all bytes are sent. The range has
- * to begin at the end of the resource, and to agree with its length. It can't create a resource.
+ * Applies a range without bytes, such as `bytes 4-3/10`. A client sends it if no byte is left to send, for example
+ * because a request whose answer was lost has stored all of them. The range has to begin at the end of the resource
+ * and to agree with its length. It can't create a resource.
  */
 function confirm(progress: Progress, start: number, announced: number | null): Progress {
   if (progress === ABSENT) throw notAtEnd(start, 0)
@@ -187,7 +204,7 @@ function confirm(progress: Progress, start: number, announced: number | null): P
   return { ...progress, completeLength, complete: size === completeLength }
 }
 
-/** Adds a range to the written ones, and joins those between which it fills the gap. */
+/** Adds a range, and joins the ranges that have no gap between them any more. */
 function mergeRange(progress: Progress, range: Range): Pick<Progress, 'size' | 'detachedRanges'> {
   let { size } = progress
   const detachedRanges: Range[] = []

@@ -62,6 +62,7 @@ export function worstPaths(
     { name: 'a path of empty segments', path: '/'.repeat(size) },
     { name: 'a path of encoded bytes', path: repeat('%61', size) },
     { name: 'a path of many segments', path: `${repeat('a/', size)}a` },
+    { name: 'a path of as many segments as fit into a key', path: `${repeat('a/', 1000)}a` },
   ]
 }
 

@@ -6,10 +6,10 @@
 import { lstat, mkdir, opendir, realpath, rmdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { errorCode, ifThere } from './io.ts'
-import { STAGING, below, keyConflict, pathsOf } from './paths.ts'
+import { lstatIfThere } from './metadata.ts'
+import { STAGING, below, hashOf, keyConflict, pathsOf, stagedPath } from './paths.ts'
 import type { ResourcePaths } from './paths.ts'
 import { findPublished } from './published.ts'
-import { loadRecord } from './record.ts'
 import { find } from './version.ts'
 
 /**
@@ -151,13 +151,19 @@ async function visitEmpty(directory: string, visit: Visit): Promise<boolean> {
  * published is ignored, because a new resource does it no harm.
  */
 export async function isBelowUpload(paths: ResourcePaths): Promise<boolean> {
-  const segments = paths.key.split('/')
-  for (let depth = 1; depth < segments.length; depth += 1) {
-    const above = pathsOf(paths, segments.slice(0, depth).join('/'))
-    const isStored = (await loadRecord(above)) !== null && (await find(above)).kind !== 'absent'
-    if (isStored && !(await isOccupied(above))) return true
+  const { key } = paths
+  for (let end = key.indexOf('/'); end !== -1; end = key.indexOf('/', end + 1)) {
+    const above = key.slice(0, end)
+    // A key may have hundreds of segments, and deriving all paths of each part would stop the event loop.
+    const record = stagedPath(paths, `${hashOf(above)}.json`)
+    if ((await lstatIfThere(paths, record)) === null) continue
+    if (await isUpload(pathsOf(paths, above))) return true
   }
   return false
+}
+
+async function isUpload(paths: ResourcePaths): Promise<boolean> {
+  return (await find(paths)).kind !== 'absent' && !(await isOccupied(paths))
 }
 
 async function isOccupied(paths: ResourcePaths): Promise<boolean> {

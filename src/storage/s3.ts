@@ -1,6 +1,7 @@
 /**
- * Resources in a bucket of an object store with the API of Amazon S3. Any number of processes may serve one bucket:
- * conditional writes of the store decide between writers, and no lock service is needed.
+ * Stores resources in a bucket of an object store with the API of Amazon S3. Any number of
+ * processes may use one bucket: the store's conditional writes decide which of two writers is
+ * first, so that no lock service is needed.
  */
 import type { StorageAdapter } from './adapter.ts'
 import { awsBucket } from './s3/bucket-aws.ts'
@@ -11,33 +12,38 @@ import { bucketStorage } from './s3/store.ts'
 /** Where and how resources are stored. */
 export interface S3StorageOptions extends AwsBucketOptions {
   /**
-   * Begins the key of each finished object, for example `files/`.
+   * Prefix of the names of finished objects, for example `files/`.
    *
    * @default empty
    */
   readonly prefix?: string
   /**
-   * Begins the keys of all other objects: records and bytes of unfinished uploads. Whoever may read them reads the
-   * uploads. A resource can't have such a key: 400 `ERR_KEY`.
+   * Prefix of the names of all other objects: the records, and the bytes of unfinished uploads. A
+   * client that may read these objects can read all uploads. A key that would lead below the prefix
+   * is refused: 400 `ERR_KEY`.
    *
    * @default '.partial-upload/'
    */
   readonly internalPrefix?: string
   /**
-   * Bytes of an unfinished upload in one object, which later is one part of the finished object. More than 5 MiB.
+   * Bytes of an unfinished upload that are stored in one object, and that later are one part of the
+   * finished object. More than 5 MiB. An object has 10,000 parts at most, so that this size limits
+   * the length of a file.
    *
    * @default 8 MiB
    */
   readonly partSize?: number
   /**
-   * Bytes that all uploads of this storage together keep in memory. Beyond it they are stored in smaller objects.
+   * Bytes that all uploads of this storage together keep in memory, about. Beyond it, uploads are
+   * stored in smaller objects, earlier than they would be otherwise.
    *
    * @default 256 MiB
    */
   readonly memoryBudget?: number
   /**
-   * Milliseconds after which received bytes of an upload are recorded. A process that is killed loses at most
-   * these bytes and the parts that are being sent; a cut connection loses nothing.
+   * Milliseconds after which the bytes that a client has sent are recorded. A process that is
+   * killed loses at most the bytes of this time and the parts that were being sent. A cut
+   * connection loses no byte.
    *
    * @default 1000
    */
@@ -47,10 +53,11 @@ export interface S3StorageOptions extends AwsBucketOptions {
 /** A storage in a bucket. */
 export interface S3Storage extends StorageAdapter {
   /**
-   * Checks that the store keeps the conditions on which the safety of the storage rests, with about twenty requests
-   * on small objects under `internalPrefix`. Call it when the app starts.
+   * Checks that the store obeys the conditions of conditional writes, on which the safety of the
+   * storage depends. It makes about twenty requests on small objects below `internalPrefix`. Call
+   * it when the app starts.
    *
-   * @throws Error that names the first condition that the store does not keep.
+   * @throws Error that names the first condition which the store ignores.
    */
   probe(): Promise<void>
 }
@@ -103,6 +110,7 @@ export function s3Storage(options: S3StorageOptions): S3Storage {
   return { ...storage, probe: () => probeBucket(bucket, internalPrefix) }
 }
 
+/** Throws a TypeError with the name and the value of an option unless `isRight`. */
 function check(isRight: boolean, name: string, value: unknown, expected: string): void {
   if (!isRight) throw new TypeError(`${name} must be ${expected}, not ${String(value)}`)
 }

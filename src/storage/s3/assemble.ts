@@ -1,4 +1,7 @@
-/** Assembles a version in the object store from pieces, as the parts of a multipart upload. */
+/**
+ * Assembles a version inside the object store, as the parts of a multipart upload: large ranges of
+ * existing objects are copied by the store, and small ones are read and uploaded.
+ */
 import { isBucketError, repeat } from './attempts.ts'
 import type { ObjectHeaders, Part } from './bucket.ts'
 import type { S3Context } from './context.ts'
@@ -10,15 +13,16 @@ import type { DataExtent, ObjectExtent } from './record.ts'
 
 /** A multipart upload whose parts are all stored, ready to be completed. */
 export interface Assembly {
+  /** Id of the multipart upload. */
   readonly upload: string
   readonly parts: readonly Part[]
 }
 
 /**
- * Uploads and copies all parts of an object named `target`. `object` is the name of the finished object that
- * object extents refer to. The multipart upload is aborted if a part fails.
+ * Uploads and copies all parts of an object named `target`. Ranges of the finished object are read
+ * from the object named `object`. If a part fails, the multipart upload is aborted.
  *
- * @throws VanishedError when a source was replaced or removed.
+ * @throws VanishedError when an object with source bytes was replaced or removed.
  * @throws UploadError `ERR_STORAGE_FULL` or `ERR_STORAGE_UNAVAILABLE`
  */
 export async function assemble(
@@ -32,6 +36,8 @@ export async function assemble(
   const upload = await repeat(() => context.bucket.createMultipart(target, headers))
   const parts: Part[] = []
   const queue = plan.entries()
+  // Each worker takes the next part from the same iterator, so that `concurrency` requests are made
+  // at a time and no part is made twice.
   const worker = async (): Promise<void> => {
     for (const [index, part] of queue) {
       const number = index + 1
@@ -47,7 +53,10 @@ export async function assemble(
   return { upload, parts: parts.toSorted((a, b) => a.number - b.number) }
 }
 
-/** Aborts a multipart upload. False if the abortion failed: the sweep aborts the upload later. */
+/**
+ * Aborts a multipart upload, which then can't be completed any more. Returns false if the store did
+ * not confirm that; the sweep aborts the upload later.
+ */
 export async function discardUpload(
   { bucket }: S3Context,
   target: string,
@@ -59,7 +68,7 @@ export async function discardUpload(
   )
 }
 
-/** Copies the whole object of an extent to a data object, and returns its name. */
+/** Copies the object of an extent to a new data object, and returns the name of that. */
 export async function copyObject(
   context: S3Context,
   object: string,
@@ -71,7 +80,8 @@ export async function copyObject(
   try {
     await repeat(() => context.bucket.completeMultipart(target, upload, parts))
   } catch (error) {
-    // If the answer to an earlier attempt was lost, that attempt has completed the upload, and this one finds none.
+    // The answer to an earlier attempt may have been lost. That attempt has completed the upload,
+    // and this one finds no upload: `missing`. The data object then exists.
     const isMade =
       isBucketError(error, 'missing') && (await repeat(() => context.bucket.head(target)))
     if (isMade === false || isMade === null) throw error
@@ -79,6 +89,7 @@ export async function copyObject(
   return target
 }
 
+/** Makes one part, and returns its entity tag. */
 async function makePart(
   context: S3Context,
   target: string,
@@ -97,6 +108,10 @@ async function makePart(
   return repeat(() => bucket.uploadPart(target, upload, number, chunks))
 }
 
+/**
+ * Returns the source of a copy. A finished object has a condition, because another process may
+ * replace it. A data object has none, because it is written only once.
+ */
 function sourceOf(extent: DataExtent | ObjectExtent, object: string) {
   const range = { start: extent.offset, end: extent.offset + extent.length }
   if (extent.kind === 'data') return { key: extent.name, range }
@@ -104,6 +119,10 @@ function sourceOf(extent: DataExtent | ObjectExtent, object: string) {
   return { key: object, ifMatch, range, ...(versionId === null ? {} : { versionId }) }
 }
 
+/**
+ * Throws `VanishedError` if the source of a copy does not exist any more, and otherwise the error
+ * itself.
+ */
 function vanished(error: unknown): never {
   if (isBucketError(error, 'precondition', 'missing')) throw new VanishedError({ cause: error })
   throw error

@@ -1,12 +1,17 @@
-/** Repeats requests to the object store after passing failures, and translates the failures that remain. */
+/**
+ * Repeats requests to the object store after temporary failures, and translates the failures that
+ * remain.
+ */
 import { setTimeout as pause } from 'node:timers/promises'
 import { UploadError } from '../../errors.ts'
 import { BucketError } from './bucket.ts'
 import type { BucketErrorKind } from './bucket.ts'
 
-/** Attempts of one request, the first one included. */
+/** Number of attempts of one request, the first one included. */
 export const MAX_ATTEMPTS = 6
-/** Longest pause before the second attempt, in milliseconds. It doubles with each further one. */
+/**
+ * Longest pause before the second attempt, in milliseconds. It doubles with each further attempt.
+ */
 const FIRST_PAUSE = 50
 
 /** Kinds of failures after which another attempt may succeed. */
@@ -38,12 +43,18 @@ export async function repeat<T>(request: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Waits before attempt number `attempt` + 1, for a random time so that processes do not collide again. */
+/**
+ * Waits before the attempt number `attempt` + 1. The time is random, so that two processes that
+ * have collided do not collide again.
+ */
 export async function backOff(attempt: number): Promise<void> {
   await pause(FIRST_PAUSE * 2 ** (attempt - 1) * (0.5 + Math.random() / 2))
 }
 
-/** Makes the error for the client, without the text of the store. Errors of other kinds are returned unchanged. */
+/**
+ * Returns the error for the client, without the text of the store, which may name the bucket.
+ * Errors of other kinds are returned unchanged, and are answered by 500.
+ */
 export function translated(error: unknown): unknown {
   if (isBucketError(error, 'full')) {
     return new UploadError('ERR_STORAGE_FULL', { detail: 'the object store is full', cause: error })

@@ -1,4 +1,7 @@
-/** Completes or aborts a publication that another writer has begun, so that the next writer of the key can begin. */
+/**
+ * Ends a publication that another writer has begun: completes it or aborts it, so that the next
+ * writer of the key can begin. The other writer may have died.
+ */
 import { setTimeout as pause } from 'node:timers/promises'
 import { conflict } from '../conflict.ts'
 import { repeat } from './attempts.ts'
@@ -14,10 +17,8 @@ const MAX_ROUNDS = 20
 const POLL_INTERVAL = 100
 
 /**
- * Reads a key once no publication is under way. A small publication is completed at once. A large one has
- * `publicationTimeout` milliseconds to end, and is aborted then.
- *
- * @throws UploadError `ERR_CONFLICT` while other writers publish one version after the other.
+ * Reads a key when no publication is in progress. A small publication is completed at once. A large
+ * one has `politeTime` milliseconds to end by itself, and is then aborted.
  */
 export async function viewAfterPublication(
   context: S3Context,
@@ -40,7 +41,7 @@ export async function viewAfterPublication(
   throw conflict()
 }
 
-/** Completes or aborts one publication; null if the key has to be read again. */
+/** Ends one publication. Returns null if the key has to be read again. */
 async function endPublication(
   context: S3Context,
   key: string,
@@ -56,6 +57,7 @@ async function endPublication(
   }
   const { upload } = pending
   await repeat(() => context.bucket.abortMultipart(name, upload))
-  // The abortion excludes a later completion. This read shows whether the completion came before it.
+  // After the abort the upload can't be completed any more. This read shows whether it was
+  // completed before.
   return viewObject(context, key, stored)
 }

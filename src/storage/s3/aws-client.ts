@@ -1,13 +1,13 @@
-/** Derives from the client of the app the one that the storage uses. */
+/** Derives from the app's client the one that the storage uses. */
 import type { S3Client } from '@aws-sdk/client-s3'
 
 /** The scope of each bucket, by the client of the app. */
 const scopes = new WeakMap<S3Client, Map<string, object>>()
 
 /**
- * The client as this storage uses it: one attempt for each request, because a retry inside the client would hide
- * that the first one may have taken effect, and no checksums that older engines refuse. The app's own client and
- * its settings stay as they are.
+ * Returns a client that makes one attempt for each request, because a retry inside the client would
+ * hide that the first attempt may have taken effect. It also sends no checksums that older stores
+ * refuse. The app's own client and its settings stay as they are.
  */
 export function singleAttempts(client: S3Client): S3Client {
   const middlewareStack = client.middlewareStack.clone()

@@ -1,4 +1,7 @@
-/** Holds the bytes of one writer that are not yet in the object store, and stores them in data objects. */
+/**
+ * Holds the bytes of one writer that are not in the object store yet, and stores them in data
+ * objects.
+ */
 import { repeat } from './attempts.ts'
 import type { S3Context } from './context.ts'
 import { lengthOf, newBlock } from './pieces.ts'
@@ -6,8 +9,8 @@ import type { Block, BlockPiece, Piece } from './pieces.ts'
 import { readPieces } from './read.ts'
 
 /**
- * Smallest data object that is stored early to free memory, in bytes. Smaller ones would free little memory for the
- * cost of a request.
+ * Smallest data object that is stored early to free memory, in bytes. A smaller one would free
+ * little memory for the cost of a request.
  */
 const MIN_SPILL = 256 * 1024
 
@@ -15,8 +18,11 @@ const MIN_SPILL = 256 * 1024
 export class Blocks {
   readonly #context: S3Context
   readonly #folder: string
+  /** The block to which the next bytes are appended. */
   #open: Block = newBlock()
+  /** The blocks that are being stored. */
   readonly #storing = new Map<Block, Promise<void>>()
+  /** The blocks whose bytes count in the memory budget. */
   readonly #inMemory = new Set<Block>()
 
   constructor(context: S3Context, folder: string) {
@@ -44,10 +50,9 @@ export class Blocks {
   }
 
   /**
-   * Waits until another write may begin: fewer than `concurrency` requests are in flight, and the process is within
-   * its memory budget or this writer has no request in flight that would free memory.
-   *
-   * @throws UploadError when a block could not be stored. The block stays in memory, and a later call stores it.
+   * Waits until the next write may begin, which makes a fast client wait for the store: until fewer
+   * than `concurrency` requests are in progress, and the process is within its memory budget or no
+   * request of this writer could free memory.
    */
   async room(): Promise<void> {
     const { budget, limits } = this.#context
@@ -58,7 +63,10 @@ export class Blocks {
     while (isFull()) await Promise.race(this.#storing.values())
   }
 
-  /** Stores all blocks of the pieces. Does nothing if they fit inline in a record: `maxInline` bytes or fewer. */
+  /**
+   * Stores all blocks of the pieces. Does nothing if they have at most `maxInline` bytes, which a
+   * record holds inline.
+   */
   async store(pieces: readonly Piece[]): Promise<void> {
     const unstored = pieces.filter((piece) => piece.kind === 'block' && piece.block.stored === null)
     if (lengthOf(unstored) <= this.#context.limits.maxInline) return
@@ -68,9 +76,9 @@ export class Blocks {
   }
 
   /**
-   * Merges small data objects at the end into one of `partSize` bytes or more, so that an upload in many segments
-   * has a short record. Each byte is copied once. The sweep deletes the small objects, because a record names them
-   * until the next one is written.
+   * Merges the small data objects at the end into one of `partSize` bytes or more, so that the
+   * record of an upload in many segments stays short. Each byte is copied once. The small objects
+   * are left to the sweep, because the record names them until it is replaced.
    */
   async merged(pieces: readonly Piece[], object: string): Promise<readonly Piece[]> {
     const { partSize } = this.#context.limits
@@ -93,25 +101,26 @@ export class Blocks {
     ]
   }
 
-  /** Waits for the requests in flight. A block that could not be stored stays in memory. */
+  /** Waits for the requests in progress. A block that could not be stored stays in memory. */
   async drain(): Promise<void> {
     await Promise.allSettled(this.#storing.values())
   }
 
-  /** Waits for the requests in flight and frees the memory. */
+  /** Waits for the requests in progress, and frees the memory. */
   async end(): Promise<void> {
     await this.drain()
     for (const block of this.#inMemory) this.#context.budget.free(block.length)
     this.#inMemory.clear()
   }
 
+  /** Stores a block, or waits for the request that already stores it. */
   #store(block: Block): Promise<void> {
     block.isSealed = true
     const running = this.#storing.get(block)
     if (running !== undefined) return running
     const storing = this.#put(block).finally(() => this.#storing.delete(block))
-    // The next call that waits for this promise reports its failure. Until then the failure must not end the
-    // process as an unhandled rejection.
+    // The next call that waits for this promise reports the failure. Without this handler the
+    // failure would end the process as an unhandled rejection before that.
     storing.catch(() => undefined)
     this.#storing.set(block, storing)
     return storing
@@ -121,6 +130,7 @@ export class Blocks {
     return this.#context.layout.data(this.#folder, crypto.randomUUID())
   }
 
+  /** Writes a block to a new data object, and frees its memory. */
   async #put(block: Block): Promise<void> {
     if (block.stored !== null) return
     const name = this.#newName()

@@ -1,14 +1,20 @@
-/** Makes one attempt of a request, which a timeout or the caller's signal aborts, and reads the body of its answer. */
+/**
+ * Makes one attempt of a request, which a timeout or the signal of the caller aborts, and reads the
+ * body of its answer.
+ */
 
 import { Readable } from 'node:stream'
 
 import { bucketErrorOf } from './bucket-aws-error.ts'
 import { BucketError } from './bucket.ts'
 
-/** When an attempt is aborted, and how its failure is read. */
+/** When an attempt is aborted, and how its failure is classified. */
 export interface AttemptOptions {
   readonly signal?: AbortSignal | undefined
-  /** Longest wait for the answer, and between two chunks of its body, in milliseconds. Beyond: `unavailable`. */
+  /**
+   * Longest wait for the answer, and for each chunk of its body, in milliseconds. Beyond it:
+   * `unavailable`.
+   */
   readonly timeout: number
   /** Whether the request has `If-Match`: see `bucketErrorOf`. @default false */
   readonly isConditional?: boolean
@@ -49,7 +55,8 @@ export function openBody(
 ): { readonly body: AsyncIterable<Uint8Array>; readonly cancel: () => void } {
   if (!(source instanceof Readable)) throw new TypeError('expected a stream of Node')
   let isRead = false
-  // The connection may break before the iteration begins, and an `error` event without a listener ends the process.
+  // The connection may break before the iteration begins, and Node ends a process in which an
+  // `error` event has no listener.
   source.on('error', () => undefined)
   return {
     body: {
@@ -68,7 +75,8 @@ async function* readBody(
   source: Readable,
   { signal, timeout }: AttemptOptions,
 ): AsyncGenerator<Uint8Array> {
-  // The timeout counts only while the caller waits for a chunk: a slow caller is not a failure of the store.
+  // The timeout counts only while the caller waits for a chunk. A caller that is slow itself must
+  // not make the download fail.
   let isAsked = true
   const end = (): void => void source.destroy(new Error('the download was ended'))
   const timer = setTimeout(() => {

@@ -3,7 +3,10 @@
 import { BucketError } from './bucket.ts'
 import type { BucketErrorKind } from './bucket.ts'
 
-/** Codes whose status would say something else. All other errors are sorted by their status. */
+/**
+ * Kinds of the errors whose status would give another kind, by their code. All others are sorted by
+ * their status.
+ */
 const KINDS: Readonly<Record<string, BucketErrorKind>> = {
   // The SDK found no credentials, so that nothing was sent.
   CredentialsProviderError: 'denied',
@@ -13,16 +16,18 @@ const KINDS: Readonly<Record<string, BucketErrorKind>> = {
   InsufficientStorage: 'full',
   XMinioAdminBucketQuotaExceeded: 'full',
   XMinioStorageFull: 'full',
-  // 400 of Amazon S3 when the body arrived too slowly, not whole, or damaged: another attempt helps.
+  // Amazon S3 answers 400 with these codes when the body has arrived too slowly, in part, or
+  // damaged. Another attempt may succeed.
   BadDigest: 'unavailable',
   IncompleteBody: 'unavailable',
   RequestTimeout: 'unavailable',
   XAmzContentSHA256Mismatch: 'unavailable',
-  // The client corrects its clock by the answer, so that the next attempt succeeds.
+  // The client corrects its clock by this answer, so that the next attempt succeeds.
   RequestTimeTooSkewed: 'unavailable',
   NotImplemented: 'unsupported',
 }
 
+/** Kinds of all other errors by the status of the answer. */
 const STATUSES: Readonly<Record<number, BucketErrorKind>> = {
   401: 'denied',
   403: 'denied',
@@ -35,13 +40,14 @@ const STATUSES: Readonly<Record<number, BucketErrorKind>> = {
 }
 
 /**
- * Sorts what a request has thrown. With `isConditional` the request had `If-Match`, and Amazon S3 answers that
- * with 404 `NoSuchKey` when the object does not exist.
+ * Sorts an error that a request has thrown. With `isConditional` the request had `If-Match`: Amazon
+ * S3 answers it with 404 `NoSuchKey` if the object does not exist, which means that the condition
+ * does not hold.
  */
 export function bucketErrorOf(error: unknown, isConditional: boolean): BucketError {
   if (error instanceof BucketError) return error
   const { status, code } = traitsOf(error)
-  // No answer, or a success that could not be read to its end.
+  // There was no answer, or a success whose body could not be read to its end.
   if (status === null || status < 300) {
     return new BucketError(KINDS[code] ?? 'unavailable', null, { cause: error })
   }
@@ -53,14 +59,16 @@ export function bucketErrorOf(error: unknown, isConditional: boolean): BucketErr
 }
 
 /**
- * Whether the answer was 404 for an object or an upload. The answer to HEAD has no code, so that a bucket that
- * does not exist reads as empty there.
+ * Returns whether the answer was 404 because an object or an upload does not exist. The answer to
+ * HEAD has no body and so no code, so that HEAD in a bucket that does not exist also reads as an
+ * absent object.
  */
 export function isAbsent(error: unknown): boolean {
   const { status, code } = traitsOf(error)
   return status === 404 && code !== 'NoSuchBucket'
 }
 
+/** What an error of the SDK says about the answer. */
 interface Traits {
   /** Status of the answer; null if none arrived. */
   readonly status: number | null
@@ -75,7 +83,7 @@ function traitsOf(error: unknown): Traits {
     typeof metadata === 'object' && metadata !== null
       ? Reflect.get(metadata, 'httpStatusCode')
       : undefined
-  // A body that is not S3's, for example of a proxy, makes an error without a name of its own.
+  // A body of another server, for example of a proxy, makes an error without a code in its name.
   const code = error.name === 'Error' ? `HTTP ${String(status)}` : error.name
   return { status: typeof status === 'number' ? status : null, code }
 }

@@ -52,15 +52,18 @@ export interface AwsBucketOptions {
   /** Name of the bucket. */
   readonly bucket: string
   /**
-   * How long one attempt may wait for its answer, in milliseconds, and a download for its next bytes. Assembling
-   * and copying inside the store may take five times as long.
+   * Milliseconds that one attempt may wait for its answer, and a download for its next bytes.
+   * Requests that assemble or copy inside the store may take five times as long.
    *
    * @default 30_000
    */
   readonly timeout?: number
 }
 
-/** Amazon S3 may work for minutes on the completion of a large object. */
+/**
+ * Times by which the timeout of assembling and copying is longer. Amazon S3 may take minutes to
+ * complete a large object.
+ */
 const SLOW = 5
 
 /** Opens a bucket through a client. */
@@ -251,23 +254,36 @@ class AwsBucket implements Bucket {
     return { Bucket: this.#bucket, Key: key }
   }
 
-  /** Without `EncodingType` a key with characters that XML can't carry would break the answer. */
+  /**
+   * Returns the members of a request for a list. Without `EncodingType` a key with characters that
+   * XML does not allow would make the answer invalid.
+   */
   #below(prefix: string) {
     return { Bucket: this.#bucket, Prefix: prefix, EncodingType: 'url' } as const
   }
 }
 
+/**
+ * Returns null if the error says that the object does not exist, and otherwise throws the error.
+ */
 function nullIfAbsent(error: unknown): null {
   if (isAbsent(error)) return null
   throw error
 }
 
-/** A member without which an answer is useless. An answer that was cut off may lack it. */
+/**
+ * Returns a member of an answer. An answer that was cut off may lack it, and is treated like none:
+ * `unavailable`.
+ */
 function present<T>(value: T | undefined): T {
   if (value === undefined) throw new BucketError('unavailable', null)
   return value
 }
 
+/**
+ * Returns the properties of an object. In the answer to a range, the size of the whole object is in
+ * `Content-Range`.
+ */
 function infoOf(output: GetObjectCommandOutput | HeadObjectCommandOutput): ObjectInfo {
   const total =
     'ContentRange' in output ? /\/(\d+)$/.exec(output.ContentRange ?? '')?.[1] : undefined

@@ -1,6 +1,7 @@
 /**
- * Checks that a store keeps the conditions on which the safety of the storage rests. Some stores ignore the fields
- * of a condition silently, and would let two writers overwrite each other.
+ * Checks that a store obeys the conditions of conditional writes, on which the safety of the
+ * storage depends. Some stores ignore these fields without an error, and would let two writers
+ * overwrite each other.
  */
 
 import { randomUUID } from 'node:crypto'
@@ -11,12 +12,7 @@ import type { Bucket, BucketErrorKind, Condition } from './bucket.ts'
 const NO_HEADERS = { contentType: null, contentDisposition: null, metadata: {} }
 const BYTES = [Buffer.from('partial-upload')]
 
-/**
- * Tries each condition on a small object under `prefix`, and deletes the object afterwards.
- *
- * @throws Error that names the first condition that the store ignores.
- * @throws BucketError when the store refuses a request, for example because the credentials do not allow it.
- */
+/** Tries each condition on a small object below `prefix`, and deletes the object afterwards. */
 export async function probeBucket(bucket: Bucket, prefix: string): Promise<void> {
   const key = `${prefix}probe/${randomUUID()}`
   try {
@@ -28,6 +24,7 @@ export async function probeBucket(bucket: Bucket, prefix: string): Promise<void>
   }
 }
 
+/** Checks the conditions of a write in one request. */
 async function probePut(bucket: Bucket, key: string): Promise<void> {
   await bucket.put(key, BYTES, { ifNoneMatch: '*' })
   await expectRefusal('If-None-Match: * of PutObject', bucket.put(key, BYTES, { ifNoneMatch: '*' }))
@@ -37,6 +34,10 @@ async function probePut(bucket: Bucket, key: string): Promise<void> {
   if ((await etagOf(bucket, key)) !== next) throw lacking('a read of what was just written')
 }
 
+/**
+ * Checks the conditions of the completion of a multipart upload, with a part that is copied from
+ * the object itself.
+ */
 async function probeComplete(bucket: Bucket, key: string): Promise<void> {
   const complete = async (condition: Condition): Promise<string> => {
     const upload = await bucket.createMultipart(key, NO_HEADERS)
@@ -55,11 +56,13 @@ async function probeComplete(bucket: Bucket, key: string): Promise<void> {
   await complete({ ifMatch: await etagOf(bucket, key) })
 }
 
+/** Checks the condition of a deletion. */
 async function probeDelete(bucket: Bucket, key: string): Promise<void> {
   await expectRefusal('If-Match of DeleteObject', bucket.delete(key, { ifMatch: '"0"' }))
   await bucket.delete(key, { ifMatch: await etagOf(bucket, key) })
 }
 
+/** Returns the entity tag of the object, which was just written. */
 async function etagOf(bucket: Bucket, key: string): Promise<string> {
   const found = await bucket.head(key)
   if (found === null) throw lacking('a read of what was just written')
@@ -69,6 +72,7 @@ async function etagOf(bucket: Bucket, key: string): Promise<string> {
 /** 409 counts as a refusal too: Amazon S3 answers it when two requests on the same key overlap. */
 const REFUSALS: readonly BucketErrorKind[] = ['precondition', 'conflict']
 
+/** Throws unless the store refuses `request`, whose condition does not hold. */
 async function expectRefusal(condition: string, request: Promise<unknown>): Promise<void> {
   try {
     await request

@@ -1,19 +1,20 @@
 /**
- * The operations of an object store that the S3 storage needs: the API of Amazon S3 with its conditional writes,
- * without its names. An implementation binds them to a client library.
+ * The operations of an object store that the S3 storage needs: those of the API of Amazon S3, with
+ * its conditional writes. An implementation binds them to a client library.
  *
- * Each method makes exactly one attempt and never retries, because the storage must know that a request may have
- * taken effect although its answer was lost. An attempt that gets no answer within a timeout rejects with
- * `unavailable`. Entity tags are compared by the engine and passed on unchanged, with their quotes.
+ * Each method makes exactly one attempt and never retries, because the storage has to know that a
+ * request may have taken effect although its answer was lost. An attempt without an answer within a
+ * timeout rejects with `unavailable`. Entity tags are passed on unchanged, with their quotes,
+ * because the store compares them.
  */
 
-/** Kinds of failed requests, by what the storage may do next. */
+/** Kinds of failed requests, by what the storage has to do next. */
 export type BucketErrorKind =
   /** The condition of the request is false (412), or `ifMatch` names an object that does not exist. */
   | 'precondition'
   /** The multipart upload, the source of a copy, or the bucket does not exist (`NoSuchUpload`, `NoSuchKey`, …). */
   | 'missing'
-  /** Another request on the same key was under way (409). The storage has to read its outcome. */
+  /** Another request on the same key was in progress (409). The storage has to read its outcome. */
   | 'conflict'
   /** The store has no room (507, or a quota of the store). */
   | 'full'
@@ -28,13 +29,13 @@ export type BucketErrorKind =
   | 'unsupported'
   /** The caller's signal has aborted the request. It may have taken effect. */
   | 'aborted'
-  /** Any other refusal: the request was wrong, and another attempt would fail as well. */
+  /** Any other refusal. The request was wrong, so that another attempt would fail too. */
   | 'rejected'
 
 /** A failed request. The error of the client library, which has S3's code and message, is its `cause`. */
 export class BucketError extends Error {
   override readonly name = 'BucketError'
-  /** What went wrong. */
+  /** The kind of the failure, which decides what the storage does next. */
   readonly kind: BucketErrorKind
   /** S3's code, such as `SlowDown` or `NoSuchUpload`; null if no answer arrived. */
   readonly s3Code: string | null
@@ -52,7 +53,9 @@ export interface RequestOptions {
   readonly signal?: AbortSignal
 }
 
-/** A condition on the object that a request would replace or remove. Without a member it always holds. */
+/**
+ * A condition on the object that a request replaces or removes. Without a member it always holds.
+ */
 export interface Condition {
   /** Entity tag that the object must have. */
   readonly ifMatch?: string
@@ -79,12 +82,14 @@ export interface ObjectInfo {
 /** An object that is being read. */
 export interface FetchedObject extends ObjectInfo {
   /**
-   * The requested bytes. An iteration that fails rejects with `unavailable`, also when the connection ends before
-   * the announced length. An iterator that is left early frees the connection. The caller always iterates, or
-   * calls `cancel`.
+   * The requested bytes, to be read once. The iteration rejects with `unavailable` if the
+   * connection ends before the announced length. An iterator that is left early frees the
+   * connection. The caller always iterates or calls `cancel`: otherwise the connection stays open.
    */
   readonly body: AsyncIterable<Uint8Array>
-  /** Frees the connection of a body that will not be read. Does nothing after the iteration has begun. */
+  /**
+   * Frees the connection of a body that is not read. Does nothing after the iteration has begun.
+   */
   cancel(): void
 }
 
@@ -121,7 +126,7 @@ export interface DeleteOptions extends RequestOptions {
 export interface CopySource {
   /** Key of the object. */
   readonly key: string
-  /** Entity tag that the object must have. Some engines ignore it. */
+  /** Entity tag that the object must have. Some stores ignore it in a copy. */
   readonly ifMatch?: string
   /** Version to copy from, in a bucket with versioning. */
   readonly versionId?: string
@@ -176,13 +181,13 @@ export interface ListOptions extends RequestOptions {
 }
 
 /**
- * One bucket. All reads are strongly consistent: a read that begins after a write was answered sees that write.
- * A method rejects with `BucketError` alone.
+ * One bucket. Reads are strongly consistent: a read that begins after a write was answered sees
+ * that write. A method rejects with `BucketError` only.
  */
 export interface Bucket {
   /**
-   * The same object for all values of `Bucket` on the same bucket in this process, so that storages over it share
-   * locks. Without it each value is a scope of its own.
+   * The same object for all `Bucket`s of this process on the same bucket, so that storages over
+   * them share locks. Without it each `Bucket` has locks of its own.
    */
   readonly scope?: object
   /** Reads an object, whole or in part; null if it does not exist. */
@@ -195,7 +200,7 @@ export interface Bucket {
    * @returns the entity tag of the new object.
    */
   put(key: string, chunks: readonly Uint8Array[], options?: PutOptions): Promise<string>
-  /** Removes an object. Resolves as well when it did not exist. */
+  /** Removes an object. Resolves also if the object does not exist. */
   delete(key: string, options?: DeleteOptions): Promise<void>
   /** Lists objects whose key begins with `prefix`, in the order of their UTF-8 keys, at most 1000 a page. */
   list(prefix: string, options?: ListOptions): Promise<ListPage>
@@ -222,8 +227,8 @@ export interface Bucket {
     options?: RequestOptions,
   ): Promise<string>
   /**
-   * Assembles the parts, in the order of their numbers, to the object. An answer of 200 with an error in its body
-   * rejects.
+   * Assembles the parts, in the order of their numbers, to the object. The store may answer 200
+   * with an error in the body; that rejects too.
    *
    * @returns the entity tag of the new object.
    */
@@ -233,7 +238,7 @@ export interface Bucket {
     parts: readonly Part[],
     options?: RequestOptions & Condition,
   ): Promise<string>
-  /** Removes a multipart upload and its parts. Resolves as well when it did not exist. */
+  /** Removes a multipart upload and its parts. Resolves also if the upload does not exist. */
   abortMultipart(key: string, upload: string, options?: RequestOptions): Promise<void>
   /** Lists multipart uploads whose key begins with `prefix`. */
   listMultiparts(prefix: string, options?: ListOptions): Promise<MultipartPage>

@@ -1,10 +1,14 @@
 /** Counts the memory that all writers of a storage use for bytes that are not yet in the object store. */
 
-/** Counts bytes in memory. It refuses nothing: while the limit is exceeded, writers store their bytes earlier. */
+/**
+ * Counts bytes in memory. It does not refuse any: while the limit is exceeded, writers store their
+ * bytes earlier.
+ */
 export class MemoryBudget {
   readonly #limit: number
   #used = 0
 
+  /** @param limit number of bytes */
   constructor(limit: number) {
     this.#limit = limit
   }

@@ -1,6 +1,7 @@
 /**
- * Removes data objects, records and multipart uploads that no resource needs any more. Names of data objects are
- * never reused. Therefore a data object is garbage if no record names it and it is older than any running request.
+ * Removes data objects, records and multipart uploads that no resource needs any more. The name of
+ * a data object is never used twice. A data object is therefore garbage if no record names it and
+ * it is older than any request that may still be writing its record.
  */
 import { repeat } from './attempts.ts'
 import type { ListPage } from './bucket.ts'
@@ -13,8 +14,9 @@ import { viewAfterPublication } from './await-publication.ts'
 import { openContent } from './view.ts'
 
 /**
- * Deletes the data objects of a published version after `readerAge`, because readers of the upload, in other
- * processes too, may still read them. If the process ends before that, the sweep deletes them.
+ * Deletes the data objects of a published version after `readerAge`, because readers of the upload,
+ * in this and in other processes, may still be reading them. If this process ends before that, the
+ * sweep deletes them.
  */
 export function deleteLater({ bucket, limits }: S3Context, pieces: readonly Piece[]): void {
   const names = new Set(pieces.flatMap((piece) => (piece.kind === 'data' ? [piece.name] : [])))
@@ -25,14 +27,17 @@ export function deleteLater({ bucket, limits }: S3Context, pieces: readonly Piec
   setTimeout(() => void run(), limits.readerAge).unref()
 }
 
-/** Sweeps a bucket. If a step fails or another process is faster, the next sweep repeats the step. */
+/** Sweeps a bucket. If a step fails, or another process is faster, the next sweep repeats it. */
 export async function sweep(context: S3Context): Promise<void> {
   const named = await sweepRecords(context)
   await sweepData(context, named)
   await sweepMultiparts(context)
 }
 
-/** Removes void records and old tombstones. Returns the names of all data objects that records name. */
+/**
+ * Removes old records that do not show an upload: tombstones, and those of a published version.
+ * Returns the names of all data objects that the other records name.
+ */
 async function sweepRecords(context: S3Context): Promise<ReadonlySet<string>> {
   const { layout, limits } = context
   const named = new Set<string>()
@@ -45,16 +50,20 @@ async function sweepRecords(context: S3Context): Promise<ReadonlySet<string>> {
   return named
 }
 
-/** Ends the publication that a dead process has left, and removes the record if it shows no upload. */
+/**
+ * Completes or aborts a publication that a dead process has left, and removes the record if it does
+ * not show an upload.
+ */
 async function sweepRecord(context: S3Context, key: string, etag: string): Promise<void> {
   const { stored, staleObject, isValid } = await viewAfterPublication(context, key, 0)
   if (staleObject !== null) await deleteObject(context, key, staleObject)
-  // The record was written after the list was read, so that it is younger than `tombstoneAge`.
+  // The record was replaced after the list was read, so that it is too young to be removed.
   if (stored?.etag !== etag) return
   const isUpload = isValid && openContent(stored.record) !== null
   if (!isUpload) await new RecordHandle(context, key, stored).remove()
 }
 
+/** Deletes old data objects that no record names. */
 async function sweepData(context: S3Context, named: ReadonlySet<string>): Promise<void> {
   const { bucket, layout, limits } = context
   for await (const { key: name, lastModified } of listed(context, layout.datas)) {
@@ -63,6 +72,7 @@ async function sweepData(context: S3Context, named: ReadonlySet<string>): Promis
   }
 }
 
+/** Aborts old multipart uploads, which the store would keep and charge for. */
 async function sweepMultiparts(context: S3Context): Promise<void> {
   const { bucket, layout, limits } = context
   for (const prefix of new Set([layout.objects, layout.datas])) {
@@ -95,6 +105,7 @@ function pageAfter(after: string | null | undefined) {
   return after === undefined || after === null ? {} : { after }
 }
 
+/** Returns the names of the data objects that a record refers to. */
 function namesOf({ record }: StoredRecord): readonly string[] {
   const extents = record.content?.extents ?? []
   return extents.flatMap((extent) => (extent.kind === 'data' ? [extent.name] : []))

@@ -5,7 +5,10 @@
  */
 import { invalidKey, keySegments } from '../key.ts'
 
-/** Longest key in UTF-8 bytes. S3 allows 1024 for a name, of which the prefixes need some. */
+/**
+ * Largest number of bytes of a key in UTF-8. S3 allows 1024 for the name of an object, of which the
+ * prefixes need some.
+ */
 const MAX_KEY_LENGTH = 900
 
 /** The names in one bucket. */
@@ -24,7 +27,7 @@ export interface Layout {
   readonly datas: string
 }
 
-/** Makes the layout of an app's prefix and an internal prefix. */
+/** Returns the layout for the app's prefix and an internal prefix. */
 export function layoutOf(prefix: string, internal: string): Layout {
   const records = `${internal}r/${prefix}`
   const datas = `${internal}d/${prefix}`
@@ -41,6 +44,9 @@ export function layoutOf(prefix: string, internal: string): Layout {
   }
 }
 
+/**
+ * Throws `ERR_KEY` for a key that is not a path, is too long, or leads below the internal prefix.
+ */
 function checkKey(key: string, prefix: string, internal: string): void {
   keySegments(key)
   const length = Buffer.byteLength(key)

@@ -1,25 +1,36 @@
-/** Stores the version and state of a finished object in its metadata, and reads them back. */
+/**
+ * Stores the version and the state of a finished object in its metadata, and reads them from there.
+ */
 import { UploadError } from '../../errors.ts'
 import type { ResourceInfo, ResourceState } from '../adapter.ts'
 import { copyState } from '../state.ts'
 import type { ObjectHeaders, ObjectInfo } from './bucket.ts'
 import type { VersionContent } from './record.ts'
 
-/** Name of the metadata field. */
+/** Name of the metadata field, which S3 sends as `x-amz-meta-partial-upload`. */
 const FIELD = 'partial-upload'
-/** Longest value of the metadata field, in bytes: S3 allows 2 KiB of metadata in total, names included. */
+/**
+ * Longest value of the metadata field in bytes. S3 allows 2 KiB of metadata per object, names
+ * included.
+ */
 const MAX_FIELD_LENGTH = 2000
-/** Most versions in `FinishedObject.creations`. */
+/** Largest number of versions in `FinishedObject.creations`. */
 const MAX_CREATIONS = 8
 /** The `Content-Type` that S3 reports for an object that was put without one. */
 const S3_DEFAULT_TYPE = 'binary/octet-stream'
 
 /** A finished object that was read. */
 export interface FinishedObject {
-  /** Version from the metadata. Derived from the entity tag and the time if another tool has put the object. */
+  /**
+   * Version of the object. If another tool has put the object, it is derived from its entity tag
+   * and time.
+   */
   readonly version: string
   readonly info: ResourceInfo
-  /** Versions that have created this key, before and after removals; the newest 8. See `KeyRecord.removed`. */
+  /**
+   * Versions that have created an object under this key, before and after removals; the newest 8 of
+   * them. A removal lists them: see `KeyRecord.removed`.
+   */
   readonly creations: readonly string[]
   readonly etag: string
   readonly versionId: string | null
@@ -35,7 +46,8 @@ interface Stored {
 }
 
 /**
- * Makes the headers of the object that publishes a version.
+ * Makes the headers of the object that publishes a version. The state is stored as JSON in
+ * base64url, because a header field carries printable ASCII only.
  *
  * @throws UploadError `ERR_FIELD` when the state is too long for the metadata of an object.
  */
@@ -61,13 +73,15 @@ export function objectHeaders(
 export function finishedObject(object: ObjectInfo): FinishedObject {
   const { etag, versionId } = object
   const stored = parseStored(object.metadata[FIELD])
-  // Another tool may overwrite the object and copy its metadata. The size reveals most of these overwrites.
+  // Another tool may overwrite the object and copy its metadata. In most of these cases the size
+  // differs from the stored one.
   if (stored === null || stored.size !== object.size) return foreignObject(object)
   const { version, time, size, state, creations } = stored
   const info = infoOf({ version, time, size, state })
   return { version, info, creations, etag, versionId }
 }
 
+/** Describes an object that another tool has put. */
 function foreignObject(object: ObjectInfo): FinishedObject {
   const { etag, size, lastModified, versionId, contentType } = object
   const time = lastModified.getTime()
@@ -90,7 +104,7 @@ function foreignObject(object: ObjectInfo): FinishedObject {
   }
 }
 
-/** Makes the info of a version. */
+/** Describes a version to the protocol. */
 export function infoOf({
   version,
   time,
@@ -121,7 +135,21 @@ function isStored(value: unknown): value is Stored {
   )
 }
 
-/** A field value for the store to serve the object with; null if HTTP can't carry it. */
+/**
+ * Returns the value of a field that the store sends with the object; null if HTTP can't carry the
+ * value.
+ */
 function headerSafe(value: string | null): string | null {
   return value !== null && /^[\x20-\x7e]+$/.test(value) ? value : null
+}
+
+/** Returns the id, the state and the time of the version that follows `base`. */
+export function newVersion(
+  state: ResourceState,
+  base: ResourceInfo | null,
+): Pick<VersionContent, 'version' | 'state' | 'time'> {
+  // The clock of this process may be behind that of the process that has written the base. The time
+  // of a later version must not be earlier.
+  const time = Math.max(Date.now(), base?.lastModified.getTime() ?? 0)
+  return { version: crypto.randomUUID(), state: copyState(state), time }
 }

@@ -1,16 +1,20 @@
-/** Describes the content of a version as a list of pieces in the object store or in memory. Pure functions. */
+/**
+ * Describes the content of a version as a list of pieces: runs of bytes in the object store or in
+ * memory. Pure functions.
+ */
 import type { Extent } from './record.ts'
 
 /**
- * Bytes in memory. They are appended until the block is sealed, and never changed; once the block is stored, its
- * pieces become extents of its data object.
+ * Bytes of an upload in memory. Bytes are appended until the block is sealed, and are never
+ * changed. When the block is stored, its pieces become extents of its data object.
  */
 export interface Block {
+  /** The bytes. Empty after the block was stored, which frees the memory. */
   readonly chunks: Uint8Array[]
   length: number
-  /** Whether the block is being stored or is stored. No bytes are appended then. */
+  /** Whether the block is being stored or is stored, so that no bytes may be appended. */
   isSealed: boolean
-  /** Name of the data object; null as long as it is not stored. */
+  /** Name of the data object; null as long as the block is not stored. */
   stored: string | null
 }
 
@@ -22,7 +26,7 @@ export interface BlockPiece {
   readonly length: number
 }
 
-/** A run of bytes of a version. */
+/** A run of bytes of a version: a range of a block in memory, or an extent of the object store. */
 export type Piece = BlockPiece | Extent
 
 /** Makes an empty block. */
@@ -35,7 +39,10 @@ export function lengthOf(pieces: readonly Piece[]): number {
   return pieces.reduce((sum, { length }) => sum + length, 0)
 }
 
-/** Returns the pieces of bytes `start` to `end` (exclusive). The first and the last one are cut where necessary. */
+/**
+ * Returns the pieces of the bytes `start` to `end` (exclusive). The first and the last one are cut
+ * where necessary.
+ */
 export function slicePieces(
   pieces: readonly Piece[],
   start: number,
@@ -53,7 +60,10 @@ export function slicePieces(
   return found
 }
 
-/** Replaces the bytes from `position` on with `inserted`, as far as it reaches. Zeros fill a gap before it. */
+/**
+ * Returns the pieces after the bytes from `position` on were replaced by `inserted`. If `position`
+ * is beyond the end, zeros fill the gap.
+ */
 export function overwrite(
   pieces: readonly Piece[],
   position: number,
@@ -79,7 +89,7 @@ export function appendPieces(pieces: Piece[], added: readonly Piece[]): void {
   }
 }
 
-/** Joins neighbours that follow each other in the same block or object. */
+/** Joins adjacent pieces that are also adjacent in the same block or object. */
 function joined(pieces: readonly Piece[]): readonly Piece[] {
   const result: Piece[] = []
   for (const piece of pieces) {
@@ -93,6 +103,7 @@ function joined(pieces: readonly Piece[]): readonly Piece[] {
   return result
 }
 
+/** Returns whether the bytes of `b` follow those of `a` in the same block or object. */
 function follows(a: Piece, b: Piece): boolean {
   if (a.kind === 'zeros') return b.kind === 'zeros'
   if (b.kind === 'zeros' || a.offset + a.length !== b.offset) return false
@@ -102,6 +113,7 @@ function follows(a: Piece, b: Piece): boolean {
   return b.kind === 'inline'
 }
 
+/** Returns the bytes `from` to `to` (exclusive) of a piece. */
 function cut(piece: Piece, from: number, to: number): Piece {
   if (from === 0 && to === piece.length) return piece
   const length = to - from
@@ -134,20 +146,26 @@ export function withStored(pieces: readonly Piece[]): readonly Piece[] {
   )
 }
 
-/** Returns the pieces before the first one that is only in memory, as extents. */
+/**
+ * Returns the pieces before the first one that is in memory only. These bytes can be recorded
+ * without waiting for a request.
+ */
 export function leadingStored(pieces: readonly Piece[]): readonly Piece[] {
   const stored = withStored(pieces)
   const end = stored.findIndex(({ kind }) => kind === 'block')
   return end === -1 ? stored : stored.slice(0, end)
 }
 
-/** Pieces as extents of a record, and the bytes that it holds inline. */
+/** The content of a record: extents, and the inline bytes to which some of them refer. */
 export interface Recorded {
   readonly extents: readonly Extent[]
   readonly inline: Uint8Array
 }
 
-/** Makes the bytes that are only in memory inline bytes. The caller has stored blocks that exceed `maxInline`. */
+/**
+ * Converts pieces to extents. Bytes that are in memory only become inline bytes. The caller has
+ * stored the blocks if these bytes exceed `maxInline`.
+ */
 export function recorded(pieces: readonly Piece[]): Recorded {
   const extents: Extent[] = []
   const chunks: Uint8Array[] = []
@@ -170,5 +188,12 @@ export function piecesOf(extents: readonly Extent[], inline: Uint8Array): readon
   const block: Block = { ...newBlock(), chunks: [inline], length: inline.length }
   return extents.map((extent) =>
     extent.kind === 'inline' ? { ...extent, kind: 'block', block } : extent,
+  )
+}
+
+/** Returns the bytes of inline extents. */
+export function inlineBytes(extents: readonly Extent[], inline: Uint8Array): readonly Uint8Array[] {
+  return extents.flatMap((extent) =>
+    extent.kind === 'inline' ? [inline.subarray(extent.offset, extent.offset + extent.length)] : [],
   )
 }

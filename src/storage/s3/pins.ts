@@ -1,12 +1,14 @@
 /**
- * Keeps finished objects readable for the open readers of this process. A bucket without versioning loses the
- * bytes of an object that is replaced or removed. Before this process does so, it copies the object for its own
- * readers. Readers in other processes fail instead, and never read a mixture.
+ * Keeps finished objects readable for the open readers of this process. In a bucket without
+ * versioning, the bytes of an object are lost when it is replaced or removed. Before this process
+ * does that, it copies the object for its own readers. Readers of other processes fail instead, and
+ * never read a mixture of two versions.
  */
 import type { ObjectExtent } from './record.ts'
 
 /** An open reader of a finished object. */
 export interface Pin {
+  /** The object that is read, with its entity tag. */
   readonly extent: ObjectExtent
   /** Name of the copy to read from; null as long as the object itself can be read. */
   copy: string | null
@@ -15,20 +17,26 @@ export interface Pin {
 /** The open readers of one object, and the replacements that wait for them. */
 interface PinnedObject {
   readonly pins: Set<Pin>
-  /** Readers that are being opened: they may have read the object's entity tag, and have no pin yet. */
+  /**
+   * Readers that are being opened: they may have read the entity tag of the object, and have no pin
+   * yet.
+   */
   readonly opening: Set<Promise<unknown>>
-  /** Replacements and removals that are under way. */
+  /** Replacements and removals that are in progress. */
   readonly switches: Set<Promise<unknown>>
 }
 
-/** The open readers of a process, by the name of the object. */
+/** The open readers of this process, by the name of their object. */
 export class Pins {
   readonly #objects = new Map<string, PinnedObject>()
 
   /**
-   * Opens a reader with `work`. Waits for a replacement that is under way, because: the replacement copies the
-   * object for its pins, this reader reads the old entity tag and adds a pin, and the replacement removes the
-   * object without a copy for that pin.
+   * Opens a reader with `work`. Waits for replacements in progress, because of this interleaving:
+   *
+   *     replacement                     reader
+   *     copies the object for its pins
+   *                                     reads the old entity tag, adds a pin
+   *     removes the object: the new pin has no copy
    */
   async open<T>(name: string, work: () => Promise<T>): Promise<T> {
     for (;;) {
@@ -38,22 +46,23 @@ export class Pins {
     }
   }
 
-  /** Pins an object that a reader reads; called inside `open`. */
+  /** Adds a pin for a reader. Called by the `work` of `open`. */
   add(name: string, extent: ObjectExtent): Pin {
     const pin: Pin = { extent, copy: null }
     this.#objectOf(name).pins.add(pin)
     return pin
   }
 
-  /** Ends a pin. */
+  /** Removes the pin of a reader that was closed. */
   remove(name: string, pin: Pin): void {
     this.#objectOf(name).pins.delete(pin)
     this.#tidy(name)
   }
 
   /**
-   * Replaces or removes an object with `work`. Before that, `copy` copies the object if a reader has it open in a
-   * bucket without versioning, and returns the name of the copy.
+   * Replaces or removes an object with `work`. If a reader of this process has the object open and
+   * the bucket has no versioning, `copy` is called before: it copies the object and returns the
+   * name of the copy.
    */
   async replace<T>(
     name: string,
@@ -76,6 +85,7 @@ export class Pins {
     return this.#during(name, object.switches, whole())
   }
 
+  /** Keeps `work` in `set` until it has ended. */
   async #during<T>(name: string, set: Set<Promise<unknown>>, work: Promise<T>): Promise<T> {
     set.add(work)
     try {
@@ -96,6 +106,7 @@ export class Pins {
     return object
   }
 
+  /** Forgets an object without readers and replacements. */
   #tidy(name: string): void {
     const object = this.#objects.get(name)
     if (object === undefined) return

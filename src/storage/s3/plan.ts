@@ -1,12 +1,12 @@
 /**
- * Plans the parts of the multipart upload that assembles a version. Large pieces are copied inside the object
- * store; neighbouring small ones are gathered and uploaded. Pure functions.
+ * Plans the parts of the multipart upload that assembles a version. Large pieces are copied inside
+ * the object store. Adjacent small ones are gathered, read and uploaded. Pure functions.
  */
 import { lengthOf, slicePieces } from './pieces.ts'
 import type { Piece } from './pieces.ts'
 import type { DataExtent, ObjectExtent } from './record.ts'
 
-/** A part: a range of one object to copy, or bytes to upload. */
+/** A part: a range of one object that the store copies, or bytes to upload. */
 export type PlannedPart =
   | { readonly kind: 'copy'; readonly source: DataExtent | ObjectExtent }
   | { readonly kind: 'bytes'; readonly pieces: readonly Piece[] }
@@ -19,14 +19,13 @@ export interface PartLimits {
   readonly maxCopySize: number
 }
 
-/** Most parts of one object. */
+/** Largest number of parts of one object in S3. */
 const MAX_PARTS = 10_000
 
 /**
- * Plans the parts. Each part but the last has at least `minPartSize` bytes; for that, a run of small pieces
- * borrows from the large piece that follows. An empty version has no parts and can't be assembled.
- *
- * @throws Error when the version needs more parts than an object may have.
+ * Plans the parts. Each part except the last must have `minPartSize` bytes. If a run of small
+ * pieces is shorter, bytes of the large piece after it are uploaded with it. An empty version has
+ * no parts and can't be assembled.
  */
 export function planParts(
   pieces: readonly Piece[],
@@ -54,7 +53,10 @@ function isCopyable(piece: Piece): piece is DataExtent | ObjectExtent {
   return piece.kind === 'data' || piece.kind === 'object'
 }
 
-/** Cuts a run into parts of `minPartSize` to twice that, because each uploaded part is held in memory. */
+/**
+ * Cuts a run of pieces into parts of `minPartSize` to twice as many bytes, because each uploaded
+ * part is held in memory.
+ */
 function uploaded(pieces: readonly Piece[], minPartSize: number): readonly PlannedPart[] {
   const size = lengthOf(pieces)
   if (size === 0) return []
@@ -65,6 +67,7 @@ function uploaded(pieces: readonly Piece[], minPartSize: number): readonly Plann
   }))
 }
 
+/** Cuts a range into parts of at most `maxCopySize` bytes. */
 function copied(source: DataExtent | ObjectExtent, maxCopySize: number): readonly PlannedPart[] {
   return cuts(source.length, Math.ceil(source.length / maxCopySize)).map(([start, end]) => ({
     kind: 'copy',

@@ -1,11 +1,13 @@
 /**
- * Publishes a version: makes it the finished object at its key. The record is fenced first, which announces the
- * publication to other processes, and is removed afterwards.
+ * Publishes a version: makes it the finished object of its key. Before that, the writer replaces
+ * the record by a fence, which announces the publication to other processes. Afterwards it removes
+ * the record.
  *
- * A large version is assembled by a multipart upload. Another writer that finds the fence aborts the upload, and
- * then reads the object to learn whether the publication came first: completion and abortion exclude each other.
- * A small version of an absent object is written in one request, which can't be aborted. Another writer that finds
- * this fence publishes the version itself before it begins.
+ * A large version is assembled by a multipart upload. Another writer that finds the fence aborts
+ * that upload, and then reads the object to find out whether the publication was faster: the store
+ * either completes an upload or aborts it. A small version of an absent object is written by one
+ * request, which can't be aborted and may take effect late. Another writer that finds this fence
+ * publishes the announced version itself, before it begins its own change.
  */
 import { UploadError } from '../../errors.ts'
 import { conflict } from '../conflict.ts'
@@ -15,6 +17,7 @@ import type { Condition } from './bucket.ts'
 import type { S3Context } from './context.ts'
 import { finishedObject, objectHeaders } from './object-version.ts'
 import type { FinishedObject } from './object-version.ts'
+import { inlineBytes } from './pieces.ts'
 import type { Piece } from './pieces.ts'
 import { readPieces } from './read.ts'
 import type { RecordHandle } from './record-store.ts'
@@ -24,17 +27,21 @@ import type { View } from './view.ts'
 /** A version to publish, and the state of the key that it replaces. */
 export interface Publication {
   readonly key: string
+  /** The record of the key, as the writer knows it. */
   readonly handle: RecordHandle
-  /** Finished object of the key when the writer was opened. */
+  /** The finished object of the key when the writer was opened. */
   readonly view: Pick<View, 'object' | 'staleObject'>
-  /** The version to publish; its extents are in `pieces`. */
+  /** The version to publish. Its bytes are in `pieces`. */
   readonly version: Omit<VersionContent, 'extents'>
   readonly pieces: readonly Piece[]
-  /** Upload that readers see until the publication; null if they see the object, or the resource is absent. */
+  /**
+   * The upload that readers see until the publication; null if they see the finished object, or the
+   * resource is absent.
+   */
   readonly shown: ShownContent | null
-  /** See `KeyRecord.folder`. */
+  /** Folder of the upload's data objects: see `KeyRecord.folder`. */
   readonly folder: string
-  /** See `KeyRecord.removed`. */
+  /** Removed versions that count as absent: see `KeyRecord.removed`. */
   readonly removed: readonly string[]
 }
 
@@ -47,11 +54,13 @@ export interface ShownContent {
 const NOTHING = new Uint8Array(0)
 
 /**
- * Publishes a version.
+ * Publishes a version, and removes the record.
  *
- * @throws RecordLostError, UploadError `ERR_CONFLICT` when another writer was first.
- * @throws UploadError `ERR_STORAGE_FULL`, `ERR_STORAGE_UNAVAILABLE`. After the latter the version may still be
- * published: the request may take effect late, or another writer repeats it from the fence.
+ * @throws RecordLostError when another writer has replaced the record.
+ * @throws UploadError `ERR_CONFLICT` when another writer has replaced the object.
+ * @throws UploadError `ERR_STORAGE_FULL`
+ * @throws UploadError `ERR_STORAGE_UNAVAILABLE`. The version may still be published then: a request
+ * may take effect late, or another writer repeats it because of the fence.
  */
 export async function publish(context: S3Context, publication: Publication): Promise<void> {
   const { view, pieces, version } = publication
@@ -80,8 +89,9 @@ async function publishAssembled(
       )(conditionOf(publication)),
     )
   } catch (error) {
-    // Without a confirmed abortion the completion may still take effect. The fence has to stay, because otherwise
-    // another writer would begin, and the late completion would publish over it.
+    // If the store has not confirmed the abort, the completion may still take effect. The fence
+    // stays then: without it another writer would begin, and the late completion would replace its
+    // version.
     if (!(await discardUpload(context, name, upload))) throw error
     if (await isPublished(context, name, version.version)) return
     await removeFence(publication, before).catch(() => undefined)
@@ -89,6 +99,10 @@ async function publishAssembled(
   }
 }
 
+/**
+ * Publishes a small version of an absent object by one request. The fence contains the version, so
+ * that another writer can repeat the request.
+ */
 async function publishAtOnce(context: S3Context, publication: Publication): Promise<void> {
   const { key, version, pieces } = publication
   const name = context.layout.object(key)
@@ -105,8 +119,8 @@ async function publishAtOnce(context: S3Context, publication: Publication): Prom
       )(conditionOf(publication)),
     )
   } catch (error) {
-    // A request that was not answered may still take effect. The fence stays, so that the next writer publishes
-    // this version before it begins.
+    // A request without an answer may still take effect. The fence stays, so that the next writer
+    // publishes this version before it begins its own.
     if (error instanceof UploadError && error.code === 'ERR_STORAGE_UNAVAILABLE') throw error
     const removed = [...publication.removed, version.version]
     await removeFence({ ...publication, removed }, before).catch(() => undefined)
@@ -115,7 +129,8 @@ async function publishAtOnce(context: S3Context, publication: Publication): Prom
 }
 
 /**
- * Publishes the small version of a fence that another writer has left.
+ * Publishes the small version that another writer has announced by a fence and perhaps not
+ * published.
  *
  * @throws UploadError `ERR_CONFLICT` when the key has another object.
  */
@@ -128,7 +143,7 @@ export async function publishPending(
   const next = record.pending?.next
   if (next === null || next === undefined) return
   const name = context.layout.object(key)
-  const chunks = inlineOf(next.extents, inline)
+  const chunks = inlineBytes(next.extents, inline)
   const headers = objectHeaders(next, [...record.removed, next.version])
   const condition: Condition = object === null ? { ifNoneMatch: '*' } : { ifMatch: object.etag }
   await untilPublished(context, name, next.version, (each) =>
@@ -136,7 +151,10 @@ export async function publishPending(
   )(condition)
 }
 
-/** Writes the fence, and checks that the object is still the base if the fence is the first record of the key. */
+/**
+ * Writes the fence. If it is the first record of the key, checks that the object still is the one
+ * that the writer has read.
+ */
 async function fence(
   context: S3Context,
   { key, handle, view, shown, folder, removed, version }: Publication,
@@ -159,10 +177,15 @@ async function fence(
 }
 
 /**
- * Checks that the object is still the base, after this writer has created the first record of the key. The
- * interleaving it excludes: this writer reads the object, another writer publishes and removes its record, this
- * writer creates a record over an object it has not seen. Once the record exists, each other writer has to replace
- * it before it publishes.
+ * Checks that the object still is the base of this writer, after it has created the first record of
+ * the key. It excludes this interleaving:
+ *
+ *     this writer                 another writer
+ *     reads: no record, object 1
+ *                                 writes its fence, publishes object 2, removes its record
+ *     creates a record, which claims that object 1 is the base
+ *
+ * Once the record of this writer exists, every other writer has to replace it before it publishes.
  *
  * @throws UploadError `ERR_CONFLICT` when another writer has published. The record is removed then.
  */
@@ -180,7 +203,9 @@ export async function checkBase(
   throw conflict()
 }
 
-/** Restores the record as it was before the fence. */
+/**
+ * Restores the record as it was before the fence, after a publication that has certainly failed.
+ */
 async function removeFence(
   { handle, shown, folder, removed, view }: Publication,
   before: StoredRecord | null,
@@ -202,8 +227,11 @@ async function removeFence(
 }
 
 /**
- * Makes the request that publishes `token`, and repeats it up to `MAX_ATTEMPTS` times. After each failure it reads
- * the object, because the answer to a request that took effect may be lost.
+ * Returns a function that makes the request which publishes the version `token`, and repeats it up
+ * to `MAX_ATTEMPTS` times. After each failure the object is read, because the request may have
+ * taken effect although its answer was lost.
+ *
+ * @throws UploadError `ERR_CONFLICT` when the condition of the request does not hold.
  */
 function untilPublished(
   context: S3Context,
@@ -227,7 +255,10 @@ function untilPublished(
   }
 }
 
-/** Whether the object has the version, or a version that was made from it: its `creations` list the token then. */
+/**
+ * Returns whether the version was published: the object has it, or has a later version that was
+ * made from it and lists it in its `creations`.
+ */
 async function isPublished(context: S3Context, name: string, token: string): Promise<boolean> {
   const found = await repeat(() => context.bucket.head(name))
   if (found === null) return false
@@ -235,7 +266,7 @@ async function isPublished(context: S3Context, name: string, token: string): Pro
   return version === token || creations.includes(token)
 }
 
-/** Runs `work`, which replaces the object, after copying the object for the readers of this process. */
+/** Calls `work`, which replaces the object, after it was copied for the readers of this process. */
 function replacing<T>(
   context: S3Context,
   { key, view }: Publication,
@@ -246,12 +277,16 @@ function replacing<T>(
   return context.pins.replace(name, (extent) => copyObject(context, name, extent), work)
 }
 
+/** Returns the condition that the object still is the one that the writer has read. */
 function conditionOf({ view }: Publication): Condition {
   const replaced = view.object ?? view.staleObject
   return replaced === null ? { ifNoneMatch: '*' } : { ifMatch: replaced.etag }
 }
 
-/** The versions to remember in the object: see `KeyRecord.removed`. */
+/**
+ * Returns the versions that the object lists as its `creations`: those that a removal later has to
+ * list (`KeyRecord.removed`).
+ */
 function creationsOf({ view, removed, version }: Publication): readonly string[] {
   if (view.object === null) return [...removed, version.version]
   return [...new Set([...view.object.creations, ...removed])]
@@ -260,10 +295,4 @@ function creationsOf({ view, removed, version }: Publication): readonly string[]
 function withInline(content: VersionContent, offset: number, length: number): VersionContent {
   const extents: readonly Extent[] = length === 0 ? [] : [{ kind: 'inline', offset, length }]
   return { ...content, extents }
-}
-
-function inlineOf(extents: readonly Extent[], inline: Uint8Array): readonly Uint8Array[] {
-  return extents.flatMap((extent) =>
-    extent.kind === 'inline' ? [inline.subarray(extent.offset, extent.offset + extent.length)] : [],
-  )
 }

@@ -1,4 +1,7 @@
-/** Reads pieces from the object store and from memory. A body that is cut off is resumed at the next byte. */
+/**
+ * Reads pieces from the object store and from memory. A body that is cut off is continued at the
+ * next byte, by another request.
+ */
 import { MAX_ATTEMPTS, backOff, isBucketError, translated } from './attempts.ts'
 import type { S3Context } from './context.ts'
 import { blockBytes } from './pieces.ts'
@@ -7,7 +10,7 @@ import type { DataExtent, ObjectExtent } from './record.ts'
 
 const ZEROS = new Uint8Array(65_536)
 
-/** A range of an object has vanished: the object was replaced or removed. */
+/** Thrown when the object with a range of bytes was replaced or removed. */
 export class VanishedError extends Error {
   override readonly name = 'VanishedError'
 
@@ -30,6 +33,7 @@ export async function* readPieces(
   for (const piece of pieces) yield* readPiece(context, object, piece)
 }
 
+/** Reads all bytes of one piece. */
 async function* readPiece(
   context: S3Context,
   object: string,
@@ -61,6 +65,7 @@ async function* readPiece(
   }
 }
 
+/** Reads a range of an object, by further requests if the connection is cut. */
 async function* readObject(
   { bucket }: S3Context,
   name: string,
@@ -90,6 +95,10 @@ async function* readObject(
   }
 }
 
+/**
+ * Returns the condition and the version of a read. A data object is written only once, and needs
+ * none.
+ */
 function conditionOf(extent: DataExtent | ObjectExtent) {
   if (extent.kind === 'data') return {}
   return extent.versionId === null

@@ -1,4 +1,4 @@
-/** Reads one version of a resource, also while other writers replace or publish it. */
+/** Reads one version of a resource, while other writers may replace or publish it. */
 import type { Reader, ResourceInfo } from '../adapter.ts'
 import type { S3Context } from './context.ts'
 import { piecesOf, slicePieces } from './pieces.ts'
@@ -9,10 +9,13 @@ import { VanishedError, readPieces } from './read.ts'
 import { extentsOf, viewKey } from './view.ts'
 import type { CurrentVersion, View } from './view.ts'
 
-/** Largest number of moves of a version that a reader follows without reading a byte in between. */
+/**
+ * Largest number of times that a reader looks for its bytes at a new place without reading one in
+ * between.
+ */
 const MAX_MOVES = 5
 
-/** Opens the current version; null if there is none. */
+/** Opens the current version; null if the resource is absent. */
 export function openReader(context: S3Context, key: string): Promise<Reader | null> {
   const name = context.layout.object(key)
   return context.pins.open(name, async () => {
@@ -22,15 +25,18 @@ export function openReader(context: S3Context, key: string): Promise<Reader | nu
 }
 
 /**
- * Reads one version. When a publication moves the version from data objects into the finished object, the reader
- * continues there.
+ * Reads one version. A publication moves the version from data objects into the finished object,
+ * and a replacement may copy that. When its bytes have vanished, the reader looks for the new place
+ * and continues there.
  */
 class S3Reader implements Reader {
   readonly info: ResourceInfo
   readonly #context: S3Context
   readonly #key: string
   readonly #name: string
+  /** Where the bytes of the version are stored. */
   #pieces: readonly Piece[]
+  /** The pin on the finished object; null if the version has no bytes there. */
   #pin: Pin | null
 
   constructor(context: S3Context, key: string, current: CurrentVersion, view: View) {
@@ -68,6 +74,10 @@ class S3Reader implements Reader {
     this.#pin = null
   }
 
+  /**
+   * Returns the pieces of bytes `start` to `end` (exclusive). If the object was copied, they refer
+   * to the copy.
+   */
   #range(start: number, end: number): readonly Piece[] {
     const copy = this.#pin?.copy ?? null
     const pieces = slicePieces(this.#pieces, start, end)
@@ -79,7 +89,10 @@ class S3Reader implements Reader {
     )
   }
 
-  /** Finds the new place of the version; false if another version is the current one. */
+  /**
+   * Looks for the new place of the version. Returns false if another version is the current one, so
+   * that the bytes are lost.
+   */
   #follow(): Promise<boolean> {
     return this.#context.pins.open(this.#name, async () => {
       const view = await viewKey(this.#context, this.#key)
@@ -91,6 +104,7 @@ class S3Reader implements Reader {
     })
   }
 
+  /** Adds a pin if bytes of the version are in the finished object. */
   #pinned({ object }: View): Pin | null {
     if (object === null || !this.#pieces.some(({ kind }) => kind === 'object')) return null
     const [extent] = extentsOf(object)

@@ -1,17 +1,27 @@
 /**
- * Reads and replaces records. The record decides which of several writers wins, because each write of it is
- * conditional on its entity tag. A conditional write may have succeeded although its answer is lost, or although a
- * repetition was answered 412. Therefore each failure is followed by a read, which recognises the write by its
- * nonce.
+ * Reads and replaces records. The record decides which of several writers is first, because each
+ * write of it has the condition that the record has not changed. Such a write may succeed although
+ * its answer is lost: a repetition then fails with 412. After each failure the record is therefore
+ * read, and the writer recognises its own write by the nonce.
  */
+import { UploadError } from '../../errors.ts'
 import { MAX_ATTEMPTS, backOff, isBucketError, repeat, translated } from './attempts.ts'
 import type { S3Context } from './context.ts'
 import { formatRecord, parseRecord } from './record.ts'
 import type { KeyRecord, StoredRecord } from './record.ts'
 
-/** The record was changed by another writer since it was read. */
+/** Thrown when another writer has changed the record since it was read. */
 export class RecordLostError extends Error {
   override readonly name = 'RecordLostError'
+}
+
+/** Returns whether an error says that another writer has changed the resource. */
+export function isRaceLost(error: unknown): boolean {
+  if (error instanceof RecordLostError) return true
+  return (
+    error instanceof UploadError &&
+    (error.code === 'ERR_CONFLICT' || error.code === 'ERR_INTERRUPTED')
+  )
 }
 
 /** Reads a record; null if the key has none. */
@@ -30,7 +40,7 @@ export function readRecord(
 
 /** New content of a record. */
 export interface RecordChange {
-  /** The record without its nonce, which each write makes anew. */
+  /** The record without its nonce. Each write gets a new one. */
   readonly record: Omit<KeyRecord, 'nonce'>
   readonly inline: Uint8Array
 }
@@ -40,7 +50,7 @@ export class RecordHandle {
   readonly #context: S3Context
   readonly #key: string
   #current: StoredRecord | null
-  /** Nonces of this writer's writes whose outcome is unknown. */
+  /** Nonces of the writes of this writer whose outcome is not known. */
   readonly #doubtful = new Set<string>()
 
   constructor(context: S3Context, key: string, current: StoredRecord | null) {
@@ -81,7 +91,10 @@ export class RecordHandle {
     }
   }
 
-  /** Removes the record. Best effort: the record of a published version is void, and the sweep removes it. */
+  /**
+   * Removes the record, unless another writer has replaced it. Best effort: after the publication
+   * of a version its record is void, and the sweep removes it.
+   */
   async remove(): Promise<void> {
     const { bucket, layout } = this.#context
     const { etag } = this.#current ?? {}
@@ -90,6 +103,7 @@ export class RecordHandle {
     await bucket.delete(layout.record(this.#key), { ifMatch: etag }).catch(() => undefined)
   }
 
+  /** Writes the record on the condition that it still is the one that this writer knows. */
   #put(body: readonly Uint8Array[]): Promise<string> {
     const { bucket, layout } = this.#context
     const condition =
@@ -97,6 +111,10 @@ export class RecordHandle {
     return bucket.put(layout.record(this.#key), body, condition)
   }
 
+  /**
+   * Notes that a write has succeeded. No earlier write can take effect any more, because its
+   * condition does not hold.
+   */
   #noteReplaced(stored: StoredRecord): StoredRecord {
     this.#doubtful.clear()
     this.#current = stored
@@ -104,10 +122,8 @@ export class RecordHandle {
   }
 
   /**
-   * Makes `found` the record to replace next, if it is the known one, or one of this writer's earlier writes whose
-   * answer was lost.
-   *
-   * @throws RecordLostError for any other record.
+   * Makes `found` the record to replace next. It must be the known one, or an earlier write of this
+   * writer whose answer was lost.
    */
   #adopt(found: StoredRecord | null): void {
     if (found?.etag === this.#current?.etag) return

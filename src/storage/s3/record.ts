@@ -1,15 +1,16 @@
 /**
- * The record of a key, which holds its state beyond the finished object. It exists while an upload is unfinished,
- * while a version is being published, and for a while after a removal. It is one JSON line, followed by the inline
- * bytes: those of an upload that are too few for a data object of their own.
+ * The record of a key, an object that contains the state of the resource beyond its finished
+ * object. A record exists while an upload is unfinished, while a version is being published, and
+ * for a while after a removal (a tombstone). It consists of one JSON line and the inline bytes
+ * after it: bytes of an upload that are too few for a data object of their own.
  */
 import type { ResourceState } from '../adapter.ts'
 
-/** Where a run of bytes is stored. */
+/** Where a run of bytes of a version is stored. */
 export type Extent =
   /** A range of a data object. */
   | DataExtent
-  /** A range of the finished object, as it was with this entity tag. */
+  /** A range of the finished object that has this entity tag. */
   | ObjectExtent
   /** Bytes that follow the JSON line of the record. */
   | { readonly kind: 'inline'; readonly offset: number; readonly length: number }
@@ -19,7 +20,7 @@ export type Extent =
 /** A range of a data object. */
 export interface DataExtent {
   readonly kind: 'data'
-  /** Whole name of the object. */
+  /** Full name of the data object in the bucket. */
   readonly name: string
   readonly offset: number
   readonly length: number
@@ -36,7 +37,7 @@ export interface ObjectExtent {
 
 /** The bytes and the state of a version. */
 export interface VersionContent {
-  /** UUID, the entity tag of the resource without quotes. */
+  /** UUID of the version. In quotes it is the entity tag of the resource. */
   readonly version: string
   readonly state: ResourceState
   /** Time of the last change, in milliseconds since 1970. */
@@ -48,16 +49,20 @@ export interface VersionContent {
 
 /** A version that is being published. */
 export interface Pending {
-  /** The version that the object will have. */
+  /** The version that the finished object will have. */
   readonly token: string
   /**
-   * Id of the multipart upload that assembles the object. A process that aborts it prevents the publication. Null
-   * if the object is written in one request, which any process may repeat with `next`.
+   * Id of the multipart upload that assembles the object. A process that aborts it prevents the
+   * publication. Null if the object is written by one request, which can't be aborted, and which
+   * any process may repeat with `next`.
    */
   readonly upload: string | null
   /** The version to write in one request; null with a multipart upload. */
   readonly next: VersionContent | null
-  /** Whether the content of the record is an upload. Otherwise the object, or nothing, is the current version. */
+  /**
+   * Whether the content of the record, an upload, is the current version until the publication.
+   * Otherwise the current version is the finished object, or there is none.
+   */
   readonly isOpen: boolean
 }
 
@@ -65,18 +70,25 @@ export interface Pending {
 export interface KeyRecord {
   /** `open`: the content is the current version. `finishing`: see `Pending`. `gone`: the key was removed. */
   readonly phase: 'open' | 'finishing' | 'gone'
-  /** UUID of this write. It makes the record's entity tag unique, and identifies a write whose answer was lost. */
+  /**
+   * UUID of this write of the record. It makes the record's entity tag unique, and a writer
+   * recognises by it a write of its own whose answer was lost.
+   */
   readonly nonce: string
-  /** Version of the finished object under the record; null if none. With another version the record is void. */
+  /**
+   * Version of the finished object when the record was written; null if there was none. If the
+   * object has another version now, it was published after the record, and the record is void.
+   */
   readonly base: string | null
   /** The content; null if the phase is `gone`, or `finishing` without an upload. */
   readonly content: VersionContent | null
-  /** Folder of the data objects of this upload. */
+  /** Folder of the upload's data objects, a part of their names. */
   readonly folder: string
-  /** What is being published; null unless the phase is `finishing`. */
+  /** The version that is being published; null unless the phase is `finishing`. */
   readonly pending: Pending | null
   /**
-   * Removed versions that a delayed request may bring back. An object with one of these versions counts as absent.
+   * Removed versions that a delayed write may create again. A finished object with one of these
+   * versions counts as absent.
    */
   readonly removed: readonly string[]
 }
@@ -90,6 +102,7 @@ export interface StoredRecord {
   readonly etag: string
 }
 
+/** Number of this format. A record with another number is refused. */
 const FORMAT = 1
 
 /** Formats a record with its inline bytes. */
@@ -112,7 +125,10 @@ export function parseRecord(bytes: Uint8Array): Pick<StoredRecord, 'record' | 'i
   return { record, inline: bytes.subarray(end + 1) }
 }
 
-/** Checks the format number alone. Only this module writes records, so that their fields have the right types. */
+/**
+ * Checks the format number only: the objects below the internal prefix are written by this module,
+ * so that their members have the right types.
+ */
 function isRecord(value: unknown): value is KeyRecord & { readonly format: number } {
   return value instanceof Object && 'format' in value && value.format === FORMAT
 }

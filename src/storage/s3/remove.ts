@@ -1,6 +1,7 @@
 /**
- * Removes a resource. The record becomes a tombstone first, which makes the resource absent for all readers and
- * lists the versions that a delayed request may bring back. The object is deleted afterwards.
+ * Removes a resource. First its record becomes a tombstone. From then on the resource is absent for
+ * all readers, and an object that a delayed request creates again counts as absent too. The object
+ * is deleted afterwards.
  */
 import type { RemoveOptions } from '../adapter.ts'
 import { conflict } from '../conflict.ts'
@@ -14,13 +15,14 @@ import { RecordHandle, RecordLostError } from './record-store.ts'
 import { viewAfterPublication } from './await-publication.ts'
 import type { View } from './view.ts'
 
-/** Most removed versions that a tombstone lists. The oldest are dropped. */
+/** Largest number of removed versions that a tombstone lists. The oldest are dropped. */
 const MAX_REMOVED = 16
 
 /**
- * Removes the resource; false if it was absent.
+ * Removes the resource. Returns false if it was absent.
  *
- * @throws UploadError `ERR_CONFLICT` when another writer changed the resource in between.
+ * @throws UploadError `ERR_CONFLICT` when another writer has changed the resource in between.
+ * @throws Error when another process has the lock.
  */
 export async function removeResource(
   context: S3Context,
@@ -46,7 +48,11 @@ export async function removeResource(
   return true
 }
 
-/** Makes the record of a removed key. */
+/**
+ * Makes a tombstone, the record of a removed resource. It lists the versions that a delayed request
+ * may create again: that of the object, those that created it before, and a version that was being
+ * published.
+ */
 export function tombstone({
   stored,
   object,
@@ -69,7 +75,7 @@ export function tombstone({
   }
 }
 
-/** Deletes a removed object. Does nothing if another writer has replaced it. */
+/** Deletes the object of a removed resource. Does nothing if another writer has replaced it. */
 export async function deleteObject(
   context: S3Context,
   key: string,

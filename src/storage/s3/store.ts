@@ -1,5 +1,6 @@
-/** Builds the storage adapter over a bucket from its operations. */
-import type { ListOptions, StorageAdapter } from '../adapter.ts'
+/** Creates the storage adapter over a bucket from its operations. */
+import type { ListOptions, OpenWriterOptions, StorageAdapter, Writer } from '../adapter.ts'
+import { viewAfterPublication } from './await-publication.ts'
 import { MemoryBudget } from './budget.ts'
 import type { Bucket } from './bucket.ts'
 import type { Limits, S3Context } from './context.ts'
@@ -9,7 +10,7 @@ import { Pins } from './pins.ts'
 import { openReader } from './reader.ts'
 import { removeResource } from './remove.ts'
 import { viewKey } from './view.ts'
-import { openWriter } from './writer.ts'
+import { S3Writer } from './writer.ts'
 
 /** How a bucket is used. */
 export interface BucketStorageOptions {
@@ -18,12 +19,15 @@ export interface BucketStorageOptions {
   readonly prefix: string
   /** Prefix of the names of all other objects: records and data objects. */
   readonly internalPrefix: string
-  /** Bytes that all uploads together may hold in memory. Beyond: writers store their bytes earlier. */
+  /**
+   * Bytes that all uploads together may hold in memory, about. Beyond it writers store their bytes
+   * earlier.
+   */
   readonly memoryBudget: number
   readonly limits: Limits
 }
 
-/** Creates a storage over a bucket. */
+/** Creates a storage over a bucket. It makes no request. */
 export function bucketStorage(options: BucketStorageOptions): StorageAdapter {
   const { bucket, prefix, internalPrefix, memoryBudget, limits } = options
   const context: S3Context = {
@@ -44,7 +48,10 @@ export function bucketStorage(options: BucketStorageOptions): StorageAdapter {
   }
 }
 
-/** Lists incomplete resources: those whose record shows an upload. */
+/**
+ * Lists the incomplete resources: those whose record shows an upload. Finished resources have no
+ * record, so that the cost does not grow with their number.
+ */
 async function* listIncomplete(
   context: S3Context,
   { changedBefore }: ListOptions = {},
@@ -56,4 +63,19 @@ async function* listIncomplete(
     const { current } = await viewKey(context, key)
     if (current?.info.complete === false) yield key
   }
+}
+
+/**
+ * Opens a writer. If another process has left a publication, it is ended first. Otherwise nothing
+ * is changed.
+ *
+ * @throws UploadError `ERR_CONFLICT` while other writers publish one version after the other.
+ */
+async function openWriter(
+  context: S3Context,
+  key: string,
+  options: OpenWriterOptions,
+): Promise<Writer> {
+  const view = await viewAfterPublication(context, key, context.limits.publicationTimeout)
+  return new S3Writer(context, key, options, view)
 }

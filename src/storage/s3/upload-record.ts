@@ -1,6 +1,6 @@
 /**
- * While one request writes, updates the S3 object from which other servers learn what has arrived, the record of the key.
- * It lists where the bytes of the unfinished upload are stored, so that any server can read and resume the upload.
+ * The record of a key while one request writes. It lists where the bytes of the unfinished upload
+ * are stored, so that every server that reads the record can serve and resume the upload.
  */
 import { conflict } from '../conflict.ts'
 import type { S3Context } from './context.ts'
@@ -14,7 +14,10 @@ import type { View } from './view.ts'
 
 const NOTHING = new Uint8Array(0)
 
-/** The record of one key, while one request writes. Its changes fail after another request has replaced the record. */
+/**
+ * The record of one key, while one request writes. After another request has replaced the record,
+ * each change of it fails.
+ */
 export class UploadRecord {
   readonly handle: RecordHandle
   /** Folder of the upload's data objects, which hold its bytes. A new upload gets a folder of its own. */
@@ -55,9 +58,9 @@ export class UploadRecord {
    * @throws RecordLostError, UploadError `ERR_CONFLICT` when another writer was first.
    */
   async show(content: VersionContent, inline: Uint8Array): Promise<void> {
-    // Before a version is published, its record announces it (`pending`, the fence). A small version is published
-    // by one request, which can't be aborted and may take effect late, over the content that is shown here.
-    // Therefore its fence stays until the version is published.
+    // A fence that announces a small version stays until the version is published. Its one request
+    // can't be aborted and may take effect late, in which case it would replace the content that is
+    // shown here.
     if (this.handle.current?.record.pending?.upload === null) throw conflict()
     const isFirst = this.handle.current === null
     await this.handle.replace({
@@ -77,8 +80,8 @@ export class UploadRecord {
   }
 
   /**
-   * Removes the upload that this writer has created. The record becomes a tombstone, a record of a removed resource,
-   * because other servers may still have requests under way.
+   * Removes the upload that this writer has created. The record becomes a tombstone, the record of
+   * a removed resource, because requests of other servers may still be on their way.
    */
   async discard(): Promise<void> {
     const record = tombstone({ stored: this.handle.current, object: this.#view.object })

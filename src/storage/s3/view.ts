@@ -1,12 +1,13 @@
 /**
- * The current version of a key, from its record and its finished object. A reader reads the record first and the
- * object afterwards. In the other order it could miss both:
+ * Finds the current version of a key from its record and its finished object. The record is read
+ * first and the object afterwards. In the other order a reader could return an old version after
+ * the new one was visible:
  *
  *     reader                      writer
  *     reads the object: old
  *                                 publishes the new version
  *                                 removes the record
- *     reads the record: absent, and returns the old version after the new one was visible
+ *     reads the record: absent, and returns the old version
  */
 import type { ResourceInfo } from '../adapter.ts'
 import { repeat } from './attempts.ts'
@@ -20,11 +21,17 @@ import { readRecord } from './record-store.ts'
 export interface View {
   /** The record; null if there is none. */
   readonly stored: StoredRecord | null
-  /** The finished object; null if there is none. A `staleObject` does not count. */
+  /** The finished object; null if there is none. A `staleObject` is not given here. */
   readonly object: FinishedObject | null
-  /** A removed object that a delayed request has brought back, or that was not deleted; null if there is none. */
+  /**
+   * An object of a removed version, which was not deleted yet, or which a delayed write has created
+   * again; else null.
+   */
   readonly staleObject: FinishedObject | null
-  /** Whether the base of the record is the object. Otherwise the record is void, except for its removed versions. */
+  /**
+   * Whether the record was written over this object (`KeyRecord.base`). If the object was replaced
+   * since, the record is void: only its list of removed versions still counts.
+   */
   readonly isValid: boolean
   /** The current version; null if the resource is absent. */
   readonly current: CurrentVersion | null
@@ -33,8 +40,9 @@ export interface View {
 /** The current version of a resource. */
 export interface CurrentVersion {
   readonly info: ResourceInfo
+  /** Where the bytes of the version are stored, in their order. */
   readonly extents: readonly Extent[]
-  /** The bytes of inline extents. */
+  /** The bytes after the JSON line of the record, to which inline extents refer. */
   readonly inline: Uint8Array
 }
 
@@ -58,6 +66,7 @@ export async function viewObject(
   return viewOf(stored, object === null ? null : finishedObject(object))
 }
 
+/** Decides from the record and the object which version is the current one. */
 function viewOf(stored: StoredRecord | null, found: FinishedObject | null): View {
   const isStale = found !== null && stored?.record.removed.includes(found.version) === true
   const object = isStale ? null : found
@@ -68,7 +77,10 @@ function viewOf(stored: StoredRecord | null, found: FinishedObject | null): View
   return { stored, object, staleObject, isValid, current }
 }
 
-/** Returns the upload of a record that is the current version; null if the object is, or the resource is absent. */
+/**
+ * Returns the content of a record if that is the current version: an upload. Returns null if the
+ * finished object is the current version, or the resource is absent.
+ */
 export function openContent({ phase, content, pending }: KeyRecord): VersionContent | null {
   if (phase === 'gone') return null
   return phase === 'finishing' && pending?.isOpen !== true ? null : content

@@ -1,4 +1,7 @@
-/** Changes one resource: gathers the bytes, records those of an upload, and publishes the finished version. */
+/**
+ * Changes one resource: gathers the received bytes, records those of an upload, and publishes the
+ * finished version.
+ */
 import type {
   OpenWriterOptions,
   ResourceInfo,
@@ -6,13 +9,13 @@ import type {
   Transaction,
   Writer,
 } from '../adapter.ts'
-import { UploadError } from '../../errors.ts'
+import type { UploadError } from '../../errors.ts'
 import { conflict, overtaken } from '../conflict.ts'
 import { copyState } from '../state.ts'
 import { Blocks } from './blocks.ts'
 import type { S3Context } from './context.ts'
 import { deleteLater } from './garbage.ts'
-import { infoOf } from './object-version.ts'
+import { infoOf, newVersion } from './object-version.ts'
 import {
   appendPieces,
   leadingStored,
@@ -26,41 +29,35 @@ import {
 import type { Piece } from './pieces.ts'
 import { publish } from './publish.ts'
 import { VanishedError, readPieces } from './read.ts'
-import { RecordLostError } from './record-store.ts'
-import { viewAfterPublication } from './await-publication.ts'
+import { RecordLostError, isRaceLost } from './record-store.ts'
 import { UploadRecord } from './upload-record.ts'
 import type { View } from './view.ts'
 
 /**
- * Opens a writer. Changes nothing, except that a publication which another process has left is ended first.
- *
- * @throws UploadError `ERR_CONFLICT` while other writers publish one version after the other.
+ * Writes one resource. The version that is written is a list of pieces, in the object store and in
+ * memory. A persist writer puts the list into the record from time to time, which shows the bytes
+ * to readers. An atomic writer keeps it to itself until the commit.
  */
-export async function openWriter(
-  context: S3Context,
-  key: string,
-  options: OpenWriterOptions,
-): Promise<Writer> {
-  const view = await viewAfterPublication(context, key, context.limits.publicationTimeout)
-  return new S3Writer(context, key, options, view)
-}
-
-class S3Writer implements Writer {
+export class S3Writer implements Writer {
   readonly base: ResourceInfo | null
   readonly transaction: Transaction
   readonly #context: S3Context
   readonly #key: string
   readonly #name: string
   readonly #options: OpenWriterOptions
+  /** The resource when the writer was opened. */
   readonly #view: View
   readonly #record: UploadRecord
+  /** The bytes that are not in the object store yet. */
   readonly #blocks: Blocks
+  /** The bytes of the version so far. */
   #pieces: Piece[]
   #size: number
-  /** Whether the record lacks bytes or a change of this writer. */
+  /** Whether the record does not show all bytes and changes of this writer yet. */
   #isBehind = false
+  /** Runs until received bytes are recorded. */
   #timer: NodeJS.Timeout | null = null
-  /** The change of the record that is under way. */
+  /** The change of the record that is in progress. */
   #work: Promise<unknown> = Promise.resolve()
   #isEnded = false
 
@@ -159,18 +156,25 @@ class S3Writer implements Writer {
     return this.#options.isLost?.() === true
   }
 
-  /** Records the bytes of a persist write after `flushAfter`, because a slow client may send none for a long time. */
+  /**
+   * Sets the timer that records the bytes of a persist write after `flushAfter`. A slow client may
+   * send no more for a long time.
+   */
   #schedule(): void {
     if (this.transaction === 'atomic' || this.#timer !== null) return
     this.#timer = setTimeout(() => {
       this.#timer = null
       if (this.#isEnded || this.#isLost) return
-      // The failure is not lost: the bytes stay unrecorded, and the next method of the writer tries and reports it.
+      // A failure is not reported here. The bytes stay unrecorded, so that the next method of the
+      // writer tries again and reports it.
       this.#exclusive(() => this.#recordProgress()).catch(() => undefined)
     }, this.#context.limits.flushAfter).unref()
   }
 
-  /** Records the blocks that are stored. If there are no new ones, as with a slow client, it records all bytes. */
+  /**
+   * Records the bytes that are in the object store. If there are no new ones, as with a slow
+   * client, the bytes in memory are stored and recorded too.
+   */
   async #recordProgress(): Promise<void> {
     if (!this.#isBehind) return
     const stored = leadingStored(this.#pieces)
@@ -182,31 +186,38 @@ class S3Writer implements Writer {
     } else await this.#recordAll()
   }
 
+  /** Stores and records all bytes. */
   async #recordAll(): Promise<void> {
     if (this.#isBehind) await this.#show([...this.#pieces], this.#openState())
   }
 
-  /** Records all bytes at the end of the write, when the caller writes no more. */
+  /**
+   * Stores and records all bytes at the end of the write. Many small data objects are merged, which
+   * shortens the record.
+   */
   async #recordMerged(state: ResourceState): Promise<ResourceInfo> {
     await this.#blocks.store(this.#pieces)
     const pieces = withStored(this.#pieces)
-    // The merge only shortens the record, so that a failure of it does no harm.
+    // A failed merge does no harm, because it would only have shortened the record.
     const merged = await this.#blocks.merged(pieces, this.#name).catch(() => pieces)
     return this.#show(merged, state)
   }
 
-  /** The state of an upload that is not committed. */
+  /** Returns the state of an upload that is not committed. */
   #openState(): ResourceState {
     return this.base ?? this.#options.initial
   }
 
-  /** Makes `pieces` the current version, as an upload in the record. */
+  /**
+   * Makes `pieces` the current version, as an upload in the record. The lock is checked right
+   * before the record is replaced.
+   */
   async #show(pieces: readonly Piece[], state: ResourceState): Promise<ResourceInfo> {
     this.#isBehind = false
     try {
       await this.#blocks.store(pieces)
       const { extents, inline } = recorded(pieces)
-      const content = { ...this.#nextVersion(state), size: lengthOf(pieces), extents }
+      const content = { ...newVersion(state, this.base), size: lengthOf(pieces), extents }
       if (this.#isLost) throw conflict()
       await this.#record.show(content, inline)
       return infoOf(content)
@@ -216,8 +227,9 @@ class S3Writer implements Writer {
     }
   }
 
+  /** Publishes the version as the finished object. */
   async #publish(state: ResourceState): Promise<ResourceInfo> {
-    const version = { ...this.#nextVersion(state), size: this.#size }
+    const version = { ...newVersion(state, this.base), size: this.#size }
     try {
       await this.#blocks.drain()
       await publish(this.#context, {
@@ -239,6 +251,7 @@ class S3Writer implements Writer {
     }
   }
 
+  /** Takes back the bytes that readers have seen. Bytes that were overwritten stay overwritten. */
   async #undo(): Promise<void> {
     const { shown, hasChanged } = this.#record
     if (!hasChanged || shown === null) return
@@ -250,13 +263,10 @@ class S3Writer implements Writer {
     await this.#show(slicePieces(pieces, 0, this.base.size), this.base)
   }
 
-  #nextVersion(state: ResourceState) {
-    // The clock of this process may be behind that of the process that wrote the base.
-    const time = Math.max(Date.now(), this.base?.lastModified.getTime() ?? 0)
-    return { version: crypto.randomUUID(), state: copyState(state), time }
-  }
-
-  /** Runs one change of the record at a time, because the timer may fire while a method of the caller runs. */
+  /**
+   * Runs the changes of the record one after the other, because the timer may fire while a method
+   * of the caller runs.
+   */
   async #exclusive<T>(work: () => Promise<T>): Promise<T> {
     const before = this.#work
     const run = (async () => {
@@ -267,6 +277,10 @@ class S3Writer implements Writer {
     return run
   }
 
+  /**
+   * Makes the error for a write that another writer has overtaken: `ERR_INTERRUPTED` if readers
+   * have seen its bytes, otherwise `ERR_CONFLICT`.
+   */
   #beaten(cause: Error): UploadError {
     return this.#record.hasChanged ? overtaken(cause) : conflict(cause)
   }
@@ -283,13 +297,4 @@ class S3Writer implements Writer {
     await this.#work
     await this.#blocks.end()
   }
-}
-
-/** Whether an error says that another writer has changed the resource. */
-function isRaceLost(error: unknown): boolean {
-  if (error instanceof RecordLostError) return true
-  return (
-    error instanceof UploadError &&
-    (error.code === 'ERR_CONFLICT' || error.code === 'ERR_INTERRUPTED')
-  )
 }

@@ -15,10 +15,7 @@ import { DEFAULTS } from '../client/settings.ts'
 
 import { fetchFile, refusal } from './fetch-file.ts'
 
-/**
- * Longest time in which no byte of the answer arrives, in milliseconds. After it the request is
- * retried.
- */
+/** Longest time without a byte of the answer, in milliseconds. Beyond it the request is retried. */
 const STALL_TIMEOUT = 30_000
 
 /** The version of a resource that is downloaded. */
@@ -58,8 +55,7 @@ export interface Download {
   readonly destination: Destination
   readonly onProgress: (progress: Progress) => void
   /**
-   * Called before a wait. `delay` is its length in milliseconds, or null if it ends when a network is
-   * up.
+   * Called before a wait of `delay` milliseconds. Null stands for a wait until the device is online.
    */
   readonly onWait: (delay: number | null, error: Error) => void
 }
@@ -194,12 +190,10 @@ async function accept(response: Response, destination: Destination): Promise<Ver
   if (status !== 206 && status !== 416) throw await responseError('GET', response)
   const { version, position } = destination
   const etag = strongTag(headers)
-  // A 206 must have an entity tag if a 200 would have one (RFC 9110 §15.3.7). Without the tag nothing
-  // proves that the range belongs to the downloaded version, and appending it could mix two files.
+  // A 206 repeats the entity tag (RFC 9110 §15.3.7). Without it the range may be of another version.
   const isTagged = etag !== null && etag === version?.etag && !codingOf(headers)
   const size = version?.size ?? Number(total)
-  // Equal strong entity tags mean equal bytes, and therefore equal lengths. A server that sends another
-  // length can't be trusted with the tag either.
+  // Equal strong entity tags mean equal bytes, and therefore equal lengths.
   const isSame = isTagged && size === Number(total)
   if (status === 206 && isSame && Number(start) === position) return { etag, size }
   // The answer does not continue the download. A retry starts with the first byte.
@@ -216,10 +210,7 @@ function codingOf(headers: Headers): string {
   return (headers.get('content-encoding') ?? '').toLowerCase().replace(/^identity$/, '')
 }
 
-/**
- * Starts with the first byte of the version in the answer. Throws for a content coding that can't be
- * decoded.
- */
+/** Starts with the first byte of a version. Throws for a content coding that can't be decoded. */
 async function begin(response: Response, destination: Destination): Promise<Version> {
   const { headers } = response
   const coding = codingOf(headers)
@@ -255,8 +246,7 @@ async function receive(
   if (body === null) return
   const chunks: AsyncIterable<Uint8Array> = body
   for await (const chunk of chunks) {
-    // The timer stops during the write. A program that reads the standard output slowly is not a stall
-    // of the connection.
+    // The timer stops during the write, because a slow reader of the standard output is not a stall.
     watch.rest()
     await destination.write(chunk)
     meter.move(destination.position)

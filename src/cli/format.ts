@@ -1,9 +1,9 @@
-/** Sizes, times and names for a person. */
+/** Formats sizes, times and names for the user. */
 
 const ELLIPSIS = '…'
 const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB', 'PB']
 
-/** Formats bytes as `512 bytes`, `4.2 MB` or `120 GB`. */
+/** Formats a number of bytes with a decimal unit, as `512 bytes`, `4.2 MB` or `120 GB`. */
 export function formatSize(size: number): string {
   let unit = 0
   let value = size
@@ -23,14 +23,15 @@ export function formatTime(seconds: number): string {
 }
 
 /**
- * Replaces characters that could control a terminal or add a line, because file names, URLs and texts of a
- * server may contain any. `Bidi_Control` characters are replaced because they change the visible order.
+ * Replaces characters that a terminal does not print but obeys. File names, URLs and texts of a server
+ * may contain escape sequences that move the cursor, line breaks that add a false line, and
+ * bidirectional controls that show `exe.txt` for another name.
  */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}\p{Cs}]/gu, '\ufffd')
 }
 
-/** Truncates a text at its end to at most `columns` columns. */
+/** Returns the beginning of a text that fits into `columns` columns. */
 export function fitStart(text: string, columns: number): string {
   let width = 0
   let fitting = ''
@@ -42,7 +43,10 @@ export function fitStart(text: string, columns: number): string {
   return fitting
 }
 
-/** Truncates a path at its beginning to at most `columns` columns, because its end is more specific. */
+/**
+ * Returns the end of a path that fits into `columns` columns, after an ellipsis. The end has the file's
+ * name.
+ */
 export function fitEnd(text: string, columns: number): string {
   if (widthOf(text) <= columns) return text
   const room = columns - widthOf(ELLIPSIS)
@@ -57,9 +61,9 @@ export function fitEnd(text: string, columns: number): string {
 }
 
 /**
- * An upper bound of the columns that a text takes. It counts two for most scripts beyond Latin, Greek,
- * Cyrillic, Hebrew and Arabic, because terminals disagree about many characters; a bound is enough for
- * text that must not wrap.
+ * Returns an upper bound of the columns that a text takes. Terminals disagree about the width of many
+ * characters, so that all beyond Latin, Greek, Cyrillic, Hebrew, Arabic and other scripts below U+1100
+ * count as two columns. A bound is enough, because its purpose is that a line does not wrap.
  */
 export function widthOf(text: string): number {
   let width = 0

@@ -1,17 +1,18 @@
-/** Finds files by a pattern. */
+/** Finds files by a pattern, for arguments that no shell has expanded. */
 import type { Dirent } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
 
-/** Whether a name is a pattern. */
+/** Whether a path contains a wildcard. */
 export function isPattern(name: string): boolean {
   return /[*?]/.test(name)
 }
 
 /**
- * Finds the matching names in alphabetical order. `*` matches a part of a name, `?` one character, and `**`
- * folders of any depth. As in a shell, hidden files match only a pattern that begins with a dot. Unlike in
- * a shell, a pattern with `**` matches only files, because `put` sends the content of a folder.
+ * Returns the matching paths in alphabetical order. `*` matches a part of a name, `?` one character,
+ * and `**` folders of any depth. As in a shell, hidden files match only a pattern that begins with a
+ * dot. Unlike in a shell, a pattern with `**` matches only files: `put` sends the content of a folder,
+ * so that a folder and the files in it would be sent twice.
  */
 export async function glob(pattern: string): Promise<readonly string[]> {
   const { root } = path.parse(pattern)
@@ -22,6 +23,7 @@ export async function glob(pattern: string): Promise<readonly string[]> {
   return found.filter((_name, index) => areFiles[index])
 }
 
+/** Returns the paths below a folder that match the segments of a pattern. */
 async function expand(folder: string, segments: readonly string[]): Promise<readonly string[]> {
   const [segment, ...rest] = segments
   if (segment === undefined) return (await exists(folder)) ? [folder] : []
@@ -36,8 +38,9 @@ async function expand(folder: string, segments: readonly string[]): Promise<read
   return found
 }
 
+/** Returns the entries of a folder in the order of their names. */
 async function list(folder: string): Promise<readonly Dirent[]> {
-  // A part of the path that is not a folder does not match.
+  // If the path is not a folder, or can't be read, nothing in it matches.
   const entries = await readdir(folder === '' ? '.' : folder, { withFileTypes: true }).catch(
     () => [],
   )
@@ -52,6 +55,10 @@ async function isFile(name: string): Promise<boolean> {
   return (await stat(name).catch(() => null))?.isFile() === true
 }
 
+/**
+ * Converts a segment of a pattern. It matches the whole name, and a hidden one only after an explicit
+ * dot.
+ */
 function toRegExp(segment: string): RegExp {
   const source = segment
     .replaceAll(/[\\^$.+()[\]{}|]/g, '\\$&')

@@ -1,36 +1,48 @@
-/** The report of transfers in a terminal: a line for each, which is redrawn in place. */
+/**
+ * Reports transfers in a terminal. Each running transfer has a line at the bottom, which is redrawn in
+ * place with escape sequences.
+ */
 import type { Progress } from '../client/node.ts'
 
 import { fitEnd, fitStart, printable, widthOf } from './format.ts'
 import { formatProgress, type Output, type Report, type Task } from './report.ts'
 
-/** Least time between two drawings, in milliseconds. */
+/** Shortest time between two drawings, in milliseconds. */
 const DRAW_INTERVAL = 100
+/** Number of columns of the bar, without its brackets. */
 const BAR_SIZE = 20
+/** Number of columns for the name of a file. */
 const NAME_SIZE = 28
-/** A terminal with fewer columns shows no bar, and the name takes a third of the line. */
+/** Least number of columns of a terminal with a bar. Without it the name takes a third of the line. */
 const COLUMNS_FOR_BAR = 72
 
-/** A terminal. A person may change its size at any time. */
+/** A terminal. Its size is read at each drawing, because the user can change it at any time. */
 export interface Terminal extends Output {
   readonly columns?: number
   readonly rows?: number
 }
 
-/** One running transfer. The label has no control characters. */
+/** The line of a running transfer. */
 interface Line {
+  /** The name of the file, without characters that could control the terminal. */
   readonly label: string
-  /** The text after the label in a terminal of `columns` columns. */
+  /** Returns the text after the label, for a terminal of `columns` columns. */
   readonly text: (columns: number) => string
 }
 
-/** Draws a line for each running transfer. Lines about finished transfers scroll away above them. */
+/**
+ * Creates the report. Lines about finished transfers are printed above the running ones, and scroll
+ * away.
+ */
 export function createLiveReport(out: Terminal, err: Output): Report {
   const lines = new Map<Task, Line>()
   let drawn: readonly string[] = []
   let drawnAt = 0
 
-  /** Erases the drawn lines, writes `above` in their place, and draws the lines below it. */
+  /**
+   * Erases the drawn lines, writes `above` in their place, and draws the lines anew below it. One write
+   * does all of it, because the terminal would otherwise flicker.
+   */
   function draw(above = ''): void {
     const { columns = 80, rows = 24 } = out
     drawnAt = Date.now()
@@ -45,7 +57,9 @@ export function createLiveReport(out: Terminal, err: Output): Report {
       draw(line)
       return
     }
-    // Standard error usually is the same terminal, and its text must not be mixed with the lines.
+    // Standard error usually is the same terminal. The lines are erased before the text is written to
+    // it, and drawn again after that, because the report can't erase text that another stream has
+    // written in between.
     const shown = [...lines]
     lines.clear()
     draw()
@@ -81,8 +95,9 @@ export function createLiveReport(out: Terminal, err: Output): Report {
 }
 
 /**
- * Fits the lines into the terminal: none wraps, and no more are shown than it has rows, because otherwise
- * the number of rows to erase would be unknown.
+ * Fits the lines into the terminal. A line must not wrap, and there must not be more lines than the
+ * terminal has rows. The cursor could not be moved back to the first line otherwise, because it can't
+ * leave the screen.
  */
 function layOut(lines: readonly Line[], columns: number, rows: number): readonly string[] {
   const room = Math.max(1, rows - 1)
@@ -97,13 +112,18 @@ function layOut(lines: readonly Line[], columns: number, rows: number): readonly
   return hidden === 0 ? texts : [...texts, fitStart(`and ${hidden} more`, columns - 1)]
 }
 
-/** Moves the cursor to the first drawn line and erases from there on (ECMA-48 CUU, ED). */
+/**
+ * Returns the escape sequences that move the cursor up to the first drawn line, and erase everything
+ * from there on (CUU and ED of ECMA-48).
+ */
 function eraseLines(drawn: readonly string[], columns: number): string {
-  // The terminal may have become narrower since, and then has wrapped the lines.
+  // If the user has made the terminal narrower since the last drawing, it has wrapped the lines, which
+  // then take several rows each.
   const rows = drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / columns)), 0)
   return rows === 0 ? '' : `\u001b[${rows}A\r\u001b[J`
 }
 
+/** Formats progress as a bar with text, or as text alone in a narrow terminal. */
 function formatBar(progress: Progress, columns: number): string {
   const { sent, size } = progress
   const text = formatProgress(progress)

@@ -1,10 +1,11 @@
 /**
- * An unfinished download. `FILE.part` holds its bytes, and `FILE.part.json` (the note) the version that
- * they belong to. The note is written before the first byte, so that after a crash no bytes belong to a
- * wrong version.
+ * An incomplete download on the disk. `FILE.part` holds its bytes. `FILE.part.json` (the note) records
+ * the URL and the version that they belong to, so that a later command can continue the download. The
+ * note of a version is written before its first byte.
  *
- * Both names can be predicted. In a folder that other users write to, they can create links or files
- * with these names: the command neither follows, reads nor writes them.
+ * Both names can be predicted. In a folder that several users can write to, such as /tmp, another user
+ * may create a link, a named pipe or a file with one of these names, to make the command overwrite or
+ * reveal a file. The command follows no links, and refuses files that do not belong to its user alone.
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
@@ -15,10 +16,15 @@ import type { Destination, Version } from './download.ts'
 import { DifferentError } from './exit-codes.ts'
 import { hasCode, publish } from './target.ts'
 
-/** Greater than the size of any note, in bytes. */
+/** Largest size of a note that is read, in bytes. A larger file is not a note of this command. */
 const MAX_NOTE_SIZE = 64 * 1024
 
-/** Opens the unfinished download of `url` to `file`, or creates it. */
+/**
+ * Opens the incomplete download of `url` to `file`, or creates an empty one. It continues after the
+ * stored bytes if the note is about this URL and a version with an entity tag.
+ *
+ * @throws Error if `FILE.part` is not a regular file of this user alone, or can't be created.
+ */
 export async function openPart(file: string, url: string, overwrite: boolean): Promise<PartFile> {
   const name = `${file}.part`
   const handle = (await openOwn(name)) ?? (await create(name))
@@ -33,12 +39,13 @@ export async function openPart(file: string, url: string, overwrite: boolean): P
   }
 }
 
-/** Opens the file of an earlier command; null if it does not exist. */
+/** Opens the `FILE.part` of an earlier command; null if it does not exist. */
 async function openOwn(name: string): Promise<FileHandle | null> {
   const before = await lstat(name).catch(ignoreMissing)
   if (before === null) return null
   if (!before.isFile()) throw new Error(`${name} is not a regular file: remove it first`)
-  // NONBLOCK: a FIFO that replaced the file since `lstat` would wait for a writer.
+  // Another user may replace the file by a named pipe between `lstat` and `open`. Without O_NONBLOCK,
+  // `open` would wait until a program writes to the pipe.
   const handle = await open(name, constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   const { dev, ino, nlink, uid } = await handle.stat()
   const isSame = dev === before.dev && ino === before.ino
@@ -48,6 +55,7 @@ async function openOwn(name: string): Promise<FileHandle | null> {
   throw new Error(`${name} belongs to another user or has several hard links: remove it first`)
 }
 
+/** Creates `FILE.part`. Fails if anything with this name exists, also a symbolic link. */
 async function create(name: string): Promise<FileHandle> {
   return open(name, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL).catch(
     (error: unknown) => {
@@ -57,29 +65,31 @@ async function create(name: string): Promise<FileHandle> {
   )
 }
 
+/** Returns null for the error that a file does not exist, and throws every other one. */
 function ignoreMissing(error: unknown): null {
   if (hasCode(error, 'ENOENT')) return null
   throw error
 }
 
-/** A download and its target. */
+/** What a `FILE.part` is for. */
 interface Job {
+  /** Final path of the file. */
   readonly file: string
   readonly url: string
   readonly overwrite: boolean
 }
 
-/** An open download. */
+/** An open `FILE.part`. */
 export class PartFile implements Destination {
   readonly #handle: FileHandle
   readonly #job: Job
   #version: Version | null
   #position: number
   #isFinished = false
-  /** Hash of the first `#hashed` bytes, while they are written in one go. */
+  /** Hash of the first `#hashed` bytes. It is updated as long as bytes are written in order. */
   #hash = createHash('sha256')
   #hashed = 0
-  /** The note that this command has written; null before. */
+  /** The text of the note that this command has written; null if it has not written one yet. */
   #note: string | null = null
 
   constructor(handle: FileHandle, job: Job, version: Version | null, position: number) {
@@ -89,21 +99,23 @@ export class PartFile implements Destination {
     this.#position = position
   }
 
-  /** The version of the bytes; null if it can't be resumed. */
+  /** The version that the bytes belong to; null if they can't be continued. */
   get version(): Version | null {
     return this.#version
   }
 
-  /** Number of bytes in the file. */
+  /** Number of bytes that belong to the version, and position of the next one. */
   get position(): number {
     return this.#position
   }
 
-  /** Starts a version from its first byte. */
+  /** Discards the bytes, and starts with the first byte of a version. */
   async begin(version: Version): Promise<void> {
-    // Each note is unique, so that `finish` detects that another command has written one.
+    // The random number makes each note unique. If another command downloads to the same file, it
+    // writes a note of its own, and `finish` detects that.
     const note = JSON.stringify({ url: this.#job.url, ...version, id: randomUUID() })
-    // Removed first, because a link with this name must not be followed.
+    // Writing to an existing file could follow a link. The name is removed, and created only if it is
+    // still free.
     await rm(this.#noteName, { force: true })
     await writeFile(this.#noteName, note, { flag: 'wx' })
     this.#note = note
@@ -114,12 +126,15 @@ export class PartFile implements Destination {
     this.#version = version.etag === null ? null : version
   }
 
-  /** The next bytes go to `position`, over those that follow it. */
+  /** Sets the position. The next bytes overwrite those after it. */
   rewind(position: number): void {
     this.#position = position
   }
 
-  /** The SHA-256 of all bytes. Only those of an earlier command, or written twice, are read again. */
+  /**
+   * Returns the SHA-256 of all bytes before the position, as `sha-256=:…:`. The file has to be read
+   * only if an earlier command has written a part of it, or if bytes were overwritten.
+   */
   async digest(): Promise<string> {
     if (this.#hashed !== this.#position) {
       this.#hash = createHash('sha256')
@@ -134,12 +149,12 @@ export class PartFile implements Destination {
     return `sha-256=:${this.#hash.copy().digest('base64')}:`
   }
 
-  /** Forgets the bytes: `close` removes the file. */
+  /** Discards the bytes, because their digest is wrong. `close` then removes the file. */
   async discard(): Promise<void> {
     await this.begin({ etag: null, size: null })
   }
 
-  /** Adds bytes. */
+  /** Writes bytes at the position, and moves it behind them. */
   async write(bytes: Uint8Array): Promise<void> {
     if (this.#hashed === this.#position) {
       this.#hash.update(bytes)
@@ -154,12 +169,13 @@ export class PartFile implements Destination {
   }
 
   /**
-   * Gives the file its final name.
+   * Writes the file to the disk, and gives it its final name.
    *
-   * @throws DifferentError if a file was created there meanwhile, and must not be replaced.
+   * @throws DifferentError if another command has written to `FILE.part`, or if another program has
+   * created the final file, which must not be replaced.
    */
   async finish(): Promise<void> {
-    // The file may hold more bytes of an earlier, longer version.
+    // After `rewind` the file may have bytes behind the position.
     await this.#handle.truncate(this.#position)
     await this.#handle.sync()
     if (!(await this.#isUndisturbed())) {
@@ -172,7 +188,10 @@ export class PartFile implements Destination {
     await rm(this.#noteName, { force: true })
   }
 
-  /** Whether the name still belongs to the open file, and the note is the one of this command. */
+  /**
+   * Whether `FILE.part` is still the open file, and the note is still the one that this command has
+   * written.
+   */
   async #isUndisturbed(): Promise<boolean> {
     const [there, { dev, ino }] = await Promise.all([
       lstat(this.#partName).catch(ignoreMissing),
@@ -182,7 +201,7 @@ export class PartFile implements Destination {
     return this.#note === null || (await readNote(this.#noteName)) === this.#note
   }
 
-  /** Closes the file, and removes it if the next command could not resume it. */
+  /** Closes the file, and removes it if a later command could not continue it. */
   async close(): Promise<void> {
     await this.#handle.close()
     if (this.#isFinished || (this.#position > 0 && this.#version !== null)) return
@@ -199,13 +218,13 @@ export class PartFile implements Destination {
   }
 }
 
-/** The version in the note; null if the note is missing, damaged or belongs to another URL. */
+/** Reads the version in a note. Null if the note is missing or damaged, or belongs to another URL. */
 async function readVersion(file: string, url: string): Promise<Version | null> {
   let note: unknown
   try {
     note = JSON.parse((await readNote(file)) ?? '')
   } catch {
-    // A crash has cut the note, so that the version of the bytes is unknown.
+    // A crash has left an incomplete note, so that the version of the bytes is unknown.
     return null
   }
   if (typeof note !== 'object' || note === null) return null
@@ -215,7 +234,10 @@ async function readVersion(file: string, url: string): Promise<Version | null> {
   return { etag, size }
 }
 
-/** The text of a note; null if it does not exist or is not a file of this user. */
+/**
+ * Reads the text of a note; null if it does not exist, is too large, or is not a regular file of this
+ * user.
+ */
 async function readNote(file: string): Promise<string | null> {
   const stats = await lstat(file).catch(ignoreMissing)
   if (stats?.isFile() !== true || stats.size > MAX_NOTE_SIZE) return null

@@ -1,9 +1,9 @@
-/** The report of transfers in plain lines, for logs and scripts. */
+/** Reports transfers in plain lines, for logs, pipes and scripts. */
 import type { Progress } from '../client/node.ts'
 
 import { formatSize, formatTime, printable } from './format.ts'
 
-/** Least time between two plain lines about the same transfer, in milliseconds. */
+/** Shortest time between two lines about the progress of the same transfer, in milliseconds. */
 const LINE_INTERVAL = 10_000
 
 /** One transfer in the report. */
@@ -12,12 +12,16 @@ export interface Task {
   move(progress: Progress): void
   /** Reports an event, such as a retry. */
   note(text: string): void
-  /** Ends the transfer with its result; null if an error is reported instead. */
+  /**
+   * Reports the result of the transfer, such as `complete`; null if the caller reports an error
+   * instead.
+   */
   end(text: string | null): void
 }
 
-/** Prints about transfers. Replaces characters in all texts that could control the terminal. */
+/** Prints lines for the user. In all texts it replaces characters that could control the terminal. */
 export interface Report {
+  /** Begins to report a transfer. `name` is the file, as the user has written it. */
   begin(name: string): Task
   /** Prints a line to the standard error. */
   error(text: string): void
@@ -25,12 +29,15 @@ export interface Report {
   print(text: string): void
 }
 
-/** A stream that a report is written to. */
+/** The part of a stream that a report uses. */
 export interface Output {
   write(text: string): unknown
 }
 
-/** Creates a report in plain lines. With `isQuiet` it prints nothing about transfers, but errors. */
+/**
+ * Creates a report in plain lines. With `isQuiet` it prints no lines about transfers, but still prints
+ * errors.
+ */
 export function createPlainReport(out: Output, err: Output, isQuiet: boolean): Report {
   const print = (text: string): unknown => out.write(`${printable(text)}\n`)
   return {
@@ -56,7 +63,9 @@ export function createPlainReport(out: Output, err: Output, isQuiet: boolean): R
   }
 }
 
-/** Formats progress as `45% of 100 MB, 12 MB/s, 0:04 left`, without the parts that are unknown. */
+/**
+ * Formats progress as `45% of 100 MB, 12 MB/s, 0:04 left`. Parts that are not known yet are left out.
+ */
 export function formatProgress({ sent, size, rate }: Progress): string {
   const part = size === null || size === 0 ? null : Math.floor((sent / size) * 100)
   const left = size === null || rate === null || rate <= 0 ? null : (size - sent) / rate

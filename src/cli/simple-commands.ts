@@ -1,4 +1,4 @@
-/** The commands that are one request. */
+/** The commands `status`, `patch` and `rm`, each of which is one request. */
 import { stat } from 'node:fs/promises'
 import { buffer } from 'node:stream/consumers'
 
@@ -9,7 +9,7 @@ import { describe, DONE, FAILED } from './exit-codes.ts'
 import { formatSize } from './format.ts'
 import type { Report } from './report.ts'
 
-/** Prints the state of a resource. */
+/** Prints the state of a resource, one `name: value` per line. Resolves with the exit code. */
 export async function runStatus(
   { url, headers, retries, wait }: Target,
   report: Report,
@@ -29,7 +29,7 @@ export async function runStatus(
   return DONE
 }
 
-/** Writes a file into a resource. */
+/** Writes the bytes of a file into a resource. Resolves with the exit code. */
 export async function runPatch(
   { url, headers, retries, wait, file, at, contentType }: PatchCommand,
   report: Report,
@@ -53,13 +53,16 @@ export async function runPatch(
   } catch (error) {
     task.end(null)
     if (!(error instanceof ClientError) || error.status !== 412) throw error
-    // The only precondition of the request is that the resource exists.
+    // The request has `If-Match: *`, so that 412 means that the resource does not exist (RFC 9110
+    // §13.1.1).
     report.error(`partial-upload: there is nothing at ${url.href}`)
     return FAILED
   }
 }
 
-/** Removes resources. A failure does not stop the removal of the others. */
+/**
+ * Removes resources. A failure does not stop the removal of the others. Resolves with the exit code.
+ */
 export async function runRemove(
   command: RemoveCommand,
   report: Report,

@@ -1,4 +1,4 @@
-/** The file that a download creates or replaces. */
+/** Decides which file a download creates or replaces, and puts the finished download there. */
 import type { Stats } from 'node:fs'
 import { link, lstat, rename, rm, stat, type FileHandle } from 'node:fs/promises'
 import path from 'node:path'
@@ -6,10 +6,11 @@ import path from 'node:path'
 import { DifferentError, UsageError } from './exit-codes.ts'
 
 /**
- * Returns the path: FILE, or if that is a folder, the name from the URL inside of it.
+ * Returns the path of the file. If the argument is a folder, this is a file in it with the name from
+ * the URL.
  *
- * @throws DifferentError if a file exists and must not be replaced, or is not a regular file.
- * @throws UsageError if FILE is a folder and the URL ends in no usable name.
+ * @throws DifferentError if the path exists and may not be replaced, or is not a regular file.
+ * @throws UsageError if the argument is a folder, and the URL does not end in a usable file name.
  */
 export async function findTarget(file: string, url: URL, overwrite: boolean): Promise<string> {
   const found = await stat(file).catch(() => null)
@@ -19,14 +20,18 @@ export async function findTarget(file: string, url: URL, overwrite: boolean): Pr
   return target
 }
 
-/** The last segment of a URL. It is not trusted, because it must not lead out of the folder. */
+/**
+ * Returns the last segment of a URL, decoded, as the name of a file. A link in a web page may contain
+ * any URL, so that names such as `..`, and those with a separator, must not lead out of the folder.
+ */
 function nameIn(url: URL, folder: string): string {
   const segment = url.pathname.split('/').at(-1) ?? ''
   let name = ''
   try {
     name = decodeURIComponent(segment)
   } catch {
-    // A % without two digits, or bytes that are not UTF-8.
+    // The segment has a % without two hexadecimal digits, or bytes that are not UTF-8. The name stays
+    // empty, which is refused below.
   }
   if (
     name === '' ||
@@ -40,7 +45,11 @@ function nameIn(url: URL, folder: string): string {
   return name
 }
 
-/** Only a regular file is replaced: not a device, a FIFO or a symbolic link. */
+/**
+ * Throws if the path exists and may not be replaced. Without `--overwrite` that is every file. A
+ * device, a named pipe and a symbolic link are never replaced, because the user probably means what
+ * they lead to.
+ */
 function checkReplaceable(file: string, there: Stats | null, overwrite: boolean): void {
   if (there === null) return
   if (there.isFile()) {
@@ -54,10 +63,10 @@ function checkReplaceable(file: string, there: Stats | null, overwrite: boolean)
 }
 
 /**
- * Gives a finished file its final name, and the permissions of the file that it replaces. Other hard
- * links of the replaced file keep the old content.
+ * Gives a finished download its final name, and the permissions of the file that it replaces. Other
+ * hard links of the replaced file keep the old content.
  *
- * @throws DifferentError if a file was created there meanwhile.
+ * @throws DifferentError if another program has created a file with this name during the download.
  */
 export async function publish(
   handle: FileHandle,
@@ -68,25 +77,27 @@ export async function publish(
   const there = await lstatOf(file)
   checkReplaceable(file, there, overwrite)
   if (there !== null) {
-    // Only root can change the owner of a file: best effort.
+    // Best effort, because only root can give a file to another user.
     await handle.chown(there.uid, there.gid).catch(() => undefined)
     await handle.chmod(there.mode & 0o777)
     await rename(part, file)
     return
   }
   try {
-    // Unlike `rename`, this fails if a file was created since the check above.
+    // `rename` would replace a file that another program has created since the check above. `link`
+    // fails then.
     await link(part, file)
   } catch (error) {
     if (hasCode(error, 'EEXIST'))
       throw new DifferentError(`${file} exists; --overwrite replaces it`)
-    // Some file systems have no hard links.
+    // The file system does not support hard links, such as FAT.
     await rename(part, file)
     return
   }
   await rm(part)
 }
 
+/** Returns the properties of a path, without following a symbolic link; null if it does not exist. */
 async function lstatOf(file: string): Promise<Stats | null> {
   return lstat(file).catch((error: unknown) => {
     if (hasCode(error, 'ENOENT')) return null
@@ -94,7 +105,7 @@ async function lstatOf(file: string): Promise<Stats | null> {
   })
 }
 
-/** Whether an error of the system has this code. */
+/** Whether an error of the operating system has this code, such as `ENOENT`. */
 export function hasCode(error: unknown, code: string): boolean {
   return error instanceof Error && 'code' in error && error.code === code
 }

@@ -8,7 +8,7 @@ import { defineConfig } from 'vitest/config'
  */
 const LONG = [
   'test/{browser,engines,faults}/**/*.test.ts',
-  'test/cli/long-run.test.ts',
+  'test/cli/{get,get-files,long-run,terminal,truth}.test.ts',
   'test/client/away.test.ts',
   'test/examples/server.test.ts',
   'test/package.test.ts',

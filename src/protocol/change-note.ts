@@ -1,7 +1,13 @@
-/** What a note about a change says, and notes in memory for a storage that has none of its own. */
+/**
+ * Formats and parses the notes of `events.ts`, and keeps them in memory if the storage can't store them. Without stored
+ * notes the app is notified again after a failing hook, but not after a crash.
+ */
 import type { ChangeNotes, ResourceInfo } from '../storage/adapter.ts'
 
-/** A change that the app was perhaps not notified of. It was perhaps not made either: the note is written first. */
+/**
+ * A change that the app may not have been notified of. It may not have been made either, because the note is written
+ * before the change.
+ */
 export interface ChangeNote {
   /** The last version before the change that the app was notified of; null if there is none. */
   readonly known: ResourceInfo | null
@@ -9,12 +15,15 @@ export interface ChangeNote {
   readonly removed: ResourceInfo | null
 }
 
-/** Formats a note. */
+/** Formats a note as JSON. */
 export function formatNote({ known, removed }: ChangeNote): string {
   return JSON.stringify({ known, removed } satisfies ChangeNote)
 }
 
-/** Parses a note. A version that can't be parsed reads as null, so that the app is rather notified twice. */
+/**
+ * Parses a note. A version that can't be parsed becomes null: the app then counts as not knowing any version, and is
+ * notified, if need be a second time.
+ */
 export function parseNote(text: string): ChangeNote {
   const value = parseJson(text)
   if (!isObject(value)) return { known: null, removed: null }
@@ -57,14 +66,14 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null
 }
 
-/** Notes that end with the process. */
+/** Returns notes that are kept in memory, and are lost with the process. */
 export function memoryNotes(): ChangeNotes {
   const notes = new Map<string, string>()
   return {
     read: async (key) => notes.get(key) ?? null,
     write: async (key, note) => void notes.set(key, note),
     remove: async (key) => void notes.delete(key),
-    // No process before this one has left any.
+    // An earlier process can't have left any.
     async *list() {},
   }
 }

@@ -1,8 +1,10 @@
 /**
- * Notifies the app of published and removed resources, at least once. A note in the storage stands for a change
- * from before it is made until the hook has resolved. A note that a crash or a failure of the hook has left is
- * settled later: the current version shows what the app does not know yet. A version that was replaced in the
- * meantime is therefore skipped.
+ * Notifies the app of published and removed resources, at least once, also if the process crashes in between.
+ *
+ * Before a change is made, a note about it is written to the storage, and it is removed when the hook has resolved. If
+ * a crash or a failing hook leaves a note behind, it is settled later: the version that the app knows, from the note,
+ * is compared with the current one, and the hook is called if they differ. A version that was replaced in the meantime
+ * is therefore skipped.
  */
 import { dispositionName } from '../fields/content-disposition.ts'
 import type { Notifications } from '../hooks.ts'
@@ -10,27 +12,27 @@ import type { ChangeNotes, ResourceInfo, StorageAdapter, WithLock } from '../sto
 import { formatNote, memoryNotes, parseNote } from './change-note.ts'
 import { Retries } from './retries.ts'
 
-/** What events need. */
+/** What `Events` needs. */
 export interface EventOptions {
   readonly storage: StorageAdapter
   /** The hooks of the app without a request. Changes are noted only for hooks that the app has. */
   readonly hooks: Notifications
-  /** Runs work with the lock of a key unless a request has it. */
+  /** Runs work while it holds the lock of a key; returns null if a request holds the lock. */
   readonly withLock: WithLock
 }
 
 /** A change that a request makes under the lock of `key`. */
 export interface Change<Base> {
   readonly key: string
-  /** The version that the change starts from. */
+  /** The version that the change starts from; null if the resource does not exist. */
   readonly base: Base
   /** The hooks of the request. */
   readonly hooks: Notifications
-  /** Whether another process has taken over the lock. */
+  /** Returns whether another process has taken over the lock. */
   readonly isLost: () => boolean
 }
 
-/** The events of one middleware. */
+/** Delivers the events of one middleware to the hooks `onPublished` and `onRemoved`. */
 export class Events {
   readonly #storage: StorageAdapter
   readonly #hooks: Notifications
@@ -46,7 +48,10 @@ export class Events {
     )
   }
 
-  /** Settles the notes that an earlier process has left. Returns a function that stops all later deliveries. */
+  /**
+   * Begins to settle the notes that an earlier process has left. An error of the listing goes to `onError`. Returns a
+   * function that stops all later deliveries, and resolves when the one in progress has ended.
+   */
   start(onError: (error: unknown) => void): () => Promise<void> {
     if (this.#hooks.onPublished !== null || this.#hooks.onRemoved !== null) {
       this.#retries.addAll(this.#notes.list()).catch(onError)
@@ -54,7 +59,10 @@ export class Events {
     return () => this.#retries.stop()
   }
 
-  /** Commits a finished version, and calls `onPublished`. Rejects only if the commit fails. */
+  /**
+   * Commits a finished version with `commit`, and calls `onPublished`. Rejects only if the note can't be written or the
+   * commit fails. A failing hook is called again later, because the version is published already.
+   */
   async publish(
     change: Change<ResourceInfo | null>,
     commit: () => Promise<ResourceInfo>,
@@ -72,36 +80,43 @@ export class Events {
     return info
   }
 
-  /** Removes the resource, and calls `onRemoved`. Rejects only if the removal fails. */
+  /** Removes the resource with `remove`, and calls `onRemoved`. Rejects only if the removal fails. */
   async remove(change: Change<ResourceInfo>, remove: () => Promise<void>): Promise<void> {
     const { key, base, hooks } = change
     const { onRemoved } = hooks
     const isNoted = this.#hooks.onRemoved !== null
-    // Best effort, because a removal must be possible on a full disk.
+    // The note is best effort, because a full disk must not prevent a removal.
     if (isNoted) await this.#note(key, base, base).catch(() => {})
     await this.#make(key, isNoted, remove)
     if (onRemoved === null) return
     await this.#deliver(change, 'onRemoved', isNoted, () => onRemoved(removedResource(key, base)))
   }
 
-  /** Writes a note. After an earlier note, the app still knows only the version before that one. */
+  /**
+   * Writes a note about a change from `base`. If an earlier note still exists, the app does not know `base` either, so
+   * the version that the app knows is taken from that note.
+   */
   async #note(key: string, base: ResourceInfo | null, removed: ResourceInfo | null): Promise<void> {
     const earlier = await this.#notes.read(key)
     const known = earlier === null ? base : parseNote(earlier).known
     await this.#notes.write(key, formatNote({ known, removed }))
   }
 
+  /** Makes the change that was noted. */
   async #make<T>(key: string, isNoted: boolean, change: () => Promise<T>): Promise<T> {
     try {
       return await change()
     } catch (error) {
-      // The note stays, because the change may have been made all the same.
+      // Keep the note, because a failed commit may have been made: the storage may fail after it has published.
       if (isNoted) this.#retries.add(key)
       throw error
     }
   }
 
-  /** Calls a hook, and removes the note once the hook has resolved. An error becomes a process warning. */
+  /**
+   * Calls a hook, and removes the note once the hook has resolved. An error becomes a process warning, because the
+   * request has succeeded, and the hook is called again later.
+   */
   async #deliver(
     { key, isLost }: Pick<Change<unknown>, 'key' | 'isLost'>,
     name: keyof Notifications,
@@ -115,12 +130,15 @@ export class Events {
       if (isNoted) this.#retries.add(key)
       return
     }
-    // After a takeover the note is about the change of the successor.
+    // After a takeover another process may have written a note for its own change, which must stay.
     if (!isNoted || isLost()) return
     await this.#notes.remove(key).catch(() => this.#retries.add(key))
   }
 
-  /** Notifies the app of what has changed since the version that it knows. Returns whether that succeeded. */
+  /**
+   * Settles a note under the lock: notifies the app of the change since the version that it knows, if there is any.
+   * Returns false if the hook has failed.
+   */
   async #settle(key: string, isLost: () => boolean): Promise<boolean> {
     const text = await this.#notes.read(key)
     if (text === null) return true
@@ -144,6 +162,7 @@ export class Events {
     return true
   }
 
+  /** Makes the argument of `onPublished`. */
   async #published(key: string, info: ResourceInfo, base: ResourceInfo | null) {
     const { size, etag, lastModified, contentType, contentDisposition, owner } = info
     return {
@@ -160,6 +179,7 @@ export class Events {
   }
 }
 
+/** Makes the argument of `onRemoved`. */
 function removedResource(key: string, info: ResourceInfo) {
   const { complete, size, etag, contentType, contentDisposition, owner } = info
   const name = dispositionName(contentDisposition)
@@ -167,14 +187,18 @@ function removedResource(key: string, info: ResourceInfo) {
 }
 
 /**
- * Whether the removal was made. An upload that is there instead of a finished version, and never was complete,
- * began after it. An upload in place of another upload may be the same one.
+ * Whether the noted removal was made: the resource does not exist, or a new upload has begun since then. An upload that
+ * has never been complete, in the place of a finished version, can only have begun after the removal. In the place of
+ * an upload it may be that upload, so the removal counts as not made.
  */
 function isGone(removed: ResourceInfo, now: ResourceInfo | null): boolean {
   return now === null || (removed.complete && !now.everComplete)
 }
 
-/** Makes a storage complete a commit that a crash has interrupted, as every writer does, so that the file has its path. */
+/**
+ * Makes the storage complete a commit that a crash has interrupted, so that the file has its path. Each opened writer
+ * does that, so one is opened and rolled back.
+ */
 async function repair(
   storage: StorageAdapter,
   key: string,
@@ -187,6 +211,7 @@ async function repair(
 }
 
 /** Emits an error as a process warning, because the request has succeeded and its answer can't report the error. */
+/** Emits the error of a hook as a process warning. */
 function warn(hook: keyof Notifications, key: string, cause: unknown): void {
   const reason = cause instanceof Error ? cause.message : String(cause)
   process.emitWarning(

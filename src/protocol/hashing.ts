@@ -1,4 +1,7 @@
-/** Computes digests of stored content: of small content in slices, of large content in a thread of its own. */
+/**
+ * Computes digests of stored content. Small content is hashed in slices in the thread of the event loop, large content
+ * in a thread of its own, because a gigabyte takes a second or more, which all other requests would have to share.
+ */
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
@@ -12,20 +15,20 @@ import { inSlices } from './yielding.ts'
  */
 const INLINE_SIZE = 8 * 1024 * 1024
 
-/** Bytes that are handed to the thread at a time. */
+/** Bytes that are passed to the thread at a time. */
 const BLOCK_SIZE = 512 * 1024
 
-/** Properties of the content, and the algorithms. */
+/** What is hashed, and how. */
 export interface HashingOptions {
   /** Length of the content in bytes, which decides where it is hashed. */
   readonly size: number
-  /** The algorithms; the digests come in the same order. */
+  /** The algorithms. The digests are returned in the same order. */
   readonly algorithms: readonly Digest['algorithm'][]
   /** Aborts the hashing at the next chunk. `digest` rejects with its reason. */
   readonly signal?: AbortSignal
 }
 
-/** Computes digests of content that takes long to hash, a limited number at the same time. */
+/** Computes digests, of which a limited number of large ones run at the same time. */
 export class HashingService {
   readonly #limit: WorkLimit
 
@@ -35,9 +38,9 @@ export class HashingService {
   }
 
   /**
-   * Reads `content` to its end, and returns its digests. Chunks are only borrowed.
+   * Reads `content` to its end, and returns its digests. No chunk is used after the next one is read.
    *
-   * @throws UploadError `ERR_BUSY`, with `content` untouched, when the limit is reached.
+   * @throws UploadError 503 `ERR_BUSY` when the limit is reached; `content` has not been read.
    * @throws The reason of the signal, or the error of `content`.
    */
   async digest(
@@ -49,15 +52,15 @@ export class HashingService {
   }
 }
 
-/** A running digest of one or more algorithms. */
+/** A running digest by one or more algorithms. */
 export interface RunningDigest {
   /** Adds bytes. */
   update(bytes: Uint8Array): void
-  /** The digests of all bytes so far. Ends the hashing. */
+  /** Returns the digests of all bytes. Called once, after the last byte. */
   digest(): readonly Digest[]
 }
 
-/** Creates a running digest, which hashes in the calling thread. */
+/** Creates a running digest that hashes in the calling thread, so that long content has to be passed in slices. */
 export function createRunningDigest(algorithms: readonly Digest['algorithm'][]): RunningDigest {
   const hashes = algorithms.map((algorithm) => createHash(nodeName(algorithm)))
   return {
@@ -80,6 +83,7 @@ async function hashInSlices(
   return running.digest()
 }
 
+/** Hashes in a new thread, which ends with the content, an error or the signal. */
 async function hashInThread(
   content: AsyncIterable<Uint8Array>,
   { algorithms, signal }: HashingOptions,
@@ -97,8 +101,9 @@ async function hashInThread(
 }
 
 /**
- * Source of the thread. It is a string, because the path of a file would differ between `dist`, the TypeScript
- * sources, and the output of each bundler.
+ * Source of the thread. It is a string and not a file, because the path of a file would differ between `dist`, the
+ * TypeScript sources, and the output of each bundler. For each message the thread hashes a block and answers: null, or
+ * the digests after the last block.
  */
 const THREAD = `
 const { createHash } = require('node:crypto')
@@ -112,28 +117,32 @@ parentPort.on('message', ({ index, length, isLast }) => {
 })
 `
 
-/** Hashes in a thread of its own. While the thread hashes one block, the caller fills the other one. */
+/**
+ * Hashes in a thread of its own. The bytes are in two blocks of shared memory: while the thread hashes one of them, the
+ * caller fills the other one.
+ */
 class HashThread {
   readonly #algorithms: readonly Digest['algorithm'][]
   readonly #blocks = [sharedBlock(), sharedBlock()] as const
   readonly #worker: Worker
-  /** Index of the block that is being filled, and the number of bytes in it. */
+  /** Index of the block that is being filled. */
   #index: 0 | 1 = 0
+  /** Number of bytes in it. */
   #length = 0
-  /** Settles when the thread has hashed the last block that was sent to it. */
+  /** Resolves when the thread has hashed the last block that was sent to it; rejects if the thread has failed. */
   #answer: Promise<unknown> = Promise.resolve()
 
   constructor(algorithms: readonly Digest['algorithm'][]) {
     this.#algorithms = algorithms
     this.#worker = new Worker(THREAD, {
       eval: true,
-      // Without this the thread would start the loaders of the process too, such as tsx.
+      // Don't inherit the options of the process, with which the thread would also start loaders such as tsx.
       execArgv: [],
       workerData: { names: algorithms.map(nodeName), blocks: this.#blocks },
     })
   }
 
-  /** Copies a chunk, because the storage may reuse its memory, and waits while both blocks are full. */
+  /** Copies a chunk to the block, because the storage may reuse its memory. Waits while both blocks are full. */
   async update(chunk: Uint8Array): Promise<void> {
     let rest = chunk
     while (rest.byteLength > 0) {
@@ -160,14 +169,15 @@ class HashThread {
   async #send(isLast: boolean): Promise<void> {
     await this.#answer
     this.#answer = this.#nextMessage()
-    // The error of the thread is thrown when the answer is awaited, which may be after the next read. Until then it
-    // must not end the process as an unhandled rejection.
+    // An error of the thread is thrown where this promise is awaited, which may be much later. Until then it would be
+    // an unhandled rejection, which ends the process, so it is handled here as well.
     this.#answer.catch(() => undefined)
     this.#worker.postMessage({ index: this.#index, length: this.#length, isLast }, [])
     this.#index = this.#index === 0 ? 1 : 0
     this.#length = 0
   }
 
+  /** Waits for an answer of the thread. `once` rejects if the thread emits an error instead. */
   async #nextMessage(): Promise<unknown> {
     const messages: readonly unknown[] = await once(this.#worker, 'message')
     return messages[0]
@@ -178,10 +188,12 @@ function sharedBlock(): Uint8Array {
   return new Uint8Array(new SharedArrayBuffer(BLOCK_SIZE))
 }
 
+/** Returns the name that `node:crypto` has for an algorithm of RFC 9530: `sha256` for `sha-256`. */
 function nodeName(algorithm: Digest['algorithm']): string {
   return algorithm.replace('-', '')
 }
 
+/** Makes digests of values that are in the order of their algorithms. */
 function withNames(
   algorithms: readonly Digest['algorithm'][],
   valueOf: (index: number) => unknown,

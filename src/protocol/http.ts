@@ -1,7 +1,10 @@
-/** Requests and responses as plain values, so that the protocol is independent of the HTTP server. */
+/**
+ * Requests and responses as plain values. The protocol uses only these, so that it does not depend on Node's HTTP/1.1
+ * and HTTP/2 classes, and can be tested without a socket.
+ */
 import type { Hooks } from '../hooks.ts'
 
-/** Request content. Each step gives all chunks that arrived since the last one, at least one. */
+/** The content of a request. Each step yields the chunks that have arrived since the last step, at least one. */
 export type Body = AsyncIterable<readonly Uint8Array[]>
 
 /** A request as a method receives it. */
@@ -10,32 +13,34 @@ export interface HandlerRequest {
   readonly method: string
   /** The storage key of the target resource. */
   readonly key: string
-  /** The owner that the app names for the request; null if it names none. */
+  /** The owner that the option `owner` returned for the request; null if none. */
   readonly owner: string | null
-  /** The request's fields. */
+  /** The fields of the header section. */
   readonly headers: RequestHeaders
   /**
-   * The trailer fields (RFC 9110 §6.5); empty until `body` has ended. Null if the message can't have any.
+   * The fields of the trailer section (RFC 9110 §6.5), which is empty until `body` has ended. Null if the message
+   * can't have one.
    */
   readonly trailers: RequestHeaders | null
   /** Length of the content in bytes, as the client announces it; null if unknown before the content ends. */
   readonly contentLength: number | null
   /**
-   * The content. Either `body` or `readAll` is used, once. The server sends 100 Continue when reading begins.
-   * Chunks that have arrived are yielded before an error is thrown.
+   * The content. Either `body` or `readAll` is used, and only once. The server sends 100 Continue when reading begins.
+   * If the content ends early, the chunks that have arrived are yielded before the error is thrown.
    *
    * @throws ConnectionLostError when the connection ends before the content.
-   * @throws UploadError `ERR_IDLE` when no bytes arrive for too long.
+   * @throws UploadError `ERR_IDLE` or `ERR_TOO_SLOW` for a client that sends nothing or too slowly, and the reason that
+   * was passed to `stop`.
    */
   readonly body: Body
-  /** Reads all content. For content of a known, small length. Throws as `body`. */
+  /** Reads all content into memory, so it is for content of a known, small length. Throws as `body`. */
   readAll(): Promise<Uint8Array>
   /**
    * Sets the functions that are called when `body` begins to wait for bytes of the client, and when that wait ends.
    * The time in which the server hashes, stores or calls a hook does not count as a wait.
    */
   onWait(begin: () => void, end: () => void): void
-  /** Stops `body`: the pending step and every later one throw `reason`. */
+  /** Ends `body` early: after the chunks that have arrived it throws `reason`. */
   stop(reason: Error): void
   /** Returns a signal that aborts when the connection is closed, for work whose result only the client needs. */
   readonly closeSignal: () => AbortSignal
@@ -43,11 +48,11 @@ export interface HandlerRequest {
   readonly hooks: Hooks
 }
 
-/** Field access without regard to case. */
+/** The fields of a header or trailer section. Names are passed in lower case. */
 export interface RequestHeaders {
-  /** The value, lines of the same name joined by `, ` (RFC 9110 §5.3); null if there is none. */
+  /** Returns the value, with the lines of the same name joined by `, ` (RFC 9110 §5.3); null if there is none. */
   get(name: string): string | null
-  /** The values line by line, for fields that must not repeat. */
+  /** Returns the value of each line, for fields that must not repeat; empty if there is none. */
   all(name: string): readonly string[]
 }
 
@@ -58,8 +63,8 @@ export interface HandlerResponse {
   /** Fields, by their usual spelling. */
   readonly headers: Readonly<Record<string, string>>
   /**
-   * Content; absent for none. Text is sent in one write with the head. An iterable is iterated exactly once, to its
-   * end or until its `return`.
+   * The content; left out for none. Text and bytes get a `Content-Length`. An iterable is iterated once, to its end or
+   * until its `return` is called.
    */
   readonly body?: string | Uint8Array | AsyncIterable<Uint8Array>
 }

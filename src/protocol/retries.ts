@@ -1,18 +1,23 @@
-/** Tries work for one key after the other, in the background, again and again until it has succeeded. */
+/**
+ * Retries failed work in the background until it succeeds, with exponential backoff. Each key has its own work and its
+ * own backoff.
+ */
 
-/** Milliseconds until the first retry, and between two retries at most; the time doubles with each failure. */
+/** Shortest and longest time until a retry, in milliseconds. The time doubles with each failure. */
 const FIRST_BACKOFF = 1000
 const LONGEST_BACKOFF = 600_000
-/** Keys that wait at most. Beyond it, the next start of a process finds the others by their notes. */
+/** Largest number of keys that wait, to limit the memory. The next process finds the others by their notes. */
 const MOST_WAITING = 100_000
 
+/** When a key is tried again. */
 interface Waiting {
+  /** Time of the next attempt, by `performance.now()`. */
   readonly at: number
-  /** Attempts that have failed one after the other. */
+  /** Number of attempts that have failed. */
   readonly failures: number
 }
 
-/** The keys whose work has not succeeded yet. */
+/** Retries the work of the keys that were added until it has succeeded. */
 export class Retries {
   readonly #attempt: (key: string) => Promise<boolean>
   readonly #waiting = new Map<string, Waiting>()
@@ -20,37 +25,38 @@ export class Retries {
   #running: Promise<void> | null = null
   #isStopped = false
 
-  /** `attempt` resolves to whether it has succeeded. */
+  /** @param attempt Does the work of a key, and resolves to whether it has succeeded. A rejection counts as false. */
   constructor(attempt: (key: string) => Promise<boolean>) {
     this.#attempt = attempt
   }
 
-  /** Adds a key whose work has just failed. A key that waits already is tried at the time it had. */
+  /** Adds a key whose work has just failed. If the key waits already, the time of its next attempt stays. */
   add(key: string): void {
     if (this.#waiting.has(key)) return
     this.#set(key, FIRST_BACKOFF, 1)
     this.#plan()
   }
 
-  /** Adds keys whose work is due. */
+  /** Adds keys whose work is due at once. */
   async addAll(keys: AsyncIterable<string>): Promise<void> {
     for await (const key of keys) this.#set(key, 0, 0)
     this.#plan()
   }
 
-  /** Stops. Resolves when the attempt in progress has ended. */
+  /** Stops all attempts. Resolves when the one in progress has ended. */
   async stop(): Promise<void> {
     this.#isStopped = true
     if (this.#timer !== null) clearTimeout(this.#timer)
     await this.#running
   }
 
+  /** Schedules the next attempt of a key, `delay` milliseconds from now. */
   #set(key: string, delay: number, failures: number): void {
     if (this.#waiting.size >= MOST_WAITING) return
     this.#waiting.set(key, { at: performance.now() + delay, failures })
   }
 
-  /** Sets the timer for the next attempt. */
+  /** Sets the timer for the next attempt, unless attempts are running, after which it is called again. */
   #plan(): void {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
@@ -66,7 +72,7 @@ export class Retries {
     }, delay).unref()
   }
 
-  /** Tries all keys that are due, one at a time, because the app may be starting. */
+  /** Tries all keys that are due, one at a time, because a start with many notes must not overload the app. */
   async #run(): Promise<void> {
     const now = performance.now()
     for (const [key, { at, failures }] of [...this.#waiting]) {

@@ -1,4 +1,7 @@
-/** Checks the header of a PATCH or PUT, and limits and verifies its content while it is read. */
+/**
+ * Checks the header of a PATCH or PUT, and then reads the content: it is counted, compared with its digest, and, if it
+ * is small and atomic, read completely before the lock is acquired.
+ */
 import { UploadError } from '../../errors.ts'
 import { isIdentity } from '../../fields/syntax.ts'
 import { ALGORITHMS, parseDigest, verifiableDigest, type Digest } from '../../fields/digest.ts'
@@ -10,13 +13,13 @@ import type { Limits } from '../../options.ts'
 import type { Transaction } from '../../storage/adapter.ts'
 import { inSlices } from '../yielding.ts'
 
-/** The fields of a PATCH or a PUT that describe its content. */
+/** The values of the fields of a PATCH or a PUT that describe its content. */
 export interface ContentHeader<T> {
-  /** The result of `readType`. */
+  /** The result of `readType`: the patch format of a PATCH, or the description of the resource in a PUT. */
   readonly type: T
   /** The digests that the content must match. */
   readonly digests: readonly Digest[]
-  /** Whether `Trailer` announces a `Content-Digest` in the trailer section. */
+  /** Whether `Trailer` announces that a `Content-Digest` follows the content. */
   readonly announcesDigest: boolean
   /** The digests that the whole resource must match, as one field; null if none can be verified. */
   readonly reprDigest: string | null
@@ -25,9 +28,10 @@ export interface ContentHeader<T> {
 }
 
 /**
- * Checks the header of a PATCH or a PUT, and throws for the first failure. `readType` reads the media type of the
- * patch or of the resource. `limitOf` returns the largest content of that type, in bytes.
+ * Checks the header of a PATCH or a PUT, in the order that the most fundamental error is reported first.
  *
+ * @param readType Reads the media type of the patch, or the fields that describe the resource.
+ * @param limitOf Returns the largest content of that type, in bytes.
  * @throws UploadError `ERR_TRANSFER_CODING`, `ERR_CONTENT_CODING`, `ERR_CONTENT_LIMIT`, `ERR_FIELD`, and the errors
  * of `readType`.
  */
@@ -50,7 +54,10 @@ export function readContentHeader<T>(
   }
 }
 
-/** Closes the connection after another transfer coding, because the end of the message can't be found. */
+/**
+ * Refuses a transfer coding other than chunked. The connection is closed, because without decoding it the end of the
+ * message can't be found.
+ */
 function checkTransferCoding(headers: RequestHeaders): void {
   const coding = headers.get('transfer-encoding')
   if (coding === null || coding.trim().toLowerCase() === 'chunked') return
@@ -60,7 +67,7 @@ function checkTransferCoding(headers: RequestHeaders): void {
   })
 }
 
-/** Refuses a content coding, because it would apply to the patch document, not to the resource. */
+/** Refuses a content coding, such as gzip, because the positions in a patch count bytes that are not coded. */
 function checkContentCoding(headers: RequestHeaders): void {
   if (isIdentity(headers.get('content-encoding') ?? '')) return
   throw new UploadError('ERR_CONTENT_CODING', {
@@ -69,14 +76,15 @@ function checkContentCoding(headers: RequestHeaders): void {
   })
 }
 
-/** Whether the header announces a `Content-Digest` in the trailer (RFC 9110 §6.6.2). */
+/** Whether the field `Trailer` announces a `Content-Digest` in the trailer section (RFC 9110 §6.6.2). */
 function announcesContentDigest(headers: RequestHeaders): boolean {
   const names = headers.get('trailer')
   return names?.split(',').some((name) => name.trim().toLowerCase() === 'content-digest') ?? false
 }
 
 /**
- * Returns the digests of `Content-Digest` in a header or a trailer (RFC 9530 §2); empty if none can be verified.
+ * Returns the digests of the `Content-Digest` in a header or trailer section (RFC 9530 §2); empty if none can be
+ * verified.
  *
  * @throws UploadError `ERR_FIELD` for a malformed field.
  */
@@ -86,26 +94,27 @@ export function contentDigests(fields: RequestHeaders | null): readonly Digest[]
 }
 
 /**
- * Largest atomic content, in bytes, that is read completely before the lock is acquired. A slow client of a small
- * patch then does not block other writers.
+ * Largest atomic content, in bytes, that is read completely before the lock is acquired, so that a slow client with a
+ * small patch does not block other writers. Larger content would need too much memory.
  */
 const WHOLE_SIZE = 64 * 1024
 
 /**
- * Returns the largest content of a PATCH, in bytes: the largest resource plus the header of each part. Without this
- * limit a multipart patch could send the same bytes any number of times, because parts may overlap.
+ * Returns the largest content of a PATCH, in bytes: the largest resource plus the header of each part. The size of the
+ * resource alone is not a limit, because the parts of a multipart patch may overlap: a client could send the same bytes
+ * again without end.
  */
 export function patchLimit({ maxSize, maxParts, maxPartHeaderSize }: Limits): number {
   return maxSize + maxParts * maxPartHeaderSize
 }
 
-/** How content is read. */
+/** How the content of a request is read. */
 export interface ContentOptions {
   /** Announced length in bytes; null if unknown. */
   readonly length: number | null
   /** Largest accepted content, in bytes. Beyond it: 413 `ERR_CONTENT_LIMIT`. */
   readonly limit: number
-  /** Whether the content is applied completely or not at all. Small content is then read and checked first. */
+  /** Whether the content is applied completely or not at all. If so, small content is read before the lock. */
   readonly isAtomic: boolean
   /** Digests that the content must match. */
   readonly digests: readonly Digest[]
@@ -113,7 +122,7 @@ export interface ContentOptions {
   readonly verifiesTrailer: boolean
 }
 
-/** Content that was read completely, or that is read from the client while `body` is iterated. */
+/** The content of a request: read completely, or received from the client while `body` is iterated. */
 export interface Content {
   /** Whether all content has been read and checked. */
   readonly isWhole: boolean
@@ -124,7 +133,8 @@ export interface Content {
 }
 
 /**
- * Begins to read content. The server then sends 100 Continue.
+ * Begins to read the content. Small atomic content is read and checked to its end. The first read makes the server send
+ * 100 Continue.
  *
  * @throws UploadError `ERR_CONTENT_LIMIT`, `ERR_CONTENT_DIGEST`: here, or at the end of a streamed body.
  */
@@ -146,13 +156,13 @@ export async function readContent(
   return { isWhole: true, body: batchesOf(batches), verifiesTrailer }
 }
 
-/** Counts and hashes the content while it is read. */
+/** Yields the content while it counts and hashes it. Throws at the end if a digest differs. */
 async function* guard(
   body: Body,
   { limit, digests }: ContentOptions,
   trailers: RequestHeaders | null,
 ): Body {
-  // Only the trailer itself shows by which algorithm it verifies the content.
+  // The algorithm of a digest in the trailer is not known before the end, so hash by all of them.
   const algorithms = trailers === null ? digests.map(({ algorithm }) => algorithm) : ALGORITHMS
   const running = createRunningDigest(algorithms)
   let size = 0
@@ -166,6 +176,7 @@ async function* guard(
   if (wrong !== null) throw wrongContent(wrong)
 }
 
+/** Makes a body of content that is in memory. */
 async function* batchesOf(batches: Iterable<readonly Uint8Array[]>): Body {
   yield* batches
 }

@@ -1,4 +1,4 @@
-/** The services that all methods share, the lock around every change, and the check of preconditions. */
+/** What the methods share: the services, the check of preconditions, and the lock around every change. */
 import { UploadError, traitsOf } from '../../errors.ts'
 import { dispositionName } from '../../fields/content-disposition.ts'
 import { callHook } from '../../hooks.ts'
@@ -11,7 +11,7 @@ import { checkWriteConditions, hasWriteCondition } from '../preconditions.ts'
 import type { Settings } from '../../settings.ts'
 import type { ResourceInfo, ResourceState, StorageAdapter, Writer } from '../../storage/adapter.ts'
 
-/** The services and settings of a handler. */
+/** The services and settings with which the requests of one middleware are answered. */
 export interface MethodContext {
   readonly storage: StorageAdapter
   readonly locker: Locker
@@ -26,10 +26,11 @@ export interface MethodContext {
 export type Method = (request: HandlerRequest, context: MethodContext) => Promise<HandlerResponse>
 
 /**
- * Checks the preconditions without the lock, because a request that can't succeed has to be refused before the
- * client sends its content (RFC 9110 §10.1.1) and before the request interrupts another writer. `fieldsFor` returns
- * the fields whose conditions are evaluated for the current version.
+ * Checks the preconditions before the lock is acquired and the content is read: a request that can't succeed should
+ * cost the client no upload (RFC 9110 §10.1.1), and must not interrupt another writer. The result can become outdated,
+ * so the methods check again under the lock.
  *
+ * @param fieldsFor Returns the fields whose conditions are evaluated, given the current version.
  * @throws UploadError `ERR_PRECONDITION` or `ERR_PRECONDITION_REQUIRED`.
  */
 export async function precheckConditions(
@@ -66,7 +67,7 @@ export async function withLock<T>(
   const isLost = (): boolean => lock.isLost === true
   try {
     lock.onRevoke(() => request.stop(interrupted()))
-    // Only a holder that waits for its client is stalled. One that hashes or stores makes progress.
+    // Only the time in which this request waits for its client counts as silence. Hashing and storing is progress.
     request.onWait(
       () => lock.idle(),
       () => lock.busy(),
@@ -81,8 +82,9 @@ export async function withLock<T>(
 }
 
 /**
- * Awaits `work`, and checks the preconditions again with `recheck` if the storage reports that another writer has
- * changed the resource first. The request is then answered as if it had arrived after the other one.
+ * Awaits `work`. If the storage reports that another writer has changed the resource first, it checks the preconditions
+ * again with `recheck`, so that the request is answered as if it had arrived after the other one: a client with
+ * `If-Match` expects 412, with the new entity tag, and not the 409 of the storage.
  *
  * @throws UploadError `ERR_PRECONDITION`, or the `ERR_CONFLICT` of the storage if the preconditions still hold.
  */
@@ -98,7 +100,10 @@ export async function recheckOnConflict<T>(
   }
 }
 
-/** Adds the stored length to the error, which may include bytes of this request. It saves the client a HEAD. */
+/**
+ * Returns the error with the stored length, which saves the client a HEAD. It is read after the write has ended, so
+ * that it includes the bytes of this request that were kept.
+ */
 async function withReceived(
   error: unknown,
   key: string,
@@ -113,10 +118,11 @@ async function withReceived(
     const fields = { ...headers, ...(status === 409 ? uploadLength(info) : {}) }
     return new UploadError(code, { detail, status, headers: fields, members, cause })
   } catch {
-    return error // Report the first error without the stored length.
+    return error // The storage fails as well: report the first error, without the stored length.
   }
 }
 
+/** Makes the error for a request that has lost its lock to another one. */
 function interrupted(): UploadError {
   return new UploadError('ERR_INTERRUPTED', {
     detail:
@@ -125,7 +131,7 @@ function interrupted(): UploadError {
   })
 }
 
-/** Calls `onCreate` before the resource is created. Throws as `callHook`. */
+/** Calls `onCreate` if the write creates the resource, before any byte is stored. Throws as `callHook`. */
 export async function callOnCreate(
   { base }: Writer,
   { completeLength: length, contentType, contentDisposition }: ResourceState,

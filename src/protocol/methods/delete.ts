@@ -1,11 +1,14 @@
-/** Answers DELETE (RFC 9110 §9.3.5), which interrupts any other writer of the resource at once. */
+/**
+ * Answers DELETE (RFC 9110 §9.3.5). It interrupts a writer of the resource at once, because the bytes that the writer
+ * stores are unwanted.
+ */
 import { UploadError } from '../../errors.ts'
 import type { HandlerRequest, HandlerResponse } from '../http.ts'
 import { checkWriteConditions, hasWriteCondition } from '../preconditions.ts'
 import { precheckConditions, recheckOnConflict, withLock, type MethodContext } from './context.ts'
 
 /**
- * Answers a DELETE with 204.
+ * Removes the resource, finished or incomplete, and answers with 204. `onRemoved` is called before the answer.
  *
  * @throws UploadError `ERR_NOT_FOUND`, `ERR_PRECONDITION`, `ERR_PRECONDITION_REQUIRED`, `ERR_LOCKED`.
  */

@@ -20,7 +20,10 @@ export type Effect =
   /** The bytes as a whole are wrong, or the app does not want them: `finishWrite` removes the upload. */
   | 'reject'
 
-/** A problem type that is registered at IANA, which is compared as a string. */
+/**
+ * A problem type that an Internet-Draft adds to the IANA registry: draft-ietf-httpapi-digest-fields-problem-types
+ * for the digests, draft-ietf-httpbis-resumable-upload for the offset. Clients compare the type as a string.
+ */
 interface ProblemType {
   readonly type: string
   readonly title: string

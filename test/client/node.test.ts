@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { appendFile, mkdtemp, open, rm, truncate, writeFile } from 'node:fs/promises'
+import { appendFile, mkdtemp, open, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import http from 'node:http'
 import { existsSync } from 'node:fs'
 import net from 'node:net'
@@ -103,6 +103,24 @@ describe('a file as source', () => {
       message: 'the file has changed since the upload began',
     })
     expect(await bench.state()).toBe('∅')
+  })
+})
+
+describe('a file that a rename replaces', () => {
+  const bench = useBench()
+
+  test('is uploaded as it was when it was opened, also after a cut', async () => {
+    const directory = await mkdtemp(path.join(tmpdir(), 'partial-upload-client-'))
+    const [file, next] = [path.join(directory, 'a.bin'), path.join(directory, 'next.bin')]
+    await writeFile(file, FILE)
+    await writeFile(next, Buffer.alloc(FILE.length, 'x'))
+    bench.proxy.fail('HEAD', { kind: 'first', act: () => rename(next, file) })
+    bench.proxy.fail('PATCH', { kind: 'cut', after: MiB })
+
+    await upload(bench.url, file, bench.options).done
+
+    expect((await bench.stored()).equals(FILE)).toBe(true)
+    await rm(directory, { recursive: true })
   })
 })
 

@@ -1,6 +1,6 @@
 /**
- * The storage contract: the requirements of `adapter.ts` as checks, which run in any test runner. Where the
- * interface leaves an adapter a choice, the checks accept each of the choices.
+ * The storage contract: the requirements of `adapter.ts` as checks for any test runner. Where the
+ * interface leaves a choice to the adapter, the checks accept each of the choices.
  */
 
 import { behindChecks } from './contract/behind.ts'
@@ -19,7 +19,9 @@ import { writeChecks } from './contract/write.ts'
 
 export type { StorageCheck } from './contract/check.ts'
 
-/** All checks. Each needs an empty storage of its own, and ends every writer and reader that it opens. */
+/**
+ * All checks. Each one needs a new, empty storage, and ends all writers and readers that it opens.
+ */
 export const storageContract: readonly StorageCheck[] = [
   ...writeChecks,
   ...replaceChecks,

@@ -1,24 +1,28 @@
-/** Keys: which paths of URLs name a resource, for all storages. */
+/** Keys of resources: which paths of URLs are keys, for all storages. */
 import { UploadError } from '../errors.ts'
 
-// A lone surrogate has no UTF-8 form, so that two different keys would become one file name.
+// A control character or a backslash has a special meaning on some system. A lone surrogate has no
+// UTF-8 form, so that two different keys would become the same file name.
 // oxlint-disable-next-line no-control-regex
 const UNNAMEABLE = /[\u0000-\u001f\u007f\\\p{Cs}]/u
 
 /**
- * The key of the path of a URL: the path without its leading slash, each segment percent-decoded.
+ * Returns the key that the path of a URL names: the path without its leading slash, with each
+ * segment percent-decoded.
  *
- * @throws UploadError `ERR_KEY` for bad percent-encoding, or for an encoded slash: `a%2Fb` must not be
- * another name of `a/b`.
+ * @throws UploadError `ERR_KEY` for bad percent-encoding, or for an encoded slash: `a%2Fb` must not
+ * be another name of `a/b`.
  */
 export function keyOfPath(path: string): string {
   return path.replace(/^\//, '').split('/').map(decodeSegment).join('/')
 }
 
 /**
- * Splits a key into segments, none of which leads out of the root on any file system.
+ * Splits a key into its segments. None of them leads out of the directory of a store, on any file
+ * system.
  *
- * @throws UploadError `ERR_KEY` for an empty or a dot segment, a backslash, a control character.
+ * @throws UploadError `ERR_KEY` for an empty or a dot segment, a backslash, a control character or
+ * a lone surrogate.
  */
 export function keySegments(key: string): readonly string[] {
   if (UNNAMEABLE.test(key)) {
@@ -37,6 +41,10 @@ export function invalidKey(detail: string, cause?: unknown): UploadError {
   return new UploadError('ERR_KEY', { detail, cause })
 }
 
+/**
+ * Decodes one segment of a path. The path is split into segments before, because a decoded `%2F`
+ * would look like a separator.
+ */
 function decodeSegment(segment: string): string {
   let decoded: string
   try {

@@ -1,6 +1,6 @@
 /**
- * Resources in the memory of the process, for tests and small files. They are lost when the process ends. Each
- * key is accepted.
+ * Stores resources in the memory of the process, for tests and small files. They are lost when the
+ * process ends. Every key is accepted.
  */
 
 import { UploadError } from '../errors.ts'
@@ -16,6 +16,7 @@ import type {
 import { conflict } from './conflict.ts'
 import { copyState } from './state.ts'
 
+/** Largest number of bytes of a chunk that a reader yields. */
 const READ_SIZE = 65_536
 
 /** Creates a storage that keeps resources in a `Map`. The memory is freed with the storage. */
@@ -45,22 +46,28 @@ export function memoryStorage(): StorageAdapter {
 /** The current version of each resource, by its key. */
 type Versions = Map<string, Version>
 
-/** One version: its info is never changed, its content may be shared with the next version. */
+/**
+ * One version of a resource. Its info is never changed. Its content may be shared with the next
+ * version.
+ */
 interface Version {
   readonly info: ResourceInfo
   readonly content: Content
 }
 
 /**
- * Bytes in a buffer that grows by doubling. A reader may use the bytes below `pinned`, so that a writer copies
- * the buffer before it overwrites one of them.
+ * Bytes in a buffer that grows by doubling. Readers may use the bytes below `pinned`: before a
+ * writer overwrites one of them, it copies the buffer.
  */
 interface Content {
   data: Uint8Array
   pinned: number
 }
 
-/** Opens a version for reading: from here on a writer copies the buffer before it overwrites these bytes. */
+/**
+ * Opens a version for reading. From now on a writer copies the buffer before it overwrites these
+ * bytes.
+ */
 function pin({ info, content }: Version): Reader {
   content.pinned = Math.max(content.pinned, info.size)
   const data = content.data
@@ -72,8 +79,9 @@ function pin({ info, content }: Version): Reader {
 }
 
 /**
- * Writes a resource. A persist writer uses the content of the current version and publishes a new version
- * with each write; an atomic one has a copy of its own, and publishes it with `commit`.
+ * Writes a resource. A persist writer appends to the content of the current version, and publishes
+ * a new version after each write. An atomic writer has a copy of the content, and publishes it in
+ * `commit`.
  */
 class MemoryWriter implements Writer {
   readonly base: ResourceInfo | null
@@ -83,7 +91,10 @@ class MemoryWriter implements Writer {
   readonly #initial: ResourceState
   readonly #isLost: () => boolean
   readonly #content: Content
-  /** The version that must still be the current one when this writer publishes the next. */
+  /**
+   * The version that must still be the current one when this writer publishes the next. Another
+   * writer has changed the resource otherwise.
+   */
   #current: Version | undefined
   #size: number
   #ended = false
@@ -159,7 +170,10 @@ class MemoryWriter implements Writer {
     }
   }
 
-  /** Notes the new size. The bytes of a persist writer become visible, as a new version. */
+  /**
+   * Sets the size after a write or a truncation. A persist writer then publishes a new version, so
+   * that readers see it.
+   */
   #resized(size: number): void {
     this.#size = size
     if (this.transaction === 'persist') this.#publish(this.base ?? this.#initial)
@@ -178,7 +192,10 @@ class MemoryWriter implements Writer {
     return info
   }
 
-  /** Returns a buffer whose bytes from `start` to `end` no reader uses. */
+  /**
+   * Returns a buffer in which the bytes from `start` to `end` may be overwritten, because no reader
+   * uses them.
+   */
   #room(start: number, end: number): Uint8Array {
     const content = this.#content
     const capacity = content.data.length
@@ -195,6 +212,7 @@ class MemoryWriter implements Writer {
     assertHeld(this.#isLost)
   }
 
+  /** Throws `ERR_CONFLICT` if another writer has changed or removed the resource. */
   #assertCurrent(): void {
     if (this.#versions.get(this.#key) !== this.#current) {
       throw conflict()
@@ -202,18 +220,21 @@ class MemoryWriter implements Writer {
   }
 }
 
-/** Throws if another process has the lock of the key. */
+/** Throws if the caller has lost the lock of the key. */
 function assertHeld(isLost = (): boolean => false): void {
   if (isLost()) throw new Error('another process has the lock')
 }
 
-/** The content for an atomic writer, which is copied before the first write at any position. */
+/**
+ * Returns the content of an atomic writer. All bytes count as pinned, so that the buffer is copied
+ * before the first write.
+ */
 function share(content: Content | undefined): Content {
   const data = content?.data ?? new Uint8Array(0)
   return { data, pinned: data.length }
 }
 
-/** Allocates a buffer; a failure is a full storage to the client. */
+/** Allocates a buffer. A failure is reported to the client as a full storage. */
 function allocate(length: number): Uint8Array {
   try {
     return new Uint8Array(length)
@@ -222,7 +243,10 @@ function allocate(length: number): Uint8Array {
   }
 }
 
-/** Yields copies, because a later write may change the buffer while a chunk waits to be sent. */
+/**
+ * Yields copies of the bytes, because a later write may change the buffer while a chunk waits to be
+ * sent.
+ */
 async function* pieces(data: Uint8Array, start: number, end: number): AsyncIterable<Uint8Array> {
   for (let at = start; at < end; at += READ_SIZE) {
     yield data.slice(at, Math.min(at + READ_SIZE, end))

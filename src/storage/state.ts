@@ -1,10 +1,10 @@
-/** What all adapters do with the state of a resource: copy it and compare it. */
+/** Copies and compares the states of resources, for all adapters. */
 
 import type { ResourceState } from './adapter.ts'
 
 /**
- * Copies the members of a state in a fixed order, and leaves out whatever else the object has: an
- * adapter gets whole infos as well, and two equal states have to become equal JSON.
+ * Copies the members of a state in a fixed order, and no other members. Adapters are also passed
+ * whole infos, and two equal states have to become the same JSON.
  */
 export function copyState(state: ResourceState): ResourceState {
   return {
@@ -18,7 +18,10 @@ export function copyState(state: ResourceState): ResourceState {
   }
 }
 
-/** Returns whether two states are the same, so that a commit of one over the other changes nothing. */
+/**
+ * Returns whether two states are equal, so that a commit of one over the other would change
+ * nothing.
+ */
 export function sameState(a: ResourceState, b: ResourceState): boolean {
   return (
     a.complete === b.complete &&

@@ -1,4 +1,7 @@
-/** The storage contract: a storage that stores the bytes of a persist write later than `write` resolves. */
+/**
+ * The storage contract: storages whose `write` resolves before readers can see the bytes, and that
+ * have `flush` for this reason.
+ */
 
 import {
   PERSIST,
@@ -15,7 +18,8 @@ import type { StorageCheck } from './check.ts'
 
 /** The checks of this file. */
 export const behindChecks: readonly StorageCheck[] = [
-  // Some bytes of the base may be kept elsewhere than the new ones, and must not be dropped with a partial flush.
+  // The storage may keep new bytes in another place than those of the base. A flush of one place
+  // must not drop the bytes of the other from the version that readers see.
   check('never shows fewer bytes after a flush', async (storage) => {
     await begin(storage, 'a', 'abcdef')
     const writer = await openPersist(storage, 'a')
@@ -34,7 +38,8 @@ export const behindChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), 'aXcdefgh', 'the content after keep')
   }),
 
-  // A client that resumes at another server trusts the size that HEAD has shown.
+  // HEAD has shown the flushed bytes, perhaps at another server. After the rollback no client may
+  // count on them.
   check('undoes bytes that were flushed on rollback', async (storage) => {
     await begin(storage, 'a', 'abc')
     const writer = await storage.openWriter('a', PERSIST)

@@ -14,7 +14,7 @@ import type {
 
 /** One requirement of the storage interface. */
 export interface StorageCheck {
-  /** What the adapter does, as a sentence without its subject. */
+  /** What a right adapter does, as a sentence without its subject: the title of a test. */
   readonly name: string
   /**
    * Checks the storage that `create` returns, which must be empty. Calls `create` once.
@@ -24,7 +24,7 @@ export interface StorageCheck {
   readonly run: (create: () => StorageAdapter | Promise<StorageAdapter>) => Promise<void>
 }
 
-/** Makes a check. An error of the adapter itself fails it, with a message that says so. */
+/** Makes a check. An error that the adapter throws fails it, with a message that says so. */
 export function check(
   name: string,
   body: (storage: StorageAdapter) => Promise<void>,
@@ -44,7 +44,7 @@ export function check(
   }
 }
 
-/** Reports what a check has found and what it expected. Any other error comes from the adapter. */
+/** Thrown by a check, to say what was found and expected. Other errors are the adapter's. */
 export class ContractError extends Error {
   override readonly name = 'ContractError'
 }
@@ -60,7 +60,7 @@ export const BEGUN: ResourceState = {
   owner: null,
 }
 
-/** A state in which all members differ, so that a confusion of two members shows. */
+/** A state in which all members differ, so that an adapter which confuses two of them fails. */
 export const FULL: ResourceState = {
   complete: false,
   everComplete: true,
@@ -74,20 +74,20 @@ export const FULL: ResourceState = {
 /** The state of a finished resource. */
 export const FINISHED: ResourceState = { ...BEGUN, complete: true, everComplete: true }
 
-/** How a writer of an upload in progress is opened. */
+/** Options for a writer of an upload in progress. */
 export const PERSIST: OpenWriterOptions = {
   transaction: 'persist',
   replace: false,
   initial: BEGUN,
 }
 
-/** How a writer that shows nothing before its commit is opened. */
+/** Options for a writer that shows nothing before its commit. */
 export const ATOMIC: OpenWriterOptions = { ...PERSIST, transaction: 'atomic' }
 
-/** How a writer that starts over is opened. */
+/** Options for a writer that replaces the resource. */
 export const REPLACE: OpenWriterOptions = { ...ATOMIC, replace: true }
 
-/** Encodes `text`. Checks write text, because a failure message can show it. */
+/** Encodes `text`. Most checks write text, because a message can quote it. */
 export function bytes(text: string): Uint8Array {
   return new TextEncoder().encode(text)
 }
@@ -109,14 +109,14 @@ export async function store(storage: StorageAdapter, key: string, text: string):
   await writer.commit({ ...FINISHED, completeLength: text.length })
 }
 
-/** Stores the beginning of a resource. */
+/** Stores an upload in progress. */
 export async function begin(storage: StorageAdapter, key: string, text: string): Promise<void> {
   const writer = await storage.openWriter(key, PERSIST)
   await write(writer, 0, text)
   await writer.commit(BEGUN)
 }
 
-/** Opens a reader; the check fails if the resource is absent. */
+/** Opens a reader. Fails the check if the resource is absent. */
 export async function openReader(storage: StorageAdapter, key: string): Promise<Reader> {
   const reader = await storage.openReader(key)
   if (reader === null)
@@ -124,14 +124,20 @@ export async function openReader(storage: StorageAdapter, key: string): Promise<
   return reader
 }
 
-/** The state in an info, with members that the adapter must not have added. */
+/**
+ * Returns the state in an info. Members that the adapter must not add are kept, so that they show
+ * in a comparison.
+ */
 export function stateOf(info: ResourceInfo | null): ResourceState | null {
   if (info === null) return null
   const { size: _size, etag: _etag, lastModified: _lastModified, ...state } = info
   return state
 }
 
-/** Opens a persist writer; null if the storage has only atomic ones, so that nothing is to be checked. */
+/**
+ * Opens a persist writer. Returns null if the storage grants atomic writes only, in which case
+ * there is nothing to check.
+ */
 export async function openPersist(storage: StorageAdapter, key: string): Promise<Writer | null> {
   const writer = await storage.openWriter(key, PERSIST)
   if (writer.transaction === 'persist') return writer
@@ -140,8 +146,8 @@ export async function openPersist(storage: StorageAdapter, key: string): Promise
 }
 
 /**
- * Concatenates the chunks. None is copied before the last one has arrived, so that a buffer which the storage
- * reuses shows as wrong bytes.
+ * Concatenates the chunks. No chunk is copied before the last one has arrived: an adapter that
+ * reuses the buffer of a chunk then returns wrong bytes.
  */
 export async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   const kept: Uint8Array[] = []
@@ -165,7 +171,9 @@ export function concat(chunks: readonly Uint8Array[]): Uint8Array {
   return all
 }
 
-/** Makes bytes in which each aligned word of four is different, so that a read at a wrong position shows. */
+/**
+ * Makes bytes in which no two aligned words of four are the same, so that a wrong position shows.
+ */
 export function pattern(length: number, seed = 0): Uint8Array {
   const words = new Uint32Array(Math.ceil(length / 4))
   // Multiplication by an odd number maps different words to different words, and fills all four bytes.
@@ -175,7 +183,7 @@ export function pattern(length: number, seed = 0): Uint8Array {
   return new Uint8Array(words.buffer, 0, length)
 }
 
-/** Reads the content, and checks that `head` and `openReader` return the same info; null if absent. */
+/** Reads the content, null if absent. Checks that `head` and `openReader` return the same info. */
 export async function load(storage: StorageAdapter, key: string): Promise<string | null> {
   const info = await storage.head(key)
   const reader = await storage.openReader(key)
@@ -188,7 +196,9 @@ export async function load(storage: StorageAdapter, key: string): Promise<string
   return loadBytes(storage, key)
 }
 
-/** Reads the content without `head`, because its etag may change with each call during a write in place. */
+/**
+ * Reads the content without `head`, whose etag may change with each call during a write in place.
+ */
 export async function loadBytes(storage: StorageAdapter, key: string): Promise<string | null> {
   const reader = await storage.openReader(key)
   try {
@@ -218,7 +228,7 @@ export function equal(found: unknown, expected: unknown, what: string): void {
   if (is !== should) throw new ContractError(`${what}: found ${is}, expected ${should}`)
 }
 
-/** Fails the check unless the bytes are the same; the message shows the first difference. */
+/** Fails the check unless the bytes are the same. The message quotes the first difference. */
 export function sameBytes(found: Uint8Array, expected: Uint8Array, what: string): void {
   let first = 0
   while (first < expected.length && found[first] === expected[first]) first += 1
@@ -262,7 +272,7 @@ export async function expectConflict(work: Promise<unknown>, what: string): Prom
   if (code !== 'ERR_INTERRUPTED') equal(code, 'ERR_CONFLICT', `the code of ${what}`)
 }
 
-/** The code of a thrown value, which has to be an Error; null if it has none. */
+/** Returns the code of an error; null if it has none. Fails the check for any other value. */
 export function codeOf(error: unknown): string | null {
   if (!(error instanceof Error))
     throw new ContractError(`found ${JSON.stringify(error)} thrown, expected an Error`)

@@ -27,7 +27,8 @@ const CLOCK_SKEW_MS = 60_000
 
 /** The checks of this file. */
 export const commitChecks: readonly StorageCheck[] = [
-  // Only `commit` changes the state. A storage that stores it at the first write fails here.
+  // Only `commit` may change the state of an existing resource. A storage that stores the state
+  // with the first bytes fails here.
   check('keeps the state when a write is kept or undone', async (storage) => {
     const state = { ...BEGUN, completeLength: 9, contentType: 'text/plain' }
     const creating = await storage.openWriter('a', ATOMIC)
@@ -41,7 +42,8 @@ export const commitChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // The protocol answers with the info of the commit, so that it must be the one that readers get.
+  // The protocol answers a request with the info from `commit`. The next client gets the one from
+  // `head`.
   check('returns from commit what head returns', async (storage) => {
     for (const options of [PERSIST, ATOMIC, REPLACE]) {
       for (const state of [BEGUN, FINISHED]) {
@@ -52,7 +54,8 @@ export const commitChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // A write in place would destroy a finished file, or one that is being replaced, before the commit.
+  // A persist write changes bytes in place. In a finished resource, or one that is being replaced,
+  // an interrupted write would leave a mixture.
   check('honours persist only for a resource in progress', async (storage) => {
     await begin(storage, 'begun', 'abc')
     await store(storage, 'finished', 'abc')
@@ -67,7 +70,8 @@ export const commitChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // A client resumes under `If-Match`, and a cache revalidates with the tag: both trust it for every byte.
+  // A client resumes with `If-Match`, and a cache revalidates with the tag. If two versions had the
+  // same tag, both would combine bytes of two versions.
   check('gives each version a strong etag that no other has', async (storage) => {
     const seen = new Map<string, string>()
     const observe = async (what: string): Promise<void> => {
@@ -106,7 +110,7 @@ export const commitChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // A tag that changes on its own would make each conditional request fail.
+  // If the tag changed without a change of the resource, each conditional request would fail.
   check('keeps the etag of a version that is not changed', async (storage) => {
     await begin(storage, 'a', 'abc')
     const before = await storage.head('a')
@@ -117,7 +121,7 @@ export const commitChecks: readonly StorageCheck[] = [
     equal(await storage.head('a'), before, 'head')
   }),
 
-  // Within the resolution of the clock, because the check and the storage may use different ones.
+  // The check and the storage may use different clocks, so that some difference is allowed.
   check('reports when a version was made', async (storage) => {
     await begin(storage, 'a', 'abc')
     const begun = dateOf(await storage.head('a'))
@@ -130,8 +134,8 @@ export const commitChecks: readonly StorageCheck[] = [
       )
   }),
 
-  // Two writers may be open where a lock was lost. The second commit must not overwrite the first one
-  // unseen.
+  // After a lock was lost, two writers may be open at the same time. The second commit must not
+  // replace the version of the first one, which its client has not seen.
   check('refuses a commit whose base is no longer current', async (storage) => {
     for (const options of [PERSIST, ATOMIC, REPLACE]) {
       for (const fill of [begin, store, null]) {
@@ -149,7 +153,8 @@ export const commitChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // The rollback of a writer whose base is gone must not remove the version of another writer.
+  // Another writer may have changed the resource since this one was opened. A rollback to the old
+  // size would remove the bytes of the other.
   check('lets a stale writer undo nothing', async (storage) => {
     for (const options of [PERSIST, ATOMIC]) {
       for (const end of ['keep', 'rollback'] as const) {
@@ -169,7 +174,7 @@ export const commitChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // Otherwise the commit would bring a removed resource back.
+  // The commit of a writer that was opened before the removal would bring the resource back.
   check('refuses the commit of a writer whose resource was removed', async (storage) => {
     for (const options of [PERSIST, ATOMIC]) {
       await begin(storage, 'a', 'abc')
@@ -184,7 +189,7 @@ export const commitChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // The protocol ends each writer, also after an error, and that must not raise a second error.
+  // The protocol ends each writer, also after an error. A second error would hide the first one.
   check('can end a writer whose commit was refused', async (storage) => {
     await begin(storage, 'a', 'abc')
     const stale = await storage.openWriter('a', ATOMIC)
@@ -195,7 +200,8 @@ export const commitChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), 'Xbcdef', 'the content')
   }),
 
-  // A storage may share buffers or temporary names between writers by mistake.
+  // An adapter may share a buffer or a temporary name between two writers by mistake, which shows
+  // only when both write at the same time.
   check('stores fifty resources at the same time', async (storage) => {
     const keys = Array.from({ length: 50 }, (_, index) => `parallel-${index}`)
     await Promise.all(

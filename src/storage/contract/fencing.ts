@@ -20,7 +20,7 @@ import {
 } from './check.ts'
 import type { StorageCheck } from './check.ts'
 
-/** Makes one kind of resource: absent, incomplete or finished. */
+/** Creates a resource of one kind: absent, incomplete or finished. */
 type Fill = (storage: StorageAdapter, key: string) => Promise<unknown>
 
 const FILLS: readonly Fill[] = [
@@ -38,6 +38,8 @@ const CHANGES: Readonly<Record<string, (writer: Writer) => Promise<unknown>>> = 
 
 /** The checks of this file. */
 export const fencingChecks: readonly StorageCheck[] = [
+  // Another process has taken the lock and may be writing, so that each further change could mix
+  // the bytes of two uploads.
   check('changes nothing through a writer whose lock is lost', async (storage) => {
     for (const end of ['keep', 'rollback'] as const) {
       await forEachWriter(storage, async (writer, lose, key) => {
@@ -53,6 +55,8 @@ export const fencingChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // The process ends its writer when it notices the loss. That must not undo what the next owner
+  // has committed.
   check('changes nothing of the next owner of the lock', async (storage) => {
     for (const end of ['keep', 'rollback'] as const) {
       await forEachWriter(storage, async (writer, lose, key) => {
@@ -65,6 +69,7 @@ export const fencingChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // Expiry may have found the resource old before another process resumed the upload.
   check('removes nothing for a caller whose lock is lost', async (storage) => {
     for (const [index, fill] of FILLS.entries()) {
       const key = `key-${index}`
@@ -77,7 +82,7 @@ export const fencingChecks: readonly StorageCheck[] = [
   }),
 ]
 
-/** Opens each kind of writer on each kind of resource, with a lock that `lose` takes away. */
+/** Opens each kind of writer on each kind of resource. `lose` makes `isLost` return true. */
 async function forEachWriter(
   storage: StorageAdapter,
   body: (writer: Writer, lose: () => void, key: string) => Promise<void>,

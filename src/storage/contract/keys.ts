@@ -1,4 +1,4 @@
-/** The storage contract: keys, which a storage keeps apart or refuses. */
+/** The storage contract: two keys are two resources, or the storage refuses one of them. */
 
 import type { StorageAdapter } from '../adapter.ts'
 import {
@@ -14,7 +14,10 @@ import {
 } from './check.ts'
 import type { StorageCheck } from './check.ts'
 
-/** Keys that are easily confused. A storage may refuse some of them, but two of them are two resources. */
+/**
+ * Keys that a storage may confuse, for example because its file system ignores case. It may refuse
+ * some of them, but must not treat two of them as the same resource.
+ */
 const KEYS: readonly string[] = [
   'plain',
   'plain.txt',
@@ -80,6 +83,8 @@ const KEYS: readonly string[] = [
 
 /** The checks of this file. */
 export const keyChecks: readonly StorageCheck[] = [
+  // A storage may cut long names, ignore case, or join Unicode forms, and would mix two files of
+  // users.
   check('keeps keys apart, those that differ only late or in case among them', async (storage) => {
     for (const fill of [store, begin]) {
       const stored = await fillAll(storage, fill)
@@ -96,6 +101,7 @@ export const keyChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // A storage that removes by a prefix would remove the files of other keys.
   check('removes a resource and none whose key begins or ends like it', async (storage) => {
     const keys = ['a', 'ab', 'a.b', 'a-b', 'ba', 'c/a', 'c/ab', 'c/a.b', 'd/c/a', 'b']
     for (const fill of [store, begin]) {
@@ -117,6 +123,7 @@ export const keyChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // Uploads and finished files may lie in different places of the storage.
   check('keeps resources in progress apart from finished ones', async (storage) => {
     await begin(storage, 'a', 'begun')
     await store(storage, 'b', 'finished')
@@ -124,6 +131,7 @@ export const keyChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), 'begun', 'the content of a')
   }),
 
+  // Some of these keys would lead out of the directory of a file store.
   check('refuses a key in the same way everywhere', async (storage) => {
     for (const key of ['', '/', 'a//b', '/a', 'a/', '.', '..', '../a', 'a/../b', 'a\0b', 'a\\b']) {
       if (await accepts(storage, key)) continue
@@ -133,6 +141,8 @@ export const keyChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // In a file system `a` can't be a file and a directory at the same time. In an object store it
+  // can.
   check('stores a key below another one, or refuses it as a conflict', async (storage) => {
     for (const [first, second] of [
       ['a', 'a/b'],
@@ -151,6 +161,7 @@ export const keyChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // Another request may create the conflicting resource after the writer was opened.
   check('refuses at the commit what has become a conflict meanwhile', async (storage) => {
     const writer = await storage.openWriter('a', ATOMIC)
     await writer.write(0, [new Uint8Array(3)])
@@ -173,6 +184,7 @@ export const keyChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a/b'), 'below', 'the content of a/b')
   }),
 
+  // A DELETE that is repeated is answered by 404.
   check('removes a resource once', async (storage) => {
     for (const fill of [begin, store]) {
       await fill(storage, 'a', 'abc')
@@ -196,8 +208,8 @@ async function fillAll(storage: StorageAdapter, fill: typeof store): Promise<rea
     }
   }
   const [first = '', ...others] = KEYS
-  // The first key has to be accepted, so that it is stored before another key can conflict with it. The other
-  // keys are stored at the same time, because requests for different resources are concurrent too.
+  // The first key must be accepted, and is stored before any other can conflict with it. The others
+  // are stored at the same time, because requests for different resources are concurrent too.
   const outcomes = [await isStored(first), ...(await Promise.all(others.map(isStored)))]
   return KEYS.filter((_, index) => outcomes[index])
 }
@@ -208,7 +220,10 @@ async function expectContents(storage: StorageAdapter, keys: readonly string[]):
   await Promise.all(keys.map(expectContent))
 }
 
-/** Returns false for a key that the storage refuses, on its own or because of the keys that it has. */
+/**
+ * Returns whether the storage accepts a key. It may refuse the key itself, or because of other
+ * keys: a file can't also be a directory.
+ */
 async function accepts(storage: StorageAdapter, key: string): Promise<boolean> {
   try {
     const writer = await storage.openWriter(key, ATOMIC)

@@ -17,9 +17,12 @@ import {
 import type { StorageCheck } from './check.ts'
 
 const MIB = 1024 * 1024
-/** Bytes: more than object stores usually put into one part of a multipart upload. */
+/** Number of bytes, more than object stores usually put into one part of a multipart upload. */
 const SIZE = 17 * MIB + 4321
-/** Bytes of a chunk: an odd number, so that chunks and buffers don't begin at the same positions. */
+/**
+ * Number of bytes in a chunk. It is odd, so that the chunks do not begin where the buffers of the
+ * storage do.
+ */
 const CHUNK = 1_234_567
 
 /** Ranges around the usual sizes of buffers, pages and parts. */
@@ -43,6 +46,7 @@ const RANGES: readonly (readonly [start: number, end: number])[] = [
 
 /** The checks of this file. */
 export const largeChecks: readonly StorageCheck[] = [
+  // An error in the arithmetic of parts or pages shows only in ranges that cross their borders.
   check('stores and reads any range of many megabytes', async (storage) => {
     const expected = pattern(SIZE)
     for (const options of [PERSIST, ATOMIC]) {
@@ -55,6 +59,7 @@ export const largeChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // A writer reads some bytes from the old version and some from its own.
   check('reads any range of many megabytes from a writer', async (storage) => {
     for (const options of [PERSIST, ATOMIC, REPLACE]) {
       const expected = pattern(SIZE)
@@ -76,6 +81,7 @@ export const largeChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // Whole parts have to be kept, and some in part only.
   check('overwrites a part of many megabytes and leaves the rest', async (storage) => {
     for (const options of [PERSIST, ATOMIC]) {
       const expected = pattern(SIZE)
@@ -115,6 +121,7 @@ export const largeChecks: readonly StorageCheck[] = [
     },
   ),
 
+  // The new end may lie in the middle of a part.
   check('truncates many megabytes', async (storage) => {
     const expected = pattern(SIZE)
     await fill(storage, ATOMIC, expected)
@@ -129,7 +136,7 @@ export const largeChecks: readonly StorageCheck[] = [
   }),
 ]
 
-/** Stores `content`, under the name of the transaction as the key. */
+/** Stores `content` under a key that is the name of the transaction. */
 async function fill(
   storage: StorageAdapter,
   options: OpenWriterOptions,

@@ -17,19 +17,22 @@ import {
 } from './check.ts'
 import type { StorageCheck } from './check.ts'
 
-/** More resources than a service that lists a hundred names at a time returns in one page. */
+/**
+ * Number of resources, more than a service returns in one page that lists a hundred names at a
+ * time.
+ */
 const MANY = 120
 const ODD_KEYS = ['a b', 'nested/a', 'nested/deeper/ä 日本', 'x'.repeat(200), '100%', 'a%2Fb']
 
 /** The checks of this file. */
 export const listChecks: readonly StorageCheck[] = [
-  // Expiry removes what is listed: a key that is missing or wrong would never expire.
+  // Expiry removes the resources that are listed. An upload that is missing would never expire.
   check('lists each resource in progress once, under its key', async (storage) => {
     if (storage.listIncomplete === undefined) return
     await expectListed(storage, [], 'an empty storage')
     const keys: string[] = []
     for (const key of ODD_KEYS) {
-      // A storage may refuse such keys.
+      // The storage may refuse such a key.
       if (
         await begin(storage, key, 'abc').then(
           () => true,
@@ -47,7 +50,8 @@ export const listChecks: readonly StorageCheck[] = [
     await expectListed(storage, [], 'a storage after all were removed')
   }),
 
-  // Each step of the life of a resource may add it to an index, or forget to remove it.
+  // An adapter may keep an index of its uploads, and forget to update it when an upload begins,
+  // ends or is reopened.
   check('lists a resource from its first bytes until it is finished', async (storage) => {
     if (storage.listIncomplete === undefined) return
     await (await storage.openWriter('a', PERSIST)).commit(BEGUN)
@@ -71,7 +75,7 @@ export const listChecks: readonly StorageCheck[] = [
     await expectListed(storage, [], 'a removed resource')
   }),
 
-  // An index that is written before the bytes lists uploads that do not exist.
+  // If an index is written before the bytes, a rollback must remove the entry.
   check('lists what an interrupted write left, and nothing of an undone one', async (storage) => {
     if (storage.listIncomplete === undefined) return
     await store(storage, 'finished', 'abc')
@@ -95,7 +99,8 @@ export const listChecks: readonly StorageCheck[] = [
     await expectListed(storage, ['a'], 'a write that was taken back')
   }),
 
-  // Expiry removes resources while it iterates, and two expiries may run at once.
+  // Expiry removes resources while it iterates, and the expiries of two processes may run at the
+  // same time.
   check(
     'lists all while the listed ones are removed, and for two callers at once',
     async (storage) => {

@@ -78,7 +78,7 @@ export const readChecks: readonly StorageCheck[] = [
     for (const reader of [first, second, third]) await reader.close()
   }),
 
-  // A reader that keeps its position would return nothing the second time.
+  // A reader with one position for all its reads would return nothing the second time.
   check('reads the same a second time', async (storage) => {
     await store(storage, 'a', 'abcdef')
     const reader = await openReader(storage, 'a')
@@ -92,7 +92,7 @@ export const readChecks: readonly StorageCheck[] = [
     await reader.close()
   }),
 
-  // A chunk waits in the buffers of a socket while the next one is read.
+  // A chunk may still wait in the buffer of a socket while the storage reads the next one.
   check('never changes a chunk that it has given out', async (storage) => {
     await begin(storage, 'a', LONG)
     const reader = await openReader(storage, 'a')
@@ -112,7 +112,7 @@ export const readChecks: readonly StorageCheck[] = [
     await reader.close()
   }),
 
-  // Two readers may share one file or one buffer.
+  // An adapter may share one file or one buffer between two readers.
   check('closes one reader and leaves the others', async (storage) => {
     for (const fill of [begin, store]) {
       await fill(storage, 'a', LONG)
@@ -201,7 +201,7 @@ export const readChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), 'abcdef', 'the content')
   }),
 
-  // The response has the etag of the old version, so that all its bytes must be old.
+  // The response already has the etag of the old version, so that all its bytes must be old.
   check('reads one version while the resource is patched', async (storage) => {
     for (const fill of [begin, store]) {
       await fill(storage, fill.name, 'abcdef')
@@ -216,7 +216,8 @@ export const readChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // Where the old bytes are lost, an error is right and a mixture is wrong.
+  // A write in place destroys the old bytes. The reader may then fail, but must not return new
+  // bytes.
   check('never mixes versions where a resource is written over in place', async (storage) => {
     await begin(storage, 'a', 'abcdef')
     const reader = await openReader(storage, 'a')
@@ -227,7 +228,7 @@ export const readChecks: readonly StorageCheck[] = [
     await reader.close()
   }),
 
-  // The bytes that are cut off may be replaced by others at once.
+  // The bytes that a rollback cuts off may be replaced by others before the reader has read them.
   check('never mixes versions where a write is undone', async (storage) => {
     await begin(storage, 'a', 'abc')
     const writer = await storage.openWriter('a', PERSIST)
@@ -243,7 +244,7 @@ export const readChecks: readonly StorageCheck[] = [
     await reader.close()
   }),
 
-  // The reader must not switch to the new file in the middle.
+  // A reader that opens the file again for each read would continue in the new one.
   check('reads one version while the resource is replaced', async (storage) => {
     for (const fill of [begin, store]) {
       for (const state of [BEGUN, FINISHED]) {
@@ -260,7 +261,7 @@ export const readChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // The removal of a name must not end a download.
+  // A removal must not interrupt the downloads that have begun.
   check('reads one version while the resource is removed', async (storage) => {
     for (const fill of [begin, store]) {
       await fill(storage, fill.name, 'abc')
@@ -274,7 +275,7 @@ export const readChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // A writer that is open must not hide the resource from GET and HEAD.
+  // GET and HEAD must keep working while a writer is open.
   check('shows the current version while a writer is open', async (storage) => {
     await store(storage, 'a', 'abc')
     const before = await storage.head('a')
@@ -286,7 +287,10 @@ export const readChecks: readonly StorageCheck[] = [
   }),
 ]
 
-/** A storage that writes in place may fail to return the old bytes, but it must not return new ones. */
+/**
+ * Reads all bytes; null if the reader fails. A storage that writes in place may do that instead of
+ * returning the old bytes.
+ */
 async function readOrFail(reader: Reader): Promise<string | null> {
   try {
     return await join(reader.read(0, reader.info.size))

@@ -19,7 +19,7 @@ import type { StorageCheck } from './check.ts'
 
 /** The checks of this file. */
 export const replaceChecks: readonly StorageCheck[] = [
-  // The old version must stay readable until the commit, whatever it was.
+  // The old version must stay readable until the commit, whether it was finished or not.
   check('replaces a resource', async (storage) => {
     await begin(storage, 'begun', 'abcdef')
     await store(storage, 'finished', 'abcdef')
@@ -90,7 +90,7 @@ export const replaceChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // To any size, the old one and zero among them.
+  // Any size from zero to the current one is allowed.
   check('truncates', async (storage) => {
     await store(storage, 'a', 'abcdef')
     const writer = await storage.openWriter('a', ATOMIC)
@@ -113,7 +113,8 @@ export const replaceChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // The bytes behind the cut are gone, although the file or the buffer may still have them.
+  // The bytes beyond the new end must read as zeros later, although the file or the buffer may
+  // still contain them.
   check('reads zeros where an atomic write has cut before', async (storage) => {
     await begin(storage, 'a', 'abcdef')
     const writer = await storage.openWriter('a', ATOMIC)

@@ -23,7 +23,10 @@ import {
 } from './check.ts'
 import type { StorageCheck } from './check.ts'
 
-/** Milliseconds after which a clock with a resolution below one second shows a later time. */
+/**
+ * Pauses in milliseconds after which the clock of a storage shows a later time: with a resolution
+ * below one second, and with one of a second.
+ */
 const MOMENT_MS = 40
 const SECOND_MS = 1100
 
@@ -47,7 +50,8 @@ const STATES: readonly ResourceState[] = [
 
 /** The checks of this file. */
 export const stateChecks: readonly StorageCheck[] = [
-  // The protocol decides by each member. One that is lost or exchanged makes a wrong answer.
+  // The protocol makes decisions from each member. If the storage loses one or exchanges two,
+  // clients get wrong answers.
   check('stores each member of the state as it is', async (storage) => {
     for (const options of [PERSIST, ATOMIC, REPLACE]) {
       for (const state of STATES) {
@@ -66,7 +70,8 @@ export const stateChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // A change of the media type alone makes another version for caches.
+  // A response with another media type is another representation, so that caches need another etag
+  // even if the bytes are the same.
   check('changes the state alone, under another etag for each member', async (storage) => {
     await begin(storage, 'a', 'abc')
     for (const options of [PERSIST, ATOMIC]) {
@@ -128,7 +133,8 @@ export const stateChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // An info that was returned describes one version for ever.
+  // The protocol keeps an info while it works. The storage must not update it when the resource
+  // changes.
   check('never changes an info that it has returned', async (storage) => {
     await begin(storage, 'a', 'abc')
     for (const options of [PERSIST, ATOMIC, REPLACE]) {
@@ -177,7 +183,7 @@ export const stateChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // A storage may find bytes or tags of the removed resource under the same name.
+  // The storage may still have bytes or tags of the removed resource under the same name.
   check('starts over after a remove, without the bytes before it', async (storage) => {
     for (const fill of [begin, store]) {
       for (const options of [PERSIST, ATOMIC, REPLACE]) {
@@ -199,12 +205,13 @@ export const stateChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // `If-Unmodified-Since` and caches rely on the time where a client has no etag.
+  // A client without an etag uses the time for `If-Unmodified-Since`, and a cache for its
+  // heuristics.
   check('moves lastModified with each version, and only then', async (storage) => {
     await begin(storage, 'a', 'abc')
     const step = async (what: string, make: () => Promise<unknown>): Promise<void> => {
       const before = dateOf(await storage.head('a'))
-      // A storage may round to whole seconds.
+      // The storage may round times to whole seconds.
       const pause = before % 1000 === 0 ? SECOND_MS : MOMENT_MS
       await new Promise((resolve) => setTimeout(resolve, pause))
       equal(dateOf(await storage.head('a')), before, `lastModified some time before ${what}`)

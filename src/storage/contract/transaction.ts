@@ -23,7 +23,8 @@ import type { StorageCheck } from './check.ts'
 
 /** The checks of this file. */
 export const transactionChecks: readonly StorageCheck[] = [
-  // A segment that was refused at its end, for example for its digest, is cut off again.
+  // The bytes of a segment that is refused at its end, for example because of its digest, are cut
+  // off.
   check('truncates what a persist write has added', async (storage) => {
     await begin(storage, 'a', 'abc')
     const writer = await openPersist(storage, 'a')
@@ -39,7 +40,7 @@ export const transactionChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), 'abcdXY', 'the content after commit')
   }),
 
-  // Bytes of the base were acknowledged to a client, and must stay.
+  // The server has acknowledged the bytes of the base to a client, which does not send them again.
   check('refuses to truncate what a persist write has not added', async (storage) => {
     await begin(storage, 'a', 'abc')
     const writer = await openPersist(storage, 'a')
@@ -61,7 +62,7 @@ export const transactionChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), 'abc', 'the content after commit')
   }),
 
-  // A gap in an upload would be counted as received bytes.
+  // The size of an upload counts as received bytes, which a gap would not be.
   check('refuses a persist write beyond the end, and can resume', async (storage) => {
     for (const end of ['commit', 'keep', 'rollback'] as const) {
       await begin(storage, end, 'abc')
@@ -123,7 +124,7 @@ export const transactionChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), null, 'the content')
   }),
 
-  // A write in place can't be undone. The etag must at least show that the bytes are different.
+  // A write in place can't be undone. The etag must at least show that the bytes are other ones.
   check('leaves overwritten bytes after rollback, under an etag of their own', async (storage) => {
     await begin(storage, 'a', 'abcdef')
     const before = await storage.head('a')
@@ -167,7 +168,7 @@ export const transactionChecks: readonly StorageCheck[] = [
     await writer.keep()
   }),
 
-  // A reader that sees half of an atomic write has a mixture of two versions.
+  // A reader that sees a part of an atomic write has a mixture of two versions.
   check('shows nothing of an atomic write before its commit', async (storage) => {
     await begin(storage, 'begun', 'abc')
     await store(storage, 'finished', 'abc')
@@ -280,7 +281,7 @@ export const transactionChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // A storage may append in place and note the committed size: the note must be undone as well.
+  // A storage may append in place and note the size before, which the rollback must remove too.
   check('undoes atomic appends on rollback', async (storage) => {
     await begin(storage, 'a', 'abc')
     const before = await storage.head('a')

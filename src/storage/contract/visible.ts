@@ -1,6 +1,6 @@
 /**
- * The storage contract: what readers see while a method of a writer runs. Several observers read in a loop
- * until the method has ended, so that a state in between shows.
+ * The storage contract: what readers see while a method of a writer runs. Several observers read in
+ * a loop until the method has ended, so that they see each state in between that lasts long enough.
  */
 
 import type { OpenWriterOptions, ResourceInfo, StorageAdapter } from '../adapter.ts'
@@ -24,10 +24,11 @@ import type { StorageCheck } from './check.ts'
 
 /** Number of observers, which start one after the other so that their reads fall on different steps. */
 const OBSERVERS = 6
-/** Bytes: more than a storage writes in one step. */
+/** Contents that are longer than what a storage writes in one step. */
 const OLD = 'old content '.repeat(10_000)
 const NEW = 'new CONTENT '.repeat(10_000)
 
+/** One change of a resource, with the content before and after it. */
 interface Case {
   readonly what: string
   /** The content before; null if the resource is absent. */
@@ -115,6 +116,7 @@ export const visibleChecks: readonly StorageCheck[] = [
     },
   ),
 
+  // A client must never see bytes that are taken back.
   check('shows the old version while an atomic write is undone', async (storage) => {
     for (const end of ['keep', 'rollback'] as const) {
       for (const [index, entry] of CASES.entries()) {
@@ -156,6 +158,7 @@ export const visibleChecks: readonly StorageCheck[] = [
     },
   ),
 
+  // Half of a resource would be served as the whole.
   check('shows a resource or nothing while it is removed', async (storage) => {
     for (const entry of CASES.filter(({ before }) => before !== null)) {
       await prepare(storage, 'a', entry)
@@ -169,7 +172,7 @@ export const visibleChecks: readonly StorageCheck[] = [
   }),
 ]
 
-/** A version as one observation shows it. */
+/** What one observation has seen: a version, or no resource. */
 interface Sight {
   readonly info: ResourceInfo | null
   /** The content; undefined if only `head` was called. */
@@ -185,7 +188,7 @@ async function prepare(storage: StorageAdapter, key: string, entry: Case): Promi
   await writer.commit(entry.isFinished ? FINISHED : BEGUN)
 }
 
-/** Observes `key` by all reading methods until `work` has ended. */
+/** Reads `key` by `head` and `openReader` again and again, until `work` has ended. */
 function observe<T>(storage: StorageAdapter, key: string, work: Promise<T>) {
   const progress = { isDone: false }
   const done = work.finally(() => {
@@ -196,7 +199,8 @@ function observe<T>(storage: StorageAdapter, key: string, work: Promise<T>) {
     for (let step = 0; step < delay; step += 1) await Promise.resolve()
     for (let reads = 0; !progress.isDone; reads += 1) {
       sights.push(delay % 2 === 0 ? { info: await storage.head(key) } : await sightOf(storage, key))
-      // The work may need the event loop, which promises alone never return to.
+      // `work` may wait for timers or the network. Promises that resolve at once would never let
+      // the event loop get there.
       if (reads > OBSERVERS) await new Promise((resolve) => setTimeout(resolve, 1))
     }
   }

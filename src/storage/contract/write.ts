@@ -20,7 +20,7 @@ import type { StorageCheck } from './check.ts'
 
 /** The checks of this file. */
 export const writeChecks: readonly StorageCheck[] = [
-  // An absent resource is not an error: the protocol answers it with 404.
+  // The protocol answers 404 by itself, so that an absent resource must not raise an error.
   check('returns null or false for an absent resource', async (storage) => {
     equal(await storage.head('a'), null, 'head')
     equal(await storage.openReader('a'), null, 'openReader')
@@ -38,7 +38,7 @@ export const writeChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // The bytes of an interrupted upload must survive without a commit.
+  // The server may be killed before the commit. The client then resumes after these bytes.
   check('creates a resource with the first persist write', async (storage) => {
     const initial = { ...BEGUN, completeLength: 6, contentType: 'text/plain' }
     const writer = await storage.openWriter('a', { ...PERSIST, initial })
@@ -54,7 +54,7 @@ export const writeChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), 'abc', 'the content after commit')
   }),
 
-  // Empty files exist, and no write announces them.
+  // Users upload empty files too, for which no write is made.
   check('creates an empty resource by commit alone', async (storage) => {
     for (const [key, options] of Object.entries({ a: PERSIST, b: ATOMIC, c: REPLACE })) {
       const begun = await (await storage.openWriter(key, options)).commit(BEGUN)
@@ -66,7 +66,7 @@ export const writeChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // The smallest content, at which an error by one shows.
+  // The smallest content, in which an error by one is the whole content.
   check('stores a single byte', async (storage) => {
     await store(storage, 'a', 'x')
     equal(await load(storage, 'a'), 'x', 'the content')
@@ -84,7 +84,7 @@ export const writeChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // Readers of the finished resource must not see the longer one before the commit.
+  // Readers must not see the longer resource before the commit.
   check('appends to a finished resource', async (storage) => {
     await store(storage, 'a', 'abc')
     const writer = await storage.openWriter('a', ATOMIC)
@@ -93,7 +93,8 @@ export const writeChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), 'abcdef', 'the content')
   }),
 
-  // A segment may repeat bytes that are stored already, because its client did not get the answer.
+  // A segment may repeat bytes that are stored already, because its client did not get the last
+  // answer.
   check('writes over bytes and beyond the end at once', async (storage) => {
     for (const options of [PERSIST, ATOMIC]) {
       await begin(storage, options.transaction, 'abcd')
@@ -105,7 +106,7 @@ export const writeChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // The protocol passes on the chunks of the network as they come.
+  // The protocol passes on the chunks as they arrive from the network.
   check('writes all chunks, empty ones among them', async (storage) => {
     for (const options of [PERSIST, ATOMIC]) {
       const writer = await storage.openWriter(options.transaction, options)
@@ -122,7 +123,7 @@ export const writeChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // The chunks belong to the caller, and the buffer may be reused after the write.
+  // The caller may reuse the memory of a chunk as soon as the write has resolved.
   check('does not keep the chunks that it is lent', async (storage) => {
     for (const options of [PERSIST, ATOMIC, REPLACE]) {
       const writer = await storage.openWriter('a', options)
@@ -135,7 +136,8 @@ export const writeChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // Node allocates small buffers from a larger one: the offset in that must be respected.
+  // Node allocates small buffers as parts of a larger one, so that a chunk begins at some offset in
+  // its `ArrayBuffer`.
   check(
     'writes chunks that are parts of larger arrays, and leaves them as they are',
     async (storage) => {
@@ -156,7 +158,7 @@ export const writeChecks: readonly StorageCheck[] = [
     },
   ),
 
-  // A request without content must not make an upload from nothing, or another etag.
+  // A request without content must not create an upload, or change the etag of one.
   check('changes nothing by a write of no bytes', async (storage) => {
     for (const [index, options] of [PERSIST, ATOMIC, REPLACE].entries()) {
       const key = `absent-${index}`
@@ -216,7 +218,7 @@ export const writeChecks: readonly StorageCheck[] = [
     equal((await load(storage, 'a'))?.length, info.size, 'the length of the content')
   }),
 
-  // The gap must not show bytes of another resource, which a reused buffer or block may hold.
+  // The storage may reuse memory or disk blocks that contain bytes of another user.
   check('reads zeros in the gap of an atomic write', async (storage) => {
     await store(storage, 'other', 'secret'.repeat(1000))
     await storage.remove('other')
@@ -233,7 +235,7 @@ export const writeChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // A digest of the whole content is computed through the writer, before the commit.
+  // The protocol computes the digest of the whole content through the writer, before the commit.
   check('reads as the write has left it so far', async (storage) => {
     await begin(storage, 'a', 'abcdef')
     for (const options of [ATOMIC, PERSIST]) {

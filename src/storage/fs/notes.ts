@@ -1,7 +1,7 @@
 /**
- * Notes about changes that an app was not notified of yet: a file `<hash>.note` beside the record of the
- * resource, because it has to outlive the record of a removed resource. Earlier versions of the package ignore
- * these files.
+ * Notes about changes that the app was not notified of yet. A note is a file `<hash>.note` in the
+ * staging directory and not a part of the record, because the record of a removed resource is
+ * removed too. Earlier versions of this package ignore these files.
  */
 
 import { open, opendir, unlink } from 'node:fs/promises'
@@ -15,16 +15,18 @@ import { replaceFile } from './windows.ts'
 
 const NAME = /^[\w-]{43}\.note$/
 
-/** Bytes that one read asks for, because nearly all notes are shorter. */
+/** Bytes that the first read of a note asks for. Nearly all notes are shorter. */
 const NOTE_SIZE = 2048
 
-/** What a file has: the key, because the name is only its hash, and the note. */
+/**
+ * The content of a file: the note, and the key, which can't be derived from the name of the file.
+ */
 interface NoteFile {
   readonly key: string
   readonly note: string
 }
 
-/** The notes of a store. */
+/** Returns the notes of a store. */
 export function changeNotes(root: StoreDirectory, fsync: Fsync): ChangeNotes {
   return {
     async read(key) {
@@ -40,7 +42,8 @@ export function changeNotes(root: StoreDirectory, fsync: Fsync): ChangeNotes {
       await ifThere(unlink(notePath(await root.pathsOf(key))))
     },
     async *list() {
-      // A store that is not used must not create its directory.
+      // The app asks for notes at its start. A store that is not used must not create its
+      // directory.
       if (!root.exists) return
       for (const folders of await root.allFolders()) yield* listNotes(folders)
     },
@@ -51,7 +54,10 @@ function notePath(paths: ResourcePaths): string {
   return stagedPath(paths, `${paths.hash}.note`)
 }
 
-/** Writes a temporary file and renames it, so that a crash leaves the earlier note or the new one. */
+/**
+ * Writes a temporary file and renames it, so that a crash leaves the earlier note or the new one,
+ * and no part of one.
+ */
 async function writeNote(paths: ResourcePaths, text: string, isDurable: boolean): Promise<void> {
   const temporary = stagedPath(paths, newTempName(paths))
   try {
@@ -64,7 +70,8 @@ async function writeNote(paths: ResourcePaths, text: string, isDurable: boolean)
     }
     await replaceFile(temporary, notePath(paths))
   } catch (error) {
-    await unlink(temporary).catch(() => {}) // A sweep removes it; the first error says more.
+    // A sweep removes the file later. The first error names the cause.
+    await unlink(temporary).catch(() => {})
     throw error
   }
   if (isDurable) await sync(paths.staging)
@@ -75,7 +82,7 @@ async function* listNotes(folders: Folders): AsyncGenerator<string, void, undefi
   for await (const { name } of await opendir(folders.staging)) if (NAME.test(name)) names.push(name)
   for (const name of names) {
     const file = await readNote(stagedPath(folders, name))
-    // Another program may have put any file there.
+    // Another program may have put any file there, which must not name a key of this store.
     if (file !== null && name === `${hashOf(file.key)}.note`) yield file.key
   }
 }
@@ -85,7 +92,10 @@ async function readNote(path: string): Promise<NoteFile | null> {
   return text === null ? null : parseNote(text.toString())
 }
 
-/** Parses a file; null where a power cut has left an empty or a damaged one. */
+/**
+ * Parses a file. Returns null for any other text, because a power cut may leave an empty or a
+ * damaged file.
+ */
 function parseNote(text: string): NoteFile | null {
   try {
     const value: unknown = JSON.parse(text)

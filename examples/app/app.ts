@@ -39,7 +39,7 @@ export function createApp({ tables, directory, secret, quota }: AppOptions) {
       res.sendStatus(403)
       return
     }
-    // A new session, so that nobody can log in a user with a session that they know.
+    // A new session ID prevents session fixation.
     req.session.regenerate((error: unknown) => {
       req.session.user = name
       if (error) next(error)

@@ -63,7 +63,10 @@ export function openTables(path: string) {
     },
     /** Bytes that the user has in all files but this one. */
     bytesBeside,
-    /** Counts the file unless the user would exceed `quota`; false if so. No other call runs in between. */
+    /**
+     * Counts the file unless the user would exceed `quota`; false if so. The calls are synchronous, so that two
+     * files can't both take the last bytes. A file whose publication fails stays counted until it is sent again.
+     */
     reserve(owner: string, key: string, size: number, quota: number): boolean {
       if (bytesBeside(owner, key) + size > quota) return false
       reserveRow.run(key, owner, size)

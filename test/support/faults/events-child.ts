@@ -1,5 +1,6 @@
 /** A server that writes its events to a file, and stops for ever at a chosen moment of a change. */
 import { appendFileSync, readFileSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { createServer } from 'node:http'
 
 import express from 'express'
@@ -40,8 +41,13 @@ async function reach(moment: EventMoment): Promise<void> {
   await new Promise(() => undefined)
 }
 
-function write(line: EventLine): void {
-  appendFileSync(options.journal, `${JSON.stringify(line)}\n`)
+/** Writes durably, as a database does, so that kills at any moment often hit the hook. */
+async function write(line: EventLine): Promise<void> {
+  const file = await open(options.journal, 'a')
+  await file.sync()
+  await file.writeFile(`${JSON.stringify(line)}\n`)
+  await file.sync()
+  await file.close()
 }
 
 function stopping(storage: StorageAdapter): StorageAdapter {
@@ -89,11 +95,11 @@ app.use(
       await reach('notifying')
       const content = path === null ? null : readFileSync(path, 'latin1')
       const rest = { previous: previous?.etag ?? null, content, hasRequest: req !== null }
-      write({ type: 'published', key, etag, ...rest })
+      await write({ type: 'published', key, etag, ...rest })
     },
     onRemoved: async (req, { key, etag }) => {
       await reach('notifying')
-      write({ type: 'removed', key, etag, hasRequest: req !== null })
+      await write({ type: 'removed', key, etag, hasRequest: req !== null })
     },
   }),
 )

@@ -1,22 +1,29 @@
 /**
- * The interface between the protocol and a storage. An app that stores resources elsewhere implements it.
+ * The interface between the protocol and a storage. An app that stores resources elsewhere
+ * implements it.
  *
- * `storageContract` (`partial-upload/storage/contract`) checks an implementation against these requirements.
- * An info, a state and a chunk are values: an adapter copies its arguments before a method resolves, and never
- * changes what it has returned.
+ * `storageContract` (`partial-upload/storage/contract`) checks an implementation against these
+ * requirements. An info, a state and a chunk are values: an adapter copies what it is passed before
+ * its method resolves, and never changes what it has returned.
  */
 
 /**
- * What survives if a write does not reach `commit` (`Prefer: transaction` of the draft): all bytes that were
- * written (`persist`), or nothing (`atomic`).
+ * Which bytes survive when a write does not reach `commit` (`Prefer: transaction` of the draft):
+ * all that were written (`persist`), or none (`atomic`).
  */
 export type Transaction = 'atomic' | 'persist'
 
-/** The state of a resource, as the protocol defines it. An adapter stores it without interpreting it. */
+/**
+ * The state of a resource, as the protocol defines it. An adapter stores and returns it without
+ * interpreting it.
+ */
 export interface ResourceState {
-  /** All bytes have arrived, and the resource is published. */
+  /** Whether all bytes have arrived, so that the resource is published. */
   readonly complete: boolean
-  /** The resource is or was complete, so that completing it again modifies it and does not create it. */
+  /**
+   * Whether the resource is or was complete. To complete it again is a modification then, and not a
+   * creation (201).
+   */
   readonly everComplete: boolean
   /** Length in bytes that the finished resource will have; null until a client has announced it. */
   readonly completeLength: number | null
@@ -32,65 +39,75 @@ export interface ResourceState {
 
 /** One version of a stored resource. */
 export interface ResourceInfo extends ResourceState {
-  /** Bytes stored from the start without a gap: the length of a GET, and the offset to resume from. */
+  /**
+   * Number of bytes that are stored from the start without a gap: the length of a GET, and the
+   * offset from which a client resumes.
+   */
   readonly size: number
   /**
-   * Strong entity tag with its quotes (RFC 9110 §8.8.3). Two versions of a key never have the same tag, not
-   * even after the resource was removed and created again. The tag changes with each byte, with `size` and
-   * with each member of `ResourceState`. While a persist write overwrites bytes below `size`, each call may
-   * return another tag.
+   * Strong entity tag with its quotes (RFC 9110 §8.8.3). Two versions of a key never have the same
+   * tag, not even after the resource was removed and created again. The tag changes when a byte,
+   * `size` or a member of `ResourceState` changes. While a persist write overwrites bytes below
+   * `size`, each call may return another tag.
    */
   readonly etag: string
   /**
-   * The time of the version. A later version has a later time, as far as the resolution of the storage's
-   * clock allows. An append and a change of the state alone change the time; a read does not.
+   * Modification date of the version. A later version has a later date, as far as the clock of the
+   * storage resolves it. An append, or a change of the state alone, changes the date; a read does
+   * not.
    */
   readonly lastModified: Date
 }
 
-/** How a writer is opened. */
+/** Options of `openWriter`. */
 export interface OpenWriterOptions {
   /**
-   * The requested transaction. `persist` is granted for an absent resource, and for an incomplete one that is
-   * not replaced. `Writer.transaction` is the one that was granted.
+   * The requested transaction. `persist` is granted for an absent resource, and for an incomplete
+   * one that is not replaced; else the write is atomic. `Writer.transaction` is the one that was
+   * granted.
    */
   readonly transaction: Transaction
-  /** The resource starts over, empty. The bytes of `base` are removed when the write is committed. */
+  /**
+   * Whether the write begins with an empty resource. The bytes of `base` are removed when the write
+   * is committed.
+   */
   readonly replace: boolean
-  /** The state of a resource that this write creates, if it does not reach `commit`. */
+  /**
+   * The state of a resource that this write creates, as long as no `commit` has set another one.
+   */
   readonly initial: ResourceState
   /**
-   * Returns whether the caller has lost the key's lock to another process. From then on the writer
-   * changes nothing: `write`, `truncate` and `commit` throw, `keep` and `rollback` only end the writer. A
-   * storage that several processes share asks as late as it can, because a process may be halted between
-   * the question and the change.
+   * Returns whether the caller has lost the lock of the key to another process. From then on the
+   * writer must not change anything: `write`, `truncate` and `commit` reject, `keep` and `rollback`
+   * only end the writer. A storage that several processes share calls it as late as possible,
+   * because a process may be halted between the call and the change.
    */
   readonly isLost?: () => boolean
 }
 
-/** Which incomplete resources are listed. */
+/** Options of `listIncomplete`. */
 export interface ListOptions {
   /**
-   * Only the resources that were last changed before this time are needed. A storage that has the times at hand
-   * leaves the others out, and any storage may ignore the option.
+   * The caller needs only resources that were last changed before this time. A storage that knows
+   * the times without extra requests may leave out the others.
    *
    * @default all
    */
   readonly changedBefore?: Date
 }
 
-/** How a resource is removed. */
+/** Options of `remove`. */
 export type RemoveOptions = Pick<OpenWriterOptions, 'isLost'>
 
 /**
- * One change of one resource. The caller holds the lock of the key, calls one method at a time, and ends the
- * writer with `commit`, `keep` or `rollback`. Opening a writer changes nothing: an absent resource is created
- * by the first byte (persist) or by `commit`.
+ * One change of one resource. The caller holds the lock of the key, calls one method at a time, and
+ * ends the writer by `commit`, `keep` or `rollback`. Opening a writer changes nothing: an absent
+ * resource is created by the first byte of a persist write, or by `commit`.
  */
 export interface Writer {
   /**
-   * The version that the write starts from, for preconditions; null if the resource is absent. It stays the
-   * same while the writer changes the resource.
+   * The version with which the write begins, for preconditions; null if the resource is absent. It
+   * stays the same while the writer changes the resource.
    */
   readonly base: ResourceInfo | null
   /** The transaction that was granted to this write. */
@@ -114,9 +131,10 @@ export interface Writer {
    */
   write(position: number, chunks: readonly Uint8Array[]): Promise<void>
   /**
-   * Makes all bytes of a persist write durable and visible to readers. A storage whose `write` returns earlier,
-   * because a write per batch would be slow or costly, has this method; it stores the bytes of a silent client
-   * by itself within seconds. Does nothing for an atomic writer. Throws like `write`.
+   * Makes all bytes of a persist write durable and visible to readers. A storage whose `write`
+   * resolves earlier has this method, because a request per write would be slow or costly. Such a
+   * storage stores the bytes of a client that sends no more by itself, within seconds. Does nothing
+   * for an atomic writer. Throws like `write`.
    */
   flush?(): Promise<void>
   /**
@@ -175,13 +193,14 @@ export interface Reader {
    * bytes can't be read any more. A GET that has sent nothing yet opens the next version.
    */
   read(start: number, end: number): AsyncIterable<Uint8Array>
-  /** Releases the version, without an effect on other readers. Does nothing the second time. */
+  /** Releases the version, without an effect on other readers. A second call does nothing. */
   close(): Promise<void>
 }
 
 /**
- * Runs `work` with the lock of `key`, and returns its result; null if another request has the lock. `isLost`
- * returns whether the lock was lost to another process, as that of `OpenWriterOptions`.
+ * Calls `work` while the caller holds the lock of `key`, and returns its result; null if another
+ * request has the lock. `isLost` returns whether the lock was lost to another process, like that of
+ * `OpenWriterOptions`.
  */
 export type WithLock = <T>(
   key: string,
@@ -189,8 +208,9 @@ export type WithLock = <T>(
 ) => Promise<T | null>
 
 /**
- * Notes about changes that an app was not notified of yet, at most one for each key. They survive a crash, so
- * that the next process can notify the app. The caller holds the lock of the key, except for `list`.
+ * Notes about changes of which an app was not notified yet, at most one for each key. They survive
+ * a crash, so that the next process can notify the app. The caller holds the lock of the key,
+ * except for `list`.
  */
 export interface ChangeNotes {
   /** Returns the note of the key; null if it has none. */
@@ -208,21 +228,29 @@ export interface ChangeNotes {
  * resources, however long or similar they are. A storage may refuse a key that it can't keep apart.
  */
 export interface StorageAdapter {
-  /** The same object for all storages of this process on the same data, which therefore share locks. */
+  /**
+   * The same object for all storages of this process on the same data. Storages with the same
+   * object share locks.
+   */
   readonly lockScope?: object
   /**
-   * Returns the current version, without a lock and without an effect on a writer; null if there is none.
+   * Returns the current version; null if the resource is absent. Takes no lock, and has no effect
+   * on a writer.
    *
    * @throws UploadError `ERR_KEY` for a key that the storage can't name.
    */
   head(key: string): Promise<ResourceInfo | null>
-  /** Opens the current version for reading; null if there is none. Throws like `head`. */
+  /** Opens the current version for reading; null if the resource is absent. Throws like `head`. */
   openReader(key: string): Promise<Reader | null>
-  /** Begins a change. The caller holds the lock of the key. Throws like `head`, and `ERR_KEY_CONFLICT`. */
+  /**
+   * Opens a writer for one change. The caller holds the lock of the key. Throws like `head`.
+   *
+   * @throws UploadError `ERR_KEY_CONFLICT` when the key can't exist beside other keys.
+   */
   openWriter(key: string, options: OpenWriterOptions): Promise<Writer>
   /**
-   * Removes the resource, and resolves once it is absent; false if it was absent before. The caller holds the
-   * lock of the key. Throws like `head`.
+   * Removes the resource, and resolves when it is absent; false if it was absent before. The caller
+   * holds the lock of the key. Throws like `head`.
    *
    * @throws Error when `isLost` returns true, in which case nothing is changed.
    */
@@ -233,8 +261,8 @@ export interface StorageAdapter {
    */
   filePath?(key: string): Promise<string | null>
   /**
-   * Notes for `onPublished` and `onRemoved`. Without them a hook that fails is called again by the same process
-   * only.
+   * Notes for the hooks `onPublished` and `onRemoved`. In a storage without them, a hook that has
+   * failed is called again only by the same process.
    */
   readonly notes?: ChangeNotes
   /**
@@ -243,20 +271,21 @@ export interface StorageAdapter {
    */
   flush?(): Promise<void>
   /**
-   * Lists the keys of incomplete resources, each once, in any order: exactly those for which `head` returns
-   * `complete: false`, including empty, reopened and interrupted ones. The caller may remove resources while it
-   * iterates. Expiry and the limits per owner need this method.
+   * Lists the keys of incomplete resources, each once, in any order: exactly those for which `head`
+   * returns `complete: false`. Empty, reopened and interrupted ones are among them. The caller may
+   * remove resources while it iterates. Expiry and the limits per owner need this method.
    */
   listIncomplete?(options?: ListOptions): AsyncIterable<string>
   /**
-   * Removes what no resource needs any more, such as the bytes of replaced versions and of processes that were
-   * killed. Best effort, idempotent, and safe while other processes read, write and sweep. The middleware calls
-   * it with each run of `expireAfter`.
+   * Removes data that no resource needs any more, such as the bytes of replaced versions and of
+   * processes that were killed. Best effort, idempotent, and safe while other processes read, write
+   * and sweep. The middleware calls it with each run of `expireAfter`.
    */
   sweep?(): Promise<void>
   /**
-   * Begins work in the background that needs the locks of keys, which only the caller has. Returns a function
-   * that stops the work and resolves when it has ended. The middleware calls both, the second one in `close()`.
+   * Starts work in the background that needs the locks of keys, which only the caller can take.
+   * Returns a function that stops the work, and resolves when it has stopped. The middleware calls
+   * `maintain` at its start and the function in `close()`.
    */
   maintain?(withLock: WithLock): () => Promise<void>
 }

@@ -38,8 +38,8 @@ export const behindChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), 'aXcdefgh', 'the content after keep')
   }),
 
-  // HEAD has shown the flushed bytes, perhaps at another server. After the rollback no client may
-  // count on them.
+  // HEAD has reported the flushed bytes as received. The rollback must take them back on every
+  // server.
   check('undoes bytes that were flushed on rollback', async (storage) => {
     await begin(storage, 'a', 'abc')
     const writer = await storage.openWriter('a', PERSIST)

@@ -141,8 +141,8 @@ export const keyChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // In a file system `a` can't be a file and a directory at the same time. In an object store it
-  // can.
+  // A file system can't store both `a` and `a/b`, because `a` would be a file and a directory. An
+  // object store can.
   check('stores a key below another one, or refuses it as a conflict', async (storage) => {
     for (const [first, second] of [
       ['a', 'a/b'],

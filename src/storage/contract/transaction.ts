@@ -281,7 +281,8 @@ export const transactionChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // A storage may append in place and note the size before, which the rollback must remove too.
+  // A storage may append to its file in place, after it has stored the old size. The rollback
+  // removes both.
   check('undoes atomic appends on rollback', async (storage) => {
     await begin(storage, 'a', 'abc')
     const before = await storage.head('a')

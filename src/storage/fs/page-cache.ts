@@ -26,8 +26,8 @@ const BOOT_ID = '/proc/sys/kernel/random/boot_id'
 const FILE_SYSTEMS = ['ext4', 'xfs', 'f2fs']
 
 /**
- * Seconds by which the start time of one kernel may differ between two processes. The kernel
- * derives it from the clock at the time of the call, which NTP may have adjusted in between.
+ * Seconds by which the start time of one kernel may differ between two processes. Linux computes
+ * that time from the current clock, which NTP may have adjusted between the two calls.
  */
 const TOLERANCE = 2
 

@@ -85,7 +85,7 @@ function isInterrupted({ flusher }: FsResource, { record, limit }: Incomplete): 
   )
 }
 
-/** Completes or undoes the last write of an upload. */
+/** Completes or undoes the last write of an upload, which a process has begun and not ended. */
 async function finishWrite(
   resource: FsResource,
   { path, record, limit }: Incomplete,

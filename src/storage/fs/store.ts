@@ -173,8 +173,8 @@ export class StoreDirectory implements Shared {
   }
 
   /**
-   * Schedules a flush of each upload. A process that has died may not have flushed their last
-   * bytes.
+   * Schedules a flush of each upload. A process that has died may have left the last bytes of an
+   * upload only in the page cache.
    */
   async #flushLeftovers(folders: Folders): Promise<void> {
     for await (const key of listIncomplete(folders)) {

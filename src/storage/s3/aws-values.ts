@@ -1,14 +1,14 @@
-/** Writes and reads the values in the requests and answers of the S3 API. */
+/** Formats and parses values in the requests and answers of the S3 API. */
 import type { CopySource, ListedMultipart, ObjectHeaders } from './bucket.ts'
 
-/** Members of a request that creates an object. */
+/** The members of a request that describe a new object. */
 interface ObjectFields {
   readonly ContentType: string | undefined
   readonly ContentDisposition: string | undefined
   readonly Metadata: Record<string, string> | undefined
 }
 
-/** Returns the members that describe a new object. */
+/** Returns the members of a request that describe a new object. */
 export function fieldsOf(headers: Partial<ObjectHeaders>): ObjectFields {
   const { contentType, contentDisposition, metadata } = headers
   return {
@@ -18,7 +18,10 @@ export function fieldsOf(headers: Partial<ObjectHeaders>): ObjectFields {
   }
 }
 
-/** Returns one buffer, because the client signs the hash of a buffer, and can't send a list of them. */
+/**
+ * Returns the chunks as one buffer. The client signs the hash of the body, and can't send a list of
+ * buffers.
+ */
 export function joined(chunks: readonly Uint8Array[]): Uint8Array {
   const [first] = chunks
   return first !== undefined && chunks.length === 1 ? first : Buffer.concat(chunks)
@@ -29,18 +32,25 @@ export function rangeField(range: { readonly start: number; readonly end: number
   return `bytes=${range.start}-${range.end - 1}`
 }
 
-/** Returns the value of `CopySource`. */
+/** Returns the value of `CopySource`: the percent-encoded bucket, key and version of the source. */
 export function copySource(bucket: string, { key, versionId }: CopySource): string {
   const path = [bucket, ...key.split('/')].map(encodeURIComponent).join('/')
   return versionId === undefined ? path : `${path}?versionId=${encodeURIComponent(versionId)}`
 }
 
-/** Returns a key of a list with `EncodingType`. Amazon S3 writes a space as `+`, other engines write `%20`. */
+/**
+ * Decodes a key in a list that was requested with `EncodingType`. Amazon S3 encodes a space as `+`,
+ * other stores as `%20`.
+ */
 export function decodeKey(text: string): string {
   return decodeURIComponent(text.replaceAll('+', ' '))
 }
 
-/** Returns the page after the multipart upload `last` as one string. Upload ids contain no space, keys may. */
+/**
+ * Returns the place after the multipart upload `last` in a list, as one string, from which
+ * `markersOf` makes the request for the next page. The id of the upload comes first, because it
+ * contains no space and a key may contain some.
+ */
 export function pageAfter({ upload, key }: ListedMultipart): string {
   return `${upload} ${key}`
 }

@@ -227,8 +227,8 @@ export interface Bucket {
     options?: RequestOptions,
   ): Promise<string>
   /**
-   * Assembles the parts, in the order of their numbers, to the object. The store may answer 200
-   * with an error in the body; that rejects too.
+   * Assembles the parts, in the order of their numbers, into the object. A store may answer 200
+   * with an error in the body, in which case the method rejects too.
    *
    * @returns the entity tag of the new object.
    */

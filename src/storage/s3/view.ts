@@ -78,7 +78,7 @@ function viewOf(stored: StoredRecord | null, found: FinishedObject | null): View
 }
 
 /**
- * Returns the content of a record if that is the current version: an upload. Returns null if the
+ * Returns the upload that a record describes, if it is the current version. Returns null if the
  * finished object is the current version, or the resource is absent.
  */
 export function openContent({ phase, content, pending }: KeyRecord): VersionContent | null {

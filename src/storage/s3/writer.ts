@@ -53,11 +53,11 @@ export class S3Writer implements Writer {
   /** The bytes of the version so far. */
   #pieces: Piece[]
   #size: number
-  /** Whether the record does not show all bytes and changes of this writer yet. */
+  /** Whether the record still lacks bytes or changes of this writer, which a crash would lose. */
   #isBehind = false
-  /** Runs until received bytes are recorded. */
+  /** Fires when received bytes have to be recorded; null if none are waiting for that. */
   #timer: NodeJS.Timeout | null = null
-  /** The change of the record that is in progress. */
+  /** Resolves when the change of the record that is in progress has ended. */
   #work: Promise<unknown> = Promise.resolve()
   #isEnded = false
 

@@ -33,7 +33,10 @@ export interface SealedLayer extends OpenLayer {
   readonly absorbed: readonly string[]
 }
 
-/** Collects the changes of one writer over a version that stays open. */
+/**
+ * Collects in a layer file the changes that one writer makes to a version. The files of that
+ * version stay open until the writer ends.
+ */
 export class PrivateLayer {
   readonly name: string
   readonly file: FileHandle

@@ -32,7 +32,8 @@ interface Waiting {
 }
 
 /**
- * The rebuilds of one store. They begin when the middleware has passed a function that takes locks.
+ * The rebuilds of one store. A rebuild needs the lock of its key, which only the middleware can
+ * take, so that none begins before the middleware has called `start`.
  */
 export class Rebuilds implements RebuildSchedule {
   readonly #waiting = new Map<string, Waiting>()

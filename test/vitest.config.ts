@@ -11,6 +11,8 @@ const LONG = [
   'test/cli/{get,get-files,long-run,terminal,truth}.test.ts',
   'test/client/away.test.ts',
   'test/examples/server.test.ts',
+  // Counts what code does from the moment at which its process loads it.
+  'test/fuzz/work.test.ts',
   'test/package.test.ts',
   'test/storage/{,s3/}contract-variants.test.ts',
   'test/storage/fs/kill.test.ts',

@@ -168,12 +168,12 @@ describe('a patch session', () => {
 describe('appendOnly', () => {
   const options = { rules: { ...RULES, appendOnly: true } }
 
-  it('refuses different bytes, telling where they begin', async () => {
+  it('refuses different bytes, and reports where they begin', async () => {
     const { session, content } = await open('abcd', options)
 
     await expect(session.apply([part(1, 5), data('bXde')])).rejects.toMatchObject({
       code: 'ERR_COMPLETE_LENGTH',
-      message: expect.stringContaining('stored at 2') as string,
+      message: expect.stringContaining('stored bytes at 2') as string,
     })
     expect(await content()).toBe('abcd')
   })

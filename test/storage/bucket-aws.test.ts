@@ -162,13 +162,16 @@ describe('a download', () => {
   })
 
   test('that waits for its reader does not end', async () => {
-    const bucket = await serve((_req, res) => void res.writeHead(200, FIELDS).end('1234567890'), 50)
+    const bucket = await serve(
+      (_req, res) => void res.writeHead(200, FIELDS).end('1234567890'),
+      1000,
+    )
 
     const found = await bucket.get('a')
     const chunks: Uint8Array[] = []
     for await (const chunk of found?.body ?? []) {
       chunks.push(chunk)
-      await new Promise((resolve) => setTimeout(resolve, 120))
+      await new Promise((resolve) => setTimeout(resolve, 1100))
     }
     expect(Buffer.concat(chunks).toString()).toBe('1234567890')
   })

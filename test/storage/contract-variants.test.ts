@@ -9,7 +9,7 @@ const CHECKS = storageContract.map((check) => [check.name, check] as const)
 
 // They differ in what they flush, which a file system in memory shows as well as a disk.
 describe.concurrent.each(VARIANTS)('%s', (_name, open) => {
-  test.each(CHECKS)('%s', async (_name, { run }) => {
+  test.each(CHECKS)('%s', { timeout: 120_000 }, async (_name, { run }) => {
     await withDirectory(FAST_DIRECTORY, (directory) =>
       expect(run(() => open(directory))).resolves.toBeUndefined(),
     )

@@ -13,7 +13,7 @@ const MISTAKES = BROKEN_ADAPTERS.map((adapter) => [adapter.name, adapter] as con
 // The checks run on a real disk, which reuses inode numbers and stores blocks late. They wait for it most of the
 // time, each on a store of its own, so that several run at once.
 describe.concurrent.each(DEFAULTS)('%s', (_name, open) => {
-  test.each(CHECKS)('%s', async (_name, { run }) => {
+  test.each(CHECKS)('%s', { timeout: 120_000 }, async (_name, { run }) => {
     await withDirectory(tmpdir(), (directory) =>
       expect(run(() => open(directory))).resolves.toBeUndefined(),
     )

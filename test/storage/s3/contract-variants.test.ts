@@ -9,7 +9,7 @@ const CHECKS = storageContract
   .map((check) => [check.name, check] as const)
 
 describe.concurrent.each(Object.entries(SMALL_STORES))('%s', (_name, begin) => {
-  test.each(CHECKS)('%s', { timeout: 60_000 }, async (_check, { run }) => {
+  test.each(CHECKS)('%s', { timeout: 120_000 }, async (_check, { run }) => {
     await expect(run(begin())).resolves.toBeUndefined()
   })
 })

@@ -10,7 +10,7 @@ const SMALL_CHECKS = CHECKS.filter(([name]) => !name.includes('megabytes'))
 const LARGE = 8 * 1024 ** 2
 
 describe.concurrent.each(Object.entries(SMALL_STORES))('%s', (_name, begin) => {
-  test.each(SMALL_CHECKS)('%s', async (_check, { run }) => {
+  test.each(SMALL_CHECKS)('%s', { timeout: 120_000 }, async (_check, { run }) => {
     await expect(run(begin())).resolves.toBeUndefined()
   })
 })
@@ -25,7 +25,7 @@ describe.concurrent('a bucket with parts of 8 MiB', () => {
       flushAfter: 1000,
     })
 
-  test.each(CHECKS)('%s', async (_check, { run }) => {
+  test.each(CHECKS)('%s', { timeout: 120_000 }, async (_check, { run }) => {
     await expect(run(create)).resolves.toBeUndefined()
   })
 })

@@ -1,6 +1,10 @@
 /**
- * Applies a patch, the content of a PATCH or of a partial PUT, from the preconditions to the commit. The functions
- * stand in the order of these steps.
+ * Applies a patch, the content of a PATCH or of a partial PUT, from the preconditions to the commit. The functions are
+ * in the order of these steps.
+ *
+ * A patch is written in one of two ways. `persist` appends to the upload, and keeps what has arrived if the request is
+ * interrupted. `atomic` applies the patch completely or not at all, as a document of several parts, a digest of the
+ * content or the client's `Prefer` demands.
  */
 import { hasEffect } from '../../errors.ts'
 import { finishWrite, type Outcome } from '../completion.ts'
@@ -35,14 +39,14 @@ interface Patch {
   readonly incoming: IncomingPatch
   readonly format: PatchFormat
   readonly transaction: Transaction
-  /** State of a resource that the patch creates, until the patch ends. */
+  /** The state that the resource has until the patch ends, if the patch creates it. */
   readonly initial: ResourceState
   /** See `Content.verifiesTrailer`. */
   readonly verifiesTrailer: boolean
 }
 
 /**
- * Answers a request whose header has been checked and whose content is a patch.
+ * Answers a request whose header has been checked, and whose content is a patch.
  *
  * The preconditions are checked before the content is read and again under the lock, because another writer may
  * change the resource between the two.
@@ -90,7 +94,8 @@ async function readFirstPart(
     limit: patchLimit(limits),
     isAtomic,
     digests,
-    // The content of an atomic format can't be read back from the storage, because its parts may overlap.
+    // A digest in the trailer that was not announced is verified by reading the content back from the storage. That is
+    // impossible for an atomic format, whose parts may overlap, so its content is always hashed while it arrives.
     verifiesTrailer: format.isAtomic || announcesDigest,
   })
   const incoming = await readPatch(content, format)
@@ -106,7 +111,7 @@ async function readFirstPart(
   return { incoming, format, transaction, initial, verifiesTrailer: content.verifiesTrailer }
 }
 
-/** Writes the patch, and ends the writer in any case. */
+/** Writes the patch under the lock, and commits it. After an error the writer keeps what its transaction allows. */
 async function apply(
   { incoming, format, initial, verifiesTrailer }: Patch,
   writer: Writer,
@@ -143,8 +148,9 @@ async function apply(
 }
 
 /**
- * Returns the fields whose conditions are evaluated. The examples of the IETF draft repeat `If-None-Match: *` on
- * every segment. Its preset ignores that field on a segment that continues an upload.
+ * Returns the fields whose conditions are evaluated. The examples of the IETF draft repeat `If-None-Match: *` on every
+ * segment, which by RFC 9110 §13.1.2 is false from the second segment on. With its preset, the field is ignored on a
+ * segment that continues an upload.
  */
 function effectiveConditions(
   headers: RequestHeaders,
@@ -160,13 +166,17 @@ function effectiveConditions(
   }
 }
 
+/** Whether the part continues the stored upload: it begins at or before its end, and declares the same length. */
 function isContinuation({ target }: Part, base: ResourceInfo | null): boolean {
   if (base === null || base.complete || target.kind === 'size') return false
   const { start, completeLength } = target
   return start > 0 && start <= base.size && completeLength === base.completeLength
 }
 
-/** Receives all data. After a cut a persist write keeps the bytes so far, unless the document was malformed. */
+/**
+ * Receives and writes all data of the patch. If the client is cut off, a persist write keeps the bytes so far; after an
+ * error with the effect `undo` it loses those of this request.
+ */
 async function receive(
   incoming: IncomingPatch,
   session: PatchSession,
@@ -180,10 +190,10 @@ async function receive(
       await session.apply(events)
     }
   } catch (error) {
-    // Every byte of the announced range has arrived, and only the end of the message is missing: the last
-    // chunk over HTTP/1.1, END_STREAM over HTTP/2. A cut keeps the stored bytes, so the resource is
-    // complete if they reach its complete length. PUT and atomic patches need the end of the message,
-    // because only that end shows that the client has sent everything.
+    // Every byte of the announced range has arrived, and only the end of the message is missing: the last chunk over
+    // HTTP/1.1, END_STREAM over HTTP/2. A cut keeps the stored bytes, so the resource is complete if they reach its
+    // complete length. A PUT or an atomic patch needs the end of the message, because without it the client may have
+    // had more to send.
     if (isCut(error) && writer.transaction === 'persist' && session.isWhole) return
     if (hasEffect(error, 'undo')) await writer.rollback()
     throw error
@@ -192,7 +202,7 @@ async function receive(
   session.end()
 }
 
-/** Whether the content ended early for a reason that leaves the earlier bytes valid. */
+/** Whether the content ended early for a reason that says nothing against the bytes that have arrived. */
 function isCut(error: unknown): boolean {
   return error instanceof ConnectionLostError || hasEffect(error, 'cut')
 }

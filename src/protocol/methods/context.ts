@@ -50,12 +50,13 @@ export async function precheckConditions(
 }
 
 /**
- * Runs `work` while this request holds the lock of the resource. When another request takes over, the body of this
- * one fails with `ERR_INTERRUPTED`. `stall` is the time in milliseconds that the holder before may wait for its
- * client until this request takes over. `work` receives a function that returns whether another process has taken
- * over the lock.
+ * Runs `work` while this request holds the lock of the resource. If another request takes over the lock, the content of
+ * this one ends with `ERR_INTERRUPTED`.
  *
- * @throws UploadError `ERR_LOCKED` when the lock was not released within `lockTimeout`.
+ * @param stall Silence of the client of the current holder, in milliseconds, after which this request takes over.
+ * @param work Gets a function that returns whether another process has taken over the lock.
+ * @throws UploadError `ERR_LOCKED` if the lock was not released within `lockTimeout`, `ERR_INTERRUPTED` after a
+ * takeover, and the errors of `work`.
  */
 export async function withLock<T>(
   request: HandlerRequest,

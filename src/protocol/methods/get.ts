@@ -1,4 +1,7 @@
-/** Answers GET and HEAD (RFC 9110 §9.3.1, §9.3.2) with a finished resource, or the stored bytes of an upload. */
+/**
+ * Answers GET and HEAD (RFC 9110 §9.3.1, §9.3.2) with a finished resource, or with the stored bytes of an upload. Both
+ * read one version without the lock, so that they neither wait for a writer nor delay one.
+ */
 import { UploadError } from '../../errors.ts'
 import { mediaTypeOfName } from '../../fields/content-type.ts'
 import { formatContentRange, formatUnsatisfiedRange } from '../../fields/content-range.ts'
@@ -15,32 +18,37 @@ import { expiryFields, validators, type Fields } from './respond.ts'
 import { openContent, type Range, type VersionContent } from './version-content.ts'
 
 /**
- * The 404 to GET and HEAD. Unlike the 404 to other methods it has no problem document, because clients of the
- * draft's author read the length or the content without checking the status. `no-store`, because a cache could
- * answer the next HEAD of an upload with it.
+ * The 404 to GET and HEAD. Unlike the 404 to other methods it has no problem document, because clients of the draft's
+ * author read the length or the content without checking the status, and 0 is the offset to begin at. It is `no-store`,
+ * because a cache could otherwise answer the next HEAD of the upload with it.
  */
 const NOT_FOUND: Head = {
   status: 404,
   headers: { 'Content-Length': '0', 'Cache-Control': 'no-store' },
 }
 
-/** Everything except the version on which the fields of a representation depend. */
+/** What the fields of a representation depend on, besides the version. */
 interface RepresentationContext extends Pick<MethodContext, 'settings' | 'isPrivate'> {
   readonly key: string
 }
 
 const WHOLE: RangeSelection = { kind: 'whole' }
 
-/** Largest number of versions that a GET opens, each of which may be lost to a writer before its first byte is read. */
+/**
+ * Largest number of versions that a GET tries to read. Each may be changed by a writer before its first byte is read.
+ */
 const MAX_VERSIONS = 10
 
-/** The head of an answer. */
+/** The status and the fields of an answer. */
 type Head = Omit<HandlerResponse, 'body'>
 
-/** The answer to a GET, before its content is read. */
+/** The answer to a GET whose content has not been read. Without `content` it has none. */
 type VersionResponse = Head & { readonly content?: VersionContent }
 
-/** Answers a HEAD without acquiring the lock. `Content-Length` is the offset at which an upload resumes. */
+/**
+ * Answers a HEAD. `Content-Length` is the offset at which an upload resumes. Only `Want-Repr-Digest` makes it read the
+ * content, to compute the digest.
+ */
 export async function head(
   request: HandlerRequest,
   context: MethodContext,
@@ -61,6 +69,7 @@ export async function head(
   }
 }
 
+/** Picks what the fields of a representation depend on. */
 function representationOf(
   key: string,
   { settings, isPrivate }: MethodContext,
@@ -68,6 +77,7 @@ function representationOf(
   return { settings, isPrivate, key }
 }
 
+/** Makes the answer to HEAD; `info` is null for a resource that does not exist. `Range` is ignored (RFC 9110 §14.2). */
 function headOf(
   info: ResourceInfo | null,
   headers: RequestHeaders,
@@ -78,10 +88,10 @@ function headOf(
 }
 
 /**
- * Answers a GET. A writer can change the bytes of an upload in place, or remove a version of an object store,
- * after the reader was opened. As no byte has been sent, the client gets the next version instead.
+ * Answers a GET. After a reader was opened, a writer can change the bytes of the upload in place, or remove the version
+ * from an object store. As long as no byte has been sent, the next version is opened instead.
  *
- * @throws UploadError `ERR_CONFLICT` when version after version was lost.
+ * @throws UploadError `ERR_CONFLICT` if that happened `MAX_VERSIONS` times.
  */
 export async function get(
   request: HandlerRequest,
@@ -97,7 +107,7 @@ export async function get(
   }
 }
 
-/** Opens the current version, and reads its first bytes. */
+/** Opens the current version, and reads its first bytes. The returned content closes the reader at its end. */
 async function getVersion(
   request: HandlerRequest,
   context: MethodContext,
@@ -117,7 +127,7 @@ async function getVersion(
   }
 }
 
-/** Makes the answer for one version. */
+/** Makes the answer for one version: whole, one range, several ranges, 304 or 404. Throws for 412 and 416. */
 function responseFrom(
   info: ResourceInfo,
   headers: RequestHeaders,
@@ -137,7 +147,10 @@ function responseFrom(
     : severalRanges(info, selection.ranges, context)
 }
 
-/** Selects the ranges of a GET. Ignores `Range` if `If-Range` fails, or if it has several ranges of an upload. */
+/**
+ * Selects the ranges of a GET. `Range` is ignored if `If-Range` is false. An upload is served with one range at most,
+ * because the parts of a `multipart/byteranges` would have to name a length that is not known yet.
+ */
 function selectedRanges(
   headers: RequestHeaders,
   info: ResourceInfo,
@@ -177,7 +190,10 @@ function oneRange(
   }
 }
 
-/** Makes a `multipart/byteranges`. A client may send it back as a PATCH, which writes the same bytes. */
+/**
+ * Makes the answer with several ranges, `multipart/byteranges` (RFC 9110 §14.6). A client may send its content back in
+ * a PATCH, which then writes the same bytes.
+ */
 function severalRanges(
   info: ResourceInfo,
   ranges: readonly Range[],
@@ -201,11 +217,15 @@ function severalRanges(
   }
 }
 
+/** Makes the answer 304 (RFC 9110 §15.4.5). */
 function notModified(info: ResourceInfo, context: RepresentationContext): Head {
   return { status: 304, headers: representationFields(info, context) }
 }
 
-/** Makes the error 416. Its content is a problem document, so the fields of the resource's content are left out. */
+/**
+ * Makes the error 416 (RFC 9110 §15.5.17). Its content is a problem document, so the fields that describe the content
+ * of the resource are left out.
+ */
 function unsatisfiable(info: ResourceInfo): UploadError {
   return new UploadError('ERR_UNSATISFIABLE', {
     detail: `no range lies within the ${info.size} bytes`,
@@ -241,7 +261,10 @@ function representationFields(
   return complete ? fields : Object.assign(fields, expiryFields(info, expireAfter))
 }
 
-/** Returns `Content-Range`, which shows the declared length to a client that has lost its state. */
+/**
+ * Returns the `Content-Range` of a 299, from which a client that has lost its state learns the declared length. Without
+ * bytes and without a declared length there is nothing to name.
+ */
 function incompleteRange({ complete, size, completeLength }: ResourceInfo): Fields {
   if (complete || (size === 0 && completeLength === null)) return {}
   const value =
@@ -251,7 +274,7 @@ function incompleteRange({ complete, size, completeLength }: ResourceInfo): Fiel
   return { 'Content-Range': value }
 }
 
-/** Returns the stored type. Without one it is guessed from the ending of the key. */
+/** Returns the stored media type. If the client has sent none, it is guessed from the extension of the key. */
 function contentType({ contentType: stored }: ResourceInfo, key: string): string {
   return stored ?? mediaTypeOfName(key) ?? 'application/octet-stream'
 }

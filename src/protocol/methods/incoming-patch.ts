@@ -1,4 +1,7 @@
-/** Reads a patch document from the content of a request, and yields the events of its parser. */
+/**
+ * Reads a patch document from the content of a request, and yields the events of its parser. The first part is read
+ * before the storage is opened, because it shows how to open it and whether the request can succeed at all.
+ */
 import { UploadError } from '../../errors.ts'
 import type { PatchFormat } from '../../media/parse.ts'
 import type { Part, PartEvent, PartParser } from '../../media/part.ts'
@@ -10,23 +13,26 @@ import type { Content } from './content.ts'
 
 const NO_BYTES = new Uint8Array(0)
 
-/** A patch whose first part is known. */
+/** A patch whose first part has been read. */
 export interface IncomingPatch {
   /** The first part, which decides how the writer is opened. */
   readonly first: Part
-  /** The events that came with the first part. */
+  /** The events that have been read already: the first part, and the data in the same chunk. */
   readonly head: readonly PartEvent[]
-  /** Waits for more content, and returns its events; null once the content has ended. */
+  /** Waits for more content, and returns its events, of which there may be none; null once the content has ended. */
   readonly next: () => Promise<readonly PartEvent[] | null>
   /**
-   * Checks that the document has ended with the content.
+   * Checks that the document ends where the content ends.
    *
-   * @throws UploadError `ERR_SYNTAX`, `ERR_LENGTH`
+   * @throws UploadError `ERR_SYNTAX` for a document that ends early, `ERR_LENGTH` for data shorter than its range.
    */
   end(): void
-  /** Stops reading the content, also before its end. */
+  /** Stops reading the content, also before its end. Called in any case, to release the connection. */
   close(): Promise<void>
-  /** Reads the content of a message again: the header from memory, the data from the storage. */
+  /**
+   * Yields the content again, for a digest that became known only in the trailer: the header from memory, the data from
+   * the storage. Possible for a document of one part only.
+   */
   readBack(writer: Writer): AsyncIterable<Uint8Array>
 }
 
@@ -74,7 +80,7 @@ class EventReader {
 
   /** Returns the first part and the events that came with it. */
   async readHead(): Promise<{ first: Part; head: readonly PartEvent[] }> {
-    // The part of a PUT is known before any content is read.
+    // The part of a partial PUT is in its fields, so that the parser returns it before any content is read.
     let events: readonly PartEvent[] | null = this.#parse(NO_BYTES)
     for (;;) {
       const head = events ?? this.#parser.end()
@@ -110,7 +116,7 @@ class EventReader {
   #parse(chunk: Uint8Array): readonly PartEvent[] {
     const events = this.#parser.write(chunk)
     const size = dataSizeOf(events)
-    // The data of a message ends where the chunk ends, so all bytes before it are the header.
+    // In a document of one part the data reaches to the end of the chunk, so all bytes before it are the header.
     if (!this.#hasPart) this.#preface.push(chunk.slice(0, chunk.length - size))
     this.#hasPart ||= events.length > 0
     this.#dataSize += size
@@ -133,6 +139,7 @@ class EventReader {
   }
 }
 
+/** Returns the number of data bytes in the events. */
 function dataSizeOf(events: readonly PartEvent[]): number {
   let size = 0
   for (const event of events) if (event.type === 'data') size += event.bytes.length

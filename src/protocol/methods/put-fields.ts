@@ -1,4 +1,7 @@
-/** Reads the fields of a PUT that describe its content: the media type, and the range of a partial PUT. */
+/**
+ * Reads the fields of a PUT that describe its content: the media type, and the range of a partial PUT (RFC 9110
+ * §14.5), which `curl -C` sends to resume an upload.
+ */
 import { UploadError } from '../../errors.ts'
 import { parseContentRange } from '../../fields/content-range.ts'
 import { isServable, parseMediaType } from '../../fields/content-type.ts'
@@ -10,7 +13,7 @@ import { patchLimit } from './content.ts'
 
 /** The media type and the range of a PUT's content. */
 export interface PutFields {
-  /** The `Content-Type` of the resource; null if the client names none. */
+  /** The `Content-Type`, which is that of the resource; null if absent. */
   readonly contentType: string | null
   /** The range that the content replaces; null if it is the whole resource. */
   readonly range: PartTarget | null
@@ -19,9 +22,10 @@ export interface PutFields {
 }
 
 /**
- * Reads the fields.
+ * Reads and validates the fields.
  *
- * @throws UploadError `ERR_FIELD`, `ERR_MEDIA_TYPE`, `ERR_RANGE` or `ERR_RANGE_UNIT`.
+ * @throws UploadError `ERR_FIELD` for a malformed type, `ERR_MEDIA_TYPE` for that of a patch, `ERR_RANGE` or
+ * `ERR_RANGE_UNIT` for a range.
  */
 export function readPutFields({ headers, contentLength }: HandlerRequest): PutFields {
   const given = readRange(headers)
@@ -33,7 +37,7 @@ export function readPutFields({ headers, contentLength }: HandlerRequest): PutFi
   }
 }
 
-/** Returns the largest content, in bytes. The range of a partial PUT must also fit in `maxSize`, as in a PATCH. */
+/** Returns the largest content, in bytes. The parser also checks that the range of a partial PUT fits in `maxSize`. */
 export function contentLimit(range: PartTarget | null, limits: Limits): number {
   return range === null ? limits.maxSize : patchLimit(limits)
 }

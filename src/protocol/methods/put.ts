@@ -1,6 +1,6 @@
 /**
- * Answers PUT (RFC 9110 §9.3.4), which replaces the whole resource, or with `Content-Range` a part of it. A part is
- * applied as a patch.
+ * Answers PUT (RFC 9110 §9.3.4). Without `Content-Range` it replaces the whole resource: the new bytes are staged, and
+ * replace the old ones when all of them have arrived. With `Content-Range` (§14.5) it is applied as a patch.
  */
 import { hasEffect } from '../../errors.ts'
 import { readContentDisposition } from '../../fields/content-disposition.ts'
@@ -27,7 +27,10 @@ import { withReprDigest } from './repr-digest.ts'
 import { appliedTransaction, writeResponse } from './respond.ts'
 import { checkTrailer } from './trailers.ts'
 
-/** Answers a PUT. */
+/**
+ * Answers a PUT: 201 for a new resource, 204 for a replaced one, 202 if a partial PUT leaves it incomplete. The options
+ * of the app may set other statuses.
+ */
 export async function put(
   request: HandlerRequest,
   context: MethodContext,
@@ -61,7 +64,7 @@ export async function put(
   return applyPatch(request, { ...header, type: format }, context)
 }
 
-/** Description of the resource in the fields of a PUT. */
+/** The fields of a PUT that describe the resource. */
 interface Description {
   readonly contentType: string | null
   readonly contentDisposition: string | null
@@ -69,6 +72,7 @@ interface Description {
   readonly isResumable: boolean
 }
 
+/** Answers a PUT of the whole resource. */
 async function putWhole(
   request: HandlerRequest,
   header: ContentHeader<Description>,
@@ -82,6 +86,7 @@ async function putWhole(
 
   const isKept = isResumable || settings.put === 'persist'
   const wanted = preferred ?? (isKept ? 'persist' : 'atomic')
+  // A digest covers all of the content, so that an interrupted PUT can't be verified, and must not be kept.
   const transaction = digests.length > 0 || announcesDigest ? 'atomic' : wanted
   const content = await readContent(request, {
     length,
@@ -110,7 +115,7 @@ async function putWhole(
   return withReprDigest(response, info, request, context)
 }
 
-/** Writes the content, and ends the writer in any case. */
+/** Writes the content under the lock, and commits it. After an error the writer keeps what its transaction allows. */
 async function replace(
   { body, verifiesTrailer }: Content,
   initial: ResourceState,
@@ -143,15 +148,17 @@ async function replace(
   }
 }
 
+/** What was received. */
 interface Received {
+  /** Length of the content in bytes. */
   readonly size: number
-  /** The digests that `Repr-Digest` announced; null if it announced none. */
+  /** The digests of the content, by the algorithms of `Repr-Digest`; null without that field. */
   readonly digests: readonly Digest[] | null
 }
 
 /**
- * Writes the content, and hashes it while it arrives. Hashing it afterwards would read it again, and would lose an
- * atomic write if the server were too busy for that (`ERR_BUSY`).
+ * Writes the content, and hashes it while it arrives if a `Repr-Digest` has to be verified. Hashing it afterwards would
+ * read it a second time, and would lose an atomic write if the server were too busy for that (`ERR_BUSY`).
  */
 async function receive(body: Body, writer: Writer, reprDigest: string | null): Promise<Received> {
   const running =

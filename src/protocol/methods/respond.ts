@@ -1,4 +1,4 @@
-/** Makes the responses and fields that several methods share. */
+/** Makes the answers to writes, and the fields that several methods share. */
 import { formatHttpDate } from '../../fields/http-date.ts'
 import type { Outcome } from '../completion.ts'
 import type { PreparedResponse } from '../final-response.ts'
@@ -7,7 +7,7 @@ import { progressMembers, uploadLength } from '../resource-state.ts'
 import type { Settings } from '../../settings.ts'
 import type { ResourceInfo, Transaction } from '../../storage/adapter.ts'
 
-/** Fields by name. */
+/** Response fields by their name, in the usual spelling. */
 export type Fields = Readonly<Record<string, string>>
 
 /** Returns the fields that identify a version (RFC 9110 §8.8), in an object of the caller's own. */
@@ -25,7 +25,11 @@ export function expiryFields({ lastModified }: ResourceInfo, expireAfter: number
   return { 'Upload-Limit': `max-age=${Math.max(0, Math.floor(left / 1000))}` }
 }
 
-/** Makes the answer to a committed write: the progress of an upload, or the final response. */
+/**
+ * Makes the answer to a committed write: the progress if the resource is incomplete, otherwise the final response,
+ * which the app may have set in `onComplete`. `applied` is the transaction for `Preference-Applied`; null for no such
+ * field.
+ */
 export function writeResponse(
   outcome: Outcome,
   settings: Settings,
@@ -41,15 +45,18 @@ export function writeResponse(
     return withProgress(segmentStatus, fields, info)
   }
   const status = created ? settings.createdStatus : settings.modifiedStatus
-  // `Upload-Length` shows the client that this server has applied the patch. A server that does not know the format
-  // may answer 2xx too.
+  // `Upload-Length` proves to the client that this server has applied the patch. Any other server may answer 2xx as
+  // well, and for example store the patch document itself.
   fields['Upload-Length'] = String(info.size)
   if (final !== null) return customResponse(status, fields, final)
   if (status === 200) return withProgress(status, fields, info)
   return status === 204 ? { status, headers: fields } : { status, headers: fields, body: '' }
 }
 
-/** Returns the value of `Preference-Applied`, which names only a preference that was honoured (RFC 7240 §3). */
+/**
+ * Returns the transaction for `Preference-Applied`; null if the client asked for none, or for another one than was
+ * done. The field may only name a preference that was honoured (RFC 7240 §3).
+ */
 export function appliedTransaction(
   preferred: Transaction | null,
   done: Transaction,
@@ -57,11 +64,13 @@ export function appliedTransaction(
   return preferred === done ? done : null
 }
 
+/** Makes an answer with the progress as JSON. 204 has no content (RFC 9110 §15.3.5). */
 function withProgress(status: number, fields: Fields, info: ResourceInfo): HandlerResponse {
   if (status === 204) return { status, headers: fields }
   return json(status, fields, progressMembers(info))
 }
 
+/** Makes the answer that the app has returned. Its fields replace those of the same name. */
 function customResponse(usual: number, fields: Fields, final: PreparedResponse): HandlerResponse {
   const { body } = final
   const status = final.status ?? (body !== undefined && usual === 204 ? 200 : usual)

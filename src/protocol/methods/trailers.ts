@@ -7,7 +7,7 @@ import type { Writer } from '../../storage/adapter.ts'
 import { inSlices } from '../yielding.ts'
 import { contentDigests } from './content.ts'
 
-/** What the digests of the trailer are compared with. */
+/** The content and the digest with which the digests of the trailer are compared. */
 export interface TrailerOptions {
   /** Reads the written content back; null if `Content-Digest` was verified while the content arrived. */
   readonly readBack: (() => AsyncIterable<Uint8Array>) | null
@@ -16,8 +16,8 @@ export interface TrailerOptions {
 }
 
 /**
- * Verifies the digests of the trailer, and returns the `Repr-Digest` that the resource must match; null
- * if none. Rolls the writer back if a digest is wrong or malformed.
+ * Verifies the `Content-Digest` of the trailer, and returns the `Repr-Digest` that the resource must match, from header
+ * and trailer; null if none. If a digest is wrong or malformed, the writer is rolled back.
  *
  * @throws UploadError `ERR_CONTENT_DIGEST`, `ERR_REPR_DIGEST` or `ERR_FIELD`.
  */
@@ -51,12 +51,12 @@ async function checkContentDigest(
   if (wrong !== null) throw wrongContent(wrong)
 }
 
-/** Joins the `Repr-Digest` of the header and that of the trailer: the resource has to match both. */
+/** Joins the `Repr-Digest` of the header and that of the trailer, because the resource has to match both. */
 function mergeReprDigests(inHeader: string | null, trailers: RequestHeaders | null): string | null {
   const inTrailer = verifiableDigest(trailers?.get('repr-digest') ?? null)
   if (inHeader === null || inTrailer === null) return inHeader ?? inTrailer
   const both = `${inHeader}, ${inTrailer}`
-  // If both have the same algorithm, the parser keeps the last one, so that the header's digest would be ignored.
+  // Of two digests of one algorithm the parser keeps the last one. If they differ, that of the header would be ignored.
   if (findMismatch(parseDigest(inHeader), parseDigest(both)) === null) return verifiableDigest(both)
   throw new UploadError('ERR_REPR_DIGEST', {
     detail: 'the Repr-Digest of the trailer differs from that of the header',

@@ -1,4 +1,7 @@
-/** Uploads in React: a hook that renders a component anew when one of its uploads changes. */
+/**
+ * Uploads in React, published as `partial-upload/react`: a hook that renders its component again when
+ * one of its uploads changes. It works with React 18 and 19.
+ */
 import { useEffect, useRef, useState, useSyncExternalStore } from 'react'
 
 import type { Source } from './client/source/source.ts'
@@ -12,18 +15,28 @@ import {
 
 export type * from './client/upload-all.ts'
 
-/** Options of `useUploads`: those of `uploadAll`. The end of the component stands for the signal. */
+/**
+ * Options of `useUploads`: those of `uploadAll`, except `signal`, because the end of the component ends
+ * its uploads.
+ */
 export type ComponentOptions<F> = Omit<UploadAllOptions<F>, 'signal'>
 
-/** One file of a component. It is another object after each change. */
+/**
+ * The state of one file. It is a new object after each change, so that components can compare it by
+ * identity.
+ */
 export type FileState<F> = Omit<FileUpload<F>, 'ended'>
 
-/** The uploads of a component. They are another object after each change, with the same functions. */
+/**
+ * The uploads of a component. They are a new object after each change, but `add`, `pause` and the other
+ * functions stay the same, so that effects may depend on them.
+ */
 export interface ComponentUploads<F> extends Omit<Uploads<F>, 'files' | 'done'> {
-  /** One for each file, in the order in which they were added. */
+  /** One state for each file, in the order in which the files were added. */
   readonly files: readonly FileState<F>[]
 }
 
+/** The progress while no file was added. */
 const NO_PROGRESS: TotalProgress = {
   sent: 0,
   size: 0,
@@ -34,8 +47,11 @@ const NO_PROGRESS: TotalProgress = {
 }
 
 /**
- * The uploads of a component, which begin with `add`. The options are those of `uploadAll`, and are read
- * when the first file is added; `headers` and the callbacks are those of the last rendering. When the component is unmounted, its uploads end, and the server keeps what it has.
+ * Uploads the files that a component passes to `add`, and renders it again when a file changes.
+ *
+ * `headers`, `onFile` and `onProgress` are those of the latest rendering. The other options are read
+ * when the first file is added. When the component is unmounted, its uploads end, and the server keeps
+ * the stored bytes.
  */
 export function useUploads<F extends Source = File>(
   options: ComponentOptions<F>,
@@ -49,11 +65,11 @@ export function useUploads<F extends Source = File>(
   return useSyncExternalStore(store.subscribe, store.read, store.read)
 }
 
-/** What outlives the renderings of a component. */
+/** The uploads of one component, in the form of an external store of React. */
 interface Store<F> {
   readonly subscribe: (listener: () => void) => () => void
   readonly read: () => ComponentUploads<F>
-  /** Ends the uploads. The server keeps what it has. */
+  /** Ends the uploads. The server keeps the stored bytes. */
   readonly stop: () => void
 }
 
@@ -78,7 +94,10 @@ function createStore<F extends Source>(options: () => ComponentOptions<F>): Stor
     change()
   }
 
-  /** The options, with the callbacks of the last rendering. */
+  /**
+   * Returns the options for `uploadAll`. They call the functions of the last rendering, because a
+   * component passes new ones each time, which may use newer state.
+   */
   function followed(first: ComponentOptions<F>): UploadAllOptions<F> {
     controller = new AbortController()
     const { signal } = controller
@@ -103,6 +122,7 @@ function createStore<F extends Source>(options: () => ComponentOptions<F>): Stor
     }
   }
 
+  /** Makes a new snapshot, and notifies React. Files that have not changed keep their state objects. */
   function change(): void {
     if (uploads === null) return
     const { files, progress } = uploads
@@ -115,6 +135,7 @@ function createStore<F extends Source>(options: () => ComponentOptions<F>): Stor
     controller.abort()
     uploads = null
     states.clear()
+    // React runs effects twice in its strict mode, so that the store has to be usable again after this.
     snapshot = { ...snapshot, files: [], progress: NO_PROGRESS }
     for (const listener of listeners) listener()
   }
@@ -129,6 +150,7 @@ function createStore<F extends Source>(options: () => ComponentOptions<F>): Stor
   }
 }
 
+/** Copies the present state of a file. */
 function stateOf<F>(upload: FileUpload<F>): FileState<F> {
   const { file, url, status, progress, pause, resume, retry, cancel } = upload
   return { file, url, status, progress, pause, resume, retry, cancel }

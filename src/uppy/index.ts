@@ -1,8 +1,9 @@
 /**
- * An uploader for Uppy: `uppy.use(PartialUpload, { endpoint: 'https://app.example/files/' })`.
+ * An uploader plugin for Uppy, published as `partial-upload/uppy`:
+ * `uppy.use(PartialUpload, { endpoint: 'https://app.example/files/' })`.
  *
- * An upload that was cut resumes by itself. After a reload it resumes when the same file is chosen
- * again, because the server knows the offset.
+ * After a broken connection an upload resumes by itself. After a reload it resumes when the user
+ * chooses the same file again, because the server reports the offset.
  */
 import {
   BasePlugin,
@@ -24,33 +25,34 @@ import {
 import { scope } from '../client/scope.ts'
 import { createSlots, type Enter, type Leave } from '../client/slots.ts'
 
-/** Shorter waits, in milliseconds, are not shown. */
+/** Shortest wait for the next attempt that is shown to the user, in milliseconds. */
 const SHORT_WAIT = 1000
 
-/** Fields of requests by name. */
+/** Header fields by name. */
 type Fields = Readonly<Record<string, string>>
 
-/** Options of the plugin; those of the client's `upload` are among them. */
+/** Options of the plugin. Those of the client's `upload` that are not listed apply to each file. */
 export interface PartialUploadOptions<M extends Meta, B extends Body>
   extends
     PluginOpts,
     Omit<UploadOptions, 'contentType' | 'headers' | 'onProgress' | 'onState' | 'signal'> {
   /**
-   * Where a file goes: the URL of a folder, to which the file's name is added, or a function that
-   * returns the URL of each file.
+   * URL of the folder that files are uploaded into, to which the name of each file is added; or a
+   * function that returns the URL of a file. A relative URL is resolved against that of the page. The
+   * folder's URL has to end in a slash.
    */
   readonly endpoint: string | ((file: UppyFile<M, B>) => string)
-  /** Fields that go with every request, or a function that is asked before each request. */
+  /** Fields of every request, or a function that is called before each request of a file. */
   readonly headers?: Fields | ((file: UppyFile<M, B>) => Fields | Promise<Fields>)
   /**
-   * Files that are uploaded at the same time; 0: all.
+   * Number of files that are uploaded at the same time. 0 sets no limit.
    *
    * @default 5
    */
   readonly limit?: number
 }
 
-/** The uploader. */
+/** The plugin. Uppy calls `install` and `uninstall`. */
 export class PartialUpload<M extends Meta, B extends Body> extends BasePlugin<
   PartialUploadOptions<M, B>,
   M,
@@ -75,6 +77,7 @@ export class PartialUpload<M extends Meta, B extends Body> extends BasePlugin<
     this.#setResumable(false)
   }
 
+  /** Makes Uppy show its buttons for pausing and resuming, or hides them again. */
   #setResumable(resumableUploads: boolean): void {
     const { capabilities } = this.uppy.getState()
     this.uppy.setState({ capabilities: { ...capabilities, resumableUploads } })
@@ -88,7 +91,10 @@ export class PartialUpload<M extends Meta, B extends Body> extends BasePlugin<
     await Promise.all(files.map(async (file) => this.#uploadOne(file)))
   }
 
-  /** Uploads one file to its end: a success, an error, or its removal from the list. */
+  /**
+   * Uploads one file. Resolves after its success or failure was reported, or the file was removed from
+   * Uppy.
+   */
   async #uploadOne(file: UppyFile<M, B>): Promise<void> {
     const events = new EventManager(this.uppy)
     const removal = new AbortController()
@@ -107,6 +113,10 @@ export class PartialUpload<M extends Meta, B extends Body> extends BasePlugin<
     }
   }
 
+  /**
+   * Returns the absolute URL of a file. Its name is percent-encoded, so that it is one segment of the
+   * path.
+   */
   #urlOf(file: UppyFile<M, B>): string {
     const { endpoint } = this.opts
     const base = scope.location?.href
@@ -114,6 +124,7 @@ export class PartialUpload<M extends Meta, B extends Body> extends BasePlugin<
     return new URL(encodeURIComponent(file.meta.name), new URL(endpoint, base)).href
   }
 
+  /** Starts the upload of a file. It is paused at once by `#queue` until it has a slot. */
   #start(url: string, file: UppyFile<M, B>, signal: AbortSignal): Upload {
     if (file.isRemote || file.data === undefined) throw new Error('only local files can be sent')
     const { headers = {}, credentials } = this.opts
@@ -132,13 +143,17 @@ export class PartialUpload<M extends Meta, B extends Body> extends BasePlugin<
       },
     })
     signal.addEventListener('abort', () => {
-      // Removes only what this upload has stored, and no finished file.
+      // The user has removed the file from Uppy. The incomplete upload is removed from the server, but
+      // a finished file is not.
       running.discard().catch((error: unknown) => this.uppy.log(error, 'warning'))
     })
     return running
   }
 
-  /** Lets the upload begin when it has a slot, and Uppy pause it. The returned function frees the slot. */
+  /**
+   * Queues the upload for a slot, and connects it with Uppy's buttons. A paused upload gives its slot
+   * to another one. The returned function gives the slot back.
+   */
   #queue(running: Upload, file: UppyFile<M, B>, events: EventManager<M, B>): Leave {
     let leave: Leave | null = null
     const pause = (): void => {
@@ -166,7 +181,7 @@ export class PartialUpload<M extends Meta, B extends Body> extends BasePlugin<
 
   #tellWait(file: UppyFile<M, B>, delay: number | null, error: Error): void {
     this.uppy.log(error, 'warning')
-    // Uppy itself shows that the device is offline.
+    // A delay of null means that the device is offline, which Uppy shows by itself.
     if (delay === null || delay < SHORT_WAIT) return
     const message = `Trying again in ${Math.ceil(delay / 1000)} s: ${error.message}`
     this.uppy.emit('upload-stalled', { message }, [file])
@@ -190,13 +205,15 @@ export class PartialUpload<M extends Meta, B extends Body> extends BasePlugin<
     return this.#isBody(content) ? { status, body: content } : { status }
   }
 
-  /** An app says by `B` what its server answers; here it only has to be an object. */
+  /** Whether the content of an answer is an object. The app declares its properties by the type `B`. */
   #isBody(content: unknown): content is B {
     return typeof content === 'object' && content !== null
   }
 }
 
-/** The options of the client's `upload`. It refuses others, such as those that every plugin has. */
+/**
+ * Returns the options of the client's `upload`, which refuses unknown ones such as those of the plugin.
+ */
 function clientOptions<M extends Meta, B extends Body>(
   options: PartialUploadOptions<M, B>,
 ): UploadOptions {
@@ -211,7 +228,9 @@ function clientOptions<M extends Meta, B extends Body>(
   return others
 }
 
-/** What a person reads: the words of the problem document, if there is one. */
+/**
+ * Returns the text that Uppy shows to the user: that of the server's problem document, if there is one.
+ */
 function describe(message: string, problem: Problem | null): string {
   return problem?.detail ?? problem?.title ?? message
 }

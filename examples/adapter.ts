@@ -1,6 +1,9 @@
 /**
- * A short storage adapter: values that never change, in a `Map`, or in any service that can get, set
- * and delete. It is atomic only, so that an interrupted PATCH leaves nothing behind.
+ * A short storage adapter. It keeps immutable values in a `Map`, which stands for any service that can
+ * get, set and delete values. An app passes it as `partialUpload({ storage: mapStorage(new Map()) })`.
+ *
+ * It applies each write as a whole or not at all (atomic), so that an interrupted `PATCH` stores
+ * nothing.
  */
 
 import { randomUUID } from 'node:crypto'

@@ -1,4 +1,10 @@
-/** Accepts files by their names and types only: images and PDFs. */
+/**
+ * Accepts only JPEG and PNG images and PDF documents, by their file extensions and media types. Both
+ * are claims of the client; on-complete.ts shows how to check the content.
+ *
+ * Run: `npx tsx allow-list.ts`. `npx partial-upload put a.pdf http://127.0.0.1:3000/files/` succeeds,
+ * and a file with another extension is refused with 415.
+ */
 
 import path from 'node:path'
 
@@ -6,7 +12,7 @@ import express, { type Express } from 'express'
 import { RefusedError, partialUpload, prepareServer, type StorageAdapter } from 'partial-upload'
 import { fsStorage } from 'partial-upload/storage/fs'
 
-/** The type of each ending. */
+/** The accepted file extensions and the media type of each. */
 const TYPES: Readonly<Record<string, string>> = {
   '.jpg': 'image/jpeg',
   '.png': 'image/png',
@@ -19,7 +25,10 @@ interface Description {
   readonly contentType: string | null
 }
 
-/** Refuses what is not on the list. The file is served under its key, so that the ending of the key counts too. */
+/**
+ * Refuses a file that is not on the list. Browsers and operating systems open a file by its extension,
+ * so that the extensions of its key and of its name, and its media type, must all be the same kind.
+ */
 function checkType({ key, name, contentType }: Description): void {
   const type = TYPES[path.extname(key).toLowerCase()]
   const given = contentType?.split(';')[0]?.trim().toLowerCase() ?? type

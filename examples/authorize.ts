@@ -1,6 +1,11 @@
 /**
- * Logged-in users, a folder for each of them, and a row for each file: `curl -H 'Authorization: Bearer
- * ann-token' …`.
+ * Only logged-in users may upload. Each user has a folder of their own, a limit, and a list of their
+ * files. The app saves a row for each finished file.
+ *
+ * Run: `npx tsx authorize.ts`. Upload a file as the user ann: `PARTIAL_UPLOAD_TOKEN=ann-token npx
+ * partial-upload put FILE http://127.0.0.1:3000/files/`. The server prints the row. `curl -H
+ * 'Authorization: Bearer ann-token' http://127.0.0.1:3000/list` prints the list of ann's files. A
+ * request without a token is answered with 401.
  */
 
 import express, { type Express, type RequestHandler } from 'express'
@@ -11,7 +16,7 @@ import { listDirectory, listFiles } from './list.ts'
 
 interface User {
   readonly name: string
-  /** Largest file, in bytes. */
+  /** Largest size of one file, in bytes. */
   readonly maxSize: number
 }
 
@@ -23,14 +28,14 @@ declare global {
   }
 }
 
-/** Where the app keeps what it knows of each file; `save` replaces the row of the same key. */
+/** A table of the app's database. `save` replaces a row with the same key. */
 export interface FileTable {
   save(row: FileRow): Promise<void>
 }
 
 export interface FileRow {
   readonly key: string
-  /** The name that the client gave the file. */
+  /** Name of the file on the user's machine; null if the client has not sent it. */
   readonly name: string | null
   readonly size: number
   readonly user: string
@@ -47,7 +52,7 @@ const signIn: RequestHandler = (req, res, next) => {
   else res.set('WWW-Authenticate', 'Bearer').sendStatus(401)
 }
 
-/** `directory` is the one of the storage, in which finished files are listed. */
+/** Creates the app. `directory` is that of the storage; finished files are listed from it. */
 export function createApp(
   storage: StorageAdapter,
   table: FileTable,

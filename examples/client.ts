@@ -1,4 +1,10 @@
-/** Uploads FILE to URL with the client, and prints how far it is: `… examples/client.ts FILE URL`. */
+/**
+ * Uploads a file from Node with the client, and prints the progress.
+ *
+ * Run: `npx tsx client.ts FILE URL`. It prints a line such as `65536 of 500000 bytes` at most every 50
+ * ms, and at the end the status of the last answer, 201 for a new file. After a broken connection it
+ * resumes by itself. After Ctrl-C, run the same command again.
+ */
 
 import { upload } from 'partial-upload/client/node'
 

@@ -1,6 +1,9 @@
 /**
- * Uploads over HTTP/2 without a framework, at `http://127.0.0.1:3000/`, or over TLS with
- * `KEY=key.pem CERT=cert.pem`. Without TLS, `curl --http2-prior-knowledge` speaks it; browsers don't.
+ * Uploads over HTTP/2 without a framework.
+ *
+ * Run: `npx tsx http2.ts`, or with TLS `KEY=key.pem CERT=cert.pem npx tsx http2.ts`. It listens at port
+ * 3000 of 127.0.0.1 and prints nothing. Then `curl --http2-prior-knowledge -T FILE
+ * http://127.0.0.1:3000/FILE` uploads a file. Browsers use HTTP/2 only over TLS.
  */
 
 import { readFileSync } from 'node:fs'

@@ -1,4 +1,11 @@
-/** A public server: limits for each address, uploads that expire, and a graceful stop. */
+/**
+ * A public server: limits for each IP address, incomplete uploads that expire, and a graceful stop.
+ *
+ * Run: `npx tsx limits.ts`, with the port in `PORT` (3000 by default). It prints its address. An answer
+ * to an incomplete upload says in `Upload-Limit` when the upload expires. Too many uploads of one
+ * address are refused with 429. After SIGTERM the process stores what has arrived of each upload,
+ * answers, and ends.
+ */
 
 import express, { type Request } from 'express'
 import { partialUpload, prepareServer, type Middleware, type StorageAdapter } from 'partial-upload'

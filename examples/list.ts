@@ -1,4 +1,8 @@
-/** Lists finished and unfinished files of a storage, or of one folder in it, for a page or a route. */
+/**
+ * Lists the finished and the incomplete files of a store, or of one folder in it. The middleware has no
+ * route for this, because each app decides who may see which files. authorize.ts and server.ts use
+ * these functions in a route.
+ */
 
 import type { Dirent } from 'node:fs'
 import { opendir, stat } from 'node:fs/promises'
@@ -8,23 +12,26 @@ import type { StorageAdapter } from 'partial-upload'
 
 /** One file, finished or not. */
 export interface ListedFile {
-  /** The storage key without the listed folder: the path below `/files/`, not encoded. */
+  /** Path of the file in the listed folder, not percent-encoded. */
   readonly key: string
-  /** Stored bytes. */
+  /** Number of stored bytes. */
   readonly size: number
-  /** Bytes that it will have; null if the client has not declared it. */
+  /** Number of bytes of the finished file; null if the client has not declared it yet. */
   readonly length: number | null
   readonly complete: boolean
-  /** When it last changed, as an ISO date. */
+  /** Time of the last change, in the format of ISO 8601. */
   readonly modified: string
 }
 
-/** Where the storage keeps incomplete resources. Only this folder at the top is not listed. */
+/**
+ * The folder in which `fsStorage` keeps incomplete resources. It is not listed as a folder of files.
+ */
 const HIDDEN = '.partial-upload/'
 
 /**
- * Lists all files of a folder such as `ann/`, or of all folders, the one that changed last first. `finished` are
- * the finished files of the same folder.
+ * Lists all files of a folder such as `ann/`, or of all folders without one. The file that was changed
+ * last comes first. `finished` are the finished files of the same folder, for example from
+ * `listDirectory`.
  */
 export async function listFiles(
   finished: AsyncIterable<ListedFile>,
@@ -37,14 +44,14 @@ export async function listFiles(
   return [...files.values()].toSorted((a, b) => b.modified.localeCompare(a.modified))
 }
 
-/** Finished files lie in the directory under their own names. */
+/** Lists the finished files of `fsStorage`, which are in its directory under their keys. */
 export async function* listDirectory(
   directory: string,
   folder = '',
 ): AsyncGenerator<ListedFile, void, undefined> {
   for await (const file of walk(directory, folder)) {
     const found = await stat(path.join(directory, file)).catch(() => null)
-    // It may have been removed since.
+    // Another request may have removed the file since its folder was read.
     if (found === null) continue
     const { size, mtime } = found
     const key = file.slice(folder.length)
@@ -52,6 +59,7 @@ export async function* listDirectory(
   }
 }
 
+/** Yields the paths of all files below a folder. */
 async function* walk(directory: string, folder: string): AsyncGenerator<string, void, undefined> {
   if (folder === HIDDEN) return
   for (const entry of await entriesOf(path.join(directory, folder))) {
@@ -60,7 +68,7 @@ async function* walk(directory: string, folder: string): AsyncGenerator<string, 
   }
 }
 
-/** Returns none if the directory does not exist. */
+/** Returns the entries of a directory; none if it does not exist, because no file was uploaded yet. */
 async function entriesOf(directory: string): Promise<readonly Dirent[]> {
   const entries: Dirent[] = []
   try {
@@ -71,6 +79,10 @@ async function entriesOf(directory: string): Promise<readonly Dirent[]> {
   return entries
 }
 
+/**
+ * Lists the incomplete files. Their keys come from the storage, which also knows their declared
+ * lengths.
+ */
 async function* listUnfinished(
   storage: StorageAdapter,
   folder: string,

@@ -1,4 +1,10 @@
-/** Accepts PNG images of at most 10 MiB, judged by their first bytes. */
+/**
+ * Accepts only PNG images of at most 10 MiB. The media type is only a claim of the client, so that
+ * `onComplete` checks the first bytes of the file, before it is published.
+ *
+ * Run: `npx tsx on-complete.ts`. `npx partial-upload put a.png http://127.0.0.1:3000/images/` succeeds.
+ * Another file is refused with 415 for its type, or with 422 for its content.
+ */
 
 import { buffer } from 'node:stream/consumers'
 

@@ -1,4 +1,7 @@
-/** Serves the page of `examples/page`: its files are made once, and kept in memory. */
+/**
+ * Serves the page of `examples/page`. Its script is bundled once, when the server starts, and kept in
+ * memory. `npm start` shows the page; server.ts mounts it.
+ */
 
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
@@ -7,11 +10,17 @@ import path from 'node:path'
 import { build } from 'esbuild'
 import express, { type Router } from 'express'
 
-/** By the package's name, because the compiled server runs from another folder. */
+/**
+ * The folder of the package. It is found by name, because the compiled server runs from
+ * `dist/examples`.
+ */
 const ROOT = path.dirname(createRequire(import.meta.url).resolve('partial-upload/package.json'))
 const SOURCE = path.join(ROOT, 'examples/page')
 
-/** Nothing but the page's own script, style and icon runs or loads in it. */
+/**
+ * Fields of the page. The Content-Security-Policy allows its own script, style and icon, and nothing
+ * else. An uploaded file with a script, or a file name with markup, can then not run in the page.
+ */
 const PAGE_FIELDS = {
   'Content-Security-Policy': [
     "default-src 'none'",
@@ -28,7 +37,7 @@ const PAGE_FIELDS = {
   'Cache-Control': 'no-cache',
 }
 
-/** Makes the page, which is at `/`. */
+/** Bundles the page, and returns a router that serves it at `/`. */
 export async function servePage(): Promise<Router> {
   const files = new Map(await Promise.all([bundle(), copy('icon.svg')]).then((all) => all.flat()))
   const [[, html]] = await copy('index.html')
@@ -44,11 +53,12 @@ export async function servePage(): Promise<Router> {
 
 type NamedFile = readonly [name: string, content: Buffer]
 
+/** Reads a file of the page that needs no bundling. */
 async function copy(name: string): Promise<readonly [NamedFile]> {
   return [[name, await readFile(path.join(SOURCE, name))]]
 }
 
-/** The script with the client, in a file for what is needed at once and others for the rest. */
+/** Bundles the script of the page with the client, and its style. */
 async function bundle(): Promise<readonly NamedFile[]> {
   const { outputFiles } = await build({
     entryPoints: [path.join(SOURCE, 'main.ts'), path.join(SOURCE, 'style.css')],
@@ -58,7 +68,8 @@ async function bundle(): Promise<readonly NamedFile[]> {
     minify: true,
     format: 'esm',
     target: 'es2022',
-    // The client as it is in this repository; an app takes the one that is installed.
+    // Takes the client from the sources of this repository. An app leaves this out, and gets the
+    // installed one.
     conditions: ['@partial-upload/source'],
     write: false,
   })

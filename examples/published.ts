@@ -1,4 +1,11 @@
-/** A row for each published file, also if the process ends between the publication and the row. */
+/**
+ * Keeps a table of all published files up to date: the app saves a row after each publication, and
+ * the middleware repeats the call if the process ended before the row was saved. A call may therefore
+ * come twice for one version, so that `save` and `remove` have to be idempotent.
+ *
+ * Run: `npx tsx published.ts`. `npx partial-upload put FILE http://127.0.0.1:3000/files/` makes it
+ * print the table, and `npx partial-upload rm` for the same file removes the row.
+ */
 
 import express, { type Express } from 'express'
 import { partialUpload, prepareServer, type StorageAdapter } from 'partial-upload'
@@ -6,14 +13,14 @@ import { fsStorage } from 'partial-upload/storage/fs'
 
 export interface FileRow {
   readonly key: string
-  /** Identifies the version of the file: a row with the same tag says the same. */
+  /** Entity tag of the version. Rows with the same tag are equal. */
   readonly etag: string
   readonly size: number
 }
 
-/** A table of a database. */
+/** A table of the app's database. */
 export interface FileTable {
-  /** Stores the row instead of one with the same key. */
+  /** Saves a row, and replaces the one with the same key. */
   save(row: FileRow): Promise<void>
   /** Removes the row, if there is one. */
   remove(key: string): Promise<void>

@@ -1,8 +1,13 @@
 /**
- * Uploads FILE to URL, and resumes after every break: `… examples/resume.ts FILE URL`.
+ * Uploads a file without the client, with `node:http` only, and resumes after every broken connection.
+ * It shows all that the protocol requires of a client.
  *
- * The server compares the SHA-256 of the whole, because a name and a size prove nothing. The content goes
- * through node:http, because `fetch` of Node 20 holds what it sends in memory.
+ * The server compares the SHA-256 of the whole file, because equal names and sizes do not prove that
+ * two files are equal. The content is sent with `node:http`, because `fetch` of Node 20 buffers it in
+ * memory.
+ *
+ * Run: `npx tsx resume.ts FILE URL`. It prints the final status: 201 for a new file, or 200 if the
+ * server already has it.
  */
 
 import { createHash } from 'node:crypto'
@@ -12,7 +17,10 @@ import { request, type IncomingMessage } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-/** Tries until there is a final status, and returns it. Waits `pause` milliseconds between tries. */
+/**
+ * Asks for the offset and sends the rest, until the server answers with a final status, which it
+ * returns. Waits `pause` milliseconds between attempts.
+ */
 export async function upload(file: string, url: string, pause = 1000): Promise<number> {
   const { size } = await stat(file)
   const digest = await digestOf(file)
@@ -30,13 +38,14 @@ export async function upload(file: string, url: string, pause = 1000): Promise<n
   }
 }
 
+/** Returns the SHA-256 of a file as the value of `Repr-Digest` (RFC 9530). */
 async function digestOf(file: string): Promise<string> {
   const hash = createHash('sha256')
   await pipeline(createReadStream(file), hash)
   return `sha-256=:${hash.digest('base64')}:`
 }
 
-/** Sends the missing bytes. The server refuses to finish a file that does not have the digest. */
+/** Sends the missing bytes. With the digest the server refuses to finish a file that is not equal. */
 async function sendRest(
   file: string,
   size: number,
@@ -57,12 +66,14 @@ async function sendRest(
     patch.on('response', (answer) => resolve(answer.resume())).on('error', reject)
   })
   patch.write(partHeader)
-  // An answer may come before all is sent, and counts more than the broken pipe.
+  // The server may refuse the request before it has read all content, and close the connection. The
+  // write then fails, but the answer says why.
   const sent = pipeline(createReadStream(file, { start: offset }), patch).catch(() => undefined)
   const [answer] = await Promise.all([answered, sent])
   return answer
 }
 
+/** Whether another attempt may succeed. 412 means that another request has changed the offset. */
 function isTemporary({ statusCode = 0, headers }: IncomingMessage): boolean {
   return statusCode >= 500 || [408, 412, 429].includes(statusCode) || 'retry-after' in headers
 }

@@ -1,6 +1,9 @@
 /**
- * Opens a bucket for uploads, which any number of servers may share. Credentials come from where the AWS tools take
- * them, for example from `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`.
+ * Opens a bucket of an object store for uploads. Any number of servers may share it.
+ *
+ * Run: `npm start -- --s3 BUCKET --endpoint URL`. The SDK finds the credentials as all AWS tools do,
+ * for example in `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`. If the store lacks a feature that
+ * uploads need, the start fails with a message that names it.
  */
 
 import { ListObjectsV2Command, S3Client } from '@aws-sdk/client-s3'
@@ -9,7 +12,7 @@ import { s3Storage } from 'partial-upload/storage/s3'
 import type { ListedFile } from './list.ts'
 import type { Store } from './store.ts'
 
-/** Where the storage keeps incomplete resources. */
+/** The prefix under which `s3Storage` keeps incomplete resources. They are not listed as files. */
 const HIDDEN = '.partial-upload/'
 
 /** Opens a bucket of Amazon S3, or of another store at `endpoint`. */
@@ -23,7 +26,7 @@ export async function openBucket(bucket: string, endpoint?: string): Promise<Sto
   return { storage, listFinished: (folder) => listObjects(client, bucket, folder) }
 }
 
-/** Finished files are objects under their own keys. */
+/** Lists the finished files, which are objects under their keys. S3 returns up to 1,000 at a time. */
 async function* listObjects(
   client: S3Client,
   bucket: string,

@@ -1,9 +1,10 @@
 /**
- * An Express server that keeps uploads in a folder: `npm start -- --directory DIR --port N`, or in a bucket:
- * `npm start -- --s3 BUCKET --endpoint URL --port N`.
+ * A whole server with a page, which keeps uploads in a folder or in a bucket of an object store.
  *
- * Uploads live under `/files/`; at `/` is a page for people, which gets what it shows from `/list`.
- * It prints its address once it accepts connections, and SIGTERM or SIGINT end it.
+ * Run: `npm start -- --directory DIR --port N`, or `npm start -- --s3 BUCKET --endpoint URL --port N`.
+ * It prints its address when it accepts connections. Open the address in a browser to upload files.
+ * Files are at `/files/`, and the page reads their list from `/list`. Ctrl-C and SIGTERM stop the
+ * server gracefully.
  */
 
 import { createServer, type Server } from 'node:http'
@@ -16,7 +17,7 @@ import { listFiles } from './list.ts'
 import { servePage } from './page.ts'
 import { openStore } from './store.ts'
 
-/** How long requests under way may go on after a signal, in milliseconds. */
+/** Time for the requests in progress to end after a signal, in milliseconds. */
 const GRACE = 3_000
 
 const { values } = parseArgs({
@@ -50,8 +51,9 @@ process.once('SIGTERM', () => stop(server))
 process.once('SIGINT', () => stop(server))
 
 /**
- * Takes no new connection, ends those that wait, and stores what has arrived of uploads. Downloads under
- * way get `GRACE`. The process ends when nothing is left to do.
+ * Stops the server. It accepts no new connections and closes idle ones. `uploads.close` ends the
+ * uploads in progress, and keeps the bytes that have arrived. Downloads may continue for `GRACE`. If
+ * something still runs after twice that time, the process ends anyway.
  */
 function stop(running: Server): void {
   running.close()

@@ -1,9 +1,15 @@
-/** An event on the span of the request for each file, with OpenTelemetry or anything that has such spans. */
+/**
+ * Adds an event to the active span for each published or removed file, with OpenTelemetry or another
+ * tracer. The events come from `node:diagnostics_channel`, so that the middleware does not depend on a
+ * tracer.
+ *
+ * Call `traceUploads(() => trace.getActiveSpan())` once, when the app starts.
+ */
 
 import { subscribe } from 'node:diagnostics_channel'
 import type { PublishedResource, RemovedResource } from 'partial-upload'
 
-/** What is used of a span. With OpenTelemetry it is `trace.getActiveSpan()`. */
+/** The part of a span that is used. Spans of OpenTelemetry have it. */
 export interface Span {
   addEvent(name: string, attributes: Readonly<Record<string, string | number>>): unknown
 }

@@ -1,4 +1,10 @@
-/** Uploads all files of an `<input type="file" multiple>` to `/files/`, with one progress bar. */
+/**
+ * Uploads all files of an `<input type="file" multiple>` to `/files/`, four at a time, with one
+ * `<progress>` for all.
+ *
+ * Bundle it into a page with such elements, and call `uploadAllFrom`. When the user chooses files, the
+ * upload begins. The `<output>` shows `all files are uploaded` at the end, or the error.
+ */
 import { uploadAll } from 'partial-upload/client/upload-all'
 
 export function uploadAllFrom(

@@ -1,4 +1,9 @@
-/** Uploads the file of an `<input type="file">` to `/files/`, and shows how far it is. */
+/**
+ * Uploads the file of an `<input type="file">` to `/files/`, and shows the progress in a `<progress>`.
+ *
+ * Bundle it into a page with such elements, and call `uploadFrom`. When the user chooses a file, the
+ * upload begins. The `<output>` shows `NAME is uploaded` at the end, or the error.
+ */
 import { upload } from 'partial-upload/client'
 
 export function uploadFrom(

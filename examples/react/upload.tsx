@@ -1,4 +1,10 @@
-/** A file input and a progress bar for each file in React: `<Upload folder="/files/" />`. */
+/**
+ * A component of React that uploads files: a file input, and for each file a progress bar and a button
+ * that pauses or resumes it.
+ *
+ * Render `<Upload folder="/files/" />`. Chosen files begin at once, four at a time. A file that has
+ * failed shows its error, and a button for trying again.
+ */
 import { useUploads } from 'partial-upload/react'
 
 export function Upload({ folder }: { readonly folder: string }) {

@@ -1,4 +1,4 @@
-/** The page: a Dashboard whose files go to `/files/`. */
+/** The script of the page: shows Uppy's Dashboard, and uploads its files to `/files/`. */
 import { Uppy } from '@uppy/core'
 import Dashboard from '@uppy/dashboard'
 import { PartialUpload } from 'partial-upload/uppy'

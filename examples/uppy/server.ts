@@ -1,6 +1,9 @@
 /**
- * Uppy's Dashboard with the plugin, and a server for its files:
- * `node --conditions=@partial-upload/source --import tsx examples/uppy/server.ts`.
+ * A server for a page with Uppy's Dashboard, and for its uploads.
+ *
+ * Run in a clone: `node --conditions=@partial-upload/source --import tsx examples/uppy/server.ts`, with
+ * the port in `PORT` (3000 by default). Open `http://127.0.0.1:3000/`, and drop files. Stop the server
+ * during an upload and start it again: the upload resumes by itself.
  */
 import path from 'node:path'
 
@@ -9,10 +12,12 @@ import express, { type Express } from 'express'
 import { partialUpload, prepareServer, type StorageAdapter } from 'partial-upload'
 import { fsStorage } from 'partial-upload/storage/fs'
 
-/** Nothing of the page is inline; previews are blobs and data. */
+/**
+ * The Content-Security-Policy of the page. Uppy shows previews of images from `blob:` and `data:` URLs.
+ */
 const POLICY = "default-src 'self'; img-src 'self' blob: data:"
 
-/** Bundles the page in memory, and serves it beside the uploads. */
+/** Creates the app, which serves the bundled page from memory, and the uploads at `/files/`. */
 export async function createApp(storage: StorageAdapter): Promise<Express> {
   const app = express()
   app.use('/files', partialUpload({ storage }))

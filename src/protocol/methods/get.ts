@@ -239,7 +239,7 @@ function unsatisfiable(info: ResourceInfo): UploadError {
 
 /**
  * Returns the fields that all answers about an existing version share, in an object to which the caller adds its
- * own. Nothing is spread here, because V8 takes half a microsecond for each property that follows a spread.
+ * own. Nothing is spread here, because V8 takes about a microsecond for each property that follows a spread.
  */
 function representationFields(
   info: ResourceInfo,

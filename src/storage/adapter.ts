@@ -29,7 +29,9 @@ export interface ResourceState {
   readonly completeLength: number | null
   /** Media type of the finished resource; null if no client named one. */
   readonly contentType: string | null
-  /** `Content-Disposition` field (RFC 6266) to serve the resource with; null if no client gave one. */
+  /**
+   * `Content-Disposition` field (RFC 6266) to serve the resource with; null if no client gave one.
+   */
   readonly contentDisposition: string | null
   /** The `Repr-Digest` field (RFC 9530) that the finished resource must match; null if none. */
   readonly reprDigest: string | null
@@ -113,21 +115,23 @@ export interface Writer {
   /** The transaction that was granted to this write. */
   readonly transaction: Transaction
   /**
-   * Writes all of `chunks`, one after the other, from `position` on. Bytes around them stay as they are. A
-   * chunk may be empty, and may be a part of a larger buffer. The list and its chunks are borrowed until the
-   * promise settles. A write of no bytes changes nothing and creates nothing.
+   * Writes all of `chunks`, one after the other, from `position` on. Other bytes stay as they are.
+   * A chunk may be empty, and may be a part of a larger buffer. The list and its chunks are
+   * borrowed until the promise settles. A write of no bytes changes nothing.
    *
-   * persist: rejects a `position` beyond the current size, in which case nothing has changed and the writer
-   * can be used further. Readers see the bytes, under another etag, once the promise resolves; if the writer
-   * has `flush`, at the latest when a later `flush`, `truncate`, `keep` or `commit` resolves. The size that
-   * readers see shrinks only by `truncate`, `rollback`, a replacement and a removal.
-   * atomic: readers see nothing before `commit`. Bytes between the current size and a `position` beyond it
-   * read as zeros.
+   * - A persist write rejects a `position` beyond the current size. Nothing has changed then, and
+   *   the writer can be used further. Readers see the bytes, under another etag, when the promise
+   *   has resolved; in a storage with `flush` at the latest when the next `flush`, `truncate`,
+   *   `keep` or `commit` has. The size that readers see shrinks only by `truncate`, `rollback`, a
+   *   replacement or a removal.
+   * - Readers see nothing of an atomic write before `commit`. Bytes between the current size and a
+   *   `position` beyond it are zeros.
    *
-   * @throws UploadError `ERR_STORAGE_FULL` when there is no room. A persist writer keeps the bytes of earlier
-   * writes, and may keep a prefix of the failed one.
-   * @throws UploadError `ERR_CONFLICT` when another writer has changed the resource, and nothing of this write
-   * was ever visible. The caller judges the preconditions again. `ERR_INTERRUPTED` if bytes were visible.
+   * @throws UploadError `ERR_STORAGE_FULL` when there is no room. A persist writer keeps the bytes
+   * of earlier writes, and may keep the first bytes of the failed one.
+   * @throws UploadError `ERR_CONFLICT` when another writer has changed the resource and no byte of
+   * this write was visible. The caller then checks the preconditions again.
+   * @throws UploadError `ERR_INTERRUPTED` in the same case, when bytes of this write were visible.
    */
   write(position: number, chunks: readonly Uint8Array[]): Promise<void>
   /**
@@ -138,59 +142,62 @@ export interface Writer {
    */
   flush?(): Promise<void>
   /**
-   * Truncates the resource to `size` bytes. A later write beyond the new end leaves zeros in the gap.
+   * Truncates the resource to `size` bytes. If a later write begins beyond the new end, the bytes
+   * in between are zeros.
    *
-   * @throws Error when `size` is beyond the current size; persist: also when it is below that of `base`.
-   * Nothing has changed then.
+   * @throws Error when `size` is beyond the current size, or, for a persist write, below the size
+   * of `base`. Nothing has changed then.
    */
   truncate(size: number): Promise<void>
   /**
-   * Reads bytes `start` to `end` (exclusive), 0 ≤ `start` ≤ `end` ≤ the current size, with the changes of this
-   * write. A writer that replaces the resource reads nothing of `base`.
+   * Reads the bytes `start` to `end` (exclusive), 0 ≤ `start` ≤ `end` ≤ the current size, with the
+   * changes of this write. A writer that replaces the resource does not read bytes of `base`.
    */
   read(start: number, end: number): AsyncIterable<Uint8Array>
   /**
-   * Makes the write the current version with `state`, durably and for all readers at the same moment, and
-   * returns its info. While it runs, `head` and `openReader` return the old version or the new one, but never a
-   * mixture and never null.
+   * Makes the write the current version with `state`, durably and for all readers at the same
+   * moment, and returns its info. While it runs, `head` and `openReader` return the old or the new
+   * version, never a mixture and never null. If it rejects, readers see no change, and the caller
+   * ends the writer by `keep` or `rollback`.
    *
-   * A rejected commit changes nothing that a reader sees. The caller ends the writer by `keep` or `rollback`.
-   *
-   * @throws UploadError `ERR_KEY_CONFLICT` when the key can't be published beside the other keys.
-   * @throws UploadError `ERR_CONFLICT` when `base` is no longer the current version: another writer has
-   * committed, or the resource was removed, even if it was created again with the same bytes.
+   * @throws UploadError `ERR_KEY_CONFLICT` when the key can't exist beside other keys.
+   * @throws UploadError `ERR_CONFLICT` when `base` is not the current version any more: another
+   * writer has committed, or the resource was removed, even if it was created again with the same
+   * bytes.
    * @throws Error when the writer has ended.
    */
   commit(state: ResourceState): Promise<ResourceInfo>
   /**
-   * Ends an interrupted persist write: its bytes stay, under the state of `base`, or under `initial` if the
-   * write created the resource. The same as `rollback` for an atomic writer. Does nothing on a writer that has
-   * ended.
+   * Ends an interrupted persist write. Its bytes stay, under the state of `base`, or under
+   * `initial` if the write has created the resource. Does the same as `rollback` for an atomic
+   * writer, and nothing after the end of the writer.
    */
   keep(): Promise<void>
   /**
-   * Ends the write and undoes it: the resource has its earlier size, or is absent again. Only bytes below the
-   * size of `base` that a persist writer has overwritten stay overwritten. Does nothing on a writer that has
-   * ended.
+   * Ends the write and undoes it: the resource has its earlier size again, or is absent again. Only
+   * bytes below the size of `base` that a persist writer has overwritten stay overwritten. Does
+   * nothing after the end of the writer.
    */
   rollback(): Promise<void>
 }
 
 /**
- * One version of a resource, open for reading. Later writes, a replacement and a removal do not change what it
- * reads, not even in the middle of a `read`. Where a persist write overwrites or truncates its bytes, `read`
- * may fail instead. Several readers of one resource are independent of each other.
+ * One version of a resource, open for reading. Later writes, a replacement and a removal do not
+ * change what it reads, not even in the middle of a `read`. If a persist write overwrites or
+ * truncates its bytes, `read` may fail instead. The readers of one resource are independent of each
+ * other.
  */
 export interface Reader {
   /** The version that is read. */
   readonly info: ResourceInfo
   /**
-   * Reads bytes `start` to `end` (exclusive), 0 ≤ `start` ≤ `end` ≤ `info.size`, any number of times. Each call
-   * has its own position and buffers, and may be left early. A chunk must not change after the next one was
-   * read, because it may still wait to be sent.
+   * Reads bytes `start` to `end` (exclusive), 0 ≤ `start` ≤ `end` ≤ `info.size`, any number of
+   * times. Each call has its own position and buffers, and may be left early. A chunk must not
+   * change after the next one was read, because it may still wait to be sent.
    *
-   * @throws UploadError `ERR_CONFLICT` when a writer has changed or removed the version, so that the rest of its
-   * bytes can't be read any more. A GET that has sent nothing yet opens the next version.
+   * @throws UploadError `ERR_CONFLICT` when a writer has changed or removed the version, so that
+   * the rest of its bytes can't be read any more. A GET that has sent nothing yet opens the next
+   * version.
    */
   read(start: number, end: number): AsyncIterable<Uint8Array>
   /** Releases the version, without an effect on other readers. A second call does nothing. */
@@ -215,7 +222,7 @@ export type WithLock = <T>(
 export interface ChangeNotes {
   /** Returns the note of the key; null if it has none. */
   read(key: string): Promise<string | null>
-  /** Stores the note in place of an earlier one, as durably as a commit. It is not a part of the resource. */
+  /** Stores the note in place of an earlier one, as durably as a commit. */
   write(key: string, note: string): Promise<void>
   /** Removes the note. Does nothing if the key has none. */
   remove(key: string): Promise<void>
@@ -224,8 +231,9 @@ export interface ChangeNotes {
 }
 
 /**
- * A storage of resources, each under a key: a path such as `reports/2026.pdf`. Two different keys are two
- * resources, however long or similar they are. A storage may refuse a key that it can't keep apart.
+ * A storage of resources, each under a key: a path such as `reports/2026.pdf`. Two different keys
+ * are two resources, however long or similar they are. A storage may refuse a key that it can't
+ * distinguish from others.
  */
 export interface StorageAdapter {
   /**
@@ -256,8 +264,8 @@ export interface StorageAdapter {
    */
   remove(key: string, options?: RemoveOptions): Promise<boolean>
   /**
-   * Returns the path of a file that has the bytes of the finished resource and no others; null if there is none.
-   * The app may read the file until the resource changes. Throws like `head`.
+   * Returns the path of a file that has the bytes of the finished resource and no others; null if
+   * there is none. The app may read the file until the resource changes. Throws like `head`.
    */
   filePath?(key: string): Promise<string | null>
   /**
@@ -266,8 +274,8 @@ export interface StorageAdapter {
    */
   readonly notes?: ChangeNotes
   /**
-   * Makes the bytes of uploads in progress durable, best effort. The middleware calls it in `close()`, before
-   * the process ends.
+   * Makes the bytes of uploads in progress durable, best effort. The middleware calls it in
+   * `close()`, before the process ends.
    */
   flush?(): Promise<void>
   /**

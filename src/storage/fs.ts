@@ -39,11 +39,11 @@ export interface FsStorageOptions {
    */
   readonly directory: string
   /**
-   * What survives a power cut or a crash of the system. A crash of the process alone loses nothing that was
-   * acknowledged.
+   * What survives a power cut or a crash of the system. A crash of the process alone loses nothing
+   * that was acknowledged.
    *
-   * - `complete`: finished resources, the atomicity of atomic writes, and all but the last seconds of an
-   *   upload in progress
+   * - `complete`: finished resources, the atomicity of atomic writes, and all but the last seconds
+   *   of an upload in progress
    * - `segment`: also each acknowledged segment of an upload, at the cost of two fsyncs per segment
    * - `never`: whatever the system has written by then
    *
@@ -54,12 +54,14 @@ export interface FsStorageOptions {
    * How a finished file is changed.
    *
    * - `copy`: a patch copies the file and then replaces it
-   * - `layers`: a patch of a large file writes a layer, which is a small file in the staging directory with the
-   *   changed bytes, so that it costs what it changes. GET and HEAD show the patch at once. The file itself
-   *   changes only when it is rebuilt in the background: until then, programs that read the directory find
-   *   the old bytes. `partialUpload` runs the rebuilds; a storage that is used without it never rebuilds.
+   * - `layers`: a patch of a large file writes a layer, which is a small file in the staging
+   *   directory with the changed bytes, so that it costs what it changes. GET and HEAD show the
+   *   patch at once. The file itself changes only when it is rebuilt in the background: until then,
+   *   programs that read the directory find the old bytes. `partialUpload` runs the rebuilds; a
+   *   storage that is used without it never rebuilds.
    *
-   * Where the file system shares blocks between copies (Btrfs, XFS), both copy, because that takes no time.
+   * Where the file system shares blocks between copies (Btrfs, XFS), both copy, because that takes
+   * no time.
    *
    * @default 'copy'
    */

@@ -1,6 +1,7 @@
 /**
- * Helpers of the checks. The checks need no test runner and no `node:` module, because authors of adapters run
- * them in their own tests: a failure is an error whose message says what was found and what was expected.
+ * Helpers of the checks. The checks need no test runner and no `node:` module, because authors of
+ * adapters run them in their own tests: a failure is an error whose message says what was found and
+ * what was expected.
  */
 
 import type {
@@ -176,7 +177,8 @@ export function concat(chunks: readonly Uint8Array[]): Uint8Array {
  */
 export function pattern(length: number, seed = 0): Uint8Array {
   const words = new Uint32Array(Math.ceil(length / 4))
-  // Multiplication by an odd number maps different words to different words, and fills all four bytes.
+  // Multiplication by an odd number maps different words to different words, and fills all four
+  // bytes.
   for (let index = 0; index < words.length; index += 1) {
     words[index] = Math.imul(index + seed, 2_654_435_761)
   }

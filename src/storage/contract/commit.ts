@@ -162,7 +162,8 @@ export const commitChecks: readonly StorageCheck[] = [
         await begin(storage, 'a', 'abc')
         const stale = await storage.openWriter('a', options)
         await write(stale, 3, 'late')
-        // An adapter may flush by a timer of its own, which would be a change between the next two calls.
+        // An adapter may flush by a timer of its own, which would be a change between the next two
+        // calls.
         await flush(stale)
         const base = (await storage.head('a'))?.size ?? 0
         await change(storage, PERSIST, base, 'new', BEGUN)

@@ -1,6 +1,6 @@
 /**
- * The storage contract: a caller that has lost the lock of the key changes nothing any more, because the next
- * owner of the lock may already have changed the resource.
+ * The storage contract: a caller that has lost the lock of the key changes nothing any more,
+ * because the next owner of the lock may already have changed the resource.
  */
 
 import type { StorageAdapter, Writer } from '../adapter.ts'

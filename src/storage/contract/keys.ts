@@ -195,7 +195,9 @@ export const keyChecks: readonly StorageCheck[] = [
   }),
 ]
 
-/** Stores a resource under each of `KEYS`, as far as the storage accepts them, and returns the keys. */
+/**
+ * Stores a resource under each of `KEYS`, as far as the storage accepts them, and returns the keys.
+ */
 async function fillAll(storage: StorageAdapter, fill: typeof store): Promise<readonly string[]> {
   const isStored = async (key: string): Promise<boolean> => {
     if (!(await accepts(storage, key))) return false

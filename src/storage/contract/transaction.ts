@@ -1,4 +1,7 @@
-/** The storage contract: which bytes of a write readers see, and which ones stay if it is not committed. */
+/**
+ * The storage contract: which bytes of a write readers see, and which ones stay if it is not
+ * committed.
+ */
 
 import {
   ATOMIC,

@@ -22,7 +22,9 @@ import {
 } from './check.ts'
 import type { StorageCheck } from './check.ts'
 
-/** Number of observers, which start one after the other so that their reads fall on different steps. */
+/**
+ * Number of observers, which start one after the other so that their reads fall on different steps.
+ */
 const OBSERVERS = 6
 /** Contents that are longer than what a storage writes in one step. */
 const OLD = 'old content '.repeat(10_000)

@@ -45,11 +45,10 @@ export class AtomicWriter implements Writer {
   readonly #resource: FsResource
   readonly #lease: WriterLease
   readonly #found: Found
-  /** The version with whose bytes the write begins; null if it begins empty. */
+  /** The version from which the write starts; null if it starts with an empty resource. */
   readonly #source: Incomplete | Complete | null
   /**
-   * The record on the disk as this writer has read or written it, and the revision that `find`
-   * returns for it unless another writer has changed the resource.
+   * The record on the disk as this writer knows it, and the revision that `find` returns for it.
    */
   #record: FsRecord | null
   #revision: string
@@ -73,8 +72,8 @@ export class AtomicWriter implements Writer {
   }
 
   /**
-   * Writes into the copy, or at the end of the data file. A failed write may leave a part of its
-   * bytes, which `size` then includes.
+   * Writes into the copy, or at the end of the data file. A failed write may leave some of its
+   * bytes.
    */
   async write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
     this.#lease.assertActive()
@@ -86,8 +85,7 @@ export class AtomicWriter implements Writer {
       await writeAll(file, position, chunks)
       this.#size = Math.max(this.#size, position + length)
     } catch (error) {
-      // A full disk may have taken a part of the bytes. The next write or truncation needs the real
-      // size.
+      // A full disk may have taken a part of the bytes. The next write needs the real size.
       this.#size = (await file.stat()).size
       throw error
     }
@@ -178,8 +176,8 @@ export class AtomicWriter implements Writer {
   }
 
   /**
-   * Truncates the data file to its size before the append. After a failed fsync it is truncated to
-   * its durable bytes, if these are fewer.
+   * Truncates the data file to its size before the append; after a failed fsync, to its durable
+   * bytes.
    */
   async #undoAppend(file: FileHandle): Promise<void> {
     if (this.#record === null) return
@@ -270,7 +268,10 @@ export class AtomicWriter implements Writer {
     return incompleteInfo(record, stats)
   }
 
-  /** Makes the appended bytes count, by a record without a committed size. */
+  /**
+   * Commits an append. A new record without a committed size makes all bytes of the data file
+   * count.
+   */
   async #commitAppend(source: Incomplete, state: ResourceState): Promise<ResourceInfo> {
     if (this.#appended === null && sameState(source.record.state, state)) return source.info
     const name = source.record.data
@@ -284,9 +285,7 @@ export class AtomicWriter implements Writer {
     return incompleteInfo(record, stats)
   }
 
-  /**
-   * Replaces the record by `record`, and then calls `next`, whose failure restores the old record.
-   */
+  /** Replaces the record, and then calls `next`. If `next` fails, the old record is restored. */
   #replaceRecord(record: FsRecord, next: () => Promise<void>): Promise<void> {
     return replaceRecord(this.#resource, this.#lease, this.#record, record, next)
   }

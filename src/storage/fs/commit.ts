@@ -40,7 +40,7 @@ const MAX_TRIES = 100
 /** Attempts to restore the previous record after a failed commit. */
 const RESTORE_TRIES = 3
 
-/** Makes the record of a new version, of whose data file `durableSize` bytes have been fsynced. */
+/** Makes the record of a new version. `durableSize` bytes of its data file have been fsynced. */
 export function newRecord(
   resource: FsResource,
   data: string,

@@ -32,10 +32,10 @@ const WATERMARK = /^(?<tag>[\w-]{22}) (?<size>\d+) *\n$/
 type Watermarked = Pick<FsRecord, 'data' | 'tag'>
 
 /**
- * Marks by the sticky bit, which has no meaning for files, that an fsync of a data file has failed:
+ * The sticky bit, which has no meaning for files, marks that an fsync of a data file has failed:
  * bytes that were not durable before may be lost. The mark must be on the disk, because the system
- * reports the failure only once: every later fsync succeeds, in other processes too. A mode bit
- * needs no room on a full disk, and is returned by each stat.
+ * may report the failure only once: later fsyncs succeed, in other processes too. A mode bit needs
+ * no room on a full disk, and each stat returns it.
  */
 const SUSPECT = 0o1000
 

@@ -32,7 +32,7 @@ export class Flusher {
   #isWaiting = false
   /** Resolves when the current round of background flushes has ended. */
   #run: Promise<void> = Promise.resolve()
-  /** Number of bytes that were written to a file since the last flush in `wrote`. */
+  /** Number of bytes that were written to a file since the last flush that `wrote` has started. */
   readonly #written = new WeakMap<FileHandle, number>()
   /**
    * The file that is flushed while its upload continues. It is one at a time: an fsync may occupy a
@@ -76,8 +76,9 @@ export class Flusher {
   async sync(name: string, file: FileHandle, what: 'all' | 'data'): Promise<void> {
     if (this.#current?.name === name) await this.#current.end
     await this.#watch(name, file, what === 'all' ? file.sync() : file.datasync())
-    // The system reports a failure to one process only. If another process has got it, this fsync
-    // succeeds, but the other process has set the mark.
+    // The system may report a failure only to the process whose fsync has met it first. The fsync
+    // of this process then succeeds although bytes are lost, but the other process has marked the
+    // file.
     if (isSuspect(fstatSync(file.fd)))
       this.#noteFailedSync(name, new Error('an fsync has failed before'))
     this.assertSynced(name)

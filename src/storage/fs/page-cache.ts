@@ -33,8 +33,8 @@ const TOLERANCE = 2
 
 /**
  * Identifies a boot of a kernel. A container manager may mount a boot id of its own over that of
- * the kernel, in which case the start time of the kernel is compared. The time alone is not enough,
- * because a machine without a battery for its clock may boot twice at the same time.
+ * the kernel, in which case the start time of the kernel is compared. The time alone is not enough:
+ * on a machine without a battery for its clock, each boot may begin at the same time.
  */
 interface Kernel {
   readonly boot: string

@@ -106,8 +106,8 @@ export async function removeRemains({ published }: ResourcePaths): Promise<boole
 }
 
 /**
- * Errors for a directory that stays: a file was added in the meantime, the path is a file or a link, or this
- * process may not read or remove the directory, which another program has made.
+ * Errors for a directory that stays: a file was added in the meantime, the path is a file or a
+ * link, or this process may not read or remove the directory, which another program has made.
  */
 const IN_USE: ReadonlySet<string> = new Set([
   'ENOTEMPTY',
@@ -146,15 +146,16 @@ async function visitEmpty(directory: string, visit: Visit): Promise<boolean> {
 }
 
 /**
- * Returns whether a part of the path of a new resource is an upload. The upload could not be published once the
- * new resource has made that part a directory. An upload that a directory with files already keeps from being
- * published is ignored, because a new resource does it no harm.
+ * Returns whether a part of the path of a new resource is an upload. The upload could not be
+ * published once the new resource has made that part a directory. An upload that a directory with
+ * files already keeps from being published is ignored, because a new resource does it no harm.
  */
 export async function isBelowUpload(paths: ResourcePaths): Promise<boolean> {
   const { key } = paths
   for (let end = key.indexOf('/'); end !== -1; end = key.indexOf('/', end + 1)) {
     const above = key.slice(0, end)
-    // A key may have hundreds of segments, and deriving all paths of each part would stop the event loop.
+    // A key may have hundreds of segments, and deriving all paths of each part would stop the event
+    // loop.
     const record = stagedPath(paths, `${hashOf(above)}.json`)
     if ((await lstatIfThere(paths, record)) === null) continue
     if (await isUpload(pathsOf(paths, above))) return true

@@ -57,7 +57,7 @@ export interface ResourcePaths extends Folders {
 }
 
 /**
- * Derives the paths of `key`, without a look at the disk.
+ * Derives the paths of `key`, without reading the disk.
  *
  * @throws UploadError `ERR_KEY` for a key that can't be the path of a file.
  */

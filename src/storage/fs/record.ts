@@ -70,7 +70,7 @@ export interface FsRecord {
    */
   readonly pageCache: string
   /**
-   * Whether a writer overwrites bytes in place. Until it has ended, each look at the resource
+   * Whether a writer overwrites bytes in place. Until it has ended, each read of the resource
    * returns a new entity tag, because the bytes change while the tag in the record stays the same.
    */
   readonly isDirty: boolean

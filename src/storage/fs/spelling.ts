@@ -34,8 +34,8 @@ export async function isOtherSpelling(paths: ResourcePaths): Promise<boolean> {
 }
 
 /**
- * Finds out whether the file system of the staging directory ignores case, by a look for its name
- * in capital letters. ext4 with casefold, exFAT, NTFS and CIFS find it.
+ * Finds out whether the file system of the staging directory ignores case, by looking for its
+ * name in capital letters. ext4 with casefold, exFAT, NTFS and CIFS find it.
  */
 function ignoresCase({ staging }: Folders): boolean {
   const known = KNOWN.get(staging)

@@ -124,7 +124,8 @@ async function sweepStaged(staged: Staged): Promise<boolean> {
   const found = await ifThere(lstat(path))
   if (found === null) return true
   // The lease is checked after the name of the file was read. In the other order a process could
-  // create its lease and the file in between, and its new file would look like one without a lease.
+  // create its lease and the file in between, and the sweep would treat the new file as one without
+  // a lease.
   const verdict = await checkLease(folders.staging, owner, watch)
   const isOld = Date.now() - found.mtimeMs >= MIN_AGE_MS
   if (verdict === null ? !isOld : verdict !== 'dead') return false
@@ -218,8 +219,8 @@ export async function sweepRecord(folders: Folders, leases: Leases, hash: string
   if (current !== null && current.kind !== 'absent' && current.record !== null) return
   // A process that is about to publish a file in these directories creates them again.
   if (paths !== null) await removeParents(paths)
-  // From here on all calls are synchronous, so that no writer of this process can replace the
-  // record between this check and the removal.
+  // The check and the removal are synchronous calls, so that no writer of this process can replace
+  // the record in between.
   if (!isUnchanged(path, found) || leases.has(hash)) return
   if (!removeUnchanged(folders, hash, found)) return
   for (const name of record?.overlay?.layers ?? []) await ifThere(unlink(stagedPath(folders, name)))

@@ -235,8 +235,7 @@ function isRestored({ size, mtimeNs, ctimeNs }: BigIntStats, { published }: FsRe
 /**
  * Returns whether the file below the layers is still the same, apart from its time. If `touch` on
  * the file made the layers invalid, all patches since the last rebuild would be lost. A file of
- * another size was written by another program, and the layers do not fit it: bytes that were
- * appended would lie outside of the version.
+ * another size was written by another program, and the layers do not fit it.
  */
 function isTouched(found: BigIntStats, { overlay }: FsRecord): boolean {
   return overlay !== null && overlay.origin !== '' && overlay.origin === originOf(found)

@@ -26,8 +26,8 @@ export function isBucketError(
 }
 
 /**
- * Makes an idempotent request, and repeats it up to `MAX_ATTEMPTS` times with backoff while the store does not
- * answer or reports a conflict.
+ * Makes an idempotent request, and repeats it up to `MAX_ATTEMPTS` times with backoff while the
+ * store does not answer or reports a conflict.
  *
  * @throws UploadError `ERR_STORAGE_FULL` or `ERR_STORAGE_UNAVAILABLE`
  * @throws BucketError for any other failure.

@@ -23,7 +23,8 @@ export interface AttemptOptions {
 /**
  * Runs a request with a signal that aborts it.
  *
- * @throws BucketError for every failure: `aborted` by the caller's signal, otherwise see `bucketErrorOf`.
+ * @throws BucketError for every failure: `aborted` by the caller's signal, otherwise see
+ * `bucketErrorOf`.
  */
 export async function attempt<T>(
   { signal, timeout, isConditional = false }: AttemptOptions,
@@ -46,8 +47,8 @@ export async function attempt<T>(
 }
 
 /**
- * Opens the body of an answer. It fails with `aborted` when the caller's signal aborts, and with `unavailable` when
- * the next chunk takes longer than the timeout.
+ * Opens the body of an answer. It fails with `aborted` when the caller's signal aborts, and with
+ * `unavailable` when the next chunk takes longer than the timeout.
  */
 export function openBody(
   source: unknown,

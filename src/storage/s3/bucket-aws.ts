@@ -1,4 +1,6 @@
-/** Binds the app's own client from `@aws-sdk/client-s3` to the operations that the storage needs. */
+/**
+ * Binds the app's own client from `@aws-sdk/client-s3` to the operations that the storage needs.
+ */
 
 import {
   AbortMultipartUploadCommand,

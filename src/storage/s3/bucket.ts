@@ -10,9 +10,14 @@
 
 /** Kinds of failed requests, by what the storage has to do next. */
 export type BucketErrorKind =
-  /** The condition of the request is false (412), or `ifMatch` names an object that does not exist. */
+  /**
+   * The condition of the request is false (412), or `ifMatch` names an object that does not exist.
+   */
   | 'precondition'
-  /** The multipart upload, the source of a copy, or the bucket does not exist (`NoSuchUpload`, `NoSuchKey`, …). */
+  /**
+   * The multipart upload, the source of a copy, or the bucket does not exist (`NoSuchUpload`,
+   * `NoSuchKey`, …).
+   */
   | 'missing'
   /** Another request on the same key was in progress (409). The storage has to read its outcome. */
   | 'conflict'
@@ -21,18 +26,23 @@ export type BucketErrorKind =
   /** The credentials do not allow the request (401, 403). */
   | 'denied'
   /**
-   * No answer, an answer that was cut off, a timeout, 429 or 5xx. The request may have taken effect, or may
-   * take effect later.
+   * No answer, an answer that was cut off, a timeout, 429 or 5xx. The request may have taken
+   * effect, or may take effect later.
    */
   | 'unavailable'
-  /** The engine does not implement the operation or one of its parameters (501, `NotImplemented`). */
+  /**
+   * The engine does not implement the operation or one of its parameters (501, `NotImplemented`).
+   */
   | 'unsupported'
   /** The caller's signal has aborted the request. It may have taken effect. */
   | 'aborted'
   /** Any other refusal. The request was wrong, so that another attempt would fail too. */
   | 'rejected'
 
-/** A failed request. The error of the client library, which has S3's code and message, is its `cause`. */
+/**
+ * A failed request. The error of the client library, which has S3's code and message, is its
+ * `cause`.
+ */
 export class BucketError extends Error {
   override readonly name = 'BucketError'
   /** The kind of the failure, which decides what the storage does next. */
@@ -131,8 +141,8 @@ export interface CopySource {
   /** Version to copy from, in a bucket with versioning. */
   readonly versionId?: string
   /**
-   * Bytes `start` to `end` (exclusive). Null for the whole object, because Amazon S3 accepts a range only if the
-   * object is larger than 5 MiB.
+   * Bytes `start` to `end` (exclusive). Null for the whole object, because Amazon S3 accepts a
+   * range only if the object is larger than 5 MiB.
    */
   readonly range: { readonly start: number; readonly end: number } | null
 }
@@ -202,7 +212,10 @@ export interface Bucket {
   put(key: string, chunks: readonly Uint8Array[], options?: PutOptions): Promise<string>
   /** Removes an object. Resolves also if the object does not exist. */
   delete(key: string, options?: DeleteOptions): Promise<void>
-  /** Lists objects whose key begins with `prefix`, in the order of their UTF-8 keys, at most 1000 a page. */
+  /**
+   * Lists objects whose key begins with `prefix`, in the order of their UTF-8 keys, at most 1000 a
+   * page.
+   */
   list(prefix: string, options?: ListOptions): Promise<ListPage>
   /** Begins a multipart upload, and returns its id. */
   createMultipart(key: string, options: RequestOptions & ObjectHeaders): Promise<string>
@@ -243,8 +256,8 @@ export interface Bucket {
   /** Lists multipart uploads whose key begins with `prefix`. */
   listMultiparts(prefix: string, options?: ListOptions): Promise<MultipartPage>
   /**
-   * Makes a URL under which a client reads the object without credentials, for `seconds`. Absent if the client
-   * library can't sign URLs.
+   * Makes a URL under which a client reads the object without credentials, for `seconds`. Absent if
+   * the client library can't sign URLs.
    */
   presign?(key: string, seconds: number): Promise<string>
 }

@@ -1,4 +1,7 @@
-/** Counts the memory that all writers of a storage use for bytes that are not yet in the object store. */
+/**
+ * Counts the memory that all writers of a storage use for bytes that are not yet in the object
+ * store.
+ */
 
 /**
  * Counts bytes in memory. It does not refuse any: while the limit is exceeded, writers store their

@@ -30,7 +30,10 @@ export interface Limits extends PartLimits {
   readonly partSize: number
   /** Largest number of bytes that a record holds inline, after its JSON line. */
   readonly maxInline: number
-  /** Longest time before received bytes of a persist write are recorded. A crash of the process loses newer ones. */
+  /**
+   * Longest time before received bytes of a persist write are recorded. A crash of the process
+   * loses newer ones.
+   */
   readonly flushAfter: number
   /** Largest number of requests that one writer makes at the same time. */
   readonly concurrency: number

@@ -1,7 +1,7 @@
 /**
- * Names the objects of a storage. With the app's prefix P and the internal prefix I, a key has its finished object
- * at `P<key>`, its record at `Ir/P<key>`, and its data objects, which hold the bytes of an upload, at
- * `Id/P<folder>/<uuid>`.
+ * Names the objects of a storage. With the app's prefix P and the internal prefix I, a key has its
+ * finished object at `P<key>`, its record at `Ir/P<key>`, and its data objects, which hold the
+ * bytes of an upload, at `Id/P<folder>/<uuid>`.
  */
 import { invalidKey, keySegments } from '../key.ts'
 

@@ -79,7 +79,10 @@ export function overwrite(
   ])
 }
 
-/** Appends pieces to a list in place, because copying the list of a long upload for each write would be slow. */
+/**
+ * Appends pieces to a list in place, because copying the list of a long upload for each write would
+ * be slow.
+ */
 export function appendPieces(pieces: Piece[], added: readonly Piece[]): void {
   for (const piece of added) {
     const last = pieces.at(-1)
@@ -182,7 +185,10 @@ export function recorded(pieces: readonly Piece[]): Recorded {
   return { extents, inline: Buffer.concat(chunks) }
 }
 
-/** Returns the extents of a record as pieces. Inline bytes become a block, which a later write may append to. */
+/**
+ * Returns the extents of a record as pieces. Inline bytes become a block, which a later write may
+ * append to.
+ */
 export function piecesOf(extents: readonly Extent[], inline: Uint8Array): readonly Piece[] {
   if (!extents.some(({ kind }) => kind === 'inline')) return extents
   const block: Block = { ...newBlock(), chunks: [inline], length: inline.length }

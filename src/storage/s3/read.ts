@@ -23,7 +23,8 @@ export class VanishedError extends Error {
  * Reads all bytes of the pieces, in their order. `object` is the name of the finished object.
  *
  * @throws VanishedError when the object of a piece was replaced or removed.
- * @throws UploadError `ERR_STORAGE_UNAVAILABLE` when the store does not answer several attempts in a row.
+ * @throws UploadError `ERR_STORAGE_UNAVAILABLE` when the store does not answer several attempts in
+ * a row.
  */
 export async function* readPieces(
   context: S3Context,
@@ -86,7 +87,8 @@ async function* readObject(
       throw new Error(`the object store sent ${done} of ${extent.length} bytes`)
     } catch (error) {
       if (isBucketError(error, 'precondition')) throw new VanishedError({ cause: error })
-      // Only consecutive attempts without progress count, because a long body may be cut many times.
+      // Only consecutive attempts without progress count, because a long body may be cut many
+      // times.
       if (done > before) attempt = 1
       if (attempt === MAX_ATTEMPTS || !isBucketError(error, 'unavailable', 'conflict'))
         throw translated(error)

@@ -68,7 +68,8 @@ export class RecordHandle {
    * Replaces the record.
    *
    * @throws RecordLostError when another writer was first. Nothing has changed then.
-   * @throws UploadError when the store does not answer: the record may or may not have been replaced.
+   * @throws UploadError when the store does not answer: the record may or may not have been
+   * replaced.
    */
   async replace({ record, inline }: RecordChange): Promise<StoredRecord> {
     const next = { ...record, nonce: crypto.randomUUID() }

@@ -68,7 +68,10 @@ export interface Pending {
 
 /** The JSON line of a record. */
 export interface KeyRecord {
-  /** `open`: the content is the current version. `finishing`: see `Pending`. `gone`: the key was removed. */
+  /**
+   * `open`: the content is the current version. `finishing`: see `Pending`. `gone`: the key was
+   * removed.
+   */
   readonly phase: 'open' | 'finishing' | 'gone'
   /**
    * UUID of this write of the record. It makes the record's entity tag unique, and a writer

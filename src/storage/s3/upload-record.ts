@@ -20,7 +20,10 @@ const NOTHING = new Uint8Array(0)
  */
 export class UploadRecord {
   readonly handle: RecordHandle
-  /** Folder of the upload's data objects, which hold its bytes. A new upload gets a folder of its own. */
+  /**
+   * Folder of the upload's data objects, which hold its bytes. A new upload gets a folder of its
+   * own.
+   */
   readonly folder: string
   /** Removed versions of the key, which count as absent if a delayed request brings one back. */
   readonly removed: readonly string[]

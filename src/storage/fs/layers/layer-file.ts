@@ -50,7 +50,7 @@ export function rememberIndex(name: string, index: LayerIndex): void {
 /**
  * Reads the index before the trailer at the end of the file.
  *
- * @throws Error when the file is no layer, or its checksum does not match.
+ * @throws Error when the file is not a layer, or its checksum does not match.
  */
 async function readIndex(file: FileHandle, name: string): Promise<LayerIndex> {
   const { size } = await file.stat()

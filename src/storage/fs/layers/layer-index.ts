@@ -4,9 +4,10 @@
  *
  * A layer file consists of data, an index and a trailer. The index contains the number of bytes of
  * the version below that still count (`keep`), the length of the new version (`size`), and the
- * ranges of the new version that the data replaces. One process writes a layer, and nobody changes
- * it after a record refers to it. The index has a checksum, because a wrong range would put bytes
- * at a wrong place without an error. The data has none, like the data of an ordinary file.
+ * ranges of the new version that the data replaces. One process writes a layer, which is not
+ * changed any more after a record refers to it. The index has a checksum, because a wrong range
+ * would put bytes at a wrong place without an error. The data has none, like the data of an
+ * ordinary file.
  *
  *     data … | data length, keep, size, (start, end, at) … | magic, index length, crc32 of the index, 0
  */

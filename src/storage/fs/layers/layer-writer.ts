@@ -209,7 +209,8 @@ export class LayerWriter implements Writer {
    */
   #committed(names: readonly string[], { name, index }: SealedLayer): void {
     rememberIndex(name, index)
-    // Layers that were merged, and layers of a file that another program has replaced.
+    // The new record does not name these layers: they were merged into the new one, or another
+    // program has replaced their file.
     const unnamed = this.#found.stored?.overlay?.layers.filter((layer) => !names.includes(layer))
     const kept = this.#below?.layers.filter((layer) => names.includes(layer.name)) ?? []
     const indexes = [...kept.map((layer) => layer.index), index]

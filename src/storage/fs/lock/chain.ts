@@ -134,7 +134,7 @@ export class OwnLink {
    * a newcomer has created it before, or if this owner's link was removed.
    *
    *     owner                                newcomer
-   *                                          reads the chain: the owner is the last, and looks dead
+   *                                          reads the chain: the owner is the last one
    *     creates the link of its successor
    *                                          fails to create that link, and reads the chain again
    *     removes both links

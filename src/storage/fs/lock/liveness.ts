@@ -58,7 +58,7 @@ export class Watch {
 
   /**
    * Checks the owner of a link. The first check of an owner whose process can't be checked returns
-   * `undecided`, because one look at the time of the link does not show whether it is still
+   * `undecided`, because a single read of the link's time does not show whether it is still
    * renewed.
    */
   async check(lock: string, { path, owner }: Link): Promise<Verdict> {

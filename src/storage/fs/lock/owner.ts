@@ -1,6 +1,6 @@
 /**
- * Names of lock owners. A name says which process has made it, so that another process can find out
- * whether that process still runs, and take the lock over if it does not.
+ * Names of lock owners. A name identifies the process that has made it, so that another process can
+ * find out whether it still runs, and take the lock over if it does not.
  */
 
 import { createHash, randomBytes } from 'node:crypto'

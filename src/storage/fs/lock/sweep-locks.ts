@@ -1,7 +1,7 @@
 /**
  * Removes what killed processes have left in the directory of the locks. The lock of a dead owner
- * blocks no one, because the next newcomer takes it over. Without a sweep, though, the links of
- * keys that are never used again would stay for ever.
+ * does not block other processes, because the next newcomer takes it over. Without a sweep,
+ * though, the links of keys that are never used again would never be removed.
  */
 
 import { readdir } from 'node:fs/promises'

@@ -11,6 +11,7 @@ export const DOCUMENTS = [
   'README.md',
   'src/README.md',
   'src/server/README.md',
+  'src/server/PROXIES.md',
   'src/protocol/README.md',
   'src/storage/README.md',
   'src/client/README.md',

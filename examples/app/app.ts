@@ -95,8 +95,9 @@ export function createApp({ tables, directory, secret, quota }: AppOptions) {
 }
 
 function credentials(body: unknown): { name: string; password: string } {
-  const { name, password } = Object(body) as { name?: unknown; password?: unknown }
-  return { name: String(name), password: String(password) }
+  const isGiven = body instanceof Object && 'name' in body && 'password' in body
+  if (!isGiven) return { name: '', password: '' }
+  return { name: String(body.name), password: String(body.password) }
 }
 
 /** The first segment of a key, which `key` has put there. */

@@ -76,7 +76,8 @@ describe.each(MOMENTS)('a server that is killed with a change %s', (moment, even
   it('reports a new file, without a request', async () => {
     const setup = new Setup()
     const killed = await setup.start(moment)
-    await (await killed.connect()).send(request('PUT', TARGET, [], 'abc'))
+    const connection = await killed.connect()
+    connection.send(request('PUT', TARGET, [], 'abc'))
     await setup.killAtMoment(killed)
 
     const next = await setup.start()
@@ -99,7 +100,8 @@ describe.each(MOMENTS)('a server that is killed with a change %s', (moment, even
     const before = field(await first.send('PUT', TARGET, [], 'abc'), 'etag')
     await first.kill()
     const killed = await setup.start(moment)
-    await (await killed.connect()).send(request('PUT', TARGET, [], 'defg'))
+    const connection = await killed.connect()
+    connection.send(request('PUT', TARGET, [], 'defg'))
     await setup.killAtMoment(killed)
 
     const next = await setup.start()
@@ -116,7 +118,8 @@ describe.each(MOMENTS)('a server that is killed with a change %s', (moment, even
     const etag = field(await first.send('PUT', TARGET, [], 'abc'), 'etag')
     await first.kill()
     const killed = await setup.start(moment)
-    await (await killed.connect()).send(request('DELETE', TARGET))
+    const connection = await killed.connect()
+    connection.send(request('DELETE', TARGET))
     await setup.killAtMoment(killed)
 
     const next = await setup.start()
@@ -131,7 +134,8 @@ describe.each(MOMENTS)('a server that is killed with a change %s', (moment, even
 it('reports a file with its path although the kill came before its move', async () => {
   const setup = new Setup()
   const killed = await setup.start('changed')
-  await (await killed.connect()).send(request('PUT', TARGET, [], 'abc'))
+  const connection = await killed.connect()
+  connection.send(request('PUT', TARGET, [], 'abc'))
   await setup.killAtMoment(killed)
   setup.undoMove('folder/a')
 

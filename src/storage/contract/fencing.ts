@@ -69,7 +69,8 @@ export const fencingChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // Expiry may have found the resource old before another process resumed the upload.
+  // Expiry may have found the upload old before another process resumed it. A removal would then
+  // delete acknowledged bytes.
   check('removes nothing for a caller whose lock is lost', async (storage) => {
     for (const [index, fill] of FILLS.entries()) {
       const key = `key-${index}`

@@ -184,7 +184,7 @@ export const keyChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a/b'), 'below', 'the content of a/b')
   }),
 
-  // A DELETE that is repeated is answered by 404.
+  // The protocol answers a second DELETE with 404, for which the storage has to return false.
   check('removes a resource once', async (storage) => {
     for (const fill of [begin, store]) {
       await fill(storage, 'a', 'abc')

@@ -23,7 +23,8 @@ import {
 import type { StorageCheck } from './check.ts'
 
 /**
- * Number of observers, which start one after the other so that their reads fall on different steps.
+ * Number of observers. They start one after the other, so that their reads fall on different steps
+ * of the storage.
  */
 const OBSERVERS = 6
 /** Contents that are longer than what a storage writes in one step. */
@@ -160,7 +161,8 @@ export const visibleChecks: readonly StorageCheck[] = [
     },
   ),
 
-  // Half of a resource would be served as the whole.
+  // A storage that removes its files one after the other must not show a state in between, which a
+  // GET would serve as the whole resource.
   check('shows a resource or nothing while it is removed', async (storage) => {
     for (const entry of CASES.filter(({ before }) => before !== null)) {
       await prepare(storage, 'a', entry)

@@ -92,7 +92,7 @@ export class AtomicWriter implements Writer {
     if (durabilityOf(this.#resource) === 'now') this.#resource.flusher.wrote(name, file, length)
   }
 
-  /** Truncates the write. If that needs a copy, the copy gets only the bytes that stay. */
+  /** Truncates the new version. If that needs a private copy, it gets only the bytes that stay. */
   async truncate(size: number): Promise<void> {
     this.#lease.assertActive()
     if (size < 0 || size > this.#size) throw new RangeError(`size ${size} is out of range`)

@@ -269,7 +269,7 @@ async function putBack(paths: ResourcePaths, path: string): Promise<void> {
   try {
     await link(path, paths.published)
   } catch (error) {
-    if (errorCode(error) !== 'EEXIST') throw error // The path has an even newer file.
+    if (errorCode(error) !== 'EEXIST') throw error // The path has a newer file, which stays.
   }
 }
 

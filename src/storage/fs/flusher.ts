@@ -22,7 +22,7 @@ const LARGE = 32 * 1024 * 1024
 /** A data file that waits for a flush. */
 interface Due {
   readonly paths: ResourcePaths
-  /** When the first of its unflushed bytes was written, by `performance.now()`. */
+  /** When the first of its bytes that are not flushed was written, by `performance.now()`. */
   readonly since: number
 }
 

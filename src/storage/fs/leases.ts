@@ -8,7 +8,7 @@
 
 /** The lease of one reader or writer. */
 export interface Lease {
-  /** Of a reader the name of the data file, of a writer the hash of the key. */
+  /** The name of the data file for a reader, the hash of the key for a writer. */
   readonly name: string
   /** Number of bytes from the start that must not change; infinite for a whole resource. */
   readonly size: number

@@ -133,8 +133,8 @@ async function visitRemains(published: string, visit: Visit): Promise<boolean> {
 }
 
 /**
- * Visits the directory and all below it, if they hold directories only; false otherwise. A staging
- * directory counts as a file, because it belongs to a store.
+ * Visits the directory and all directories below it, if they contain directories only; otherwise
+ * returns false. A staging directory counts as a file, because it belongs to a store.
  */
 async function visitEmpty(directory: string, visit: Visit): Promise<boolean> {
   for await (const entry of await opendir(directory)) {
@@ -146,16 +146,16 @@ async function visitEmpty(directory: string, visit: Visit): Promise<boolean> {
 }
 
 /**
- * Returns whether a part of the path of a new resource is an upload. The upload could not be
- * published once the new resource has made that part a directory. An upload that a directory with
- * files already keeps from being published is ignored, because a new resource does it no harm.
+ * Returns whether a part of the path of a new resource is the path of an upload. If the new
+ * resource made that part a directory, the upload could not be published any more. An upload whose
+ * path already is a directory with files is ignored, because it can't be published anyway.
  */
 export async function isBelowUpload(paths: ResourcePaths): Promise<boolean> {
   const { key } = paths
   for (let end = key.indexOf('/'); end !== -1; end = key.indexOf('/', end + 1)) {
     const above = key.slice(0, end)
-    // A key may have hundreds of segments, and deriving all paths of each part would stop the event
-    // loop.
+    // A key may have hundreds of segments. To derive all paths of each of its parents would block
+    // the event loop, so that only the name of the record is derived first.
     const record = stagedPath(paths, `${hashOf(above)}.json`)
     if ((await lstatIfThere(paths, record)) === null) continue
     if (await isUpload(pathsOf(paths, above))) return true
@@ -163,10 +163,17 @@ export async function isBelowUpload(paths: ResourcePaths): Promise<boolean> {
   return false
 }
 
+/**
+ * Returns whether the path is that of a resource which could still be published there, or has been.
+ */
 async function isUpload(paths: ResourcePaths): Promise<boolean> {
   return (await find(paths)).kind !== 'absent' && !(await isOccupied(paths))
 }
 
+/**
+ * Returns whether the path can't become a file: it is a directory with files, or something else
+ * that is not a resource.
+ */
 async function isOccupied(paths: ResourcePaths): Promise<boolean> {
   return (await findPublished(paths)).kind === 'blocked' && !(await isRemains(paths))
 }

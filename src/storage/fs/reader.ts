@@ -66,7 +66,7 @@ export async function openComplete(
   { path, fingerprint, overlay }: Complete,
 ): Promise<FileHandle | LayeredFile | null> {
   return openAndKeep<FileHandle | LayeredFile>(path, async (file) => {
-    // Synchronous, because the system answers from memory for an open file.
+    // This call is synchronous because the system answers from memory for an open file.
     const stat = fstatSync(file.fd, { bigint: true })
     if (fileFingerprint(stat) !== fingerprint) return null
     if (overlay === null) return file

@@ -34,8 +34,8 @@ interface Segment {
  * upload. If the state has not changed, the record is not written: the length of the data file
  * shows the new bytes, so that such a commit costs nothing beyond the write of its bytes.
  *
- * @throws UploadError `ERR_CONFLICT` when another process has changed the upload, which it may do
- * only after it has taken over the lock.
+ * @throws UploadError `ERR_CONFLICT` when another process has taken over the lock and changed the
+ * upload.
  */
 export async function commitSegment(
   resource: FsResource,
@@ -49,7 +49,8 @@ export async function commitSegment(
   // a power cut the record would then describe bytes that the file does not have.
   const isSynced = fsync === 'segment' || (fsync !== 'never' && old !== null && !isSameRecord)
   if (isSynced) await flusher.sync(name, file, 'data')
-  // Synchronous, because the system answers from memory for an open file.
+  // This call is synchronous because the system answers from memory for an open file, faster than a
+  // thread of the pool wakes up.
   const stats = fstatSync(file.fd)
   if (stats.nlink === 0 || stats.size !== size) throw changedMeanwhile()
   if (isSameRecord) {

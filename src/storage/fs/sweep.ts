@@ -252,6 +252,6 @@ function putBack(aside: string, path: string): void {
   try {
     linkSync(aside, path)
   } catch (error) {
-    if (errorCode(error) !== 'EEXIST') throw error // The path has an even newer record.
+    if (errorCode(error) !== 'EEXIST') throw error // The path has a newer record, which stays.
   }
 }

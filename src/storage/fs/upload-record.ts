@@ -18,8 +18,8 @@ export class UploadRecord {
    */
   current: FsRecord | null
   /**
-   * The record that the first record of a new upload replaces: of a version whose file has gone, or
-   * null.
+   * The record on the disk that the first record of a new upload replaces. It describes a version
+   * whose file was removed; null if there is none.
    */
   readonly stored: FsRecord | null
   /**

@@ -4,8 +4,8 @@ import { BucketError } from './bucket.ts'
 import type { BucketErrorKind } from './bucket.ts'
 
 /**
- * Kinds of the errors whose status would give another kind, by their code. All others are sorted by
- * their status.
+ * The kind of each error whose HTTP status alone would suggest another kind, by the code of the
+ * error. All other errors are sorted by their status.
  */
 const KINDS: Readonly<Record<string, BucketErrorKind>> = {
   // The SDK found no credentials, so that nothing was sent.

@@ -64,7 +64,7 @@ export interface RequestOptions {
 }
 
 /**
- * A condition on the object that a request replaces or removes. Without a member it always holds.
+ * A condition on the object that a request replaces or removes. Without any member it always holds.
  */
 export interface Condition {
   /** Entity tag that the object must have. */

@@ -21,7 +21,7 @@ import { readRecord } from './record-store.ts'
 export interface View {
   /** The record; null if there is none. */
   readonly stored: StoredRecord | null
-  /** The finished object; null if there is none. A `staleObject` is not given here. */
+  /** The finished object; null if there is none, or if it counts as absent (`staleObject`). */
   readonly object: FinishedObject | null
   /**
    * An object of a removed version, which was not deleted yet, or which a delayed write has created

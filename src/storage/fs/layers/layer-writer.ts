@@ -246,8 +246,8 @@ async function replay(layer: PrivateLayer, writer: AtomicWriter): Promise<void> 
   const index = layer.index()
   const file = new FileReader(layer.file, () => {})
   if (writer.base !== null && index.keep < writer.base.size) await writer.truncate(index.keep)
-  // The write has been longer before, and was truncated. `size` may exceed the kept bytes and the
-  // ranges, and the bytes in between are zeros.
+  // The new version may have been longer and then truncated, so that it has zeros between the kept
+  // bytes and the next range, or its end. A byte at the last position makes the other file as long.
   if (index.size > index.keep) await writer.write(index.size - 1, [new Uint8Array(1)])
   for (let number = 0; number < rangeCount(index); number += 1) {
     const { start, end, at } = rangeAt(index, number)

@@ -6,7 +6,10 @@
 import { createIndex } from './layer-index.ts'
 import type { LayerIndex, Range } from './layer-index.ts'
 
-/** Follows each write and each truncation. At the commit it becomes the index of the layer. */
+/**
+ * Records the writes and truncations of one writer. At the commit they become the index of the
+ * layer.
+ */
 export class OwnRanges {
   /** Number of bytes of the version below that still count, from its start. */
   keep: number

@@ -155,9 +155,9 @@ function smallLayers(layers: readonly OpenLayer[], size: number): readonly OpenL
 
 /**
  * Writes a layer that has the same effect as all of `layers`, the oldest first. Its ranges are
- * those that newer ones have not replaced, and it keeps the fewest bytes that one of them keeps.
- * The new layer may also lie over a version that already includes some of these layers, as after a
- * rebuild: it writes their ranges a second time.
+ * those that newer ones have not replaced. It keeps as many bytes of the version below as the layer
+ * that keeps the fewest. The new layer may also lie over a version that already includes some of
+ * these layers, as after a rebuild: it writes their ranges a second time.
  */
 async function merge(paths: ResourcePaths, layers: readonly OpenLayer[]): Promise<SealedLayer> {
   const keep = Math.min(...layers.map(({ index }) => index.keep))

@@ -105,7 +105,8 @@ export class OwnLink {
 
   /**
    * Sets the time of the link to now, as a sign of life. Processes in another container or on
-   * another machine can't check the process of the owner, and go by this time.
+   * another machine can't check the process of the owner, and decide by this time whether the owner
+   * is alive.
    */
   async renew(): Promise<void> {
     const now = new Date()
@@ -173,7 +174,7 @@ function isThere(path: string): boolean {
 }
 
 /**
- * Waits until no file or link exists at `path`, at the latest until `until` by `performance.now()`.
+ * Waits until no file or link exists at `path`, or until the time `until` (by `performance.now()`).
  */
 export async function untilGone(path: string, until: number): Promise<void> {
   for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {

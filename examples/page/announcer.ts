@@ -1,10 +1,13 @@
-/** Tells a screen reader what has happened, without talking all the time. */
+/**
+ * Announces events to screen readers. Events of about the same time are joined, because a screen reader
+ * interrupts the user for each announcement.
+ */
 import { formatCount } from './format.ts'
 
-/** How long what happens is gathered, in milliseconds. */
+/** Time during which events are collected for one announcement, in milliseconds. */
 const PAUSE = 1000
 
-/** Speaks through an element with `role="status"`. */
+/** Announces texts by changing the text of an element with `role="status"`. */
 export class Announcer {
   readonly #element: Element
   #texts: string[] = []
@@ -15,13 +18,13 @@ export class Announcer {
     this.#element = element
   }
 
-  /** Says a sentence. */
+  /** Announces a sentence. */
   say(text: string): void {
     this.#texts.push(text)
     this.#schedule()
   }
 
-  /** Says that a file is complete; of several at a time only how many. */
+  /** Announces that a file is complete. For several files at a time, only their number is announced. */
   complete(name: string): void {
     this.#complete.push(name)
     this.#schedule()

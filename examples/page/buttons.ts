@@ -1,4 +1,4 @@
-/** The buttons of a row, which change with what it is at. */
+/** The buttons of a row, which change with its state. */
 
 import { keepFocus } from './dom.ts'
 
@@ -20,12 +20,13 @@ export class Buttons<Action extends string> {
   }
 
   /**
-   * Shows these, for the thing of this name. A button that stays in its place stays the same element,
-   * so that it keeps the focus: Pause becomes Resume under the finger.
+   * Shows buttons for the file `name`. The elements are reused by their position, so that a button
+   * keeps the focus when its meaning changes, for example from Pause to Resume.
    */
   show(specs: readonly ButtonSpec<Action>[], name: string): void {
     this.#shown = specs
-    // A button that is gone leaves the focus to its row.
+    // If the focused button is removed, its row gets the focus. Otherwise a keyboard user would start
+    // again at the top of the page.
     keepFocus(this.#root, this.#root.closest('li'), () => this.#update(name))
   }
 

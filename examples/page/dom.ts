@@ -1,9 +1,9 @@
-/** Finds and copies what the HTML has. */
+/** Finds, copies and changes elements of the page. */
 
 /**
- * The one element that matches.
+ * Returns the first element that matches a selector.
  *
- * @throws Error if there is none.
+ * @throws Error if no element matches, or if it is not of this type.
  */
 export function find<E extends Element>(root: ParentNode, selector: string, type: new () => E): E {
   const element = root.querySelector(selector)
@@ -11,7 +11,7 @@ export function find<E extends Element>(root: ParentNode, selector: string, type
   throw new Error(`there is no ${selector}`)
 }
 
-/** A copy of the first element in a template. */
+/** Returns a copy of the first element in a template. */
 export function copyOf(id: string): HTMLElement {
   const { content } = find(document, `template#${id}`, HTMLTemplateElement)
   const element = document.importNode(content, true).firstElementChild
@@ -19,17 +19,17 @@ export function copyOf(id: string): HTMLElement {
   throw new Error(`the template ${id} is empty`)
 }
 
-/** What the sections with a list have in common. */
+/** The elements of a section with a list. */
 export interface Section {
   readonly root: HTMLElement
   readonly heading: HTMLElement
   readonly summary: HTMLElement
   readonly list: HTMLElement
-  /** Shows what is not shown at first. */
+  /** The button that shows the rest of a long list. */
   readonly fold: HTMLButtonElement
 }
 
-/** The parts of a section with a list. */
+/** Finds the elements of a section with a list. */
 export function sectionOf(id: string): Section {
   const root = find(document, `#${id}`, HTMLElement)
   return {
@@ -41,23 +41,29 @@ export function sectionOf(id: string): Section {
   }
 }
 
-/** Makes a change in `root`. If what has the focus goes by it, the focus goes to `heir`. */
+/**
+ * Makes a change in `root`. If it removes the focused element, `heir` gets the focus. The browser would
+ * move it to the top of the page, and a keyboard user would lose their place.
+ */
 export function keepFocus(root: Element, heir: HTMLElement | null, change: () => void): void {
   const hadFocus = root.contains(document.activeElement)
   change()
   if (hadFocus && document.activeElement === document.body) heir?.focus()
 }
 
-/** Sets the text of an element, unless it is the same: a screen reader would say it again. */
+/** Sets the text of an element if it differs. A screen reader may announce a text that is set again. */
 export function setText(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text
 }
 
-/** Longest name that is shown as it is, and length of the end of a longer one, in characters. */
+/** Longest name that is never shortened, and length of the end of a longer one, both in characters. */
 const SHORT_NAME = 24
 const NAME_END = 12
 
-/** Shows a name. A long one is shortened in the middle, so that its ending can be seen. */
+/**
+ * Shows a name in two parts. The style shortens the first one, so that the end with the extension stays
+ * visible.
+ */
 export function setName(element: HTMLElement, name: string): void {
   if (element.title === name) return
   element.title = name
@@ -76,7 +82,10 @@ export function setName(element: HTMLElement, name: string): void {
   )
 }
 
-/** Makes the children of `parent` these, and moves none that is in its place. */
+/**
+ * Makes `children` the children of `parent`. Elements that are in their place stay, and keep focus and
+ * selection.
+ */
 export function setChildren(parent: Element, children: readonly Element[]): void {
   for (const [index, child] of children.entries()) {
     const current = parent.children[index]

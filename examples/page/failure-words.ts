@@ -1,13 +1,13 @@
-/** What a failure means to a person at the page, and what to do about it. */
+/** Describes failures for the user of the page, and what to do about them. */
 import { ClientError } from 'partial-upload/client'
 
-/** What happened, and what a person can do about it. */
+/** What happened, and what the user can do about it. Both are sentences without a full stop. */
 type Words = readonly [meaning: string, advice?: string]
 
 const LATER = 'Try again later'
 const NO_UPLOADS: Words = ['The server does not accept uploads at this address']
 
-/** By HTTP status, for answers without words of their own. */
+/** The texts for HTTP statuses, for answers without a problem document. */
 const STATUSES: Readonly<Record<number, Words>> = {
   401: ['The server requires you to sign in', 'Sign in, then try again'],
   403: ['The server does not allow you to store this file'],
@@ -24,22 +24,26 @@ const STATUSES: Readonly<Record<number, Words>> = {
   507: ['The server has no space left', 'Ask its operator, or try again later'],
 }
 
-/** Characters that no name on the server has. */
+/**
+ * Matches characters that the server accepts in no name: a backslash, and characters without a shape.
+ */
 const UNNAMEABLE = /[\\\p{Cc}\p{Cs}]/u
 
-/** What went wrong with the file `key`, and what to do about it, without the last full stop. */
+/**
+ * Describes what went wrong with the file `key`, and what to do about it, without the last full stop.
+ */
 export function describeError(error: unknown, key: string): string {
   return wordsFor(error, key).join('. ')
 }
 
-/** What went wrong with the file `key`, as a sentence without a full stop. */
+/** Describes what went wrong with the file `key`, without advice, as a sentence without a full stop. */
 export function meaningOf(error: unknown, key: string): string {
   return wordsFor(error, key)[0]
 }
 
 /**
- * The server has no place for the file `key`: a folder has this name, or the file `fileAbove` has that
- * of its folder.
+ * Describes a conflict between a file and a folder. Either a folder has the name of the file `key`, or
+ * the file `fileAbove` has the name of one of its folders.
  */
 export function describeConflict(key: string, fileAbove: string | null): string {
   return fileAbove === null
@@ -47,16 +51,20 @@ export function describeConflict(key: string, fileAbove: string | null): string 
     : `The server has a file named ${fileAbove}, so there can't be a folder ${fileAbove}. Rename the folder or delete the file`
 }
 
-/** Whether the server refuses the name of the file, now and later. */
+/** Whether the server refuses the name of the file, so that another attempt would be useless. */
 export function isNameRefused(error: unknown): boolean {
   return error instanceof ClientError && error.problem?.code === 'ERR_KEY'
 }
 
-/** Whether the name of the file clashes with a folder or a file. */
+/** Whether a folder has the name of the file, or a file has the name of one of its folders. */
 export function isConflict(error: unknown): boolean {
   return error instanceof ClientError && error.problem?.code === 'ERR_KEY_CONFLICT'
 }
 
+/**
+ * Returns the texts for an error. Those of the server are preferred, because they are the most specific
+ * ones.
+ */
 function wordsFor(error: unknown, key: string): Words {
   if (isLocked(error)) return ['Another client is sending this file']
   if (!(error instanceof ClientError)) {
@@ -74,9 +82,11 @@ function wordsFor(error: unknown, key: string): Words {
   return STATUSES[status ?? 0] ?? [sentence(message)]
 }
 
+/** Describes why the server does not accept a name. An invisible character is shown by its number. */
 function describeName(key: string, detail: string): string {
   const character = UNNAMEABLE.exec(key)?.[0]
-  // The detail begins with the meaning of the code, which this sentence replaces.
+  // The detail of the server begins with the meaning of its code and a colon. This sentence replaces
+  // that part.
   if (character === undefined) {
     return `The server does not accept this name: ${detail.split(': ').at(-1)}`
   }
@@ -85,13 +95,14 @@ function describeName(key: string, detail: string): string {
   return `The name contains a character that the server does not accept (${shown})`
 }
 
-/** Whether another client is writing to the same resource. */
+/** Whether another client is writing to the same resource, or has just changed it. */
 export function isLocked(error: unknown): boolean {
   return (
     error instanceof ClientError && (error.status === 412 || error.problem?.code === 'ERR_LOCKED')
   )
 }
 
+/** Makes the first letter of a text a capital letter. */
 function sentence(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1)
 }

@@ -1,9 +1,12 @@
-/** Finds what keeps a file out of its folder. */
+/** Finds the file on the server that prevents a folder of the same name. */
 import { status } from 'partial-upload/client'
 
 import { urlOf } from './file-picker.ts'
 
-/** The file on the server whose name is that of a folder of `key`; null if there is none. */
+/**
+ * Returns the path of a file on the server that has the name of one of the folders of `key`; null if
+ * there is none.
+ */
 export async function findFileAbove(key: string, signal: AbortSignal): Promise<string | null> {
   const folders = key.split('/').slice(0, -1)
   for (const index of folders.keys()) {

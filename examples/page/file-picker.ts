@@ -1,12 +1,12 @@
-/** The files that a person chooses or drops. */
+/** Reads the files that the user chooses or drops, and decides on their paths and URLs. */
 
-/** A file, and the path that it shall have on the server. */
+/** A file, and its path on the server. */
 export interface Chosen {
   readonly key: string
   readonly file: File
 }
 
-/** The files of an input; of a folder, with their paths in it. */
+/** Returns the files of an input. The path of a file in a chosen folder includes the folder. */
 export function chosenFiles(files: Iterable<File>): readonly Chosen[] {
   return Array.from(files, (file) => ({
     key: file.webkitRelativePath === '' ? file.name : file.webkitRelativePath,
@@ -14,7 +14,10 @@ export function chosenFiles(files: Iterable<File>): readonly Chosen[] {
   }))
 }
 
-/** The files of a drop, and those in the folders of a drop. To be called before the event is over. */
+/**
+ * Returns the dropped files, and those in dropped folders. It must be called while the event is
+ * dispatched, because the browser clears the items after that.
+ */
 export async function droppedFiles({ items }: DataTransfer): Promise<readonly Chosen[]> {
   const found = Array.from(items, async (item) => {
     const entry = item.webkitGetAsEntry()
@@ -25,25 +28,29 @@ export async function droppedFiles({ items }: DataTransfer): Promise<readonly Ch
   return (await Promise.all(found)).flat()
 }
 
-/** The address of a path. Half of a character pair, which some systems allow in names, has none. */
+/**
+ * Returns the URL of a path. Some systems allow half a surrogate pair in a name, which can't be encoded
+ * and is replaced.
+ */
 export function urlOf(key: string): string {
   const segments = key.replace(/\p{Surrogate}/gu, '\ufffd').split('/')
   return new URL(`files/${segments.map(encodeURIComponent).join('/')}`, location.href).href
 }
 
-/** `film (2).mp4` for `film.mp4`. */
+/** Adds a number to a name, before its extension: `film (2).mp4` for `film.mp4`. */
 export function numbered(key: string, number: number): string {
   const [, stem = key, ending = ''] = /^(.*[^/])(\.[^./]+)$/.exec(key) ?? []
   return `${stem} (${number})${ending}`
 }
 
+/** Returns the files of a dropped entry: the file itself, or all files in the folder. */
 async function readEntry(entry: FileSystemEntry): Promise<readonly Chosen[]> {
   const key = entry.fullPath.replace(/^\//, '')
   if (isFile(entry)) return [{ key, file: await fileOf(entry) }]
   if (!isFolder(entry)) return []
   const children: FileSystemEntry[] = []
   const reader = entry.createReader()
-  // A reader gives a hundred at a time.
+  // A reader returns at most 100 entries at a time, and none at the end.
   for (let some = await readSome(reader); some.length > 0; some = await readSome(reader)) {
     children.push(...some)
   }

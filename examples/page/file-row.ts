@@ -1,4 +1,4 @@
-/** One file of the server in the list. */
+/** The row of a file in the list of files on the server. */
 import { status } from 'partial-upload/client'
 
 import { Buttons, type ButtonSpec } from './buttons.ts'
@@ -17,17 +17,17 @@ type State =
   | { readonly kind: 'deleting' }
   | { readonly kind: 'failed'; readonly error: unknown }
 
-/** What a row asks of its list. */
+/** The events of a row. */
 export interface FileRowListener {
-  /** A person wants to choose the file again, to resume its upload. */
+  /** Called when the user wants to choose the file again, to resume its upload. */
   readonly onResume: (key: string) => void
-  /** The file is no longer on the server. */
+  /** Called when the file was deleted from the server. */
   readonly onDelete: (key: string) => void
 }
 
 const IDLE: State = { kind: 'idle' }
 
-/** Shows a file, and deletes it. */
+/** Shows a file, with a link to it and a button that deletes it after a question. */
 export class FileRow {
   readonly element = copyOf('row')
   readonly #bar = find(this.element, 'progress', HTMLProgressElement)
@@ -37,7 +37,7 @@ export class FileRow {
   readonly #buttons: Buttons<Action>
   readonly #listener: FileRowListener
   #file: ListedFile
-  /** It has grown since the last listing: another client is sending it. */
+  /** Whether the file has grown since the list before, because another client is sending it. */
   #isGrowing = false
   #state: State = IDLE
 
@@ -51,7 +51,8 @@ export class FileRow {
 
   /** Shows the file as it is now. */
   update(file: ListedFile, now: Date): void {
-    // The same answer, shown again, says nothing new.
+    // The list is also rendered without a new answer of the server. Only a new answer shows whether the
+    // file grows.
     if (file !== this.#file) this.#isGrowing = !file.complete && file.size > this.#file.size
     this.#file = file
     this.#render(now)
@@ -69,7 +70,7 @@ export class FileRow {
     this.#buttons.show(this.#actions(), key)
   }
 
-  /** A finished file is a link to itself. */
+  /** Shows the name, as a link if the file is complete. */
   #renderName(): void {
     const { key, complete } = this.#file
     const parent = find(this.element, '.name', HTMLElement)
@@ -133,6 +134,10 @@ export class FileRow {
     }
   }
 
+  /**
+   * Deletes the file that the row shows. If another client has replaced or changed it since the list
+   * was loaded, the user has not seen that version, and it is not deleted.
+   */
   async #delete(): Promise<void> {
     this.#set({ kind: 'deleting' })
     try {

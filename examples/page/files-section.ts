@@ -1,10 +1,10 @@
-/** The list of what is on the server. */
+/** The list of the files on the server. */
 import { find, keepFocus, sectionOf, setChildren, setText } from './dom.ts'
 import { FileRow, type FileRowListener } from './file-row.ts'
 import { formatCount, formatSize } from './format.ts'
 import type { Listing, ListedFile } from './listing.ts'
 
-/** Files that are shown at first. */
+/** Number of files that are shown until the user asks for more. */
 const FIRST = 20
 
 /** Shows the files. */
@@ -25,7 +25,10 @@ export class FilesSection {
     })
   }
 
-  /** Shows the list, without the files that this page is sending itself. */
+  /**
+   * Shows the list. Files for which `isCovered` returns true are left out, because their uploads show
+   * them.
+   */
   render(listing: Listing, isCovered: (file: ListedFile) => boolean): void {
     this.#render = () => this.#show(listing, isCovered)
     this.#render()

@@ -1,10 +1,10 @@
-/** Sizes, times and dates as a person reads them; a line never ends between a number and its unit. */
+/** Formats sizes, times and dates for the user. A line never breaks between a number and its unit. */
 
-/** Does not break. */
+/** A no-break space. */
 const SPACE = '\u00a0'
 const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB', 'PB']
 
-/** `1 byte`, `4.2 MB`, `120 GB`. */
+/** Formats a number of bytes, as `1 byte`, `4.2 MB` or `120 GB`. */
 export function formatSize(size: number): string {
   const unit = unitOf(size)
   const bytes = Math.round(size)
@@ -12,19 +12,19 @@ export function formatSize(size: number): string {
   return `${inUnit(size, unit)}${SPACE}${UNITS[unit]}`
 }
 
-/** `3.1 of 4.2 MB`; with both units where they differ. */
+/** Formats a part of a size, as `3.1 of 4.2 MB`, or as `900 kB of 4.2 MB` if the units differ. */
 export function formatPart(part: number, whole: number): string {
   const unit = unitOf(whole)
   if (part > 0 && unitOf(part) !== unit) return `${formatSize(part)} of ${formatSize(whole)}`
   return `${inUnit(part, unit)} of ${formatSize(whole)}`
 }
 
-/** `45%`: a whole number, which is 100 only when all is there. */
+/** Formats a ratio as a whole number of percent, as `45%`. It is 100% only if nothing is missing. */
 export function formatPercent(part: number, whole: number): string {
   return part >= whole ? '100%' : `${Math.floor((part / whole) * 100)}%`
 }
 
-/** `8 s`, `12 min`, `3 h 20 min`. */
+/** Formats seconds, as `8 s`, `12 min`, `3 h 20 min` or `4 days`. */
 export function formatDuration(seconds: number): string {
   if (seconds < 59.5) return `${Math.max(1, Math.round(seconds))}${SPACE}s`
   const minutes = Math.round(seconds / 60)
@@ -35,7 +35,7 @@ export function formatDuration(seconds: number): string {
   return `${hours}${SPACE}h${rest === 0 ? '' : `${SPACE}${rest}${SPACE}min`}`
 }
 
-/** `today, 14:05`, `yesterday, 14:05`, `3 May 2026`. */
+/** Formats a date, as `today, 14:05`, `yesterday, 14:05` or `3 May 2026`. */
 export function formatDate(date: Date, now: Date): string {
   const time = date.toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' })
   const yesterday = new Date(now)
@@ -45,7 +45,7 @@ export function formatDate(date: Date, now: Date): string {
   return date.toLocaleDateString('en-GB', { day: 'numeric', month: 'short', year: 'numeric' })
 }
 
-/** `1 file`, `12 files`. */
+/** Formats a number of things, as `1 file` or `12 files`. */
 export function formatCount(count: number, noun = 'file'): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`
 }

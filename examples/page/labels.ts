@@ -1,4 +1,4 @@
-/** What a person reads about an upload, and what can be done about it. */
+/** The texts and the buttons of an upload, for each of its states. */
 import { ClientError } from 'partial-upload/client'
 
 import {
@@ -13,10 +13,13 @@ import {
 import { formatDuration, formatPart, formatPercent, formatSize } from './format.ts'
 import type { ItemState, UploadItem } from './upload-item.ts'
 
-/** Time without a byte, in milliseconds, after which a transfer is reported as stalled. */
+/** Time without a moving byte after which the text says so, in milliseconds. */
 const STILL = 3000
 
-/** What a button does. */
+/**
+ * What a button does. `hurry` begins the next attempt at once; `keep` leaves the stored part on the
+ * server.
+ */
 export type Action =
   | 'pause'
   | 'resume'
@@ -29,7 +32,7 @@ export type Action =
   | 'keep-both'
   | 'dismiss'
 
-/** How a state looks. */
+/** The colour of a state: neutral, waiting, needs attention, complete. */
 export type Tone = 'calm' | 'wait' | 'bad' | 'good'
 
 const LABELS: Readonly<Record<Action, string>> = {
@@ -45,14 +48,14 @@ const LABELS: Readonly<Record<Action, string>> = {
   dismiss: 'Dismiss',
 }
 
-/** The text of a button. */
+/** Returns the text of a button. */
 export function labelOf(action: Action): string {
   return LABELS[action]
 }
 
 /**
- * The buttons of a state. Where one was just pressed, a second press by mistake meets one that loses
- * nothing.
+ * Returns the buttons of a state, in their order. A double click hits the button that is in the same
+ * place in the next state. The order makes sure that this button never loses data.
  */
 export function actionsOf({ state, progress }: UploadItem): readonly Action[] {
   switch (state.kind) {
@@ -80,14 +83,14 @@ export function actionsOf({ state, progress }: UploadItem): readonly Action[] {
   }
 }
 
-/** How a state looks. */
+/** Returns the colour of a state. */
 export function toneOf({ kind }: ItemState): Tone {
   if (kind === 'done') return 'good'
   if (kind === 'failed' || kind === 'clash') return 'bad'
   return kind === 'waiting' || kind === 'stopped' || kind === 'elsewhere' ? 'wait' : 'calm'
 }
 
-/** What an upload is at, in a line. */
+/** Returns the text about an upload, in one line. `now` is a time of `performance.now()`. */
 export function describe(item: UploadItem, now: number): string {
   const { state, file } = item
   const size = formatSize(file.size)
@@ -121,11 +124,15 @@ export function describe(item: UploadItem, now: number): string {
   }
 }
 
+/** Describes the progress of an upload, or the size of the file if nothing was sent. */
 function howFar({ file, progress: { sent } }: UploadItem): string {
   if (sent === 0) return formatSize(file.size)
   return `${formatPercent(sent, file.size)} · ${formatPart(sent, file.size)}`
 }
 
+/**
+ * Describes the progress, the rate and the remaining time; after some time without a byte, the stall.
+ */
 function describeRunning(item: UploadItem, now: number): string {
   const { file, progress, movedAt } = item
   const { sent, rate } = progress
@@ -142,6 +149,7 @@ function describeRunning(item: UploadItem, now: number): string {
 
 const OFFLINE = 'waiting for the network'
 
+/** Describes why the last attempt failed, and when the next one begins. */
 function describeWait(
   { until, error }: ItemState & { kind: 'waiting' },
   key: string,
@@ -158,6 +166,7 @@ function describeWait(
   return `The connection is broken; ${again}`
 }
 
+/** Describes the file that the server has under the same name. */
 function describeClash({ there, isUnverified }: ItemState & { kind: 'clash' }): string {
   if (isUnverified) {
     return 'The server has a file of this name, and does not let the page compare the two'
@@ -169,6 +178,7 @@ function describeClash({ there, isUnverified }: ItemState & { kind: 'clash' }): 
   return `The server has a part of a different file of this name, ${part}`
 }
 
+/** Describes a complete upload, and whether this page has sent it. */
 function describeDone({ by }: ItemState & { kind: 'done' }, size: string): string {
   if (by === 'another') return `Complete · ${size} · finished by another upload`
   if (by === 'earlier') return `The server already has this file · ${size}`

@@ -1,25 +1,26 @@
-/** The list of what the server has, fetched at intervals while the page is visible. */
+/** The list of the files on the server, which is fetched at intervals while the page is visible. */
 
-/** One file of the server, as `GET /list` reports it. */
+/** One file on the server, as `GET /list` reports it. */
 export interface ListedFile {
+  /** Path of the file below `/files/`. */
   readonly key: string
-  /** Bytes that are there. */
+  /** Number of stored bytes. */
   readonly size: number
   /** Number of bytes of the finished file; null if it was not declared yet. */
   readonly length: number | null
   readonly complete: boolean
-  /** ISO date. */
+  /** Time of the last change, in the format of ISO 8601. */
   readonly modified: string
 }
 
 /** Time between two requests, in milliseconds. */
 const INTERVAL = 3000
-/** The same after a change; it gathers changes, because many files may finish at a time. */
+/** Time until the request after a change, in milliseconds. It joins the changes of many small files. */
 const SOON = 500
-/** Time without an answer after which the server counts as out of reach, in milliseconds. */
+/** Time without an answer after which the server counts as unreachable, in milliseconds. */
 const TIMEOUT = 10_000
 
-/** The list as it was last seen. */
+/** The last list that the server has sent. */
 export class Listing {
   #files: readonly ListedFile[] | null = null
   #askedAt = 0
@@ -27,9 +28,9 @@ export class Listing {
   readonly #onChange: (listing: Listing) => void
   #timer: ReturnType<typeof setTimeout> | undefined
   #isAsking = false
-  /** The timer runs for a question before long. */
+  /** Whether the timer runs for a request after a change. */
   #isSoon = false
-  /** Something has changed since the question was asked. */
+  /** Whether a file has changed since the present request was sent. */
   #isStale = false
 
   constructor(onChange: (listing: Listing) => void) {
@@ -38,22 +39,24 @@ export class Listing {
     addEventListener('online', () => void this.refresh())
   }
 
-  /** Null until the server has said. */
+  /** The files; null before the first answer. */
   get files(): readonly ListedFile[] | null {
     return this.#files
   }
 
-  /** When the server was asked for them, as of `performance.now()`. */
+  /**
+   * Time of the request for these files, as of `performance.now()`. Later changes are not in the list.
+   */
   get askedAt(): number {
     return this.#askedAt
   }
 
-  /** Whether the server has answered the last question. */
+  /** Whether the server has answered the last request. */
   get isReachable(): boolean {
     return this.#isReachable
   }
 
-  /** Fetches the list now, unless a request is under way. */
+  /** Fetches the list now, unless a request is already in progress. */
   async refresh(): Promise<void> {
     if (this.#isAsking) return
     this.#isAsking = true

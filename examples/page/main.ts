@@ -1,4 +1,4 @@
-/** The page: ties what a person does to the uploads, and what happens to what is seen. */
+/** Connects the parts of the page: the inputs, the uploads, the list of files and the announcements. */
 import { Announcer } from './announcer.ts'
 import { find, setText } from './dom.ts'
 import { FilesSection } from './files-section.ts'
@@ -12,7 +12,7 @@ import { sumUp, UploadsSection } from './uploads-section.ts'
 import { describe } from './labels.ts'
 
 const TITLE = document.title
-/** Interval at which times are updated, in milliseconds. */
+/** Interval at which remaining times and rates are shown anew, in milliseconds. */
 const TICK = 500
 
 const announcer = new Announcer(find(document, '[role=status]', HTMLElement))
@@ -33,13 +33,13 @@ const filesSection = new FilesSection({
 const listing = new Listing(onListing)
 let wasReachable = true
 let isScheduled = false
-/** The path of the file that is being chosen to resume. */
+/** The path on the server of the incomplete file that the user chooses again. */
 let wanted = ''
 
 for (const input of document.querySelectorAll<HTMLInputElement>('.drop input')) {
   input.addEventListener('change', () => {
     add(chosenFiles(input.files ?? []))
-    // The same file can be chosen once more.
+    // Without this the browser dispatches no event if the user chooses the same file once more.
     input.value = ''
   })
 }
@@ -54,6 +54,7 @@ addEventListener('beforeunload', (event) => {
 setInterval(render, TICK)
 void listing.refresh()
 
+/** Starts the uploads of files. */
 function add(chosen: readonly Chosen[]): void {
   setText(trouble, '')
   if (chosen.length === 0) {
@@ -65,19 +66,25 @@ function add(chosen: readonly Chosen[]): void {
   renderAll()
 }
 
-/** Reports what went wrong before there was an upload to show it with. */
+/** Shows a problem that does not belong to an upload in the list. */
 function complain(text: string): void {
   setText(trouble, text)
   announcer.say(text)
 }
 
-/** An incomplete file resumes under its name on the server, even if the local file has another one. */
+/**
+ * Lets the user choose a file to resume the incomplete file `key`. The upload gets this name, even if
+ * the local file has been renamed.
+ */
 function chooseAgain(key: string): void {
   wanted = key
   again.click()
 }
 
+/** Accepts files that are dropped anywhere on the page. */
 function takeDrops(): void {
+  // The browser also dispatches these events at the borders of elements inside the page. Counting them
+  // shows when the pointer has left the page itself.
   let depth = 0
   const mark = (change: number): void => {
     depth = change === 0 ? 0 : depth + change
@@ -96,19 +103,25 @@ function takeDrops(): void {
   })
 }
 
+/** Shows a change of an upload in the next frame, so that many changes cost one rendering. */
 function follow(item: UploadItem): void {
   if (!isScheduled) requestAnimationFrame(render)
   isScheduled = true
   announce(item)
 }
 
-/** What has arrived of it is to be seen among the files of the server. */
+/**
+ * Called when an upload leaves the list. Its stored part then appears among the files on the server.
+ */
 function forget(): void {
   renderAll()
   listing.refreshSoon()
 }
 
-/** Says what a person has to know or to decide; progress can be read at any time. */
+/**
+ * Announces a new state of an upload to screen readers, if the user has to know it or to decide
+ * something. Progress is not announced, because it would interrupt the user all the time.
+ */
 function announce(item: UploadItem): void {
   const { key, state } = item
   if (announced.get(item) === state.kind) return
@@ -123,10 +136,12 @@ function announce(item: UploadItem): void {
   }
 }
 
+/** Handles a new list of files. */
 function onListing({ files, isReachable }: Listing): void {
   const complete = new Set(files?.flatMap((file) => (file.complete ? [file.key] : [])))
   for (const item of uploads.items) {
-    // The server answers again, or another upload has finished the file: the next try can start now.
+    // The server answers again, or another client has finished the file. Waiting for the next attempt
+    // is unnecessary.
     if (isReachable && (!wasReachable || complete.has(item.key))) item.hurry()
   }
   if (isReachable !== wasReachable) {

@@ -1,15 +1,15 @@
-/** How fast all uploads are together: many small ones have no rate of their own. */
+/** The rate of all uploads together. A small file is complete before it has a rate of its own. */
 
-/** How far back is looked, in milliseconds. */
+/** Length of the time that the rate is averaged over, in milliseconds. */
 const MEMORY = 5000
-/** Least time over which a rate is measured, in milliseconds. */
+/** Shortest time over which a rate is measured, in milliseconds. */
 const LEAST = 1000
 
-/** Measures from looks at how much has moved. */
+/** Computes the rate from samples of the number of bytes that have moved. */
 export class Pace {
   #looks: readonly { readonly time: number; readonly moved: number }[] = []
 
-  /** Bytes per second, averaged over some seconds; null before the first measurement. */
+  /** Adds a sample, and returns the rate in bytes per second. Null for the first second. */
   measure(moved: number, time: number): number | null {
     this.#looks = [...this.#looks.filter((look) => time - look.time < MEMORY), { time, moved }]
     const [first] = this.#looks

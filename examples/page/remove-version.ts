@@ -1,19 +1,23 @@
-/** Removes from the server what a person has seen, and nothing that came after it. */
+/** Removes the version of a file that the page has shown, and no newer one. */
 import { ClientError, remove, status, type ResourceStatus } from 'partial-upload/client'
 
 /**
- * Removes this version of a file. Some servers have no entity tags: there it is whatever is stored.
+ * Removes this version of a file. If the server has no entity tags, removes whatever is stored.
  *
- * @throws ClientError of status 412 if it has changed meanwhile.
+ * @throws ClientError with status 412 if another client has changed the file.
  */
 export async function removeVersion(url: string, { etag }: ResourceStatus): Promise<void> {
   await remove(url, { retries: 3, ...(etag !== null && { ifMatch: etag }) })
 }
 
-/** Largest number of times that an upload may grow while it is removed. */
+/** Largest number of attempts. If the upload still grows after that, another client is sending it. */
 const MAX_CHANGES = 10
 
-/** Removes what has arrived of an upload, also what the server stores late. A finished file stays. */
+/**
+ * Removes an incomplete upload. The server may still store bytes of the aborted request, which changes
+ * the entity tag, so that the removal is repeated. A file that another upload has finished is not
+ * removed.
+ */
 export async function removeUpload(url: string): Promise<void> {
   for (let changes = 0; ; changes += 1) {
     const there = await status(url, { retries: 3 })

@@ -1,6 +1,9 @@
-/** Who may go when: a few uploads at a time, and one of each name in all tabs of a browser. */
+/**
+ * Limits what runs at the same time: a few uploads per tab, and one per name in all tabs of the
+ * browser.
+ */
 
-/** So many at a time; the others wait in line. */
+/** Lets at most `size` works run at the same time. The others wait in a queue. */
 export class Turns {
   #free: number
   readonly #line: (() => void)[] = []
@@ -9,7 +12,10 @@ export class Turns {
     this.#free = size
   }
 
-  /** Does `work` when its turn has come. Rejects with the signal's reason if that aborts before. */
+  /**
+   * Queues `work`, and runs it when there is room. Rejects with the reason of the signal if it aborts
+   * before.
+   */
   async run(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
     await this.#take(signal)
     try {
@@ -48,8 +54,9 @@ export class Turns {
 }
 
 /**
- * Does `work` while no other tab of this browser does work of this name; `onWait` is told if it has to
- * wait. The lock of a tab that is closed is free at once.
+ * Runs `work` while no other tab of this browser runs work of the same name (Web Locks API). If it has
+ * to wait for another tab, it calls `onWait` first. The browser releases the lock of a tab that is
+ * closed.
  */
 export async function exclusively(
   name: string,
@@ -57,7 +64,8 @@ export async function exclusively(
   onWait: () => void,
   work: () => Promise<void>,
 ): Promise<void> {
-  // Only pages from a safe origin have locks. For the others the server sorts it out.
+  // The API exists only in secure contexts (HTTPS or localhost). In other pages two tabs may send the
+  // same file. The server then accepts one of them at a time, so that only bytes are wasted.
   if (!isSecureContext) return work()
   const { locks } = navigator
   const isDone = await locks.request(name, { ifAvailable: true }, async (lock) => {

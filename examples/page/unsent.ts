@@ -1,18 +1,19 @@
 /**
- * Files that had not begun when the page was closed. The server knows nothing of them, and a page can't
- * open them again by itself: it shows their names.
+ * Remembers the files that had not begun to upload when the page was closed or reloaded. The server has
+ * not heard of them, and a page can't open files by itself. It shows their names, so that the user can
+ * choose them again.
  */
 import { find, setText } from './dom.ts'
 
 const STORAGE_KEY = 'unsent'
-/** Number of names that are shown. */
+/** Largest number of names in the note. */
 const SHOWN = 3
 
-/** Remembers the paths of files that have not begun, for this tab. */
+/** The note about files that were not sent. Their paths are kept in the session storage of the tab. */
 export class Unsent {
   readonly #note = find(document, '.unsent', HTMLElement)
   readonly #text = find(this.#note, 'p', HTMLElement)
-  /** Of the page before the last reload, unless they were chosen again. */
+  /** Paths from before the last reload, without those that the user has chosen again. */
   #earlier = read()
   #stored = ''
 
@@ -24,7 +25,7 @@ export class Unsent {
     this.#render()
   }
 
-  /** Records which files wait now, and which were chosen. */
+  /** Records the paths of the files that wait now, and of all files that the user has chosen. */
   update(waiting: readonly string[], chosen: readonly string[]): void {
     const known = new Set(chosen)
     const left = this.#earlier.filter((key) => !known.has(key))
@@ -54,11 +55,11 @@ function read(): readonly string[] {
   }
 }
 
-/** Best effort: a browser may have no storage for this page. */
+/** Stores a text. Best effort, because the user may have disabled storage for this page. */
 function write(text: string): void {
   try {
     sessionStorage.setItem(STORAGE_KEY, text)
   } catch {
-    // The names are then gone after a reload.
+    // Without storage the names are lost when the page is reloaded.
   }
 }

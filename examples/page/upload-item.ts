@@ -1,4 +1,4 @@
-/** One file on its way: what it is at, and what a person can do about it. */
+/** The upload of one file: its state, and what the user can do with it. */
 import {
   ClientError,
   status,
@@ -15,51 +15,55 @@ import { numbered, urlOf, type Chosen } from './file-picker.ts'
 import { removeUpload } from './remove-version.ts'
 import { exclusively, type Turns } from './turns.ts'
 
-/** What an upload is at. */
+/** The state of an upload. */
 export type ItemState =
-  /** Others go first. */
+  /** The upload waits until others have ended. */
   | { readonly kind: 'queued' }
-  /** Another upload of the same name goes first: of this page, or of another tab. */
+  /** The upload waits until another one of the same name has ended, in this page or in another tab. */
   | { readonly kind: 'elsewhere'; readonly where: 'here' | 'tab' }
-  /** Bytes are under way, or the server is asked what it has. */
+  /** The client sends bytes, or asks the server for the offset. */
   | { readonly kind: 'running' }
-  /** It tries again at a time (as of `performance.now()`), or when the network is back: null. */
+  /** The next attempt begins at `until`, as of `performance.now()`; if it is null, when online. */
   | { readonly kind: 'waiting'; readonly until: number | null; readonly error: Error }
   | { readonly kind: 'paused' }
-  /** Cancelled, but some of it is on the server: to be kept or removed? */
+  /** The user has cancelled the upload, and has to decide whether the server keeps the stored part. */
   | { readonly kind: 'stopped' }
   | { readonly kind: 'removing' }
-  /** The server has something else under this name. */
+  /** The server has a different file of this name, and the user has to decide. */
   | {
       readonly kind: 'clash'
       readonly there: ResourceStatus | null
-      /** The server does not let the two be compared. */
+      /**
+       * Whether the server does not let the client compare the two files, so that they may be the same.
+       */
       readonly isUnverified: boolean
     }
   | {
       readonly kind: 'failed'
       readonly error: unknown
-      /** The file on the server that has the name of one of the folders of this one. */
+      /**
+       * Path of a file on the server that has the name of one of the folders of this file; null
+       * otherwise.
+       */
       readonly fileAbove: string | null
     }
-  /** The server has exactly this file: from this upload, from another one meanwhile, or from before. */
+  /** The server has exactly this file: from this upload, from another client, or from before. */
   | { readonly kind: 'done'; readonly by: 'this' | 'another' | 'earlier' }
 
 /** The events of an item. */
 export interface ItemListener {
-  /** Something that can be seen has changed. */
   readonly onChange: (item: UploadItem) => void
-  /** So many bytes have moved. */
+  /** Called when `size` further bytes have moved. */
   readonly onMove: (size: number) => void
-  /** The item shall go from the list. */
+  /** Called when the item has to be removed from the list. */
   readonly onDrop: (item: UploadItem) => void
-  /** Whether another item has the same path, and is not done. */
+  /** Returns whether another item has the same path and is not complete. */
   readonly hasRival: (item: UploadItem) => boolean
 }
 
 const NO_PROGRESS: Progress = { sent: 0, size: null, rate: null }
 
-/** An upload that can be paused, resumed, taken back and tried again. */
+/** An upload that can be paused, resumed, cancelled and retried. */
 export class UploadItem {
   readonly file: File
   #key: string
@@ -70,12 +74,11 @@ export class UploadItem {
   readonly #turns: Turns
   readonly #listener: ItemListener
   #upload: Upload | null = null
-  /** Ends the attempt that is under way. */
   #controller = new AbortController()
   #attempt: Promise<void> = Promise.resolve()
-  /** Another client has held the resource during the attempt that is under way. */
+  /** Whether another client has written to the resource during the present attempt. */
   #hasMetAnother = false
-  /** The server had exactly this file before the attempt. */
+  /** Whether the server had exactly this file before the attempt. */
   #isUnchanged = false
 
   constructor({ key, file }: Chosen, turns: Turns, listener: ItemListener) {
@@ -94,38 +97,38 @@ export class UploadItem {
     return this.#state
   }
 
-  /** How far it is: `size` is the file's, `sent` what the server has or the network has taken. */
+  /** The progress. `sent` counts the bytes that the server has stored or the network has taken. */
   get progress(): Progress {
     return { ...this.#progress, size: this.file.size }
   }
 
-  /** When a byte last moved, or the last answer came, as of `performance.now()`. */
+  /** Time when the last byte has moved or the last answer has come, as of `performance.now()`. */
   get movedAt(): number {
     return this.#movedAt
   }
 
-  /** Whether it needs nothing from a person to proceed. */
+  /** Whether the upload continues without an action of the user. */
   get isActive(): boolean {
     return ['queued', 'elsewhere', 'running', 'waiting'].includes(this.#state.kind)
   }
 
-  /** Whether the server knows nothing of it yet. */
+  /** Whether nothing of the file was sent yet. */
   get hasNotBegun(): boolean {
     const { kind } = this.#state
     return (kind === 'queued' || kind === 'paused') && this.#progress.sent === 0
   }
 
-  /** Whether this is the same file, chosen again. */
+  /** Whether this is the file of the upload, chosen again, as far as name, size and date show. */
   isFile({ key, file }: Chosen): boolean {
     const { size, lastModified } = this.file
     return key === this.#key && file.size === size && file.lastModified === lastModified
   }
 
-  /** Begins or resumes. The server knows the offset, so that a pause, an error and a reload are alike. */
+  /** Starts or resumes the upload. Both are the same, because the client asks the server for the offset. */
   start({ overwrite = false } = {}): void {
     const signal = this.#begin()
     this.#set({ kind: 'queued' })
-    // The lock of an attempt that was just stopped is free in a moment.
+    // An attempt that was just stopped still holds the lock of its name for a moment.
     this.#attempt = this.#attempt.then(async () => this.#try(signal, overwrite))
   }
 
@@ -133,12 +136,12 @@ export class UploadItem {
     this.#stop({ kind: 'paused' })
   }
 
-  /** Ends the wait for the next attempt. */
+  /** Begins the next attempt now, if the upload waits for it. */
   hurry(): void {
     if (this.#state.kind === 'waiting') this.#upload?.resume()
   }
 
-  /** Stops. If something has arrived, a person has to say what becomes of it. */
+  /** Stops the upload. If the server has stored a part of it, the user decides whether to keep that. */
   cancel(): void {
     const isUntold = this.#progress.sent === 0 && this.#isSending
     this.#stop({ kind: isUntold ? 'removing' : 'stopped' })
@@ -146,13 +149,13 @@ export class UploadItem {
     else if (this.#progress.sent === 0) this.drop()
   }
 
-  /** Leaves the list; the server keeps what it has. */
+  /** Removes the upload from the list. The server keeps the stored bytes. */
   drop(): void {
     this.#controller.abort()
     this.#listener.onDrop(this)
   }
 
-  /** Removes what has arrived from the server; what another upload has finished meanwhile stays. */
+  /** Removes the stored part. A file that another client has finished is not removed. */
   async removeArrived(): Promise<void> {
     this.#set({ kind: 'removing' })
     try {
@@ -164,7 +167,7 @@ export class UploadItem {
     }
   }
 
-  /** Leaves the list, unless the server has bytes: a browser reports bytes after they have left. */
+  /** Drops the upload, unless the server has stored bytes that the browser has not reported yet. */
   async #leave(): Promise<void> {
     await this.#attempt
     const there = await status(urlOf(this.#key), { retries: 0 }).catch(() => null)
@@ -176,7 +179,7 @@ export class UploadItem {
     this.#set({ kind: 'stopped' })
   }
 
-  /** Takes the first name that is free, and begins. */
+  /** Finds the first free name, such as `film (2).mp4`, and starts the upload under it. */
   async keepBoth(isTaken: (key: string) => boolean): Promise<void> {
     const signal = this.#begin()
     const original = this.#key
@@ -199,7 +202,7 @@ export class UploadItem {
     return isTakenHere(key) || (await status(urlOf(key), { retries: 3, signal })) !== null
   }
 
-  /** Ends what is under way, for something new. */
+  /** Ends the present attempt, and returns the signal of the next one. */
   #begin(): AbortSignal {
     this.#controller.abort()
     this.#controller = new AbortController()
@@ -212,7 +215,7 @@ export class UploadItem {
     this.#set(state)
   }
 
-  /** One attempt, which ends when all is there, when it is stopped, or when it fails for good. */
+  /** Runs one attempt, until the upload is complete, is stopped, or fails with a permanent error. */
   async #try(signal: AbortSignal, overwrite: boolean): Promise<void> {
     if (signal.aborted) return
     this.#hasMetAnother = false
@@ -235,7 +238,7 @@ export class UploadItem {
     this.#upload = upload(urlOf(this.#key), this.file, {
       signal,
       overwrite,
-      // As long as the page is open there is hope.
+      // The user can see the failures and cancel, so that the page need not give up.
       retries: Infinity,
       maxDelay: 10_000,
       onProgress: (progress) => {
@@ -255,7 +258,7 @@ export class UploadItem {
   }
 
   #move(progress: Progress): void {
-    // Otherwise it is where the server says that it stands.
+    // In other states the progress only shows the offset that the server has reported.
     if (this.#isSending) this.#listener.onMove(Math.max(0, progress.sent - this.#progress.sent))
     this.#progress = progress
     this.#movedAt = performance.now()
@@ -275,7 +278,7 @@ export class UploadItem {
     this.#set({ kind: 'waiting', until: delay === null ? null : performance.now() + delay, error })
   }
 
-  /** What was sent need not have arrived: the server is asked what it has. */
+  /** Shows a failure. The server is asked for the stored bytes, because sent ones may be lost. */
   async #fail(failure: unknown, signal: AbortSignal): Promise<void> {
     const code = failure instanceof ClientError ? failure.code : null
     const isClash = code === 'ERR_DIFFERENT' || code === 'ERR_UNVERIFIED'

@@ -1,10 +1,10 @@
-/** One upload in the list. */
+/** The row of an upload in the list. */
 import { Buttons } from './buttons.ts'
 import { copyOf, find, setName, setText } from './dom.ts'
 import type { UploadItem } from './upload-item.ts'
 import { actionsOf, describe, labelOf, toneOf, type Action } from './labels.ts'
 
-/** Shows an upload, and passes on what a person wants of it. */
+/** Shows an upload, and reports which of its buttons was pressed. */
 export class UploadRow {
   readonly element = copyOf('row')
   readonly #item: UploadItem
@@ -17,11 +17,12 @@ export class UploadRow {
     this.#item = item
     this.#buttons = new Buttons(find(this.element, '.actions', HTMLElement), (action) => {
       onAction(action, item)
+      // The question whether to keep the stored part is new. Its harmless answer gets the focus.
       if (action === 'cancel' && item.state.kind === 'stopped') this.#buttons.focus('keep')
     })
   }
 
-  /** Shows what the upload is at now. */
+  /** Shows the present state. `now` is a time of `performance.now()`. */
   render(now: number): void {
     const { key, state, file, progress } = this.#item
     setName(this.#name, key)

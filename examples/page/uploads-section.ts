@@ -1,4 +1,4 @@
-/** The list of uploads, with what they are at all together. */
+/** The list of uploads, with their progress in all and with buttons for all of them. */
 import { find, keepFocus, sectionOf, setChildren, setText } from './dom.ts'
 import { formatCount, formatDuration, formatPercent, formatSize } from './format.ts'
 import { Pace } from './pace.ts'
@@ -7,12 +7,12 @@ import { UploadRow } from './upload-row.ts'
 import type { Uploads } from './uploads.ts'
 import type { Action } from './labels.ts'
 
-/** Greatest number of uploads of which all are shown. */
+/** Largest number of uploads that are all shown. Of more, only a selection is shown at first. */
 const ALL_SHOWN = 8
-/** Number of waiting uploads that are shown of more, and of finished ones. */
+/** Number of queued uploads and of complete uploads in the selection. */
 const SOME_SHOWN = 2
 
-/** Shows the uploads. */
+/** Shows the uploads, and performs the actions of their buttons. */
 export class UploadsSection {
   readonly #uploads: Uploads
   readonly #section = sectionOf('uploads')
@@ -39,7 +39,7 @@ export class UploadsSection {
     }
   }
 
-  /** Shows what has changed. */
+  /** Shows the present states. `now` is a time of `performance.now()`. */
   render(now: number): void {
     const { root, heading } = this.#section
     keepFocus(root, heading, () => this.#show(this.#uploads.items, now))
@@ -61,7 +61,7 @@ export class UploadsSection {
     setText(summary, summarise(items, this.#pace.measure(this.#uploads.moved, now)))
   }
 
-  /** A bar for several files, until all are complete. */
+  /** Shows one bar for all uploads, if there are several and not all are complete. */
   #renderTotal(items: readonly UploadItem[]): void {
     const { sent, size } = sumUp(items)
     const isComplete = items.every(({ state }) => state.kind === 'done')
@@ -140,7 +140,7 @@ export class UploadsSection {
   }
 }
 
-/** Of many, those that are under way or need a person, and a few of the others. */
+/** Selects the uploads that run or need a decision, and a few of the queued and the complete ones. */
 function selectItems(items: readonly UploadItem[]): readonly UploadItem[] {
   if (items.length <= ALL_SHOWN) return items
   const queued = items.filter(({ state }) => state.kind === 'queued').slice(0, SOME_SHOWN)
@@ -151,7 +151,9 @@ function selectItems(items: readonly UploadItem[]): readonly UploadItem[] {
   )
 }
 
-/** How far all are together: `3 of 12 files complete · 2 failed · 45% · 61 MB/s · 2 min left`. */
+/**
+ * Describes all uploads together, as `3 of 12 files complete · 2 failed · 45% · 61 MB/s · 2 min left`.
+ */
 function summarise(items: readonly UploadItem[], rate: number | null): string {
   const done = items.filter(({ state }) => state.kind === 'done').length
   if (items.length === 1) return ''
@@ -169,7 +171,7 @@ function summarise(items: readonly UploadItem[], rate: number | null): string {
   return parts.join(' · ')
 }
 
-/** Bytes that have been sent, and bytes in all. */
+/** Returns the number of bytes that were sent, and the number of all bytes. */
 export function sumUp(items: readonly UploadItem[]): {
   readonly sent: number
   readonly size: number

@@ -1,13 +1,16 @@
-/** All uploads of this tab. */
+/** The uploads of this tab. */
 import type { Chosen } from './file-picker.ts'
 import type { ListedFile } from './listing.ts'
 import { Turns } from './turns.ts'
 import { UploadItem, type ItemListener } from './upload-item.ts'
 
-/** Uploads at a time. More would only share the same line, and crowd out the page's own questions. */
+/**
+ * Number of uploads at a time. More would share the same bandwidth, and would use up the connections of
+ * the browser that the page needs for its list.
+ */
 const AT_A_TIME = 3
 
-/** The uploads, in the order in which they were chosen. */
+/** The uploads, in the order in which the user has chosen the files. */
 export class Uploads {
   readonly #items = new Set<UploadItem>()
   readonly #turns = new Turns(AT_A_TIME)
@@ -32,12 +35,15 @@ export class Uploads {
     return [...this.#items]
   }
 
-  /** Bytes that have moved since the page was opened. */
+  /** Number of bytes that have moved since the page was opened. */
   get moved(): number {
     return this.#moved
   }
 
-  /** Begins to send files. One that is listed already resumes, and is not sent twice. */
+  /**
+   * Starts the uploads of files. If a file already has an upload in the list, that upload resumes
+   * instead.
+   */
   add(chosen: readonly Chosen[]): void {
     for (const one of chosen) {
       const known = this.items.find((item) => item.isFile(one))
@@ -46,15 +52,16 @@ export class Uploads {
     }
   }
 
-  /** Gives a file that clashes with another one a name that is free. */
+  /** Uploads a file under a free name, because the server has a different file under its own. */
   async keepBoth(item: UploadItem): Promise<void> {
     await item.keepBoth((key) => this.items.some((other) => other.key === key))
   }
 
   /**
-   * Whether a file of the server is to be seen among the uploads, or has come to its end since the
-   * server was asked for its list, at `askedAt` (as of `performance.now()`). One that an upload clashes
-   * with is another file.
+   * Whether the list of files should leave out a file, because an upload shows it. This also holds if
+   * the upload was completed after `askedAt`, the time of the request for the list (as of
+   * `performance.now()`), because the list then still has it as incomplete. A different file of the
+   * same name, with which an upload clashes, is shown.
    */
   covers({ key, complete }: ListedFile, askedAt: number): boolean {
     return this.items.some((item) => {
@@ -63,7 +70,7 @@ export class Uploads {
     })
   }
 
-  /** Drops uploads that are done, since what they brought is there no more. */
+  /** Removes complete uploads of a file from the list, because the file was deleted from the server. */
   forget(key: string): void {
     for (const item of this.items) if (item.key === key && item.state.kind === 'done') item.drop()
   }

@@ -1,4 +1,6 @@
-"""Uploads FILE to URL and resumes after every break: python3 upload.py FILE URL"""
+"""Uploads FILE to URL, and resumes after every broken connection: python3 upload.py FILE URL
+
+Exits with 0 only if the server has a file with the SHA-256 of FILE. Prints the reason otherwise."""
 
 import base64, hashlib, http.client, itertools, os, sys, time, urllib.error, urllib.request
 

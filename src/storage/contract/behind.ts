@@ -16,7 +16,7 @@ import {
 } from './check.ts'
 import type { StorageCheck } from './check.ts'
 
-/** The checks of this file. */
+/** The checks of storages with `flush`, a part of `storageContract`. */
 export const behindChecks: readonly StorageCheck[] = [
   // The storage may keep new bytes in another place than those of the base. A flush of one place
   // must not drop the bytes of the other from the version that readers see.

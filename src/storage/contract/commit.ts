@@ -25,7 +25,10 @@ import type { StorageCheck } from './check.ts'
 const STRONG_TAG = /^"[\x21\x23-\x7e\x80-\xff]*"$/
 const CLOCK_SKEW_MS = 60_000
 
-/** The checks of this file. */
+/**
+ * The checks of `commit`, of validators and of writers that were overtaken, a part of
+ * `storageContract`.
+ */
 export const commitChecks: readonly StorageCheck[] = [
   // Only `commit` may change the state of an existing resource. A storage that stores the state
   // with the first bytes fails here.

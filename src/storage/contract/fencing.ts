@@ -36,7 +36,7 @@ const CHANGES: Readonly<Record<string, (writer: Writer) => Promise<unknown>>> = 
   commit: (writer) => writer.commit(FINISHED),
 }
 
-/** The checks of this file. */
+/** The checks of callers that have lost the lock, a part of `storageContract`. */
 export const fencingChecks: readonly StorageCheck[] = [
   // Another process has taken the lock and may be writing, so that each further change could mix
   // the bytes of two uploads.

@@ -81,7 +81,7 @@ const KEYS: readonly string[] = [
   'constructor',
 ]
 
-/** The checks of this file. */
+/** The checks of keys, a part of `storageContract`. */
 export const keyChecks: readonly StorageCheck[] = [
   // A storage may cut long names, ignore case, or join Unicode forms, and would mix two files of
   // users.

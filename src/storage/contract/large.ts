@@ -44,7 +44,7 @@ const RANGES: readonly (readonly [start: number, end: number])[] = [
   [SIZE, SIZE],
 ]
 
-/** The checks of this file. */
+/** The checks with content of many megabytes, a part of `storageContract`. */
 export const largeChecks: readonly StorageCheck[] = [
   // An error in the arithmetic of parts or pages shows only in ranges that cross their borders.
   check('stores and reads any range of many megabytes', async (storage) => {

@@ -24,7 +24,7 @@ import type { StorageCheck } from './check.ts'
 const MANY = 120
 const ODD_KEYS = ['a b', 'nested/a', 'nested/deeper/ä 日本', 'x'.repeat(200), '100%', 'a%2Fb']
 
-/** The checks of this file. */
+/** The checks of `listIncomplete`, a part of `storageContract`. */
 export const listChecks: readonly StorageCheck[] = [
   // Expiry removes the resources that are listed. An upload that is missing would never expire.
   check('lists each resource in progress once, under its key', async (storage) => {

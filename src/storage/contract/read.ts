@@ -25,7 +25,7 @@ import type { StorageCheck } from './check.ts'
 
 const LONG = '0123456789'.repeat(100_000)
 
-/** The checks of this file. */
+/** The checks of readers, a part of `storageContract`. */
 export const readChecks: readonly StorageCheck[] = [
   // A GET with `Range` asks for any range, and the whole resource is only one of them.
   check('reads any range', async (storage) => {

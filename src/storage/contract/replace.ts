@@ -17,7 +17,7 @@ import {
 } from './check.ts'
 import type { StorageCheck } from './check.ts'
 
-/** The checks of this file. */
+/** The checks of replacing, reopening and truncating, a part of `storageContract`. */
 export const replaceChecks: readonly StorageCheck[] = [
   // The old version must stay readable until the commit, whether it was finished or not.
   check('replaces a resource', async (storage) => {

@@ -48,7 +48,7 @@ const STATES: readonly ResourceState[] = [
   FINISHED,
 ]
 
-/** The checks of this file. */
+/** The checks of the state, the info and the date of a version, a part of `storageContract`. */
 export const stateChecks: readonly StorageCheck[] = [
   // The protocol makes decisions from each member. If the storage loses one or exchanges two,
   // clients get wrong answers.

@@ -24,7 +24,7 @@ import {
 } from './check.ts'
 import type { StorageCheck } from './check.ts'
 
-/** The checks of this file. */
+/** The checks of what a write shows and leaves, a part of `storageContract`. */
 export const transactionChecks: readonly StorageCheck[] = [
   // The bytes of a segment that is refused at its end, for example because of its digest, are cut
   // off.

@@ -63,7 +63,7 @@ function row(
   return { what, before, isFinished, options, position, text, after }
 }
 
-/** The checks of this file. */
+/** The checks with observers, a part of `storageContract`. */
 export const visibleChecks: readonly StorageCheck[] = [
   check(
     'shows the old version or the new one while commit runs, and no mixture',

@@ -18,7 +18,7 @@ import {
 } from './check.ts'
 import type { StorageCheck } from './check.ts'
 
-/** The checks of this file. */
+/** The checks of `write`, `truncate` and `read` of a writer, a part of `storageContract`. */
 export const writeChecks: readonly StorageCheck[] = [
   // The protocol answers 404 by itself, so that an absent resource must not raise an error.
   check('returns null or false for an absent resource', async (storage) => {

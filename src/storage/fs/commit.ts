@@ -32,12 +32,12 @@ import { completeInfo } from './version-info.ts'
 import type { Found } from './version.ts'
 
 /**
- * Attempts to rename a file to its path, while removals of other resources in the same directory
- * remove the directory again and again.
+ * Largest number of attempts to rename a file to its path, while removals of other resources in the
+ * same directory remove the directory again and again.
  */
 const MAX_TRIES = 100
 
-/** Attempts to restore the previous record after a failed commit. */
+/** Largest number of attempts to restore the previous record after a failed commit. */
 const RESTORE_TRIES = 3
 
 /** Makes the record of a new version. `durableSize` bytes of its data file have been fsynced. */

@@ -52,8 +52,8 @@ export type AssertValid = () => void
 const RECORD = 'record'
 
 /**
- * Attempts to move a file into the ticket directory, while a sweep of another process removes the
- * empty directory again and again.
+ * Largest number of attempts to move a file into the ticket directory, while a sweep of another
+ * process removes the empty directory again and again.
  */
 const MAX_TRIES = 100
 

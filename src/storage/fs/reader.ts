@@ -18,7 +18,7 @@ import { currentRecord } from './record-cache.ts'
 import { find } from './version.ts'
 import type { Complete, Incomplete } from './version.ts'
 
-/** Attempts to open a version while other writers commit new ones. */
+/** Largest number of attempts to open a version while other writers commit new ones. */
 const MAX_TRIES = 100
 
 /**

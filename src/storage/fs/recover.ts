@@ -22,8 +22,8 @@ import { find } from './version.ts'
 import type { Found, Incomplete } from './version.ts'
 
 /**
- * Attempts to read a stable version, while earlier owners of the lock may complete their last
- * change.
+ * Largest number of attempts to read a stable version, while earlier owners of the lock may
+ * complete their last change.
  */
 const MAX_TRIES = 10
 

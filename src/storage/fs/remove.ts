@@ -16,7 +16,9 @@ import type { FsResource } from './resource.ts'
 import type { Complete, Found, Incomplete } from './version.ts'
 import type { WriterLease } from './writer-lease.ts'
 
-/** Attempts to remove a version, while another program puts new files at the path. */
+/**
+ * Largest number of attempts to remove a version, while another program puts new files at the path.
+ */
 const MAX_TRIES = 100
 
 /**

@@ -97,7 +97,9 @@ export interface Complete extends Stored {
 /** The stored record of a resource that has none. */
 const ABSENT: StoredRecord = { text: '', record: null }
 
-/** Attempts before `find` gives up, each of which has seen the resource change. */
+/**
+ * Largest number of attempts before `find` gives up, each of which has seen the resource change.
+ */
 const MAX_TRIES = 100
 
 /**

@@ -30,8 +30,8 @@ export function isForbiddenName(name: string): boolean {
 }
 
 /**
- * Attempts of a rename over an open file, and the longest pause between two attempts in
- * milliseconds.
+ * Largest number of attempts of a rename over an open file, and the longest pause between two
+ * attempts in milliseconds.
  */
 const TRIES = 100
 const MAX_PAUSE = 40

@@ -38,7 +38,7 @@ const FLUSHED_AT_ONCE = 16 * 1024 * 1024
  */
 const FIRST_WAIT = 10
 const LONGEST_WAIT = 1000
-/** Attempts to get the lock, which take about a minute together. */
+/** Largest number of attempts to get the lock, which take about a minute together. */
 const MAX_TRIES = 70
 
 /** A finished version with a record and layers. */

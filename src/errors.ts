@@ -1,23 +1,23 @@
 /**
- * The errors that a client caused, and the table of their codes.
+ * The errors that are answered to the client, and the table of their codes.
  *
- * The handler answers an `UploadError` as `application/problem+json` (RFC 9457). Every other error
- * is the server's own and goes to Express's `next(error)` untouched.
+ * The middleware answers an `UploadError` with a problem document (RFC 9457). Every other error is a fault of the app
+ * or the storage, and goes to `next(error)` unchanged.
  */
 
 /** What an error does to the bytes that the request has stored so far. */
 export type Effect =
   /**
-   * The content ended early: by a timeout, a takeover or a stop of the server. The bytes so far are as the client
-   * sent them, so a persist write keeps them, and the client resumes.
+   * The content ended early, because of a timeout, a takeover or a shutdown. The bytes so far are as the client sent
+   * them, so that a persist write keeps them, and the client resumes after them.
    */
   | 'cut'
   /**
-   * The content has not the length that was announced, so that it is unknown which bytes are right. The resource
-   * gets the size back that it had before.
+   * The content does not have the length that was announced, so that it is unknown which bytes are right. The resource
+   * is reset to its size before the request.
    */
   | 'undo'
-  /** The bytes as a whole are wrong, or the app does not want them: `finishWrite` removes the upload. */
+  /** The complete resource is wrong, or the app has refused it. `finishWrite` undoes the write, and removes the upload. */
   | 'reject'
 
 /**
@@ -29,13 +29,13 @@ interface ProblemType {
   readonly title: string
 }
 
-/** What distinguishes an error. */
+/** What the errors of a code have in common, besides status and meaning. */
 interface Traits {
-  /** Without it a persist write keeps what it has stored, as after a cut. */
+  /** What happens to the stored bytes. Without it a persist write keeps them, as after `cut`. */
   readonly effect?: Effect
-  /** The answer has the members `received` and `length`, from which a client can resume. */
+  /** Whether the problem document has the members `received` and `length`, from which a client can resume. */
   readonly progress?: boolean
-  /** Without it the type is `about:blank`, and the title is the phrase of the status. */
+  /** Type and title of the problem document. Without it they are `about:blank` and the phrase of the status. */
   readonly problem?: ProblemType
 }
 
@@ -50,8 +50,8 @@ const OFFSET = {
 }
 
 /**
- * Code → status, meaning, and what else distinguishes it. The documentation shows this table, and a test
- * holds the two together. The meaning begins the `detail` of a problem document.
+ * The table of all errors: code, status, meaning, traits. The meaning begins the `detail` of a problem document. The
+ * README of the protocol shows the table, and a test compares the two.
  */
 export const ERRORS = {
   ERR_KEY: [400, 'The URL does not name a resource'],
@@ -108,20 +108,23 @@ export const ERRORS = {
   ERR_QUOTA: [507, 'The uploads would hold too many bytes', { progress: true }],
 } as const satisfies Record<string, readonly [status: number, meaning: string, traits?: Traits]>
 
-/** A stable name of what went wrong, sent as the problem's `code`. */
+/** The stable name of an error, sent as the member `code` of the problem document. Clients decide by it. */
 export type ErrorCode = keyof typeof ERRORS
 
-/** What an `UploadError` carries besides its code. */
+/** Options of an `UploadError`. */
 export interface UploadErrorOptions {
-  /** What was found and what was expected. Sent to the client: no paths, no raw header bytes. */
+  /**
+   * What was found and what was expected. It is sent to the client, so it must not have paths of the server or raw
+   * bytes of the request.
+   */
   readonly detail: string
   /**
-   * Status instead of the one of the code's row, for a code whose status is an option.
+   * HTTP status, for a code whose status is an option of the app, such as `ERR_GAP`.
    *
    * @default the status in `ERRORS`
    */
   readonly status?: number
-  /** Fields of the response, for example `Retry-After`. */
+  /** Further fields of the answer, for example `Retry-After`. */
   readonly headers?: Readonly<Record<string, string>>
   /** Further members of the problem document, for example `expected-offset`. */
   readonly members?: Readonly<Record<string, string | number | boolean | null>>
@@ -129,7 +132,10 @@ export interface UploadErrorOptions {
   readonly cause?: unknown
 }
 
-/** An error that is answered to the client. */
+/**
+ * An error that is answered to the client. Storage adapters and hooks may throw it as well; a hook that refuses an
+ * upload throws `RefusedError`.
+ */
 export class UploadError extends Error {
   override readonly name = 'UploadError'
   /** The row of `ERRORS`. */
@@ -150,13 +156,13 @@ export class UploadError extends Error {
   }
 }
 
-/** What distinguishes the errors of a code. */
+/** Returns the traits of a code; none for most codes. */
 export function traitsOf(code: ErrorCode): Traits {
   const row: readonly [number, string, Traits?] = ERRORS[code]
   return row[2] ?? {}
 }
 
-/** Whether an error is one of ours with this effect on the stored bytes. */
+/** Returns whether an error is an `UploadError` with this effect on the stored bytes. */
 export function hasEffect(error: unknown, effect: Effect): error is UploadError {
   return error instanceof UploadError && traitsOf(error.code).effect === effect
 }

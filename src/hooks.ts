@@ -6,7 +6,7 @@ import type { ResourceInfo } from './storage/adapter.ts'
 export interface NewResource {
   /** The storage key. */
   readonly key: string
-  /** Length in bytes that the client announced; null if it did not. */
+  /** Length in bytes that the client has declared; null if it has not. The upload can't become longer. */
   readonly length: number | null
   /** Media type that the client named; null if it did not. Unchecked: the bytes may be anything. */
   readonly contentType: string | null
@@ -17,7 +17,7 @@ export interface NewResource {
   readonly name: string | null
 }
 
-/** A resource whose bytes have all arrived, and which no other request can read yet. */
+/** A resource whose bytes have all arrived. No other request can read this version yet. */
 export interface FinishedResource {
   /** The storage key. */
   readonly key: string
@@ -68,9 +68,9 @@ export interface PublishedResource {
 export interface RemovedResource {
   /** The storage key. */
   readonly key: string
-  /** The resource was finished; an upload was not. */
+  /** Whether the resource was finished. False for an upload that was removed before its end. */
   readonly complete: boolean
-  /** Bytes that were stored. */
+  /** Number of bytes that were stored. */
   readonly size: number
   /** Entity tag of the last version. */
   readonly etag: string
@@ -82,7 +82,7 @@ export interface RemovedResource {
   readonly owner: string | null
 }
 
-/** What `onComplete` may set of the final response. */
+/** The parts of the final response that `onComplete` may set. */
 export interface FinalResponse {
   /**
    * A 2xx status.
@@ -90,7 +90,7 @@ export interface FinalResponse {
    * @default `createdStatus` for a new resource, `modifiedStatus` for a changed one
    */
   readonly status?: number
-  /** Further fields, for example `Location`. */
+  /** Further fields, for example `Location`. Fields that frame the message, such as `Content-Length`, are refused. */
   readonly headers?: Readonly<Record<string, string>>
   /** Content; an object is sent as JSON. With content, a default status of 204 becomes 200. */
   readonly body?: string | Uint8Array | object
@@ -104,7 +104,7 @@ export interface Notifications {
   readonly onRemoved: ((resource: RemovedResource) => Promise<void>) | null
 }
 
-/** The hooks of one request, bound to it. */
+/** The hooks of the app, bound to one request. */
 export interface Hooks extends Notifications {
   /** Called under the lock before anything of a new resource is stored. */
   onCreate(resource: NewResource): Promise<void>
@@ -112,7 +112,7 @@ export interface Hooks extends Notifications {
   onComplete(resource: FinishedResource): Promise<FinalResponse | null>
 }
 
-/** How a hook refuses. */
+/** Options of a refusal. */
 export interface RefuseOptions {
   /**
    * Keep the bytes of a refused upload as an incomplete resource, so that a later request can finish it.
@@ -123,9 +123,12 @@ export interface RefuseOptions {
   readonly keep?: boolean
 }
 
-/** A hook throws it to refuse an upload: the client gets `status` and `detail` as a problem document. */
+/**
+ * The error that a hook throws to refuse an upload. The client gets `status` and `detail` in a problem document with
+ * the code `ERR_REFUSED`.
+ */
 export class RefusedError extends UploadError {
-  /** True if the bytes of the upload stay, as an incomplete resource. */
+  /** Whether the bytes of the upload stay as an incomplete resource. */
   readonly keep: boolean
 
   /**
@@ -156,6 +159,7 @@ export async function callHook<T>(hook: () => Promise<T>): Promise<T> {
   }
 }
 
+/** Turns an error of http-errors that is meant for the client (`expose`) into a refusal. Returns others unchanged. */
 function toRefusal(error: unknown): unknown {
   if (error instanceof UploadError || !(error instanceof Error)) return error
   if (!('status' in error) || !('expose' in error) || error.expose !== true) return error

@@ -1,4 +1,4 @@
-/** The options of the middleware. Their defaults stand in settings.ts. */
+/** The options of the middleware. settings.ts has their defaults and checks. */
 import type {
   FinalResponse,
   FinishedResource,
@@ -9,7 +9,7 @@ import type {
 import type { Locker } from './storage/lock.ts'
 import type { StorageAdapter } from './storage/adapter.ts'
 
-/** One of the revisions of the draft, as a set of statuses. */
+/** The name of a revision of the draft, which stands for its set of statuses. */
 export type Preset = 'seed' | '2019-06' | 'ietf'
 
 /** The statuses that an app may choose. */
@@ -78,26 +78,25 @@ export interface Limits {
   /**
    * Longest wait of a request for another one that writes to the same resource, in milliseconds.
    *
-   * A request whose client has been silent for this long loses the lock to the waiting one, because a
-   * client that lost its connection resumes while the server still waits for the old request: 409
-   * `ERR_INTERRUPTED`, and the bytes so far are kept where a cut connection would keep them. While bytes
-   * arrive the writer keeps the lock, and the waiting request ends with 409 `ERR_LOCKED` and
-   * `Retry-After`. 0: a new request takes over at once. A `locker` of the app's can set the two times apart.
+   * A request whose client has sent nothing for this long loses the lock to the waiting one, because a client that lost
+   * its connection resumes while the server still waits for the old request. The old one ends with 409
+   * `ERR_INTERRUPTED`, and its bytes are kept as after a lost connection. While bytes arrive, the writer keeps the
+   * lock, and the waiting request ends with 409 `ERR_LOCKED` and `Retry-After`. With 0 a new request takes over at
+   * once. A `locker` of the app can set the two times separately.
    *
    * @default 2000
    */
   readonly lockTimeout: number
   /**
-   * Longest silence of a client in the middle of its content, in milliseconds. Beyond it: 408
-   * `ERR_IDLE`, and what arrived is kept where a cut connection would keep it. 0: no limit.
+   * Longest silence of a client in the middle of its content, in milliseconds. Beyond it: 408 `ERR_IDLE`, and the bytes
+   * are kept as after a lost connection. 0 means no limit.
    *
    * @default 60000
    */
   readonly idleTimeout: number
   /**
-   * Least rate of a client, in bytes per second, on average over a minute; the time that the server
-   * takes does not count. Below it: 408 `ERR_TOO_SLOW`, and what arrived is kept where a cut connection
-   * would keep it. 0: no limit.
+   * Least rate of a client, in bytes per second, averaged over a minute in which the server waits for the client. Below
+   * it: 408 `ERR_TOO_SLOW`, and the bytes are kept as after a lost connection. 0 means no limit.
    *
    * @default 100
    */
@@ -109,7 +108,8 @@ export interface Limits {
    */
   readonly maxUploads: number
   /**
-   * The same of one `owner`. Beyond it: 429 `ERR_TOO_MANY_UPLOADS` with `Retry-After`. 0: no limit.
+   * PATCH and PUT requests of one `owner` at the same time. Beyond it: 429 `ERR_TOO_MANY_UPLOADS` with `Retry-After`.
+   * 0: no limit.
    *
    * @default 0
    */
@@ -138,22 +138,23 @@ export interface Limits {
    */
   readonly maxIncompletePerOwner: number
   /**
-   * Bytes in the incomplete resources of one `owner`: of each the declared length, or what has arrived
-   * where none is declared. Beyond it: 507 `ERR_QUOTA`. Needs a storage with `listIncomplete`. 0: no limit.
+   * Bytes in the incomplete resources of one `owner`: the sum of the declared lengths, or of the stored bytes of those
+   * without one. Beyond it: 507 `ERR_QUOTA`. Needs a storage with `listIncomplete`. 0: no limit.
    *
    * @default 0
    */
   readonly maxIncompleteBytesPerOwner: number
   /**
-   * Milliseconds after its last byte at which an incomplete resource is removed. Answers with the status
-   * `segmentStatus` or `incompleteStatus` carry the seconds that are left (`Upload-Limit: max-age`). Needs a storage with `listIncomplete`. 0: never.
+   * Age at which an incomplete resource is removed, in milliseconds since its last byte. Answers with the status
+   * `segmentStatus` or `incompleteStatus` have the remaining seconds (`Upload-Limit: max-age`). Needs a storage with
+   * `listIncomplete`. With 0 it is never removed.
    *
    * @default 0
    */
   readonly expireAfter: number
 }
 
-/** What an app allows its clients. */
+/** The rules that an app sets for its clients. */
 export interface Rules {
   /**
    * Refuse PUT, PATCH and DELETE without `If-Match`, `If-None-Match` or `If-Unmodified-Since`: 428
@@ -172,29 +173,28 @@ export interface Rules {
    */
   readonly finished: 'mutable' | 'same-length' | 'immutable'
   /**
-   * Bytes of an incomplete resource can be sent again, but not changed: 409 `ERR_COMPLETE_LENGTH`
-   * for different ones.
+   * Whether the stored bytes of an incomplete resource must not change. A client may send them again; different bytes
+   * are refused with 409 `ERR_COMPLETE_LENGTH`.
    *
    * @default false
    */
   readonly appendOnly: boolean
   /**
-   * Whether PUT is supported, also of a range that `Content-Range` names (RFC 9110 §14.5); otherwise: 405
-   * `ERR_METHOD`. With `persist`, what arrived of an interrupted PUT of a new resource is kept also without
-   * `Prefer: transaction=persist`.
+   * Whether PUT is supported, also with a `Content-Range` (RFC 9110 §14.5). If not: 405 `ERR_METHOD`. With `persist`
+   * the server keeps the bytes of an interrupted PUT of a new resource also without `Prefer: transaction=persist`.
    *
    * @default true
    */
   readonly put: boolean | 'persist'
   /**
-   * `Content-Range` on the answers to GET and HEAD while the resource is incomplete. Varnish answers 503
-   * to it; `Upload-Length` has the declared length in any case.
+   * Whether answers to GET and HEAD have a `Content-Range` while the resource is incomplete. Varnish answers 503 to
+   * that field. `Upload-Length` has the declared length in any case.
    *
    * @default true
    */
   readonly incompleteContentRange: boolean
   /**
-   * GET serves what has arrived of an incomplete resource. Otherwise: 404; HEAD answers as before.
+   * Whether GET serves the stored bytes of an incomplete resource. If not: 404. HEAD reports the offset in any case.
    *
    * @default true
    */
@@ -210,34 +210,36 @@ export interface Rules {
 
 /** Options of `partialUpload`. `Request` is the app's own request type. */
 export interface PartialUploadOptions<Request> extends Partial<Statuses & Limits & Rules> {
-  /** Where resources live: `fsStorage(…)`, `memoryStorage()`, or an adapter of the app's. */
+  /** The storage of the resources: `fsStorage(…)`, `s3Storage(…)`, `memoryStorage()`, or an adapter of the app. */
   readonly storage: StorageAdapter
   /**
-   * One writer per resource. Needed only where several processes write to one storage.
+   * The locks that let one request at a time write to a resource. Needed only if several processes write to one
+   * storage.
    *
    * @default locks within this process, which all middlewares over the same storage object share
    */
   readonly locker?: Locker
   /**
-   * The storage key of a request; null passes the request on (`next()`). `path` is the decoded path
-   * below the mount, without dot segments. The mount itself, `/files/`, has no path: requests for it are
-   * passed on without a call. One resource at a fixed URL is mounted with `app.all('/avatar', …)`.
+   * Returns the storage key of a request; null passes the request on (`next()`). `path` is the decoded path below the
+   * mount, without dot segments. A request for the mount itself, `/files/`, is passed on without a call. A single
+   * resource at a fixed URL is mounted with `app.all('/avatar', …)`.
    *
    * @default `path`
    */
   readonly key?: (req: Request, path: string) => string | null
   /**
-   * Names the owner of an upload for the limits per owner: the id of a user, or an address. It is stored
-   * with the upload. Null: no such limit holds for the request.
+   * Returns the owner of an upload for the limits per owner, such as the id of a user or an address. It is stored with
+   * the upload. With null no such limit applies to the request.
    *
    * @default null
    */
   readonly owner?: (req: Request) => string | null
-  /** Called before a resource is created. Throws `RefusedError` to refuse: quota, type, permission. */
+  /** Called before a resource is created, and before any byte is stored. It may throw `RefusedError` to refuse. */
   readonly onCreate?: (req: Request, resource: NewResource) => void | Promise<void>
   /**
-   * Called when all bytes have arrived, before they are published. Throws `RefusedError` to refuse; may
-   * return the status, fields and content of the final response.
+   * Called when all bytes have arrived, before the version is published. It may throw `RefusedError` to refuse, and may
+   * return the status, the fields and the content of the final response. It may be called again for the same bytes,
+   * for example after a crash.
    */
   readonly onComplete?: (
     req: Request,
@@ -245,14 +247,14 @@ export interface PartialUploadOptions<Request> extends Partial<Statuses & Limits
   ) => FinalResponse | null | void | Promise<FinalResponse | null | void>
   /**
    * Called after a new or changed resource was published, before the client is answered and before another
-   * request changes the resource. An error becomes a warning of the process, because the upload has
-   * succeeded, and the hook is called again later. A storage with `notes`, as `fsStorage` has them, makes that
-   * so after a crash, too. Such a later call has no request: `req` is null.
+   * request changes the resource. An error becomes a process warning, because the upload has succeeded, and the hook is
+   * called again later. With a storage that has `notes`, such as `fsStorage`, it is also called again after a crash.
+   * Such a later call has no request: `req` is null.
    */
   readonly onPublished?: (req: Request | null, resource: PublishedResource) => void | Promise<void>
   /**
-   * Called after a DELETE has removed a resource, as `onPublished`. Not called for what expires, or for an
-   * upload that is rejected at its end.
+   * Called after a DELETE has removed a resource, with the guarantees of `onPublished`. Not called for an upload that
+   * expires or is rejected at its end.
    */
   readonly onRemoved?: (req: Request | null, resource: RemovedResource) => void | Promise<void>
   /**

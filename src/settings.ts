@@ -1,18 +1,17 @@
 /**
- * The table of the options of the middleware, from which settings are made and checked. The
- * documentation shows the same names and defaults in the same sections, and a test holds the two
- * together.
+ * The table of the options of the middleware, from which the settings are made and checked. The READMEs show the same
+ * names and defaults in the same sections, and a test compares them.
  */
 import type { Limits, PartialUploadOptions, Preset, Rules, Statuses } from './options.ts'
 
-/** Options with every default in place. */
+/** The options of an app, with the default of each one that it left out. */
 export type Settings = Statuses & Limits & Rules & Leniency
 
-/** What only a preset decides. */
+/** Settings that only a preset can change. */
 interface Leniency {
   /**
-   * `If-None-Match: *` does not count on segments that continue an upload, because the examples of the
-   * IETF draft repeat it on every segment.
+   * Whether `If-None-Match: *` is ignored on segments that continue an upload, because the examples of the IETF draft
+   * repeat it on every segment.
    */
   readonly repeatsIfNoneMatch: boolean
 }
@@ -24,14 +23,14 @@ interface Check {
   readonly accepts: (value: unknown) => boolean
 }
 
-/** One option. */
+/** A row of the table: one option. */
 interface Option {
   /** The heading under which the READMEs of the server and the protocol have its row. */
   readonly section: string
   readonly check: Check
   /** Its value if the app gives none. A status has the value that the preset gives it. */
   readonly default?: number | boolean | string
-  /** What the option can't work without, unless its value is 0. */
+  /** Another option, or a method of the storage, that this option needs unless its value is 0. */
   readonly needs?: readonly ('owner' | 'listIncomplete')[]
 }
 
@@ -44,10 +43,10 @@ export const PRESETS: Readonly<Record<Preset, Statuses>> = {
 
 /** The longest time of a timer in Node, in milliseconds. A longer one would fire at once. */
 const LONGEST_TIMER = 2 ** 31 - 1
-/** What a field value may have (RFC 9110 §5.5). */
+/** The characters that a field value may have (RFC 9110 §5.5), without obsolete ones. */
 const VISIBLE_ASCII = /^[\x20-\x7e]*$/
 
-/** A number of bytes or things, or a time that is not given to a timer. */
+/** A number of bytes, of requests and so on, or a time that is not passed to a timer. */
 const COUNT = integer(0)
 const POSITIVE = integer(1)
 const TIMER = integer(0, LONGEST_TIMER)
@@ -75,7 +74,7 @@ export const OPTIONS = {
   },
   preset: { section: 'Options', check: optional(oneOf(...Object.keys(PRESETS))), default: 'seed' },
 
-  // Any other number would mislead a client.
+  // Other statuses have a meaning of their own, by which a client would misunderstand the answer.
   segmentStatus: { section: 'Presets', check: status([200, 202, 204], isUnassigned) },
   incompleteStatus: { section: 'Presets', check: status([200], isUnassigned) },
   createdStatus: { section: 'Presets', check: status([200, 201, 204]) },
@@ -136,8 +135,8 @@ export const OPTIONS = {
 } as const satisfies Readonly<Record<keyof PartialUploadOptions<never>, Option>>
 
 /**
- * Options of version 0.1.0, and what has replaced them. An old name is refused, because an ignored limit would
- * leave a server open.
+ * The options of version 0.1.0 that have another name now. An old name is refused and not ignored, because an app would
+ * otherwise run without the limit that it has set.
  */
 const RENAMED: Readonly<Record<string, string>> = {
   allowPut: 'put',
@@ -157,14 +156,16 @@ type Values = Readonly<Record<string, unknown>>
 type Rows = readonly (readonly [name: string, row: Option])[]
 
 const ROWS: Rows = Object.entries(OPTIONS)
-/** The options by which an app plugs in objects and functions of its own. All others are settings. */
+/** The options whose values are objects and functions of the app. All others are settings. */
 const PLUGS = ROWS.filter(([, { section }]) => section === 'Options')
 const SETTINGS = ROWS.filter(([, { section }]) => section !== 'Options')
 
 /**
- * Puts the defaults in place of options that are left out or undefined.
+ * Returns the settings: the options of the app, and the defaults of those that are left out or undefined. A wrong
+ * option throws here, when the app starts, and not at the first upload.
  *
- * @throws TypeError for a wrong option, naming it and its value.
+ * @throws TypeError for an unknown option, a wrong value, or a missing option or method that another option needs. The
+ * message names the option and the value.
  */
 export function resolveSettings<Request>(options: PartialUploadOptions<Request>): Settings {
   const given: Values = { ...options }
@@ -201,7 +202,7 @@ function checkValues(values: Values, rows: Rows): void {
   }
 }
 
-/** Checks that what an option needs is there. */
+/** Checks that the app has given what its other options need. */
 function checkNeeds<Request>(
   settings: Values,
   { owner, storage }: PartialUploadOptions<Request>,
@@ -215,6 +216,7 @@ function checkNeeds<Request>(
   }
 }
 
+/** Accepts integers from `least` to `most`, both included. */
 function integer(least: number, most = Number.MAX_SAFE_INTEGER): Check {
   return {
     expected: `an integer from ${least} to ${most}`,
@@ -230,6 +232,7 @@ function oneOf(...values: readonly (boolean | string)[]): Check {
   }
 }
 
+/** Accepts some statuses, and those for which `isOther` returns true. */
 function status(numbers: readonly number[], isOther?: (status: number) => boolean): Check {
   const expected = numbers.join(', ')
   return {
@@ -249,12 +252,13 @@ function hasMethod(value: unknown, name: string): boolean {
   )
 }
 
+/** Formats a value for a message. The content of an object is left out, because it may be a secret or very long. */
 function show(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`
   return value instanceof Object ? typeof value : String(value)
 }
 
-/** 2xx numbers without a meaning in IANA's registry, which a client treats as 200 (RFC 9110 §15). */
+/** Returns whether a status is a 2xx that IANA has not assigned, which a client treats as 200 (RFC 9110 §15). */
 export function isUnassigned(status: number): boolean {
   return Number.isInteger(status) && status >= 209 && status <= 299 && status !== 226
 }

@@ -7,7 +7,7 @@ import { RefusedError } from '../src/hooks.ts'
 import { problemResponse } from '../src/server/problem.ts'
 
 describe('the table of errors', () => {
-  it('has only statuses of errors, and meanings that are sentences', () => {
+  it('has only 4xx and 5xx statuses, and meanings that are sentences', () => {
     const wrong = Object.entries(ERRORS).filter(
       ([code, [status, meaning]]) =>
         !/^ERR_[A-Z_]+$/.test(code) ||
@@ -101,7 +101,7 @@ describe('a problem document', () => {
     },
   )
 
-  it('of a refusal has the words of the app alone', () => {
+  it('of a refusal has only the words of the app', () => {
     expect(documentOf(new RefusedError(403, 'sign in'))).toMatchObject({
       title: 'Forbidden',
       detail: 'sign in',

@@ -13,7 +13,7 @@ function httpError(status: unknown, expose: unknown): Error {
 }
 
 describe('a hook', () => {
-  it('gives its result', async () => {
+  it('returns its result', async () => {
     await expect(callHook(() => Promise.resolve(7))).resolves.toBe(7)
   })
 
@@ -46,7 +46,7 @@ describe('a hook', () => {
     httpError(600, true),
     'a string',
     undefined,
-  ])('fails by %s, which passes untouched', async (thrown) => {
+  ])('fails by %s, which is passed on unchanged', async (thrown) => {
     const fail = async () => {
       throw thrown as Error
     }
@@ -56,7 +56,7 @@ describe('a hook', () => {
     expect(failed).toEqual({ status: 'rejected', reason: thrown })
   })
 
-  it('passes an error of its own table untouched', async () => {
+  it('passes on an error of its own table unchanged', async () => {
     const error = new UploadError('ERR_STORAGE_FULL', { detail: 'over quota' })
 
     await expect(callHook(() => Promise.reject(error))).rejects.toBe(error)
@@ -92,7 +92,7 @@ describe('onCreate', () => {
     },
   )
 
-  it('is not called for a resource that is there', async () => {
+  it('is not called for a resource that exists', async () => {
     const { created, send } = serve()
     await send(patch('bytes 0-3/10', 'abcd'))
     created.length = 0

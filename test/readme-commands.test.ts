@@ -39,7 +39,7 @@ describe('on the wire', () => {
     expect((await server.send('GET', '/files/alphabet')).text).toContain('ABcdefghIJ')
   })
 
-  test('the problem document is what a gap gets', async () => {
+  test('the problem document is the answer to a gap', async () => {
     const problem = blockWith('json', 'ERR_GAP')
     await server.send('PATCH', '/files/gap', 'Content-Range: bytes 0-3/10', 'abcd')
 

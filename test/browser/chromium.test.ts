@@ -18,7 +18,7 @@ describeInChromium('Chromium', () => {
     expect(await page.title()).toBe('ab')
   })
 
-  test('keeps the profiles of two contexts apart', async () => {
+  test('isolates the profiles of two contexts', async () => {
     const server = await serve((_req, res) => res.end('a'))
     onTestFinished(() => stop(server))
     const pages = [await (await newContext()).newPage(), await (await newContext()).newPage()]

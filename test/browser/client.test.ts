@@ -210,7 +210,7 @@ describeInChromium('the client in Chromium', () => {
     },
   )
 
-  test('is loaded as it is published, without a bundler', async () => {
+  test('loads as published, without a bundler', async () => {
     const built = await newFolder()
     const compiler = path.join(root, 'node_modules/.bin/tsc')
     await promisify(execFile)(compiler, ['-p', path.join(root, 'src'), '--outDir', built])

@@ -148,7 +148,7 @@ describeInChromium('the page, for everybody', () => {
     expect(found).toEqual([])
   })
 
-  test('tells a screen reader what is where, and how far it is', async () => {
+  test('gives a screen reader the place and the progress of each upload', async () => {
     const { page, gate } = await openByGate(server)
     await writeFile(server.pathOf('notes.txt'), 'hello')
 
@@ -171,7 +171,7 @@ describeInChromium('the page, for everybody', () => {
     expect(lively.map(({ role }): unknown => role?.value)).toEqual(['status'])
   })
 
-  test('says what happens once, and progress only when it is asked for', async () => {
+  test('announces each event once, and progress only on request', async () => {
     const { page, gate } = await openByGate(server)
     const spoken = await listen(page)
 

@@ -62,7 +62,7 @@ describeInChromium('a person at the page', () => {
     expect(await focused(page)).toBe('On the server')
   })
 
-  test('decides what becomes of a name that is taken', async () => {
+  test('chooses between replacing and keeping both when a name is taken', async () => {
     const { page } = await openByGate(server)
     const folder = await newFolder()
     await writeFile(server.pathOf('a.txt'), 'the old a')
@@ -124,7 +124,7 @@ describeInChromium('a person at the page', () => {
     expect(await hashOf(server.pathOf('film (2).mp4'))).toBe(await hashOf(second))
   })
 
-  test('is told that the same file is there already', async () => {
+  test('reads that the server has the same file already', async () => {
     const { page } = await openByGate(server)
     const file = path.join(await newFolder(), 'a.txt')
     await writeFile(file, 'a')
@@ -190,7 +190,7 @@ describeInChromium('a person at the page', () => {
     expect(await row.getByRole('button').allTextContents()).toEqual(['Dismiss'])
   })
 
-  test('is told that a folder was empty, until files are chosen', async () => {
+  test('reads that a folder was empty, until files are chosen', async () => {
     const { page } = await openByGate(server)
     const folder = path.join(await newFolder(), 'empty')
     await mkdir(folder)
@@ -221,7 +221,7 @@ describeInChromium('a person at the page', () => {
     expect(asked).toEqual(['beforeunload'])
   })
 
-  test('sends 80 files at once, three at a time, and hears of it in few words', async () => {
+  test('sends 80 files, three at a time, with few announcements', async () => {
     const { page } = await openByGate(server)
     const folder = await newFolder()
     const names = Array.from({ length: 80 }, (_, index) => `${index + 1000}.txt`)

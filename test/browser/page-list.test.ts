@@ -23,10 +23,10 @@ import {
 // A browser, a server and a test share the processor with the other tests.
 vi.setConfig({ testTimeout: 120_000 })
 
-describeInChromium('the list of what is on the server', () => {
+describeInChromium('the list of files on the server', () => {
   const server = sharedServer()
 
-  test('does not show as a part what has come to its end since it was asked for', async () => {
+  test('does not show an upload as incomplete that finished after the request for the list', async () => {
     const { page, gate } = await openByGate(server)
     const film = await writeRandom(await newFolder(), 'film.mp4', 2 * IN_FLIGHT)
 
@@ -53,7 +53,7 @@ describeInChromium('the list of what is on the server', () => {
     expect(await page.evaluate('seen')).not.toMatch('arrived')
   })
 
-  test('takes along the upload of a file that is deleted', async () => {
+  test('ends the upload of a file that is deleted', async () => {
     const { page } = await openByGate(server)
     const file = path.join(await newFolder(), 'a.txt')
     await writeFile(file, 'a')

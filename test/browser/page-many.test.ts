@@ -27,7 +27,7 @@ const LONG = 'a recording of the conference on the second day of the spring.mp4'
 describeInChromium('the page with several files', () => {
   const server = sharedServer()
 
-  test('has one bar for all, and names those that a reload has kept from beginning', async () => {
+  test('has one bar for all files, and names those that a reload has kept from starting', async () => {
     const { page, gate } = await openByGate(server)
     const folder = await newFolder()
     const names = ['1.mp4', '2.mp4', '3.mp4', '4.mp4', '5.mp4']
@@ -73,7 +73,7 @@ describeInChromium('the page with several files', () => {
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(320)
   })
 
-  test('deletes no file that has changed since it was shown', async () => {
+  test('does not delete a file that has changed since it was shown', async () => {
     await fetch(`${server.origin}/files/notes.txt`, { method: 'PUT', body: 'old' })
     const page = await openPage(server.origin)
     await press(fileRow(page, 'notes.txt'), 'Delete…')

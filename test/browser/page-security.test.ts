@@ -53,7 +53,7 @@ describeInChromium('the Content-Security-Policy', () => {
     expect(problems).toEqual([])
   })
 
-  test('keeps a script from running that got into the page', async () => {
+  test('blocks an injected script', async () => {
     const { page, problems } = await start()
 
     await page.evaluate(`

@@ -34,10 +34,10 @@ async function edit(file: string, position: number): Promise<void> {
   await utimes(file, atime, mtime)
 }
 
-describeInChromium('what the page says of a file', () => {
+describeInChromium('the words of the page about a file', () => {
   const server = sharedServer()
 
-  test('with seven other bytes in the middle: that it is different, and Replace sends it', async () => {
+  test('with seven other bytes in the middle say that it is different, and Replace sends it', async () => {
     const { page } = await openByGate(server)
     const film = await writeRandom(await newFolder(), 'film.mp4', 5_000_000)
     await choose(page, film)
@@ -53,7 +53,7 @@ describeInChromium('what the page says of a file', () => {
     expect(await hashOf(server.pathOf('film.mp4'))).toBe(await hashOf(film))
   })
 
-  test('that was edited while half of it was on the server: nothing false', async () => {
+  test('that was edited while half of it was on the server are true', async () => {
     const { page, gate } = await openByGate(server)
     const film = await writeRandom(await newFolder(), 'film.mp4', 2 * IN_FLIGHT)
     await chooseAndHold(page, film, gate, 5_000_000)
@@ -74,7 +74,7 @@ describeInChromium('what the page says of a file', () => {
     expect(await hashOf(server.pathOf('film.mp4'))).toBe(await hashOf(film))
   })
 
-  test('in a folder whose name a file has: which file, and how many have failed', async () => {
+  test('in a folder with the name of a file name that file, and the number of failures', async () => {
     await fetch(`${server.origin}/files/trip`, { method: 'PUT', body: '1' })
     const { page } = await openByGate(server)
     const folder = path.join(await newFolder(), 'trip')
@@ -91,7 +91,7 @@ describeInChromium('what the page says of a file', () => {
       .waitFor()
   })
 
-  test('at a server that fails: when the next try is', async () => {
+  test('at a server that fails say when the next attempt is', async () => {
     const page = await openPage(server.origin)
     await page.route('**/files/a.txt', async (route) => route.fulfill({ status: 500 }))
 
@@ -104,15 +104,18 @@ describeInChromium('what the page says of a file', () => {
     [401, 'The server requires you to sign in. Sign in, then try again'],
     [413, 'The file is larger than the server accepts'],
     [507, 'The server has no space left.'],
-  ])('that is refused with %i and no words: what that means', async (status, words) => {
-    const { page } = await openByGate(server)
-    const file = path.join(await newFolder(), 'a.txt')
-    await writeFile(file, 'a')
-    await page.route('**/files/a.txt', async (route) => route.fulfill({ status, body: '' }))
+  ])(
+    'that is refused with %i without a problem document explain the status',
+    async (status, words) => {
+      const { page } = await openByGate(server)
+      const file = path.join(await newFolder(), 'a.txt')
+      await writeFile(file, 'a')
+      await page.route('**/files/a.txt', async (route) => route.fulfill({ status, body: '' }))
 
-    await choose(page, file)
+      await choose(page, file)
 
-    await says(uploadRow(page, 'a.txt'), words)
-    await expect(readFile(server.pathOf('a.txt'))).rejects.toThrow('ENOENT')
-  })
+      await says(uploadRow(page, 'a.txt'), words)
+      await expect(readFile(server.pathOf('a.txt'))).rejects.toThrow('ENOENT')
+    },
+  )
 })

@@ -172,7 +172,7 @@ describeInChromium('an upload by the page', () => {
     expect(await hashOf(server.pathOf('film.mp4'))).toBe(hash)
   })
 
-  test('is taken over by another browser when it stands still', async () => {
+  test('is taken over by another browser when it stalls', async () => {
     const gate = await Gate.to(server.port)
     const [first, second] = [await openPage(gate.origin), await openPage(gate.origin)]
 

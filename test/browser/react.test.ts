@@ -59,7 +59,7 @@ const SCRIPT = `
 vi.setConfig({ testTimeout: 120_000 })
 
 describeInChromium("React's hook", () => {
-  test('renders each file up to its end, and further files', async () => {
+  test('renders each file until it is complete, and files that are added later', async () => {
     const { page, read } = await start()
 
     await page.locator('input').setInputFiles([file('a'), file('b')])
@@ -86,7 +86,7 @@ describeInChromium("React's hook", () => {
     expect((await read('a')).equals(file('a').buffer)).toBe(true)
   })
 
-  test('tries again with the headers of the last rendering', async () => {
+  test('retries with the headers of the last rendering', async () => {
     const { page, proxy } = await start()
     proxy.fail('HEAD', { kind: 'answer', status: 403 })
 

@@ -52,7 +52,7 @@ describeInChromium("Uppy's Dashboard", () => {
     expect(rest.reduce((all, size) => all + size) - missing).toBeLessThan(1000)
   })
 
-  test('resumes by itself when the connection breaks', async () => {
+  test('resumes without the user when the connection breaks', async () => {
     const { page, server, uploads, write } = await start()
     const file = await write('film.mp4', 12 * MiB)
     await throttle(page, 8 * MiB)
@@ -79,7 +79,7 @@ describeInChromium("Uppy's Dashboard", () => {
     await expect.poll(async () => (await head(url, 'film.mp4')).status).toBe(404)
   })
 
-  test('says why the server refuses a file, and has a button to try again', async () => {
+  test('shows why the server refuses a file, and has a button to retry', async () => {
     let isClosed = true
     const { page, uploads, write } = await start(
       partialUpload({
@@ -188,7 +188,7 @@ describeInChromium('the plugin', () => {
     expect(seen).toEqual(['PATCH /files/b', 'PATCH /files/a'])
   })
 
-  test('leaves alone what may be the file of somebody else', async () => {
+  test('does not remove what may be the file of another client', async () => {
     let cancel = (): void => undefined
     const isAsked = new Promise<void>((resolve) => (cancel = resolve))
     const { page, url, run, seen } = await startPlugin({}, async (req, _res, next) => {
@@ -212,7 +212,7 @@ describeInChromium('the plugin', () => {
     expect(seen.filter((request) => request.startsWith('DELETE'))).toEqual([])
   })
 
-  test('leaves the upload of another client alone that is cancelled after a refusal', async () => {
+  test('does not remove the upload of another client when a refused upload is cancelled', async () => {
     let cancel = (): void => undefined
     const isRefused = new Promise<void>((resolve) => (cancel = resolve))
     const { page, url, run, seen } = await startPlugin({}, (req, res, next) => {
@@ -243,7 +243,7 @@ describeInChromium('the plugin', () => {
     expect(seen.filter((request) => request.startsWith('DELETE'))).toEqual([])
   })
 
-  test('leaves a finished file alone that is cancelled before its answer has come', async () => {
+  test('does not remove a finished file that is cancelled before its answer has arrived', async () => {
     let cancel = (): void => undefined
     const isFinished = new Promise<void>((resolve) => (cancel = resolve))
     const { page, url, run, seen } = await startPlugin({}, (req, res, next) => {
@@ -266,7 +266,7 @@ describeInChromium('the plugin', () => {
     expect(await (await fetch(`${url}/files/a`)).text()).toBe('hello')
   })
 
-  test('gives the answer to the listeners of an error', async () => {
+  test('passes the answer to the listeners of an error', async () => {
     const { run } = await startPlugin({ maxSize: 3 })
 
     const result = await run(`

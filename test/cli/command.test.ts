@@ -15,7 +15,7 @@ const line = useCommandLine()
 const bench = useBench()
 
 describe('usage', () => {
-  test('--help teaches, with the exit codes', async () => {
+  test('--help shows examples and the exit codes', async () => {
     const { code, out, err } = await line.run('--help')
 
     expect([code, err]).toEqual([0, ''])
@@ -29,7 +29,7 @@ describe('usage', () => {
     expect(out).toMatch(new RegExp(`^partial-upload ${name} [^]*\nExamples:\n  [^]*\nOptions:`))
   })
 
-  test('--version prints that of the package', async () => {
+  test('--version prints the version of the package', async () => {
     const { version } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8')) as {
       version: string
     }
@@ -37,7 +37,7 @@ describe('usage', () => {
     expect(await line.run('--version')).toEqual({ code: 0, out: `${version}\n`, err: '' })
   })
 
-  test('a wrong one is exit code 2 and one line about it', async () => {
+  test('wrong arguments exit with code 2 and one line about them', async () => {
     expect(await line.run('send', 'a', URL)).toEqual({
       code: 2,
       out: '',
@@ -50,7 +50,7 @@ describe('usage', () => {
     })
   })
 
-  test('none at all is exit code 2 and the help', async () => {
+  test('no arguments exit with code 2 and the help', async () => {
     const { out } = await line.run('-h')
 
     expect(await line.run()).toEqual({ code: 2, out: '', err: out })
@@ -128,7 +128,7 @@ describe('usage', () => {
 describe('status, patch and rm', () => {
   beforeEach(async () => bench.leave(Buffer.from('abcdefghij'), 4))
 
-  test('rm removes several files, and goes on after a failure', async () => {
+  test('rm removes several files, and continues after a failure', async () => {
     bench.proxy.fail('DELETE', { kind: 'answer', status: 403 })
 
     const { code, out, err } = await line.run('rm', `${bench.url}1`, bench.url, `${bench.url}2`)
@@ -170,7 +170,7 @@ describe('status, patch and rm', () => {
     expect([code, err]).toEqual([1, `partial-upload: there is nothing at ${bench.url}2\n`])
   })
 
-  test("a failure is the server's title and detail, in one line without a stack", async () => {
+  test('a failure prints the title and detail of the server, in one line without a stack', async () => {
     const { code, out, err } = await line.runWith('XY', 'patch', bench.url, '--at', '7', '-')
 
     expect([code, out, err]).toEqual([
@@ -190,7 +190,7 @@ describe('status, patch and rm', () => {
     expect((await outcome).code).toBe(130)
   })
 
-  test('a file that is missing is a failure in one line', async () => {
+  test('a missing file fails with one line', async () => {
     const { code, err } = await line.run('patch', bench.url, '--at', '0', 'none')
 
     expect([code, err]).toEqual([1, expect.stringMatching(/^partial-upload: .+\n$/)])

@@ -19,7 +19,7 @@ function refused(status: number, problem?: Problem): ClientError {
   })
 }
 
-describe('a refusal without words', () => {
+describe('a refusal without a problem document', () => {
   test.each([
     [
       401,
@@ -34,16 +34,16 @@ describe('a refusal without words', () => {
     [502, 'a proxy got no valid answer from the server (502); run'],
     [503, 'is overloaded or restarting (503); run the same command again later'],
     [507, 'has no space left (507); free space on the server'],
-  ])('of status %i says what it means and what to do', (status, words) => {
+  ])('of status %i is explained, with advice', (status, words) => {
     expect(describeError(refused(status))).toContain(words)
   })
 
-  test('of another status says which', () => {
+  test('of another status names it', () => {
     expect(describeError(refused(418))).toBe('PATCH was answered with 418')
   })
 })
 
-test("the server's own words stand for the meaning, and the advice stays", () => {
+test('the words of the server replace the explanation, and the advice stays', () => {
   expect(describeError(refused(401, { title: 'Token expired' }))).toMatch(
     /^Token expired \(401\); send valid credentials/,
   )
@@ -55,11 +55,11 @@ test.each([
   [403, { code: 'ERR_REFUSED', detail: 'the album is closed' }],
   [415, { code: 'ERR_REFUSED', detail: 'no programs' }],
   [415, { detail: 'no programs' }],
-])('a verdict of %i with %j is no reason to check the URL', (status, problem) => {
+])('a verdict of %i with %j does not advise to check the URL', (status, problem) => {
   expect(describeError(refused(status, problem))).toBe(`${problem.detail} (${status})`)
 })
 
-test('a refusal by an app for lack of credentials says how to send them', () => {
+test('a refusal for lack of credentials is explained with how to send them', () => {
   const problem = { code: 'ERR_REFUSED', detail: 'your token has expired' }
 
   expect(describeError(refused(401, problem))).toContain('a token in PARTIAL_UPLOAD_TOKEN')
@@ -79,7 +79,7 @@ test.each([
   expect(describeError(error)).toContain(words)
 })
 
-test('the first cause says most, also where several addresses were tried', () => {
+test('the first cause is printed, also where several addresses were tried', () => {
   const refusal = Object.assign(new Error('connect ECONNREFUSED ::1:1'), { code: 'ECONNREFUSED' })
   const cause = new Error('fetch failed', { cause: new AggregateError([refusal], '') })
   const error = new ClientError('ERR_NETWORK', 'HEAD got no answer', { cause })
@@ -116,7 +116,7 @@ describe('a server that can not be reached', () => {
     return { key: readFileSync(line.at('key.pem')), cert: readFileSync(line.at('cert.pem')) }
   }
 
-  test('by its name is a wrong host', async () => {
+  test('because its name is unknown is reported as a wrong host', async () => {
     const { code, err } = await line.run('status', '--retries', '0', 'http://no-such-host.invalid/')
 
     expect([code, err]).toEqual([
@@ -125,7 +125,7 @@ describe('a server that can not be reached', () => {
     ])
   })
 
-  test('because its certificate is not trusted says what to do', async () => {
+  test('because its certificate is not trusted is reported with advice', async () => {
     const port = await listen(https.createServer(makeCertificate()))
     const url = `https://localhost:${port}/`
 
@@ -139,7 +139,7 @@ describe('a server that can not be reached', () => {
     expect(other.code).toBe(1)
   })
 
-  test('with TLS, because it speaks none, says so', async () => {
+  test('because it does not speak TLS is reported as such', async () => {
     const port = await listen(http.createServer())
 
     const { code, err } = await line.run('status', '--retries', '0', `https://127.0.0.1:${port}/`)
@@ -147,7 +147,7 @@ describe('a server that can not be reached', () => {
     expect([code, err]).toEqual([1, expect.stringContaining('does not speak TLS')])
   })
 
-  test('because it speaks another protocol says so', async () => {
+  test('because it speaks another protocol is reported as such', async () => {
     const port = await listen(net.createServer((socket) => socket.end('220 mail.example.org\r\n')))
 
     const { code, err } = await line.run('status', '--retries', '0', `http://127.0.0.1:${port}/`)

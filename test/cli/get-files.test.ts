@@ -108,7 +108,7 @@ describe('FILE', () => {
   })
 
   test.each(['%2e%2e', 'a%2fb', '%1b%5b2J', '%ff', '%zz', ''])(
-    'can not be named by the end of the URL if that is "%s"',
+    'does not take the name "%s" from the end of the URL',
     async (end) => {
       const { code, err } = await line.run('get', new URL(`./${end}`, url).href, '.')
 

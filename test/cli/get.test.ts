@@ -156,7 +156,7 @@ describe('get', () => {
     expect(ranges).toEqual([undefined, expect.stringMatching(/^bytes=[1-9]\d*-$/)])
   })
 
-  test('does not print two versions of a file as one', async () => {
+  test('does not join two versions of a file in its output', async () => {
     fault = { kind: 'stall', after: 4 * MiB }
     const stalled = once(faults, 'stalled')
     const { outcome } = line.start('get', url, '-')
@@ -200,7 +200,7 @@ describe('get', () => {
     expect(Date.now() - startedAt).toBeGreaterThan(1000)
   })
 
-  test("fails with the server's words", async () => {
+  test('fails with the words of the server', async () => {
     refusal = { status: 403 }
 
     expect(await line.run('get', url, 'got.mp4')).toEqual({
@@ -210,7 +210,7 @@ describe('get', () => {
     })
   })
 
-  test('resumes by itself after a cut, and fetches only the rest', async () => {
+  test('resumes after a cut, and fetches only the rest', async () => {
     fault = { kind: 'cut', after: 4 * MiB }
 
     const { code, out } = await line.run('get', url, 'got.mp4')
@@ -249,7 +249,7 @@ describe('get', () => {
     expect(readFileSync(line.at('got.mp4')).equals(FILE)).toBe(true)
   })
 
-  test('begins again when there is a new version', async () => {
+  test('starts over when there is a new version', async () => {
     await interrupt('SIGINT')
     const other = pattern(FILE.length, 3)
     await fetch(url, { method: 'PUT', body: other })
@@ -259,7 +259,7 @@ describe('get', () => {
     expect([code, readFileSync(line.at('got.mp4')).equals(other)]).toEqual([0, true])
   })
 
-  test('asks for the last byte of a file that is all there but for its name', async () => {
+  test('requests the last byte of a file that only has to be renamed', async () => {
     const etag = (await fetch(url, { method: 'HEAD' })).headers.get('etag')
     writeFileSync(line.at('got.mp4.part'), FILE)
     writeFileSync(line.at('got.mp4.part.json'), JSON.stringify({ url, etag, size: FILE.length }))
@@ -277,7 +277,7 @@ describe('get', () => {
     ['is of another URL', '{"url":"http://127.0.0.1/","etag":"\\"a\\"","size":9}'],
     ['has no entity tag', '{"url":"URL","etag":null,"size":9}'],
     ['is of a shorter file', '{"url":"URL","etag":"\\"a\\"","size":1}'],
-  ])('fetches all of it if the note beside the bytes %s', async (_why, note) => {
+  ])('fetches the whole file if the note beside the bytes %s', async (_why, note) => {
     writeFileSync(line.at('got.mp4.part'), 'bytes of who knows what')
     if (note !== null) writeFileSync(line.at('got.mp4.part.json'), note.replace('URL', url))
 
@@ -390,7 +390,7 @@ describe('get', () => {
     expect(readdirSync(line.folder)).toEqual(['uploads'])
   })
 
-  test('refuses a web page without an entity tag in place of a film', async () => {
+  test('refuses a web page without an entity tag in place of a video', async () => {
     answer = (_req, res) => void res.type('html').end(PAGE)
 
     const { code, err } = await line.run('get', url, 'got.mp4')
@@ -399,7 +399,7 @@ describe('get', () => {
     expect(readdirSync(line.folder)).toEqual(['uploads'])
   })
 
-  test('follows a redirection to where the file is', async () => {
+  test('follows a redirection to the file', async () => {
     redirect(307, 'store/1', 'video/mp4')
 
     const { code } = await line.run('get', url, 'got.mp4')
@@ -407,7 +407,7 @@ describe('get', () => {
     expect([code, readFileSync(line.at('got.mp4'), 'utf8')]).toEqual([0, PAGE])
   })
 
-  test('keeps no file that does not match the digest', async () => {
+  test('does not keep a file that does not match the digest', async () => {
     answer = (_req, res) => {
       res.set({ ETag: '"a"', 'Repr-Digest': `sha-256=:${digestOf(FILE)}:` })
       res.end(FILE.subarray(1))

@@ -69,7 +69,7 @@ describe('put FOLDER', () => {
     expect(uploaded()).toEqual(['photos/a.jpg', 'photos/inner/b.jpg'])
   })
 
-  test('follows links that are named', async () => {
+  test('follows links that are named on the command line', async () => {
     symlinkSync('photos', line.at('album'))
     symlinkSync('photos/a.jpg', line.at('cover.jpg'))
 

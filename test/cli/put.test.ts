@@ -44,7 +44,7 @@ describe('put', () => {
     expect(uploaded().equals(FILE)).toBe(true)
   })
 
-  test('sends nothing again that the server has', async () => {
+  test('does not send bytes again that the server has', async () => {
     await line.run('put', 'film.mp4', bench.url)
     const { sent } = bench.proxy
 
@@ -62,7 +62,7 @@ describe('put', () => {
     })
   })
 
-  test('resumes by itself after a cut', async () => {
+  test('resumes after a cut', async () => {
     bench.proxy.fail('PATCH', { kind: 'cut', after: 2 * MiB })
 
     const { code, out } = await line.run('put', 'film.mp4', bench.url)
@@ -107,7 +107,7 @@ describe('put', () => {
     expect(bench.proxy.seen.at(-1)?.start).toBeGreaterThan(0)
   })
 
-  test('survives that the server is killed and started again', async () => {
+  test('resumes when the server was killed and started again', async () => {
     const first = await startServer(line.at('uploads'))
     const proxy = new Proxy()
     await proxy.start(first.port)
@@ -142,7 +142,7 @@ describe('put', () => {
     expect(await bench.state()).not.toMatch(/^C/)
   })
 
-  test('gives up after the retries that it has, in one line', async () => {
+  test('gives up after its retries, with one line', async () => {
     const outcome = await line.run('put', '--retries', '0', 'film.mp4', await deadUrl())
 
     expect(outcome).toEqual({
@@ -154,7 +154,7 @@ describe('put', () => {
     })
   })
 
-  test('leaves a different file alone, unless it is to be replaced', async () => {
+  test('does not replace a different file without --overwrite', async () => {
     await fetch(bench.direct, { method: 'PUT', body: 'other' })
 
     const refused = await line.run('put', 'film.mp4', bench.url)
@@ -195,7 +195,7 @@ describe('put', () => {
     [['film.mp4'], 'video/mp4'],
     [['--content-type', 'text/x-own', 'film.mp4'], 'text/x-own'],
     [['film'], 'application/octet-stream'],
-  ])('gives what comes of %j the type %s', async (args, type) => {
+  ])('sends a file named %j as %s', async (args, type) => {
     writeFileSync(line.at('film'), 'a')
 
     await line.run('put', ...args, bench.url)
@@ -233,7 +233,7 @@ describe('put to a URL that ends in a slash', () => {
     expect(uploaded('photos/summer/b ü#%.jpg').toString()).toBe('b')
   })
 
-  test('sends what is in a folder that is named by a dot', async () => {
+  test('sends the files in a folder that is named by a dot', async () => {
     await line.run('put', 'photos/.', new URL('./x/', bench.url).href)
 
     expect(uploaded('x/a.jpg').toString()).toBe('a')

@@ -45,7 +45,7 @@ test('text that could steer a terminal, or add a line, is replaced', () => {
 })
 
 describe('a live report', () => {
-  test('draws running transfers in place, and leaves what is over above', async () => {
+  test('draws running transfers in place, and leaves finished ones above', async () => {
     const { report, screen } = terminal()
 
     const first = report.begin('a')
@@ -68,7 +68,7 @@ describe('a live report', () => {
     expect(await screen()).toEqual(['a: complete', 'failed', 'said'])
   })
 
-  test('has no line of a transfer twice, however narrow the terminal and wide its letters', async () => {
+  test('draws each line once, however narrow the terminal and wide its letters', async () => {
     const { report, screen } = terminal({ columns: 20 })
 
     const task = report.begin('電影.mkv')
@@ -126,7 +126,7 @@ describe('a live report', () => {
   })
 })
 
-test('a quiet report prints nothing about transfers, but what was asked for', () => {
+test('a quiet report prints nothing about transfers, only the requested output', () => {
   let out = ''
   const report = createPlainReport({ write: (text) => (out += text) }, { write: String }, true)
 

@@ -84,7 +84,7 @@ describe('a file of the same size and time with seven other bytes in the middle'
   })
 })
 
-test('a failed replacement leaves the old file', async () => {
+test('a failed replacement keeps the old file', async () => {
   writeFileSync(line.at('film.mp4'), FILE.subarray(1))
   await fetch(bench.direct, { method: 'PUT', body: 'the old file' })
   bench.proxy.fail('PUT', { kind: 'stall', after: 4 * MiB })
@@ -101,7 +101,7 @@ test('a failed replacement leaves the old file', async () => {
 })
 
 describe('a URL that answers everything with a web page', () => {
-  test.each([0, 10, MiB])('has not stored %i bytes', async (size) => {
+  test.each([0, 10, MiB])('is not believed to have stored %i bytes', async (size) => {
     const server = createServer((req, res) => {
       req.resume().on('end', () => {
         res.writeHead(200, { 'Content-Type': 'text/html' })
@@ -165,7 +165,7 @@ describe('an address where no server listens', () => {
     ['status', (url: string) => ['status', url]],
     ['patch', (url: string) => ['patch', url, '--at', '0', 'film.mp4']],
     ['rm', (url: string) => ['rm', url]],
-  ])('fails %s after a few tries', async (_name, args) => {
+  ])('fails %s after a few attempts', async (_name, args) => {
     const { code, err } = await line.run(...args(`http://127.0.0.1:${await deadPort()}/a.bin`))
 
     expect([code, err]).toEqual([1, expect.stringContaining('no server listens at this address')])

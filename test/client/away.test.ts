@@ -25,7 +25,7 @@ const IN_FLIGHT = 18 * MiB
 const FRAMING = 32 * KiB
 
 test.each(CLIENTS)(
-  'an upload over %s resumes by itself when its server is back',
+  'an upload over %s resumes when its server is back',
   async (name, { upload }) => {
     const folder = await mkdtemp(path.join(tmpdir(), 'partial-upload-away-'))
     onTestFinished(() => rm(folder, { recursive: true, force: true }))

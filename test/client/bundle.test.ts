@@ -58,7 +58,7 @@ test('the table of sizes has a row for each subpath of the client', () => {
   expect(rows.map(([name]) => name)).toEqual(Object.keys(BUNDLES))
 })
 
-test('the client knows neither Node nor the server', async () => {
+test('the client imports neither Node nor the server', async () => {
   const { inputs, imports } = await bundle(`export * from './client/index.ts'`)
 
   expect(inputs.filter((input) => !input.startsWith('src/client/'))).toEqual([])

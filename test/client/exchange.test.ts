@@ -5,7 +5,7 @@ import { createSha256 } from '../../src/client/sha256.ts'
 import type { Platform, TransportRequest } from '../../src/client/transport/transport.ts'
 import { timing } from '../support/client/setup.ts'
 
-test('hears nothing more of a request that has failed, and waits for nothing', async () => {
+test('ignores a failed request, and waits for nothing', async () => {
   let timers = 0
   const clock = {
     now: () => 0,

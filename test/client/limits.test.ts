@@ -31,7 +31,7 @@ describe.each(CLIENTS)('upload over %s to a server that is at a limit', (_name, 
   test.each([
     [503, 'ERR_BUSY', { maxUploads: 1 }],
     [429, 'ERR_TOO_MANY_UPLOADS', { maxUploadsPerOwner: 1, owner: () => 'a' }],
-  ])('waits after a %i %s as long as it says', async (status, code, options) => {
+  ])('waits after a %i %s as long as Retry-After says', async (status, code, options) => {
     await bench.configure(options)
     const other = http.request(`${bench.direct}2`, {
       method: 'PUT',
@@ -65,7 +65,7 @@ describe.each(CLIENTS)('upload over %s to a server that is at a limit', (_name, 
     expect((await bench.stored()).equals(FILE)).toBe(true)
   })
 
-  test('leaves its place when it is aborted while it stands still', async () => {
+  test('releases its lock when it is aborted while it stalls', async () => {
     await bench.configure({ maxUploads: 1 })
     bench.proxy.fail('PATCH', { kind: 'stall', after: 10 * KiB })
     const controller = new AbortController()
@@ -103,7 +103,7 @@ describe.each(CLIENTS)('upload over %s to a server that is at a limit', (_name, 
     expect((await bench.stored()).equals(FILE)).toBe(true)
   })
 
-  test('resumes after a 408 for its silence', async () => {
+  test('resumes after a 408 for silence', async () => {
     await bench.configure({ idleTimeout: 200 })
     bench.proxy.fail('PATCH', { kind: 'stall', after: 10 * KiB })
 
@@ -115,7 +115,7 @@ describe.each(CLIENTS)('upload over %s to a server that is at a limit', (_name, 
     expect((await bench.stored()).equals(FILE)).toBe(true)
   })
 
-  test('resumes after a 408 for its slowness', async () => {
+  test('resumes after a 408 for slowness', async () => {
     await bench.configure({ minRate: 1000 })
     bench.proxy.fail('PATCH', { kind: 'stall', after: 10 * KiB })
     const now = performance.now.bind(performance)

@@ -56,7 +56,7 @@ describe('two clients with different files at one URL', () => {
     return true
   }
 
-  test('never call a mixture complete', async () => {
+  test('never complete a mixture of both', async () => {
     let completed = 0
     const property = fc.asyncProperty(
       fc.tuple(client, client),

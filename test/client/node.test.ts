@@ -80,7 +80,7 @@ describe('a file as source', () => {
   })
 
   test.runIf(existsSync('/proc/cpuinfo'))(
-    'is refused if its size is not the bytes it holds',
+    'is refused if its size is not the number of its bytes',
     async () => {
       const { done } = upload(bench.url, '/proc/cpuinfo', bench.options)
 
@@ -151,7 +151,7 @@ describe('a large request over node:http', () => {
     server.close()
   })
 
-  test('is sent to a server that does not know how to say yes', async () => {
+  test('is sent to a server that does not know Expect', async () => {
     const server = http.createServer()
     let size = 0
     server.on('checkContinue', (req: http.IncomingMessage, res: http.ServerResponse) => {

@@ -124,7 +124,7 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     expect(log.map(({ method }) => method).join(' ')).toBe('HEAD PATCH PATCH HEAD PATCH PATCH HEAD')
   })
 
-  test('and stands elsewhere is asked where, and gets the rest', async () => {
+  test('and reports a gap is asked for the offset, and gets the rest', async () => {
     const gap = JSON.stringify({ code: 'ERR_GAP', 'expected-offset': 1000 })
     const { url, log } = await serve({
       HEAD: [
@@ -147,7 +147,7 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     expect(log.at(-2)?.headers['if-match']).toBe('"b"')
   })
 
-  test('and finds a gap again and again is given up', async () => {
+  test('and reports a gap again and again is given up', async () => {
     const gap = JSON.stringify({ code: 'ERR_GAP', 'expected-offset': 500 })
     const { url, log } = await serve({
       HEAD: [[404], [299, incomplete]],
@@ -208,7 +208,7 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     expect(log.filter(({ method }) => method === 'PATCH')).toHaveLength(3)
   })
 
-  test('and finds every segment too long is believed in the end', async () => {
+  test('and finds every segment too long makes the upload fail', async () => {
     const limit = JSON.stringify({ limit: 10 * MiB })
     const { url, log } = await serve({ HEAD: [[404]], PATCH: [[413, {}, limit]] })
 
@@ -216,7 +216,7 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     expect(log.filter(({ method }) => method === 'PATCH')).toHaveLength(17)
   })
 
-  test('and removes nothing is not overwritten', async () => {
+  test('and refuses the removal makes an overwrite fail', async () => {
     const { url } = await serve({
       HEAD: [[299, { ...incomplete, 'Content-Range': 'bytes 0-999/1001', ETag: '"a"' }]],
       DELETE: [[403]],
@@ -282,7 +282,7 @@ describe('a server that was asked before the content', () => {
     expect(expectations).toEqual(['100-continue', undefined, undefined])
   })
 
-  test('and says nothing is asked once in an upload', async () => {
+  test('and does not answer the expectation is asked once in an upload', async () => {
     const { url, expectations } = await serve((req, res) => {
       req.resume().on('end', () => res.writeHead(202, { ETag: '"first"' }).end())
     })

@@ -51,7 +51,7 @@ describe.each(CLIENTS)('patch over %s', (_name, { patch, remove, status }) => {
     expect(await status(bench.url)).toMatchObject({ size: 1000, complete: true })
   })
 
-  test('leaves another version alone', async () => {
+  test('does not change another version', async () => {
     await bench.leave(FILE, FILE.length)
 
     const failed = patch(bench.url, [{ start: 0, data: FILE }], { ifMatch: '"other"' })
@@ -69,7 +69,7 @@ describe.each(CLIENTS)('patch over %s', (_name, { patch, remove, status }) => {
     })
   })
 
-  test('refuses nothing to do', async () => {
+  test('refuses a patch that changes nothing', async () => {
     const refusal = new TypeError('expected a range or `length`')
     await expect(patch(bench.url, [])).rejects.toThrow(refusal)
   })
@@ -133,7 +133,7 @@ describe.each(CLIENTS)('patch over %s', (_name, { patch, remove, status }) => {
     await expectStored([])
   })
 
-  test('goes with a way to remove what is there', async () => {
+  test('is exported beside remove, which removes a resource', async () => {
     await bench.leave(FILE, FILE.length)
 
     await remove(bench.url)

@@ -63,7 +63,7 @@ describe.each(CLIENTS)('an edited file of the same size over %s', (_name, { uplo
     expect((await bench.stored()).equals(EDITED)).toBe(true)
   })
 
-  test('is told apart by the digest of a beginning that can not be read', async () => {
+  test('is recognized by the digest of a stored beginning that can not be read', async () => {
     await bench.configure({ exposeIncomplete: false })
     await bench.leave(FILE, 2 * MiB)
 
@@ -73,7 +73,7 @@ describe.each(CLIENTS)('an edited file of the same size over %s', (_name, { uplo
     expect(await bench.state()).toBe(`I(${2 * MiB}/${FILE.length})`)
   })
 
-  test('leaves a small file alone that can not be read, after a 412', async () => {
+  test('does not replace a small file that can not be read, after a 412', async () => {
     const small = FILE.subarray(0, 10 * KiB)
     await bench.configure({ exposeIncomplete: false })
     await bench.leave(small, 4 * KiB)
@@ -148,7 +148,7 @@ describe.each(CLIENTS)('an overwrite over %s', (_name, { upload }) => {
     expect(bench.proxy.sent).toBe(0)
   })
 
-  test('says what to do where PUT is not allowed', async () => {
+  test('advises what to do where PUT is not allowed', async () => {
     await bench.configure({ put: false })
     await bench.leave(other, other.length)
 
@@ -178,7 +178,7 @@ describe.each(CLIENTS)('bytes of another client over %s', (_name, { upload, stat
   /** Begins like `FILE`. */
   const other = Buffer.concat([FILE.subarray(0, 4 * KiB), pattern(FILE.length - 4 * KiB, 3)])
 
-  test('do not become its own because a refused request had carried as many', async () => {
+  test('are not treated as its own because a refused request carried as many', async () => {
     await bench.leave(other, 4 * KiB)
     const headers = { 'Retry-After': '1' }
     bench.proxy.fail('PATCH', { kind: 'answer', status: 409, headers })
@@ -196,7 +196,7 @@ describe.each(CLIENTS)('bytes of another client over %s', (_name, { upload, stat
     expect(await status(bench.direct)).toMatchObject({ size: 64 * KiB, complete: false })
   })
 
-  test('under its own name, date and length do not become its own', async () => {
+  test('under the same name, date and length are not treated as its own', async () => {
     const about = { type: 'a/b', lastModified: 1_700_000_000_000 }
     const controller = new AbortController()
     bench.proxy.fail('PATCH', { kind: 'stall', after: MiB })
@@ -348,7 +348,7 @@ describe.each(CLIENTS)('discard over %s', (_name, { upload }) => {
     expect(running.status.state).toBe('failed')
   })
 
-  test('leaves the upload of another client alone after a refusal', async () => {
+  test('does not remove the upload of another client after a refusal', async () => {
     await bench.leave(FILE, MiB)
     const headers = { 'Retry-After': '1' }
     for (let i = 0; i < 3; i++) bench.proxy.fail('PATCH', { kind: 'answer', status: 409, headers })
@@ -359,7 +359,7 @@ describe.each(CLIENTS)('discard over %s', (_name, { upload }) => {
     expect(await bench.state()).toBe(`I(${MiB}/${FILE.length})`)
   })
 
-  test('leaves a finished file alone', async () => {
+  test('does not remove a finished file', async () => {
     const running = upload(bench.url, FILE, bench.options)
     await running.done
 
@@ -382,7 +382,7 @@ describe.each(CLIENTS)('a HEAD from a cache over %s', (_name, { upload }) => {
     expect(bench.clock.waits).toHaveLength(1)
   })
 
-  test('is asked not to come from there', async () => {
+  test('is requested past the cache', async () => {
     await upload(bench.url, FILE, bench.options).done
 
     expect(bench.proxy.seen[0]?.headers['cache-control']).toBe('no-cache')

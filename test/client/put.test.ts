@@ -84,7 +84,7 @@ describe.each(CLIENTS)('upload over %s to a server without PATCH', (_name, { upl
     return { server, url: await server.start() }
   }
 
-  test.each([405, 415, 501])('sends the whole with PUT after a %i', async (refusal) => {
+  test.each([405, 415, 501])('sends the whole file with PUT after a %i', async (refusal) => {
     const { server, url } = await serve(refusal)
     const source = new Blob([FILE], { type: 'video/mp4' })
 
@@ -115,7 +115,7 @@ describe.each(CLIENTS)('upload over %s to a server without PATCH', (_name, { upl
     expect(reports.at(-1)).toBe(FILE.length)
   })
 
-  test('leaves a different file alone', async () => {
+  test('does not replace a different file', async () => {
     const { server, url } = await serve(405)
     server.stored = pattern(FILE.length, 3)
 
@@ -123,7 +123,7 @@ describe.each(CLIENTS)('upload over %s to a server without PATCH', (_name, { upl
     expect(server.story).toEqual(['HEAD 200', 'HEAD 200', 'GET 206'])
   })
 
-  test('sends digests, of the content and of the whole', async () => {
+  test('sends digests of the content and of the whole file', async () => {
     const { server, url } = await serve(405)
 
     await upload(url, FILE, { ...fast, contentDigest: true, reprDigest: true }).done
@@ -148,7 +148,7 @@ describe.each(CLIENTS)('upload over %s to a server without PATCH', (_name, { upl
     await expect(failed.done).rejects.toMatchObject({ status: 405 })
   })
 
-  test('fails with what PUT is answered', async () => {
+  test('fails with the answer to PUT', async () => {
     const server = http.createServer((req, res) => {
       req.resume().on('end', () => res.writeHead(req.method === 'HEAD' ? 404 : 405).end())
     })

@@ -50,7 +50,7 @@ describe('a redirection over node:http', () => {
     expect(got).toEqual({ requests: 2, bytes: 0 })
   })
 
-  test('resumes after a cut behind it', async () => {
+  test('resumes after a cut behind the redirection', async () => {
     bench.proxy.fail('PATCH', { kind: 'cut', after: MiB })
     const { url } = await redirect(307, bench.url)
 
@@ -60,7 +60,7 @@ describe('a redirection over node:http', () => {
     expect(bench.proxy.seen.filter(({ start }) => start === 0)).toHaveLength(1)
   })
 
-  test('may be relative to where it comes from', async () => {
+  test('may be relative to the URL that it comes from', async () => {
     const { port, pathname } = new URL(bench.url)
     const { url } = await redirect(307, `//127.0.0.1:${port}${pathname}`)
 
@@ -69,7 +69,7 @@ describe('a redirection over node:http', () => {
     expect((await bench.stored()).equals(FILE)).toBe(true)
   })
 
-  test('takes secrets along to the same origin only', async () => {
+  test('passes credentials to the same origin only', async () => {
     const headers = { Authorization: 'Bearer t', Cookie: 'a=b', 'X-Own': 'c' }
     const { url } = await redirect(308, bench.url)
     bench.proxy.fail('HEAD', { kind: 'first', act: () => undefined })
@@ -96,15 +96,18 @@ describe('a redirection over node:http', () => {
     ])
   })
 
-  test.each(['ftp://127.0.0.1/', 'http://:0:/', ''])('to %j is an answer', async (location) => {
-    const { url } = await redirect(307, location)
+  test.each(['ftp://127.0.0.1/', 'http://:0:/', ''])(
+    'to %j is returned as the answer',
+    async (location) => {
+      const { url } = await redirect(307, location)
 
-    await expect(upload(url, FILE, bench.options).done).rejects.toMatchObject({
-      message: 'HEAD was answered with 307',
-    })
-  })
+      await expect(upload(url, FILE, bench.options).done).rejects.toMatchObject({
+        message: 'HEAD was answered with 307',
+      })
+    },
+  )
 
-  test('in a circle ends', async () => {
+  test('in a circle fails', async () => {
     const { url, got } = await redirect(307, '/a')
 
     await expect(status(url)).rejects.toMatchObject({ status: 307 })

@@ -15,7 +15,7 @@ describe.each(CLIENTS)('remove with `ifMatch` over %s', (_name, { remove, status
     expect(await bench.state()).toBe('∅')
   })
 
-  test('leaves a version that came after it', async () => {
+  test('does not remove a later version', async () => {
     await bench.leave(FILE, KiB)
     const { etag } = (await status(bench.url)) ?? {}
     await fetch(bench.direct, { method: 'PUT', body: pattern(10) })
@@ -24,7 +24,7 @@ describe.each(CLIENTS)('remove with `ifMatch` over %s', (_name, { remove, status
     expect(await bench.state()).toBe('C(10)')
   })
 
-  test('of a resource that does not exist is false', async () => {
+  test('returns false for a resource that does not exist', async () => {
     expect(await remove(bench.url, { ifMatch: '"a"' })).toBe(false)
   })
 })

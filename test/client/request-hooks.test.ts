@@ -7,7 +7,7 @@ const FILE = pattern(100 * KiB)
 describe.each(CLIENTS)('a hook over %s', (_name, { remove, status, upload }) => {
   const bench = useBench()
 
-  test('adds fields to each request, and sees those of the client', async () => {
+  test('adds fields to each request, and reads those of the client', async () => {
     const requests: string[] = []
 
     await upload(bench.url, FILE, {

@@ -53,7 +53,7 @@ describe('a failed request', () => {
     },
   )
 
-  test.each([409, 423, 507])('is sent again after a %i that says when', async (code) => {
+  test.each([409, 423, 507])('is sent again after the Retry-After of a %i', async (code) => {
     const headers = { 'Retry-After': '1' }
     bench.proxy.fail('PATCH', { kind: 'answer', status: code, headers })
 
@@ -100,7 +100,7 @@ describe('a failed request', () => {
     expect(bench.clock.waits).toEqual([0, 50, 399.6])
   })
 
-  test('is given up after so many in a row', async () => {
+  test('is given up after the limit of failures in a row', async () => {
     for (let i = 0; i < 4; i++) bench.proxy.fail('HEAD', { kind: 'answer', status: 503 })
 
     const failed = upload(bench.url, FILE, { ...bench.options, retries: 3 }).done
@@ -109,7 +109,7 @@ describe('a failed request', () => {
     expect(bench.clock.waits).toHaveLength(3)
   })
 
-  test('counts from the beginning after progress', async () => {
+  test('resets its count of failures after progress', async () => {
     for (let i = 0; i < 6; i++) bench.proxy.fail('PATCH', { kind: 'cut', after: 10 * KiB })
 
     const options = { ...bench.options, retries: 1 }
@@ -132,7 +132,7 @@ describe('a failed request', () => {
     expect(bench.clock.waits).toEqual([500, 1000])
   })
 
-  test('is ended when nothing moves', async () => {
+  test('is ended when no bytes move', async () => {
     bench.proxy.fail('PATCH', { kind: 'stall', after: 10 * KiB })
     const running = upload(bench.url, FILE, bench.options)
     const errors: unknown[] = []
@@ -146,7 +146,7 @@ describe('a failed request', () => {
     expect(bench.clock.watches).toBe(0)
   })
 
-  test('reports why and how long it waits', async () => {
+  test('reports the reason and the length of its wait', async () => {
     bench.proxy.fail('HEAD', { kind: 'answer', status: 503 })
     const seen: unknown[] = []
 
@@ -156,7 +156,7 @@ describe('a failed request', () => {
     expect(seen.at(-1)).toEqual({ state: 'done', isUnchanged: false })
   })
 
-  test('is sent again at once when somebody resumes', async () => {
+  test('is sent again at once when the app calls resume()', async () => {
     bench.proxy.fail('HEAD', { kind: 'answer', status: 503 })
     const never = {
       now: () => 0,
@@ -203,7 +203,7 @@ describe('a device that is offline', () => {
     }
   }
 
-  test('tries again when it is online', async () => {
+  test('retries when it is online', async () => {
     bench.proxy.fail('HEAD', { kind: 'answer', status: 503 })
     const goOnline = goOffline()
     const delays: unknown[] = []
@@ -223,7 +223,7 @@ describe('a device that is offline', () => {
   })
 })
 
-describe('the questions beside an upload', () => {
+describe('status and remove', () => {
   const bench = useBench()
 
   test('report the state of a resource', async () => {
@@ -263,7 +263,7 @@ describe('the questions beside an upload', () => {
     expect(await bench.state()).toBe('∅')
   })
 
-  test('are refused with a typed error', async () => {
+  test('fail with a typed error', async () => {
     bench.proxy.fail('HEAD', { kind: 'answer', status: 403 })
 
     await expect(status(bench.url)).rejects.toBeInstanceOf(ClientError)
@@ -281,12 +281,12 @@ describe('options', () => {
     expect(() => upload('http://localhost/', FILE, options)).toThrow(new TypeError(message))
   })
 
-  test('a URL that is none and a source that is none are refused at once', () => {
+  test('an invalid URL and an invalid source are refused at once', () => {
     expect(() => upload('nowhere', FILE)).toThrow(TypeError)
     expect(() => upload('http://localhost/', 5 as never)).toThrow(/source/)
   })
 
-  test('headers go with every request, and are asked for each time', async () => {
+  test('headers are sent with every request, and computed for each', async () => {
     let count = 0
     const headers = async () => ({ Authorization: `Bearer ${(count += 1)}` })
 
@@ -298,7 +298,7 @@ describe('options', () => {
     ])
   })
 
-  test('headers of the caller do not change what a request means', async () => {
+  test('headers of the caller do not replace those of the protocol', async () => {
     const headers = { 'content-type': 'text/plain', 'if-none-match': '"a"', 'x-own': 'b' }
 
     await upload(bench.url, FILE, { ...bench.options, headers }).done
@@ -310,7 +310,7 @@ describe('options', () => {
     })
   })
 
-  test('headers that do not come hold up no abort', async () => {
+  test('headers that never resolve do not delay an abort', async () => {
     const controller = new AbortController()
     const headers = async () => {
       controller.abort(new Error('enough'))
@@ -322,7 +322,7 @@ describe('options', () => {
     await expect(done).rejects.toThrow('enough')
   })
 
-  test('a signal that outlives its calls is left as it was', async () => {
+  test('a call leaves no listener on its signal', async () => {
     const { signal } = new AbortController()
     bench.proxy.fail('HEAD', { kind: 'answer', status: 503 })
 
@@ -341,7 +341,7 @@ describe('options', () => {
     expect(await response.json()).toEqual({ job: 5 })
   })
 
-  test('what the app answers at the end is the response', async () => {
+  test('the final answer of the app is the response', async () => {
     await bench.configure({ onComplete: () => ({ body: { id: 7 } }) })
 
     const response = await upload(bench.url, FILE, bench.options).done

@@ -54,7 +54,7 @@ describe.each(CLIENTS)('the options over %s', (_name, { patch, remove, status, u
     expect(bench.proxy.seen).toHaveLength(5)
   })
 
-  test('hand what a callback throws to the caller', async () => {
+  test('reject with the error that a callback throws', async () => {
     const error = new Error('in the callback')
     const fail = () => {
       throw error
@@ -85,7 +85,7 @@ describe.each(CLIENTS)('the options over %s', (_name, { patch, remove, status, u
     expect(seen).toMatchObject({ status: 403 })
   })
 
-  test('decide how long an address is tried at which nothing listens', async () => {
+  test('limit how long an address without a server is tried', async () => {
     const nobody = 'http://127.0.0.1:1/'
     const { clock } = bench
 

@@ -26,7 +26,7 @@ test('agrees with node:crypto for every length around the blocks', () => {
   }
 })
 
-test('does not depend on how the bytes are cut', () => {
+test('does not depend on the boundaries of chunks', () => {
   const bytes = pattern(300)
   const expected = createHash('sha256').update(bytes).digest()
 

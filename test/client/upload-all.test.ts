@@ -52,7 +52,7 @@ describe.each(CLIENTS)('uploads of many files over %s', (_name, { uploadAll }) =
     expect(await holds('99.bin', pattern(16 * KiB, 99))).toBe(true)
   })
 
-  test('are at most as many at a time as `concurrency` says', async () => {
+  test('run at most `concurrency` at a time', async () => {
     const files = ['a', 'b', 'c', 'd', 'e', 'f'].map((name) => fileOf(LARGE, name))
     let most = 0
 
@@ -72,7 +72,7 @@ describe.each(CLIENTS)('uploads of many files over %s', (_name, { uploadAll }) =
     expect(most).toBe(2)
   })
 
-  test('go on after a failure, and only what has failed is sent again', async () => {
+  test('continue after a failure, and retry only failed files', async () => {
     bench.proxy.fail('PATCH', { kind: 'answer', status: 403 })
     const files = ['a', 'b', 'c'].map((name) => fileOf(LARGE, name))
 
@@ -93,18 +93,21 @@ describe.each(CLIENTS)('uploads of many files over %s', (_name, { uploadAll }) =
     expect(await holds('a', LARGE)).toBe(true)
   })
 
-  test.each([415, 507])('count no byte of a small file that is refused with %i', async (status) => {
-    const answer = { kind: 'answer', status } as const
-    bench.proxy.fail('PATCH', answer).fail('PUT', answer)
-    const files = ['a.exe', 'b.txt'].map((name) => fileOf(pattern(40_000), name))
+  test.each([415, 507])(
+    'do not count the bytes of a small file that is refused with %i',
+    async (status) => {
+      const answer = { kind: 'answer', status } as const
+      bench.proxy.fail('PATCH', answer).fail('PUT', answer)
+      const files = ['a.exe', 'b.txt'].map((name) => fileOf(pattern(40_000), name))
 
-    const uploads = uploadAll(files, { ...bench.options, url: folder(), concurrency: 1 })
-    await expect(uploads.done).rejects.toThrow('1 of 2 files are not complete')
+      const uploads = uploadAll(files, { ...bench.options, url: folder(), concurrency: 1 })
+      await expect(uploads.done).rejects.toThrow('1 of 2 files are not complete')
 
-    expect(statesOf(uploads)).toEqual(['failed', 'done'])
-    expect(uploads.files[0]?.progress).toMatchObject({ sent: 0, size: 40_000 })
-    expect(uploads.progress).toMatchObject({ sent: 40_000, size: 80_000, complete: 1, failed: 1 })
-  })
+      expect(statesOf(uploads)).toEqual(['failed', 'done'])
+      expect(uploads.files[0]?.progress).toMatchObject({ sent: 0, size: 40_000 })
+      expect(uploads.progress).toMatchObject({ sent: 40_000, size: 80_000, complete: 1, failed: 1 })
+    },
+  )
 
   test('stop at a pause, and resume where they were', async () => {
     const stall = { kind: 'stall', after: 256 * KiB } as const
@@ -125,7 +128,7 @@ describe.each(CLIENTS)('uploads of many files over %s', (_name, { uploadAll }) =
     for (const name of ['a', 'b', 'c']) expect(await holds(name, LARGE)).toBe(true)
   })
 
-  test('let another file begin in the place of one that is paused', async () => {
+  test('start another file in the place of one that is paused', async () => {
     bench.proxy.fail('PATCH', { kind: 'stall', after: 256 * KiB })
     const files = ['a', 'b'].map((name) => fileOf(LARGE, name))
     const stalled = bench.proxy.stalled()
@@ -143,7 +146,7 @@ describe.each(CLIENTS)('uploads of many files over %s', (_name, { uploadAll }) =
     expect(await holds('a', LARGE)).toBe(true)
   })
 
-  test('remove what they have stored when they are cancelled, and no finished file', async () => {
+  test('remove what they have stored when they are cancelled, except finished files', async () => {
     const files = ['a', 'b', 'c'].map((name) => fileOf(LARGE, name))
     const uploads = uploadAll(files, { ...bench.options, url: folder(), concurrency: 1 })
     await uploads.files[0]?.ended
@@ -162,7 +165,7 @@ describe.each(CLIENTS)('uploads of many files over %s', (_name, { uploadAll }) =
     expect(heads.map(({ status }) => status)).toEqual([200, 404, 404])
   })
 
-  test('call no file complete whose URL holds other bytes', async () => {
+  test('do not report a file as complete whose URL holds other bytes', async () => {
     const other = new Uint8Array(LARGE).fill(1, 1000, 1007)
     await uploadAll([fileOf(other, 'a')], { ...bench.options, url: folder() }).done
 
@@ -177,7 +180,7 @@ describe.each(CLIENTS)('uploads of many files over %s', (_name, { uploadAll }) =
     expect(await holds('a', Buffer.from(other))).toBe(true)
   })
 
-  test('say of a file that was there that nothing was sent', async () => {
+  test('report that nothing was sent of a file that the server had', async () => {
     const files = [fileOf(LARGE, 'a'), fileOf(pattern(100), 'b')]
     await uploadAll(files, { ...bench.options, url: folder() }).done
 
@@ -208,7 +211,7 @@ describe.each(CLIENTS)('uploads of many files over %s', (_name, { uploadAll }) =
     expect(statesOf(uploads)).toEqual(['done'])
   })
 
-  test('end with the reason of the signal, and begin no other file', async () => {
+  test('end with the reason of the signal, and start no other file', async () => {
     bench.proxy.fail('PATCH', { kind: 'stall', after: 256 * KiB })
     const controller = new AbortController()
     const { signal } = controller
@@ -223,7 +226,7 @@ describe.each(CLIENTS)('uploads of many files over %s', (_name, { uploadAll }) =
     expect(bench.proxy.seen).toHaveLength(2)
   })
 
-  test('report the progress of all, up to its end', async () => {
+  test('report the progress of all files until the last one ends', async () => {
     const seen: unknown[] = []
     const names: string[] = []
 
@@ -240,7 +243,7 @@ describe.each(CLIENTS)('uploads of many files over %s', (_name, { uploadAll }) =
     expect(names.toSorted()).toEqual(['a', 'b'])
   })
 
-  test('go where the URL of each file says', async () => {
+  test('send each file to its own URL', async () => {
     const { files } = uploadAll([fileOf(LARGE, 'a/b?#ü.txt')], {
       ...bench.options,
       url: folder().slice(0, -1),

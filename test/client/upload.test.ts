@@ -25,7 +25,7 @@ describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
     expect((await fetch(bench.direct)).headers.get('content-type')).toBe('video/mp4')
   })
 
-  test.each([0, 1, 64 * KiB])('asks nothing before it sends %i bytes', async (size) => {
+  test.each([0, 1, 64 * KiB])('sends %i bytes without a HEAD before', async (size) => {
     const bytes = pattern(size)
 
     const response = await upload(bench.url, bytes, bench.options).done
@@ -122,7 +122,7 @@ describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
     expect(bench.proxy.sent).toBe(2 * MiB)
   })
 
-  test('asks again when another request has written meanwhile', async () => {
+  test('asks for the offset again when another request has written meanwhile', async () => {
     await bench.leave(FILE, MiB)
     bench.proxy.fail('PATCH', {
       kind: 'first',
@@ -141,7 +141,7 @@ describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
     expect(bench.proxy.seen.filter(({ status }) => status === 412)).toHaveLength(1)
   })
 
-  test('starts over when the upload is gone', async () => {
+  test('starts over when the upload was removed', async () => {
     bench.proxy.fail('PATCH', { kind: 'first', act: () => undefined })
     bench.proxy.fail('PATCH', {
       kind: 'first',
@@ -192,7 +192,7 @@ describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
     ])
   })
 
-  test('sends a stream on after a cut, and after an earlier process', async () => {
+  test('continues a stream after a cut, and after an earlier process', async () => {
     await bench.leave(FILE, 100 * KiB)
     bench.proxy.fail('PATCH', { kind: 'cut', after: 500 * KiB })
     const stream = new Blob([FILE]).stream()
@@ -233,7 +233,7 @@ describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
     expect(states).toEqual(['sending', 'done'])
   })
 
-  test('pauses at once, and resumes from there', async () => {
+  test('pauses at once, and resumes from the same offset', async () => {
     bench.proxy.fail('PATCH', { kind: 'stall', after: MiB })
     const states: string[] = []
     const running = upload(bench.url, FILE, {
@@ -291,7 +291,7 @@ describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
 describe.each(CLIENTS)('upload over %s to a server with files', (_name, { upload }) => {
   const bench = useBench()
 
-  test('survives that the server is killed twice, and opens its files anew', async () => {
+  test('resumes when the server is killed twice, and opens its files again', async () => {
     const directory = await mkdtemp(path.join(tmpdir(), 'partial-upload-client-'))
     await bench.store(() => fsStorage({ directory }))
     bench.proxy.fail('PATCH', { kind: 'stall', after: MiB })
@@ -333,7 +333,7 @@ describe.each(CLIENTS)('upload over %s to a URL that is in use', (_name, { uploa
   test.each([
     ['beginning', 0],
     ['end', MiB - 1],
-  ])('refuses a file that differs only at the %s of what is there', async (_where, position) => {
+  ])('refuses a file that differs only at the %s of the stored bytes', async (_where, position) => {
     const other = Buffer.from(FILE)
     other[position]! ^= 1
     await bench.leave(other, MiB)
@@ -362,7 +362,7 @@ describe.each(CLIENTS)('upload over %s to a URL that is in use', (_name, { uploa
     expect(bench.proxy.story('DELETE')).toEqual([])
   })
 
-  test('trusts what its own cut creation has left where it can not compare', async () => {
+  test('treats what its own cut request has created as its own where it can not compare', async () => {
     await bench.configure({ exposeIncomplete: false })
     bench.proxy.fail('PATCH', { kind: 'cut', after: MiB })
 
@@ -384,7 +384,7 @@ describe.each(CLIENTS)('upload over %s to a URL that is in use', (_name, { uploa
 describe.each(CLIENTS)('upload over %s in smaller segments', (_name, { upload }) => {
   const bench = useBench()
 
-  test('halves them after a 413, and remembers', async () => {
+  test('halves them after a 413, and keeps the size', async () => {
     bench.proxy.limit(MiB)
 
     await upload(bench.url, FILE, bench.options).done
@@ -405,7 +405,7 @@ describe.each(CLIENTS)('upload over %s in smaller segments', (_name, { upload })
     expect(Math.max(...accepted.map(({ data }) => data))).toBeLessThan(MiB)
   })
 
-  test('uses them when something swallows a cut segment', async () => {
+  test('uses them when a proxy drops a cut segment', async () => {
     bench.proxy.fail('PATCH', { kind: 'swallow', after: 2 * MiB })
 
     await upload(bench.url, FILE, bench.options).done
@@ -433,7 +433,7 @@ describe.each(CLIENTS)('upload over %s in smaller segments', (_name, { upload })
     ])
   })
 
-  test('hashes a stream on its way', async () => {
+  test('hashes a stream while it sends it', async () => {
     const stream = new Blob([FILE]).stream()
 
     await upload(bench.url, stream, { ...bench.options, reprDigest: true, segmentSize: MiB }).done

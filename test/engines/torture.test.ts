@@ -13,7 +13,7 @@ describe.skipIf(NO_ENGINE !== null)(title('servers on one bucket', NO_ENGINE), (
   afterAll(removeBundles)
 
   test.each([2, 3] as const)(
-    'keep what was acknowledged when one of %s is killed or halted, and requests to the store go wrong',
+    'keep acknowledged bytes when one of %s is killed or halted, and requests to the store fail',
     async (servers) => {
       const engine = await (await fetch(`${inject('engineService')}rgw`)).text()
       const seed = String(Date.now())

@@ -132,7 +132,7 @@ describe.skipIf(missing.length > 0)(title, () => {
     await rm(folder, { recursive: true })
   })
 
-  test('refuses a user that has not logged in, and a wrong password', async () => {
+  test('refuses a user without a login, and a wrong password', async () => {
     const [stranger, wrong] = [await fetch(`${origin}/files/a`), await logIn('ann', 'bob')]
 
     expect([stranger.status, wrong.status]).toEqual([401, 403])

@@ -17,7 +17,7 @@ beforeAll(async () => {
 
 afterAll(() => stop(server))
 
-test('asks who is there', async () => {
+test('asks for a user name and password', async () => {
   const answer = await upload('nobody', 'a', 'bytes 0-4/5', 'hello')
 
   expect(answer.status).toBe(401)
@@ -41,7 +41,7 @@ test('saves a row for each finished file, with its user', async () => {
   expect(rows.get('ann/row')).toEqual({ key: 'ann/row', name: null, size: 5, user: 'ann' })
 })
 
-test('does not let a user out of the folder', async () => {
+test('confines a user to the folder', async () => {
   await upload('ann', 'secret', 'bytes 0-4/5', 'hello')
 
   for (const path of ['../ann/secret', '..%2Fann%2Fsecret', 'x%2F..%2F..%2Fann%2Fsecret']) {

@@ -15,7 +15,7 @@ import { portOf, serve, stop } from '../support/examples/serve.ts'
 
 const example = fileURLToPath(new URL('../../examples/limits.ts', import.meta.url))
 
-test('holds an address to its limits, and tells when an upload expires', async () => {
+test('holds an address to its limits, and reports when an upload expires', async () => {
   const server = await serve(express().use('/files', createUploads(memoryStorage())))
   const origin = `http://127.0.0.1:${portOf(server)}`
 
@@ -34,7 +34,7 @@ test('holds an address to its limits, and tells when an upload expires', async (
   await stop(server)
 })
 
-test('stops on SIGTERM once it has stored and answered what is under way', async () => {
+test('stops on SIGTERM once it has stored and answered the uploads in progress', async () => {
   const cwd = await mkdtemp(path.join(tmpdir(), 'partial-upload-limits-'))
   const tsx = import.meta.resolve('tsx')
   const args = ['--conditions=@partial-upload/source', '--import', tsx, example]

@@ -19,7 +19,7 @@ beforeEach(async () => {
 
 afterEach(() => stop(server))
 
-test('publishes an image, and tells where it is', async () => {
+test('publishes an image, and answers with its URL', async () => {
   const started = await patch('a.png', 0, PNG.subarray(0, 4), PNG.length)
   const finished = await patch('a.png', 4, PNG.subarray(4), PNG.length)
 
@@ -30,7 +30,7 @@ test('publishes an image, and tells where it is', async () => {
 })
 
 test.each(['<svg xmlns="http://www.w3.org/2000/svg"/>', 'tiny'])(
-  'refuses %s, and nothing remains',
+  'refuses %s, and removes it',
   async (text) => {
     const data = Buffer.from(text)
     await patch('a.png', 0, data.subarray(0, 2), data.length)
@@ -54,7 +54,7 @@ test('refuses another type, and a file that is too large, before anything is sto
   expect([await storage.head('a.png'), await storage.head('b.png')]).toEqual([null, null])
 })
 
-test('keeps the image that is there when a change would break it', async () => {
+test('keeps the old image when a change would break it', async () => {
   await patch('a.png', 0, PNG, PNG.length)
   const before = await storage.head('a.png')
 

@@ -35,14 +35,14 @@ afterEach(async () => {
   await rm(directory, { recursive: true })
 })
 
-test('sends a file in one go if nothing breaks', async () => {
+test('sends a file in one request if nothing breaks', async () => {
   const status = await upload(file, url(server))
 
   expect(status).toBe(201)
   expect(await checksum(uploaded())).toBe(await checksum(file))
 })
 
-test('goes on where the connection was cut, and sends little twice', async () => {
+test('resumes where the connection was cut, and sends few bytes twice', async () => {
   proxy = await cuttingProxy([3_000_000, 2_000_000, Infinity])
 
   const status = await upload(file, url(proxy.server), 1)
@@ -53,7 +53,7 @@ test('goes on where the connection was cut, and sends little twice', async () =>
   expect(proxy.bytes).toBeLessThan(1.5 * SIZE)
 })
 
-test('goes on after the server was started again', async () => {
+test('resumes after the server was started again', async () => {
   const port = portOf(server)
   proxy = await cuttingProxy([3_000_000, Infinity], async () => {
     await stop(server)
@@ -67,7 +67,7 @@ test('goes on after the server was started again', async () => {
   expect(proxy.bytes).toBeLessThan(1.5 * SIZE)
 })
 
-test('is done at once if the file is there already', async () => {
+test('is done at once if the server has the file', async () => {
   await upload(file, url(server))
 
   expect(await upload(file, url(server))).toBe(200)
@@ -80,14 +80,14 @@ test('uploads an empty file', async () => {
   expect(await readFile(uploaded(), 'utf8')).toBe('')
 })
 
-test('does not touch another file of that name', async () => {
+test('does not change another file of that name', async () => {
   await fetch(url(server), { method: 'PUT', body: 'another' })
 
   await expect(upload(file, url(server))).rejects.toThrow('another file is at http:')
   expect(await readFile(uploaded(), 'utf8')).toBe('another')
 })
 
-test('does not take another file of the same size for this one', async () => {
+test('does not treat another file of the same size as this one', async () => {
   const another = randomBytes(SIZE)
   await fetch(url(server), { method: 'PUT', body: another })
 
@@ -110,7 +110,7 @@ test('does not join the beginning and the end of two versions of a file', async 
   expect(await checksum(uploaded())).toBe(await checksum(file))
 })
 
-test('returns a final refusal', async () => {
+test('fails with a final refusal', async () => {
   const refused = `http://127.0.0.1:${portOf(server)}/files/a%2Fb`
 
   expect(await upload(file, refused)).toBe(400)

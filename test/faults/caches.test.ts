@@ -84,7 +84,7 @@ describe.each(
     const server = useServer(MEMORY, { incompleteContentRange: proxy !== VARNISH })
     const cache = useProxy(proxy, () => server.port)
 
-    it('lives as it does without a cache', async () => {
+    it('behaves as it does without a cache', async () => {
       const [direct, cached] = [server.path(), server.path()]
 
       for (const [index, [method, fields = [], body = '']] of LIFE.entries()) {

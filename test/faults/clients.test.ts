@@ -139,24 +139,27 @@ const WHOLE = [
   [PUT, '∅', 'ABCDEFGHIJ', 201],
 ] as const
 
-it.each(FAULTS.slice(0, 3))('a client that has sent all and %s has done it', async (_name, end) => {
-  const server = await FaultServer.start({ directory: newDirectory() })
+it.each(FAULTS.slice(0, 3))(
+  'a client that has sent all and %s has changed the resource',
+  async (_name, end) => {
+    const server = await FaultServer.start({ directory: newDirectory() })
 
-  for (const [index, [bytes, given, then]] of WHOLE.entries()) {
-    const target = `/files/${index}`
-    await give(server, target, given)
-    const connection = await server.connect()
-    connection.send(bytes.toString('latin1').replace('/files/0', target))
-    // A reset throws away what the server has not read: so it comes when the work is under way.
-    await server.send('OPTIONS', target)
-    end(connection)
+    for (const [index, [bytes, given, then]] of WHOLE.entries()) {
+      const target = `/files/${index}`
+      await give(server, target, given)
+      const connection = await server.connect()
+      connection.send(bytes.toString('latin1').replace('/files/0', target))
+      // A reset throws away what the server has not read: so it comes when the work is under way.
+      await server.send('OPTIONS', target)
+      end(connection)
 
-    await vi.waitFor(async () => {
-      const get = await server.send('GET', target)
-      expect([get.status, get.body.toString()]).toEqual([200, then])
-    }, 20_000)
-  }
-})
+      await vi.waitFor(async () => {
+        const get = await server.send('GET', target)
+        expect([get.status, get.body.toString()]).toEqual([200, then])
+      }, 20_000)
+    }
+  },
+)
 
 describe('a client that is slow', () => {
   it('may send its content a byte at a time', async () => {
@@ -183,7 +186,7 @@ describe('a client that is slow', () => {
     expect(await Promise.all(statuses)).toEqual(WHOLE.map(([, , , status]) => status))
   })
 
-  it('shows each byte as it comes', async () => {
+  it('makes each byte visible when it arrives', async () => {
     const middleware = { idleTimeout: 10 * IDLE_TIMEOUT }
     const server = await FaultServer.start({ directory: newDirectory(), middleware })
     const connection = await server.connect()
@@ -199,7 +202,7 @@ describe('a client that is slow', () => {
   })
 
   it.skipIf(NO_PROC !== null)(
-    title('in taking an answer is let go when it takes nothing', NO_PROC),
+    title('in reading an answer is disconnected when it reads nothing', NO_PROC),
     async () => {
       const middleware = { idleTimeout: 4 * IDLE_TIMEOUT }
       const directory = newDirectory()
@@ -226,7 +229,7 @@ it.skipIf(NO_TRACE !== null).each([
   ['the process of the writer', 1, 20],
   ['another process', 2, 150],
 ])(
-  title('a hundred that wait for a writer in %s make few system calls', NO_TRACE),
+  title('a hundred requests that wait for a writer in %s make few system calls', NO_TRACE),
   { timeout: 120_000 },
   async (_where, processes, limit) => {
     const middleware = { lockTimeout: 60_000, idleTimeout: 0 }
@@ -252,7 +255,7 @@ it.skipIf(NO_TRACE !== null).each([
 )
 
 it.skipIf(NO_PROC !== null)(
-  title('a thousand clients that stall keep no other from uploading', NO_PROC),
+  title('a thousand clients that stall do not keep others from uploading', NO_PROC),
   async () => {
     const server = await FaultServer.start({
       directory: newDirectory(),

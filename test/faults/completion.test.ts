@@ -55,7 +55,7 @@ async function interrupted(end: Step, isBegun = true): Promise<string> {
 }
 
 describe('a server that dies while onComplete runs', () => {
-  it.each(ENDS)('has all of %s, and does not call it complete', async (...end) => {
+  it.each(ENDS)('has all bytes of %s, and does not report it as complete', async (...end) => {
     const server = await start(await interrupted(end))
 
     const head = await server.send('HEAD', TARGET)
@@ -64,7 +64,7 @@ describe('a server that dies while onComplete runs', () => {
     expect(field(head, 'content-range')).toBe('bytes 0-9/10')
   })
 
-  it.each(ATOMIC_ENDS)('has nothing of %s, and takes it again', async (...end) => {
+  it.each(ATOMIC_ENDS)('has nothing of %s, and accepts it again', async (...end) => {
     const server = await start(await interrupted(end))
 
     const before = await server.state(TARGET)
@@ -74,7 +74,7 @@ describe('a server that dies while onComplete runs', () => {
     await expectFinished(server)
   })
 
-  it('has all of a PUT that was to be kept', async () => {
+  it('has all bytes of a PUT that prefers persist', async () => {
     const directory = newDirectory()
     const first = await start(directory, ['onComplete'])
     await begin(first, ['', 'PUT', ['Prefer: transaction=persist'], DATA])
@@ -89,7 +89,7 @@ describe('a server that dies while onComplete runs', () => {
     await expectFinished(server)
   })
 
-  it('leaves a finished file as it was', async () => {
+  it('leaves a finished file unchanged', async () => {
     const directory = newDirectory()
     const first = await start(directory, ['onComplete'])
     const whole = await begin(first, ['', 'PUT', [], DATA])
@@ -232,7 +232,7 @@ describe('a client that lost the last answer', () => {
     expect(field(later, 'etag')).toBe(field(again, 'etag'))
   })
 
-  it('and another one that does the same ask the app once together', async () => {
+  it('and another one that sends the same make the app be called once', async () => {
     const directory = await interrupted(ENDS[0]!)
     const server = await start(directory, ['onComplete'], { lockTimeout: 10_000 })
 

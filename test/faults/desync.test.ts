@@ -167,7 +167,7 @@ describe('a request', () => {
 
   describe.each(TABLES)('with %s', (_table, rows) => {
     describe.each(PACKETS)('sent %s', (_how, size) => {
-      it.each(rows)('misleads no peer: %s', async (_what, bytes, direct) => {
+      it.each(rows)('does not mislead a peer: %s', async (_what, bytes, direct) => {
         expect(direct).toContainEqual(await tell(server.port, bytes, size))
       })
 
@@ -196,7 +196,7 @@ describe('a request', () => {
       ['garbage', 'PATCH', [MESSAGE], 400],
       ['its method', 'POST', [], 405],
     ] as const)(
-      title('that is refused for %s half-way is not read on as another one', reason),
+      title('that is refused for %s half-way is not parsed as another one', reason),
       async (_why, method, fields, status) => {
         const connection = await Connection.open(port())
         const rest = SMUGGLED.repeat(1000)
@@ -216,7 +216,7 @@ describe('a request', () => {
     )
 
     it.skipIf(reason !== null)(
-      title('that follows another one without waiting sees what that has done', reason),
+      title('that follows another one without waiting sees its effect', reason),
       async () => {
         const path = server.path()
         const connection = await Connection.open(port())

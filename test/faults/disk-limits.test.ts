@@ -55,7 +55,7 @@ describe.each(FILE_SYSTEMS)('on a full %s', (fileSystem) => {
 })
 
 describe.skipIf(NO_MOUNT !== null)(title('in a tmpfs', NO_MOUNT), () => {
-  it('without room for another file removes what it is asked to', async () => {
+  it('without room for another file removes a resource', async () => {
     const server = await FaultServer.start({ directory: newMount('nr_inodes=10') })
     await server.patch('/files/part', 'bytes 0-9/20', pattern(10))
     const statuses = []
@@ -72,7 +72,7 @@ describe.skipIf(NO_MOUNT !== null)(title('in a tmpfs', NO_MOUNT), () => {
 describe.skipIf(NO_MOUNT !== null)(title('two processes', NO_MOUNT), () => {
   // A PUT takes three files while it runs, and leaves two: either may be the last that there is.
   it.each([12, 13, 14, 15])(
-    'lock and let go without room for another file, and work on: of %s',
+    'acquire and release locks without room for another file: of %s',
     async (files) => {
       const directory = newMount(`nr_inodes=${files}`)
       const start = () => FaultServer.start({ entry: 'sharing.ts', directory })
@@ -128,7 +128,7 @@ it('keeps what fits into a file of limited size, and answers 507', async () => {
 const missing = noPowerCut('ext4')
 
 it.skipIf(missing !== null)(
-  title('on a disk that becomes read-only in the middle reads on, and loses nothing', missing),
+  title('a server on a disk that becomes read-only continues to read, and loses nothing', missing),
   { timeout: 60_000 },
   async () => {
     const disk = await Disk.make('ext4', { size: 32 })

@@ -23,7 +23,7 @@ const missing = noPowerCut('ext4')
 const TRIES = 8
 
 it.skipIf(missing !== null)(
-  title('takes back what an fsync that failed may have lost, and asks for it again', missing),
+  title('takes back the bytes that a failed fsync may have lost, and requests them again', missing),
   { timeout: 120_000, retry: TRIES },
   async ({ skip, task }) => {
     // The file with the disk can't grow as far as the disk promises.

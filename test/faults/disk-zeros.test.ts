@@ -264,7 +264,7 @@ const GROUNDS: readonly Ground[] = [
 
 describe.each(GROUNDS)('in $name', ({ missing, create, growths }) => {
   test.skipIf(missing !== null)(
-    title('no growth shows bytes that were never written', missing),
+    title('a resource that grows never shows bytes that were not written', missing),
     { timeout: 120_000 },
     async () => {
       const directory = create()
@@ -285,7 +285,7 @@ describe.each(GROUNDS)('in $name', ({ missing, create, growths }) => {
   )
 })
 
-test.skipIf(NO_MOUNT !== null)(title('over HTTP no gap is ever seen', NO_MOUNT), async () => {
+test.skipIf(NO_MOUNT !== null)(title('a gap is never visible over HTTP', NO_MOUNT), async () => {
   const directory = newMount('size=8m')
   prime(directory)
   const server = await FaultServer.start({ directory })

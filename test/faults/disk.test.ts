@@ -22,7 +22,7 @@ async function get(server: FaultServer, target: string): Promise<Buffer> {
 }
 
 describe.skipIf(NO_MOUNT !== null)(title('on a full disk', NO_MOUNT), () => {
-  it('keeps what fits of a segment, and answers 507 with the received length', async () => {
+  it('keeps the bytes of a segment that fit, and answers 507 with the received length', async () => {
     const server = await FaultServer.start({ directory: newMount('size=8m') })
     const data = pattern(10 * MIB)
     await server.patch('/files/a', `bytes 0-${MIB - 1}/${data.length}`, data.subarray(0, MIB))
@@ -41,7 +41,7 @@ describe.skipIf(NO_MOUNT !== null)(title('on a full disk', NO_MOUNT), () => {
     expect(await server.state('/files/a')).toBe(`I(${stored.length}/${data.length})`)
   })
 
-  it('counts what came of a write that the system has cut short', async () => {
+  it('counts the bytes of a write that the system has cut short', async () => {
     const server = await FaultServer.start({ directory: newMount('size=128k') })
     const data = pattern(128_000)
     await server.patch('/files/a', 'bytes 0-65535/128000', data.subarray(0, 65_536))
@@ -89,7 +89,7 @@ describe.skipIf(NO_MOUNT !== null)(title('on a full disk', NO_MOUNT), () => {
       [MULTIPART],
       multipart(['bytes 0-3/*', 'abcd'], [`bytes 8-${next.length - 1}/*`, next.subarray(8)]),
     ],
-  ])('leaves the old version to %s that does not fit', async (_name, method, fields, body) => {
+  ])('keeps the old version when %s does not fit', async (_name, method, fields, body) => {
     const directory = newMount('size=5m')
     const server = await FaultServer.start({ directory })
     await server.send('PUT', '/files/a', [], old)
@@ -107,7 +107,7 @@ describe.skipIf(NO_MOUNT !== null)(title('on a full disk', NO_MOUNT), () => {
     expect((await server.send(method, '/files/a', fields, body)).status).toBe(204)
   })
 
-  it('answers 507 where no file can be made any more', async () => {
+  it('answers 507 where no more files can be created', async () => {
     const server = await FaultServer.start({ directory: newMount('nr_inodes=12') })
     const answers: number[] = []
     for (let index = 0; index < 12; index += 1) {
@@ -189,7 +189,7 @@ describe('in a directory that is replaced by an empty one', () => {
   it.each([
     ['the whole directory', ''],
     ['the hidden folder', '.partial-upload'],
-  ])('works on without what was in it: %s', async (_name, part) => {
+  ])('continues without the resources of the old one: %s', async (_name, part) => {
     const directory = path.join(newDirectory(), 'uploads')
     const server = await FaultServer.start({ directory })
     await server.send('PUT', '/files/old', [], 'old')
@@ -218,7 +218,7 @@ describe('in a directory that is replaced by an empty one', () => {
     expect((await get(server, '/files/old')).toString()).toBe('new')
   })
 
-  it('acknowledges nothing that goes into a file which is deleted', async () => {
+  it('acknowledges no bytes that go into a deleted file', async () => {
     const directory = path.join(newDirectory(), 'uploads')
     const server = await FaultServer.start({ directory })
     await server.patch('/files/part', 'bytes 0-2/9', 'abc')

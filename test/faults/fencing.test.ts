@@ -157,20 +157,23 @@ describe.skipIf(NO_CONTAINER !== null || NO_TRACE !== null)(
   title('a process that is halted before it', NO_CONTAINER, NO_TRACE),
   { timeout: 180_000 },
   () => {
-    it.each(Object.entries(CHANGES))('%s changes nothing of its successor', async (_, change) => {
-      const directory = newDirectory()
-      const times = { stall: 60_000, wait: 500 }
-      const other = await FaultServer.start({ entry: 'sharing.ts', directory, times })
-      const halted: Halted[] = []
-      for (const call of NUMBERS) halted.push(await Halted.start(directory, change, call))
+    it.each(Object.entries(CHANGES))(
+      '%s does not change the upload of its successor',
+      async (_, change) => {
+        const directory = newDirectory()
+        const times = { stall: 60_000, wait: 500 }
+        const other = await FaultServer.start({ entry: 'sharing.ts', directory, times })
+        const halted: Halted[] = []
+        for (const call of NUMBERS) halted.push(await Halted.start(directory, change, call))
 
-      const answers = await Promise.all(halted.map(({ target }) => succeed(other, target)))
-      await Promise.all(halted.map((process) => process.wake()))
+        const answers = await Promise.all(halted.map(({ target }) => succeed(other, target)))
+        await Promise.all(halted.map((process) => process.wake()))
 
-      for (const { status } of answers) expect([201, 204]).toContain(status)
-      const states = await Promise.all(halted.map(({ target }) => stateOf(other, target)))
-      expect(states).toEqual(halted.map(() => [200, TYPE, 'successor']))
-    })
+        for (const { status } of answers) expect([201, 204]).toContain(status)
+        const states = await Promise.all(halted.map(({ target }) => stateOf(other, target)))
+        expect(states).toEqual(halted.map(() => [200, TYPE, 'successor']))
+      },
+    )
 
     it.each([
       { when: 'after it has stored the same bytes', segments: ['bytes 4-9/14'] },

@@ -237,7 +237,7 @@ describe.each([
   })
 })
 
-it('a name and the same name as a folder can not both be, in either order', async () => {
+it('a file and a folder of the same name exclude each other, in either order', async () => {
   const { server } = await prepare()
 
   const statuses = []
@@ -252,8 +252,8 @@ it('a name and the same name as a folder can not both be, in either order', asyn
   ])
 })
 
-describe('links that somebody has put into the directory', () => {
-  it('are no way out of it, whatever they lead to', async () => {
+describe('links that another program has put into the directory', () => {
+  it('do not lead out of it, whatever their target', async () => {
     const { outer, directory, server } = await prepare()
     const plant = (name: string, target: string): void =>
       symlinkSync(target, path.join(directory, name))
@@ -288,7 +288,7 @@ describe('links that somebody has put into the directory', () => {
     expect(tree(outer, path.join(directory, '.partial-upload'))).toEqual(before)
   })
 
-  it('as the hidden folder stop everything before anything is written', async () => {
+  it('in the place of the staging directory stop every request', async () => {
     const outer = newDirectory()
     const directory = path.join(outer, 'uploads')
     mkdirSync(directory)
@@ -305,7 +305,7 @@ describe('links that somebody has put into the directory', () => {
     expect(readdirSync(path.join(outer, 'canary'))).toEqual([])
   })
 
-  it('in the hidden folder are not followed', async () => {
+  it('in the staging directory are not followed', async () => {
     const { outer, directory, server } = await prepare()
     await server.patch('/files/part', 'bytes 0-3/8', 'abcd')
     await server.patch('/files/record', 'bytes 0-3/8', 'abcd')
@@ -337,7 +337,7 @@ describe('links that somebody has put into the directory', () => {
     }
   })
 
-  it('in a record lead nowhere', async () => {
+  it('in a record are not followed', async () => {
     const { outer, directory, server } = await prepare()
     await server.patch('/files/part', 'bytes 0-3/8', 'abcd')
     const hidden = path.join(directory, '.partial-upload')
@@ -353,7 +353,7 @@ describe('links that somebody has put into the directory', () => {
     expect(readFileSync(path.join(outer, 'canary'), 'utf8')).toBe('secret')
   })
 
-  it('to the same file elsewhere are cut when the file changes', async () => {
+  it('are replaced by a copy when the file changes, if they are hard links', async () => {
     const { outer, directory, server } = await prepare()
     const canary = path.join(outer, 'canary')
     linkSync(canary, path.join(directory, 'hard'))
@@ -379,9 +379,9 @@ const NO_DEVICE = reasonAgainst('needs the right to make a device', () => {
   execFileSync('sh', ['-c', 'd=$(mktemp -d) && mknod "$d/z" c 1 5; e=$?; rm -r "$d"; exit $e'])
 })
 
-describe('what is not a file', () => {
+describe('a named pipe, socket, directory or device', () => {
   it.skipIf(NO_FIFO !== null)(
-    title('is no resource, and nobody waits for it', NO_FIFO),
+    title('is not a resource, and does not block a request', NO_FIFO),
     async () => {
       const { directory, server } = await prepare()
       execFileSync('mkfifo', [path.join(directory, 'pipe')])
@@ -402,7 +402,7 @@ describe('what is not a file', () => {
     },
   )
 
-  it.skipIf(NO_DEVICE !== null)(title('but a device is not read', NO_DEVICE), async () => {
+  it.skipIf(NO_DEVICE !== null)(title('is not read if it is a device', NO_DEVICE), async () => {
     const { directory, server } = await prepare()
     execFileSync('mknod', [path.join(directory, 'zero'), 'c', '1', '5'])
 
@@ -411,7 +411,7 @@ describe('what is not a file', () => {
   })
 
   it.skipIf(NO_FIFO !== null)(
-    title('in the hidden folder is not waited for either', NO_FIFO),
+    title('does not block a request in the staging directory either', NO_FIFO),
     async () => {
       const { directory, server } = await prepare()
       await server.patch('/files/part', 'bytes 0-3/8', 'abcd')

@@ -58,7 +58,7 @@ describe.skipIf(NO_NTFS !== null)(title('where the case of letters is ignored', 
     ['d/x', 'd/X'],
     ['d/x', 'D/y'],
     ['d/e/x', 'd/E/f/x'],
-  ])('%s stays as it is, and %s is refused', async (key, other) => {
+  ])('%s stays unchanged, and %s is refused', async (key, other) => {
     const directory = mount()
     const storage = fsStorage({ directory, fsync: 'never' })
     await store(storage, key)

@@ -17,7 +17,7 @@ it.each([
   ['one of two servers on the same files', 2, false],
   ['the only server, which patches by layers,', 1, true],
 ] as const)(
-  `keeps what was acknowledged and leaves nothing half done when %s is killed in the middle of anything`,
+  `keeps acknowledged bytes and leaves no half-made change when %s is killed at any moment`,
   { timeout: 300_000 },
   async (_name, servers, hasLayers) => {
     const seed = String(Date.now())
@@ -43,7 +43,7 @@ describe.skipIf(NO_TRACE !== null)(title('a DELETE', NO_TRACE), () => {
     ['the first directory', 'rmdir', 'x/y', '∅'],
     ['the second directory', 'rmdir', 'x', '∅'],
     ['the record', 'rename', 'RECORD', '∅'],
-  ])('that is killed before %s has gone leaves all or nothing', CALM, async (...row) => {
+  ])('that is killed before %s was removed leaves all or nothing', CALM, async (...row) => {
     const [, call, file, left] = row
     const directory = newDirectory()
     const hidden = path.join(directory, '.partial-upload')
@@ -66,7 +66,7 @@ describe.skipIf(NO_TRACE !== null)(title('a DELETE', NO_TRACE), () => {
   })
 })
 
-it('directories that a killed DELETE has left are no obstacle', async () => {
+it('directories that a killed DELETE has left do not block an upload', async () => {
   const directory = newDirectory()
   mkdirSync(path.join(directory, 'a/b/c'), { recursive: true })
   mkdirSync(path.join(directory, 'd/e'), { recursive: true })

@@ -83,27 +83,30 @@ describe.skipIf(REASON !== null)(title('over HTTP/2 to nginx', REASON), () => {
   it.each([
     ['PATCH', TYPE, message(`bytes 0-${DATA.length - 1}/${DATA.length}`, DATA.subarray(0, HALF))],
     ['PUT', { prefer: 'transaction=persist' }, DATA.subarray(0, HALF)],
-  ])('keeps what came of a %s whose stream is reset, and goes on', async (method, fields, body) => {
-    const target = server.path()
-    const length = method === 'PUT' ? '*' : DATA.length
+  ])(
+    'keeps the bytes of a %s whose stream is reset, and accepts the rest',
+    async (method, fields, body) => {
+      const target = server.path()
+      const length = method === 'PUT' ? '*' : DATA.length
 
-    const stream = begin(method, target, fields)
-    stream.write(body)
-    await server.becomes(target, `I(${HALF}/${length})`)
-    // Not `close`, which marks the content as complete before it resets the stream.
-    stream.destroy(new Error('cut'))
-    await server.idle(target)
-    const head = await ask('HEAD', target)
-    const range = `bytes ${HALF}-${DATA.length - 1}/${DATA.length}`
-    const rest = await ask('PATCH', target, TYPE, message(range, DATA.subarray(HALF)))
-    const get = await ask('GET', target)
+      const stream = begin(method, target, fields)
+      stream.write(body)
+      await server.becomes(target, `I(${HALF}/${length})`)
+      // Not `close`, which marks the content as complete before it resets the stream.
+      stream.destroy(new Error('cut'))
+      await server.idle(target)
+      const head = await ask('HEAD', target)
+      const range = `bytes ${HALF}-${DATA.length - 1}/${DATA.length}`
+      const rest = await ask('PATCH', target, TYPE, message(range, DATA.subarray(HALF)))
+      const get = await ask('GET', target)
 
-    expect([head.status, head.length]).toEqual([299, String(HALF)])
-    expect(rest.status).toBe(201)
-    expect([get.status, get.body.equals(DATA)]).toEqual([200, true])
-  })
+      expect([head.status, head.length]).toEqual([299, String(HALF)])
+      expect(rest.status).toBe(201)
+      expect([get.status, get.body.equals(DATA)]).toEqual([200, true])
+    },
+  )
 
-  it('keeps what came over a lost connection', async () => {
+  it('keeps the bytes of a lost connection', async () => {
     const target = server.path()
     const stream = begin('PATCH', target, TYPE)
     stream.write(message(`bytes 0-${DATA.length - 1}/${DATA.length}`, DATA.subarray(0, HALF)))
@@ -115,7 +118,7 @@ describe.skipIf(REASON !== null)(title('over HTTP/2 to nginx', REASON), () => {
     expect(await server.state(target)).toBe(`I(${HALF}/${DATA.length})`)
   })
 
-  it('lets other streams of a connection alone when one is refused or stalls', async () => {
+  it('leaves other streams of a connection open when one is refused or stalls', async () => {
     const [stalled, refused, good] = [server.path(), server.path(), server.path()]
     begin('PATCH', stalled, TYPE).write(message('bytes 0-9/10', 'abcd'))
     await server.becomes(stalled, 'I(4/10)')

@@ -48,7 +48,7 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx as the README shows it', 
       ['a PUT', 'PUT', ['Prefer: transaction=persist', 'Content-Length: 999960']],
       ['a PUT in chunks', 'PUT', ['Prefer: transaction=persist', CHUNKED]],
       ['a partial PUT', 'PUT', ['Content-Range: bytes 0-999959/999960', 'Content-Length: 999960']],
-    ])('in the middle of %s keeps what has arrived', async (_what, method, fields) => {
+    ])('in the middle of %s keeps the bytes that arrived', async (_what, method, fields) => {
       const path = server.path()
       const data = pattern(300_000)
       const body = method === 'PUT' ? data : message('bytes 0-999959/999960', data)
@@ -102,7 +102,7 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx as the README shows it', 
     ['PATCH', 'C(26)', [MULTIPART], multipart(['bytes 0-0/*', 'a'], ['bytes 4-4/*', 'e'])],
     ['PATCH', 'C(26)', ['Content-Type: image/png'], 'x'],
     ['PUT', 'I(4/10)', ['Content-Range: bytes 6-7/10'], 'gh'],
-  ])('passes on what the app answers, field by field: %s of %s %j', async (...row) => {
+  ])('forwards each field of the answer: %s of %s %j', async (...row) => {
     const [method, given, fields, body] = row
     const path = await server.given(given)
 
@@ -112,7 +112,7 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx as the README shows it', 
     expect(essence(answer)).toEqual(essence(direct))
   })
 
-  it('passes on several ranges, which can be sent back', async () => {
+  it('forwards several ranges, which can be sent back', async () => {
     const path = await server.given('C(26)')
 
     const answer = await ask(nginx, 'GET', path, ['Range: bytes=0-1,8-9'])
@@ -141,7 +141,7 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx as the README shows it', 
     expect(statuses).toEqual([400, 409, 412, 415, 416, 201])
   })
 
-  it('says 100 Continue before the app has seen the request', async () => {
+  it('answers 100 Continue before the app has seen the request', async () => {
     const path = await server.given('C(26)')
     const connection = await Connection.open(nginx.port)
 
@@ -178,7 +178,7 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx as the README shows it', 
     expect(await server.state(path)).toBe('I(4/*)')
   })
 
-  it('passes on an upload while it arrives, and a download, of 16 MiB', async () => {
+  it('forwards an upload of 16 MiB while it arrives, and its download', async () => {
     const path = server.path()
     const data = pattern(16 * MIB)
     const connection = await Connection.open(nginx.port)
@@ -205,7 +205,7 @@ describe.skipIf(NO_NGINX !== null)(title('an app behind nginx', NO_NGINX), () =>
   const server = useServer(MEMORY, {}, [watch])
   const nginx = useNginx(() => server.port, shown())
 
-  it('knows the client by X-Forwarded-For and X-Forwarded-Proto', async () => {
+  it('learns the client from X-Forwarded-For and X-Forwarded-Proto', async () => {
     await ask(nginx, 'HEAD', '/files/a', ['X-Forwarded-For: 203.0.113.9'])
     await ask(nginx, 'HEAD', '/files/a')
 
@@ -360,7 +360,7 @@ describe.skipIf(NO_NGINX !== null)(
       )
     })
 
-    it('what is incomplete would not be compressed or stored in any case', async () => {
+    it('an incomplete upload would not be compressed or stored in any case', async () => {
       const path = await server.given('I(4/10)')
       for (const nginx of [eager, caching]) {
         const direct = await server.send('GET', path, all)
@@ -390,7 +390,7 @@ describe.skipIf(NO_NGINX !== null)(
       ])
     })
 
-    it('a finished file loses its length by compression, and is never an old one', async () => {
+    it('a finished file loses its length by compression, and is never stale', async () => {
       const path = await server.given('C(26)')
 
       const head = await ask(eager, 'HEAD', path, all)
@@ -407,60 +407,63 @@ describe.skipIf(NO_NGINX !== null)(
   },
 )
 
-describe.skipIf(NO_NGINX !== null)(title('behind nginx as it comes', NO_NGINX), () => {
-  const server = useServer(MEMORY)
-  const nginx = useNginx(() => server.port, usual())
-  const unbuffered = useNginx(
-    () => server.port,
-    usual('proxy_request_buffering off; client_max_body_size 0;'),
-  )
+describe.skipIf(NO_NGINX !== null)(
+  title('behind nginx with its default settings', NO_NGINX),
+  () => {
+    const server = useServer(MEMORY)
+    const nginx = useNginx(() => server.port, usual())
+    const unbuffered = useNginx(
+      () => server.port,
+      usual('proxy_request_buffering off; client_max_body_size 0;'),
+    )
 
-  it('a cut upload is not visible', async () => {
-    const path = await server.given('I(4/*)')
-    const connection = await Connection.open(nginx.port)
-    const body = message('bytes 4-900003/*', 'x'.repeat(800_000))
+    it('a cut upload is not visible', async () => {
+      const path = await server.given('I(4/*)')
+      const connection = await Connection.open(nginx.port)
+      const body = message('bytes 4-900003/*', 'x'.repeat(800_000))
 
-    connection.send(request('PATCH', path, [MESSAGE, 'Content-Length: 900035']))
-    await write(connection, body)
-    await ask(nginx, 'HEAD', path)
-    connection.close()
+      connection.send(request('PATCH', path, [MESSAGE, 'Content-Length: 900035']))
+      await write(connection, body)
+      await ask(nginx, 'HEAD', path)
+      connection.close()
 
-    await connection.closed()
-    await server.idle(path)
-    expect(await server.state(path)).toBe('I(4/*)')
-    expect(nginx.log.filter((line) => /buffered to a temporary file/.test(line))).toHaveLength(1)
-  })
+      await connection.closed()
+      await server.idle(path)
+      expect(await server.state(path)).toBe('I(4/*)')
+      expect(nginx.log.filter((line) => /buffered to a temporary file/.test(line))).toHaveLength(1)
+    })
 
-  it('a request of more than 1 MB is refused by nginx itself', async () => {
-    const answer = await ask(nginx, 'PUT', server.path(), [], 'x'.repeat(MIB + 1))
+    it('a request of more than 1 MB is refused by nginx itself', async () => {
+      const answer = await ask(nginx, 'PUT', server.path(), [], 'x'.repeat(MIB + 1))
 
-    expect([answer.status, field(answer, 'content-type')]).toEqual([413, 'text/html'])
-  })
+      expect([answer.status, field(answer, 'content-type')]).toEqual([413, 'text/html'])
+    })
 
-  it('the client library sends smaller segments', async () => {
-    const path = server.path()
-    const data = pattern(3_000_000)
+    it('the client library sends smaller segments', async () => {
+      const path = server.path()
+      const data = pattern(3_000_000)
 
-    const { done } = upload(`http://127.0.0.1:${nginx.port}${path}`, new Blob([data]))
+      const { done } = upload(`http://127.0.0.1:${nginx.port}${path}`, new Blob([data]))
 
-    expect((await done).status).toBe(201)
-    expect((await server.send('GET', path)).body.equals(data)).toBe(true)
-  })
+      expect((await done).status).toBe(201)
+      expect((await server.send('GET', path)).body.equals(data)).toBe(true)
+    })
 
-  it('chunks are gathered over HTTP/1.0, even where buffering is off', async () => {
-    const path = server.path()
-    const connection = await Connection.open(unbuffered.port)
+    it('chunks are gathered over HTTP/1.0, even where buffering is off', async () => {
+      const path = server.path()
+      const connection = await Connection.open(unbuffered.port)
 
-    connection.send(request('PATCH', path, [MESSAGE, CHUNKED]))
-    await write(connection, chunk(message('bytes 0-9/10', 'abcd')))
-    await ask(unbuffered, 'HEAD', path)
-    connection.close()
+      connection.send(request('PATCH', path, [MESSAGE, CHUNKED]))
+      await write(connection, chunk(message('bytes 0-9/10', 'abcd')))
+      await ask(unbuffered, 'HEAD', path)
+      connection.close()
 
-    await connection.closed()
-    await server.idle(path)
-    expect(await server.state(path)).toBe('∅')
-  })
-})
+      await connection.closed()
+      await server.idle(path)
+      expect(await server.state(path)).toBe('∅')
+    })
+  },
+)
 
 async function write(connection: Connection, bytes: Bytes): Promise<void> {
   await new Promise<void>((resolve) => {

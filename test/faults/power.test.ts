@@ -46,30 +46,33 @@ describe.each(FILE_SYSTEMS)('after a power cut on %s', (fileSystem) => {
       },
     )
 
-    it.each(RESTARTS)('counts no bytes that were on their way, after a new %s', async (restart) => {
-      const disk = await Disk.make(fileSystem)
-      const options = { directory: disk.directory, storage: { fsync: 'segment' } } as const
-      const server = await FaultServer.start({ ...options, shell: disk.shell })
-      await server.patch('/files/a', 'bytes 0-99/300', pattern(100))
-      const connection = await server.connect()
-      const body = message('bytes 100-199/300', pattern(200).subarray(100))
-      connection.send(request('PATCH', '/files/a', [MESSAGE], body).subarray(0, -1))
-      await server.becomes('/files/a', 'I(199/300)')
-      // Its fsync takes the length of the other file along to the disk, but not the bytes.
-      await server.send('PUT', '/files/b', [], 'abc')
-      await disk.cutPower()
-      await server.kill()
-      const next = await FaultServer.start({ ...options, shell: disk.restart(restart) })
+    it.each(RESTARTS)(
+      'does not count bytes that were in flight, after a new %s',
+      async (restart) => {
+        const disk = await Disk.make(fileSystem)
+        const options = { directory: disk.directory, storage: { fsync: 'segment' } } as const
+        const server = await FaultServer.start({ ...options, shell: disk.shell })
+        await server.patch('/files/a', 'bytes 0-99/300', pattern(100))
+        const connection = await server.connect()
+        const body = message('bytes 100-199/300', pattern(200).subarray(100))
+        connection.send(request('PATCH', '/files/a', [MESSAGE], body).subarray(0, -1))
+        await server.becomes('/files/a', 'I(199/300)')
+        // Its fsync takes the length of the other file along to the disk, but not the bytes.
+        await server.send('PUT', '/files/b', [], 'abc')
+        await disk.cutPower()
+        await server.kill()
+        const next = await FaultServer.start({ ...options, shell: disk.restart(restart) })
 
-      const { length } = await prefixOf(pattern(300), next, '/files/a')
-      expect(length).toBeGreaterThanOrEqual(100)
-      const rest = pattern(300).subarray(length)
-      expect((await next.patch('/files/a', `bytes ${length}-299/300`, rest)).status).toBe(201)
-      expect((await next.send('GET', '/files/a')).body.equals(pattern(300))).toBe(true)
-    })
+        const { length } = await prefixOf(pattern(300), next, '/files/a')
+        expect(length).toBeGreaterThanOrEqual(100)
+        const rest = pattern(300).subarray(length)
+        expect((await next.patch('/files/a', `bytes ${length}-299/300`, rest)).status).toBe(201)
+        expect((await next.send('GET', '/files/a')).body.equals(pattern(300))).toBe(true)
+      },
+    )
 
     it(
-      'keeps of an upload with fsync: complete what came a while before',
+      'keeps the earlier bytes of an upload with fsync: complete',
       { timeout: 90_000 },
       async () => {
         const disk = await Disk.make(fileSystem)

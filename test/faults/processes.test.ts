@@ -190,7 +190,7 @@ describe('a writer in another process', () => {
     expect([await one.state('/files/a'), await other.state('/files/a')]).toEqual(['∅', '∅'])
   })
 
-  it('is not disturbed while its bytes keep coming', async () => {
+  it('is not revoked while its bytes arrive', async () => {
     const [one, other] = await pair({ lockTimeout: 2000 })
     const writer = await one.connect()
     writer.send(
@@ -225,7 +225,7 @@ describe('a writer in another process', () => {
     expect([answer.status, await other.state('/files/b')]).toEqual([201, '∅'])
   })
 
-  it('shows a reader the old file or the new one', async () => {
+  it('serves a reader the old file or the new one', async () => {
     const [one, other] = await pair()
     const [old, next] = [pattern(8_000_000, 1), pattern(8_000_000, 2)]
     await one.send('PUT', '/files/a', [], old)

@@ -36,7 +36,7 @@ async function lookDuring(
 }
 
 describe.skipIf(NO_TRACE !== null)(title('two processes', NO_TRACE), { timeout: 120_000 }, () => {
-  it('one that reads slowly never takes a resource of the other for a foreign file', async () => {
+  it('one that reads slowly never treats a resource of the other as a foreign file', async () => {
     const directory = newDirectory()
     const [writer, reader] = [await share(directory), await share(directory)]
     await reader.state('/files/a')
@@ -61,7 +61,7 @@ describe.skipIf(NO_TRACE !== null)(title('two processes', NO_TRACE), { timeout: 
   })
 
   it.each(['unlink,unlinkat', 'rename,renameat,renameat2'])(
-    'one that cleans up with a slow %s leaves what the other has made meanwhile',
+    'one that cleans up with a slow %s keeps what the other has created meanwhile',
     async (calls) => {
       const directory = newDirectory()
       const hidden = path.join(directory, '.partial-upload')

@@ -226,7 +226,7 @@ describe.skipIf(NO_TRACE !== null)(title('with system calls that fail', NO_TRACE
       (fault) => [...fault, { patch: 'layers', layersAbove: 0, rebuildAfter: 0 }] as const,
     ),
   ])(
-    'makes each change whole or not at all: %s with %s at %j, %j',
+    'makes each change completely or not at all: %s with %s at %j, %j',
     async (calls, error, moments, storage) => {
       // In memory if possible: what an fsync costs says nothing about one that fails.
       const directory = newDirectory(MEMORY)

@@ -9,7 +9,7 @@ import {
 const DATED = 'attachment; modification-date='
 
 describe('readContentDisposition', () => {
-  test('has nothing to read where there is no line', () => {
+  test('returns null without a field line', () => {
     expect(readContentDisposition([])).toBeNull()
   })
 
@@ -28,7 +28,7 @@ describe('readContentDisposition', () => {
     `${DATED}"12 Feb 1997 16:29 +0000"`,
     `${DATED}"Thu, 29 Feb 2024 00:00:60 GMT"`,
     `attachment; filename="${'a'.repeat(1001)}"`,
-  ])('takes %j as it is', (value) => {
+  ])('accepts %j unchanged', (value) => {
     expect(readContentDisposition([` ${value}\t`])).toBe(value)
     expect(readContentDisposition([value, value])).toBe(value)
   })
@@ -92,7 +92,7 @@ describe('isSameDisposition', () => {
     ['attachment; filename=a', 'attachment; filename=A', false],
     ['attachment; filename=a', 'attachment', false],
     ['attachment', 'attachment; filename=a', false],
-  ])('of %j and %j is a matter of meaning', (first, second, isSame) => {
+  ])('compares the meaning of %j and %j', (first, second, isSame) => {
     expect(isSameDisposition(first, second)).toBe(isSame)
   })
 })

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 
 import { parseContentOffset } from '../../src/fields/content-offset.ts'
 
-describe('takes', () => {
+describe('accepts', () => {
   test.each([
     ['0', 0, null],
     ['-0', 0, null],

@@ -44,7 +44,7 @@ describe('parseMediaType', () => {
     'text/plain;\u00a0a=b',
     'text/pl\xe4in',
     `text/plain;${' '.repeat(10_000)}x`,
-  ])('finds %j malformed', (value) => {
+  ])('rejects %j as malformed', (value) => {
     expect(parseMediaType(value)).toBeNull()
   })
 })

@@ -68,7 +68,7 @@ describe('parseHttpDate', () => {
     'Sun Nov 6 08:49:37 1994',
     'Sun Nov 06 08:49:37 94',
     'Sun Nov  6 08:49:37 1994 GMT',
-  ])('finds %j malformed', (value) => {
+  ])('rejects %j as malformed', (value) => {
     expect(parseHttpDate(value, NOW)).toBeNull()
   })
 })

@@ -78,7 +78,7 @@ describe('selects from 10 bytes', () => {
     'items=0-1',
     '=0-1',
     'bytes=0-0,2-2,4-4,6-6,8-8',
-  ])('all of it by %j', (field) => {
+  ])('all bytes by %j', (field) => {
     expect(selectRanges(field, 10, 4)).toEqual(WHOLE)
   })
 })

@@ -5,7 +5,7 @@ import { it } from 'vitest'
 import { PROPERTIES } from './properties.ts'
 
 it.each(PROPERTIES)(
-  '$name is read as the reference reads it, however it is cut',
+  '$name is parsed as the reference parses it, under any chunking',
   async ({ property }) => {
     await fc.assert(property, { numRuns: 300 })
   },

@@ -25,7 +25,7 @@ test('writes delimiter, fields and blank line', () => {
   expect(text(encodeCloseDelimiter('B'))).toBe('\r\n--B--\r\n')
 })
 
-test('writes what a patch may send back', () => {
+test('writes a document that a PATCH accepts', () => {
   const content =
     text(encodePartHeader('B', 'text/plain; charset=utf-8', 2, 4, 10)) +
     'cd' +
@@ -61,7 +61,7 @@ const data = fc
   .map((joined) => `${joined}.`)
   .filter((joined) => !/(?:^|\r\n)--B(?:--)?[ \t]*(?:\r\n|$)/.test(joined))
 
-test('survives any data under any cuts', () => {
+test('keeps any data under any chunking', () => {
   const ranges = fc.array(fc.record({ start: fc.nat(1000), data }), { minLength: 1, maxLength: 5 })
 
   fc.assert(
@@ -96,7 +96,7 @@ test('survives any data under any cuts', () => {
   )
 })
 
-test('has one result for any bytes under any cuts', () => {
+test('has one result for any bytes under any chunking', () => {
   const piece = fc.constantFrom(
     '--B',
     '\r\n',

@@ -119,7 +119,7 @@ describe('reads', () => {
     expect(everySplit(streamed, message)).toMatchObject({ parts: [{ contentType }] })
   })
 
-  test('of a Repr-Digest the digests that can be verified', () => {
+  test('the digests of a Repr-Digest that can be verified', () => {
     const digest = `sha-256=:${'A'.repeat(43)}=:`
     const message = `Repr-Digest: ${digest}\r\nRepr-Digest: md5=:AA==:\r\nContent-Range: bytes */0\r\n\r\n`
 
@@ -370,7 +370,7 @@ describe('rejects a header block', () => {
     })
   })
 
-  test('of a byte more than the limit', () => {
+  test('that is a byte longer than the limit', () => {
     const parse = (limit: number) =>
       everySplit(
         () =>
@@ -390,7 +390,7 @@ describe('rejects a header block', () => {
     })
   })
 
-  test('that never ends once the limit is reached', () => {
+  test('that does not end, at the limit', () => {
     const chunks = Array.from({ length: 9000 }, () => toBytes('x'))
 
     expect(parseChunks(streamed(), chunks)).toEqual({
@@ -424,7 +424,7 @@ describe('given the length of the content', () => {
   })
 })
 
-test('hands out views of the chunks it is given', () => {
+test('yields views of its chunks', () => {
   const parser = streamed()
   const first = toBytes('Content-Range: bytes 0-3/4\r\n\r\nab')
   const second = toBytes('cd')
@@ -436,7 +436,7 @@ test('hands out views of the chunks it is given', () => {
   expect(buffers[0]).toBe(first.buffer)
 })
 
-test('lets an error that is not the client’s pass as it is', () => {
+test('passes on other errors than those of the client unchanged', () => {
   const failure = new TypeError('no limit')
   const options = {
     ...LIMITS,

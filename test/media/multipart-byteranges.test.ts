@@ -242,7 +242,7 @@ describe('rejects', () => {
     expect(everySplit(parser, message)).toEqual({ thrownBy, code, detail })
   })
 
-  test('more padding than the limit, and takes that much', () => {
+  test('more padding than the limit, and accepts that much', () => {
     const padded = (length: number) => `--B${' '.repeat(length)}\r\n${AB}\r\n--B--`
 
     expect(everySplit(parser, padded(MAX_LINE_REST - 1))).toEqual({ parts: [part(0, 'ab')] })
@@ -289,7 +289,7 @@ describe('without a boundary parameter', () => {
     expect(everySplit(unnamed, message)).toEqual({ thrownBy, code: 'ERR_SYNTAX', detail })
   })
 
-  test('rejects a boundary that closes nothing', () => {
+  test('rejects a boundary that is only closed', () => {
     expect(everySplit(unnamed, `--B--\r\n${AB}`)).toMatchObject({ thrownBy: 'end' })
   })
 })
@@ -333,7 +333,7 @@ describe('takes time in proportion to', () => {
   )
 })
 
-test('hands out views of the chunks it is given', () => {
+test('yields views of its chunks', () => {
   const subject = parser()
   const first = toBytes('--B\r\nContent-Range: bytes 0-5/*\r\n\r\nab')
   const second = toBytes('cd')
@@ -348,7 +348,7 @@ test('hands out views of the chunks it is given', () => {
 })
 
 test.each(['\r\n--B-x', '\r\n--B\rx', '\r\n--B \t x', '\r\n--B-- \rx', '\r\n--Bx', '\r\n--x'])(
-  'hands out data full of %j as one piece',
+  'yields data full of %j as one piece',
   (unit) => {
     const data = unit.repeat(100)
     const range = `Content-Range: bytes 0-${data.length - 1}/*`
@@ -359,7 +359,7 @@ test.each(['\r\n--B-x', '\r\n--B\rx', '\r\n--B \t x', '\r\n--B-- \rx', '\r\n--Bx
   },
 )
 
-test('holds no preamble and no epilogue', () => {
+test('does not buffer the preamble and the epilogue', () => {
   const subject = parser()
 
   const preamble = Array.from({ length: 100 }, () => subject.write(toBytes('x'.repeat(1000))))

@@ -15,7 +15,7 @@ test('names the spelling of the seed first', () => {
   ])
 })
 
-describe('takes', () => {
+describe('accepts', () => {
   test.each([
     ['message/byteranges', false],
     ['message/byterange', false],

@@ -17,7 +17,7 @@ describe('a write that changes nothing', () => {
   it.each([
     ['I(4/10)', 'bytes 0-3/10', 'abcd'],
     ['C(10)', 'bytes 6-9/10', 'ghij'],
-  ])('to %s is not committed and not shown to the app', async (given, range, data) => {
+  ])('to %s is neither committed nor shown to the app', async (given, range, data) => {
     const { storage, send, shown } = await serve(given)
     storage.steps.length = 0
 
@@ -45,7 +45,7 @@ describe('a write that changes nothing', () => {
 })
 
 describe('a Repr-Digest', () => {
-  it('that fits is kept with the finished resource', async () => {
+  it('that matches is kept with the finished resource', async () => {
     const { storage, send } = await serve('∅')
     const headers = { 'Repr-Digest': digestOf(LETTERS) }
 
@@ -56,7 +56,7 @@ describe('a Repr-Digest', () => {
     expect((await storage.head('a'))?.reprDigest).toBe(digestOf(LETTERS))
   })
 
-  it('that does not fit removes the upload, earlier segments too', async () => {
+  it('that does not match removes the upload with its earlier segments', async () => {
     const { storage, send, shown } = await serve('I(4/10)')
     const headers = { 'Repr-Digest': digestOf('others') }
 
@@ -68,7 +68,7 @@ describe('a Repr-Digest', () => {
     expect(storage.openWriters).toBe(0)
   })
 
-  it('that does not fit leaves a finished resource as it was', async () => {
+  it('that does not match leaves a finished resource unchanged', async () => {
     const { storage, send } = await serve('C(10)')
     const before = await storage.head('a')
     const headers = { 'Repr-Digest': digestOf('others') }
@@ -83,7 +83,7 @@ describe('a Repr-Digest', () => {
     ['a PUT', put('others', { 'Repr-Digest': digestOf('different') })],
     ['an atomic PATCH', patch('bytes 4-9/10', 'efghij', { headers: WRONG_ATOMIC })],
     ['a multipart PATCH', multipart('bytes 4-9/10', 'efghij', WRONG)],
-  ])('of %s that does not fit leaves an incomplete upload as it was', async (_name, change) => {
+  ])('of %s that does not match leaves an incomplete upload unchanged', async (_name, change) => {
     const { storage, send, get } = await serve('I(4/10)')
     const before = await storage.head('a')
 
@@ -94,7 +94,7 @@ describe('a Repr-Digest', () => {
     expect([await get(), storage.openWriters]).toEqual(['299 abcd', 0])
   })
 
-  it('does not outlive the bytes that it is of', async () => {
+  it('is dropped when its bytes change', async () => {
     const { storage, send } = await serve('∅')
     const headers = { 'Repr-Digest': digestOf(LETTERS) }
     await send(patch('bytes 0-9/10', LETTERS, { headers }))
@@ -104,7 +104,7 @@ describe('a Repr-Digest', () => {
     expect((await storage.head('a'))?.reprDigest).toBeNull()
   })
 
-  it('does not outlive the length that it is of', async () => {
+  it('is dropped when the length changes', async () => {
     const { storage, send } = await serve('∅')
     const headers = { 'Repr-Digest': digestOf(LETTERS) }
     await send(patch('bytes 0-9/10', LETTERS, { headers }))
@@ -128,7 +128,7 @@ describe('a finished upload', () => {
     ])
   })
 
-  it('is shown with the range that the app asks for', async () => {
+  it('gives the app the range that it reads', async () => {
     const read: string[] = []
     const { send } = await serve('I(4/10)', {}, async (resource) => {
       read.push(await textOf(resource.read(2, 5)), await textOf(resource.read(8)))
@@ -144,7 +144,7 @@ describe('a finished upload', () => {
     ['I(4/10)', '299 abcd'],
     ['∅', '404 '],
     ['C(10)', '200 abcdefghij'],
-  ])('is seen by nobody else while the app looks at it, after %s', async (given, seen) => {
+  ])('is hidden from clients while the app checks it, after %s', async (given, seen) => {
     const others: string[] = []
     const { send, get } = await serve(given, { incompleteStatus: 299 }, async () => {
       others.push(await get())
@@ -206,7 +206,7 @@ describe('an app that refuses a finished upload', () => {
   it.each([
     ['a PUT', put('new')],
     ['an atomic PATCH', patch('bytes 4-9/10', 'efghij', { headers: ATOMIC })],
-  ])('leaves an incomplete upload as it was before %s', async (_name, change) => {
+  ])('leaves an incomplete upload unchanged by %s', async (_name, change) => {
     const { storage, send } = await serve('I(4/10)', {}, refuse())
     const before = await storage.head('a')
 
@@ -218,7 +218,7 @@ describe('an app that refuses a finished upload', () => {
   })
 
   it.each([patch('bytes 0-0/10', 'X'), patch('bytes */2'), put('new')])(
-    'leaves a finished resource as it was',
+    'leaves a finished resource unchanged',
     async (change) => {
       const { storage, send, get } = await serve('C(10)', {}, refuse())
       const before = await storage.head('a')
@@ -232,7 +232,7 @@ describe('an app that refuses a finished upload', () => {
     },
   )
 
-  it('leaves a finished resource as it was, whether it keeps the bytes or not', async () => {
+  it('leaves a finished resource unchanged, whether it keeps the bytes or not', async () => {
     const { storage, send } = await serve('C(10)', {}, refuse({ keep: true }))
     const before = await storage.head('a')
 
@@ -279,7 +279,7 @@ describe('an app that fails', () => {
     expect([finished.status, await get(), looks]).toEqual([201, '200 abcdefghij', 2])
   })
 
-  it('leaves a finished resource as it was', async () => {
+  it('leaves a finished resource unchanged', async () => {
     const { storage, send } = await serve('C(10)', {}, () => Promise.reject(failure))
     const before = await storage.head('a')
 
@@ -289,7 +289,7 @@ describe('an app that fails', () => {
     expect(storage.openWriters).toBe(0)
   })
 
-  it('leaves nothing of an atomic upload but what was there', async () => {
+  it('leaves nothing of an atomic upload', async () => {
     const { send, get } = await serve('I(4/10)', {}, () => Promise.reject(failure))
     const headers = { Prefer: 'transaction=atomic' }
 
@@ -320,7 +320,7 @@ describe('the final response', () => {
       '<p>',
     ],
     [{ status: 204, body: 'unsent' }, 204, {}, ''],
-  ])('is what the app makes of it: %j', async (final, status, headers, body) => {
+  ])('is the one of the app: %j', async (final, status, headers, body) => {
     const { send } = await serve('I(4/10)', {}, () => final)
 
     const answer = await send(patch('bytes 4-9/10', 'efghij'))

@@ -138,7 +138,7 @@ describe('a hook that fails', () => {
     expect(setup.calls).toMatchObject([['published', { etag }, expect.any(String)]])
   })
 
-  test('is called for a removal, too', async () => {
+  test('is also called for a removal', async () => {
     const setup = new Setup()
     const { etag } = await setup.publish()
     setup.isAway = true
@@ -169,7 +169,7 @@ describe('the next process', () => {
     expect(setup.calls.slice(1)).toEqual([[type, { etag }, complete ? first.etag : null]])
   })
 
-  test('reports no removal of a file that is open again', async () => {
+  test('does not report a removal of a file that was reopened', async () => {
     const setup = new Setup()
     await setup.publish()
     setup.isAway = true

@@ -10,7 +10,7 @@ import { bodyOf, handlerFor, patch, request } from '../support/plain.ts'
 import { WatchedStorage, type Step } from '../support/watched-storage.ts'
 
 describe('random requests', () => {
-  it('change a resource as they would change plain bytes', async () => {
+  it('change a resource as the reference changes plain bytes', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(change(), { minLength: 1, maxLength: 12 }), async (changes) => {
         const storage = new WatchedStorage()
@@ -65,28 +65,25 @@ describe('a storage that fails', () => {
     ['commit', 'PUT', () => put('new')],
     ['head', 'DELETE', () => request({ method: 'DELETE' })],
     ['remove', 'DELETE', () => request({ method: 'DELETE' })],
-  ])(
-    'in %s during a %s is the error that comes out, and leaves no lock',
-    async (step, _name, change) => {
-      const storage = new WatchedStorage()
-      const handle = handlerFor(storage, { lockTimeout: 0 })
-      await handle(patch('bytes 0-3/10', 'abcd'))
-      storage.fail(step, failure)
+  ])('in %s during a %s throws its error, and leaves no lock', async (step, _name, change) => {
+    const storage = new WatchedStorage()
+    const handle = handlerFor(storage, { lockTimeout: 0 })
+    await handle(patch('bytes 0-3/10', 'abcd'))
+    storage.fail(step, failure)
 
-      await expect(handle(change())).rejects.toBe(failure)
+    await expect(handle(change())).rejects.toBe(failure)
 
-      expect([storage.openWriters, storage.openReaders]).toEqual([0, 0])
-      const next = await handle(patch('bytes 0-0/10', 'X'))
-      expect(next.status).toBeLessThan(300)
-    },
-  )
+    expect([storage.openWriters, storage.openReaders]).toEqual([0, 0])
+    const next = await handle(patch('bytes 0-0/10', 'X'))
+    expect(next.status).toBeLessThan(300)
+  })
 
   it.each([
     ['truncate', () => patch('bytes */4')],
     ['write', () => patch('bytes 0-3/10', 'ABCD')],
     ['commit', () => patch('bytes 0-3/10', 'ABCD')],
     ['commit', () => put('new')],
-  ] as const)('in %s leaves a finished resource as it was', async (step, change) => {
+  ] as const)('in %s leaves a finished resource unchanged', async (step, change) => {
     const storage = new WatchedStorage()
     const handle = handlerFor(storage, { lockTimeout: 0 })
     await handle(put('abcdefghij'))
@@ -99,7 +96,7 @@ describe('a storage that fails', () => {
     expect((await handle(patch('bytes 0-0/10', 'X'))).status).toBe(204)
   })
 
-  it('in the first read of a GET is the error that comes out', async () => {
+  it('in the first read of a GET throws its error', async () => {
     const storage = new WatchedStorage()
     const handle = handlerFor(storage)
     await handle(put('abcdefghij'))

@@ -51,7 +51,7 @@ describe('the digests of content', () => {
     expect(threads.length).toBe(threadCount)
   })
 
-  it('leave the chunks to their owner', async () => {
+  it('do not change the chunks', async () => {
     const bytes = Buffer.from(LARGE)
 
     await new HashingService(1).digest(chunksOf(bytes, MIB), {
@@ -66,7 +66,7 @@ describe('the digests of content', () => {
 describe('the limit of digests that are computed at the same time', () => {
   const options = { size: LARGE.byteLength, algorithms: ['sha-256'] } as const
 
-  it('refuses further ones of large content, whose content is not read', async () => {
+  it('refuses further ones of large content without reading it', async () => {
     const service = new HashingService(1)
     const held = gate()
     const first = service.digest(afterwards(held.opened, LARGE), options)
@@ -167,7 +167,7 @@ describe('an upload whose digest the server is too busy to verify', () => {
 })
 
 describe('a digest that a client asks for', () => {
-  it('is given up when the client has left', async () => {
+  it('is aborted when the client has disconnected', async () => {
     const storage = memoryStorage()
     const handle = handlerFor(storage, { maxHashings: 1 })
     const plain = patch(`bytes 0-${LARGE.byteLength - 1}/*`, LARGE.toString('latin1'))

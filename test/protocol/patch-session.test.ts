@@ -34,7 +34,7 @@ describe('a patch session', () => {
     expect(await content()).toBe('abcd')
   })
 
-  it('writes parts where they belong, the later over the earlier', async () => {
+  it('writes parts at their positions, later ones over earlier ones', async () => {
     const { session, content } = await open('', { fillsGaps: true })
 
     await session.apply([
@@ -65,7 +65,7 @@ describe('a patch session', () => {
     ['all of it', 'abcd', 0, []],
     ['all of it in the middle', 'bc', 1, []],
     ['its beginning', 'abcdef', 0, ['write']],
-  ] as const)('does not write again %s that is stored', async (_what, text, start, writes) => {
+  ] as const)('does not write %s again that is stored', async (_what, text, start, writes) => {
     const { session, storage, content } = await open('abcd')
 
     await session.apply([part(start, start + text.length), data(text)])
@@ -75,7 +75,7 @@ describe('a patch session', () => {
     expect(await content()).toBe('abcdef'.slice(0, Math.max(4, start + text.length)))
   })
 
-  it('compares no more once it has changed something', async () => {
+  it('stops comparing once it has changed a byte', async () => {
     const { session, storage, content } = await open('abcd')
 
     await session.apply([part(0, 4), data('X')])
@@ -85,7 +85,7 @@ describe('a patch session', () => {
     expect(await content()).toBe('Xbcd')
   })
 
-  it('compares data that is cut anywhere', async () => {
+  it('compares data under any chunking', async () => {
     const text = 'abcdefgh'.repeat(20_000)
     const { session } = await open(text)
 
@@ -100,7 +100,7 @@ describe('a patch session', () => {
     expect(session.changed).toBe(false)
   })
 
-  it('cuts a finished resource', async () => {
+  it('truncates a finished resource', async () => {
     const { session, content } = await open('abcd', {}, { complete: true })
 
     await session.apply([size(2)])
@@ -122,7 +122,7 @@ describe('a patch session', () => {
     expect([session.outcome.contentType, session.reprDigest]).toEqual(['text/plain', 'sha-256=::'])
   })
 
-  it('asks once, before anything is written', async () => {
+  it('calls onCreate once, before anything is written', async () => {
     const asked: unknown[] = []
     const { session, storage } = await open('', {
       fillsGaps: true,
@@ -136,7 +136,7 @@ describe('a patch session', () => {
     expect(asked).toEqual([false])
   })
 
-  it('writes nothing when it is told not to', async () => {
+  it('writes nothing when onCreate refuses', async () => {
     const refusal = new Error('no')
     const { session, storage } = await open('', { onFit: () => Promise.reject(refusal) })
 
@@ -149,7 +149,7 @@ describe('a patch session', () => {
     [true, 'ERR_GAP', false],
     [false, 'ERR_GAP', true],
   ])(
-    'judges a gap, in a multipart: %s, at the part or at the end',
+    'detects a gap, in a multipart: %s, at the part or at the end',
     async (multipart, code, early) => {
       const { session } = await open('abcd', { fillsGaps: multipart })
 
@@ -178,7 +178,7 @@ describe('appendOnly', () => {
     expect(await content()).toBe('abcd')
   })
 
-  it('takes the same bytes and new ones', async () => {
+  it('accepts the same bytes and new ones', async () => {
     const { session, content } = await open('abcd', options)
 
     await session.apply([part(1, 5), data('bcde')])
@@ -209,7 +209,7 @@ describe('a finished resource that is immutable', () => {
     ['the same bytes', [part(1, 2), data('b')]],
     ['the same length', [size(4)]],
     ['the same type', [part(1, 2, 0, { contentType: 'text/plain' }), data('b')]],
-  ])('takes %s', async (_what, events) => {
+  ])('accepts %s', async (_what, events) => {
     const { session } = await open('abcd', options, { complete: true })
 
     await session.apply(events)

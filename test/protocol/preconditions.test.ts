@@ -135,7 +135,7 @@ describe('the conditions of a write', () => {
     })
   })
 
-  it('say that the resource does not exist when they are false', () => {
+  it('report that the resource does not exist when they are false', () => {
     expect(refusal([['if-match', '*']], null)).toMatchObject({
       headers: {},
       members: { received: 0, length: null, complete: false },
@@ -149,7 +149,7 @@ describe('the conditions of a write', () => {
     [[['if-modified-since', AT]], false],
     [[['if-range', '"a"']], false],
     [[], false],
-  ] as [Fields, boolean][])('are there in %j: %s', (fields, isThere) => {
+  ] as [Fields, boolean][])('are present in %j: %s', (fields, isThere) => {
     expect(hasWriteCondition(headers(fields))).toBe(isThere)
   })
 })
@@ -182,7 +182,7 @@ describe('the conditions of a read', () => {
       ],
       false,
     ],
-  ] as [Fields, boolean][])('%j say that nothing was modified: %s', (fields, notModified) => {
+  ] as [Fields, boolean][])('%j report that nothing was modified: %s', (fields, notModified) => {
     expect(isNotModified(headers(fields), INFO)).toBe(notModified)
   })
 
@@ -219,7 +219,7 @@ describe('If-Range', () => {
     expect(allowsRange(headers(fields), INFO, NOW)).toBe(isAllowed)
   })
 
-  it('with a date of this very second allows none, since more may change in it', () => {
+  it('with a date of the current second allows none, because the resource may change again in it', () => {
     const now = new Date('2019-06-28T12:00:30.950Z')
 
     expect(allowsRange(headers([['if-range', AT]]), INFO, now)).toBe(false)

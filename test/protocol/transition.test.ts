@@ -98,7 +98,7 @@ describe('one part', () => {
     // All bytes are there, but the resource is not finished: the app failed or kept it so.
     ['I(4/4)', '2-3/4', 'C(4)'],
     ['I(4/4)', '*/4', 'C(4)'],
-  ])('takes %s with %s to %s', (given, part, then) => {
+  ])('changes %s with %s to %s', (given, part, then) => {
     expect(outcome(given, part)).toBe(then)
   })
 
@@ -110,9 +110,12 @@ describe('one part', () => {
     ['C(10)', '10-11/12', 'ERR_COMPLETE_LENGTH'],
     ['C(10)', '8-9/10', 'C(10)'],
     ['I(4/*)', '4-5/20', 'I(6/20)'],
-  ])('that keeps the length of a finished resource takes %s with %s to %s', (given, part, then) => {
-    expect(outcome(given, part, { finished: 'same-length' })).toBe(then)
-  })
+  ])(
+    'that keeps the length of a finished resource changes %s with %s to %s',
+    (given, part, then) => {
+      expect(outcome(given, part, { finished: 'same-length' })).toBe(then)
+    },
+  )
 })
 
 describe('several parts', () => {
@@ -151,11 +154,11 @@ describe('several parts', () => {
     ['C(10)', '10-11/12 12-12/*', 'ERR_COMPLETE_LENGTH'],
     ['C(10)', '*/4 4-5/*', 'ERR_COMPLETE_LENGTH'],
     ['C(10)', '10-11/* 12-12/*', 'C(13)'],
-  ])('take %s with %s to %s', (given, parts, then) => {
+  ])('change %s with %s to %s', (given, parts, then) => {
     expect(outcome(given, parts)).toBe(then)
   })
 
-  it('change the resource as they would change plain bytes', () => {
+  it('change the resource as the reference changes plain bytes', () => {
     fc.assert(
       fc.property(
         fc.constantFrom('∅', 'I(0/6)', 'I(3/9)', 'I(3/*)', 'I(4/4)', 'C(0)', 'C(5)'),
@@ -178,7 +181,7 @@ describe('a refusal', () => {
     })
   })
 
-  it('of a range without a resource asks to begin at 0, with 404 whatever a gap has', () => {
+  it('of a range without a resource asks to begin at 0, with 404 for every gapStatus', () => {
     expect(refusal('∅', '6-7/10', { gapStatus: 416 })).toMatchObject({
       code: 'ERR_NOT_FOUND',
       status: 404,

@@ -31,7 +31,7 @@ describe('uploads at the same time', () => {
     expect(later.status).toBe(201)
   })
 
-  it('that were cut make room', async () => {
+  it('that were cut no longer count', async () => {
     const { port } = await serve({ maxUploads: 1 })
     const first = await beginPatch(port, '/files/a')
 
@@ -60,7 +60,7 @@ describe('uploads at the same time', () => {
     },
   )
 
-  it('do not keep GET, HEAD, DELETE and OPTIONS out', async () => {
+  it('do not limit GET, HEAD, DELETE and OPTIONS', async () => {
     const { port } = await serve({ maxUploads: 1 })
     await beginPatch(port, '/files/a')
 
@@ -84,7 +84,7 @@ describe('uploads at the same time', () => {
     expect((await patch(port, '/files/e')).status).toBe(201)
   })
 
-  it('one after the other are never too many', async () => {
+  it('one after the other are not limited', async () => {
     const { port } = await serve({ maxUploads: 1 })
     const connection = await connect(port)
 
@@ -98,7 +98,7 @@ describe('uploads at the same time', () => {
 describe('the incomplete uploads of an owner', () => {
   const owner = (req: express.Request) => req.get('x-user') ?? null
 
-  it('have a bound on bytes, of which the answer reports how far the upload is', async () => {
+  it('have a limit of bytes, and the 413 reports the received length', async () => {
     const { port } = await serve({ owner, maxIncompleteBytesPerOwner: 20 })
     const first = await segment(port, '/files/a', 'bytes 0-3/15', 'X-User: ann')
 
@@ -125,7 +125,7 @@ describe('the incomplete uploads of an owner', () => {
     expect((await segment(port, '/files/c', 'bytes 0-3/15', 'X-User: bob')).status).toBe(202)
   })
 
-  it('count no finished resource, and no upload without an owner', async () => {
+  it('do not count finished resources and uploads without an owner', async () => {
     const { port } = await serve({ owner, maxIncompletePerOwner: 1 })
     await patch(port, '/files/a', 'X-User: ann')
     await segment(port, '/files/b', 'bytes 0-3/15')
@@ -133,7 +133,7 @@ describe('the incomplete uploads of an owner', () => {
     expect((await segment(port, '/files/c', 'bytes 0-3/15', 'X-User: ann')).status).toBe(202)
   })
 
-  it('are a new one when a finished resource grows', async () => {
+  it('include a finished resource that grows', async () => {
     const { port } = await serve({ owner, maxIncompletePerOwner: 1 })
     await patch(port, '/files/a', 'X-User: ann')
     await segment(port, '/files/b', 'bytes 0-3/15', 'X-User: ann')
@@ -146,7 +146,7 @@ describe('the incomplete uploads of an owner', () => {
 })
 
 describe('close', () => {
-  it('makes durable what uploads have stored before', async () => {
+  it('makes the stored bytes of uploads durable first', async () => {
     const storage = memoryStorage()
     const calls: string[] = []
     const flush = async (): Promise<void> => void calls.push('flush')
@@ -162,7 +162,7 @@ describe('close', () => {
     expect(calls).toContain('flush')
   })
 
-  it('keeps what has arrived, and says so', async () => {
+  it('keeps the bytes that arrived, and reports them', async () => {
     const { port, uploads } = await serve()
     const upload = await beginPatch(port, '/files/a')
 
@@ -185,7 +185,7 @@ describe('close', () => {
     expect((await send(port, 'DELETE', '/files/a')).status).toBe(204)
   })
 
-  it('lets an upload whose bytes are all there finish', async () => {
+  it('lets an upload finish whose bytes have all arrived', async () => {
     let finish = (): void => undefined
     let reached = (): void => undefined
     const atHook = new Promise<void>((resolve) => {
@@ -227,7 +227,7 @@ describe('close', () => {
     expect((await send(port, 'HEAD', '/files/a')).status).toBe(200)
   })
 
-  it('does not wait for ever for a hook', async () => {
+  it('stops waiting for a hook after a time', async () => {
     let reached = (): void => undefined
     const atHook = new Promise<void>((resolve) => {
       reached = resolve
@@ -245,7 +245,7 @@ describe('close', () => {
     expect((await send(port, 'HEAD', '/files/a')).status).toBe(299)
   })
 
-  it('ends an upload that is read whole, which keeps nothing', async () => {
+  it('ends an upload that is read whole, and keeps nothing', async () => {
     const { port, uploads } = await serve()
     const upload = await connect(port)
     upload.send(request('PUT', '/files/a', ['Content-Length: 9'], 'abc'))

@@ -22,7 +22,7 @@ describe('copies of large resources beyond maxCopies', () => {
     ['a part', [MULTIPART], multipart(['bytes 3-3/*', 'X'])],
     ['the length', [MESSAGE], message('bytes */5')],
     ['the declared length', [MESSAGE], message(`bytes */${LARGE.byteLength + 1}`)],
-  ] as const)('are refused, and a change of %s leaves nothing', async (_what, fields, body) => {
+  ] as const)('are refused, and a change of %s leaves no copy', async (_what, fields, body) => {
     const { server, copies } = await serve()
     await ask(server, 'PUT', '/files/a', [], LARGE)
     await ask(server, 'PUT', '/files/b', [], LARGE)
@@ -41,7 +41,7 @@ describe('copies of large resources beyond maxCopies', () => {
     expect(later.status).toBeLessThan(300)
   })
 
-  it('do not keep out what copies little', async () => {
+  it('do not limit changes that copy few bytes', async () => {
     const { server, copies } = await serve()
     await ask(server, 'PUT', '/files/a', [], LARGE)
     await ask(server, 'PUT', '/files/b', [], LARGE)

@@ -24,7 +24,7 @@ const JSON_TYPE = 'Content-Type: application/json'
 const { servers, connections } = closedAfterEach()
 
 describe('prepareServer', () => {
-  it('gives back the server', () => {
+  it('returns the server', () => {
     const server = http.createServer()
 
     expect(prepareServer(server)).toBe(server)
@@ -41,14 +41,14 @@ describe('prepareServer', () => {
     )
   })
 
-  it('takes the end of a long request from Node, and leaves it that of a long header', () => {
+  it('disables requestTimeout of Node, and keeps headersTimeout', () => {
     const server = prepareServer(http.createServer())
 
     expect(server.requestTimeout).toBe(0)
     expect(server.headersTimeout).toBe(60_000)
   })
 
-  it('works without a middleware that reads', async () => {
+  it('works without a middleware that reads the content', async () => {
     const connection = await serve((app) => app.use((_req, res) => void res.sendStatus(404)))
 
     connection.send(request('POST', '/', [EXPECT, 'Content-Length: 3']))
@@ -98,7 +98,7 @@ describe('a request that expects 100 Continue', () => {
     expect(connection.interim).toEqual([])
   })
 
-  it('gets it once, however the content comes', async () => {
+  it('gets it once, however the content arrives', async () => {
     const connection = await serve(addRoutes)
     connection.send(request('PATCH', '/files/a', [MESSAGE, CHUNKED, EXPECT]))
     await connection.continue()
@@ -136,7 +136,7 @@ describe('a request that expects 100 Continue', () => {
     expect((await connection.answer()).status).toBe(412)
   })
 
-  it('leaves a connection that serves the next requests', async () => {
+  it('leaves the connection usable', async () => {
     const connection = await serve(addRoutes)
     const body = message('bytes 0-3/4', 'abcd')
     connection.send(

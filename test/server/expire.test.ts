@@ -47,7 +47,7 @@ describe.each(['memory', 'fs'] as const)('uploads in %s', (kind) => {
     while (Date.now() <= Number(lastModified) + 2);
   }
 
-  it('that were given up are removed, and finished files stay', async () => {
+  it('that are too old are removed, and finished files stay', async () => {
     expect(await expireIncomplete({ storage, expireAfter: 0 })).toEqual(['given-up'])
 
     expect(await storage.head('given-up')).toBeNull()
@@ -66,7 +66,7 @@ describe.each(['memory', 'fs'] as const)('uploads in %s', (kind) => {
     expect(await storage.head('given-up')).toMatchObject({ size: 3 })
   })
 
-  it('that somebody is writing to stay', async () => {
+  it('with a writer stay', async () => {
     const lock = await lockerOf(storage).acquire('given-up', { wait: 0, stall: 0 })
     lock.idle()
 
@@ -77,7 +77,7 @@ describe.each(['memory', 'fs'] as const)('uploads in %s', (kind) => {
     expect(await expireIncomplete({ storage, expireAfter: 0 })).toEqual(['given-up'])
   })
 
-  it.runIf(kind === 'fs')('count from their last byte', async () => {
+  it.runIf(kind === 'fs')('expire after their last byte', async () => {
     const hidden = path.join(directory, '.partial-upload')
     for (const name of await readdir(hidden)) {
       if (name.endsWith('.data')) await utimes(path.join(hidden, name), 0, 0)
@@ -101,7 +101,7 @@ describe.each(['memory', 'fs'] as const)('uploads in %s', (kind) => {
 })
 
 describe('uploads that expire regularly', () => {
-  it('are removed again and again, until that is stopped', async () => {
+  it('are removed repeatedly until stopped', async () => {
     const storage = memoryStorage()
     const stop = expireRegularly({ storage, expireAfter: 20 }, fail)
 
@@ -116,7 +116,7 @@ describe('uploads that expire regularly', () => {
     expect(await storage.head('c')).toMatchObject({ size: 3 })
   })
 
-  it('are removed in the next run when one has failed', async () => {
+  it('are removed in the next run after a failed one', async () => {
     const storage = memoryStorage()
     const errors: unknown[] = []
     const failure = new Error('not now')

@@ -130,7 +130,7 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
     })
 
     it.each(['/files', '/files/', '/files?x'])(
-      'for %s does not ask the app for a key, which would make one of a missing path',
+      'for %s does not call key, which would get no path',
       async (url) => {
         const storage = memoryStorage()
         const key = vi.fn<(req: unknown, path: string) => string>((_req, path) => `ann/${path}`)
@@ -166,7 +166,7 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
     it.each([
       [new RefusedError(401, 'sign in'), 401],
       [new UploadError('ERR_KEY', { detail: 'no' }), 400],
-    ])('whose key is refused is answered so', async (error, status) => {
+    ])('whose key is refused gets that answer', async (error, status) => {
       const key = (): string => {
         throw error
       }
@@ -178,7 +178,7 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       expect(answer.headers['content-type']).toBe('application/problem+json')
     })
 
-    it('of a preflight is left to cors, wherever that is', async () => {
+    it('of a preflight is left to cors, before or after the middleware', async () => {
       const app = framework()
         .use('/files', partialUpload({ storage: memoryStorage() }))
         .use((_req, res) => void res.set('Access-Control-Allow-Methods', 'PATCH').sendStatus(204))
@@ -203,7 +203,7 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       expect([answer.status, answer.headers['x-request-id']]).toEqual([201, '7'])
     })
 
-    it('that the app has answered meanwhile is left at that', async () => {
+    it('that the app has answered meanwhile gets no second answer', async () => {
       const { storage, port, failures } = await serve(framework, {}, (req, res, next) => {
         next()
         if (req.method === 'GET') res.status(503).send('too slow')
@@ -217,7 +217,7 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       expect([storage.openReaders, failures]).toEqual([0, []])
     })
 
-    it('whose content a parser left in a buffer is taken from there', async () => {
+    it('whose content a parser left in a buffer is read from there', async () => {
       const { storage, url } = await serve(framework, {}, express.raw({ type: () => true }))
 
       const created = await fetch(url, { method: 'PUT', body: 'data' })
@@ -267,7 +267,7 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       ])
     })
 
-    it('makes the final response', async () => {
+    it('sets the final response', async () => {
       const { url } = await serve(framework, {
         onComplete: () => ({ status: 200, headers: { Location: '/b' }, body: { id: 7 } }),
       })
@@ -363,7 +363,7 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       },
     )
 
-    it('because it is full is reported to the client', async () => {
+    it('that is full is reported to the client', async () => {
       const { storage, port, failures } = await serve(framework)
       storage.fail('write', new UploadError('ERR_STORAGE_FULL', { detail: 'no room' }))
 
@@ -372,7 +372,7 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       expect([answer.status, failures]).toEqual([507, []])
     })
 
-    it('when a GET has begun cuts the answer', async () => {
+    it('after a GET was started aborts the answer', async () => {
       const { storage, port, url, failures } = await serve(framework)
       await fetch(url, { method: 'PUT', body: 'x'.repeat(200_000) })
       storage.next('send', () => storage.fail('send', failure))
@@ -384,7 +384,7 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       expect([storage.openReaders, failures]).toEqual([0, []])
     })
 
-    it('when a GET begins leaves the app an answer of its own', async () => {
+    it('before the answer to a GET leaves the answer to the app', async () => {
       const { storage, port, url, failures } = await serve(framework)
       await fetch(url, { method: 'PUT', body: 'data' })
       storage.fail('send', failure)
@@ -396,7 +396,7 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       expect(storage.openReaders).toBe(0)
     })
 
-    it('in the middle of a large upload leaves the connection usable or closed', async () => {
+    it('during a large upload leaves the connection usable or closed', async () => {
       const { storage, port, failures } = await serve(framework)
       const connection = await open(port)
       const writing = storage.pause('write')
@@ -423,7 +423,7 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
     })
   })
 
-  describe('a client that goes away', () => {
+  describe('a client that disconnects', () => {
     it.each<readonly [step: Step, given: string | null, range: string, data: string]>([
       ['head', null, 'bytes 0-3/10', 'abcd'],
       ['openWriter', null, 'bytes 0-3/10', 'abcd'],
@@ -432,7 +432,7 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       ['commit', null, 'bytes 0-3/4', 'abcd'],
       ['read', 'bytes 0-3/10', 'bytes 0-5/10', 'abcdef'],
       ['rollback', 'bytes 0-3/10', 'bytes 0-3/10', 'abcd'],
-    ])('during %s leaves nothing open', async (step, given, range, data) => {
+    ])('during %s leaves no reader or writer open', async (step, given, range, data) => {
       const { storage, port, failures } = await serve(framework, { lockTimeout: 100 })
       if (given !== null) await send(port, 'PATCH', message(given, 'abcd'))
       const connection = await open(port)
@@ -454,7 +454,7 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       ['before its data', 'Content-Range: bytes 0-9/10\r\n\r\n'],
       ['in its data', 'Content-Range: bytes 0-9/10\r\n\r\nabc'],
       ['after its data', 'Content-Range: bytes 0-9/10\r\n\r\nabcdefghij'],
-    ])('%s leaves nothing open', async (_when, content) => {
+    ])('%s leaves no reader or writer open', async (_when, content) => {
       const { storage, port, failures, arrived } = await serve(framework, { lockTimeout: 100 })
       const connection = await open(port)
 
@@ -500,7 +500,7 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       expect([storage.openWriters, failures]).toEqual([0, []])
     })
 
-    it.each<Step>(['openReader', 'send'])('during %s closes what is read', async (step) => {
+    it.each<Step>(['openReader', 'send'])('during %s closes the reader', async (step) => {
       const { storage, port, url, failures } = await serve(framework)
       await fetch(url, { method: 'PUT', body: 'x'.repeat(200_000) })
       const connection = await open(port)
@@ -519,7 +519,7 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
 })
 
 describe('two middlewares over one storage', () => {
-  it('do not write to one resource at once', async () => {
+  it('do not write to one resource at the same time', async () => {
     const storage = new WatchedStorage()
     const app = express()
       .use('/files', partialUpload({ storage, lockTimeout: 100 }))

@@ -169,7 +169,7 @@ function itServes(
     expect([removed.status, gone.status]).toEqual([204, 404])
   })
 
-  it('keeps what came before a cut, and replaces nothing by half a PUT', async () => {
+  it('keeps the bytes before a cut, and replaces nothing by half a PUT', async () => {
     const connect = await serve()
     const [peer, other] = [await connect(), await connect()]
     await peer.send(request('PUT', '/files/b', [], 'whole')).answer('PUT')

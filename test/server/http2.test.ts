@@ -45,7 +45,7 @@ describe('a session', () => {
 describe('a session', () => {
   const server = useServer(HTTP2, { idleTimeout: 300 })
 
-  it('continues after an upload that fell silent', async () => {
+  it('continues after an upload that stalled', async () => {
     const peer = await Http2Peer.open(`http://127.0.0.1:${server.port}`)
     const path = server.path()
 
@@ -75,7 +75,7 @@ describe('a GET over HTTP/2', () => {
     return path
   }
 
-  it('closes what it reads when the client resets its stream', async () => {
+  it('closes its reader when the client resets its stream', async () => {
     const path = await stored(8_000_000)
     const peer = await Http2Peer.open(`http://127.0.0.1:${server.port}`)
 
@@ -115,7 +115,7 @@ describe('an answer without content to a request whose content is not read', () 
     ['GET', 404],
     ['HEAD', 404],
     ['OPTIONS', 204],
-  ])('arrives while the content goes on: %s', async (method, status) => {
+  ])('arrives while the client still sends: %s', async (method, status) => {
     const peer = await Http2Peer.open(`http://127.0.0.1:${server.port}`)
 
     peer.send(request(method, server.path(), [CHUNKED]), chunk('unwanted'))

@@ -120,7 +120,7 @@ describe.each(ADAPTERS)('%s', (_name, create) => {
       expect([part.statusCode, textOf(part)]).toEqual([206, 'ef'])
     })
 
-    it('serves more than a stream holds at a time', async () => {
+    it('serves more bytes than a stream buffers', async () => {
       const invoke = create()
       const bytes = Buffer.alloc(3_000_000, 'abcdefg')
       await invoke(eventOf({ method: 'PUT', body: bytes }))

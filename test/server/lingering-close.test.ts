@@ -57,7 +57,7 @@ describe('unread content of an HTTP/2 stream', () => {
 })
 
 describe('unread content', () => {
-  it.each([[LONG], [CHUNKED]])('is discarded to its end before the close: %s', async (length) => {
+  it.each([[LONG], [CHUNKED]])('is discarded completely before the close: %s', async (length) => {
     const { connection, lingered } = await refused([length], NEVER)
     const block = Buffer.alloc(MIB)
     connection.socket.pause()

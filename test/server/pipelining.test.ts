@@ -19,7 +19,7 @@ const HEAD = request('HEAD', '/files/a', [`X-Padding: ${'x'.repeat(600)}`])
 const READ_SIZE = 64 * 1024
 
 describe('a client that pipelines requests behind a slow one', () => {
-  it('can have only what one read brings wait, and gets every answer', async () => {
+  it('has no more than one read buffered, and gets every answer', async () => {
     const held = gate()
     const { port, sockets, seen } = await serve(() => held.opened)
     const socket = connect({ port, host: '127.0.0.1' })
@@ -39,7 +39,7 @@ describe('a client that pipelines requests behind a slow one', () => {
     socket.destroy()
   })
 
-  it('is read on for the content of a request whose turn it is', async () => {
+  it('is read for the content of its current request', async () => {
     const held = gate()
     const { port, sockets } = await serve(() => held.opened)
     const connection = await Connection.open(port)

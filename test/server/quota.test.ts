@@ -94,7 +94,7 @@ describe.each(['memory', 'fs'] as const)('an owner in %s', (kind) => {
     },
   )
 
-  it('that is refused again and again has only its own uploads read', async () => {
+  it('that is refused repeatedly makes only its own uploads be read', async () => {
     for (const key of ['x', 'y', 'z']) await begin(key, 10, key)
     await begin('a', 10)
     await begin('b', 10)
@@ -109,7 +109,7 @@ describe.each(['memory', 'fs'] as const)('an owner in %s', (kind) => {
     expect([...keys].filter((key) => ['x', 'y', 'z'].includes(key))).toEqual([])
   })
 
-  it('is counted in time for what it has begun in another process', async () => {
+  it('is charged in time for uploads in another process', async () => {
     await begin('a', 10)
     await begin('b', 10, 'ann', withQuota(plain, LIMITS))
     vi.spyOn(performance, 'now').mockReturnValue(performance.now() + 3_600_000)
@@ -126,7 +126,7 @@ describe.each(['memory', 'fs'] as const)('an owner in %s', (kind) => {
     })
   })
 
-  it('may announce as many bytes as it may have, and no more', async () => {
+  it('may announce as many bytes as its quota, and no more', async () => {
     await begin('a', 60)
 
     await expect(begin('b', 41)).rejects.toMatchObject({
@@ -136,7 +136,7 @@ describe.each(['memory', 'fs'] as const)('an owner in %s', (kind) => {
     await expect(begin('b', 40)).resolves.toBeUndefined()
   })
 
-  it('is held to the bytes that come where it announces none', async () => {
+  it('is limited by arriving bytes where it announces no length', async () => {
     await begin('a', 60)
     const writer = await open('b', null)
 
@@ -147,7 +147,7 @@ describe.each(['memory', 'fs'] as const)('an owner in %s', (kind) => {
     expect(await storage.head('b')).toMatchObject({ size: 30, complete: false })
   })
 
-  it('is held to bytes that it announces later', async () => {
+  it('is limited by a length that it announces later', async () => {
     await begin('a', 60)
     await begin('b', null)
 
@@ -157,7 +157,7 @@ describe.each(['memory', 'fs'] as const)('an owner in %s', (kind) => {
     expect(await storage.head('b')).toMatchObject({ completeLength: null })
   })
 
-  it('is counted for what it had before the process began', async () => {
+  it('is charged for uploads from before the start of the process', async () => {
     await begin('a', 60)
     await begin('b', 10)
 
@@ -166,7 +166,7 @@ describe.each(['memory', 'fs'] as const)('an owner in %s', (kind) => {
     await expect(begin('c', 10)).rejects.toMatchObject(TOO_MANY)
   })
 
-  it('that races gets no more than it may', async () => {
+  it('that races does not exceed its quota', async () => {
     const begun = ['a', 'b', 'c', 'd', 'e'].map((key) => begin(key, 10))
 
     const results = await Promise.allSettled(begun)
@@ -174,7 +174,7 @@ describe.each(['memory', 'fs'] as const)('an owner in %s', (kind) => {
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(2)
   })
 
-  it('claims nothing with an upload that is taken back', async () => {
+  it('is not charged for an upload that is rolled back', async () => {
     for (const key of ['a', 'b', 'c', 'd']) {
       const writer = await open(key, 90)
       await writer.write(0, [Buffer.from('abc')])
@@ -184,7 +184,7 @@ describe.each(['memory', 'fs'] as const)('an owner in %s', (kind) => {
     await expect(begin('e', 100)).resolves.toBeUndefined()
   })
 
-  it('is held to its quota when it starts a finished resource over', async () => {
+  it('is limited when it starts a finished resource over', async () => {
     await begin('a', 90)
     await write('f', 0, 'abc', { ...state(3), complete: true, everComplete: true }, 'bob')
 
@@ -199,7 +199,7 @@ describe.each(['memory', 'fs'] as const)('an owner in %s', (kind) => {
     expect(await storage.head('f')).toMatchObject({ complete: true, size: 3 })
   })
 
-  it('may change a finished resource without any claim', async () => {
+  it('may change a finished resource without a charge', async () => {
     await begin('a', 100)
     await write('f', 0, 'abc', { ...state(3), complete: true, everComplete: true }, 'bob')
 

@@ -14,7 +14,7 @@ const { servers, connections } = closedAfterEach()
 const MIB = 1024 * 1024
 
 describe('a body', () => {
-  it('gives out all content, and leaves no listener', async () => {
+  it('yields all content, and leaves no listener', async () => {
     const { req, body, before } = await receive(
       request('PUT', '/', [CHUNKED], chunked('abc', 'def')),
     )
@@ -31,7 +31,7 @@ describe('a body', () => {
     expect((await steps.next()).value).toEqual([Buffer.from('abc')])
   })
 
-  it('gives out at once what arrived in the meantime', async () => {
+  it('yields at once what arrived in the meantime', async () => {
     const { connection, req, body } = await receive(request('PUT', '/', [CHUNKED]))
     const steps = body[Symbol.asyncIterator]()
     connection.send(chunk('a'))
@@ -82,7 +82,7 @@ describe('a body', () => {
     expect((await steps.next()).done).toBe(true)
   })
 
-  it('counts what a chunk costs beside its bytes, so that tiny ones stop the client, too', async () => {
+  it('counts the overhead of a chunk, so that tiny chunks pause the client, too', async () => {
     const tiny = Buffer.from(chunk('x').toString().repeat(100_000))
     const { connection, req, body } = await receive(request('PUT', '/', [CHUNKED], chunk('a')))
     const steps = body[Symbol.asyncIterator]()
@@ -95,7 +95,7 @@ describe('a body', () => {
     expect(size).toBe(100_001)
   })
 
-  it('gives out thousands of tiny chunks as one', async () => {
+  it('joins thousands of tiny chunks', async () => {
     const { connection, req, body } = await receive(request('PUT', '/', [CHUNKED], chunk('a')))
     const steps = body[Symbol.asyncIterator]()
     await steps.next()
@@ -107,7 +107,7 @@ describe('a body', () => {
     expect(value).toEqual([Buffer.alloc(5000, 'x')])
   })
 
-  it('holds less the more others there are, so that all together have a bound', async () => {
+  it('buffers less the more bodies there are, so that all together are bounded', async () => {
     const others = await Promise.all(
       Array.from({ length: 127 }, async () => {
         const other = await receive(request('PUT', '/', ['Content-Length: 1']))
@@ -189,7 +189,7 @@ describe('a body', () => {
     await expect(steps.next()).rejects.toBeInstanceOf(ConnectionLostError)
   })
 
-  it('of a connection that was closed after the last byte is whole', async () => {
+  it('of a connection that was closed after the last byte is complete', async () => {
     const { connection, req, body } = await receive(request('PUT', '/', [], 'abc'))
     await expect.poll(() => req.complete).toBe(true)
     connection.socket.destroy()
@@ -212,7 +212,7 @@ describe('a body that is stopped', () => {
     expect(listeners(req)).toEqual(before)
   })
 
-  it('gives out what has arrived first', async () => {
+  it('yields first what has arrived', async () => {
     const { connection, req, body } = await receive(request('PUT', '/', [CHUNKED]))
     const steps = body[Symbol.asyncIterator]()
     connection.send(chunk('a'))
@@ -251,7 +251,7 @@ describe('the silence of a client', () => {
   beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
   afterEach(() => vi.useRealTimers())
 
-  it('ends a body, after what arrived', async () => {
+  it('ends a body after the bytes that arrived', async () => {
     const { connection, body, req, before } = await receive(request('PUT', '/', [CHUNKED]), 60)
     const steps = body[Symbol.asyncIterator]()
     connection.send(chunk('abc'))
@@ -321,7 +321,7 @@ describe('the rate of a client', () => {
   })
   afterEach(() => vi.restoreAllMocks())
 
-  it('that is too low ends a body, after what arrived', async () => {
+  it('that is too low ends a body after the bytes that arrived', async () => {
     const { connection, body } = await receive(request('PUT', '/', [CHUNKED]), 0, next, 100)
     const steps = body[Symbol.asyncIterator]()
 
@@ -393,7 +393,7 @@ describe('a body that is read whole', () => {
     expect(req.readableDidRead).toBe(false)
   })
 
-  it('gives all bytes', async () => {
+  it('returns all bytes', async () => {
     const { connection, body, req, before } = await receive(
       request('PUT', '/', ['Content-Length: 6'], 'abc'),
     )
@@ -405,7 +405,7 @@ describe('a body that is read whole', () => {
     expect(listeners(req)).toEqual(before)
   })
 
-  it('gives none where there are none', async () => {
+  it('returns no bytes where there are none', async () => {
     const { body } = await receive(request('PUT', '/', ['Content-Length: 0']))
 
     expect(await body.readAll()).toHaveLength(0)
@@ -417,7 +417,7 @@ describe('a body that is read whole', () => {
     expect(await body.readAll()).toHaveLength(0)
   })
 
-  it('ends with an error when the client goes away', async () => {
+  it('ends with an error when the client disconnects', async () => {
     const { connection, body, req } = await receive(
       request('PUT', '/', ['Content-Length: 9'], 'abc'),
     )
@@ -439,7 +439,7 @@ describe('a body that is read whole', () => {
     await expect(body.readAll()).rejects.toBeInstanceOf(ConnectionLostError)
   })
 
-  it('gives all bytes that came before the client went away', async () => {
+  it('returns all bytes that arrived before the client disconnected', async () => {
     const { connection, body, req } = await receive(request('PUT', '/', [], 'abc'))
     await expect.poll(() => req.complete).toBe(true)
     connection.socket.destroy()
@@ -464,7 +464,7 @@ describe('a body that was read before', () => {
   it.each([
     ['a buffer', express.raw({ type: () => true }), 'PUT', 'abc'],
     ['an empty buffer', express.raw({ type: () => true }), 'PUT', ''],
-  ])('into %s, is that when it is read whole', async (_what, parser, method, text) => {
+  ])('into %s, is that content when it is read whole', async (_what, parser, method, text) => {
     const sent = request(method, '/', [`Content-Length: ${text.length}`], text)
     const { body } = await receive(sent, 1000, parser)
 
@@ -472,7 +472,7 @@ describe('a body that was read before', () => {
   })
 
   it.each([express.text({ type: () => true }), express.json({ type: () => true })])(
-    'into anything else is an error that says what to do',
+    'into anything else is an error with advice',
     async (parser) => {
       const first = await receive(request('PUT', '/', [], '[1]'), 1000, parser)
       const second = await receive(request('PUT', '/', [], '[1]'), 1000, parser)

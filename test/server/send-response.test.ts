@@ -33,7 +33,7 @@ describe('a response', () => {
     expect(answer.body.toString()).toBe('{}')
   })
 
-  it.each([209, 225, 227, 299])('with status %i has a reason', async (status) => {
+  it.each([209, 225, 227, 299])('with status %i has a reason phrase', async (status) => {
     const { connection } = await exchange({ status, headers: {}, body: Buffer.from('a') })
 
     expect((await connection.answer()).reason).toBe('Incomplete Content')
@@ -53,7 +53,7 @@ describe('a response', () => {
     })
   })
 
-  it('leaves fields that the app has set', async () => {
+  it('keeps fields that the app has set', async () => {
     const { connection } = await exchange(
       { status: 200, headers: { ETag: '"a"' }, body: Buffer.from('a') },
       { before: (res) => res.setHeader('X-App', 'yes') },
@@ -103,7 +103,7 @@ describe('content', () => {
     await expect.poll(() => content.isClosed()).toBe(true)
   })
 
-  it('is closed when the client takes nothing of it for too long', async () => {
+  it('is closed when the client reads nothing for too long', async () => {
     const content = pieces(1024 * 1024)
     const { connection, sent } = await exchange(
       { status: 200, headers: {}, body: content.body },
@@ -116,7 +116,7 @@ describe('content', () => {
     expect(content.isClosed()).toBe(true)
   })
 
-  it('is closed when the client goes away in the middle', async () => {
+  it('is closed when the client disconnects in the middle', async () => {
     const content = pieces(1024 * 1024)
     const { connection, sent } = await exchange({ status: 200, headers: {}, body: content.body })
 
@@ -163,7 +163,7 @@ describe('content', () => {
     expect(content.isClosed()).toBe(true)
   })
 
-  it('that fails at once leaves no trace, so that the error can be answered', async () => {
+  it('that fails at once leaves the response to the error', async () => {
     const failure = new Error('the disk is broken')
     const { sent, response } = await exchange({
       status: 299,

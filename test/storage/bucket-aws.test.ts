@@ -110,7 +110,7 @@ test.each(['createMultipart', 'uploadPartCopy', 'completeMultipart', 'list', 'li
   },
 )
 
-test('does not return what an answer that was cut off lacks', async () => {
+test('an answer without the identifier of the upload is unavailable', async () => {
   const bucket = await serve((_req, res) =>
     res.writeHead(200).end('<InitiateMultipartUploadResult></InitiateMultipartUploadResult>'),
   )
@@ -161,7 +161,7 @@ describe('a download', () => {
     expect(found && (await failureOf(buffer(found.body)))).toEqual(['unavailable', null])
   })
 
-  test('that waits for its reader does not end', async () => {
+  test('that waits for its reader does not time out', async () => {
     const bucket = await serve(
       (_req, res) => void res.writeHead(200, FIELDS).end('1234567890'),
       1000,
@@ -206,7 +206,7 @@ describe('a download', () => {
     expect(seen[0]?.headers.range).toBe('bytes=5-14')
   })
 
-  test('is not taken for a range when the store ignores that', async () => {
+  test('is rejected when the store ignores the range', async () => {
     const bucket = await serve((_req, res) => void res.writeHead(200, FIELDS).end('1234567890'))
 
     const found = bucket.get('a', { range: { start: 5, end: 6 } })

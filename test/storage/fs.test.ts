@@ -116,7 +116,7 @@ describe('options', () => {
     expect(() => fsStorage(options as never)).toThrow(new TypeError(message))
   })
 
-  test('a directory that can not be made is tried again', async () => {
+  test('a directory that can not be created is tried again', async () => {
     await writeFile(directory, 'a file')
     await expect(storage.head('a')).rejects.toMatchObject({ code: 'EEXIST' })
     await unlink(directory)
@@ -125,8 +125,8 @@ describe('options', () => {
   })
 })
 
-describe('the folder', () => {
-  test('has a finished resource at its key, and its record in the hidden folder', async () => {
+describe('the directory', () => {
+  test('has a finished resource at its key, and its record in the staging directory', async () => {
     await change('reports/2026/may.txt', PERSIST, 'abc', FINISHED)
 
     expect(await readFile(at('reports/2026/may.txt'), 'utf8')).toBe('abc')
@@ -134,7 +134,7 @@ describe('the folder', () => {
     expect(await readdir(hidden)).toEqual(await hiddenNames('.json'))
   })
 
-  test('has nothing of an upload in progress outside of the hidden folder', async () => {
+  test('has nothing of an upload in progress outside of the staging directory', async () => {
     await change('reports/may.txt', PERSIST, 'abc', BEGUN)
 
     expect(await readdir(directory)).toEqual(['.partial-upload'])
@@ -142,7 +142,7 @@ describe('the folder', () => {
     expect((await stat(hidden)).mode & 0o777).toBe(0o700)
   })
 
-  test('gets the file that was uploaded to, not a copy', async () => {
+  test('gets the uploaded file itself, not a copy', async () => {
     await change('a', PERSIST, 'abc', BEGUN)
     const { ino } = await stat(await dataPath())
     await change('a', PERSIST, 'def', FINISHED)
@@ -161,7 +161,7 @@ describe('the folder', () => {
     expect(await readdir(hidden)).toEqual([])
   })
 
-  test('has no trace of writes that were taken back', async () => {
+  test('has no trace of writes that were rolled back', async () => {
     for (const options of [PERSIST, ATOMIC, REPLACE]) {
       const writer = await storage.openWriter('x/a', options)
       await writer.write(0, [Buffer.from('abc')])
@@ -318,7 +318,7 @@ describe('a symbolic link', () => {
     await writeFile(path.join(parent, 'outside/file'), 'secret')
   })
 
-  test('to a file is no resource', async () => {
+  test('to a file is not a resource', async () => {
     await symlink('../outside/file', at('a'))
 
     expect(await storage.head('a')).toBeNull()
@@ -358,7 +358,7 @@ describe('a symbolic link', () => {
     expect(await readFile(path.join(parent, 'outside/file'), 'utf8')).toBe('secret')
   })
 
-  test('that appears at the name itself during an upload is left alone', async () => {
+  test('that appears at the name itself during an upload is not replaced', async () => {
     const writer = await storage.openWriter('a', PERSIST)
     await writer.write(0, [Buffer.from('abc')])
     await symlink('../outside/file', at('a'))
@@ -378,7 +378,7 @@ describe('a symbolic link', () => {
 })
 
 describe('a file that another program', () => {
-  test('puts there is a finished resource', async () => {
+  test('creates is a finished resource', async () => {
     await storage.head('a')
     await writeFile(at('a'), 'abc')
     const info = await storage.head('a')
@@ -401,7 +401,7 @@ describe('a file that another program', () => {
     expect(await storage.head('a')).toBeNull()
   })
 
-  test('changes is another version, and of unknown type', async () => {
+  test('changes is another version without a stored type', async () => {
     const before = await change('a', PERSIST, 'abc', FINISHED)
     await writeFile(at('a'), 'xyz')
     const after = await storage.head('a')
@@ -435,7 +435,7 @@ describe('a file that another program', () => {
     expect(await load('a')).toBe('abcdef')
   })
 
-  test('takes away is absent, and can be uploaded again', async () => {
+  test('removes is absent, and can be uploaded again', async () => {
     await change('x/a', PERSIST, 'abc', FINISHED)
     await rename(at('x/a'), path.join(parent, 'taken'))
 
@@ -446,14 +446,14 @@ describe('a file that another program', () => {
     expect(await load('x/a')).toBe('def')
   })
 
-  test('dates into the future was not modified later than now', async () => {
+  test('dates into the future has no Last-Modified later than now', async () => {
     await change('a', PERSIST, 'abc', FINISHED)
     await utimes(at('a'), new Date('2100-01-01'), new Date('2100-01-01'))
 
     expect((await storage.head('a'))?.lastModified.getTime()).toBeLessThanOrEqual(Date.now())
   })
 
-  test('does not lose when it puts it where an upload was reopened', async () => {
+  test('creates where an upload was reopened is kept', async () => {
     await change('a', PERSIST, 'abc', FINISHED)
     await change('a', ATOMIC, 'd', { ...BEGUN, everComplete: true })
     await writeFile(at('a'), 'other')
@@ -475,7 +475,7 @@ describe('a process that died', () => {
     await writer.rollback()
   }
 
-  test('before the move of a finished file has finished it all the same', async () => {
+  test('before the move of a finished file has finished it', async () => {
     const info = await change('x/a', PERSIST, 'abc', FINISHED)
     await rename(at('x/a'), await dataPath())
     await rm(at('x'), { recursive: true })
@@ -548,7 +548,7 @@ describe('a process that died', () => {
     expect(await load('x/a')).toBe('abcdef')
   })
 
-  test('in a remove has removed the resource', async () => {
+  test('in a removal has removed the resource', async () => {
     await change('a', PERSIST, 'abc', FINISHED)
     await unlink(at('a'))
     await restart()
@@ -591,7 +591,7 @@ describe('a process that died', () => {
     await writer.rollback()
   })
 
-  test('while it wrote over bytes in place leaves no etag that names a mix', async () => {
+  test('while it overwrote bytes in place leaves no etag for a mixture', async () => {
     const before = await change('a', PERSIST, 'abc', BEGUN)
     const writer = await storage.openWriter('a', PERSIST)
     await writer.write(1, [Buffer.from('X')])
@@ -637,7 +637,7 @@ describe('a process that died', () => {
     expect(await load('a')).toBe('abcdef')
   })
 
-  test('has left files that are swept when they are old', async () => {
+  test('leaves files that are removed when they are old', async () => {
     await change('begun', PERSIST, 'abc', BEGUN)
     await change('finished', PERSIST, 'abc', FINISHED)
     const needed = await readdir(hidden)
@@ -663,7 +663,7 @@ describe('a process that died', () => {
   })
 
   test.each([['x/y/z'], ['x/y'], ['x']])(
-    'in a removal, before %s has gone, leaves no empty directory that is old',
+    'in a removal, before %s was removed, leaves no old empty directory',
     async (gone) => {
       await change('kept/a', PERSIST, 'abc', FINISHED)
       await change('x/y/z', PERSIST, 'abc', FINISHED)
@@ -681,7 +681,7 @@ describe('a process that died', () => {
     },
   )
 
-  test('in a removal leaves what is behind a link that has taken a directory', async () => {
+  test('in a removal leaves the target of a link that has replaced a directory', async () => {
     await change('x/y/z', PERSIST, 'abc', FINISHED)
     await rm(at('x'), { recursive: true })
     await mkdir(path.join(parent, 'elsewhere/y'), { recursive: true })
@@ -698,7 +698,7 @@ describe('a process that died', () => {
 })
 
 describe('another process', () => {
-  test('that starts leaves what a silent writer has written for hours', async () => {
+  test('that starts keeps the bytes of a writer that was silent for hours', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
     try {
       const writer = await storage.openWriter('a', ATOMIC)
@@ -794,7 +794,7 @@ test('a reader always gets one whole version while others replace it', async () 
   expect(seen.filter(([etag, bytes]) => versions.get(etag) !== bytes)).toEqual([])
 })
 
-test('a resource is made although its neighbour’s remove takes their directory', async () => {
+test('a resource is created although the removal of its neighbour removes their directory', async () => {
   const rounds = Array.from({ length: 30 }, async (_, index) => {
     await change(`x/y/${index}`, PERSIST, 'abc', FINISHED)
     await storage.remove(`x/y/${index}`)
@@ -859,14 +859,14 @@ describe('errors', () => {
     })
   })
 
-  test('of other kinds pass as they are', async () => {
+  test('of other kinds are passed on unchanged', async () => {
     const error = Object.assign(new Error('read'), { code: 'EIO', errno: -5 })
 
     await expect(reportFull(Promise.reject(error))).rejects.toBe(error)
     expect(errorCode('EIO')).toBeNull()
   })
 
-  test('the loss of the whole folder fails a commit', async () => {
+  test('the loss of the whole directory fails a commit', async () => {
     const writer = await storage.openWriter('x/a', PERSIST)
     await writer.write(0, [Buffer.from('abc')])
     await rm(directory, { recursive: true })

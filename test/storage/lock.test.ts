@@ -102,7 +102,7 @@ describe('a lock', () => {
     expect(third.lock).not.toBeNull()
   })
 
-  it('can be released twice, which gives nothing away of the next holder', async () => {
+  it('can be released twice, which does not affect the next holder', async () => {
     const first = await locker.acquire('a', USUAL)
     const second = watch(locker.acquire('a', USUAL))
     const third = watch(locker.acquire('a', USUAL))
@@ -115,7 +115,7 @@ describe('a lock', () => {
     expect(third.lock).toBeNull()
   })
 
-  it('of an earlier holder has no say in a later one', async () => {
+  it('of an earlier holder does not affect a later one', async () => {
     const first = await locker.acquire('a', USUAL)
     first.release()
     const second = await locker.acquire('a', USUAL)
@@ -153,7 +153,7 @@ describe('a lock', () => {
     expect(callbacks).toBeLessThanOrEqual(4)
   })
 
-  it('goes through a line of 1,000', async () => {
+  it('is handed through a queue of 1,000', async () => {
     let given = 0
     const first = await locker.acquire('a', PATIENT)
     const waiting = Array.from({ length: 1000 }, async () => {
@@ -224,7 +224,7 @@ describe('a lock', () => {
       expect(second.error).toMatchObject({ code: 'ERR_LOCKED' })
     })
 
-    it('leaves it the time of a wait to store what arrived', async () => {
+    it('leaves the holder the time of a wait to store what arrived', async () => {
       const first = await locker.acquire('a', USUAL)
       first.idle()
       await vi.advanceTimersByTimeAsync(100)
@@ -253,7 +253,7 @@ describe('a lock', () => {
     })
   })
 
-  describe('of a holder that is at work on its own', () => {
+  describe('of a holder that does not wait for its client', () => {
     it('is not revoked however long that takes', async () => {
       const first = await locker.acquire('a', USUAL)
       first.idle()

@@ -42,7 +42,7 @@ describe('in any state', () => {
     await fc.assert(law, { numRuns: RUNS })
   })
 
-  it('a prefix and then the rest are what the whole is', async () => {
+  it('a prefix and then the rest have the effect of the whole', async () => {
     const law = fc.asyncProperty(given, part(2), fc.nat(), async (state, whole, seed) => {
       const at = 1 + (seed % (whole.data.length - 1))
       const prefix = { ...whole, data: whole.data.slice(0, at) }
@@ -64,7 +64,7 @@ describe('in any state', () => {
     await fc.assert(law, { numRuns: RUNS })
   })
 
-  it('a document of several parts that is accepted does what as many requests do', async () => {
+  it('an accepted document of several parts has the effect of as many requests', async () => {
     const law = fc.asyncProperty(given, parts(), async (state, list) => {
       const [once, singly] = [await server.given(state), await server.given(state)]
       const before = await content(server, once)

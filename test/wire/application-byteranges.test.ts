@@ -41,22 +41,25 @@ describe.each(CORNERS)('application/byteranges over $name', (combination) => {
     expect(await server.snapshot(path)).toMatchObject({ state: 'I(7/25)', bytes: 'ab23456' })
   })
 
-  it.each(['∅', 'I(4/10)', 'C(10)', 'C(4)'])('does to %s what a multipart does', async (given) => {
-    const ranges = [
-      ['bytes 8-9/12', 'IJ'],
-      ['bytes 0-3/12', 'ABCD'],
-      ['bytes 4-7/*', 'EFGH'],
-    ] as const
-    const [path, other] = [await server.given(given), await server.given(given)]
+  it.each(['∅', 'I(4/10)', 'C(10)', 'C(4)'])(
+    'has the effect of a multipart on %s',
+    async (given) => {
+      const ranges = [
+        ['bytes 8-9/12', 'IJ'],
+        ['bytes 0-3/12', 'ABCD'],
+        ['bytes 4-7/*', 'EFGH'],
+      ] as const
+      const [path, other] = [await server.given(given), await server.given(given)]
 
-    const document = ranges.map(([at, data]) => known(range(at), data)).join('')
-    const answer = await server.send('PATCH', path, [BINARY], document)
-    const expected = await server.send('PATCH', other, [MULTIPART], multipart(...ranges))
+      const document = ranges.map(([at, data]) => known(range(at), data)).join('')
+      const answer = await server.send('PATCH', path, [BINARY], document)
+      const expected = await server.send('PATCH', other, [MULTIPART], multipart(...ranges))
 
-    expect([answer.status, answer.body]).toEqual([expected.status, expected.body])
-    const { state, bytes } = await server.snapshot(other)
-    expect(await server.snapshot(path)).toMatchObject({ state, bytes })
-  })
+      expect([answer.status, answer.body]).toEqual([expected.status, expected.body])
+      const { state, bytes } = await server.snapshot(other)
+      expect(await server.snapshot(path)).toMatchObject({ state, bytes })
+    },
+  )
 
   it.each([
     ['a wrong second part', known(range('bytes 4-5/10'), 'ef') + known(range('bytes 6-9/10'), 'g')],
@@ -79,7 +82,7 @@ describe.each(CORNERS)('application/byteranges over $name', (combination) => {
     expect(await server.snapshot(path)).toEqual(before)
   })
 
-  it('keeps nothing of a document that was cut', async () => {
+  it('keeps no bytes of a document that was cut', async () => {
     const path = await server.given('I(4/10)')
     const before = await server.snapshot(path)
     const document = known(range('bytes 4-5/10'), 'ef') + known(range('bytes 6-9/10'), 'ghij')
@@ -115,7 +118,7 @@ describe('application/byteranges', () => {
     )
   })
 
-  it('is a patch format, which a PUT does not store', async () => {
+  it('is refused as the content of a PUT', async () => {
     const answer = await server.send('PUT', server.path(), [BINARY], 'x')
 
     expect(answer.status).toBe(415)

@@ -70,7 +70,7 @@ describe.each(BOTH)('over $name', (combination) => {
   })
 
   it.each(ATOMIC)(
-    '%s to %s is not seen before it is whole: %j',
+    '%s to %s is invisible before it is complete: %j',
     async (_what, given, fields, document, status, bytes) => {
       const path = await server.given(given)
       const before = await server.snapshot(path)
@@ -116,7 +116,7 @@ describe.each(BOTH)('over $name', (combination) => {
     expect([answer.status, field(answer, 'preference-applied')]).toEqual([201, null])
   })
 
-  it('a patch without a preference applies none', async () => {
+  it('a patch without a preference has no Preference-Applied', async () => {
     const answer = await server.patch(await server.given('I(4/10)'), 'bytes 4-5/10', 'EF')
 
     expect(field(answer, 'preference-applied')).toBeNull()
@@ -137,7 +137,7 @@ describe.each(BOTH)('over $name', (combination) => {
     expect(field(answer, 'preference-applied')).toBe('transaction=atomic')
   })
 
-  it('an atomic segment that turns out too short is taken back', async () => {
+  it('an atomic segment that turns out too short is rolled back', async () => {
     const path = await server.given('I(4/10)')
     const before = await server.snapshot(path)
     const writer = await server.connect()

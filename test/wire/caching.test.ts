@@ -10,7 +10,7 @@ const CACHING = 'cache-control'
 describe.each(BOTH)('over $name', (combination) => {
   const server = useServer(combination)
 
-  it.each(['GET', 'HEAD'])('no cache keeps the 404 to %s of an upload to come', async (method) => {
+  it.each(['GET', 'HEAD'])('no cache keeps the 404 to %s before an upload', async (method) => {
     const answer = await server.send(method, server.path())
 
     expect(answer.status).toBe(404)
@@ -36,7 +36,7 @@ describe.each(BOTH)('over $name', (combination) => {
     )
   })
 
-  it('no cache keeps what is said of an upload in progress', async () => {
+  it('no cache keeps an answer about an upload in progress', async () => {
     const path = await server.given('I(4/10)')
 
     const answers = [
@@ -83,7 +83,7 @@ describe.each(BOTH)('over $name', (combination) => {
     expect([replaced.status, field(replaced, 'upload-length')]).toEqual([204, '6'])
   })
 
-  it('whatever has content is of the type that it says', async () => {
+  it('every answer with content has nosniff', async () => {
     const path = await server.given('I(4/10)')
     const whole = await server.given('C(10)')
 

@@ -78,7 +78,7 @@ describe.each(EXPRESSES)('the browser demo over $name', (combination) => {
     expect(await server.snapshot(path)).toMatchObject({ state: 'C(200)', bytes: text })
   })
 
-  it('cannot shorten a document in segments, and does no harm', async () => {
+  it('cannot shorten a document in segments, and leaves it unchanged', async () => {
     const path = server.path()
     await saveInSegments(server, path, letters(150))
 
@@ -120,7 +120,7 @@ describe.each(EXPRESSES)('the browser demo over $name', (combination) => {
     expect((await server.snapshot(path)).bytes).toBe(`abX${letters(32).slice(3)}YZ`)
   })
 
-  it('finds out what it may send', async () => {
+  it('learns from OPTIONS what it may send', async () => {
     const answer = await server.send('OPTIONS', server.path(), BROWSER)
 
     expect(field(answer, 'allow')).toContain('PATCH')

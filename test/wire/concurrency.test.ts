@@ -24,7 +24,7 @@ describe.each(BOTH)('a writer over $name whose client counts as active', (combin
     locker: withTimes(memoryLocker(), { wait: 200, stall: FOREVER }),
   })
 
-  it('is not disturbed by reads, which do not wait', async () => {
+  it('is not revoked by reads, which do not wait', async () => {
     const path = server.path()
     const writer = await startWriting(server, path)
 
@@ -56,7 +56,7 @@ describe.each(BOTH)('a writer over $name whose client counts as active', (combin
     ['a false precondition', 'DELETE', ['If-Match: "other"'], '', 412],
     ['its method', 'POST', [], 'ABCD', 405],
   ])(
-    'is not disturbed by a request refused for %s: %s',
+    'is not revoked by a request refused for %s: %s',
     async (_why, method, fields, body, status) => {
       const path = server.path()
       const writer = await startWriting(server, path)
@@ -151,7 +151,7 @@ describe('a newcomer', () => {
     expect([first.status, other.status]).toEqual([201, 204])
   })
 
-  it('has its preconditions judged by what the writer left', async () => {
+  it('has its preconditions evaluated against the result of the writer', async () => {
     const path = server.path()
     const writer = await startWriting(server, path)
     const tag = await server.etag(path)
@@ -191,7 +191,7 @@ describe.each(BOTH)('a writer over $name that has stalled', (combination) => {
     expect((await server.snapshot(path)).bytes).toBe(bytes)
   })
 
-  it('leaves what it delivered to be judged anew', async () => {
+  it('leaves its bytes, against which a waiting request is evaluated', async () => {
     const path = await server.given('I(2/10)')
     const tag = await server.etag(path)
     const writer = await server.connect()
@@ -206,7 +206,7 @@ describe.each(BOTH)('a writer over $name that has stalled', (combination) => {
   })
 })
 
-describe('a writer whose bytes keep coming', () => {
+describe('a writer whose bytes arrive steadily', () => {
   const server = useServer(MEMORY, { lockTimeout: 2000 })
 
   it('keeps the lock beyond lockTimeout', async () => {

@@ -112,7 +112,7 @@ describe.each([MEMORY, HTTP2])('a client that promises more than it sends over $
   const server = useServer(on)
 
   it.each(['Content-Length: 10000000', CHUNKED])(
-    'is let go some time after an early answer: %s',
+    'is disconnected some time after an early answer: %s',
     async (length) => {
       const connection = await server.connect()
       const sent = length === CHUNKED ? chunk('x') : 'x'
@@ -132,19 +132,22 @@ describe.each([MEMORY, HTTP2])('a client that sends far more than wanted over $n
     ['another type', [PNG], 415],
     ['a false precondition', [MESSAGE, 'If-Match: "x"'], 412],
     ['garbage', [MESSAGE], 400],
-  ])('still gets the answer, and an end: %s', async (_why, fields, status) => {
-    const connection = await server.connect()
-    const total = 60_000_000
-    const megabyte = Buffer.alloc(1_000_000, 'x')
+  ])(
+    'still gets the answer, and then the end of the connection: %s',
+    async (_why, fields, status) => {
+      const connection = await server.connect()
+      const total = 60_000_000
+      const megabyte = Buffer.alloc(1_000_000, 'x')
 
-    connection.send(request('PATCH', server.path(), [...fields, `Content-Length: ${total}`]))
-    for (let sent = 0; sent < total; sent += megabyte.length) connection.send(megabyte)
+      connection.send(request('PATCH', server.path(), [...fields, `Content-Length: ${total}`]))
+      for (let sent = 0; sent < total; sent += megabyte.length) connection.send(megabyte)
 
-    expect((await connection.answer()).status).toBe(status)
-    connection.send(request('OPTIONS', server.path()))
-    const next = await connection.answerOrClose()
-    expect([undefined, 204]).toContain(next?.status)
-  })
+      expect((await connection.answer()).status).toBe(status)
+      connection.send(request('OPTIONS', server.path()))
+      const next = await connection.answerOrClose()
+      expect([undefined, 204]).toContain(next?.status)
+    },
+  )
 })
 
 describe('a client that sends far more than wanted over HTTP/1.1', () => {
@@ -201,7 +204,7 @@ describe('a body parser before the middleware', () => {
   describe('that leaves the bytes', () => {
     const server = useServer(MEMORY, {}, [express.raw({ type: () => true })])
 
-    it('is put up with', async () => {
+    it('is accepted', async () => {
       const path = server.path()
 
       const answer = await server.send('PATCH', path, [MESSAGE], document)
@@ -213,7 +216,7 @@ describe('a body parser before the middleware', () => {
   describe('that leaves something else', () => {
     const server = useServer(MEMORY, {}, [express.text({ type: () => true })])
 
-    it('is an error of the app, and says so', async () => {
+    it('is an error of the app, with a message', async () => {
       const answer = await server.send('PATCH', server.path(), [MESSAGE], document)
 
       expect(answer.status).toBe(500)
@@ -271,7 +274,7 @@ describe('many requests at once on one connection', () => {
     },
   })
 
-  it('are answered one in each turn of the event loop, so that others are served meanwhile', async () => {
+  it('are answered one per turn of the event loop, so that others are served meanwhile', async () => {
     const connection = await server.connect()
     let isDone = false
     const countTurns = () => {

@@ -116,7 +116,7 @@ describe.each(BOTH)('over $name', (combination) => {
     expect([await server.state(path), await served(server, path)]).toEqual(['C(4)', NAMED])
   })
 
-  it('a multipart says one thing', async () => {
+  it('a multipart has one value', async () => {
     const document = (second: string): string =>
       [
         `--SEP\r\n${message(part('bytes 0-1/4', NAMED), 'ab').toString('latin1')}`,
@@ -162,7 +162,7 @@ describe.each(BOTH)('over $name', (combination) => {
     expect(await server.state(path)).toBe('∅')
   })
 
-  it('no error carries it', async () => {
+  it('no error answer has the field', async () => {
     const path = await server.given('C(10)')
     await server.patch(path, part('bytes 0-1/10', NAMED), 'ab')
 
@@ -180,7 +180,7 @@ describe('where the app sets the field itself', () => {
     },
   ])
 
-  it('that of the client is not served', async () => {
+  it('the value of the client is not served', async () => {
     const path = server.path()
 
     await server.send('PUT', path, [`Content-Disposition: ${OTHER}`], letters(3))
@@ -192,7 +192,7 @@ describe('where the app sets the field itself', () => {
 describe('where a finished resource must not change', () => {
   const server = useServer(MEMORY, { finished: 'immutable' })
 
-  it('its name does not either', async () => {
+  it('its name does not change', async () => {
     const path = server.path()
     await server.patch(path, part('bytes 0-3/4', NAMED), 'abcd')
 

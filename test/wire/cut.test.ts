@@ -141,7 +141,7 @@ describe.each(ROWS)('over $name', (combination, ends) => {
     )
   })
 
-  it('keeps what a reset connection delivered', async () => {
+  it('keeps the bytes of a reset connection', async () => {
     const path = await server.given('I(4/10)')
     const connection = await server.connect()
     connection.send(request('PATCH', path, [MESSAGE, CHUNKED]))
@@ -284,7 +284,7 @@ describe.each(ROWS)('a PUT over $name', (combination, ends) => {
 describe('a chunk that is invalid', () => {
   const server = useServer(MEMORY)
 
-  it('leaves what came before it', async () => {
+  it('keeps the data before it', async () => {
     const path = await server.given('I(4/10)')
     const connection = await server.connect()
 
@@ -304,7 +304,7 @@ describe('a patch that is cut anywhere', () => {
   const single = message('bytes 2-9/10', 'cdEFGHIJ')
   const parts = multipart(['bytes 4-5/10', 'EF'], ['bytes 6-9/10', 'GHIJ'])
 
-  it.each([...single.keys()])('keeps what came of one message: %i bytes', async (cut) => {
+  it.each([...single.keys()])('keeps the data of one message: %i bytes', async (cut) => {
     const size = Math.max(4, 2 + cut - message('bytes 2-9/10').length)
     const path = await server.given('I(4/10)')
     const connection = await server.connect()
@@ -332,7 +332,7 @@ describe('a patch that is cut anywhere', () => {
   })
 })
 
-describe.each([MEMORY, HTTP2])('a client that falls silent over $name', (combination) => {
+describe.each([MEMORY, HTTP2])('a client that stalls over $name', (combination) => {
   const server = useServer(combination, { idleTimeout: 200, lockTimeout: 60_000 })
 
   it('is disconnected, and the bytes that it delivered are kept', async () => {

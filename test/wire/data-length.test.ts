@@ -51,7 +51,7 @@ describe.each(EXPRESSES)('data over $name', (combination) => {
   )
 
   it.each(LONG)(
-    'to %s of "%s" is refused and taken back when it turns out to be "%s"',
+    'to %s of "%s" is refused and rolled back when it turns out to be "%s"',
     async (given, range, data) => {
       const path = await server.given(given)
       const before = await server.snapshot(path)
@@ -104,7 +104,7 @@ describe('content that is far longer than its range', () => {
   const server = useServer(MEMORY)
   const megabyte = 'x'.repeat(1 << 20)
 
-  it.each(['∅', 'I(4/10)', 'C(10)'])('is refused and leaves %s as it was', async (given) => {
+  it.each(['∅', 'I(4/10)', 'C(10)'])('is refused and leaves %s unchanged', async (given) => {
     const path = await server.given(given)
     const before = await server.snapshot(path)
 
@@ -121,7 +121,7 @@ describe('data of every byte value', () => {
   const server = useServer(MEMORY)
   const bytes = Uint8Array.from({ length: 1024 }, (_, index) => (index * 7) % 256)
 
-  it.each([1, 2, 3, 5, 100, 511, 1023])('is stored as it is, cut at %i', async (cut) => {
+  it.each([1, 2, 3, 5, 100, 511, 1023])('is stored unchanged, cut at %i', async (cut) => {
     const path = server.path()
     const document = message('bytes 0-1023/1024', bytes)
     const start = document.length - 1024

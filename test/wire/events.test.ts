@@ -126,7 +126,7 @@ describe('onPublished', () => {
     expect([answer.status, await server.state(path)]).toEqual([201, 'C(3)'])
   })
 
-  it('that refuses changes nothing', async () => {
+  it('that throws a refusal changes nothing', async () => {
     const path = server.path()
     inspect = () => Promise.reject(new RefusedError(403, 'too late'))
     const warned = once(process, 'warning')
@@ -137,7 +137,7 @@ describe('onPublished', () => {
     expect([answer.status, await server.state(path)]).toEqual([201, 'C(3)'])
   })
 
-  it('runs for a client that has left', async () => {
+  it('runs for a client that has disconnected', async () => {
     const path = server.path()
     const published = new Promise<PublishedResource>((resolve) => {
       inspect = async (resource) => resolve(resource)

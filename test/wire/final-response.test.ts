@@ -48,7 +48,7 @@ describe.each(BOTH)('over $name', (combination) => {
     expect([repeated.status, repeated.body.toString(), calls]).toEqual([201, 'done', 2])
   })
 
-  it.each(WRONG)('%s leaves a finished file as it was', async (_what, value) => {
+  it.each(WRONG)('%s leaves a finished file unchanged', async (_what, value) => {
     final = null
     const path = await server.given('C(10)')
     const before = await server.snapshot(path)

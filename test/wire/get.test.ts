@@ -101,7 +101,7 @@ describe.each(SHELLS)('GET over $name', (combination) => {
     expect([answer.status, field(answer, 'content-length')]).toEqual([404, '0'])
   })
 
-  it('of an empty resource with a range gives it or nothing', async () => {
+  it('of an empty resource with a range is answered 200 or 416', async () => {
     const path = await server.given('C(0)')
 
     const answer = await server.send('GET', path, ['Range: bytes=0-3'])
@@ -142,7 +142,7 @@ describe.each(CORNERS)('GET over $name while a writer appends', (combination) =>
     expect(answer.body.length).toBe(size)
   })
 
-  it('does not wait for it and does not disturb it', async () => {
+  it('neither waits for it nor revokes it', async () => {
     const path = await server.given('I(4/10)')
     const writer = await server.connect()
     writer.send(request('PATCH', path, [MESSAGE, CHUNKED]))
@@ -174,7 +174,7 @@ describe.each(CORNERS)('GET over $name while a writer appends', (combination) =>
     expect(new Set(tags).size).toBe(4)
   })
 
-  it('only ever gives more of the same', async () => {
+  it('returns a prefix that only grows', async () => {
     const path = server.path()
     const pieces = Array.from({ length: 100 }, (_, index) =>
       letters(26)
@@ -200,7 +200,7 @@ describe.each(CORNERS)('GET over $name while a writer appends', (combination) =>
     expect((await server.send('GET', path)).body.toString()).toBe(whole)
   })
 
-  it('gives the old version of what is deleted meanwhile', async () => {
+  it('gives the old version of a resource that is deleted meanwhile', async () => {
     const path = server.path()
     await server.patch(path, `bytes 0-${size - 1}/${size}`, 'a'.repeat(size))
     const reader = await server.connect()
@@ -218,7 +218,7 @@ describe.each(CORNERS)('GET over $name while a writer appends', (combination) =>
 describe.each([MEMORY, HTTP2])('GET over $name with a failed reader', (combination) => {
   const server = useServer(combination)
 
-  it('leaves the server serving', async () => {
+  it('leaves the server working', async () => {
     const size = 8 << 20
     const path = server.path()
     await server.patch(path, `bytes 0-${size - 1}/${size}`, 'a'.repeat(size))

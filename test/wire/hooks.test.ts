@@ -14,7 +14,7 @@ describe('onComplete', () => {
     },
   })
 
-  it('runs once per completion, not for segments and not for repetitions', async () => {
+  it('runs once per completion, and not for segments or repetitions', async () => {
     await server.patch('/files/once', 'bytes 0-3/6', 'abcd')
     await server.patch('/files/once', 'bytes 4-5/6', 'ef')
     await server.patch('/files/once', 'bytes 4-5/6', 'ef')
@@ -43,7 +43,7 @@ describe('onCreate', () => {
     },
   })
 
-  it('runs when the resource comes to be and not for what continues it', async () => {
+  it('runs when the resource is created, and not for later segments', async () => {
     await server.patch('/files/once', 'bytes 0-3/6', 'abcd')
     await server.patch('/files/once', 'bytes 4-5/6', 'ef')
 

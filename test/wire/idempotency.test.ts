@@ -62,7 +62,7 @@ describe.each(EXPRESSES)('over $name', (combination) => {
     expect((await server.snapshot(path)).bytes).toBe('abc')
   })
 
-  it('a whole upload that is sent again by a forgetful client leaves the resource as it is', async () => {
+  it('a whole upload that a client sends again leaves the resource unchanged', async () => {
     const path = server.path()
     const run = async () => {
       const statuses: number[] = []
@@ -84,7 +84,7 @@ describe.each(EXPRESSES)('over $name', (combination) => {
     expect(await server.snapshot(path)).toEqual(before)
   })
 
-  it('an outdated offset is still of use', async () => {
+  it('a segment from an outdated offset is accepted', async () => {
     const path = await server.given('I(8/10)')
 
     const answer = await server.patch(path, 'bytes 4-9/10', 'efghij')

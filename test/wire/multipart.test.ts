@@ -132,7 +132,7 @@ describe('multipart/byteranges', () => {
   })
 
   it.each(['--SEP', '--SEPX', '--SEP-', '--SEP \tX'])(
-    'never loses a part of data in silence that has a line of "%s"',
+    'never silently drops data that has a line of "%s"',
     async (line) => {
       const data = `a\r\n${line}b`
       const path = server.path()

@@ -181,7 +181,7 @@ describe('key', () => {
     expect(await server.state('/files/b')).toBe('I(4/10)')
   })
 
-  it('passes a request on that names none', async () => {
+  it('passes on a request without a key', async () => {
     const answer = await server.send('GET', '/files/none')
 
     expect(field(answer, 'x-passed-on')).toBe('yes')

@@ -137,7 +137,7 @@ describe('with requirePreconditions', () => {
 describe('content of unknown length', () => {
   const server = useServer(MEMORY, { maxSize: 1000, maxParts: 8, maxPartHeaderSize: 100 })
 
-  it('is refused when it becomes too much', async () => {
+  it('is refused when it becomes too long', async () => {
     const path = await server.given('I(4/*)')
     const parts = Array.from({ length: 4 }, () => ['bytes 4-503/*', 'x'.repeat(500)] as const)
     const body = chunked(multipart(...parts))
@@ -148,7 +148,7 @@ describe('content of unknown length', () => {
   })
 })
 
-describe('a request field that only means something elsewhere', () => {
+describe('a request field without a meaning here', () => {
   const server = useServer(MEMORY)
 
   it.each(['Content-Range: bytes 0-0/1', 'Range: bytes=0-0', 'REM-patch-range: 0-0/1'])(

@@ -35,7 +35,7 @@ describe.each(CORNERS)('a partial PUT over $name', (combination) => {
   const server = useServer(combination)
 
   describe.each(GIVEN)('to %s', (given) => {
-    it.each(RANGES)('of "%s" does what a PATCH does', async (range, data) => {
+    it.each(RANGES)('of "%s" has the effect of a PATCH', async (range, data) => {
       const [patched, path, streamed] = [
         await server.given(given),
         await server.given(given),
@@ -97,7 +97,7 @@ describe.each(CORNERS)('a partial PUT over $name', (combination) => {
     expect(await server.snapshot(path)).toMatchObject({ state, bytes })
   })
 
-  it('in chunks keeps what arrived before a cut', async () => {
+  it('in chunks keeps the bytes before a cut', async () => {
     const path = await server.given('I(4/10)')
     const connection = await server.connect()
 

@@ -247,7 +247,7 @@ describe('the Content-Type of a part', () => {
     expect(after.etag).not.toBe(before.etag)
   })
 
-  it('changes nothing if it is the same', async () => {
+  it('does not change the entity tag if it is the same', async () => {
     const path = server.path()
     const body = typed('text/plain', 'bytes 0-3/4', 'abcd')
     await server.send('PATCH', path, [MESSAGE], body)

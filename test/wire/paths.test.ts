@@ -77,7 +77,7 @@ describe.each(EXPRESSES)('over $name', (combination) => {
 describe('over the file store', () => {
   const server = useServer(FS)
 
-  it('no path reaches out of the directory', async () => {
+  it('no path leads out of the directory', async () => {
     const parent = dirname(server.directory)
     const before = await readdir(parent)
 

@@ -112,7 +112,7 @@ describe.each(CORNERS)('over $name', (combination) => {
 describe('a precondition', () => {
   const server = useServer(MEMORY)
 
-  it('is false once somebody else has written', async () => {
+  it('is false once another client has written', async () => {
     const path = await server.given('I(4/10)')
     const stale = await server.etag(path)
     await server.patch(path, 'bytes 4-5/10', 'EF')

@@ -61,7 +61,7 @@ describe.each(SHELLS)('PUT over $name', (combination) => {
     expect(answer.status).toBe(204)
   })
 
-  it('forgets what was declared', async () => {
+  it('drops the declared length', async () => {
     const path = await server.given('I(4/10)')
     await server.send('PUT', path, [], 'new')
 
@@ -121,7 +121,7 @@ describe.each(SHELLS)('PUT over $name', (combination) => {
       expect(await server.snapshot(path)).toEqual(before)
     })
 
-    it('and persist is kept of a new resource, and a PATCH finishes it', async () => {
+    it('and persist is kept for a new resource, and a PATCH finishes it', async () => {
       const path = server.path()
       const total = length === CHUNKED ? '*' : '10'
       const connection = await server.connect()
@@ -152,7 +152,7 @@ describe.each(SHELLS)('PUT over $name', (combination) => {
 describe("PUT with put: 'persist'", () => {
   const server = useServer(MEMORY, { put: 'persist' })
 
-  it('is kept without being asked for', async () => {
+  it('is kept without a preference', async () => {
     const path = server.path()
     const connection = await server.connect()
 

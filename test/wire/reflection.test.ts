@@ -238,7 +238,7 @@ describe.each(BOTH)('over $name, a stored type', (combination) => {
 describe('the fields of an answer', () => {
   const server = useServer(MEMORY)
 
-  it('hold no word of the client but the type and the length', async () => {
+  it('hold no text of the client except the type and the length', async () => {
     const path = await withMarker(server, '∅')
     const created = await server.send('PUT', path, EVERYWHERE, MARKER)
     const etag = field(created, 'etag')

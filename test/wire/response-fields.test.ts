@@ -162,7 +162,7 @@ describe.each(EXPRESSES)('over $name', (combination) => {
   })
 })
 
-describe('what is served', () => {
+describe('an answer with a stored file', () => {
   const server = useServer(FS)
   const own = useServer(MEMORY, { contentSecurityPolicy: "default-src 'none'; sandbox" })
   const none = useServer(MEMORY, { contentSecurityPolicy: '' })
@@ -202,7 +202,7 @@ describe('what is served', () => {
     expect(field(answer, 'content-security-policy')).toBeNull()
   })
 
-  it('keeps what the app has said before', async () => {
+  it('keeps the policy that the app has set before', async () => {
     const answer = await helmet.send('GET', await helmet.given('C(10)'))
 
     expect(field(answer, 'content-security-policy')).toBe("script-src 'self', sandbox")

@@ -217,7 +217,7 @@ describe.each(RUNS)('a patch as $format over $on.name', ({ on, type, encode }) =
 describe.each(BOTH)('a refusal over $name reports what is stored', (on) => {
   const server = useServer(on)
 
-  it('not what the parts before would have made of it', async () => {
+  it('and not the result of the parts before', async () => {
     const path = await server.given('I(4/10)')
     const parts = multipart(['bytes 4-5/*', 'EF'], ['bytes 6-11/*', 'GHIJKL'])
 

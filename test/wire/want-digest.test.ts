@@ -21,7 +21,7 @@ describe.each(BOTH)('over $name', (combination) => {
     ['I(0/10)', 0],
     ['I(4/*)', 4],
     ['C(10)', 10],
-  ])('HEAD and GET of %s have the digest of what is stored', async (given, size) => {
+  ])('HEAD and GET of %s have the digest of the stored bytes', async (given, size) => {
     const path = await server.given(given)
 
     const answers = [
@@ -66,7 +66,7 @@ describe.each(BOTH)('over $name', (combination) => {
     expect(field(asked, 'repr-digest')).toBe(digest(letters(4)))
   })
 
-  it('the one that a finished file has is joined by the one that is wanted', async () => {
+  it('the stored digest of a finished file is joined by the requested one', async () => {
     const path = server.path()
     const stored = digest(letters(4), 'sha-512')
     await server.patch(path, 'bytes 0-3/4', 'abcd', `Repr-Digest: ${stored}`)
@@ -78,7 +78,7 @@ describe.each(BOTH)('over $name', (combination) => {
     expect(field(other, 'repr-digest')).toBe(`${stored}, ${digest(letters(4))}`)
   })
 
-  it('a write that finishes a file answers with it, and no other one', async () => {
+  it('a write that finishes a file answers with it, and no other write does', async () => {
     const path = server.path()
 
     const answers = [

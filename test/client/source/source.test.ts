@@ -17,7 +17,7 @@ const FILE = pattern(100 * KiB)
 describe.each(CLIENTS)('a stream as source over %s', (_name, { upload }) => {
   const bench = useBench()
 
-  test('may be one of Node', async () => {
+  test('may be a stream of Node', async () => {
     await upload(bench.url, Readable.from([FILE.subarray(0, 10), FILE.subarray(10)])).done
 
     expect((await bench.stored()).equals(FILE)).toBe(true)
@@ -44,7 +44,7 @@ describe.each(CLIENTS)('a stream as source over %s', (_name, { upload }) => {
     })
   })
 
-  test('does not hold up an abort', async () => {
+  test('does not delay an abort', async () => {
     const controller = new AbortController()
     const isCancelled = vi.fn<() => void>()
     const silent = new ReadableStream<Uint8Array>({
@@ -91,7 +91,7 @@ describe('the window of a stream', () => {
     expect(await readRange(open([FILE]), FILE.length + 5, FILE.length + 9)).toHaveLength(0)
   })
 
-  test('does not go back', async () => {
+  test('refuses to go back', async () => {
     const source = open([FILE.subarray(0, 10), FILE.subarray(10)])
     await readRange(source, 10, 20)
 
@@ -142,7 +142,7 @@ describe('a source that fails under way', () => {
 describe.each([
   ['node:http', nodeTransport()],
   ['fetch', fetchTransport],
-])('a source that yields other than it announced over %s', (_name, transport) => {
+])('a source over %s that yields another length than it announced', (_name, transport) => {
   const bench = useBench()
 
   /** Announces `size` bytes and yields `FILE`. */
@@ -194,7 +194,7 @@ describe('fetch', () => {
 })
 
 describe('progress', () => {
-  test('is reported at most every 50 ms, with a rate that forgets', async () => {
+  test('is reported at most every 50 ms, with the rate of the last seconds', async () => {
     let now = 1000
     const reports: unknown[] = []
     const clock = { now: () => now, after: () => () => undefined }

@@ -82,7 +82,7 @@ describe('upload over XMLHttpRequest', () => {
   test.each([
     ['a stream', () => new Blob([FILE]).stream()],
     ['an async iterable', () => new Blob([FILE]).stream().values()],
-  ])('goes on with %s after a cut of which more arrived than was reported', async (_, open) => {
+  ])('resumes with %s after a cut when more bytes arrived than were reported', async (_, open) => {
     vi.stubGlobal('XMLHttpRequest', QuietXhr)
     bench.proxy.fail('PATCH', { kind: 'first', act: () => undefined })
     bench.proxy.fail('PATCH', { kind: 'cut', after: 500 * KiB })
@@ -96,7 +96,7 @@ describe('upload over XMLHttpRequest', () => {
     expect((await bench.stored()).equals(FILE)).toBe(true)
   })
 
-  test('reports a file that has gone', async () => {
+  test('reports a file that was removed', async () => {
     const path = join(tmpdir(), `partial-upload-${process.pid}-gone`)
     await writeFile(path, FILE)
     const file = await openAsBlob(path)

@@ -18,14 +18,14 @@ const FINISHED = {
 }
 
 describe('a request that another process overtakes', () => {
-  it('loses a creation with the answer of a later request', async () => {
+  it('answers a lost creation as a later request', async () => {
     const answer = await handlerFor(overtaking('new'))(put({ 'If-None-Match': '*' }))
 
     expect(answer.status).toBe(412)
     expect(answer.headers['ETag']).toMatch(/^"/)
   })
 
-  it('loses a change of one version with the answer of a later request', async () => {
+  it('answers a lost change of one version as a later request', async () => {
     const storage = memoryStorage()
     await store(storage, 'old')
     const etag = (await storage.head('a'))?.etag ?? ''
@@ -38,7 +38,7 @@ describe('a request that another process overtakes', () => {
     expect(answer.status).toBe(412)
   })
 
-  it('may be tried again if its preconditions still hold', async () => {
+  it('is answered 409 with Retry-After if its preconditions still hold', async () => {
     const storage = memoryStorage()
     await store(storage, 'old')
 
@@ -93,7 +93,7 @@ describe('a request that another process overtakes', () => {
     expect([answer.status, answer.headers['Retry-After']]).toEqual([409, '1'])
   })
 
-  it('removes no version that its preconditions do not allow', async () => {
+  it('does not remove a version that its preconditions exclude', async () => {
     const storage = memoryStorage()
     await store(storage, 'old')
     const etag = (await storage.head('a'))?.etag ?? ''

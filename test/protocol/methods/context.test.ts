@@ -24,7 +24,7 @@ describe('the only writer', () => {
     expect(log).toEqual(['acquire a 2000 7', 'work', 'release'])
   })
 
-  it('gives the lock back when it fails', async () => {
+  it('releases the lock when it fails', async () => {
     const { locker, log } = loggingLocker()
     const failure = new Error('no')
     const fail = async (): Promise<never> => {
@@ -76,7 +76,7 @@ describe('the wait for the client', () => {
     expect(log).toEqual(['acquire a 2000 0', 'idle', 'busy', 'release'])
   })
 
-  it('does not include what the app and the storage do', async () => {
+  it('does not include the time of the app and the storage', async () => {
     const { locker, log } = loggingLocker()
     const handle = handlerFor(memoryStorage(), { locker })
     const body = ['Content-Range: bytes 0-3/4\r\n\r\nab', 'cd']

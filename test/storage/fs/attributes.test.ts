@@ -138,7 +138,7 @@ describe('a finished resource that is reopened keeps', () => {
     expect(await modeOf('a')).toBe('640')
   })
 
-  it('nothing of them when it was removed meanwhile', async () => {
+  it('none of them when it was removed meanwhile', async () => {
     await write('a', 'abc')
     await chmod(at('a'), 0o600)
     await reopen(2)
@@ -257,7 +257,7 @@ describe('an empty directory of another program', () => {
     expect(await readdir(at('a'))).toEqual([])
   })
 
-  it('stays where a writer was opened and taken back', async () => {
+  it('stays where a writer was opened and rolled back', async () => {
     await mkdir(at('a/b'), { recursive: true })
 
     const writer = await storage.openWriter('a', {

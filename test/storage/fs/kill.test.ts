@@ -58,7 +58,7 @@ test.each([
   ['copies', {}, 20],
   ['layers', { patch: 'layers', layersAbove: 0, rebuildAfter: 0 }, 8],
 ] as const)(
-  'a killed process leaves each resource as it was or as it was to be (%s)',
+  'a killed process leaves each resource before or after its change (%s)',
   { timeout: 180_000 },
   async (_name, options, count) => {
     const directory = await mkdtemp(path.join(tmpdir(), 'partial-upload-'))

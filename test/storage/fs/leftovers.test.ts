@@ -64,7 +64,7 @@ async function startStore(): Promise<void> {
 }
 
 describe('the staged file', () => {
-  it('of a process that was killed is gone after the next start', async () => {
+  it('of a process that was killed is removed at the next start', async () => {
     const child = await startChild()
     child.kill('SIGKILL')
     await once(child, 'exit')
@@ -103,7 +103,7 @@ describe('the staged file', () => {
     expect(await readFile(path.join(directory, 'a'), 'utf8')).toBe('abc')
   })
 
-  it('of a process that was killed goes although a writer holds the key at the next start', async () => {
+  it('of a process that was killed is removed although a writer holds the key at the next start', async () => {
     const child = await startChild()
     child.kill('SIGKILL')
     await once(child, 'exit')
@@ -117,7 +117,7 @@ describe('the staged file', () => {
     await vi.waitFor(async () => expect(await readdir(staging)).toEqual([]))
   })
 
-  it('of an owner that can not be seen goes after 15 s without a sign of life', async () => {
+  it('of an owner that can not be seen is removed after 15 s without a sign of life', async () => {
     await mkdir(staging)
     await symlink(UNSEEN, path.join(staging, 'owner1.owner'))
     await writeFile(path.join(staging, ORPHAN), '')
@@ -142,7 +142,7 @@ it('a store at rest has no lease', async () => {
   expect(await readdir(staging)).toEqual([])
 })
 
-it('the lock of a container that was killed is removed although nobody asks for it', async () => {
+it('the lock of a container that was killed is removed although no request needs it', async () => {
   const locks = path.join(staging, 'locks')
   await mkdir(locks, { recursive: true })
   await symlink(UNSEEN, path.join(locks, 'y'.repeat(43)))

@@ -18,7 +18,7 @@ const BEGUN: ResourceState = {
 }
 const FINISHED = { ...BEGUN, complete: true, everComplete: true }
 
-test('a listing opens the records of incomplete resources alone', async (context) => {
+test('a listing opens only the records of incomplete resources', async (context) => {
   const directory = await mkdtemp(path.join(tmpdir(), 'listing-'))
   const staging = path.join(directory, '.partial-upload')
   const storage = fsStorage({ directory })

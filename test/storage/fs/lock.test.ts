@@ -176,7 +176,7 @@ describe('a lock', () => {
     },
   )
 
-  it('of a process whose number another one has got since is free at once', async () => {
+  it('of a process whose number another process has taken is free at once', async () => {
     const lock = await fsLocker({ directory }).acquire('a', USUAL)
     const [link] = chainOf(await pathOfLock())
     lock.release()
@@ -204,7 +204,7 @@ describe('a lock', () => {
   describe('of an owner that can not be seen', () => {
     const OTHER = 'elsewhere 1 1 x'
 
-    it('is free when that has shown no sign of life for 5 s', async () => {
+    it('is free after 5 s without a sign of life', async () => {
       await symlink(OTHER, await pathOfLock())
       const locker = fsLocker({ directory })
       vi.useFakeTimers({ toFake: ['performance'] })
@@ -236,7 +236,7 @@ describe('a lock', () => {
       holder.release()
     })
 
-    it('is known to be lost by an owner that comes back to life', async () => {
+    it('is reported as lost to an owner that wakes up', async () => {
       const holder = await fsLocker({ directory }).acquire('a', USUAL)
       const lock = await pathOfLock()
       const next = await takeOver(lock, chainOf(lock))
@@ -250,7 +250,7 @@ describe('a lock', () => {
     })
   })
 
-  it('is lost when somebody removes its file', async () => {
+  it('is lost when another program removes its file', async () => {
     const holder = await fsLocker({ directory }).acquire('a', USUAL)
     await rm(locks(), { recursive: true })
     const next = await tryNow()
@@ -261,7 +261,7 @@ describe('a lock', () => {
     next?.release()
   })
 
-  it('makes the folder as others find it, and what is hidden in it private', async () => {
+  it('creates the directory with usual permissions, and a private staging directory', async () => {
     const folder = path.join(directory, 'new')
     const lock = await fsLocker({ directory: folder }).acquire('a', USUAL)
     lock.release()
@@ -291,7 +291,7 @@ describe('a lock', () => {
 })
 
 describe('the first lock that a process takes', () => {
-  it('frees those of the dead, and removes what leads nowhere', async () => {
+  it('releases the locks of dead owners, and removes orphaned links', async () => {
     const child = start('hold')
     await once(child, 'message')
     child.kill('SIGKILL')
@@ -309,7 +309,7 @@ describe('the first lock that a process takes', () => {
 })
 
 describe('a chain of links', () => {
-  it('lets one of several newcomers succeed a dead owner', async () => {
+  it('lets exactly one of several newcomers succeed a dead owner', async () => {
     const lock = path.join(directory, 'lock')
     await symlink('elsewhere 1 1 x', lock)
     const chain = chainOf(lock)
@@ -333,7 +333,7 @@ describe('a chain of links', () => {
     expect(await readdir(directory)).toEqual([])
   })
 
-  it('continues over several dead owners, and is removed as a whole', async () => {
+  it('continues over several dead owners, and is removed completely', async () => {
     const lock = path.join(directory, 'lock')
     await symlink('elsewhere 1 1 x', lock)
     await takeOver(lock, chainOf(lock))
@@ -358,7 +358,7 @@ describe('a writer that has lost its lock', () => {
   const DONE = { ...BEGUN, complete: true, everComplete: true }
 
   it.each(['persist', 'atomic'] as const)(
-    'changes nothing, whenever it learns of it: %s',
+    'changes nothing, whenever it notices: %s',
     async (transaction) => {
       const outcomes = new Set<string>()
       for (let looks = 0; looks < 8; looks += 1) {
@@ -403,7 +403,7 @@ describe('a writer that has lost its lock', () => {
   it.each([
     ['an upload', BEGUN],
     ['a file', DONE],
-  ] as const)('removes no part of %s, whenever it learns of it', async (_, state) => {
+  ] as const)('removes no part of %s, whenever it notices', async (_, state) => {
     const outcomes = new Set<boolean | 'lost'>()
     for (let looks = 0; looks < 8; looks += 1) {
       const key = `remove-${looks}`
@@ -431,7 +431,7 @@ describe('a writer that has lost its lock', () => {
 })
 
 describe('four processes', () => {
-  it('never hold a lock at the same time, though one is killed with it', async () => {
+  it('never hold a lock at the same time, even if its holder is killed', async () => {
     const counter = path.join(directory, 'counter')
     await writeFile(counter, '0')
     const holder = start('hold')

@@ -83,7 +83,7 @@ test('an upload has the same etag in the next process', async () => {
 describe.skipIf(NO_CACHE)(
   `after a start of the system${NO_CACHE ? ' (only Linux tells of it)' : ''}`,
   () => {
-    test('bytes count no more that nobody has flushed', async () => {
+    test('bytes that were not flushed do not count', async () => {
       const before = await append('abc', PERSIST)
       await restartSystem()
 
@@ -106,7 +106,7 @@ describe.skipIf(NO_CACHE)(
       expect(await load()).toBe('abcdefGHI')
     })
 
-    test('with fsync: segment each segment counts, and what was kept of one that was cut', async () => {
+    test('with fsync: segment each segment counts, and the kept bytes of a cut one', async () => {
       storage = await start('segment')
       await append('abc', PERSIST)
       await append('def', PERSIST)
@@ -124,7 +124,7 @@ describe.skipIf(NO_CACHE)(
       await cut.rollback()
     })
 
-    test('with fsync: never all counts that there is', async () => {
+    test('with fsync: never all stored bytes count', async () => {
       storage = await start('never')
       await append('abc', PERSIST)
       await restartSystem('never')
@@ -132,7 +132,7 @@ describe.skipIf(NO_CACHE)(
       expect(await load()).toBe('abc')
     })
 
-    test('a mark of bytes that were taken back counts no more', async () => {
+    test('a watermark of bytes that were rolled back does not count', async () => {
       storage = await start('segment')
       await append('abcdef', PERSIST)
       const mark = await readFile(await hiddenPath('.safe'))
@@ -146,7 +146,7 @@ describe.skipIf(NO_CACHE)(
       expect(await load()).toBe('ABCDEF')
     })
 
-    test.each(['', 'x', '\0'.repeat(64)])('a mark that is %j counts nothing', async (mark) => {
+    test.each(['', 'x', '\0'.repeat(64)])('a watermark of %j counts no bytes', async (mark) => {
       storage = await start('segment')
       await append('abc', PERSIST)
       await writeFile(await hiddenPath('.safe'), mark)
@@ -155,7 +155,7 @@ describe.skipIf(NO_CACHE)(
       expect(await load()).toBe('')
     })
 
-    test('a finished resource is there as it was', async () => {
+    test('a finished resource is unchanged', async () => {
       await append('abc', PERSIST)
       const before = await append('def', PERSIST, FINISHED)
       storage = await start('complete')
@@ -164,7 +164,7 @@ describe.skipIf(NO_CACHE)(
       expect(await readdir(staging)).toHaveLength(1)
     })
 
-    test('bytes count that were flushed before the process ended', async () => {
+    test('bytes that were flushed before the process ended count', async () => {
       await append('abc', PERSIST)
       await storage.flush?.()
       await append('def', PERSIST)
@@ -173,7 +173,7 @@ describe.skipIf(NO_CACHE)(
       expect(await load()).toBe('abc')
     })
 
-    test('bytes count that the next process has flushed, because the first one died', async () => {
+    test('bytes that the next process has flushed after a crash count', async () => {
       await append('abc', PERSIST)
       vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
       try {
@@ -190,7 +190,7 @@ describe.skipIf(NO_CACHE)(
       expect(await load()).toBe('abc')
     })
 
-    test('bytes count that were flushed in the background', async () => {
+    test('bytes that were flushed in the background count', async () => {
       vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
       try {
         storage = await start('complete')

@@ -69,7 +69,7 @@ describe.each(['event loop', 'thread pool'])('lstatIfThere on the %s', (thread) 
     if (thread === 'thread pool') for (let count = 0; count < 3; count += 1) call(20)
   })
 
-  it('returns null where nothing is', async () => {
+  it('returns null where no file exists', async () => {
     expect(await lstatIfThere({ staging }, path.join(staging, 'gone'))).toBeNull()
   })
 

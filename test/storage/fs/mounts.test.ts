@@ -121,7 +121,7 @@ describe.skipIf(!CAN_MOUNT)(`below a mount${CAN_MOUNT ? '' : ' (skipped: needs m
     expect(await readdir(mountPoint)).toEqual(['.partial-upload'])
   })
 
-  it('a mount that comes while the store is in use is seen', async () => {
+  it('a mount that appears while the store is in use is noticed', async () => {
     await append('big disk/videos/a', 'abcdef', FINISHED)
     mount('-t', 'tmpfs', 'none')
 
@@ -133,7 +133,7 @@ describe.skipIf(!CAN_MOUNT)(`below a mount${CAN_MOUNT ? '' : ' (skipped: needs m
     ])
   })
 
-  it('the mount point itself is no resource', async () => {
+  it('the mount point itself is not a resource', async () => {
     mount('-t', 'tmpfs', 'none')
     await append('big disk/videos/a', 'abcdef', FINISHED)
     await storage.remove('big disk/videos/a')

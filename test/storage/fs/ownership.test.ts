@@ -75,7 +75,7 @@ describe('a file of another program at the path of an incomplete upload', () => 
     expect(await load()).toBe('foreign')
   })
 
-  test('is removed once it is the resource', async () => {
+  test('is removed by a second removal, because it is the resource by then', async () => {
     await append('abc', PERSIST)
     await putFile('foreign')
     await storage.remove('a')

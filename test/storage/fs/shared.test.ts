@@ -37,7 +37,7 @@ test('share their locks, whatever the path and the options', async () => {
   expect(lockerOf(other)).not.toBe(lockerOf(one))
 })
 
-test('see what the other has written, and no writer writes over the other', async () => {
+test('see the bytes of the other, and do not overwrite them', async () => {
   const directory = path.join(parent, 'uploads')
   const [one, two] = [fsStorage({ directory }), fsStorage({ directory, fsync: 'segment' })]
   const first = await one.openWriter('a', PERSIST)

@@ -59,38 +59,42 @@ test('a file of another program is found while it grows', TIMEOUT, async () => {
   expect(info?.size).toBeGreaterThan(3)
 })
 
-test('a resource that never stays for as long as a look ends in an error', TIMEOUT, async () => {
-  const state = {
-    complete: false,
-    everComplete: false,
-    completeLength: 9,
-    contentType: null,
-    contentDisposition: null,
-    reprDigest: null,
-    owner: null,
-  }
-  const writer = await storage.openWriter('a', {
-    transaction: 'persist',
-    replace: false,
-    initial: state,
-  })
-  await writer.write(0, [Buffer.from('abc')])
-  await writer.commit(state)
-  const hash = createHash('sha256').update('a').digest('base64url')
-  const record = path.join(directory, '.partial-upload', `${hash}.json`)
-  const text = readFileSync(record, 'utf8')
-  const { data: name } = JSON.parse(text) as { data: string }
-  let count = 0
+test(
+  'a resource that changes during each read of its state ends in an error',
+  TIMEOUT,
+  async () => {
+    const state = {
+      complete: false,
+      everComplete: false,
+      completeLength: 9,
+      contentType: null,
+      contentDisposition: null,
+      reprDigest: null,
+      owner: null,
+    }
+    const writer = await storage.openWriter('a', {
+      transaction: 'persist',
+      replace: false,
+      initial: state,
+    })
+    await writer.write(0, [Buffer.from('abc')])
+    await writer.commit(state)
+    const hash = createHash('sha256').update('a').digest('base64url')
+    const record = path.join(directory, '.partial-upload', `${hash}.json`)
+    const text = readFileSync(record, 'utf8')
+    const { data: name } = JSON.parse(text) as { data: string }
+    let count = 0
 
-  const found = whileChanging(
-    () => {
-      count += 1
-      const other = `${hash}.${String(count).padStart(12, '0')}.data`
-      writeFileSync(`${record}.next`, text.replace(name, other))
-      renameSync(`${record}.next`, record)
-    },
-    () => storage.head('a'),
-  )
+    const found = whileChanging(
+      () => {
+        count += 1
+        const other = `${hash}.${String(count).padStart(12, '0')}.data`
+        writeFileSync(`${record}.next`, text.replace(name, other))
+        renameSync(`${record}.next`, record)
+      },
+      () => storage.head('a'),
+    )
 
-  await expect(found).rejects.toThrow('the resource changes too fast')
-})
+    await expect(found).rejects.toThrow('the resource changes too fast')
+  },
+)

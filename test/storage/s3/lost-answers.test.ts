@@ -79,7 +79,7 @@ describe('a removed resource stays absent', () => {
     expect(await smallStore(bucket).head('a')).toBeNull()
   })
 
-  it('and its key can be used again', async () => {
+  it('when its key is used again', async () => {
     const bucket = newBucket()
     bucket.faults.add({ operation: 'put', key: 'files/a', skip: 1 }, { kind: 'duplicate' })
     await store(smallStore(bucket), 'first')

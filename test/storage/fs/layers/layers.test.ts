@@ -128,7 +128,7 @@ async function layerPath(): Promise<string> {
 }
 
 describe('a patch of a finished file', () => {
-  test('is a layer: readers see it, and the file stays as it is', async () => {
+  test('is a layer: readers see it, and the file stays unchanged', async () => {
     await patch(0, '0123456789')
     const info = await patch(4, 'xy')
 
@@ -139,7 +139,7 @@ describe('a patch of a finished file', () => {
     expect(await load(await elsewhere())).toBe('0123xy6789')
   })
 
-  test('takes in the small layers before it', async () => {
+  test('merges the small layers before it', async () => {
     await patch(0, '0123456789')
     for (let position = 0; position < 10; position += 2) await patch(position, 'x')
     const record = await readRecord()
@@ -207,7 +207,7 @@ describe('a patch of a finished file', () => {
     expect(await layers()).toEqual([])
   })
 
-  test('is seen as a whole by a reader that began before it', async () => {
+  test('is invisible to a reader that was opened before', async () => {
     await patch(0, '0123456789')
     await patch(1, 'x')
     const reader = await storage.openReader('a')
@@ -393,7 +393,7 @@ describe('a sweep', () => {
 })
 
 describe('a rebuild', () => {
-  test('puts the bytes into the file, and changes nothing that a reader sees', async () => {
+  test('writes the bytes into the file, without a visible change', async () => {
     await patch(0, '0123456789')
     const info = await patch(4, 'xy')
     const reader = await storage.openReader('a')
@@ -449,7 +449,7 @@ describe('a rebuild', () => {
   })
 
   test.each(['replaced', 'removed', 'removed by another program'])(
-    'throws its copy away when the file is %s meanwhile',
+    'discards its copy when the file is %s meanwhile',
     async (how) => {
       await patch(0, '0123456789')
       await patch(1, 'a')
@@ -507,7 +507,7 @@ describe('a rebuild', () => {
     expect(calls).toBe(4)
   })
 
-  test('ends when it is stopped, and leaves the file as it is', async () => {
+  test('ends when it is stopped, and leaves the file unchanged', async () => {
     await patch(0, Buffer.alloc(4 * 1024 * 1024, 'a'))
     const slow = open({ rebuildRate: 1 })
     await patch(1, 'b', FINISHED, slow)
@@ -547,7 +547,7 @@ function randomNumbers(seed: number): (below: number) => number {
 }
 
 describe('any sequence of patches beside rebuilds', () => {
-  test.each([1, 2, 3])('reads as the same changes of one array (seed %d)', async (seed) => {
+  test.each([1, 2, 3])('has the bytes of the same changes to one array (seed %d)', async (seed) => {
     const below = randomNumbers(seed)
     const locker = memoryLocker()
     const fast = open({ fsync: 'never' })

@@ -113,7 +113,7 @@ test.each([
 const layers = async () =>
   (await readdir(path.join(directory, '.partial-upload'))).filter((name) => name.endsWith('.patch'))
 
-test('layers go an hour after they were merged', async () => {
+test('layers are removed an hour after they were merged', async () => {
   await patch('a', 0, '01234')
   for (let position = 0; position < 5; position += 1) await patch('a', position, 'x')
   expect(await layers()).toHaveLength(5)
@@ -124,7 +124,7 @@ test('layers go an hour after they were merged', async () => {
   await until(async () => (await layers()).length, 1)
 })
 
-test('the layers of a file that another program has replaced go an hour later, with the record', async () => {
+test('the layers of a file that another program has replaced are removed an hour later, with the record', async () => {
   await patch('a', 0, '01234')
   lend()
   await patch('a', 0, 'x')

@@ -1,4 +1,4 @@
-/** One of the servers on a bucket that are killed and halted again and again. Without Express, which starts slowly. */
+/** A server of a torture run on a bucket. It does without Express, which starts slowly. */
 import { createServer } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
@@ -8,7 +8,7 @@ import { awsBucket } from '../../../src/storage/s3/bucket-aws.ts'
 import { bucketStorage } from '../../../src/storage/s3/store.ts'
 import { newClient } from '../../support/s3/engine-process.ts'
 
-/** What the torture gives to it, as JSON. */
+/** The argument of the process, as JSON. */
 export interface S3ChildOptions {
   readonly endpoint: string
   readonly bucket: string

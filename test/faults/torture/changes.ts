@@ -1,18 +1,18 @@
-/** The changes that clients under torture make, one after the other, each from what there is. */
+/** The changes that the clients of a torture run make one after the other. Each one starts from the version before. */
 import { message, request } from '../../support/wire/client.ts'
 import { pattern } from '../../support/faults/pattern.ts'
 import { ABSENT } from './model.ts'
 import type { Change, Kind, Random, Version } from './model.ts'
 
-/** Length of an upload. */
+/** Length of an upload, in bytes. */
 const UPLOAD = 400_000
-/** A file that has grown beyond is put anew. */
+/** A file that has grown beyond this size is replaced by a PUT. */
 const LARGE = 600_000
 
 /** Chooses the next change of a resource. */
 export type Choose = (current: Version, random: Random) => Change
 
-/** What each client does with its resource, after the client's name. */
+/** The name of each client, and the function that chooses its changes. */
 export const CHOICES: readonly (readonly [name: string, choose: Choose])[] = [
   ['uploads', upload],
   ['more-uploads', upload],
@@ -27,13 +27,13 @@ export const CHOICES: readonly (readonly [name: string, choose: Choose])[] = [
 
 function upload(current: Version, random: Random): Change {
   if (current.bytes === null) return begin(random)
-  return current.complete || random(12) === 0 ? REMOVE : goOn(current, random)
+  return current.complete || random(12) === 0 ? REMOVE : continueUpload(current, random)
 }
 
 function change(current: Version, random: Random): Change {
   const { bytes, complete } = current
   if (bytes === null || bytes.length > LARGE) return put(200_000, current, random)
-  return complete ? patch(bytes, current, random) : goOn(current, random)
+  return complete ? patch(bytes, current, random) : continueUpload(current, random)
 }
 
 function changeParts(current: Version, random: Random): Change {
@@ -57,12 +57,12 @@ const REMOVE: Change = {
   persists: false,
 }
 
-/** The bytes of a request for `change`. */
+/** Returns the bytes of a request that makes `change`. */
 export function encode({ method, fields, body }: Change, target: string): Buffer {
   return request(method, target, fields, body)
 }
 
-/** The status that acknowledges `change`. */
+/** Returns whether `status` acknowledges `change`. */
 export function isAcknowledged({ next }: Change, status: number): boolean {
   return next.bytes === null || next.complete ? status === 201 || status === 204 : status === 202
 }
@@ -101,7 +101,7 @@ function patchOf(kind: Kind, parts: readonly Part[], next: Version, fields: read
 interface Part {
   readonly range: string
   readonly data: Buffer
-  /** Empty to leave it. */
+  /** Media type; empty to keep the stored one. */
   readonly type: string
 }
 
@@ -132,11 +132,11 @@ function begin(random: Random): Change {
   return { ...patchOf('segment', [part], next, []), persists: true }
 }
 
-/** The next segment, or no data if only the end of the upload is missing. */
-function goOn(current: Version, random: Random): Change {
+/** The next segment, or a patch without data if all bytes are stored and the resource is not complete yet. */
+function continueUpload(current: Version, random: Random): Change {
   const { bytes, length, type } = current
   const stored = bytes ?? Buffer.alloc(0)
-  // Now and then over what is there already.
+  // Some segments repeat stored bytes.
   const start = Math.max(0, stored.length - random(3) * random(1000))
   const end = Math.min(length, stored.length + 1 + random(150_000))
   const isEmpty = start === length
@@ -150,7 +150,7 @@ function goOn(current: Version, random: Random): Change {
   return { ...patchOf('segment', [part], next, fields), persists: !isAtomic }
 }
 
-/** A change of a finished file: bytes, length or type, or that it is to grow. */
+/** A change of a finished file: its bytes, its length or its type. A longer declared length reopens it. */
 function patch(bytes: Buffer, { type }: Version, random: Random): Change {
   const [length, action] = [bytes.length, random(8)]
   if (action === 0 && length > 1) {
@@ -173,7 +173,7 @@ function patch(bytes: Buffer, { type }: Version, random: Random): Change {
   return { ...patchOf('patch', [part], finished(after, nextType), []), persists: false }
 }
 
-/** A multipart patch over what is there, the last part beyond it. */
+/** A multipart patch of stored bytes, whose last part extends the resource. */
 function overlay(bytes: Buffer, current: Version, random: Random): Change {
   const room = current.complete ? 50_000 : current.length - bytes.length
   const added = Math.min(room, random(100_000))
@@ -191,7 +191,7 @@ function overlay(bytes: Buffer, current: Version, random: Random): Change {
   return { ...patchOf('multipart', parts, next, []), persists: false }
 }
 
-/** A multipart patch that creates a resource, or writes one anew, its parts not in their order. */
+/** A multipart patch with its parts out of order, which creates a resource or overwrites all of it. */
 function rebuild(current: Version, random: Random): Change {
   const type = newType(random)
   const length = Math.max(current.length, 100_000 + random(300_000))

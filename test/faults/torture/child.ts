@@ -1,6 +1,6 @@
 /**
- * The server that is killed again and again: two stores, and the expiry of one of them on request.
- * Without Express, which takes a third of the time of a start.
+ * A server of a torture run: two stores, and the expiry of one of them on request. It does without Express, which
+ * takes a third of the time of a start.
  */
 import { createServer } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -9,10 +9,10 @@ import path from 'node:path'
 import { expireIncomplete, memoryLocker, partialUpload, prepareServer } from 'partial-upload'
 import { fsLocker, fsStorage } from 'partial-upload/storage/fs'
 
-/** What the torture gives to it, as JSON. */
+/** The argument of the process, as JSON. */
 export interface TortureChildOptions {
   readonly directory: string
-  /** Whether another process works on the same files. */
+  /** Whether another process writes to the same files. */
   readonly isShared: boolean
   /** Whether patches are layers. */
   readonly hasLayers: boolean

@@ -1,4 +1,4 @@
-/** A client that changes one resource until the server dies, and knows what may be there then. */
+/** A client that changes one resource until the server is killed, and checks the version that is served afterwards. */
 import { createHash } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
 
@@ -11,42 +11,42 @@ import type { Change, Kind, Remains, Version } from './model.ts'
 import { elapse } from './round.ts'
 import type { Round, Score } from './round.ts'
 
-/** How often a change is sent again while the lock of a dead process is recovered. */
+/** Number of attempts for a change while the lock of a dead process is recovered. */
 const MAX_TRIES = 10
 
-/** A change that was sent, and what it was sent to. */
+/** A change that was sent, and the version that it was sent to. */
 interface Step {
   readonly old: Version
   readonly change: Change
 }
 
-/** A connection to one of the servers, as the fleet counts them. */
+/** A connection, and the index of its server in the fleet. */
 export interface Way {
   readonly connection: Connection
   readonly server: number
 }
 
-/** What a client takes for normal beside acknowledgements. */
+/** How a client treats answers that are not acknowledgements. */
 export interface Patience {
   /** Pause before a change is sent again, in milliseconds. */
   readonly pause: number
-  /** Whether an answer leaves open what came of the request, as the end of the server does. */
+  /** Whether the outcome of the request is unknown after this answer, as it is after the end of the server. */
   readonly isUnsure: (answer: Answer) => boolean
 }
 
-/** One resource and all that is known of it. */
+/** One resource, and the versions that it may have. */
 export class TortureClient {
   readonly target: string
   readonly #choose: Choose
   readonly #patience: Patience
-  /** What was acknowledged, or seen after a kill. */
+  /** The version that was acknowledged last, or was found after a kill. */
   #current: Version = ABSENT
-  /** What was sent and not answered. */
+  /** The change that was sent and not answered. */
   #pending: Change | null = null
-  /** What was sent since the first of the reads that are under way. */
+  /** The changes that were sent since the oldest read in progress began. */
   #steps: Step[] = []
   #observers = 0
-  /** What each entity tag has named. */
+  /** The version of each entity tag. */
   readonly #tagged = new Map<string, string>()
 
   constructor(
@@ -64,12 +64,12 @@ export class TortureClient {
     return this.target.replace(/^\/\w+\//, '')
   }
 
-  /** Whether there is a resource. */
+  /** Whether the resource exists. */
   get isThere(): boolean {
     return this.#current.bytes !== null
   }
 
-  /** Changes the resource over and over, each time through any of the connections. */
+  /** Changes the resource repeatedly, each time through one of the connections. */
   async work(connections: readonly Connection[], round: Round): Promise<void> {
     this.#steps = []
     while (!round.isOver && (await this.step(connections, round)));
@@ -85,7 +85,7 @@ export class TortureClient {
     return this.#pending === null
   }
 
-  /** Sends a change until it is answered, or the server dies. */
+  /** Sends a change until it is acknowledged, or until the server is killed. */
   async #apply(change: Change, connections: readonly Connection[], round: Round): Promise<void> {
     for (let tries = 1; ; tries += 1) {
       const server = round.random(connections.length)
@@ -144,7 +144,7 @@ export class TortureClient {
     this.#violate('read', `a GET has found ${what}`, round.score)
   }
 
-  /** Holds a piece of an answer to what the whole may have been. */
+  /** Checks that an answer that was cut begins like one of the versions that it may have been. */
   #checkPiece(rest: Buffer, old: Version, steps: readonly Step[], score: Score): void {
     const end = rest.indexOf('\r\n\r\n')
     if (end === -1) return
@@ -159,12 +159,12 @@ export class TortureClient {
     }
   }
 
-  /** Whether it has sent a change that was not acknowledged. */
+  /** Whether the last change was not acknowledged. */
   get isPending(): boolean {
     return this.#pending !== null
   }
 
-  /** Compares what is served with what may be served, and goes on from it. */
+  /** Checks the version that is served, and continues from it. */
   async check(connection: Connection, score: Score): Promise<void> {
     const change = this.#pending
     const { found, remains } = await this.#compare(connection, score)
@@ -178,7 +178,7 @@ export class TortureClient {
     this.#steps = []
   }
 
-  /** Compares while the pending change may still come, because a halted server may have read it. */
+  /** Checks the version while the pending change may still take effect, because a halted server may have read it. */
   async peek(connection: Connection, score: Score): Promise<void> {
     await this.#compare(connection, score)
   }
@@ -202,16 +202,16 @@ export class TortureClient {
     return { found, remains }
   }
 
-  /** HEAD tells what GET does. */
+  /** Checks that HEAD has the fields of GET. */
   #checkHead(head: Answer, get: Answer, score: Score): void {
     const names = ['content-length', 'content-range', 'content-type', 'etag', 'last-modified']
     const isSame = names.every((name) => field(head, name) === field(get, name))
     const size = Number(field(head, 'content-length'))
     if (head.status === get.status && isSame && size === get.body.length) return
-    this.#violate('read', `HEAD tells ${JSON.stringify(head.fields)} beside GET`, score)
+    this.#violate('read', `HEAD has other fields than GET: ${JSON.stringify(head.fields)}`, score)
   }
 
-  /** No two versions ever share an entity tag. */
+  /** Checks that an entity tag has named only this version. */
   #checkTag(answer: Answer, found: Version, score: Score): void {
     const etag = field(answer, 'etag')
     if (etag === null || found.bytes === null) return
@@ -227,7 +227,7 @@ export class TortureClient {
   }
 }
 
-/** Now and then the server has to wait for what comes next, and has to do with what came. */
+/** Sends some requests in several pieces, so that the server stores the first ones before the others arrive. */
 async function sendInPieces(connection: Connection, bytes: Buffer, round: Round): Promise<void> {
   const pieces = round.random(3) === 0 ? 1 + round.random(5) : 1
   for (let piece = 0; piece < pieces; piece += 1) {
@@ -237,13 +237,13 @@ async function sendInPieces(connection: Connection, bytes: Buffer, round: Round)
   }
 }
 
-/** Lets the answer wait in the connection. */
+/** Reads the answer late, so that it waits in the connection. */
 function readLate({ socket }: Connection, milliseconds: number): void {
   socket.pause()
   setTimeout(() => socket.resume(), milliseconds)
 }
 
-/** What a GET has found. */
+/** Returns the version that a GET has returned. */
 export function versionOf(answer: Answer): Version {
   const { status, body } = answer
   if (status === 404) return ABSENT

@@ -1,4 +1,4 @@
-/** A client that lets uploads expire while one of them is being written, until the server dies. */
+/** A client that expires uploads while one of them is being written, until the server is killed. */
 import { performance } from 'node:perf_hooks'
 
 import { MESSAGE, field, json, message, request } from '../../support/wire/client.ts'
@@ -9,35 +9,35 @@ import type { Way } from './client.ts'
 import { startsWith } from './model.ts'
 import type { Round, Score } from './round.ts'
 
-/** Bytes of an upload that is written while others expire; one more is missing for ever. */
+/** Number of bytes of an upload that is written while others expire. One more byte is announced and never sent. */
 const SIZE = 200_000
 const LENGTH = SIZE + 1
 
 /** An upload that a client has begun. */
 interface Begun {
   readonly bytes: Buffer
-  /** Bytes that are known to be stored. */
+  /** Number of bytes that are known to be stored. */
   stored: number
 }
 
 /** The uploads of one store, all of which are old enough to expire. */
 export class ExpiryClient {
-  /** Those that nobody writes, by their target. */
+  /** The uploads without a writer, by their target. */
   readonly #idle = new Map<string, Begun>()
-  /** The one that is being written. */
+  /** The upload that is being written. */
   #live: (Begun & { readonly target: string }) | null = null
-  /** Where the live one was being written. */
+  /** The connection that writes it. */
   #writer: Connection | null = null
   #isExpiring = false
   #count = 0
 
-  /** The keys of what is there. */
+  /** The keys of the uploads that exist. */
   get keys(): ReadonlySet<string> {
     const targets = [...this.#idle.keys(), ...(this.#live === null ? [] : [this.#live.target])]
     return new Set(targets.map((target) => target.replace('/stale/', '')))
   }
 
-  /** Begins uploads and lets them expire, over and over. */
+  /** Begins uploads and expires them, repeatedly. */
   async work([first, second]: readonly [Way, Way], round: Round): Promise<void> {
     while (!round.isOver) {
       const [writer, other] = round.random(2) === 0 ? [first, second] : [second, first]
@@ -64,7 +64,7 @@ export class ExpiryClient {
     return true
   }
 
-  /** Sends a part of an upload, and waits until it is stored. */
+  /** Sends the first bytes of an upload, and waits until they are stored. */
   async #write(writer: Connection, other: Connection, round: Round): Promise<boolean> {
     const target = this.#newTarget()
     const bytes = pattern(SIZE, round.random(100_000))
@@ -105,7 +105,7 @@ export class ExpiryClient {
     return true
   }
 
-  /** What was being written may only have expired if its writer has died with its process. */
+  /** Checks that the live upload has expired only if its writer was killed. */
   async #checkAlive(expired: Set<string>, score: Score): Promise<void> {
     const live = this.#live
     if (live === null || !expired.delete(live.target)) return
@@ -114,7 +114,7 @@ export class ExpiryClient {
     if (answer !== null) score.violate('expire', `${live.target} has expired under its writer`)
   }
 
-  /** Sends the rest of what is being written; it has come to no harm. */
+  /** Sends the rest of the live upload, which must be intact. */
   async #finish(writer: Connection): Promise<boolean> {
     const live = this.#live
     if (live === null || !writer.isOpen) return false
@@ -126,7 +126,7 @@ export class ExpiryClient {
     return true
   }
 
-  /** Holds what is there to what may be there, and goes on from it. */
+  /** Checks the uploads that are served, and continues from them. */
   async check(connection: Connection, score: Score): Promise<void> {
     const wasExpiring = this.#isExpiring
     let gone = 0
@@ -145,7 +145,7 @@ export class ExpiryClient {
     if (isThere) this.#idle.set(live.target, live)
   }
 
-  /** Looks at one upload and tells whether it is there. */
+  /** Checks one upload, and returns whether it exists. */
   async #look(
     connection: Connection,
     target: string,

@@ -1,17 +1,17 @@
-/** The servers that are killed: one, or several on the same data. */
+/** The servers of a torture run: one, or several on the same data. */
 import { Connection } from '../../support/wire/client.ts'
 import { kill } from '../../support/faults/process.ts'
 import type { ServerProcess } from '../../support/faults/process.ts'
 
-/** Beyond every timeout of a server, in milliseconds: on a busy machine an expiry may take long. */
+/** Longer than every timeout of a server, in milliseconds, because an expiry may take long on a busy machine. */
 const LONGEST_WAIT = 120_000
 
-/** Servers, and the next one to take the place of one that was killed. */
+/** Running servers, and a spare one that replaces the next victim. */
 export class Fleet {
   readonly #size: number
   readonly #startOne: () => Promise<ServerProcess>
   #servers: readonly ServerProcess[] = []
-  /** Started while the others work. Before its first request it does not touch the data. */
+  /** Started in advance while the others work. It does not touch the data before its first request. */
   #spare: Promise<ServerProcess> | null = null
 
   constructor(size: number, startOne: () => Promise<ServerProcess>) {
@@ -19,7 +19,7 @@ export class Fleet {
     this.#startOne = startOne
   }
 
-  /** Those that run, or were just killed. */
+  /** The servers, of which one may just have been killed. */
   get servers(): readonly ServerProcess[] {
     return this.#servers
   }
@@ -37,14 +37,14 @@ export class Fleet {
     }
   }
 
-  /** Puts a new server in the place of one that was killed. */
+  /** Replaces a server that was killed by a new one. */
   async replace(victim: ServerProcess): Promise<ServerProcess> {
     const next = await this.#takeSpare()
     this.#servers = this.#servers.map((server) => (server === victim ? next : server))
     return next
   }
 
-  /** Opens connections to all servers for so many clients. */
+  /** Opens a connection to each server for each of `clients` clients. */
   connect(clients: number): Promise<readonly (readonly Connection[])[]> {
     const openAll = () =>
       Promise.all(this.#servers.map(({ port }) => Connection.open(port, LONGEST_WAIT)))

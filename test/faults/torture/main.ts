@@ -35,7 +35,7 @@ function print(score: Score): void {
   }
 }
 
-/** Prints violations at once, and the score now and then. */
+/** Prints violations at once, and the score after every 50 kills. */
 function progress(): (score: Score) => void {
   const start = performance.now()
   let [next, shown] = [0, 0]
@@ -78,7 +78,7 @@ async function runOnFiles(servers: 1 | 2): Promise<void> {
     report(score, servers === 1 ? 'of the only server' : 'of one of two servers', start)
     if (score.violations.length === 0) rmSync(directory, { recursive: true })
   } catch (error) {
-    console.error(`what is left is in ${directory}`)
+    console.error(`the files are in ${directory}`)
     throw error
   }
 }

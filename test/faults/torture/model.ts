@@ -1,9 +1,9 @@
-/** What a resource under torture may be, and what came of a change of it. */
+/** The versions that a resource of a torture run may have, and the outcome of a change that was cut. */
 import { createHash } from 'node:crypto'
 
 import type { Bytes } from '../../support/wire/client.ts'
 
-/** What a kill can hit in the middle. */
+/** The kinds of work that a kill can hit in the middle. */
 export const KINDS = [
   'segment',
   'put',
@@ -15,10 +15,10 @@ export const KINDS = [
   'read',
 ] as const
 
-/** One of them. */
+/** A kind of work. */
 export type Kind = (typeof KINDS)[number]
 
-/** A version of a resource; the bytes of one that is not there are null. */
+/** A version of a resource. The bytes of a resource that does not exist are null. */
 export interface Version {
   readonly bytes: Buffer | null
   readonly complete: boolean
@@ -29,7 +29,7 @@ export interface Version {
 
 export const ABSENT: Version = { bytes: null, complete: false, length: 0, type: '' }
 
-/** One request, and what it makes of the resource. */
+/** One request, and the version that it leads to. */
 export interface Change {
   readonly kind: Kind
   readonly method: string
@@ -40,10 +40,10 @@ export interface Change {
   readonly persists: boolean
 }
 
-/** What a kill has left of a change. */
+/** How much of a change a kill has left. */
 export type Remains = 'before' | 'part' | 'after'
 
-/** Tells what has come of a change of `old` that was cut; null if `found` is none of the possible. */
+/** Returns the outcome of a change of `old` that was cut; null if the protocol does not allow the version `found`. */
 export function remainsOf(found: Version, old: Version, change: Change | null): Remains | null {
   if (isSame(found, old)) return 'before'
   if (change === null) return null
@@ -51,14 +51,14 @@ export function remainsOf(found: Version, old: Version, change: Change | null): 
   return change.persists && isBetween(found, old, change.next) ? 'part' : null
 }
 
-/** Whether two versions look the same to a client. */
+/** Whether a client can't distinguish two versions. */
 function isSame(a: Version, b: Version): boolean {
   if (a.bytes === null || b.bytes === null) return a.bytes === b.bytes
   const isAlike = a.complete === b.complete && a.length === b.length && a.type === b.type
   return isAlike && a.bytes.equals(b.bytes)
 }
 
-/** An upload that has got some of a segment, or all but its end: none of what it had is gone. */
+/** Whether `found` is an upload with all of its earlier bytes and the first bytes of a segment. */
 function isBetween(found: Version, old: Version, next: Version): boolean {
   if (found.bytes === null || next.bytes === null || found.complete || old.complete) return false
   const isFitting = found.length === next.length && found.bytes.length >= (old.bytes?.length ?? 0)
@@ -77,13 +77,13 @@ export function describeVersion({ bytes, complete, length, type }: Version): str
   return `${state} ${type} ${digest}`
 }
 
-/** Gives integers from 0 to `limit`, exclusive. */
+/** Returns an integer from 0 to `limit`, exclusive. */
 export type Random = (limit: number) => number
 
-/** The same numbers for the same seed. */
+/** Creates a generator that returns the same numbers for the same seed. */
 export function createRandom(seed: string): Random {
   let state = createHash('sha256').update(seed).digest().readUInt32LE()
-  // Mulberry32: small, and even enough for choices.
+  // Mulberry32: short, and uniform enough for choices.
   return (limit) => {
     state = (state + 0x6d2b79f5) | 0
     let bits = Math.imul(state ^ (state >>> 15), state | 1)

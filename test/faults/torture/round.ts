@@ -1,20 +1,20 @@
-/** One round of the torture, from a start of the server to its kill, and the score of all rounds. */
+/** One round of a torture run, from the start of the work to the kill of a server, and the score of all rounds. */
 import { performance } from 'node:perf_hooks'
 
 import { KINDS } from './model.ts'
 import type { Kind, Random, Remains } from './model.ts'
 
-/** What came of one kind of work. */
+/** Counts of one kind of work. */
 export interface Row {
-  /** Kills that came after the request was sent and before its answer. */
+  /** Kills between the request and its answer. */
   middle: number
-  /** What these kills have left of the work. */
+  /** Those of these kills that left nothing, a part or all of the change. */
   before: number
   part: number
   after: number
-  /** Requests that were answered. */
+  /** Number of answered requests. */
   answered: number
-  /** Bytes that were acknowledged before a kill, and compared after it. */
+  /** Number of bytes that were acknowledged before a kill and compared after it. */
   bytes: number
   violations: number
 }
@@ -24,38 +24,38 @@ export class Score {
   readonly rows: ReadonlyMap<Kind, Row>
   readonly violations: string[] = []
   kills = 0
-  /** How long a request takes in the middle, in milliseconds. */
+  /** Moving average of the duration of a request, in milliseconds. */
   readonly #durations = new Map<Kind, number>()
 
   constructor() {
     this.rows = new Map(KINDS.map((kind) => [kind, newRow()]))
   }
 
-  /** Counts a kill that came in the middle. */
+  /** Counts a kill in the middle of a request. */
   hit(kind: Kind, remains: Remains | null): void {
     const row = this.row(kind)
     row.middle += 1
     if (remains !== null) row[remains] += 1
   }
 
-  /** Counts an answer, and learns how long it took. */
+  /** Counts an answer, and adds its duration to the average. */
   answered(kind: Kind, duration: number): void {
     this.row(kind).answered += 1
     this.#durations.set(kind, this.duration(kind) * 0.9 + duration * 0.1)
   }
 
-  /** Counts bytes that were acknowledged and are there. */
+  /** Counts acknowledged bytes that were found again. */
   compared(kind: Kind, bytes: number): void {
     this.row(kind).bytes += bytes
   }
 
-  /** Counts what must not be. */
+  /** Counts a violation of the protocol. */
   violate(kind: Kind, what: string): void {
     this.row(kind).violations += 1
     this.violations.push(`kill ${this.kills}, ${kind}: ${what}`)
   }
 
-  /** More of the same would tell nothing new. */
+  /** Whether there are so many violations that more rounds would add nothing. */
   get isHopeless(): boolean {
     return this.violations.length >= 20
   }
@@ -64,7 +64,7 @@ export class Score {
     return this.#durations.get(kind) ?? 20
   }
 
-  /** The kinds that have been hit less often than this, the rarest first. */
+  /** Returns the kinds that were hit less than `kills` times, the rarest first. */
   missing(kills: number): readonly Kind[] {
     const hits = (kind: Kind): number => this.row(kind).middle
     return KINDS.filter((kind) => hits(kind) < kills).toSorted((a, b) => hits(a) - hits(b))
@@ -72,7 +72,7 @@ export class Score {
 
   row(kind: Kind): Row {
     const row = this.rows.get(kind)
-    if (row === undefined) throw new Error(`${kind} is no kind`)
+    if (row === undefined) throw new Error(`${kind} is not a kind of work`)
     return row
   }
 }
@@ -81,12 +81,12 @@ function newRow(): Row {
   return { middle: 0, before: 0, part: 0, after: 0, answered: 0, bytes: 0, violations: 0 }
 }
 
-/** The work between a start and a kill. It aims at the middle of one kind of request. */
+/** The work up to one kill, which is aimed at the middle of one kind of request. */
 export class Round {
   readonly score: Score
   readonly random: Random
   readonly aim: Kind
-  /** Nobody is to begin anything any more. */
+  /** Whether the clients must not send another request. */
   isOver = false
   #left: number
   #server = 0
@@ -97,19 +97,19 @@ export class Round {
     this.score = score
     this.random = random
     this.aim = aim
-    // Before an expiry there are four other requests.
+    // Four other requests come before each expiry, so that a later one would take too long.
     this.#left = 1 + random(aim === 'expire' ? 2 : 4)
     this.#reached = new Promise((resolve) => {
       this.#reach = resolve
     })
   }
 
-  /** The server that has the request which the round aims at, as the fleet counts them. */
+  /** Index in the fleet of the server that has received the request at which the kill is aimed. */
   get server(): number {
     return this.#server
   }
 
-  /** Tells that a request was sent, and to which server. */
+  /** Records that a request was sent to a server. */
   sent(kind: Kind, server: number): void {
     if (kind !== this.aim || this.#left === 0) return
     this.#left -= 1
@@ -124,18 +124,18 @@ export class Round {
       await work
     } catch (error) {
       this.score.violate(kind, error instanceof Error ? error.message : String(error))
-      this.#reach() // What the round aims at may never come now.
+      this.#reach() // The request at which the kill is aimed may never be sent now.
     }
   }
 
-  /** Resolves at a moment in the middle of the work that the round aims at. */
+  /** Resolves in the middle of the request at which the kill is aimed. */
   async moment(): Promise<void> {
     await this.#reached
     await elapse((this.random(1200) / 1000) * this.score.duration(this.aim))
   }
 }
 
-/** Waits to a fraction of a millisecond, which no timer does. */
+/** Waits with a precision below a millisecond, which timers do not have. */
 export async function elapse(milliseconds: number): Promise<void> {
   const end = performance.now() + milliseconds
   if (milliseconds > 2) await new Promise((resolve) => setTimeout(resolve, milliseconds - 1))

@@ -1,4 +1,4 @@
-/** The hidden folder of a store under torture: what a crash may leave there, and what it must hold. */
+/** The staging directory of a store in a torture run: the files that a crash may leave, and those that must stay. */
 import { createHash, randomBytes } from 'node:crypto'
 import {
   existsSync,
@@ -12,10 +12,10 @@ import {
 } from 'node:fs'
 import path from 'node:path'
 
-/** The start of a server removes what is older than an hour. */
+/** Older than an hour, so that the start of a server removes it. */
 const OLD = 2 * 3_600_000
 
-/** One store in its folder. */
+/** One store and its directory. */
 export class TortureStore {
   readonly #root: string
   readonly #hidden: string
@@ -27,8 +27,8 @@ export class TortureStore {
   }
 
   /**
-   * Makes all that is not finished as old as what the next start may remove. Not the data of a
-   * finished resource that is still to be moved: its time is a part of its identity.
+   * Makes all staged files old enough that the next start may remove them. The data of a finished resource that has
+   * yet to be renamed keeps its time, because the time is part of the file's fingerprint.
    */
   ageAll(): void {
     const moving = new Set(this.#records().flatMap(({ data, complete }) => (complete ? data : [])))
@@ -36,14 +36,14 @@ export class TortureStore {
   }
 
   /**
-   * Makes old what neither the resources of `keys` nor a living server need. A rebuild of that server must keep
-   * the time of its file, which becomes a part of the identity of the version.
+   * Makes the files old that neither the resources of `keys` nor a running server need. A rebuild of that server must
+   * keep the time of its file, which becomes part of the version's fingerprint.
    */
   ageLeftovers(keys: ReadonlySet<string>): void {
     for (const name of this.leftovers(keys)) if (!this.#isInUse(name)) this.#makeOld(name)
   }
 
-  /** Whether the process that has staged the file is alive. */
+  /** Whether the process that has staged the file still runs. */
   #isInUse(name: string): boolean {
     const [, id] = /\.([\w-]{6})[\w-]{6}\.\w+$/.exec(name) ?? []
     try {
@@ -54,7 +54,7 @@ export class TortureStore {
     }
   }
 
-  /** Leaves old files as crashes do, of resources that are not there. Returns their names. */
+  /** Creates old files of resources that do not exist, as crashes leave them. Returns their names. */
   plant(count: number): readonly string[] {
     const names = Array.from({ length: count }, (_, index) => {
       const hash = randomBytes(32).toString('base64url')
@@ -69,13 +69,13 @@ export class TortureStore {
     return names
   }
 
-  /** How many of these files are there. */
+  /** Returns how many of these files exist. */
   count(names: readonly string[]): number {
     const there = new Set(this.#names())
     return names.filter((name) => there.has(name)).length
   }
 
-  /** The files that no resource of `keys` needs. */
+  /** Returns the files that no resource of `keys` needs. */
   leftovers(keys: ReadonlySet<string>): readonly string[] {
     const hashes = new Set(Array.from(keys, hashOf))
     const needed = this.#records().flatMap(({ name, data, layers }) =>
@@ -86,7 +86,7 @@ export class TortureStore {
     return this.#names().filter((name) => !needed.includes(name))
   }
 
-  /** The same without layers that were merged in the last hour, which a living server keeps. */
+  /** Returns the leftovers without layers that were merged in the last hour, which a running server keeps. */
   garbage(keys: ReadonlySet<string>): readonly string[] {
     const isKept = (name: string): boolean => {
       const file = path.join(this.#hidden, name)
@@ -96,7 +96,7 @@ export class TortureStore {
     return this.leftovers(keys).filter((name) => !isKept(name))
   }
 
-  /** The files outside the hidden folder. */
+  /** Returns the files outside the staging directory. */
   published(): readonly string[] {
     const entries = readdirSync(this.#root, { recursive: true, withFileTypes: true })
     return entries.flatMap((entry) => {
@@ -105,13 +105,13 @@ export class TortureStore {
     })
   }
 
-  /** The locks of processes that share the store. */
+  /** Returns the locks of the processes that share the store. */
   locks(): readonly string[] {
     const folder = path.join(this.#hidden, 'locks')
     return existsSync(folder) ? readdirSync(folder) : []
   }
 
-  /** Without the locks and the leases, of which a living server has some. */
+  /** Returns the staged files without the locks and the leases, of which a running server has some. */
   #names(): readonly string[] {
     return readdirSync(this.#hidden).filter(
       (name) => !['locks', 'calls'].includes(name) && !name.endsWith('.owner'),
@@ -138,7 +138,7 @@ export class TortureStore {
   }
 }
 
-/** Of a resource that was removed, or never came to be. */
+/** The record of a resource that was removed or never created. */
 const RECORD = JSON.stringify({
   key: 'gone',
   state: {
@@ -164,7 +164,7 @@ function hashOf(key: string): string {
   return createHash('sha256').update(key).digest('base64url')
 }
 
-/** What a record says of the data; null if it is gone by now. */
+/** Reads from a record which files its resource needs; null if the record was removed meanwhile. */
 function readRecord(file: string): {
   readonly data: string
   readonly complete: boolean

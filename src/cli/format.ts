@@ -23,9 +23,9 @@ export function formatTime(seconds: number): string {
 }
 
 /**
- * Replaces characters that a terminal does not print but obeys. File names, URLs and texts of a server
- * may contain escape sequences that move the cursor, line breaks that add a false line, and
- * bidirectional controls that show `exe.txt` for another name.
+ * Replaces characters that control the terminal instead of being printed. File names, URLs and texts of
+ * a server may contain escape sequences that move the cursor, line breaks that add a false line, and
+ * bidirectional controls that show the characters of a name in another order.
  */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}\p{Cs}]/gu, '\ufffd')

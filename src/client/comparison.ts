@@ -13,7 +13,7 @@ import { MAX_ANSWER } from './transport/transport.ts'
 const RANGE_SIZE = MAX_ANSWER / 2
 /**
  * Longest stored prefix that is read back if the server gives no digest of it, in bytes. Beyond it
- * the download would take longer than a person expects of an upload.
+ * the download would take longer than the user of an upload expects.
  */
 const MAX_READ_BACK = 64 * 1024 * 1024
 

@@ -128,7 +128,7 @@ export function createEvidence(
     return !found.complete && !isDistrusted && fits(found)
   }
 
-  /** Whether a resource is no longer than the source, and will not have another length. */
+  /** Whether a resource is at most as long as the source, and has not declared another length. */
   function fits({ size, length }: Found): boolean {
     const whole = source.size ?? length ?? size
     return size <= whole && (length ?? whole) === whole

@@ -99,7 +99,7 @@ export function startUploads<F>(
   start: Start<F>,
   nameOf: (file: F) => string,
 ): Uploads<F> {
-  // Only checks the options, so that a wrong one throws here rather than failing each file later.
+  // The result is not used. The check makes a wrong option throw here, before each file would fail.
   applyDefaults(UPLOAD, options)
   if (!(concurrency >= 1)) throw new TypeError(`concurrency is ${concurrency}, expected 1 or more`)
   const files: FileUpload<F>[] = []

@@ -71,7 +71,7 @@ export async function find(
  */
 export function reportedState(response: Response, problem: Problem | null): Found | null {
   const { received, length, complete } = problem ?? {}
-  // Without the entity tag of this state the next request could not be bound to it.
+  // Without the entity tag of this state, `If-Match` could not bind the next request to it.
   if (typeof received !== 'number' || strongTag(response.headers) === null) return null
   return describe(response, received, complete === true, length)
 }

@@ -72,7 +72,9 @@ export function createTransfer(
   const { overwrite, reprDigest = false } = options
   /** Whether a small file is about to be sent without knowing whether the URL is free. */
   let isGuess = (source.size ?? Infinity) <= SMALL
-  /** Whether the state of the resource is known well enough to send a segment. Otherwise `HEAD` is next. */
+  /**
+   * Whether the state of the resource is known well enough to send a segment. Otherwise `HEAD` is next.
+   */
   let isSending = isGuess
   /** Whether no segment was acknowledged since the last failure: the next one may be refused. */
   let isFirst = true
@@ -260,8 +262,8 @@ export function createTransfer(
     // A server that refuses a request stores nothing of it. Only a timeout or a failure of the
     // server may come after it has stored some bytes.
     if (status < 500 && status !== 408) evidence.refuse()
-    // The progress goes back to what the server has acknowledged. After a transient error the next
-    // `HEAD` corrects it.
+    // After an error that is not transient no `HEAD` may follow that would correct the progress. It
+    // goes back to what the server has acknowledged.
     if (!error.transient) meter.start(evidence.received())
     if ([409, 412].includes(status)) reported = reportedState(response, problem)
     // The URL of a small file that was sent without `HEAD` is taken.

@@ -144,7 +144,7 @@ export function startUpload(
       return waitWhilePaused()
     }
     signal.throwIfAborted()
-    // The last request or wait was aborted, and the next one needs a signal that is not.
+    // The signal of the last request or wait has aborted, so that the next one needs a new signal.
     if (activity.signal.aborted) activity = new AbortController()
   }
 

@@ -3,7 +3,8 @@ import { ClientError } from '../error.ts'
 import type { BlobLike } from '../transport/transport.ts'
 
 /**
- * The bytes of a source by position. The interface is a part of `File`, so that a `Blob` implements it.
+ * The bytes of a source by position. The properties are named as those of `File`, so that a `Blob` or a
+ * `File` can be used as it is.
  */
 export interface ByteSource {
   /** Length in bytes; null for a stream whose end was not read yet. */

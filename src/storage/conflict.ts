@@ -10,7 +10,7 @@ import { UploadError } from '../errors.ts'
  */
 export function conflict(cause?: unknown): UploadError {
   return new UploadError('ERR_CONFLICT', {
-    detail: 'the resource was changed while this request was under way',
+    detail: 'another request has changed the resource since this one began',
     headers: { 'Retry-After': '1' },
     cause,
   })

@@ -121,7 +121,8 @@ class MemoryWriter implements Writer {
     const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
     if (length === 0) return
     if (this.transaction === 'persist') {
-      if (position > this.#size) throw new RangeError(`position ${position} is beyond the end`)
+      if (position > this.#size)
+        throw new RangeError(`position ${position} is beyond the end of ${this.#size} bytes`)
       this.#assertCurrent()
     }
     const data = this.#room(position, position + length)
@@ -137,7 +138,8 @@ class MemoryWriter implements Writer {
   async truncate(size: number): Promise<void> {
     this.#assertOpen()
     const least = this.transaction === 'persist' ? (this.base?.size ?? 0) : 0
-    if (size < least || size > this.#size) throw new RangeError(`size ${size} is out of range`)
+    if (size < least || size > this.#size)
+      throw new RangeError(`size ${size} must be from ${least} to ${this.#size}`)
     if (size === this.#size) return
     if (this.transaction === 'persist') this.#assertCurrent()
     this.#resized(size)
@@ -222,7 +224,7 @@ class MemoryWriter implements Writer {
 
 /** Throws if the caller has lost the lock of the key. */
 function assertHeld(isLost = (): boolean => false): void {
-  if (isLost()) throw new Error('another process has the lock')
+  if (isLost()) throw new Error('this process has lost the lock of the resource')
 }
 
 /**

@@ -72,8 +72,7 @@ export class AtomicWriter implements Writer {
   }
 
   /**
-   * Writes into the copy, or at the end of the data file. A failed write may leave some of its
-   * bytes.
+   * Writes into the copy, or at the end of the data file. A failure may leave some of the bytes.
    */
   async write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
     this.#lease.assertActive()
@@ -95,7 +94,8 @@ export class AtomicWriter implements Writer {
   /** Truncates the new version. If that needs a private copy, it gets only the bytes that stay. */
   async truncate(size: number): Promise<void> {
     this.#lease.assertActive()
-    if (size < 0 || size > this.#size) throw new RangeError(`size ${size} is out of range`)
+    if (size < 0 || size > this.#size)
+      throw new RangeError(`size ${size} must be from 0 to ${this.#size}`)
     if (size === this.#size) return
     const { file } = await this.#target(size, size)
     await file.truncate(size)
@@ -130,8 +130,8 @@ export class AtomicWriter implements Writer {
   }
 
   /**
-   * Ends the writer. Removes the copy, or truncates the data file to its size before the append. If
-   * the lock was lost, the data file belongs to the new owner and is not touched.
+   * Ends the writer. Removes the copy, or truncates the data file to its size before the append.
+   * After a lost lock, the data file belongs to the new owner.
    */
   async rollback(): Promise<void> {
     if (this.#lease.hasEnded) return
@@ -208,7 +208,7 @@ export class AtomicWriter implements Writer {
   async #current(): Promise<ReadableFile> {
     if (this.#copy !== null) return this.#copy.file
     const source = this.#source
-    if (source === null) throw new RangeError('there is nothing to read')
+    if (source === null) throw new RangeError('a write that begins empty has no bytes to read')
     return this.#sourceFile.open(source)
   }
 

@@ -80,7 +80,7 @@ export class Flusher {
     // of this process then succeeds although bytes are lost, but the other process has marked the
     // file.
     if (isSuspect(fstatSync(file.fd)))
-      this.#noteFailedSync(name, new Error('an fsync has failed before'))
+      this.#noteFailedSync(name, new Error('an earlier fsync of the file has failed'))
     this.assertSynced(name)
   }
 

@@ -58,7 +58,8 @@ export class PersistWriter implements Writer {
     this.#lease.assertActive()
     const length = totalLength(chunks)
     if (length === 0) return
-    if (position > this.#size) throw new RangeError(`position ${position} is beyond the end`)
+    if (position > this.#size)
+      throw new RangeError(`position ${position} is beyond the end of ${this.#size} bytes`)
     const file = await this.#open()
     this.#lease.invalidateOthers()
     if (position < this.#size) {
@@ -88,7 +89,8 @@ export class PersistWriter implements Writer {
   async truncate(size: number): Promise<void> {
     this.#lease.assertActive()
     const least = this.base?.size ?? 0
-    if (size < least || size > this.#size) throw new RangeError(`size ${size} is out of range`)
+    if (size < least || size > this.#size)
+      throw new RangeError(`size ${size} must be from ${least} to ${this.#size}`)
     if (size === this.#size) return
     this.#lease.invalidateOthers()
     await this.#cut(size)

@@ -28,7 +28,7 @@ export type Published =
 export async function findPublished(paths: ResourcePaths): Promise<Published> {
   const published = await statPublished(paths)
   if (published.kind !== 'blocked' && (await isOtherSpelling(paths))) {
-    throw invalidKey('the path is another spelling of the name of a file or a directory')
+    throw invalidKey('the path names an existing file or directory in another spelling')
   }
   return published
 }
@@ -48,7 +48,10 @@ async function statPublished(paths: ResourcePaths): Promise<Published> {
     if (code === 'ENOENT') return { kind: 'none' }
     if (code === 'ENOTDIR' || code === 'ELOOP') return { kind: 'blocked' }
     if (code === 'ENAMETOOLONG' || code === 'EILSEQ') {
-      throw new UploadError('ERR_KEY', { detail: 'the path is no file name', cause: error })
+      throw new UploadError('ERR_KEY', {
+        detail: 'the file system does not allow the path as a file name',
+        cause: error,
+      })
     }
     throw error
   }

@@ -47,7 +47,7 @@ export async function openVersion(paths: ResourcePaths, leases: Leases): Promise
     }
     last = found.revision
   }
-  throw new Error('the resource changes too fast to be opened')
+  throw new Error(`the resource has changed during ${MAX_TRIES} attempts to open it`)
 }
 
 async function openFinished(paths: ResourcePaths, found: Complete): Promise<Reader | null> {

@@ -39,7 +39,7 @@ export async function findFenced(paths: ResourcePaths): Promise<Found> {
     const after = await find(paths)
     if (after.revision === found.revision && after.stored?.tag === found.stored?.tag) return after
   }
-  throw new Error('the resource changes although its lock is held')
+  throw new Error('another process changes the resource although this one has its lock')
 }
 
 /**

@@ -27,9 +27,8 @@ export type Found = Absent | Incomplete | Complete
 
 interface Stored {
   /**
-   * The record on the disk; null if there is none. It may describe another version than this one,
-   * if another program has replaced the file or a crash has interrupted a change. The names of
-   * tickets are derived from it (`fence.ts`).
+   * The record on the disk; null if there is none. After an interrupted change it may describe
+   * another version than this one. The names of tickets are derived from it (`fence.ts`).
    */
   readonly stored: FsRecord | null
 }
@@ -97,9 +96,7 @@ export interface Complete extends Stored {
 /** The stored record of a resource that has none. */
 const ABSENT: StoredRecord = { text: '', record: null }
 
-/**
- * Largest number of attempts before `find` gives up, each of which has seen the resource change.
- */
+/** Largest number of attempts, each of which has seen the resource change. */
 const MAX_TRIES = 100
 
 /**
@@ -125,7 +122,7 @@ export async function find(paths: ResourcePaths): Promise<Found> {
     if (isStable || seen === last) return withoutData(paths, published, record)
     last = seen
   }
-  throw new Error('the resource changes too fast to be looked at')
+  throw new Error(`the resource has changed during ${MAX_TRIES} attempts to read it`)
 }
 
 /**

@@ -26,7 +26,7 @@ export function singleAttempts(client: S3Client): S3Client {
     middlewareStack: { value: middlewareStack },
     config: { value: config },
   })
-  if (!isLike(own, client)) throw new TypeError('expected an S3Client')
+  if (!isLike(own, client)) throw new TypeError('client must be an S3Client of @aws-sdk/client-s3')
   return own
 }
 

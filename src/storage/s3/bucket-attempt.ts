@@ -54,7 +54,8 @@ export function openBody(
   source: unknown,
   options: AttemptOptions,
 ): { readonly body: AsyncIterable<Uint8Array>; readonly cancel: () => void } {
-  if (!(source instanceof Readable)) throw new TypeError('expected a stream of Node')
+  if (!(source instanceof Readable))
+    throw new TypeError('the S3 client returned a body that is not a Node stream')
   let isRead = false
   // The connection may break before the iteration begins, and Node ends a process in which an
   // `error` event has no listener.
@@ -87,7 +88,8 @@ async function* readBody(
   if (isAborted(signal)) end()
   try {
     for await (const chunk of source) {
-      if (!(chunk instanceof Uint8Array)) throw new TypeError('expected a stream of bytes')
+      if (!(chunk instanceof Uint8Array))
+        throw new TypeError('the S3 client returned a body that is not a stream of bytes')
       isAsked = false
       yield chunk
       isAsked = true

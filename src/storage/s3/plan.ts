@@ -45,7 +45,10 @@ export function planParts(
     gathered = []
   }
   parts.push(...uploaded(gathered, minPartSize))
-  if (parts.length > MAX_PARTS) throw new Error(`the version needs ${parts.length} parts`)
+  if (parts.length > MAX_PARTS)
+    throw new Error(
+      `the file needs ${parts.length} parts, more than ${MAX_PARTS}: increase partSize`,
+    )
   return parts
 }
 

@@ -121,9 +121,9 @@ export function formatRecord(record: KeyRecord, inline: Uint8Array): readonly Ui
  */
 export function parseRecord(bytes: Uint8Array): Pick<StoredRecord, 'record' | 'inline'> {
   const end = bytes.indexOf(0x0a)
-  if (end === -1) throw new Error('a record of the object store has no line')
+  if (end === -1) throw new Error('a record in the object store has no JSON line')
   const parsed: unknown = JSON.parse(Buffer.from(bytes.subarray(0, end)).toString())
-  if (!isRecord(parsed)) throw new Error('a record of the object store has another format')
+  if (!isRecord(parsed)) throw new Error('a record in the object store has an unknown format')
   const { format: _format, ...record } = parsed
   return { record, inline: bytes.subarray(end + 1) }
 }

@@ -30,7 +30,7 @@ export async function removeResource(
   { isLost }: RemoveOptions = {},
 ): Promise<boolean> {
   const view = await viewAfterPublication(context, key, 0)
-  if (isLost?.() === true) throw new Error('another process has the lock')
+  if (isLost?.() === true) throw new Error('this process has lost the lock of the resource')
   if (view.current === null) {
     if (view.staleObject !== null) await deleteObject(context, key, view.staleObject)
     return false

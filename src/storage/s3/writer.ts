@@ -83,7 +83,7 @@ export class S3Writer implements Writer {
     const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
     if (length === 0) return
     if (this.transaction === 'persist' && position > this.#size) {
-      throw new RangeError(`position ${position} is beyond the end`)
+      throw new RangeError(`position ${position} is beyond the end of ${this.#size} bytes`)
     }
     const inserted = chunks.flatMap((chunk) => this.#blocks.append(chunk))
     if (position === this.#size) appendPieces(this.#pieces, inserted)
@@ -103,7 +103,8 @@ export class S3Writer implements Writer {
     this.#assertActive()
     const isPersist = this.transaction === 'persist'
     const least = isPersist ? (this.base?.size ?? 0) : 0
-    if (size < least || size > this.#size) throw new RangeError(`size ${size} is out of range`)
+    if (size < least || size > this.#size)
+      throw new RangeError(`size ${size} must be from ${least} to ${this.#size}`)
     if (size === this.#size) return
     this.#pieces = [...slicePieces(this.#pieces, 0, size)]
     this.#size = size
@@ -191,10 +192,7 @@ export class S3Writer implements Writer {
     if (this.#isBehind) await this.#show([...this.#pieces], this.#openState())
   }
 
-  /**
-   * Stores and records all bytes at the end of the write. Many small data objects are merged, which
-   * shortens the record.
-   */
+  /** Stores and records all bytes at the end of the write, and merges many small data objects. */
   async #recordMerged(state: ResourceState): Promise<ResourceInfo> {
     await this.#blocks.store(this.#pieces)
     const pieces = withStored(this.#pieces)
@@ -287,7 +285,7 @@ export class S3Writer implements Writer {
 
   #assertActive(): void {
     if (this.#isEnded) throw new Error('the writer has ended')
-    if (this.#isLost) throw new Error('another process has the lock')
+    if (this.#isLost) throw new Error('this process has lost the lock of the resource')
   }
 
   async #end(): Promise<void> {

@@ -67,7 +67,8 @@ export class LayerWriter implements Writer {
     this.#lease.assertActive()
     if (this.#copying !== null) return this.#copying.truncate(size)
     const current = this.#layer?.size ?? this.base.size
-    if (size < 0 || size > current) throw new RangeError(`size ${size} is out of range`)
+    if (size < 0 || size > current)
+      throw new RangeError(`size ${size} must be from 0 to ${current}`)
     if (size === current) return
     const layer = await this.#begin()
     if (layer === null) await (await this.#copy()).truncate(size)

@@ -138,11 +138,11 @@ export interface UploadErrorOptions {
  */
 export class UploadError extends Error {
   override readonly name = 'UploadError'
-  /** The row of `ERRORS`. */
+  /** The code, a key of `ERRORS`. */
   readonly code: ErrorCode
   /** HTTP status of the answer, 400 to 507. */
   readonly status: number
-  /** Fields of the answer. */
+  /** Further fields of the answer, such as `Retry-After`. */
   readonly headers: Readonly<Record<string, string>>
   /** Members of the problem document beyond those of RFC 9457. */
   readonly members: Readonly<Record<string, string | number | boolean | null>>

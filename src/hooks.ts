@@ -44,7 +44,7 @@ export interface PublishedResource {
   readonly size: number
   /** Strong entity tag of the version, with its quotes. No other version has the same. */
   readonly etag: string
-  /** The time of the version. */
+  /** Time of the last change, which GET sends as `Last-Modified`. */
   readonly lastModified: Date
   /** Media type that the client named; null if it did not. Unchecked: the bytes may be anything. */
   readonly contentType: string | null

@@ -58,19 +58,19 @@ export interface Limits {
    */
   readonly maxSize: number
   /**
-   * Parts in one multipart patch, 1 or more. Beyond it: 400 `ERR_PATCH_LIMIT`.
+   * Largest number of parts in one multipart patch, 1 or more. Beyond it: 400 `ERR_PATCH_LIMIT`.
    *
    * @default 128
    */
   readonly maxParts: number
   /**
-   * Header block of one part, in bytes. Beyond it: 400 `ERR_PATCH_LIMIT`.
+   * Largest header block of one part, in bytes. Beyond it: 400 `ERR_PATCH_LIMIT`.
    *
    * @default 8 KiB
    */
   readonly maxPartHeaderSize: number
   /**
-   * Ranges in one GET. Beyond it the `Range` field is ignored.
+   * Largest number of ranges in one GET. Beyond it the field `Range` is ignored, and the answer is the whole resource.
    *
    * @default 16
    */
@@ -102,44 +102,45 @@ export interface Limits {
    */
   readonly minRate: number
   /**
-   * PATCH and PUT requests at the same time. Beyond it: 503 `ERR_BUSY` with `Retry-After`. 0: no limit.
+   * Largest number of PATCH and PUT requests at the same time. Beyond it: 503 `ERR_BUSY` with `Retry-After`. 0: no
+   * limit.
    *
    * @default 0
    */
   readonly maxUploads: number
   /**
-   * PATCH and PUT requests of one `owner` at the same time. Beyond it: 429 `ERR_TOO_MANY_UPLOADS` with `Retry-After`.
-   * 0: no limit.
+   * Largest number of PATCH and PUT requests of one `owner` at the same time. Beyond it: 429 `ERR_TOO_MANY_UPLOADS`
+   * with `Retry-After`. 0: no limit.
    *
    * @default 0
    */
   readonly maxUploadsPerOwner: number
   /**
-   * Digests of stored content of more than 8 MiB that are computed at the same time, each in a thread of
-   * its own; 1 or more. Beyond it: 503 `ERR_BUSY` with `Retry-After` where a `Repr-Digest` has to be
+   * Largest number of digests of stored content of more than 8 MiB that are computed at the same time, each in a thread
+   * of its own; 1 or more. Beyond it: 503 `ERR_BUSY` with `Retry-After` where a `Repr-Digest` has to be
    * verified. What a PATCH has stored stays, and the next request for the upload finishes it.
    *
    * @default 4
    */
   readonly maxHashings: number
   /**
-   * Copies of stored resources of more than 8 MiB that are made at the same time, because a PATCH
-   * changes a finished resource in part or an unfinished one as a whole or not at all; 1 or more.
-   * Beyond it: 503 `ERR_BUSY` with `Retry-After`, and nothing has changed.
+   * Largest number of copies of stored resources of more than 8 MiB that are made at the same time; 1 or more. A copy
+   * is made if a PATCH changes a part of a finished resource, or an upload as a whole or not at all. Beyond it: 503
+   * `ERR_BUSY` with `Retry-After`, and nothing has changed.
    *
    * @default 4
    */
   readonly maxCopies: number
   /**
-   * Incomplete resources that one `owner` may have begun. Beyond it: 429 `ERR_TOO_MANY_UPLOADS` with
+   * Largest number of incomplete resources of one `owner`. Beyond it: 429 `ERR_TOO_MANY_UPLOADS` with
    * `Retry-After`. Needs a storage with `listIncomplete`. 0: no limit.
    *
    * @default 0
    */
   readonly maxIncompletePerOwner: number
   /**
-   * Bytes in the incomplete resources of one `owner`: the sum of the declared lengths, or of the stored bytes of those
-   * without one. Beyond it: 507 `ERR_QUOTA`. Needs a storage with `listIncomplete`. 0: no limit.
+   * Largest number of bytes in the incomplete resources of one `owner`: the sum of the declared lengths, or of the
+   * stored bytes of those without one. Beyond it: 507 `ERR_QUOTA`. Needs a storage with `listIncomplete`. 0: no limit.
    *
    * @default 0
    */

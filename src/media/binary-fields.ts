@@ -28,7 +28,7 @@ export class BinaryFields {
   #name: string | null = null
   /** The name or value that is being read, at its full length; null between two. */
   #text: Uint8Array | null = null
-  /** Number of bytes of it that have arrived. */
+  /** Number of bytes of `#text` that have arrived. */
   #length = 0
 
   /**

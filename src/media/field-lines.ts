@@ -19,7 +19,7 @@ export class FieldLinesBuilder {
   readonly #values = new Map<string, string[]>()
   #count = 0
 
-  /** The fields so far. */
+  /** The fields that have been added so far. */
   get lines(): FieldLines {
     return this.#values
   }

@@ -12,7 +12,7 @@ import type { PartParser } from './part.ts'
 interface Format {
   /** Creates the parser of one document, given its `Content-Type`. */
   readonly createParser: (contentType: string, options: MessageOptions) => PartParser
-  /** Whether a document is applied completely or not at all. If not, an interrupted request keeps what has arrived. */
+  /** Whether a document is applied completely or not at all. If not, an interrupted request keeps its bytes. */
   readonly isAtomic: boolean
   /** Whether a part may begin beyond the end of the resource, because a later part may fill the gap. */
   readonly fillsGaps: boolean

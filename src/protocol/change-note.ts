@@ -73,7 +73,7 @@ export function memoryNotes(): ChangeNotes {
     read: async (key) => notes.get(key) ?? null,
     write: async (key, note) => void notes.set(key, note),
     remove: async (key) => void notes.delete(key),
-    // An earlier process can't have left any.
+    // Lists the notes of earlier processes, of which memory has none.
     async *list() {},
   }
 }

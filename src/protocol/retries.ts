@@ -30,7 +30,7 @@ export class Retries {
     this.#attempt = attempt
   }
 
-  /** Adds a key whose work has just failed. If the key waits already, the time of its next attempt stays. */
+  /** Adds a key whose work has just failed. If the key waits already, the time of its next attempt does not change. */
   add(key: string): void {
     if (this.#waiting.has(key)) return
     this.#set(key, FIRST_BACKOFF, 1)

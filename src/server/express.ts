@@ -43,7 +43,7 @@ export interface Middleware<Request> {
   /** Answers a request, or calls `next()` for one that belongs to the app. */
   (req: Request, res: HttpResponse, next: Next): void
   /**
-   * Stops gracefully before the process ends. Running uploads store what has arrived, are answered with 503
+   * Stops gracefully before the process ends. Running uploads store the bytes that have arrived, are answered with 503
    * `ERR_CLOSING`, and release their locks. Later uploads are refused with the same error; GET and HEAD still work.
    *
    * Resolves when the work of all uploads has ended, also of those whose client has disconnected, or after `timeout`
@@ -109,7 +109,7 @@ export function partialUpload<Request extends HttpRequest>(
   async function close(timeout = CLOSE_TIMEOUT): Promise<void> {
     const end = performance.now() + timeout
     await admission.close(timeout)
-    // What remains of the time is for the background work and for the storage to write what it has in memory.
+    // In the rest of the time the background work ends, and the storage writes the bytes that it has in memory.
     await Promise.race([
       Promise.all([stopWork(), storage.flush?.()]),
       pause(Math.max(0, end - performance.now()), null, { ref: false }),

@@ -90,7 +90,10 @@ export class QuotaAccount {
     this.#enter(key, isCounted ? { owner: info.owner, bytes: bytesOf(info), isOpen: false } : null)
   }
 
-  /** Reads the state of `key` after its writer has ended without a commit. Only the storage knows what it has kept. */
+  /**
+   * Reads the state of `key` after its writer has ended without a commit. Only the storage knows which bytes it has
+   * kept.
+   */
   async release(key: string): Promise<void> {
     const claim = this.#claims.get(key)
     if (claim === undefined) return

@@ -217,7 +217,7 @@ export class IncomingBody implements Body {
   }
 }
 
-/** Returns the reason why content that has stopped is not whole; null if it is whole. */
+/** Returns the reason why content that has ended is not complete; null if it is complete. */
 function checkEnd(req: HttpRequest, received: number): Error | null {
   if (!hasEnded(req)) return connectionLost(undefined)
   const announced = announcedLength(req)

@@ -17,7 +17,7 @@ export function limitRequestTimes(server: Server & { requestTimeout: number }): 
   const timeout = server.requestTimeout
   server.requestTimeout = 0
   if (timeout === 0) return
-  // Prepended, because the app may already have answered when later listeners are called.
+  // This listener has to be called before the app, which may answer at once, and whose answer would need no timer.
   server.prependListener('request', (req: HttpRequest, res: HttpResponse) => {
     if (hasContent(req)) startTimer(server, req, res, timeout)
   })

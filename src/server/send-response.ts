@@ -130,8 +130,8 @@ function sendHead(
 
 /**
  * Sets a field. If an earlier middleware of the app has set `Cache-Control`, `Content-Security-Policy` or
- * `Content-Disposition`, its value is kept, because the app has decided it on purpose; to the first two ours is added.
- * Any other field is replaced.
+ * `Content-Disposition`, its value is kept, because the app has decided it on purpose. To the first two, `value` is
+ * added. Any other field is replaced.
  */
 function setField(res: HttpResponse, name: string, value: string): void {
   const earlier = res.getHeader(name)

@@ -2,7 +2,7 @@
  * Applies a patch, the content of a PATCH or of a partial PUT, from the preconditions to the commit. The functions are
  * in the order of these steps.
  *
- * A patch is written in one of two ways. `persist` appends to the upload, and keeps what has arrived if the request is
+ * A patch is written in one of two ways. `persist` appends to the upload, and keeps the bytes so far if the request is
  * interrupted. `atomic` applies the patch completely or not at all, as a document of several parts, a digest of the
  * content or the client's `Prefer` demands.
  */

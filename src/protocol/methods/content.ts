@@ -126,7 +126,7 @@ export interface ContentOptions {
 export interface Content {
   /** Whether all content has been read and checked. */
   readonly isWhole: boolean
-  /** The content. */
+  /** The chunks of the content, in batches. */
   readonly body: Body
   /** Whether `body` throws at its end for a wrong `Content-Digest` in the trailer. */
   readonly verifiesTrailer: boolean

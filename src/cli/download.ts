@@ -54,9 +54,7 @@ export interface Download {
   readonly signal: AbortSignal
   readonly destination: Destination
   readonly onProgress: (progress: Progress) => void
-  /**
-   * Called before a wait of `delay` milliseconds. Null stands for a wait until the device is online.
-   */
+  /** Called before a wait of `delay` milliseconds; with null, before a wait until the device is online. */
   readonly onWait: (delay: number | null, error: Error) => void
 }
 

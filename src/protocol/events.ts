@@ -2,7 +2,7 @@
  * Notifies the app of published and removed resources, at least once, also if the process crashes in between.
  *
  * Before a change is made, a note about it is written to the storage, and it is removed when the hook has resolved. If
- * a crash or a failing hook leaves a note behind, it is settled later: the version that the app knows, from the note,
+ * a crash or a failing hook leaves a note behind, it is resolved later: the version that the app knows, from the note,
  * is compared with the current one, and the hook is called if they differ. A version that was replaced in the meantime
  * is therefore skipped.
  */
@@ -44,12 +44,12 @@ export class Events {
     this.#hooks = hooks
     this.#notes = storage.notes ?? memoryNotes()
     this.#retries = new Retries(
-      async (key) => (await withLock(key, (isLost) => this.#settle(key, isLost))) ?? false,
+      async (key) => (await withLock(key, (isLost) => this.#resolve(key, isLost))) ?? false,
     )
   }
 
   /**
-   * Begins to settle the notes that an earlier process has left. An error of the listing goes to `onError`. Returns a
+   * Begins to resolve the notes that an earlier process has left. An error of the listing goes to `onError`. Returns a
    * function that stops all later deliveries, and resolves when the one in progress has ended.
    */
   start(onError: (error: unknown) => void): () => Promise<void> {
@@ -136,10 +136,10 @@ export class Events {
   }
 
   /**
-   * Settles a note under the lock: notifies the app of the change since the version that it knows, if there is any.
+   * Resolves a note under the lock: notifies the app of the change since the version that it knows, if there is any.
    * Returns false if the hook has failed.
    */
-  async #settle(key: string, isLost: () => boolean): Promise<boolean> {
+  async #resolve(key: string, isLost: () => boolean): Promise<boolean> {
     const text = await this.#notes.read(key)
     if (text === null) return true
     const { known, removed } = parseNote(text)

@@ -36,10 +36,7 @@ interface Stored {
 /** No resource exists under the key. */
 export interface Absent extends Stored {
   readonly kind: 'absent'
-  /**
-   * Whether a directory, a link or a device is at the path, so that no resource can be published
-   * there.
-   */
+  /** Whether a directory, a link or a device at the path prevents the publication of a resource. */
   readonly isBlocked: boolean
   /** Identifies the version: two calls of `find` return the same text for the same version only. */
   readonly revision: string

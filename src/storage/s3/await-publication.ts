@@ -18,7 +18,7 @@ const POLL_INTERVAL = 100
 
 /**
  * Reads a key when no publication is in progress. A small publication is completed at once. A large
- * one has `politeTime` milliseconds to end by itself, and is then aborted.
+ * one has `publicationTimeout` milliseconds to end by itself, and is then aborted.
  */
 export async function viewAfterPublication(
   context: S3Context,

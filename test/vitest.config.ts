@@ -10,7 +10,7 @@ const LONG = [
   'test/{browser,engines,faults}/**/*.test.ts',
   'test/cli/{get,get-files,long-run,terminal,truth}.test.ts',
   'test/client/away.test.ts',
-  'test/examples/server.test.ts',
+  'test/examples/{app,server}.test.ts',
   // Counts what code does from the moment at which its process loads it.
   'test/fuzz/work.test.ts',
   'test/package.test.ts',

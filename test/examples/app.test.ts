@@ -19,9 +19,10 @@ const PNG = Buffer.from(
   'base64',
 )
 
+/** Whether the app finds the package, in its own folder or in that of the project. */
 function isInstalled(name: string): boolean {
   try {
-    createRequire(import.meta.url).resolve(name)
+    createRequire(path.join(ROOT, 'examples/app/app.ts')).resolve(name)
     return true
   } catch {
     return false

@@ -36,7 +36,7 @@ export class Flusher {
   readonly #written = new WeakMap<FileHandle, number>()
   /**
    * The file that is flushed while its upload continues. It is one at a time: an fsync may occupy a
-   * thread of the pool for seconds, and libuv has four threads.
+   * thread of the pool for seconds, and libuv has only four threads by default.
    */
   #current: { readonly name: string; readonly end: Promise<void> } | null = null
   /** The first failed fsync of each file whose bytes may be lost. */

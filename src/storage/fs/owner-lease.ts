@@ -42,9 +42,9 @@ export class OwnerLease {
   }
 
   /**
-   * Creates or renews the lease. Called before a file is staged. Best effort, because a removal,
-   * which stages its ticket, must work on a full disk too. A sweep keeps a file without a lease
-   * until it is an hour old.
+   * Creates or renews the lease. Called before a file is staged. Best effort: if the link can't be
+   * created, as on a full disk, the write continues without it, because a sweep keeps a file
+   * without a lease until it is an hour old.
    */
   keepAlive(): void {
     this.#timer ??= setInterval(() => this.update(), PERIOD).unref()

@@ -149,8 +149,8 @@ export async function createStaging({ staging }: Folders): Promise<void> {
 }
 
 /**
- * Joins a path. `join` of node:path would also resolve dot segments, which takes most of its time,
- * and the caller has checked that there are none.
+ * Joins a path. The normalisation of `join` is not needed, because the caller has checked that no
+ * segment is a dot segment.
  */
 export function below(folder: string, segments: readonly string[]): string {
   return `${folder}${sep}${segments.join(sep)}`

@@ -132,8 +132,8 @@ export class PersistWriter implements Writer {
   }
 
   /**
-   * Ends the writer, and removes the bytes that it has added, or the whole upload if it has created
-   * it.
+   * Ends the writer. Removes the bytes that the writer has added, or the whole upload if the writer
+   * has created it.
    */
   async rollback(): Promise<void> {
     if (this.#lease.hasEnded) return

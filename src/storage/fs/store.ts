@@ -122,8 +122,8 @@ export class StoreDirectory implements Shared {
   }
 
   async #prepare(): Promise<Folders> {
-    // If the directory has existed before, its disk was unmounted. A new directory on the disk
-    // below must not take its place.
+    // The directory is created at the first start only. If it has existed and is missing now, its
+    // disk was unmounted, and a new directory on the disk below must not take its place.
     if (!this.#wasThere) await makeDirectory(this.#directory)
     const root = await realpath(this.#directory)
     const folders = this.#stagingIn(root, root)

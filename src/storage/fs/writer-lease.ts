@@ -8,7 +8,10 @@ import type { Lease } from './leases.ts'
 import { changedMeanwhile } from './resource.ts'
 import type { FsResource } from './resource.ts'
 
-/** Valid from the opening of a writer until it ends or another writer changes the resource. */
+/**
+ * A lease that is valid from the opening of a writer until the writer ends or another writer
+ * changes the resource.
+ */
 export class WriterLease {
   readonly #resource: FsResource
   readonly #lease: Lease

@@ -1,4 +1,4 @@
-/** Derives from the app's client the one that the storage uses. */
+/** Derives the client that the storage uses from the client of the app. */
 import type { S3Client } from '@aws-sdk/client-s3'
 
 /** The scope of each bucket, by the client of the app. */

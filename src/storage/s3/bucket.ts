@@ -166,7 +166,7 @@ export interface ListedObject {
 /** A page of a list. */
 export interface ListPage {
   readonly objects: readonly ListedObject[]
-  /** `after` of the next page; null on the last page. */
+  /** Value of `after` with which the next page is requested; null on the last page. */
   readonly next: string | null
 }
 
@@ -180,7 +180,7 @@ export interface ListedMultipart {
 /** A page of a list of multipart uploads. */
 export interface MultipartPage {
   readonly uploads: readonly ListedMultipart[]
-  /** `after` of the next page; null on the last page. */
+  /** Value of `after` with which the next page is requested; null on the last page. */
   readonly next: string | null
 }
 

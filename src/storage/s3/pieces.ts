@@ -18,7 +18,7 @@ export interface Block {
   stored: string | null
 }
 
-/** A range of a block. */
+/** A range of the bytes of a block in memory. */
 export interface BlockPiece {
   readonly kind: 'block'
   readonly block: Block

@@ -17,7 +17,9 @@ export type Effect =
    * is reset to its size before the request.
    */
   | 'undo'
-  /** The complete resource is wrong, or the app has refused it. `finishWrite` undoes the write, and removes the upload. */
+  /**
+   * The complete resource is wrong, or the app has refused it. `finishWrite` undoes the write, and removes the upload.
+   */
   | 'reject'
 
 /**

@@ -31,7 +31,7 @@ export function smallStore(bucket: Bucket, limits: Partial<Limits> = {}): Storag
 }
 
 /** A storage whose methods run in turn on each of two instances, as requests do behind a load balancer. */
-export function alternating(first: StorageAdapter, second: StorageAdapter): StorageAdapter {
+function alternating(first: StorageAdapter, second: StorageAdapter): StorageAdapter {
   let count = 0
   const next = (): StorageAdapter => {
     count += 1

@@ -88,6 +88,7 @@ export function memoryLocker(): Locker {
   return new MemoryLocker()
 }
 
+/** Keeps the queues of all keys in memory. A key whose lock is free has no queue. */
 class MemoryLocker implements Locker {
   /** The queues of the keys whose lock is held. */
   readonly #queues = new Map<string, Queue>()
@@ -122,6 +123,7 @@ class MemoryLocker implements Locker {
   }
 }
 
+/** The lockers of the storages in this process, by their `lockScope`. */
 const LOCKERS = new WeakMap<object, Locker>()
 
 /**

@@ -1,17 +1,18 @@
 /**
- * A lock as a chain of symbolic links. The target of a link is the name of an owner, which no file
- * has. The link of the lock names the first owner, a link that is named after the first owner names
- * its successor, and so on. The last owner of the chain holds the lock.
+ * A lock as a chain of symbolic links. The target of each link is the name of an owner. No file
+ * exists at the target: the link only stores the name. The link of the lock names the first owner,
+ * a link that is named after the first owner names its successor, and so on. The last owner of the
+ * chain holds the lock.
  *
  *     <lock>      -> A    A was the first owner
  *     <lock>.A    -> B    B has taken over from A, and holds the lock
  *
- * To create a symbolic link fails if its name exists. Of two newcomers that want to succeed the
- * same owner, only one can therefore create the link. An owner releases the lock by creating the
- * link of its own successor, which fails if a newcomer has created it first. The owner then removes
- * the links of the chain from the first to the last: once the first is removed, no newcomer reads
- * the others. No name of an owner is used twice, so that a link which a crash has left over never
- * becomes a part of a later chain.
+ * The creation of a symbolic link fails if its name exists. Of two newcomers that want to become
+ * the successor of the same owner, only one can therefore create the link. An owner releases the
+ * lock by creating the link of its own successor, which fails if a newcomer has created it first.
+ * The owner then removes the links of the chain from the first to the last: when the first one is
+ * removed, no newcomer finds the others. No name of an owner is used twice, so that a link which a
+ * crash has left never becomes a part of a later chain.
  */
 
 import { lstatSync, readlinkSync, renameSync, symlinkSync, unlinkSync } from 'node:fs'
@@ -65,8 +66,8 @@ export async function takeOver(lock: string, chain: readonly Link[]): Promise<Ow
   if (!(await isMade(link))) return null
   try {
     // The owner may have released the lock after `chain` was read and before the new link was
-    // created. The chain is gone then, no newcomer can find the new link, and the lock is not held
-    // by it.
+    // created. Its chain is removed then, and no process can find the new link from the lock, so
+    // that this process does not hold the lock.
     const current = chainOf(lock)
     if (current.at(-1)?.owner === link.owner) return new OwnLink(lock, current.slice(0, -1), link)
   } catch (error) {

@@ -123,8 +123,7 @@ export async function readWhole(path: string, size: number): Promise<Buffer | nu
   const file = await openIfThere(path, READ)
   if (file === null) return null
   try {
-    // `readFile` would stat the file first. The number of system calls is most of the cost of a
-    // HEAD.
+    // `readFile` would stat the file first, and the system calls are most of the cost of a HEAD.
     const buffer = Buffer.allocUnsafe(size)
     const { bytesRead } = await file.read(buffer, 0, size, 0)
     return bytesRead < size ? buffer.subarray(0, bytesRead) : await file.readFile()

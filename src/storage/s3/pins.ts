@@ -14,7 +14,7 @@ export interface Pin {
   copy: string | null
 }
 
-/** The open readers of one object, and the replacements that wait for them. */
+/** The open readers of one object, and the replacements of it that are in progress. */
 interface PinnedObject {
   readonly pins: Set<Pin>
   /**

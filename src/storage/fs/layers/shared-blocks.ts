@@ -24,8 +24,9 @@ export function sharesBlocks(paths: ResourcePaths): Promise<boolean> {
 }
 
 /**
- * Copies a small file in a way that fails where blocks can't be shared. Any other failure counts as
- * `false`, because layers work everywhere.
+ * Copies a small file with the demand that its blocks are shared, which fails where that is
+ * impossible. Any other failure counts as `false` too, because layers, in contrast to shared
+ * blocks, work on every file system.
  */
 async function probe(folders: Folders, hash: string): Promise<boolean> {
   const [from, to] = [0, 1].map(() =>

@@ -113,7 +113,7 @@ describeInChromium('the client in Chromium', () => {
       const { status } = running
       return status.state === 'waiting' ? [status.delay] : false
     })
-    gate.mend()
+    gate.reconnect()
     await page.context().setOffline(false)
     const status = await page.evaluate(async () => (await running.done).status)
 

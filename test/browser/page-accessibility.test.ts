@@ -179,7 +179,7 @@ describeInChromium('the page, for everybody', () => {
     gate.cut()
     await page.locator('.outage').waitFor()
     const heldAgain = gate.holdAfter(1_000_000)
-    gate.mend()
+    gate.reconnect()
     await page.locator('.outage').waitFor({ state: 'hidden' })
     await heldAgain
     gate.open()

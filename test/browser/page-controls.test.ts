@@ -274,7 +274,7 @@ async function tabTo(page: Page, name: string): Promise<void> {
   throw new Error(`${name} is not reached by the Tab key`)
 }
 
-/** Counts the PATCH requests that are under way; tells the most. */
+/** Counts the PATCH requests in progress, and returns the largest number. */
 function watchConcurrency(page: Page): () => number {
   let [now, most] = [0, 0]
   page.on('request', (request) => {

@@ -52,7 +52,7 @@ describeInChromium('one upload', () => {
     await says(row, 'Waiting for the network')
     await wait(OUTAGE)
     held = gate.holdAfter(SIZE / 8)
-    gate.mend()
+    gate.reconnect()
     await context.setOffline(false)
     await held
     await reloadWhileHeld(page, gate)

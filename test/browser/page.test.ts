@@ -93,7 +93,7 @@ describeInChromium('an upload by the page', () => {
     await context.setOffline(true)
     gate.cut()
     await says(row, 'Waiting for the network')
-    gate.mend()
+    gate.reconnect()
     gate.open()
     await context.setOffline(false)
     await says(row, 'Complete · 80 MB')

@@ -126,7 +126,7 @@ describe('usage', () => {
 })
 
 describe('status, patch and rm', () => {
-  beforeEach(async () => bench.leave(Buffer.from('abcdefghij'), 4))
+  beforeEach(async () => bench.storePrefix(Buffer.from('abcdefghij'), 4))
 
   test('rm removes several files, and continues after a failure', async () => {
     bench.proxy.fail('DELETE', { kind: 'answer', status: 403 })

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 import { expect, test } from 'vitest'
 
-import { Proxy, type Sighting } from '../support/client/proxy.ts'
+import { Proxy, type SeenRequest } from '../support/client/proxy.ts'
 import { MiB } from '../support/client/setup.ts'
 import { startServer } from '../support/cli/server-process.ts'
 import { useCommandLine } from '../support/cli/setup.ts'
@@ -49,7 +49,7 @@ test(
     await proxy.reached((SIZE * 4) / 8)
     proxy.cut()
     await sleep(CUT)
-    proxy.mend()
+    proxy.reconnect()
     await proxy.reached((SIZE * 5) / 8)
     second.child.kill('SIGKILL')
     await second.outcome
@@ -77,7 +77,7 @@ test(
 )
 
 /** What was on its way at the end of each request, and did not arrive: the next one began before it. */
-function lossesOf(patches: readonly Sighting[]): readonly number[] {
+function lossesOf(patches: readonly SeenRequest[]): readonly number[] {
   return patches.slice(1).map(({ start }, index) => {
     const { start: before, data } = patches[index]!
     return (before ?? 0) + data - (start ?? 0)
@@ -85,7 +85,7 @@ function lossesOf(patches: readonly Sighting[]): readonly number[] {
 }
 
 /** How much the server said it had, each time before something was sent again; 0 for nothing (404). */
-function offsetsOf(seen: readonly Sighting[]): readonly number[] {
+function offsetsOf(seen: readonly SeenRequest[]): readonly number[] {
   const segments = seen.flatMap(({ method }, index) => (method === 'PATCH' ? [index] : []))
   return segments.slice(1).map((end) => {
     const answer = seen.slice(0, end).findLast(({ status }) => status === 299 || status === 202)

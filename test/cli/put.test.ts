@@ -134,7 +134,7 @@ describe('put', () => {
     await stalled
 
     change(line.at('film.mp4'))
-    bench.proxy.mend()
+    bench.proxy.reconnect()
     const { code, out, err } = await outcome
 
     expect([code, out]).toEqual([1, expect.not.stringContaining('complete')])
@@ -334,7 +334,7 @@ function sentIn(out: string): readonly string[] {
     .toSorted()
 }
 
-/** A URL at which nobody listens. */
+/** A URL without a server. */
 async function deadUrl(): Promise<string> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')

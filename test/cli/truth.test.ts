@@ -132,7 +132,7 @@ test('a patch of more than 4 GiB does not send its size modulo 2^32', async () =
     let received = 0
     req.on('data', (chunk: Buffer) => {
       received += chunk.byteLength
-      // Enough to tell the two sizes apart. All of it would take minutes.
+      // Enough to distinguish the two sizes. All bytes would take minutes.
       if (received < MiB || res.headersSent) return
       res.writeHead(413, { 'Content-Type': 'application/problem+json' })
       res.end('{"title":"A MiB has arrived"}')

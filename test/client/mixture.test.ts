@@ -72,7 +72,7 @@ describe('two clients with different files at one URL', () => {
         const isSame = plans[0].index === plans[1].index
         if (!isSame) expect(results).not.toEqual([true, true])
         completed += results.filter(Boolean).length
-        bench.proxy.heal()
+        bench.proxy.clear()
       },
     )
     await fc.assert(property, { numRuns: 25, endOnFailure: true })

@@ -14,7 +14,7 @@ describe.each(CLIENTS)('patch over %s', (_name, { patch, remove, status }) => {
   }
 
   test('writes one range', async () => {
-    await bench.leave(FILE, FILE.length)
+    await bench.storePrefix(FILE, FILE.length)
 
     const response = await patch(bench.url, [{ start: 10, data: Buffer.from('hello') }])
 
@@ -27,7 +27,7 @@ describe.each(CLIENTS)('patch over %s', (_name, { patch, remove, status }) => {
   })
 
   test('writes several ranges at once', async () => {
-    await bench.leave(FILE, FILE.length)
+    await bench.storePrefix(FILE, FILE.length)
     const ranges = [
       { start: 10, data: new Blob(['hello']) },
       { start: 50_000, data: Buffer.from('world') },
@@ -44,7 +44,7 @@ describe.each(CLIENTS)('patch over %s', (_name, { patch, remove, status }) => {
   })
 
   test('shortens a resource, and gives it a type', async () => {
-    await bench.leave(FILE, FILE.length)
+    await bench.storePrefix(FILE, FILE.length)
 
     await patch(bench.url, [], { length: 1000, contentType: 'text/plain' })
 
@@ -52,7 +52,7 @@ describe.each(CLIENTS)('patch over %s', (_name, { patch, remove, status }) => {
   })
 
   test('does not change another version', async () => {
-    await bench.leave(FILE, FILE.length)
+    await bench.storePrefix(FILE, FILE.length)
 
     const failed = patch(bench.url, [{ start: 0, data: FILE }], { ifMatch: '"other"' })
 
@@ -75,7 +75,7 @@ describe.each(CLIENTS)('patch over %s', (_name, { patch, remove, status }) => {
   })
 
   test('is not applied twice when its answer was lost', async () => {
-    await bench.leave(FILE, FILE.length)
+    await bench.storePrefix(FILE, FILE.length)
     const etag = (await status(bench.url))?.etag ?? ''
     bench.proxy.fail('PATCH', { kind: 'lose' })
     const ranges = [
@@ -94,7 +94,7 @@ describe.each(CLIENTS)('patch over %s', (_name, { patch, remove, status }) => {
   })
 
   test('is refused when the answer was lost and another has written', async () => {
-    await bench.leave(FILE, FILE.length)
+    await bench.storePrefix(FILE, FILE.length)
     const etag = (await status(bench.url))?.etag ?? ''
     bench.proxy.fail('PATCH', { kind: 'swallow', after: 1 })
     bench.proxy.fail('PATCH', {
@@ -113,7 +113,7 @@ describe.each(CLIENTS)('patch over %s', (_name, { patch, remove, status }) => {
   })
 
   test('compares all bytes of a range when the answer was lost and another has written', async () => {
-    await bench.leave(FILE, FILE.length)
+    await bench.storePrefix(FILE, FILE.length)
     const etag = (await status(bench.url))?.etag ?? ''
     const data = Buffer.from(FILE)
     data[FILE.length / 2]! ^= 1
@@ -134,7 +134,7 @@ describe.each(CLIENTS)('patch over %s', (_name, { patch, remove, status }) => {
   })
 
   test('is exported beside remove, which removes a resource', async () => {
-    await bench.leave(FILE, FILE.length)
+    await bench.storePrefix(FILE, FILE.length)
 
     await remove(bench.url)
 

@@ -24,7 +24,7 @@ describe.each(CLIENTS)('an edited file of the same size over %s', (_name, { uplo
     'is not treated as the finished one (%i bytes)',
     async (size) => {
       const old = FILE.subarray(0, size)
-      await bench.leave(old, size)
+      await bench.storePrefix(old, size)
 
       const failed = upload(bench.url, edited(old), bench.options).done
 
@@ -39,7 +39,7 @@ describe.each(CLIENTS)('an edited file of the same size over %s', (_name, { uplo
     { contentDigest: true },
     { reprDigest: true, contentDigest: true, segmentSize: MiB },
   ])('replaces the finished one when told to, with %j', async (options) => {
-    await bench.leave(FILE, FILE.length)
+    await bench.storePrefix(FILE, FILE.length)
 
     await upload(bench.url, EDITED, { ...bench.options, ...options, overwrite: true }).done
 
@@ -47,7 +47,7 @@ describe.each(CLIENTS)('an edited file of the same size over %s', (_name, { uplo
   })
 
   test('is not completed with the beginning of the old one', async () => {
-    await bench.leave(FILE, 2 * MiB)
+    await bench.storePrefix(FILE, 2 * MiB)
 
     const failed = upload(bench.url, EDITED, bench.options).done
 
@@ -56,7 +56,7 @@ describe.each(CLIENTS)('an edited file of the same size over %s', (_name, { uplo
   })
 
   test('replaces the beginning of the old one with overwrite', async () => {
-    await bench.leave(FILE, 2 * MiB)
+    await bench.storePrefix(FILE, 2 * MiB)
 
     await upload(bench.url, EDITED, { ...bench.options, overwrite: true }).done
 
@@ -65,7 +65,7 @@ describe.each(CLIENTS)('an edited file of the same size over %s', (_name, { uplo
 
   test('is recognized by the digest of a stored beginning that can not be read', async () => {
     await bench.configure({ exposeIncomplete: false })
-    await bench.leave(FILE, 2 * MiB)
+    await bench.storePrefix(FILE, 2 * MiB)
 
     const failed = upload(bench.url, edited(FILE, MiB), bench.options).done
 
@@ -76,7 +76,7 @@ describe.each(CLIENTS)('an edited file of the same size over %s', (_name, { uplo
   test('does not replace a small file that can not be read, after a 412', async () => {
     const small = FILE.subarray(0, 10 * KiB)
     await bench.configure({ exposeIncomplete: false })
-    await bench.leave(small, 4 * KiB)
+    await bench.storePrefix(small, 4 * KiB)
 
     const failed = upload(bench.url, edited(small, 10), bench.options).done
 
@@ -90,7 +90,7 @@ describe.each(CLIENTS)('an edited file of the same size over %s', (_name, { uplo
       const small = FILE.subarray(0, 10 * KiB)
       const changed = edited(small, 10)
       await bench.configure({ exposeIncomplete: false })
-      await bench.leave(small, 4 * KiB)
+      await bench.storePrefix(small, 4 * KiB)
       const { headers } = await fetch(bench.direct, { method: 'HEAD' })
       const fields = {
         ETag: headers.get('etag')!,
@@ -118,7 +118,7 @@ describe.each(CLIENTS)('an overwrite over %s', (_name, { upload }) => {
   const other = pattern(FILE.length, 3)
 
   test('keeps the old file until the new one is complete', async () => {
-    await bench.leave(other, other.length)
+    await bench.storePrefix(other, other.length)
     bench.proxy.fail('PUT', { kind: 'cut', after: MiB })
     const states: string[] = []
     const seen: Promise<boolean>[] = []
@@ -135,11 +135,11 @@ describe.each(CLIENTS)('an overwrite over %s', (_name, { upload }) => {
     expect(states).toContain('waiting')
     expect(await Promise.all(seen)).toEqual([true])
     expect((await bench.stored()).equals(FILE)).toBe(true)
-    expect(bench.proxy.story('DELETE')).toEqual([])
+    expect(bench.proxy.summaries('DELETE')).toEqual([])
   })
 
   test('sends nothing if a digest proves that the file is the same', async () => {
-    await bench.leave(FILE, FILE.length)
+    await bench.storePrefix(FILE, FILE.length)
     const running = upload(bench.url, FILE, { ...bench.options, overwrite: true })
 
     await running.done
@@ -150,7 +150,7 @@ describe.each(CLIENTS)('an overwrite over %s', (_name, { upload }) => {
 
   test('advises what to do where PUT is not allowed', async () => {
     await bench.configure({ put: false })
-    await bench.leave(other, other.length)
+    await bench.storePrefix(other, other.length)
 
     const failed = upload(bench.url, FILE, { ...bench.options, overwrite: true }).done
 
@@ -162,7 +162,7 @@ describe.each(CLIENTS)('an overwrite over %s', (_name, { upload }) => {
   })
 
   test('takes a stream that fits into a segment, and refuses a longer one', async () => {
-    await bench.leave(other, other.length)
+    await bench.storePrefix(other, other.length)
     const options = { ...bench.options, overwrite: true }
 
     const longer = upload(bench.url, new Blob([FILE]).stream(), { ...options, segmentSize: MiB })
@@ -179,7 +179,7 @@ describe.each(CLIENTS)('bytes of another client over %s', (_name, { upload, stat
   const other = Buffer.concat([FILE.subarray(0, 4 * KiB), pattern(FILE.length - 4 * KiB, 3)])
 
   test('are not treated as its own because a refused request carried as many', async () => {
-    await bench.leave(other, 4 * KiB)
+    await bench.storePrefix(other, 4 * KiB)
     const headers = { 'Retry-After': '1' }
     bench.proxy.fail('PATCH', { kind: 'answer', status: 409, headers })
 
@@ -190,7 +190,7 @@ describe.each(CLIENTS)('bytes of another client over %s', (_name, { upload, stat
         if (state === 'waiting') bench.proxy.fail('HEAD', { kind: 'first', act: more })
       },
     }).done
-    const more = async (): Promise<void> => bench.leave(other, 64 * KiB)
+    const more = async (): Promise<void> => bench.storePrefix(other, 64 * KiB)
 
     await expect(failed).rejects.toMatchObject({ code: 'ERR_DIFFERENT' })
     expect(await status(bench.direct)).toMatchObject({ size: 64 * KiB, complete: false })
@@ -325,7 +325,7 @@ describe.each(CLIENTS)('a success with an entity tag over %s', (_name, client) =
   })
 
   test('to a patch is not believed if the ranges hold other bytes', async () => {
-    await bench.leave(FILE, FILE.length)
+    await bench.storePrefix(FILE, FILE.length)
     bench.proxy.fail('PATCH', tagged(204))
 
     const failed = client.patch(bench.url, [{ start: 0, data: new Uint8Array(9) }], bench.options)
@@ -349,7 +349,7 @@ describe.each(CLIENTS)('discard over %s', (_name, { upload }) => {
   })
 
   test('does not remove the upload of another client after a refusal', async () => {
-    await bench.leave(FILE, MiB)
+    await bench.storePrefix(FILE, MiB)
     const headers = { 'Retry-After': '1' }
     for (let i = 0; i < 3; i++) bench.proxy.fail('PATCH', { kind: 'answer', status: 409, headers })
     const running = upload(bench.url, FILE, { ...bench.options, retries: 2 })
@@ -372,7 +372,7 @@ describe.each(CLIENTS)('a HEAD from a cache over %s', (_name, { upload }) => {
   const bench = useBench()
 
   test('is not believed against a newer refusal', async () => {
-    await bench.leave(FILE, MiB)
+    await bench.storePrefix(FILE, MiB)
     const cached = { kind: 'answer', status: 404 } as const
     bench.proxy.fail('HEAD', cached).fail('HEAD', cached)
 

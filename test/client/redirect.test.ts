@@ -21,7 +21,7 @@ describe('a redirection over node:http', () => {
     }
   })
 
-  /** A server that only tells another place; resolves with its URL, and counts what it gets. */
+  /** A server that only redirects. Resolves with its URL, and counts its requests. */
   async function redirect(code: number, location: string) {
     const got = { requests: 0, bytes: 0 }
     const server = http.createServer((req, res) => answer(req, res))

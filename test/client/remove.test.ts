@@ -8,7 +8,7 @@ describe.each(CLIENTS)('remove with `ifMatch` over %s', (_name, { remove, status
   const bench = useBench()
 
   test('removes the version with this tag', async () => {
-    await bench.leave(FILE, KiB)
+    await bench.storePrefix(FILE, KiB)
     const { etag } = (await status(bench.url)) ?? {}
 
     expect(await remove(bench.url, { ifMatch: etag ?? '' })).toBe(true)
@@ -16,7 +16,7 @@ describe.each(CLIENTS)('remove with `ifMatch` over %s', (_name, { remove, status
   })
 
   test('does not remove a later version', async () => {
-    await bench.leave(FILE, KiB)
+    await bench.storePrefix(FILE, KiB)
     const { etag } = (await status(bench.url)) ?? {}
     await fetch(bench.direct, { method: 'PUT', body: pattern(10) })
 

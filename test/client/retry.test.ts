@@ -229,7 +229,7 @@ describe('status and remove', () => {
   test('report the state of a resource', async () => {
     expect(await status(bench.url)).toBeNull()
 
-    await bench.leave(FILE, 10 * KiB)
+    await bench.storePrefix(FILE, 10 * KiB)
 
     expect(await status(bench.url)).toEqual({
       size: 10 * KiB,
@@ -244,7 +244,7 @@ describe('status and remove', () => {
     'understand the statuses of the preset %s',
     async (preset) => {
       await bench.configure({ preset })
-      await bench.leave(FILE, 10 * KiB)
+      await bench.storePrefix(FILE, 10 * KiB)
 
       expect(await status(bench.url)).toMatchObject({ size: 10 * KiB, complete: false })
       await upload(bench.url, FILE, { ...bench.options, segmentSize: 30 * KiB }).done
@@ -254,7 +254,7 @@ describe('status and remove', () => {
   )
 
   test('remove a resource once', async () => {
-    await bench.leave(FILE, 10 * KiB)
+    await bench.storePrefix(FILE, 10 * KiB)
     bench.proxy.fail('DELETE', { kind: 'answer', status: 503 })
 
     await remove(bench.url, bench.options)

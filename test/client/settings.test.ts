@@ -66,7 +66,7 @@ describe.each(CLIENTS)('the options over %s', (_name, { patch, remove, status, u
     const state = upload(`${bench.url}2`, FILE, { ...bench.options, onState: fail })
     await expect(state.done).rejects.toBe(error)
     const ranges = [{ start: 0, data }]
-    await bench.leave(FILE, FILE.length)
+    await bench.storePrefix(FILE, FILE.length)
     await expect(patch(bench.url, ranges, { onProgress: fail })).rejects.toBe(error)
   })
 

@@ -19,8 +19,8 @@ describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
     expect(response.status).toBe(201)
     expect(await bench.state()).toBe(`C(${FILE.length})`)
     expect((await bench.stored()).equals(FILE)).toBe(true)
-    expect(bench.proxy.story('HEAD')).toEqual(['*+0 → 404'])
-    expect(bench.proxy.story()).toEqual([`0+${FILE.length} → 201`])
+    expect(bench.proxy.summaries('HEAD')).toEqual(['*+0 → 404'])
+    expect(bench.proxy.summaries()).toEqual([`0+${FILE.length} → 201`])
     expect(bench.proxy.seen[1]?.headers['if-none-match']).toBe('*')
     expect((await fetch(bench.direct)).headers.get('content-type')).toBe('video/mp4')
   })
@@ -68,18 +68,18 @@ describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
   })
 
   test('resumes in a new process', async () => {
-    await bench.leave(FILE, MiB)
+    await bench.storePrefix(FILE, MiB)
 
     const response = await upload(bench.url, FILE, bench.options).done
 
     expect(response.status).toBe(201)
     expect((await bench.stored()).equals(FILE)).toBe(true)
-    expect(bench.proxy.story()).toEqual([`${MiB}+${2 * MiB} → 201`])
-    expect(bench.proxy.story('HEAD')).toEqual(['*+0 → 299', '*+0 → 299'])
+    expect(bench.proxy.summaries()).toEqual([`${MiB}+${2 * MiB} → 201`])
+    expect(bench.proxy.summaries('HEAD')).toEqual(['*+0 → 299', '*+0 → 299'])
   })
 
   test('sends nothing if the resource is complete', async () => {
-    await bench.leave(FILE, FILE.length)
+    await bench.storePrefix(FILE, FILE.length)
 
     const response = await upload(bench.url, FILE, bench.options).done
 
@@ -96,23 +96,26 @@ describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
 
     expect(response.status).toBe(200)
     expect((await bench.stored()).equals(small)).toBe(true)
-    expect(bench.proxy.story()).toEqual([`0+${small.length} → nothing`])
+    expect(bench.proxy.summaries()).toEqual([`0+${small.length} → nothing`])
   })
 
   test('resumes after a 412 to a creation whose answer was lost', async () => {
     const small = pattern(10 * KiB)
-    await bench.leave(small, 4 * KiB)
+    await bench.storePrefix(small, 4 * KiB)
 
     const response = await upload(bench.url, small, bench.options).done
 
     expect(response.status).toBe(201)
     expect((await bench.stored()).equals(small)).toBe(true)
-    expect(bench.proxy.story()).toEqual([`0+${small.length} → 412`, `${4 * KiB}+${6 * KiB} → 201`])
+    expect(bench.proxy.summaries()).toEqual([
+      `0+${small.length} → 412`,
+      `${4 * KiB}+${6 * KiB} → 201`,
+    ])
     expect(bench.clock.waits).toEqual([])
   })
 
   test('treats the upload as complete when the final answer was lost', async () => {
-    await bench.leave(FILE, MiB)
+    await bench.storePrefix(FILE, MiB)
     bench.proxy.fail('PATCH', { kind: 'lose' })
 
     const response = await upload(bench.url, FILE, bench.options).done
@@ -123,7 +126,7 @@ describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
   })
 
   test('asks for the offset again when another request has written meanwhile', async () => {
-    await bench.leave(FILE, MiB)
+    await bench.storePrefix(FILE, MiB)
     bench.proxy.fail('PATCH', {
       kind: 'first',
       act: async () => {
@@ -153,7 +156,7 @@ describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
     await upload(bench.url, FILE, { ...bench.options, segmentSize: 2 * MiB }).done
 
     expect((await bench.stored()).equals(FILE)).toBe(true)
-    expect(bench.proxy.story()).toEqual([
+    expect(bench.proxy.summaries()).toEqual([
       `0+${2 * MiB} → 202`,
       `${2 * MiB}+${MiB} → 412`,
       `0+${2 * MiB} → 202`,
@@ -162,7 +165,7 @@ describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
   })
 
   test('finishes a resource that has all bytes, but is not finished', async () => {
-    await bench.leave(FILE, MiB)
+    await bench.storePrefix(FILE, MiB)
     const rest = upload(bench.url, FILE.subarray(0, MiB), { ...bench.options, segmentSize: MiB })
     await expect(rest.done).rejects.toMatchObject({ code: 'ERR_DIFFERENT' })
     const stream = upload(
@@ -185,7 +188,7 @@ describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
 
     expect(response.status).toBe(201)
     expect((await bench.stored()).equals(FILE)).toBe(true)
-    expect(bench.proxy.story()).toEqual([
+    expect(bench.proxy.summaries()).toEqual([
       `0+${MiB} → 202`,
       `${MiB}+${MiB} → 202`,
       `${2 * MiB}+${MiB} → 201`,
@@ -193,7 +196,7 @@ describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
   })
 
   test('continues a stream after a cut, and after an earlier process', async () => {
-    await bench.leave(FILE, 100 * KiB)
+    await bench.storePrefix(FILE, 100 * KiB)
     bench.proxy.fail('PATCH', { kind: 'cut', after: 500 * KiB })
     const stream = new Blob([FILE]).stream()
 
@@ -313,7 +316,7 @@ describe.each(CLIENTS)('upload over %s to a URL that is in use', (_name, { uploa
   const bench = useBench()
 
   test('refuses to resume with a different file', async () => {
-    await bench.leave(pattern(FILE.length, 3), MiB)
+    await bench.storePrefix(pattern(FILE.length, 3), MiB)
 
     const failed = upload(bench.url, FILE, bench.options).done
 
@@ -323,7 +326,7 @@ describe.each(CLIENTS)('upload over %s to a URL that is in use', (_name, { uploa
   })
 
   test('refuses a finished file of another length', async () => {
-    await bench.leave(FILE.subarray(0, MiB), MiB)
+    await bench.storePrefix(FILE.subarray(0, MiB), MiB)
 
     const failed = upload(bench.url, FILE, bench.options).done
 
@@ -336,7 +339,7 @@ describe.each(CLIENTS)('upload over %s to a URL that is in use', (_name, { uploa
   ])('refuses a file that differs only at the %s of the stored bytes', async (_where, position) => {
     const other = Buffer.from(FILE)
     other[position]! ^= 1
-    await bench.leave(other, MiB)
+    await bench.storePrefix(other, MiB)
 
     const failed = upload(bench.url, FILE, bench.options).done
 
@@ -344,22 +347,22 @@ describe.each(CLIENTS)('upload over %s to a URL that is in use', (_name, { uploa
   })
 
   test('replaces a different file with overwrite', async () => {
-    await bench.leave(pattern(FILE.length, 3), FILE.length)
+    await bench.storePrefix(pattern(FILE.length, 3), FILE.length)
 
     const response = await upload(bench.url, FILE, { ...bench.options, overwrite: true }).done
 
     expect(response.status).toBe(204)
     expect((await bench.stored()).equals(FILE)).toBe(true)
-    expect(bench.proxy.story('DELETE')).toEqual([])
+    expect(bench.proxy.summaries('DELETE')).toEqual([])
   })
 
   test('resumes with the same file even with overwrite', async () => {
-    await bench.leave(FILE, MiB)
+    await bench.storePrefix(FILE, MiB)
 
     await upload(bench.url, FILE, { ...bench.options, overwrite: true }).done
 
     expect(bench.proxy.sent).toBe(2 * MiB)
-    expect(bench.proxy.story('DELETE')).toEqual([])
+    expect(bench.proxy.summaries('DELETE')).toEqual([])
   })
 
   test('treats what its own cut request has created as its own where it can not compare', async () => {

@@ -41,7 +41,7 @@ const PUT = request('PUT', '/files/0', [], 'ABCDEFGHIJ')
 
 type Place = readonly [bytes: Buffer, given: string, last: string, then: string]
 
-/** What is there before, where the request stops (after this text), and what is there then. */
+/** The state before, the text after which the request stops, and the state afterwards. */
 const PLACES: readonly Place[] = [
   [UPLOAD, 'I(4/10)', 'PATCH /files', 'I(4/10)'],
   [UPLOAD, 'I(4/10)', 'Content-Type', 'I(4/10)'],
@@ -68,7 +68,7 @@ const PLACES: readonly Place[] = [
   [PUT, '∅', '\r\n\r\nABC', '∅'],
 ]
 
-/** What the client does there. */
+/** The action of the client at that point. */
 const FAULTS: readonly (readonly [name: string, end: (connection: Connection) => void])[] = [
   ['closes', (connection) => connection.close()],
   ['half-closes', (connection) => connection.socket.end()],
@@ -120,14 +120,14 @@ describe.each(FAULTS)('a client that %s', (name, end) => {
       await server.becomes(target, then)
       const stored = (await server.send('GET', target)).body.toString()
       const again = await server.patch(target, 'bytes 0-9/10', 'abcdefghij')
-      // The first element tells which row it is if the others are wrong.
+      // The first element identifies the row in a failure.
       expect([last, stored, again.status]).toEqual([
         last,
         'abcdefghij'.slice(0, stored.length),
         then === 'C(10)' ? 204 : 201,
       ])
     }
-    await server.releasesTo(handles)
+    await server.waitForHandles(handles)
   })
 })
 
@@ -219,7 +219,7 @@ describe('a client that is slow', () => {
       }
       await vi.waitFor(() => expect(server.handles()).toBeGreaterThanOrEqual(handles + 30), 20_000)
 
-      await server.releasesTo(handles)
+      await server.waitForHandles(handles)
       for (const reader of readers) reader.socket.destroy()
     },
   )
@@ -285,7 +285,7 @@ it.skipIf(NO_PROC !== null)(
     expect(statuses).toEqual([201, 201, 201])
     expect(time).toBeLessThan(2000)
     for (const connection of stalled) connection.socket.resetAndDestroy()
-    await server.releasesTo(handles + 64)
+    await server.waitForHandles(handles + 64)
     expect(await server.state('/files/stalled/999')).toBe('I(3/10)')
     expect(await server.state('/files/stalled/998')).toBe('∅')
   },

@@ -130,7 +130,7 @@ describe('a server that dies while onComplete runs', () => {
     const response = await upload(`${proxy.origin}${TARGET}`, file).done
 
     expect([response.status, await callsOf(server)]).toEqual([201, 1])
-    expect(proxy.story()).toEqual(['*+0 → 201'])
+    expect(proxy.summaries()).toEqual(['*+0 → 201'])
     expect((await server.send('GET', TARGET)).body.equals(bytes)).toBe(true)
   })
 })

@@ -25,7 +25,7 @@ type Row = readonly [what: string, bytes: string, direct: readonly Statuses[], p
 
 const REFUSED: Statuses = [400]
 const DONE: Statuses = [201, 299]
-/** Node tells at once of a fault that it finds behind a request that is still being answered. */
+/** Node reports at once a fault that it finds behind a request that is still being answered. */
 const ENDED: readonly Statuses[] = [[201], [201, 400], [400]]
 
 const LENGTHS: readonly Row[] = [
@@ -145,7 +145,7 @@ describe('a request', () => {
     await server.patch('/files/probe', 'bytes 0-3/10', 'abcd')
   })
 
-  /** Sends it and the probe, and tells the statuses that come back before the connection closes. */
+  /** Sends it and the probe, and returns the statuses that arrive before the connection closes. */
   async function tell(port: number, bytes: string, size: number): Promise<number[]> {
     const path = server.path()
     seen.length = 0

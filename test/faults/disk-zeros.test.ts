@@ -1,4 +1,4 @@
-/** Bytes that nobody has written read as zeros or not at all, whatever was there before. */
+/** Bytes that were not written read as zeros or not at all, whatever the disk held before. */
 import { writeFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { buffer } from 'node:stream/consumers'
@@ -44,7 +44,7 @@ function prime(directory: string | null): void {
   for (const file of files) rmSync(file)
 }
 
-/** The bytes of a resource: 1 where somebody has written it, 0 elsewhere. */
+/** The bytes of a resource: 1 where a client has written, 0 elsewhere. */
 function pattern(size: number, ...written: readonly (readonly [start: number, end: number])[]) {
   const bytes = Buffer.alloc(size)
   for (const [start, end] of written) bytes.fill(1, start, end)

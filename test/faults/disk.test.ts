@@ -102,7 +102,7 @@ describe.skipIf(NO_MOUNT !== null)(title('on a full disk', NO_MOUNT), () => {
       expect((await get(server, '/files/a')).equals(old)).toBe(true)
     }
 
-    await server.releasesTo(handles)
+    await server.waitForHandles(handles)
     remount(directory, 'size=20m')
     expect((await server.send(method, '/files/a', fields, body)).status).toBe(204)
   })

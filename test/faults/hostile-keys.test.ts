@@ -77,7 +77,7 @@ const TRAVERSAL: readonly Row[] = [
   'http://evil.example/files/../canary',
 ].map(refused)
 
-/** A folder is for the app to read: the middleware passes GET on, which nobody answers here. */
+/** The middleware passes on a GET of a folder, which this app does not answer. */
 const FOLDERS: readonly Row[] = [['/files/a/', 404, 400, null]]
 
 const NOT_BELOW: readonly Row[] = [

@@ -158,7 +158,7 @@ describe.each(FAULTS)('while $name', (fault) => {
       const late = await fail(FAILURES - FAILURES / 10)
       await end()
 
-      await server.releasesTo(handles + MOST_HANDLES)
+      await server.waitForHandles(handles + MOST_HANDLES)
       expect((await server.send('GET', '/files/old')).body.equals(OLD)).toBe(true)
       expect((await server.send('GET', '/files/part')).body.equals(HALF)).toBe(true)
       expect(await server.state('/files/part')).toBe('I(1000/2000)')

@@ -60,7 +60,7 @@ describe.skipIf(REASON !== null)(title('over HTTP/2 to nginx', REASON), () => {
   function begin(method: string, target: string, fields: OutgoingHttpHeaders): ClientHttp2Stream {
     const headers = { ':method': method, ':path': target, ...fields }
     const stream = session.request(headers, { endStream: false })
-    stream.on('error', () => {}) // A stream that the test resets tells itself of it.
+    stream.on('error', () => {}) // A stream that the test resets emits an error, too.
     return stream
   }
 

@@ -1,4 +1,4 @@
-/** System calls that fail: every change is made or not, and told so, and the next one works. */
+/** System calls that fail: a change is made or refused with an error, and the next one works. */
 import { describe, expect, it } from 'vitest'
 
 import { MESSAGE, MULTIPART, json, message, multipart } from '../support/wire/client.ts'
@@ -237,7 +237,7 @@ describe.skipIf(NO_TRACE !== null)(title('with system calls that fail', NO_TRACE
       for (const when of moments) await changeAndCheck(server, { calls, error, when })
 
       // What the first changes load for good counts little beside a leak in each.
-      await server.releasesTo(handles + 2)
+      await server.waitForHandles(handles + 2)
     },
   )
 })

@@ -1,5 +1,5 @@
 /**
- * A server that tells how long its event loop was blocked. A process of its own: what the client does
+ * A server that reports how long its event loop was blocked. A process of its own: what the client does
  * must not count. Started with the name of a store, or `express` for Express alone; each message resets, and is
  * answered.
  */

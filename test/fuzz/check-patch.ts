@@ -279,7 +279,7 @@ async function send(server: FuzzServer, path: string, method: string, body = '')
   return connection.send(request(method, path, lines, body)).answer(method)
 }
 
-/** State and bytes, as GET and HEAD tell them alike. */
+/** State and bytes, which GET and HEAD must report alike. */
 async function look(server: FuzzServer, path: string): Promise<readonly string[]> {
   const head = await send(server, path, 'HEAD')
   const get = await send(server, path, 'GET')

@@ -30,7 +30,7 @@ const SETTINGS = {
 
 /** One server for as long as the process lives. */
 export class FuzzServer {
-  /** What reached `next(error)` or nobody at all: there must never be any. */
+  /** Errors that reached `next` or were not handled. There must not be any. */
   readonly failures: unknown[] = []
   #port = 0
   readonly #store: StoreName

@@ -657,7 +657,7 @@ async function send(port: number, method: string, body: Uint8Array | string = ''
   return connection.send(request(method, '/files/a', fields, body)).answer(method)
 }
 
-/** Resolves once nobody writes, and the lock is free: without waiting for it the next one gets it. */
+/** Resolves once the lock is free: acquires it without waiting. */
 async function untilIdle(storage: WatchedStorage, port: number): Promise<void> {
   await vi.waitFor(async () => {
     const { status } = await send(port, 'PUT', 'data')

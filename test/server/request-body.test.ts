@@ -247,7 +247,7 @@ describe('a body that is stopped', () => {
 describe('the silence of a client', () => {
   const idle = { code: 'ERR_IDLE', status: 408, headers: { Connection: 'close' } }
 
-  // Sockets keep their own time, so that a slow machine is no silent client.
+  // Sockets measure their own time, so that a slow machine does not count as a silent client.
   beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
   afterEach(() => vi.useRealTimers())
 

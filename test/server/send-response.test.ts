@@ -294,7 +294,7 @@ function pieces(count: number) {
       closed = true
     }
   }
-  // Begun only by whoever reads it, as the content of a GET is.
+  // The generator starts when it is read, as the content of a GET does.
   let isOpened = false
   const iterable = {
     [Symbol.asyncIterator]() {

@@ -34,7 +34,7 @@ export function range(contentRange: string): Fields {
   return [['Content-Range', contentRange]]
 }
 
-/** The bytes that hexadecimal digits stand for; white space is left out. */
+/** The bytes of hexadecimal digits; white space is ignored. */
 export function hex(digits: string): string {
   return Buffer.from(digits.replace(/\s/g, ''), 'hex').toString('latin1')
 }

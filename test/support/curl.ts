@@ -1,7 +1,7 @@
 /** Which curl the machine has. */
 import { execFileSync } from 'node:child_process'
 
-/** Whether there is a curl that speaks HTTP/2. */
+/** Whether a curl with HTTP/2 is installed. */
 export function hasCurlWithHttp2(): boolean {
   try {
     return execFileSync('curl', ['--version'], { encoding: 'utf8' }).includes('HTTP2')

@@ -8,14 +8,14 @@ export interface ParsedPart extends Omit<Part, 'index'> {
   readonly data: string
 }
 
-/** What became of a message: its parts, or the error and which call of the parser threw it. */
+/** The result of a message: its parts, or the error and the call of the parser that threw it. */
 export type Outcome =
   | { readonly parts: readonly ParsedPart[] }
   | { readonly thrownBy: 'write' | 'end'; readonly code: string; readonly detail: string }
 
 /**
  * Parses the message whole, in every two-way split, byte by byte and with empty chunks between, and
- * returns what came of it.
+ * returns the result.
  */
 export function everySplit(createParser: () => PartParser, message: string): Outcome {
   const bytes = toBytes(message)

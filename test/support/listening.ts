@@ -1,4 +1,4 @@
-/** What a test listens on and connects to, which ends with it. */
+/** Servers and connections that the end of a test closes. */
 import { once } from 'node:events'
 import type http from 'node:http'
 
@@ -6,7 +6,7 @@ import { afterEach } from 'vitest'
 
 import type { Connection } from './wire/client.ts'
 
-/** Lists for the servers and connections of each test; what is in them is closed after it. */
+/** Lists for the servers and connections of each test, which are closed after it. */
 export function closedAfterEach(): {
   readonly servers: http.Server[]
   readonly connections: Connection[]

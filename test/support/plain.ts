@@ -117,7 +117,7 @@ export async function bodyOf({ body }: HandlerResponse): Promise<string> {
   return Buffer.concat(chunks).toString('latin1')
 }
 
-/** The texts as content of a client, for each of which the body waits, as it does for the end. */
+/** The texts as content of a client. The body waits for each of them, and for the end. */
 async function* batchesOf(
   texts: readonly string[],
   wait: { readonly begin: () => void; readonly end: () => void },

@@ -1,4 +1,4 @@
-/** A storage that can fail, or wait, at a chosen step, and that counts what has not been let go of. */
+/** A storage that can fail or wait at a chosen step, and that counts open readers and writers. */
 import type {
   Reader,
   RemoveOptions,
@@ -39,19 +39,19 @@ export class WatchedStorage implements StorageAdapter {
     this.#storage = storage
   }
 
-  /** Has the next such step do something first. */
+  /** Makes the next such step run an action first. */
   next(step: Step, intervention: Intervention): void {
     this.#interventions.set(step, intervention)
   }
 
-  /** Has the next such step fail. */
+  /** Makes the next such step fail. */
   fail(step: Step, error: Error): void {
     this.next(step, () => {
       throw error
     })
   }
 
-  /** Has the next such step wait, and resolves once it does so. */
+  /** Makes the next such step wait, and resolves once it waits. */
   async pause(step: Step): Promise<{ readonly proceed: () => void }> {
     return new Promise((reached) => {
       this.next(step, () => new Promise<void>((resolve) => reached({ proceed: () => resolve() })))

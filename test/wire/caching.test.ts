@@ -1,4 +1,4 @@
-/** What caches are told: nothing old is served, and nothing of one user to another. */
+/** Fields for caches: no cache serves a stale file, or a file of one user to another. */
 import { describe, expect, it } from 'vitest'
 
 import { MESSAGE, field, message } from '../support/wire/client.ts'

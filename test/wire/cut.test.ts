@@ -1,4 +1,4 @@
-/** Connections that are cut in the middle of a request, and what HEAD tells afterwards. */
+/** Connections that are cut in the middle of a request, and the state that HEAD reports afterwards. */
 import { describe, expect, it } from 'vitest'
 
 import {

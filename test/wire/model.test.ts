@@ -8,7 +8,7 @@ import { stateOf, type Model } from '../support/wire/model.ts'
 import { EXPRESSES, LAYERS, useServer } from '../support/wire/server.ts'
 import type { TestServer } from '../support/wire/server.ts'
 
-/** Seconds to go on for, over each store and each Express; by default a few sequences are enough. */
+/** Seconds to run over each store; by default a few sequences are enough. */
 const SECONDS = Number(process.env['MODEL_SECONDS'] ?? 0)
 const SEQUENCES = 30
 

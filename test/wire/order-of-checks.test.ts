@@ -188,7 +188,7 @@ describe('a request field without a meaning here', () => {
   )
 })
 
-/** What a refusal tells besides its problem document. */
+/** Fields of a refusal beside its problem document. */
 function expectFieldsOf(answer: Answer, request: readonly string[]): void {
   if (answer.status === 413) expect(field(answer, 'connection')).toBe('close')
   if (answer.status !== 415) return

@@ -83,7 +83,7 @@ const REFUSED: readonly (readonly [why: string, document: string, status?: numbe
   ['65 fields', `${RANGE}${'A: b\r\n'.repeat(64)}\r\nabcd`],
 ]
 
-/** All of them write `abcd` at 0, of 10 or of a total that is not told. */
+/** All of them write `abcd` at 0, of 10 or of an unknown total. */
 const ACCEPTED: readonly (readonly [what: string, document: string, then: string])[] = [
   ['Content-Range', `${RANGE}\r\nabcd`, 'I(4/10)'],
   ['Range in the grammar of Content-Range', 'Range: bytes 0-3/10\r\n\r\nabcd', 'I(4/10)'],

@@ -262,7 +262,7 @@ describe('a finished resource that is completed again', () => {
   })
 })
 
-/** The members that tell of a state like `I(4/10)`. */
+/** The members that report a state like `I(4/10)`. */
 function stored(state: string): { readonly received: number; readonly length: number | null } {
   const { size, length } = parseState(state)
   return { received: size, length }

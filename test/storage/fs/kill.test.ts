@@ -13,7 +13,7 @@ import type { Step } from '../../support/storage/fs-kill-child.ts'
 
 const CHILD = path.join(import.meta.dirname, '../../support/storage/fs-kill-child.ts')
 
-/** Kills the child at some moment after its first steps, and returns all that it has announced. */
+/** Kills the child at some moment after its first steps, and returns the lines that it has printed. */
 async function runAndKill(directory: string, options: object): Promise<readonly (Step | 'done')[]> {
   const argv = ['--import', 'tsx', CHILD, directory, JSON.stringify(options)]
   const child = spawn(process.execPath, argv, {
@@ -22,7 +22,7 @@ async function runAndKill(directory: string, options: object): Promise<readonly 
   const lines: (Step | 'done')[] = []
   const last = 2 + Math.floor(Math.random() * 40)
   for await (const line of createInterface({ input: child.stdout })) {
-    // A line that the kill has cut is no announcement.
+    // A line that the kill has cut does not count.
     if (!line.endsWith('}') && !line.endsWith('"')) break
     lines.push(JSON.parse(line) as Step | 'done')
     if (lines.length === last) setTimeout(() => child.kill('SIGKILL'), Math.random() * 4)
@@ -30,7 +30,7 @@ async function runAndKill(directory: string, options: object): Promise<readonly 
   return lines
 }
 
-/** What is there, or else null, and whether it is finished. */
+/** The stored text, or null if the resource does not exist, and whether it is finished. */
 async function load(storage: StorageAdapter, key: string) {
   const info = await storage.head(key)
   const reader = await storage.openReader(key)
@@ -41,7 +41,7 @@ async function load(storage: StorageAdapter, key: string) {
   return { stored, complete: info?.complete ?? false }
 }
 
-/** Every byte that the step found there, or its own; and nothing has become shorter. */
+/** Whether each byte is from before the step or from the step, and no byte was lost. */
 function isBetween(stored: string, old: string, next: string): boolean {
   if (stored.length < old.length || stored.length > Math.max(old.length, next.length)) return false
   return [...stored].every((byte, index) => byte === old[index] || byte === next[index])

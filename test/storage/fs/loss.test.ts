@@ -52,7 +52,7 @@ async function hiddenPath(end: '.json' | '.data' | '.safe'): Promise<string> {
   return path.join(staging, name ?? `no${end}`)
 }
 
-/** Lets the record tell that the system was started anew since it was written. */
+/** Changes the boot id in the record, as if the system was started since. */
 async function restartSystem(fsync: FsStorageOptions['fsync'] = 'complete'): Promise<void> {
   const record = await hiddenPath('.json')
   const bytes = await readFile(record, 'utf8')

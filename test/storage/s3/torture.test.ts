@@ -69,7 +69,7 @@ describe.concurrent('several processes on a bucket that fails', () => {
         bucket.faults.deliver()
         log.push('  deliver')
       }
-      bucket.faults.heal()
+      bucket.faults.clear()
       const isAllowed = ({ text: found, complete }: Sight): boolean =>
         allowed.some((each) => each.text === found && each.complete === complete)
       const seen = await look(smallStore(bucket), etags)

@@ -7,7 +7,7 @@ import { chromium } from 'playwright-core'
 import type { Browser, BrowserContext, BrowserContextOptions } from 'playwright-core'
 import { afterAll, describe, onTestFinished } from 'vitest'
 
-/** Where systems keep a browser. `CHROMIUM_PATH` names another one, and then the only one. */
+/** Paths of installed browsers. `CHROMIUM_PATH` replaces them. */
 const INSTALLED = [
   '/usr/bin/chromium',
   '/usr/bin/chromium-browser',
@@ -15,7 +15,7 @@ const INSTALLED = [
   '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
 ]
 
-/** Without these it calls its maker's servers, which a test has no business with. */
+/** Without these options the browser sends requests to the servers of its vendor. */
 const QUIET = [
   '--no-sandbox',
   '--disable-background-networking',
@@ -51,7 +51,7 @@ export async function newContext(options: BrowserContextOptions = {}): Promise<B
   return context
 }
 
-/** Starts the first one that can start; resolves with the reason if none can. */
+/** Starts the first browser that can start; resolves with the reason if none can. */
 async function launch(): Promise<Browser | string> {
   const failures: string[] = []
   for await (const { executablePath, env = {} } of candidates()) {
@@ -61,7 +61,7 @@ async function launch(): Promise<Browser | string> {
         args: [...QUIET],
         env: { ...process.env, ...env },
       })
-      // Some builds start on a system where the first page crashes.
+      // Some builds start, and crash at the first page.
       await started.newPage().then((page) => page.close())
       return started
     } catch (error) {
@@ -78,13 +78,13 @@ async function* candidates(): AsyncGenerator<Candidate, void, undefined> {
     return
   }
   for (const executablePath of INSTALLED.filter(isExecutable)) yield { executablePath }
-  // The package knows no other platform.
+  // The package has no browser for other platforms.
   if (process.platform !== 'linux' || process.arch !== 'x64') return
   const directory = await unpack()
   const executablePath = path.join(directory, 'chromium')
   const fonts = { FONTCONFIG_PATH: path.join(directory, 'fonts') }
   yield { executablePath, env: fonts }
-  // A bare system lacks libraries, of which the package has its own.
+  // A minimal system lacks libraries, which the package brings along.
   yield { executablePath, env: { ...fonts, LD_LIBRARY_PATH: path.join(directory, 'al2023/lib') } }
 }
 
@@ -98,8 +98,8 @@ function isExecutable(file: string): boolean {
 }
 
 /**
- * Unpacks the browser of the package, once for all. The package unpacks where temporary files go, and
- * takes a file that another process is still writing for done: each process gets a place of its own.
+ * Unpacks the browser of the package, once. The package unpacks into the directory for temporary files, and
+ * treats a file that another process still writes as complete. Each process therefore gets its own directory.
  */
 async function unpack(): Promise<string> {
   const cache = path.join(
@@ -110,7 +110,7 @@ async function unpack(): Promise<string> {
   if (existsSync(directory)) return directory
   const own = path.join(cache, String(process.pid))
   await mkdir(own, { recursive: true })
-  // The name of a system for which the package unpacks its libraries, too.
+  // With this name of a system the package also unpacks its libraries.
   const changed = { TMPDIR: own, AWS_EXECUTION_ENV: 'AWS_Lambda_nodejs22.x' }
   const before = Object.keys(changed).map((name) => [name, process.env[name]] as const)
   Object.assign(process.env, changed)
@@ -123,7 +123,7 @@ async function unpack(): Promise<string> {
       else process.env[name] = value
     }
   }
-  // Whoever comes second finds it done.
+  // Another process has unpacked it meanwhile.
   await rename(own, directory).catch(() => rm(own, { recursive: true, force: true }))
   return directory
 }

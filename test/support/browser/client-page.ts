@@ -1,4 +1,4 @@
-/** A page whose scripts have the client at hand, and what it takes to disturb its uploads. */
+/** A page whose scripts can call the client, and ways to disturb its uploads. */
 import type { Server } from 'node:http'
 import { fileURLToPath } from 'node:url'
 
@@ -13,7 +13,7 @@ import { newContext } from './chromium.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 
-/** What scripts of the page find in the global scope. */
+/** Names in the global scope of the page. */
 const GLOBALS = `
   import * as client from 'partial-upload/client'
   const [input] = document.getElementsByTagName('input')
@@ -71,7 +71,7 @@ afterAll(async () => {
   if (shared !== null) await stop((await shared).server)
 })
 
-/** One page for all tests of a file which leave nothing behind in it. */
+/** One page for all tests of a file that do not change it. */
 export async function sharedPage(): Promise<Page> {
   shared ??= openShared()
   return (await shared).page
@@ -79,14 +79,14 @@ export async function sharedPage(): Promise<Page> {
 
 async function openShared(): Promise<{ readonly page: Page; readonly server: Server }> {
   const server = await serve(await pageApp())
-  // A context that the end of the test does not close.
+  // The end of the test does not close this context.
   const context = await (await newContext()).browser()!.newContext()
   const page = await context.newPage()
   await page.goto(`http://127.0.0.1:${portOf(server)}/`)
   return { page, server }
 }
 
-/** Lets the page send so many bytes per second; -1: as many as it can. */
+/** Limits the page to a number of bytes per second; -1 removes the limit. */
 export async function throttle(page: Page, uploadThroughput: number): Promise<void> {
   const session = await page.context().newCDPSession(page)
   await session.send('Network.enable')

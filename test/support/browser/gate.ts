@@ -1,4 +1,4 @@
-/** A way to a server that holds uploads at a byte, counts what passes, and can be cut. */
+/** A proxy in front of a server that counts bytes, holds uploads at a chosen byte, and can be cut. */
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 
@@ -9,28 +9,28 @@ import { portOf } from '../examples/serve.ts'
 /** Connections that have carried more than this are uploads. */
 const LEAST_UPLOAD = 128 * 1024
 
-interface Line {
+interface Tunnel {
   readonly client: Socket
   readonly server: Socket
   passed: number
   isHeld: boolean
 }
 
-/** Passes connections on to a port of this machine. */
+/** Forwards connections to a port of this machine. */
 export class Gate {
   readonly #target: number
-  readonly #lines = new Set<Line>()
+  readonly #tunnels = new Set<Tunnel>()
   readonly #server = createServer((client) => this.#connect(client))
   #passed = 0
-  #mark = Infinity
-  #onMark: (line: Line) => void = () => undefined
+  #threshold = Infinity
+  #onThreshold: (line: Tunnel) => void = () => undefined
   #isCut = false
 
   private constructor(target: number) {
     this.#target = target
   }
 
-  /** Opens a way to a port, which the end of the test closes. */
+  /** Opens a gate to a port, which the end of the test closes. */
   static async to(target: number): Promise<Gate> {
     const gate = new Gate(target)
     gate.#server.listen(0, '127.0.0.1')
@@ -52,44 +52,44 @@ export class Gate {
     return this.#passed
   }
 
-  /** Resolves when so many more bytes have passed. */
+  /** Resolves when `size` more bytes have passed. */
   async passes(size: number): Promise<void> {
-    await this.#reach(size)
+    await this.#waitForBytes(size)
   }
 
-  /** Lets so many more bytes pass, then holds the upload that brought the last one, and resolves. */
+  /** Lets `size` more bytes pass, then holds the upload that sent the last one, and resolves. */
   async holdAfter(size: number): Promise<void> {
-    const line = await this.#reach(size)
+    const line = await this.#waitForBytes(size)
     line.isHeld = true
     line.client.pause()
   }
 
-  /** Holds nothing any more. */
+  /** Forwards everything again. */
   open(): void {
-    for (const line of this.#lines) {
+    for (const line of this.#tunnels) {
       line.isHeld = false
       line.client.resume()
     }
   }
 
-  /** Cuts all connections, and lets none come. */
+  /** Cuts all connections, and refuses new ones. */
   cut(): void {
     this.#isCut = true
-    for (const { client, server } of this.#lines) {
+    for (const { client, server } of this.#tunnels) {
       client.destroy()
       server.destroy()
     }
   }
 
   /** Ends a cut. */
-  mend(): void {
+  reconnect(): void {
     this.#isCut = false
   }
 
-  async #reach(size: number): Promise<Line> {
-    this.#mark = this.#passed + size
-    return new Promise<Line>((resolve) => {
-      this.#onMark = resolve
+  async #waitForBytes(size: number): Promise<Tunnel> {
+    this.#threshold = this.#passed + size
+    return new Promise<Tunnel>((resolve) => {
+      this.#onThreshold = resolve
     })
   }
 
@@ -101,7 +101,7 @@ export class Gate {
     }
     const server = connect({ host: '127.0.0.1', port: this.#target })
     const line = { client, server, passed: 0, isHeld: false }
-    this.#lines.add(line)
+    this.#tunnels.add(line)
     server.on('error', () => undefined)
     server.on('drain', () => {
       if (!line.isHeld) client.resume()
@@ -109,21 +109,21 @@ export class Gate {
     client.on('data', (chunk) => this.#pass(line, chunk))
     client.on('end', () => server.end())
     client.on('close', () => {
-      this.#lines.delete(line)
+      this.#tunnels.delete(line)
       server.destroySoon()
     })
     server.on('close', () => client.destroySoon())
     server.pipe(client)
   }
 
-  #pass(line: Line, chunk: Buffer): void {
-    // What comes after the server has gone reaches nobody.
+  #pass(line: Tunnel, chunk: Buffer): void {
+    // Bytes that arrive after the server has closed the connection are lost.
     if (line.server.destroyed) return
     line.passed += chunk.byteLength
     this.#passed += chunk.byteLength
     if (!line.server.write(chunk)) line.client.pause()
-    if (this.#passed < this.#mark || line.passed < LEAST_UPLOAD) return
-    this.#mark = Infinity
-    this.#onMark(line)
+    if (this.#passed < this.#threshold || line.passed < LEAST_UPLOAD) return
+    this.#threshold = Infinity
+    this.#onThreshold(line)
   }
 }

@@ -1,4 +1,4 @@
-/** The page of `npm start` in Chromium: its server as a process of its own, and what a person does. */
+/** The page of `npm start` in Chromium: its server in a process of its own, and the actions of a person. */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createHash, randomFillSync } from 'node:crypto'
 import { once } from 'node:events'
@@ -20,8 +20,8 @@ const ROOT = path.join(import.meta.dirname, '../../..')
 const START = ['--conditions=@partial-upload/source', '--import', 'tsx', 'examples/server.ts']
 
 /**
- * Bytes that may be under way in the buffers of the browser, the system and the gate when a connection
- * ends: they may arrive, or be lost. A file that shall be cut has to be larger.
+ * Bytes that may be in the buffers of the browser, the system and the gate when a connection
+ * ends: they may arrive, or be lost. A file whose upload is cut must be larger.
  */
 export const IN_FLIGHT = 16_000_000
 
@@ -31,7 +31,7 @@ class PageServer {
   port = 0
   #child: ChildProcess | null = null
 
-  /** Starts it; after the first time on the same port. */
+  /** Starts the server; a later start uses the same port. */
   async start(): Promise<void> {
     this.directory ||= await mkdtemp(path.join(tmpdir(), 'partial-upload-page-'))
     const { child, url } = await launch(this.directory, this.port)
@@ -57,13 +57,13 @@ class PageServer {
     return path.join(this.directory, key)
   }
 
-  /** What it tells that it has. */
+  /** The files that the server lists. */
   async list(): Promise<readonly ListedFile[]> {
     const response = await fetch(`${this.origin}/list`)
     return (await response.json()) as ListedFile[]
   }
 
-  /** Removes all that it has. */
+  /** Removes all files and uploads. */
   async empty(): Promise<void> {
     for (const { key } of await this.list()) {
       const segments = key.split('/').map(encodeURIComponent)
@@ -72,7 +72,7 @@ class PageServer {
   }
 }
 
-/** A server for all tests of a block, which each of them finds empty. */
+/** A server for all tests of a block, which is empty before each of them. */
 export function sharedServer(): PageServer {
   const server = new PageServer()
   beforeAll(async () => server.start(), 60_000)
@@ -125,17 +125,17 @@ export async function hashOf(file: string): Promise<string> {
   return hash.digest('hex')
 }
 
-/** Opens the page, as a person who accepts to leave it while files are under way. */
+/** Opens the page. Its question before leaving is answered with yes. */
 export async function openPage(origin: string, context?: BrowserContext): Promise<Page> {
   const page = await (context ?? (await newContext())).newPage()
   page.on('dialog', (dialog) => void dialog.accept())
-  // From now on choosers come as events; a first listener beside the press of the button is too late.
+  // From now on file choosers arrive as events. A first listener beside the press of the button is too late.
   page.on('filechooser', () => undefined)
   await page.goto(`${origin}/`)
   return page
 }
 
-/** Opens the page by a way that can hold its uploads, and cut them. */
+/** Opens the page through a gate that can hold its uploads, and cut them. */
 export async function openByGate({ port }: PageServer): Promise<{
   readonly page: Page
   readonly gate: Gate
@@ -144,7 +144,7 @@ export async function openByGate({ port }: PageServer): Promise<{
   return { gate, page: await openPage(gate.origin) }
 }
 
-/** Takes note of what the page has a screen reader say. The returned function tells it. */
+/** Records the announcements of the page for a screen reader. The returned function returns them. */
 export async function listen(page: Page): Promise<() => Promise<readonly string[]>> {
   await page.evaluate(`
     self.spoken = []
@@ -159,7 +159,7 @@ export async function choose(page: Page, ...files: readonly string[]): Promise<v
   await page.getByLabel('Choose files').setInputFiles([...files])
 }
 
-/** Chooses a file, and holds its upload when so many bytes have passed a gate. */
+/** Chooses a file, and holds its upload when `size` bytes have passed a gate. */
 export async function chooseAndHold(
   page: Page,
   file: string,
@@ -195,7 +195,7 @@ export async function press(row: Locator, label: string): Promise<void> {
   await row.getByRole('button', { name: new RegExp(`^${label}`) }).click()
 }
 
-/** Resolves when a row says this. */
+/** Resolves when a row shows these words. */
 export async function says(row: Locator, words: string, timeout = 60_000): Promise<void> {
   await row.locator('.line', { hasText: words }).waitFor({ timeout })
 }

@@ -19,7 +19,7 @@ export interface Outcome {
   readonly err: string
 }
 
-/** A process under way. */
+/** A running process. */
 export interface Running {
   readonly child: ChildProcessWithoutNullStreams
   readonly outcome: Promise<Outcome>
@@ -30,12 +30,12 @@ export class CommandLine {
   #folder = ''
   readonly #children = new Set<ChildProcessWithoutNullStreams>()
 
-  /** A folder of the test's own, in which commands run. */
+  /** The folder of the test, in which commands run. */
   get folder(): string {
     return this.#folder
   }
 
-  /** The program. */
+  /** Path of the program. */
   get program(): string {
     return path.join(this.#build, 'dist/cli/main.js')
   }
@@ -96,7 +96,7 @@ export class CommandLine {
     return this.runWith('', ...args)
   }
 
-  /** Runs the command with this on its standard input. */
+  /** Runs the command with `input` on its standard input. */
   async runWith(input: string | Buffer, ...args: readonly string[]): Promise<Outcome> {
     const { child, outcome } = this.start(...args)
     child.stdin.end(input)
@@ -104,7 +104,7 @@ export class CommandLine {
   }
 }
 
-/** Builds before all tests; gives each a folder. */
+/** Builds the command before all tests, and creates a folder for each of them. */
 export function useCommandLine(): CommandLine {
   const line = new CommandLine()
   beforeAll(() => line.build(), 60_000)

@@ -1,33 +1,33 @@
-/** A proxy that breaks requests on purpose, and writes down what came by. */
+/** A proxy that breaks requests on purpose, and records them. */
 import { once } from 'node:events'
 import http from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 
 /** What happens to one request. Positions count bytes of its content. */
 export type Fault =
-  /** Answers itself, once the content has arrived; the server never sees the request. */
+  /** The proxy answers once the content has arrived; the server does not get the request. */
   | {
       readonly kind: 'answer'
       readonly status: number
       readonly headers?: http.OutgoingHttpHeaders
       readonly body?: string
     }
-  /** Passes `after` bytes on, then ends both connections. */
+  /** Forwards `after` bytes, then closes both connections. */
   | { readonly kind: 'cut'; readonly after: number }
-  /** Passes everything on, and ends the client's connection instead of answering. */
+  /** Forwards everything, and closes the connection of the client instead of answering. */
   | { readonly kind: 'lose' }
   /**
-   * Passes `after` bytes on, and swallows the rest, until the client gives up or the server answers.
-   * It reads on, since a connection that nobody reads from does not tell that the client has gone.
+   * Forwards `after` bytes, and discards the rest, until the client gives up or the server answers.
+   * It continues to read, because only a connection that is read reports that the client has closed it.
    */
   | { readonly kind: 'stall'; readonly after: number }
-  /** Holds the content back, and after `after` bytes ends the client's connection. */
+  /** Holds the content back, and after `after` bytes closes the connection of the client. */
   | { readonly kind: 'swallow'; readonly after: number }
-  /** Runs before the request is passed on. */
+  /** Runs before the request is forwarded. */
   | { readonly kind: 'first'; readonly act: () => void | Promise<void> }
 
 /** One request as the client sent it. */
-export interface Sighting {
+export interface SeenRequest {
   readonly method: string
   readonly headers: http.IncomingHttpHeaders
   /** First position of the range; null if there is none. */
@@ -43,7 +43,7 @@ export interface Sighting {
 const PROBLEM = { 'Content-Type': 'application/problem+json' }
 
 export class Proxy {
-  readonly seen: Sighting[] = []
+  readonly seen: SeenRequest[] = []
   readonly #faults: { readonly method: string; readonly fault: Fault }[] = []
   #limit = Infinity
   #problem: object | null = null
@@ -52,8 +52,8 @@ export class Proxy {
   readonly #stalls: (() => void)[] = []
   readonly #marks: { readonly position: number; readonly resolve: () => void }[] = []
   /** Pending while the network is cut. */
-  #silence: Promise<void> | null = null
-  #endSilence = (): void => undefined
+  #cut: Promise<void> | null = null
+  #endCut = (): void => undefined
   #target = 0
 
   async start(target: number): Promise<void> {
@@ -75,13 +75,13 @@ export class Proxy {
     return this
   }
 
-  /** Forgets the faults that no request has met. */
-  heal(): void {
+  /** Drops the faults that were not used. */
+  clear(): void {
     this.#faults.length = 0
   }
 
   /**
-   * Holds content back until it is whole, and answers 413 to more than `limit` bytes, from now on; with
+   * From now on holds content back until it is complete, and answers 413 to more than `limit` bytes, with
    * a problem document that has the members of `problem`, if it is given.
    */
   limit(limit: number, problem: object | null = null): void {
@@ -89,38 +89,38 @@ export class Proxy {
     this.#problem = problem
   }
 
-  /** Resolves when a request has come to its stall. */
+  /** Resolves when a request stalls. */
   async stalled(): Promise<void> {
     return new Promise((resolve) => this.#stalls.push(resolve))
   }
 
-  /** Resolves when the client has sent so many bytes of data in all. */
+  /** Resolves when the client has sent a total of `size` bytes of data. */
   async reached(position: number): Promise<void> {
     return new Promise((resolve) => this.#marks.push({ position, resolve }))
   }
 
-  /** Cuts the network: from now on nothing passes, and nobody is told. */
+  /** Cuts the network: from now on no byte and no close passes in either direction. */
   cut(): void {
-    this.#silence = new Promise((resolve) => {
-      this.#endSilence = resolve
+    this.#cut = new Promise((resolve) => {
+      this.#endCut = resolve
     })
   }
 
   /** Ends the cut, which no connection has survived. */
-  mend(): void {
+  reconnect(): void {
     for (const socket of this.#sockets) socket.destroy()
-    this.#silence = null
-    this.#endSilence()
+    this.#cut = null
+    this.#endCut()
   }
 
   /** The requests with `method`, as `start+data → status`. */
-  story(method = 'PATCH'): readonly string[] {
+  summaries(method = 'PATCH'): readonly string[] {
     return this.seen
-      .filter((sighting) => sighting.method === method)
+      .filter((request) => request.method === method)
       .map(({ start, data, status }) => `${start ?? '*'}+${data} → ${status ?? 'nothing'}`)
   }
 
-  /** Bytes of data that the client sent in all. */
+  /** Total bytes of data that the client has sent. */
   get sent(): number {
     return this.seen.reduce((sum, { data }) => sum + data, 0)
   }
@@ -132,7 +132,7 @@ export class Proxy {
   }
 
   async #handle(req: http.IncomingMessage, res: http.ServerResponse): Promise<void> {
-    const sighting: Sighting = {
+    const request: SeenRequest = {
       method: req.method ?? '',
       headers: req.headers,
       start: null,
@@ -140,16 +140,16 @@ export class Proxy {
       status: null,
       length: null,
     }
-    this.seen.push(sighting)
+    this.seen.push(request)
     req.on('error', () => undefined)
-    await this.#silence
+    await this.#cut
     if (req.destroyed) return
     const fault = this.#take(req)
     if (fault?.kind === 'first') await fault.act()
-    watchContent(req, sighting, () => this.#note())
+    watchContent(req, request, () => this.#note())
     if (fault?.kind === 'answer') {
       await drained(req)
-      sighting.status = fault.status
+      request.status = fault.status
       res.writeHead(fault.status, fault.headers).end(fault.body)
       return
     }
@@ -166,15 +166,15 @@ export class Proxy {
       for await (const chunk of req) chunks.push(chunk as Buffer)
       const content = Buffer.concat(chunks)
       if (content.byteLength > this.#limit) {
-        sighting.status = 413
+        request.status = 413
         if (this.#problem === null) res.writeHead(413).end()
         else res.writeHead(413, PROBLEM).end(JSON.stringify(this.#problem))
         return
       }
-      this.#pass(req, res, sighting, fault).end(content)
+      this.#pass(req, res, request, fault).end(content)
       return
     }
-    this.#stream(req, this.#pass(req, res, sighting, fault), fault)
+    this.#stream(req, this.#pass(req, res, request, fault), fault)
   }
 
   #note(): void {
@@ -186,7 +186,7 @@ export class Proxy {
   }
 
   #take(req: http.IncomingMessage): Fault | undefined {
-    // A fault behind some bytes waits for a request that has as many.
+    // A fault after some bytes waits for a request that has this number of bytes.
     const size = Number(req.headers['content-length'] ?? Infinity)
     const index = this.#faults.findIndex(
       ({ method, fault }) => method === req.method && !('after' in fault && fault.after > size),
@@ -197,7 +197,7 @@ export class Proxy {
   #pass(
     req: http.IncomingMessage,
     res: http.ServerResponse,
-    sighting: Sighting,
+    request: SeenRequest,
     fault: Fault | undefined,
   ): http.ClientRequest {
     const { method, url } = req
@@ -208,15 +208,15 @@ export class Proxy {
     upstream.on('error', () => undefined)
     upstream.on('response', (answer) => {
       isAnswered = true
-      // What is still to come is read, so that the client gets to read the answer.
+      // The rest is read, so that the client can read the answer.
       req.resume()
       if (isDeaf) {
         req.socket.destroy()
         return
       }
       void drained(req).then(() => {
-        sighting.status = answer.statusCode ?? null
-        sighting.length = lengthOf(answer)
+        request.status = answer.statusCode ?? null
+        request.length = lengthOf(answer)
         const { connection: _connection, ...fields } = answer.headers
         res.writeHead(answer.statusCode ?? 500, fields)
         answer.pipe(res)
@@ -227,8 +227,8 @@ export class Proxy {
       else req.socket.destroy()
     })
     res.on('close', () => {
-      // Who is beyond a cut does not hear that the client has gone.
-      void Promise.resolve(this.#silence).then(() => {
+      // A cut also hides from the server that the client has closed the connection.
+      void Promise.resolve(this.#cut).then(() => {
         if (!req.complete || fault?.kind === 'stall') upstream.destroy()
       })
     })
@@ -239,9 +239,9 @@ export class Proxy {
     const limit = fault?.kind === 'cut' || fault?.kind === 'stall' ? fault.after : Infinity
     let passed = 0
     req.on('data', (chunk: Buffer) => {
-      // Nobody waits for the rest of what is answered already, or of what has stalled.
+      // The rest of a request that was answered or that stalls is not needed.
       if (upstream.destroyed || upstream.writableEnded || passed >= limit) return
-      if (this.#silence !== null) {
+      if (this.#cut !== null) {
         req.pause()
         return
       }
@@ -270,11 +270,11 @@ export class Proxy {
   }
 }
 
-function watchContent(req: http.IncomingMessage, sighting: Sighting, note: () => void): void {
+function watchContent(req: http.IncomingMessage, request: SeenRequest, note: () => void): void {
   let header: string | null = ''
   req.on('data', (chunk: Buffer) => {
     if (header === null) {
-      sighting.data += chunk.byteLength
+      request.data += chunk.byteLength
       note()
       return
     }
@@ -282,8 +282,8 @@ function watchContent(req: http.IncomingMessage, sighting: Sighting, note: () =>
     const end = header.indexOf('\r\n\r\n')
     if (end < 0) return
     const start = /Content-Range: bytes (\d+)-/.exec(header)?.[1]
-    sighting.start = start === undefined ? null : Number(start)
-    sighting.data = header.length - end - 4
+    request.start = start === undefined ? null : Number(start)
+    request.data = header.length - end - 4
     header = null
   })
 }
@@ -295,6 +295,6 @@ function lengthOf({ headers }: http.IncomingMessage): number | null {
 
 async function drained(req: http.IncomingMessage): Promise<void> {
   req.resume()
-  // A client that leaves is another way to be done with it.
+  // A request also ends when its client disconnects.
   if (!req.complete) await once(req, 'end').catch(() => undefined)
 }

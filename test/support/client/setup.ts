@@ -1,4 +1,4 @@
-/** A server, a proxy in front of it, a clock that does not wait, and the clients that are tested. */
+/** A server, a proxy in front of it, a clock that does not wait, and the clients under test. */
 import { once } from 'node:events'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -22,7 +22,7 @@ export const CLIENTS = [
   ['fetch', web],
 ] as const
 
-/** Time that flies: waits for a retry end at once, watches only when a test says so. */
+/** A clock whose waits for a retry end at once, and whose watches end when the test calls `expire`. */
 export class TestClock {
   /** The waits before retries, in milliseconds. */
   readonly waits: number[] = []
@@ -44,18 +44,18 @@ export class TestClock {
     return () => clearImmediate(timer)
   }
 
-  /** Lets the time of all watches be over. */
+  /** Ends all watches. */
   expire(): void {
     for (const callback of this.#watches) callback()
   }
 
-  /** How many requests are watched. */
+  /** Number of watched requests. */
   get watches(): number {
     return this.#watches.size
   }
 }
 
-/** The time of a watch, by which the clock knows it. */
+/** The delay by which the clock recognizes a watch. */
 const WATCH = 123_456
 
 /** Options that the public types do not have, because only tests set them. */
@@ -66,7 +66,7 @@ export function timing(options: {
   return options
 }
 
-/** A running server behind a proxy, fresh for each test. */
+/** A running server behind a proxy, new for each test. */
 export class Bench {
   #storage: StorageAdapter = memoryStorage()
   /** Opens the storage of a server that starts. */
@@ -76,7 +76,7 @@ export class Bench {
   readonly failures: unknown[] = []
   #options: Options = {}
   #server = http.createServer()
-  /** Closes the middleware, as before a new version of the app; its server still answers. */
+  /** Closes the middleware, as an app does before a restart. The server still answers. */
   close = async (): Promise<void> => undefined
 
   async start(options: Options = {}): Promise<void> {
@@ -92,7 +92,7 @@ export class Bench {
   async #listen(port: number): Promise<void> {
     const app = express()
     const storage = this.#open()
-    // A resumed upload takes over soon, and still waits for a busy machine.
+    // A resumed upload takes over soon, and waits long enough for a busy machine.
     const { lockTimeout: stall = 100 } = this.#options
     const locker = withTimes(lockerOf(storage), { wait: Math.max(2000, stall), stall })
     const options = { storage, locker, ...this.#options }
@@ -108,7 +108,7 @@ export class Bench {
     await once(this.#server, 'listening')
   }
 
-  /** Ends the server's process, as far as a client can tell, and starts it again. */
+  /** Restarts the server. Clients see what they see when its process is killed and started again. */
   async restart(): Promise<void> {
     const { port } = this
     await this.kill()
@@ -121,13 +121,13 @@ export class Bench {
     await once(this.#server, 'close')
   }
 
-  /** Starts again with a storage that each start opens anew. */
+  /** Restarts with a storage that each start opens again. */
   async store(open: () => StorageAdapter): Promise<void> {
     this.#open = open
     await this.restart()
   }
 
-  /** Starts again with other options. */
+  /** Restarts with other options. */
   async configure(options: Options): Promise<void> {
     this.#options = options
     await this.restart()
@@ -166,8 +166,8 @@ export class Bench {
     return Buffer.from(await (await fetch(this.direct)).arrayBuffer())
   }
 
-  /** Leaves the first bytes of an upload of `bytes` on the server. */
-  async leave(bytes: Uint8Array, size: number): Promise<void> {
+  /** Stores the first bytes of an upload of `bytes` on the server. */
+  async storePrefix(bytes: Uint8Array, size: number): Promise<void> {
     const range = `Content-Range: bytes 0-${size - 1}/${bytes.byteLength}\r\n\r\n`
     await fetch(this.direct, {
       method: 'PATCH',
@@ -188,7 +188,7 @@ export function useBench(options: Options = {}): Bench {
   return bench
 }
 
-/** Bytes that tell their position, and one sequence from another. */
+/** Bytes that identify their position and their seed. */
 export function pattern(size: number, seed = 1): Buffer {
   const bytes = Buffer.alloc(size)
   for (let i = 0; i < size; i++) bytes[i] = ((i * 31) ^ (i >> 8) ^ (i >> 16)) * seed

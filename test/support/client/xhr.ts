@@ -1,4 +1,4 @@
-/** As much of `XMLHttpRequest` as a browser would give the client, over `node:http`. */
+/** The part of `XMLHttpRequest` that the client uses, over `node:http`. */
 import http from 'node:http'
 
 export class FakeXhr extends EventTarget {

@@ -8,7 +8,7 @@ const EXAMPLES = fileURLToPath(new URL('../../../examples', import.meta.url))
 /** How a program ended. */
 export interface Result {
   readonly code: number
-  /** All that it printed. */
+  /** Its whole output. */
   readonly output: string
 }
 

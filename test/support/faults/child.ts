@@ -1,4 +1,4 @@
-/** The server that is to fail: started as its own process, so that it can be killed and traced. */
+/** A server in a process of its own, which a test can kill and trace. */
 import { createServer } from 'node:http'
 import { getHeapStatistics, setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -9,7 +9,7 @@ import type { PartialUploadOptions } from 'partial-upload'
 import { fsStorage } from 'partial-upload/storage/fs'
 import type { FsStorageOptions } from 'partial-upload/storage/fs'
 
-/** What a test gives to it, as JSON. */
+/** Options that a test passes as JSON. */
 export interface ChildOptions {
   readonly directory: string
   readonly storage?: Omit<FsStorageOptions, 'directory'>
@@ -21,7 +21,7 @@ const { directory, storage, middleware } = JSON.parse(process.argv[2] ?? '') as 
 setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void
 
-/** Bytes of the process; null where no handle is free to ask for them. */
+/** Resident bytes of the process; null if no handle is free to read them. */
 function rss(): number | null {
   try {
     return process.memoryUsage.rss()

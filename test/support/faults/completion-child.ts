@@ -1,4 +1,4 @@
-/** A server that stops at chosen moments until the test lets it go on, or kills it there. */
+/** A server that stops at chosen moments until the test continues or kills it. */
 import { EventEmitter, once } from 'node:events'
 import { createServer } from 'node:http'
 
@@ -10,7 +10,7 @@ import { fsStorage } from 'partial-upload/storage/fs'
 /** Where a request can be stopped: in the hook, or around a call of the storage. */
 export type Moment = 'onComplete' | 'openWriter' | 'write' | 'commit' | 'committed'
 
-/** What a test gives to it, as JSON. */
+/** Options that a test passes as JSON. */
 export interface CompletionOptions {
   readonly directory: string
   /** Where requests stop. */
@@ -21,15 +21,15 @@ export interface CompletionOptions {
 const { directory, stops, middleware } = JSON.parse(process.argv[2] ?? '') as CompletionOptions
 
 const events = new EventEmitter()
-/** Those that stand at a moment, first come, first served. */
-const standing = new Map<string, ((order: string) => void)[]>()
+/** The requests that wait at a moment, in the order of their arrival. */
+const waiting = new Map<string, ((order: string) => void)[]>()
 let calls = 0
 
-/** Stands here until an order comes. */
+/** Waits until the test continues the request. */
 async function stopAt(moment: Moment): Promise<string> {
   if (!stops.includes(moment)) return 'pass'
   return new Promise((resolve) => {
-    standing.set(moment, [...(standing.get(moment) ?? []), resolve])
+    waiting.set(moment, [...(waiting.get(moment) ?? []), resolve])
     events.emit(moment)
   })
 }
@@ -72,17 +72,17 @@ const app = express()
 app.get('/calls', (_req, res) => {
   res.json(calls)
 })
-/** Answers when a request stands at the moment. */
+/** Answers when a request waits at the moment. */
 app.get('/moments/:moment', (req, res, next) => {
   const { moment } = req.params
-  const isTaken = (standing.get(moment) ?? []).length > 0
+  const isTaken = (waiting.get(moment) ?? []).length > 0
   const arrival = isTaken ? Promise.resolve() : once(events, moment)
   arrival.then(() => res.end(), next)
 })
-/** Lets the first that stands there go on. */
+/** Continues the first request that waits there. */
 app.post('/moments/:moment/:order', (req, res) => {
   const { moment, order } = req.params
-  standing.get(moment)?.shift()?.(order)
+  waiting.get(moment)?.shift()?.(order)
   res.end()
 })
 const storage = stopping(fsStorage({ directory }))

@@ -18,7 +18,7 @@ export const ENDS: readonly Step[] = [
   ['the whole in one segment', 'PATCH', [MESSAGE], ALL],
 ]
 
-/** The same where nothing of it is kept unless it is done. */
+/** The same requests when they are atomic. */
 export const ATOMIC_ENDS: readonly Step[] = [
   ['an atomic segment', 'PATCH', [MESSAGE, 'Prefer: transaction=atomic'], LAST],
   ['a multipart patch', 'PATCH', [MULTIPART], MIDDLE],
@@ -34,13 +34,13 @@ export function send(server: FaultServer, [, method, fields, body]: Step): Promi
   return server.send(method, TARGET, fields, body)
 }
 
-/** Sends on a connection of its own, whose answer is perhaps never awaited. */
+/** Sends a request on a connection of its own. The caller may ignore the answer. */
 export async function begin(server: FaultServer, [, method, fields, body]: Step) {
   const connection = await server.connect()
   return connection.send(request(method, TARGET, fields, body))
 }
 
-/** Resolves when a request has come to the moment. */
+/** Resolves when a request has reached the moment. */
 export async function stands(server: FaultServer, moment: Moment): Promise<void> {
   const connection = await server.connect()
   await connection.send(request('GET', `/moments/${moment}`)).answer()

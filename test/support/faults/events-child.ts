@@ -1,4 +1,4 @@
-/** A server that writes its events to a file, and stops for ever at a chosen moment of a change. */
+/** A server that writes its events to a file, and stops forever at a chosen moment of a change. */
 import { appendFileSync, readFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { createServer } from 'node:http'
@@ -22,12 +22,12 @@ export interface EventLine {
   readonly hasRequest: boolean
 }
 
-/** What a test gives to it, as JSON. */
+/** Options that a test passes as JSON. */
 export interface EventOptions {
   readonly directory: string
   /** The file that gets a line for each event. */
   readonly journal: string
-  /** The file that gets a byte when a change has come to the moment. */
+  /** The file that gets a byte when a change has reached the moment. */
   readonly signal: string
   readonly moment: EventMoment | null
 }

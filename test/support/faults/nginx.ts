@@ -13,7 +13,7 @@ import { freePort } from '../free-port.ts'
 import { blockWith } from '../readme/documents.ts'
 import { reasonAgainst } from './server.ts'
 
-/** Debian keeps it where only root looks. */
+/** Debian installs it in a directory that is only in the PATH of root. */
 const ENV = { ...process.env, PATH: `${process.env['PATH']}:/usr/sbin:/usr/local/sbin` }
 
 /** Why nothing can be tested behind nginx here, for the title of a test; null if it can. */
@@ -24,7 +24,7 @@ export const NO_NGINX = reasonAgainst('needs nginx', () =>
 /** The configuration that the README shows. */
 const SHOWN = blockWith('nginx', 'proxy_pass')
 
-/** What `http` in its configuration holds; `%` is its folder. */
+/** The content of the block `http` in its configuration; `%` stands for its folder. */
 export type Configuration = (ports: { readonly own: number; readonly app: number }) => string
 
 /** The README's configuration with these ports, edited. */
@@ -35,7 +35,7 @@ export function shown(edit: (text: string) => string = (text) => text): Configur
       .replace('127.0.0.1:3000', `127.0.0.1:${app}`)
 }
 
-/** nginx as it comes, with nothing but `proxy_pass` and these directives. */
+/** nginx with its defaults, `proxy_pass` and these directives. */
 export function usual(inLocation = '', inHttp = ''): Configuration {
   return ({ own, app }) => `
     ${inHttp}
@@ -50,7 +50,7 @@ export function usual(inLocation = '', inHttp = ''): Configuration {
 export interface Nginx {
   /** Where it listens on 127.0.0.1. */
   port: number
-  /** What it has logged. */
+  /** Its log. */
   readonly log: string[]
 }
 
@@ -96,7 +96,7 @@ function wholeConfiguration(folder: string, block: string): string {
   `
 }
 
-/** Resolves with the process once it listens; null if its port has been taken meanwhile. */
+/** Resolves with the process once it listens; null if another process has taken its port meanwhile. */
 async function start(folder: string, log: string[]): Promise<ChildProcess | null> {
   const file = path.join(folder, 'nginx.conf')
   const child = spawn('nginx', ['-e', 'stderr', '-p', folder, '-c', file], {

@@ -1,6 +1,6 @@
-/** Data whose misplaced bytes show. */
+/** Data in which a misplaced byte is visible. */
 
-/** Bytes that tell where they belong: no two positions nearby look alike. */
+/** Bytes that identify their position: nearby positions hold different bytes. */
 export function pattern(size: number, seed = 0): Buffer {
   const bytes = Buffer.alloc(size)
   for (let at = 0; at + 4 <= size; at += 4)

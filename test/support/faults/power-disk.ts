@@ -1,4 +1,4 @@
-/** Disks of their own, in a file, whose power can be cut: what was not flushed is gone then. */
+/** Disks in files whose power can be cut, which loses everything that was not flushed. */
 import { execFile, execFileSync, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
@@ -12,14 +12,14 @@ import { MEMORY, newDirectory, reasonAgainst } from './server.ts'
 
 const run = promisify(execFile)
 
-/** File systems that can be made to lose what they have not flushed. */
+/** File systems that can be shut down without a flush. */
 export const FILE_SYSTEMS = ['ext4', 'xfs'] as const
 
 export type FileSystem = (typeof FILE_SYSTEMS)[number]
 
 /**
  * What is lost: `all` that was not flushed, or all data that was not, while names, sizes and renames
- * have come to the disk just in time.
+ * have reached the disk just in time.
  */
 export type Loss = 'all' | 'data'
 
@@ -33,17 +33,17 @@ const MAKE: Readonly<Record<FileSystem, readonly string[]>> = {
   xfs: ['mkfs.xfs', '-q', '-f'],
 }
 
-/** How a disk is made. */
+/** How a disk is created. */
 export interface DiskOptions {
-  /** In MiB; xfs takes no less than 300. */
+  /** Size in MiB; xfs needs at least 300. */
   readonly size?: number
-  /** Where the file with the disk is. */
+  /** Path of the file that holds the disk. */
   readonly parent?: string
 }
 
-/** A mounted disk, which goes with the end of the test. */
+/** A mounted disk, which the end of the test removes. */
 export class Disk {
-  /** Where it is mounted, as its servers see it and nobody else. */
+  /** The path at which only its servers see it mounted. */
   readonly directory: string
   readonly #fileSystem: FileSystem
   readonly #image: string
@@ -68,17 +68,17 @@ export class Disk {
     return disk
   }
 
-  /** Where this process can look at the disk. */
+  /** The path at which this process can read the disk. */
   get window(): string {
     return `/proc/${this.#namespace}/root${this.directory}`
   }
 
-  /** Commands of the shell that let a server see the disk. */
+  /** Shell commands that make the disk visible to a server. */
   get shell(): string {
     return `exec nsenter -m -t ${this.#namespace} -- "$@"`
   }
 
-  /** Whether the file system has met an error after which it lets nobody write. */
+  /** Whether the file system has become read-only after an error. */
   get isReadOnly(): boolean {
     const mounts = readFileSync(`/proc/${this.#namespace}/mounts`, 'utf8').split('\n')
     const options = mounts
@@ -100,24 +100,24 @@ export class Disk {
     return `export NODE_OPTIONS='--import ${script}'\n${this.shell}`
   }
 
-  /** Mounts the disk anew: nothing of it is left in memory. */
+  /** Remounts the disk, which drops its cache. */
   remount(): void {
     execFileSync('nsenter', [...this.#inside(), 'umount', this.directory])
     this.#mount()
   }
 
-  /** Writes everything that is there to the disk. */
+  /** Flushes everything to the disk. */
   async flush(): Promise<void> {
     await run('nsenter', [...this.#inside(), 'sync', '-f', this.directory])
   }
 
-  /** Nothing reaches the disk from now on. */
+  /** Cuts the power: no write reaches the disk from now on. */
   async cutPower(loss: Loss = 'all'): Promise<void> {
     const command = loss === 'all' ? 'shutdown' : 'shutdown -f'
     await run('nsenter', [...this.#inside(), 'xfs_io', '-x', '-c', command, this.directory])
   }
 
-  /** Has an ext4 meet an error in itself, after which it lets nobody write. */
+  /** Causes an error in an ext4, which becomes read-only because of it. */
   async becomeReadOnly(): Promise<void> {
     const script = `mount -o remount,errors=remount-ro "$0" &&
       echo test >/sys/fs/ext4/$(basename "$(findmnt -n -o SOURCE "$0")")/trigger_fs_error`
@@ -125,7 +125,7 @@ export class Disk {
   }
 
   #mount(): void {
-    // The loop device goes with the mount. ext4 would flush everything every few seconds.
+    // The loop device is detached with the mount. Without `commit` ext4 would flush everything every few seconds.
     const options = this.#fileSystem === 'ext4' ? 'loop,commit=300' : 'loop'
     const command = ['mount', '-o', options, this.#image, this.directory]
     execFileSync('nsenter', [...this.#inside(), ...command])
@@ -156,8 +156,8 @@ function makeFileSystem(fileSystem: FileSystem, image: string, size: number): vo
 }
 
 /**
- * Begins a namespace of mounts, and tells the process that holds it: no other process of the system
- * can keep a disk from being unmounted, and every mount in it goes when this process has ended.
+ * Creates a mount namespace, and returns the process that holds it: no other process of the system
+ * can keep a disk from being unmounted, and every mount in it disappears when this process has ended.
  */
 async function newNamespace(): Promise<number> {
   const script = ['-m', '--propagation', 'private', 'sh', '-c', 'echo ready; read line']
@@ -167,7 +167,7 @@ async function newNamespace(): Promise<number> {
   return holder.pid ?? 0
 }
 
-/** A module that has the system give itself a new name, as it does at each start. */
+/** A module that gives the system a new boot id, as each start does. */
 function newBoot(name: string): string {
   return `
     import fs from 'node:fs'
@@ -178,7 +178,7 @@ function newBoot(name: string): string {
     syncBuiltinESMExports()`
 }
 
-/** Why the power of no such disk can be cut here; null if it can. */
+/** The reason that the power of such disks can't be cut here; null if it can. */
 export function noPowerCut(fileSystem: FileSystem): string | null {
   const make = MAKE[fileSystem].join(' ')
   const script = `d=$(mktemp -d) && truncate -s 320M "$d/i" && ${make} "$d/i" && mkdir "$d/m" &&

@@ -1,4 +1,4 @@
-/** Clients that change resources until the server is gone, and know what may be there afterwards. */
+/** Clients that change resources until the server is killed, and check the versions that may be stored then. */
 import { createHash } from 'node:crypto'
 
 import { expect } from 'vitest'
@@ -8,19 +8,19 @@ import type { Answer, Bytes, Connection } from '../wire/client.ts'
 import { pattern } from './server.ts'
 import type { FaultServer } from './server.ts'
 
-/** A version of a resource; the bytes of one that is not there are null. */
+/** A version of a resource; its bytes are null if it does not exist. */
 export interface Version {
   readonly bytes: Buffer | null
   readonly complete: boolean
 }
 
-/** One request, and what it makes of the resource. */
+/** One request, and the version that it produces. */
 interface Change {
   readonly method: string
   readonly fields: readonly string[]
   readonly body: Bytes
   readonly next: Version
-  /** Whole or not at all, or byte after byte: at the end, or over what is there. */
+  /** Atomic, or byte after byte: at the end, or over stored bytes. */
   readonly way: 'whole' | 'append' | 'over'
 }
 
@@ -41,7 +41,7 @@ function put(bytes: Buffer): Change {
 
 const DELETE: Change = { method: 'DELETE', fields: [], body: '', next: ABSENT, way: 'whole' }
 
-/** Data from `start` on, in an upload of `length` bytes or in a finished resource. */
+/** Data from position `start`, in an upload of `length` bytes or in a finished resource. */
 function patch(bytes: Buffer | null, start: number, data: Buffer, length: number | '*'): Change {
   const old = bytes ?? Buffer.alloc(0)
   const end = start + data.length
@@ -123,7 +123,7 @@ export type Kind = keyof typeof CHANGES
 
 export const KINDS = Object.keys(CHANGES) as Kind[]
 
-/** What each entity tag has named so far: no other bytes may ever have it. */
+/** The bytes of each entity tag so far. Other bytes must never get the same tag. */
 export class Tags {
   readonly #bytes = new Map<string, string>()
 
@@ -137,15 +137,15 @@ export class Tags {
   }
 }
 
-/** A client that changes one resource until the server is gone. */
+/** A client that changes one resource until the server is killed. */
 export class Worker {
   readonly kind: Kind
   readonly target: string
   changes = 0
   readonly #tags: Tags
-  /** Whether each acknowledged segment is to be safe. */
+  /** Whether each acknowledged segment must be durable. */
   readonly #eachSegment: boolean
-  /** What is safe, and after it all that was acknowledged. */
+  /** The durable version, followed by the later acknowledged ones. */
   #history: readonly Version[] = [ABSENT]
   #pending: Change | null = null
 
@@ -157,8 +157,8 @@ export class Worker {
   }
 
   /**
-   * Works until an answer does not come, or comes when it is over. A real power cut silences the server
-   * too; here it lives on for a moment, and xfs lets the fsync of a directory succeed all the same.
+   * Sends requests until an answer is missing, or arrives after the power cut. A real power cut ends the server
+   * too; here it runs for a moment longer, and xfs lets the fsync of a directory succeed in that time.
    */
   async work(connection: Connection, isOver: () => boolean, onChange: () => void): Promise<void> {
     for (;;) {
@@ -167,7 +167,7 @@ export class Worker {
       this.#pending = change
       connection.send(request(method, this.target, fields, body))
       const answer = await connection.answerOrClose(method)
-      // 408: this machine is so slow that the server has given up.
+      // 408: the machine is so slow that the server has timed out.
       if (answer === null || isOver() || answer.status === 408) return
       expect([201, 202, 204], `${method} of ${this.kind}`).toContain(answer.status)
       if (next.bytes !== null) this.#tags.see(answer, next.bytes, `${method} of ${this.kind}`)
@@ -178,7 +178,7 @@ export class Worker {
     }
   }
 
-  /** Reads whatever is there until the server is gone. */
+  /** Reads the resource until the server is killed. */
   async read(server: FaultServer, isOver: () => boolean): Promise<void> {
     let connection = await server.connect()
     while (!isOver()) {
@@ -189,7 +189,7 @@ export class Worker {
     }
   }
 
-  /** Holds what is there to what may be there, and goes on from it. */
+  /** Compares the stored version with the possible ones, and continues from it. */
   async check(server: FaultServer): Promise<void> {
     const head = await server.send('HEAD', this.target)
     const get = await server.send('GET', this.target)
@@ -218,7 +218,7 @@ export class Worker {
     if ([safe, ...later].some((version) => isSame(version, found))) return true
     if (found.bytes === null || found.complete) return false
     if (found.bytes.length < (safe.complete ? 0 : (safe.bytes?.length ?? 0))) return false
-    // What is not safe may be there in part, and what was being written in place may be mixed.
+    // Bytes that are not durable may be stored in part, and a write in place may have left a mixture.
     const parts = pending?.way === 'whole' ? later.slice(0, -1) : later
     if (this.kind === 'over') return isMixed(found.bytes, [safe, ...parts])
     return parts.some(({ bytes }) => bytes !== null && isPrefix(found.bytes, bytes))
@@ -234,7 +234,7 @@ function isPrefix(found: Buffer | null, bytes: Buffer): boolean {
   return found !== null && bytes.subarray(0, found.length).equals(found)
 }
 
-/** Whether every byte is that of one of the versions. */
+/** Whether each byte comes from one of the versions. */
 function isMixed(found: Buffer, versions: readonly Version[]): boolean {
   return found.every((byte, index) => versions.some(({ bytes }) => bytes?.[index] === byte))
 }

@@ -1,4 +1,4 @@
-/** Server processes that can be killed. Knows no test runner, so that scripts can start them, too. */
+/** Server processes that can be killed. Does not import the test runner, so that scripts can start them, too. */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -13,8 +13,8 @@ const CACHE = path.join(import.meta.dirname, '../../../node_modules/.cache/parti
 const bundles = new Map<string, string>()
 
 /**
- * Makes one file of a program in this folder and all that it imports, once. A server that has to
- * compile its source first would start in a second, not a quarter of one.
+ * Bundles a program of this folder with its imports, once, because a server that has to
+ * compile its source first takes a second to start instead of a quarter.
  */
 function bundle(entry: string): string {
   const known = bundles.get(entry)
@@ -28,7 +28,7 @@ function bundle(entry: string): string {
     format: 'esm',
     target: 'node20',
     conditions: ['@partial-upload/source'],
-    // Express and its dependencies are CommonJS and require what is built in.
+    // Express and its dependencies are CommonJS and call `require` for built-in modules.
     banner: {
       js: `import { createRequire } from 'node:module'\nconst require = createRequire(import.meta.url)`,
     },
@@ -37,7 +37,7 @@ function bundle(entry: string): string {
   return outfile
 }
 
-/** Removes what `bundle` has made. */
+/** Removes the files of `bundle`. */
 export function removeBundles(): void {
   for (const file of bundles.values()) rmSync(file, { force: true })
   bundles.clear()
@@ -47,7 +47,7 @@ export function removeBundles(): void {
 export interface ProcessOptions {
   /** The program in this folder. */
   readonly entry: string
-  /** Shell commands that come before it, such as `ulimit`. */
+  /** Shell commands that run before the server, such as `ulimit`. */
   readonly shell?: string
   /** Calls to the file system that may run at a time. */
   readonly threads?: number
@@ -57,11 +57,11 @@ export interface ProcessOptions {
 export interface ServerProcess {
   readonly child: ChildProcess
   readonly port: number
-  /** Of the server itself, whatever has started it. */
+  /** Process id of the server itself, even if a shell has started it. */
   readonly pid: number
 }
 
-/** Starts a program, which tells its port and its number in its first line; gives it `options` as JSON. */
+/** Starts a program with `options` as JSON. Its first line has its port and its process id. */
 export async function startProcess(
   options: object,
   { entry, shell = '', threads = 4 }: ProcessOptions,

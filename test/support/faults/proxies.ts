@@ -12,7 +12,7 @@ import { afterAll, beforeAll } from 'vitest'
 import { freePort } from '../free-port.ts'
 import { reasonAgainst } from './server.ts'
 
-/** Debian keeps these programs where only root looks. */
+/** Debian installs these programs in directories that are only in the PATH of root. */
 const ENV = { ...process.env, PATH: `${process.env['PATH']}:/usr/sbin:/usr/local/sbin` }
 
 interface Ports {
@@ -50,7 +50,7 @@ export const VARNISH: Proxy = {
   }),
 }
 
-/** With a cache that keeps what the answers allow, and 200 and 404 for a minute besides. */
+/** With a cache that keeps cacheable answers, and answers of 200 and 404 without a lifetime for a minute. */
 export const NGINX_CACHE: Proxy = {
   name: 'nginx with a cache',
   missing: missing('nginx', '-v'),
@@ -170,7 +170,7 @@ export function useProxy(proxy: Proxy, app: () => number): { port: number } {
   const started = { port: 0 }
   if (proxy.missing !== null) return started
   const folder = mkdtempSync(path.join(tmpdir(), 'partial-upload-proxy-'))
-  // Apache's workers are another user.
+  // Apache runs its workers as another user.
   execFileSync('chmod', ['777', folder])
   mkdirSync(path.join(folder, 'cache'), { mode: 0o777 })
   execFileSync('chmod', ['777', path.join(folder, 'cache')])
@@ -202,7 +202,7 @@ export function useProxy(proxy: Proxy, app: () => number): { port: number } {
   return started
 }
 
-/** Resolves once something listens. */
+/** Resolves once a process listens on the port. */
 async function answers(port: number): Promise<void> {
   for (;;) {
     const socket = connect(port, '127.0.0.1')

@@ -1,4 +1,4 @@
-/** A server as a process of its own, and the faults that can be put under it. */
+/** A server in a process of its own, and faults of its file system and its system calls. */
 import { execFileSync, spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -26,7 +26,7 @@ export interface StartOptions
   extends ChildOptions, Pick<SharingOptions, 'workers' | 'times' | 'layers'> {
   /** The program in this folder; by default `child.ts`. */
   readonly entry?: string
-  /** Shell commands that come before it, such as `ulimit`. */
+  /** Shell commands that run before the server, such as `ulimit`. */
   readonly shell?: string
   /** Calls to the file system that may run at a time. */
   readonly threads?: number
@@ -36,7 +36,7 @@ export interface StartOptions
 export class FaultServer {
   readonly port: number
   readonly pid: number
-  /** What was started: the server, or what has started it. */
+  /** The child process: the server, or the shell that has started it. */
   readonly child: ChildProcess
   readonly #connections = new Set<Connection>()
   #own: Connection | null = null
@@ -69,7 +69,7 @@ export class FaultServer {
     return connection
   }
 
-  /** One request on the server's own connection, which a fault may have ended. */
+  /** Sends a request on a connection that further calls use; opens another one if a fault has closed it. */
   async send(
     method: string,
     target: string,
@@ -87,12 +87,12 @@ export class FaultServer {
     return this.send('PATCH', target, [MESSAGE], message(contentRange, data))
   }
 
-  /** The state of a resource as HEAD tells it: `∅`, `I(4/10)` or `C(10)`. */
+  /** The state of a resource by HEAD: `∅`, `I(4/10)` or `C(10)`. */
   async state(target: string): Promise<string> {
     return stateOf(await this.send('HEAD', target))
   }
 
-  /** Resolves once HEAD tells the state. */
+  /** Resolves once HEAD reports the state. */
   async becomes(target: string, state: string): Promise<void> {
     await vi.waitFor(
       async () => {
@@ -103,7 +103,7 @@ export class FaultServer {
     )
   }
 
-  /** Files that the process has open, sockets and the like left out. */
+  /** Paths of the open files of the process, without sockets and pipes. */
   files(): readonly string[] {
     const handles = `/proc/${this.pid}/fd`
     return readdirSync(handles).flatMap((handle) => {
@@ -116,13 +116,13 @@ export class FaultServer {
     })
   }
 
-  /** All handles of the process. */
+  /** Number of open handles of the process. */
   handles(): number {
     return readdirSync(`/proc/${this.pid}/fd`).length
   }
 
-  /** Resolves once there are at most so many handles. */
-  async releasesTo(handles: number): Promise<void> {
+  /** Resolves once the process has at most this number of handles. */
+  async waitForHandles(handles: number): Promise<void> {
     await vi.waitFor(
       () => {
         const open = this.handles()
@@ -133,7 +133,7 @@ export class FaultServer {
   }
 }
 
-/** A directory in memory, or the usual one for want of it. */
+/** A directory in memory where there is one, or else the one for temporary files. */
 export const MEMORY = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
 
 /** A new directory, which the end of the test removes. */
@@ -151,34 +151,34 @@ export function newMount(options: string): string {
   return directory
 }
 
-/** Mounts anew with other options. */
+/** Remounts with other options. */
 export function remount(directory: string, options: string): void {
   execFileSync('mount', ['-o', `remount,${options}`, directory])
 }
 
-/** Why nothing can be mounted here, for the title of a test that is skipped; null if it can. */
+/** The reason that tests can't mount here, for the title of a skipped test; null if they can. */
 export const NO_MOUNT = reasonAgainst('needs mount', () => {
   const script =
     'd=$(mktemp -d) && mount -t tmpfs tmpfs "$d" && umount "$d"; e=$?; rmdir "$d"; exit $e'
   execFileSync('sh', ['-c', script], { stdio: 'ignore' })
 })
 
-/** Why no system call can be made to fail here; null if it can. */
+/** The reason that system calls can't be traced here; null if they can. */
 export const NO_TRACE = reasonAgainst('needs strace and the right to attach it', () => {
   const script =
     'sleep 9 & p=$!; timeout 0.3 strace -f -o /dev/null -p $p -e inject=fsync:error=EIO; e=$?; kill $p; exit $e'
   try {
     execFileSync('sh', ['-c', script], { stdio: 'ignore' })
   } catch (error) {
-    // 124: it was attached until `timeout` came.
+    // 124: strace was attached until `timeout` ended it.
     if ((error as { status?: number }).status !== 124) throw error
   }
 })
 
-/** Why the handles of a process can't be counted here; null if they can. */
+/** The reason that handles can't be counted here; null if they can. */
 export const NO_PROC = reasonAgainst('needs /proc', () => readdirSync('/proc/self/fd'))
 
-/** What is missing where an attempt fails; null if nothing is. */
+/** `reason` if the attempt throws; null if it succeeds. */
 export function reasonAgainst(reason: string, attempt: () => unknown): string | null {
   try {
     attempt()
@@ -209,7 +209,7 @@ export async function inject(
   return attach(pid, options)
 }
 
-/** The system calls of a process and its threads per second, counted for some milliseconds. */
+/** The number of system calls per second of a process with its threads, counted for `duration` milliseconds. */
 export async function systemCallRate(pid: number, duration: number): Promise<number> {
   const summary = path.join(newDirectory(), 'summary')
   const detach = await attach(pid, ['-f', '-c', '-o', summary])

@@ -11,7 +11,7 @@ import type { FsStorageOptions } from 'partial-upload/storage/fs'
 
 import { withTimes, type LockTimes } from '../storage/lock-times.ts'
 
-/** What a test gives to it, as JSON. */
+/** Options that a test passes as JSON. */
 export interface SharingOptions {
   readonly directory: string
   readonly workers?: number

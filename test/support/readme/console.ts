@@ -20,7 +20,7 @@ export function commands(screen: string): readonly Command[] {
     })
 }
 
-/** The session for another offset than the one that it shows. */
+/** The session with another offset than the shown one. */
 export function at(offset: number, shown: string): string {
   if (offset === 0) return shown
   return shown

@@ -1,4 +1,4 @@
-/** The server that `npm start` compiles and runs, with a folder of its own, and requests to it as the READMEs write them. */
+/** The server of `npm start` with a folder of its own, and requests to it as the READMEs write them. */
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -18,7 +18,7 @@ import { ROOT } from './documents.ts'
 /** Where the READMEs expect the server. */
 const SHOWN_ORIGIN = 'http://127.0.0.1:3000'
 
-/** What a request was answered with. */
+/** The answer to a request. */
 export interface Answer {
   readonly status: number
   /** The field lines and the content. */

@@ -67,8 +67,8 @@ export class Faults {
     return this
   }
 
-  /** Forgets the faults that no request has met. */
-  heal(): void {
+  /** Drops the faults that were not used. */
+  clear(): void {
     this.#plans.length = 0
   }
 

@@ -1,6 +1,6 @@
 /**
  * Changes resources until it is killed. Each step is announced before it begins and again when it is
- * done, so that whoever kills the process knows what must be there: a `Step`, then `"done"`.
+ * done, so that the test that kills the process knows the stored bytes: a `Step`, then `"done"`.
  */
 
 import { text } from 'node:stream/consumers'
@@ -13,7 +13,7 @@ import type { Lock } from '../../../src/storage/lock.ts'
 
 export interface Step {
   readonly key: string
-  /** Bytes may arrive one by one: the step is no transaction. */
+  /** Bytes may be stored one by one, because the step is not atomic. */
   readonly persists: boolean
   readonly old: string | null
   readonly next: string | null
@@ -72,7 +72,7 @@ function random(below: number): number {
   return Math.floor(Math.random() * below)
 }
 
-/** Resolves when the system has the line: then it is not lost with the process. */
+/** Resolves when the system has the line, which a kill of the process no longer loses. */
 function announce(line: Step | 'done'): Promise<void> {
   return new Promise((resolve) => {
     process.stdout.write(`${JSON.stringify(line)}\n`, () => resolve())

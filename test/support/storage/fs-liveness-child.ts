@@ -1,4 +1,4 @@
-/** Prints what this process knows of the owner with a number, which has another start time. */
+/** Prints the liveness of an owner with a given process id and another start time. */
 import { livenessOf, newOwner } from '../../../src/storage/fs/lock/owner.ts'
 
 const [place] = newOwner().split(' ')

@@ -1,4 +1,4 @@
-/** Stages a file for a resource, says so, and waits to be killed or to be let finish it. */
+/** Stages a file for a resource, prints a line, and waits until the test kills it or lets it finish the file. */
 import { fsStorage } from '../../../src/storage/fs.ts'
 
 const STATE = {

@@ -18,7 +18,7 @@ const FUNCTIONS = ['open', 'lstat', 'stat', 'realpath'] as const
 const METHODS = ['stat', 'read'] as const
 
 /**
- * Hooks the asynchronous calls to the file system that a task makes, until `restore` is called. Calls
+ * Intercepts the asynchronous calls to the file system of a task, until `restore` is called. Calls
  * of tasks that were not started by `interleave` pass.
  */
 export async function hookCalls(): Promise<{ readonly restore: () => void }> {

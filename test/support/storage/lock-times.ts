@@ -1,7 +1,7 @@
 /** A locker with times of its own. */
 import type { Locker } from 'partial-upload'
 
-/** How long a newcomer waits, and when it takes over, in milliseconds. */
+/** The time that a newcomer waits, and the time after which it takes over, in milliseconds. */
 export interface LockTimes {
   readonly wait: number
   readonly stall: number

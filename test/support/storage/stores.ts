@@ -1,4 +1,4 @@
-/** The stores that come with the package: a new one is a row here, and every table of tests runs on it. */
+/** The stores of the package. Contract, model, wire tests and fuzzer run over each row. */
 import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -14,9 +14,9 @@ type Open = (directory: string) => StorageAdapter
 
 export interface Store {
   readonly name: StoreName
-  /** Opens the store without fsyncs. One that keeps files keeps them in `directory`, also for the next one. */
+  /** Opens the store without fsyncs. A file store keeps its files in `directory`, where a later one finds them. */
   readonly open: Open
-  /** The settings that the contract has to hold for; the first one is the default. */
+  /** The settings that the contract is checked with; the first one is the default. */
   readonly variants: Readonly<Record<string, Open>>
 }
 

@@ -1,10 +1,10 @@
-/** The least that an app is: middlewares in a row, for servers that Express does not run on. */
+/** A minimal app that calls middlewares in order, for servers that Express does not support. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
 type Next = (error?: unknown) => void
 type Handler = (req: IncomingMessage, res: ServerResponse, next: Next) => unknown
 
-/** A handler of requests that runs those below `mount`, the errors of which end in `onError`. */
+/** Returns a handler that runs `handlers` for targets below `mount`, and passes their errors to `onError`. */
 export function bareApp(
   mount: string,
   handlers: readonly Handler[],

@@ -1,11 +1,11 @@
-/** The other end of the wire: requests as bytes, raw sockets, responses as they stood. */
+/** A client on a raw socket: requests as bytes, and responses as they were received. */
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import tls from 'node:tls'
 
 export type Bytes = string | Uint8Array
 
-/** One response as it stood on the wire. */
+/** One response as it was received. */
 export interface Answer {
   readonly status: number
   readonly reason: string
@@ -63,7 +63,7 @@ export function chunk(piece: Bytes): Buffer {
   return Buffer.concat([toBuffer(`${bytes.length.toString(16)}\r\n`), bytes, CRLF])
 }
 
-/** Strings stand for their latin-1 bytes. */
+/** A string is sent as its latin-1 bytes. */
 export function toBuffer(bytes: Bytes): Buffer {
   return typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : Buffer.from(bytes)
 }
@@ -84,16 +84,16 @@ export interface Peer {
   readonly interim: readonly Answer[]
   /** False once the server has closed the connection. */
   readonly isOpen: boolean
-  /** What has arrived of an answer that is not whole yet. */
+  /** The bytes of an incomplete answer. */
   readonly rest: Buffer
   send(...pieces: readonly Bytes[]): this
-  /** Ends the connection after what was sent. */
+  /** Closes the connection after the sent bytes. */
   close(): void
   /** Ends the connection at once. */
   destroy(): void
-  /** Sends a request, and reads no more once the answer has begun. */
+  /** Sends a request, and stops reading once the answer has begun. */
   stall(text: Bytes): Promise<void>
-  /** Reads on. */
+  /** Resumes reading. */
   resume(): void
   /** The next final answer. The method of its request decides whether it has a body. */
   answer(method?: string): Promise<Answer>
@@ -105,7 +105,7 @@ export interface Peer {
   closed(): Promise<void>
 }
 
-/** One connection of a client. Every wait ends: by what it waits for, by the close, or by an error. */
+/** One connection of a client. Every wait ends with its event, with the close, or with an error. */
 export class Connection implements Peer {
   /** The 1xx answers so far. */
   readonly interim: Answer[] = []
@@ -143,7 +143,7 @@ export class Connection implements Peer {
     return !this.#isClosed
   }
 
-  /** What has arrived of an answer that is not whole yet. */
+  /** The bytes of an incomplete answer. */
   get rest(): Buffer {
     return this.#received
   }
@@ -153,7 +153,7 @@ export class Connection implements Peer {
     return this
   }
 
-  /** Ends the connection after what was sent. */
+  /** Closes the connection after the sent bytes. */
   close(): void {
     this.socket.destroySoon()
   }
@@ -186,7 +186,7 @@ export class Connection implements Peer {
       if (answer !== null && answer.status >= 200) return answer
       if (answer !== null) this.interim.push(answer)
       else if (this.#isClosed) return null
-      else await this.#somethingHappens(`an answer to ${method}`)
+      else await this.#nextEvent(`an answer to ${method}`)
     }
   }
 
@@ -197,13 +197,13 @@ export class Connection implements Peer {
       if (answer?.status === 100) return
       if (answer !== null) throw new Error(`the server answered ${answer.status}, not 100 Continue`)
       if (this.#isClosed) throw new Error('the server closed the connection before 100 Continue')
-      await this.#somethingHappens('100 Continue')
+      await this.#nextEvent('100 Continue')
     }
   }
 
   /** Resolves when the server has closed its side. */
   async closed(): Promise<void> {
-    while (!this.#isClosed) await this.#somethingHappens('the close')
+    while (!this.#isClosed) await this.#nextEvent('the close')
   }
 
   #take(method: string): Answer | null {
@@ -218,7 +218,7 @@ export class Connection implements Peer {
     this.#waiting.clear()
   }
 
-  async #somethingHappens(what: string): Promise<void> {
+  async #nextEvent(what: string): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       const hung = new Error(`hung: ${what} did not come within ${this.#longestWait} ms`)
       const timer = setTimeout(() => reject(hung), this.#longestWait)

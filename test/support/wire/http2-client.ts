@@ -20,13 +20,13 @@ interface Exchange {
   isClosed: boolean
 }
 
-/** What the next bytes of the text are. */
+/** The meaning of the next bytes of the text. */
 type Expected =
   | { readonly kind: 'head' }
   | { readonly kind: 'content'; readonly stream: ClientHttp2Stream; left: number }
   | { readonly kind: 'chunk'; readonly stream: ClientHttp2Stream }
 
-/** One session; its requests are answered in any order, and read in that of sending. */
+/** One session. The server may answer its requests in any order; the test reads the answers in the order of sending. */
 export class Http2Peer implements Peer {
   readonly interim: Answer[] = []
   readonly session: ClientHttp2Session
@@ -105,7 +105,7 @@ export class Http2Peer implements Peer {
         this.#exchanges.shift()
         return this.#result(exchange)
       }
-      await this.#somethingHappens(`an answer to ${method}`)
+      await this.#nextEvent(`an answer to ${method}`)
     }
   }
 
@@ -116,17 +116,17 @@ export class Http2Peer implements Peer {
       if (head?.status === 100) return
       if (head !== undefined) throw new Error(`the server answered ${head.status}, not 100`)
       if (exchange?.isClosed !== false) throw new Error('the stream was closed before 100 Continue')
-      await this.#somethingHappens('100 Continue')
+      await this.#nextEvent('100 Continue')
     }
   }
 
   /** Resolves when the server has closed the stream of the latest request, or the session. */
   async closed(): Promise<void> {
     const { stream } = this
-    while (!stream.closed && this.isOpen) await this.#somethingHappens('the close')
+    while (!stream.closed && this.isOpen) await this.#nextEvent('the close')
   }
 
-  /** An answer that the server broke off counts as none. */
+  /** An answer that the server has broken off does not count. */
   #result({ heads, chunks, stream, isEnded }: Exchange): Answer | null {
     const final = heads.pop()
     for (const head of heads) this.interim.push({ ...head, body: Buffer.alloc(0) })
@@ -134,9 +134,9 @@ export class Http2Peer implements Peer {
     return { ...final, body: Buffer.concat(chunks) }
   }
 
-  /** Takes one head, chunk or piece of content off the text. False if more has to come first. */
+  /** Consumes one head, chunk or piece of content of the text. False if more bytes are needed. */
   #step(): boolean {
-    // What the server has answered before its content ended takes no more of it.
+    // A request that was answered before its content ended gets no more content.
     if (this.#expected.kind !== 'head' && isOver(this.#expected.stream)) {
       this.#expected = { kind: 'head' }
     }
@@ -258,7 +258,7 @@ export class Http2Peer implements Peer {
     this.#waiting.clear()
   }
 
-  async #somethingHappens(what: string): Promise<void> {
+  async #nextEvent(what: string): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       const hung = new Error(`hung: ${what} did not come within ${LONGEST_WAIT} ms`)
       const timer = setTimeout(() => reject(hung), LONGEST_WAIT)

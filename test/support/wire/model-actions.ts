@@ -1,4 +1,4 @@
-/** Requests as fast-check makes them up; what one means depends on the state that it meets. */
+/** Requests that fast-check generates. The meaning of one depends on the state of the resource. */
 import * as fc from 'fast-check'
 
 import type { StoreName } from '../storage/stores.ts'
@@ -30,9 +30,9 @@ export interface Shape {
 }
 
 type Range = readonly [start: number, end: number]
-/** What is cut. */
+/** The requests that are cut. */
 export type Cut = (typeof CUTS)[number]
-/** What makes a server refuse a request, whatever the state. */
+/** Faults for which a server refuses a request in any state. */
 export type Fault = (typeof FAULTS)[number]
 
 const CUTS = ['patch', 'patch', 'atomic patch', 'multipart', 'put'] as const

@@ -1,4 +1,4 @@
-/** Sends what an action means in the state that it meets, and tells what should come of it. */
+/** Sends the request of an action in the current state, and returns the expected resource. */
 import { expect } from 'vitest'
 
 import {
@@ -20,7 +20,7 @@ import type { TestServer } from './server.ts'
 const PERSIST = 'Prefer: transaction=persist'
 const ATOMIC = 'Prefer: transaction=atomic'
 
-/** A resource, and what the model knows of it. */
+/** A resource, and the model of it. */
 export interface Subject {
   readonly server: TestServer
   readonly path: string
@@ -119,7 +119,7 @@ function conditionLine(condition: Condition | null, etag: string | null): readon
   return [`${condition.field}: ${tags[condition.tag]}`]
 }
 
-/** A request of which a client sends the beginning and then is gone. */
+/** A request whose client disconnects after a part of it. */
 async function sendHalf(
   { server, path, before }: Subject,
   part: ModelPart,
@@ -211,7 +211,7 @@ function toParts(first: Shape, more: readonly number[], before: Model): readonly
   return parts.map((part) => ({ ...part, total }))
 }
 
-/** A part that begins where the resource ends and does not tell a length that is news. */
+/** A part that begins at the end of the resource and does not declare a new length. */
 function toAppend(given: Shape, before: Model): ModelPart {
   const part = toPart({ ...given, distance: 0 }, before)
   return before === null || before.isComplete ? part : { ...part, total: before.length }

@@ -1,9 +1,9 @@
-/** A resource as a plain string, and what a request makes of it: the state table once more, in short. */
+/** A resource as a plain string, and the effect of a request on it: a second, short form of the state table. */
 
-/** What a client can know of a resource, and whether it was complete before. Null: there is none. */
+/** The visible state of a resource, and whether it was complete before. Null if it does not exist. */
 export type Model = {
   readonly bytes: string
-  /** The declared length; null if nobody has told it. */
+  /** The declared length; null if no request has declared it. */
   readonly length: number | null
   readonly isComplete: boolean
   readonly wasComplete: boolean
@@ -16,7 +16,7 @@ export interface ModelPart {
   readonly total: number | null
 }
 
-/** A status, and the resource afterwards. A refusal leaves it as it was. */
+/** A status, and the resource afterwards. A refusal does not change it. */
 export interface Outcome {
   readonly status: number
   readonly model: Model
@@ -135,7 +135,7 @@ function write(model: Model, { first, data, total }: ModelPart): Model {
   return { bytes, length: total ?? bytes.length, isComplete: !isReopened, wasComplete }
 }
 
-/** What has all its bytes is complete. */
+/** A resource with all of its bytes is complete. */
 function checkWhole(before: Model, draft: Model): Outcome {
   if (draft === null) return { status: 404, model: before }
   const isComplete = draft.isComplete || draft.bytes.length === draft.length

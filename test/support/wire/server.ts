@@ -1,4 +1,4 @@
-/** The server under test, on each store and each Express, and what a resource in it looks like. */
+/** The server under test, over each store and each Express, and the state of its resources. */
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import http from 'node:http'
@@ -22,7 +22,7 @@ import { parseState } from './state.ts'
 
 const express4 = createRequire(import.meta.url)('express4') as typeof express
 
-/** A store, and what requests come over: a version of Express, or HTTP/2 without a framework. */
+/** A store, and the shell of the middleware: a version of Express, or HTTP/2 without a framework. */
 export interface Combination {
   readonly name: string
   readonly store: StoreName
@@ -62,12 +62,12 @@ export function useServer(
 ): TestServer {
   const server = new TestServer()
   beforeAll(async () => server.start(combination, options, earlier))
-  afterEach(() => server.hangUp())
+  afterEach(() => server.closeConnections())
   afterAll(async () => server.stop())
   return server
 }
 
-/** What a resource holds when a test says nothing else: each letter tells its position. */
+/** The default content of a resource. Each letter identifies its position. */
 export function letters(length: number): string {
   return 'abcdefghijklmnopqrstuvwxyz'.repeat(Math.ceil(length / 26)).slice(0, length)
 }
@@ -83,14 +83,14 @@ export interface Snapshot {
 
 /** An Express app with the middleware under `/files`, listening. */
 export class TestServer {
-  /** What the middleware gave to `next(error)`; a test that expects some takes it out. */
+  /** The errors that the middleware passed to `next`. A test that expects some removes them. */
   readonly failures: unknown[] = []
   directory = ''
   port = 0
   #server: http.Server | http2.Http2Server = http.createServer()
   #isHttp2 = false
   readonly #connections: Peer[] = []
-  /** Those that wait for the next request, after a success. */
+  /** Connections that can take the next request, because the last one succeeded. */
   #idle: Peer[] = []
   readonly #sockets = new Set<Socket>()
   #paths = 0
@@ -107,9 +107,9 @@ export class TestServer {
     await this.#listen()
   }
 
-  /** Stops the server, and starts one anew on the same directory; the memory store begins empty. */
+  /** Restarts the server on the same directory. The memory store is empty then. */
   async restart(): Promise<void> {
-    this.hangUp()
+    this.closeConnections()
     await this.#end()
     await this.#listen()
   }
@@ -119,7 +119,7 @@ export class TestServer {
     options: Options,
     earlier: readonly express.RequestHandler[],
   ): Promise<void> {
-    // What an fsync costs here, a test of the wire cannot see.
+    // A store without fsyncs, because a test of the wire can't observe them.
     const storage = openStore(store, this.directory)
     const uploads = partialUpload({ storage, ...options })
     this.#close = () => uploads.close()
@@ -154,8 +154,8 @@ export class TestServer {
     else res.status(500).end()
   }
 
-  /** Ends the connections of one test, and tells whether the middleware failed in it. */
-  hangUp(): void {
+  /** Closes the connections of one test, and fails if the middleware has failed in it. */
+  closeConnections(): void {
     for (const connection of this.#connections.splice(0)) connection.destroy()
     this.#idle = []
     expect(this.failures.splice(0)).toEqual([])
@@ -180,7 +180,7 @@ export class TestServer {
     return peer
   }
 
-  /** A connection over HTTP/1.1, for what only its text can say. */
+  /** A connection over HTTP/1.1, for requests that only its text can express. */
   async connectSocket(): Promise<Connection> {
     const connection = await Connection.open(this.port)
     this.#connections.push(connection)
@@ -193,7 +193,7 @@ export class TestServer {
     return `/files/r${this.#paths}`
   }
 
-  /** One request, on a connection that has nothing else to do. */
+  /** Sends one request on an idle connection. */
   async send(
     method: string,
     path: string,
@@ -238,12 +238,12 @@ export class TestServer {
     return field(await this.head(path), 'etag') ?? ''
   }
 
-  /** The state of a resource as HEAD tells it: `∅`, `I(4/10)`, `I(4/*)` or `C(10)`. */
+  /** The state of a resource by HEAD: `∅`, `I(4/10)`, `I(4/*)` or `C(10)`. */
   async state(path: string): Promise<string> {
     return stateOf(await this.head(path))
   }
 
-  /** Resolves once HEAD tells the state. */
+  /** Resolves once HEAD reports the state. */
   async becomes(path: string, state: string): Promise<void> {
     await expect.poll(() => this.state(path), { interval: 5 }).toBe(state)
   }
@@ -260,14 +260,14 @@ export class TestServer {
     }
   }
 
-  /** Resolves when no earlier request writes any more: this one waits for the lock, then fails. */
+  /** Resolves when earlier requests have released the lock: sends a request that waits for the lock and then fails. */
   async idle(path: string): Promise<void> {
     const { status } = await this.patch(path, 'bytes 9999999-9999999/*', 'x')
     expect([404, 409]).toContain(status)
   }
 }
 
-/** What HEAD tells of a resource, in the notation of the protocol. */
+/** The state that an answer to HEAD reports, in the notation of the protocol. */
 export function stateOf(head: Answer): string {
   const size = field(head, 'content-length')
   if (head.status === 404) return '∅'

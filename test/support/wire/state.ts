@@ -1,4 +1,4 @@
-/** What a state in the notation of the protocol means: `∅`, `I(4/10)`, `I(4/*)` or `C(10)`. */
+/** States in the notation of the protocol: `∅`, `I(4/10)`, `I(4/*)` or `C(10)`. */
 export interface State {
   readonly kind: string
   readonly size: number
@@ -6,7 +6,7 @@ export interface State {
   readonly length: number | null
 }
 
-/** Reads the notation. */
+/** Parses the notation. */
 export function parseState(state: string): State {
   const [, kind = '', size = '', length = size] = /^(.)(?:\((\d+)(?:\/(.+))?\))?$/.exec(state) ?? []
   return { kind, size: Number(size), length: length === '*' ? null : Number(length) }

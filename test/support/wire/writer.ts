@@ -2,7 +2,7 @@
 import { CHUNKED, MESSAGE, chunk, message, request } from './client.ts'
 import type { Peer } from './client.ts'
 
-/** What a test has of a server, in this process or in another. */
+/** The part of a server that a writer needs, in this process or in another one. */
 interface Server {
   connect(): Promise<Peer>
   becomes(target: string, state: string): Promise<void>
@@ -17,7 +17,7 @@ export async function startWriting(server: Server, target: string): Promise<Peer
   return connection
 }
 
-/** Has it deliver the rest. */
+/** Makes the client deliver the rest. */
 export function finish(connection: Peer): Peer {
   return connection.send(chunk('efghij'), '0\r\n\r\n')
 }

@@ -8,11 +8,11 @@ export interface NewResource {
   readonly key: string
   /** Length in bytes that the client has declared; null if it has not. The upload can't become longer. */
   readonly length: number | null
-  /** Media type that the client named; null if it did not. Unchecked: the bytes may be anything. */
+  /** Media type that the client sent; null if none. It is not checked, so that the bytes may be of any type. */
   readonly contentType: string | null
   /**
-   * File name that the client gave in `Content-Disposition`, decoded, without any folders; null if it did
-   * not. Unchecked: it may be of any length and end in anything.
+   * File name from the `Content-Disposition` of the client, decoded and without folders; null if the client sent none.
+   * It is not checked: it may have up to 1 KiB and any extension.
    */
   readonly name: string | null
 }
@@ -23,11 +23,11 @@ export interface FinishedResource {
   readonly key: string
   /** Length in bytes. */
   readonly size: number
-  /** Media type that the client named; null if it did not. Unchecked: the bytes may be anything. */
+  /** Media type that the client sent; null if none. It is not checked, so that the bytes may be of any type. */
   readonly contentType: string | null
   /**
-   * File name that the client gave in `Content-Disposition`, decoded, without any folders; null if it did
-   * not. Unchecked: it may be of any length and end in anything.
+   * File name from the `Content-Disposition` of the client, decoded and without folders; null if the client sent none.
+   * It is not checked: it may have up to 1 KiB and any extension.
    */
   readonly name: string | null
   /** The finished version that this one replaces; null if none is published. */
@@ -46,7 +46,7 @@ export interface PublishedResource {
   readonly etag: string
   /** Time of the last change, which GET sends as `Last-Modified`. */
   readonly lastModified: Date
-  /** Media type that the client named; null if it did not. Unchecked: the bytes may be anything. */
+  /** Media type that the client sent; null if none. It is not checked, so that the bytes may be of any type. */
   readonly contentType: string | null
   /** File name that the client gave, as `FinishedResource.name`; null if it did not. Unchecked. */
   readonly name: string | null

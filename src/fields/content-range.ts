@@ -8,8 +8,11 @@ import { parseSafeInteger, TOKEN, trimWhitespace } from './syntax.ts'
 
 /** A range unit and the space after it. A range without unit begins with a digit or `*`. */
 const UNIT = new RegExp(`^(?![0-9*])(${TOKEN})[ \\t]+`)
+/** `first-last/complete-length`, and `*` for an unknown length. */
 const RANGE = /^([0-9]+)-([0-9]+)\/(?:([0-9]+)|\*)$/
+/** Only the length, without a range. */
 const SIZE = /^\*\/([0-9]+)$/
+/** The unit and the range in the grammar of a request's `Range` (RFC 9110 §14.2). */
 const REQUEST_UNIT = new RegExp(`^(${TOKEN})=`)
 const REQUEST_RANGE = /^([0-9]+)-([0-9]+)$/
 

@@ -6,6 +6,7 @@ import type { Transaction } from '../storage/adapter.ts'
 import { QUOTED_STRING, TOKEN, unquote } from './syntax.ts'
 
 const WORD = `${TOKEN}|${QUOTED_STRING}`
+/** The value of a preference or parameter. An empty value equals none (RFC 7240 §2). */
 const ASSIGNED = `(?:[ \\t]*=(?:[ \\t]*(${WORD}))?)?`
 const PREFERENCE = new RegExp(`[ \\t]*(${TOKEN})${ASSIGNED}`, 'y')
 const PARAMETER = new RegExp(`[ \\t]*;(?:[ \\t]*${TOKEN}${ASSIGNED})?`, 'y')

@@ -70,6 +70,7 @@ export async function finishWrite(write: PendingWrite, options: FinishOptions): 
   return { info, created: base?.everComplete !== true, final }
 }
 
+/** Whether two states are the same for clients. Owner and history are not compared, because clients see neither. */
 function isSameState(a: ResourceState, b: ResourceState): boolean {
   return (
     a.complete === b.complete &&
@@ -106,6 +107,7 @@ function isRejection(error: unknown): boolean {
   return hasEffect(error, 'reject')
 }
 
+/** Makes the argument of `onComplete`. `read` reads from the writer, because no reader can see the version yet. */
 function finishedResource({ key, writer, state, size }: PendingWrite) {
   return {
     key,

@@ -54,6 +54,7 @@ function checkStatus(status: unknown): void {
   )
 }
 
+/** Checks the fields by the rules of Node, which would throw for a wrong one only when the response is sent. */
 function checkHeaders(headers: Readonly<Record<string, unknown>>): void {
   for (const [name, value] of Object.entries(headers)) {
     validateHeaderName(name)

@@ -184,6 +184,7 @@ class HashThread {
   }
 }
 
+/** Allocates a block of memory that both threads can access without a copy. */
 function sharedBlock(): Uint8Array {
   return new Uint8Array(new SharedArrayBuffer(BLOCK_SIZE))
 }

@@ -189,6 +189,7 @@ export class PatchSession {
     this.#progress = advance(before, { ...part, target: closed }, this.#options.rules)
   }
 
+  /** Ends the part of unknown length, if one is open, at the next part or at the end of the patch. */
   #closeOpen(): void {
     // A part with data was extended when its data was written, so that only one without data is applied here.
     if (this.#open?.target.start === this.#end) this.#extend(this.#open)
@@ -220,6 +221,7 @@ export class PatchSession {
     await this.#writer.write(start + equal, rest)
   }
 
+  /** Shortens a finished resource to `size` bytes, if the rules allow it. */
   async #truncate(size: number): Promise<void> {
     this.#checkChange(size)
     this.#changed = true

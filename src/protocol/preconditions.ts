@@ -98,6 +98,9 @@ function wholeSeconds(date: Date): number {
   return Math.floor(date.getTime() / 1000)
 }
 
+/**
+ * Makes the error 412. It has the current entity tag and the progress, so that the client can decide without a HEAD.
+ */
 function preconditionFailed(field: string, info: ResourceInfo | null): UploadError {
   if (info === null) {
     return new UploadError('ERR_PRECONDITION', {

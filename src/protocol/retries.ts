@@ -56,7 +56,7 @@ export class Retries {
     this.#waiting.set(key, { at: performance.now() + delay, failures })
   }
 
-  /** Sets the timer for the next attempt, unless attempts are running, after which it is called again. */
+  /** Sets the timer for the next attempt. Does nothing while attempts are running, because their end calls it again. */
   #plan(): void {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null

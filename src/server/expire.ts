@@ -69,6 +69,7 @@ async function expire(key: string, options: ExpireOptions): Promise<boolean> {
   return isRemoved ?? false
 }
 
+/** Whether the resource is an upload that is older than `expireAfter` milliseconds. */
 function isExpired(info: ResourceInfo | null, expireAfter: number): boolean {
   return info !== null && !info.complete && Date.now() - info.lastModified.getTime() > expireAfter
 }

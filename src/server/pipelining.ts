@@ -23,6 +23,7 @@ interface RequestQueue {
   isClosing: boolean
 }
 
+/** The queue of each connection. */
 const QUEUES = new WeakMap<Socket, RequestQueue>()
 /** Requests in a queue. An app may pass one request to several middlewares, and it must not wait for itself. */
 const SEEN = new WeakSet<HttpRequest>()

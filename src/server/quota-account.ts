@@ -115,6 +115,7 @@ export class QuotaAccount {
     else this.#listing?.catch(() => undefined)
   }
 
+  /** Reads the state of each upload in the storage, and of each claim that the listing does not have. */
   async #listAll(): Promise<void> {
     const unseen = new Set(this.#claims.keys())
     for await (const key of this.#storage.listIncomplete()) {

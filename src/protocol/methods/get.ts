@@ -161,6 +161,10 @@ function selectedRanges(
   return selectRanges(range, info.size, info.complete ? maxRanges : 1)
 }
 
+/**
+ * Makes the head of an answer with all stored bytes: 200, or 299 for an upload. HEAD sends the same fields, because a
+ * client reads the offset and the declared length from them.
+ */
 function whole(info: ResourceInfo, context: RepresentationContext): Head {
   const { incompleteContentRange, incompleteStatus } = context.settings
   const fields = Object.assign(
@@ -174,6 +178,10 @@ function whole(info: ResourceInfo, context: RepresentationContext): Head {
   return { status: info.complete ? 200 : incompleteStatus, headers: fields }
 }
 
+/**
+ * Makes the answer with one range (RFC 9110 §15.3.7). For an upload the complete length is `*`, because the length of
+ * the stored bytes is not that of the finished resource.
+ */
 function oneRange(
   info: ResourceInfo,
   range: Range,

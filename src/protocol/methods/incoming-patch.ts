@@ -64,13 +64,15 @@ export async function readPatch(
   }
 }
 
-/** Passes the content through a parser. */
+/** Reads the content, parses it, and remembers what is needed to read the document again from the storage. */
 class EventReader {
   readonly #parser: PartParser
   readonly #batches: AsyncIterator<readonly Uint8Array[]>
   /** The bytes of the content before the data of the first part. */
   readonly #preface: Uint8Array[] = []
+  /** Whether the first part has been read. */
   #hasPart = false
+  /** Number of data bytes so far. */
   #dataSize = 0
 
   constructor(body: Body, parser: PartParser) {
@@ -103,6 +105,7 @@ class EventReader {
     return rest
   }
 
+  /** Returns the events of the next batch of chunks; null once the content has ended. */
   async next(): Promise<readonly PartEvent[] | null> {
     const step = await this.#batches.next()
     if (step.done === true) return null
@@ -113,6 +116,7 @@ class EventReader {
     return events
   }
 
+  /** Parses a chunk. Up to the first part, copies its bytes, because a chunk is only valid until the next step. */
   #parse(chunk: Uint8Array): readonly PartEvent[] {
     const events = this.#parser.write(chunk)
     const size = dataSizeOf(events)

@@ -78,6 +78,7 @@ function customResponse(usual: number, fields: Fields, final: PreparedResponse):
   return status === 204 ? { status, headers } : { status, headers, body: body ?? '' }
 }
 
+/** Makes an answer with a JSON document. A `Content-Type` in `fields` replaces the usual one. */
 function json(status: number, fields: Fields, value: object): HandlerResponse {
   return {
     status,

@@ -43,7 +43,8 @@ export function createApp(storage: StorageAdapter): Express {
     '/files',
     partialUpload({
       storage,
-      // Before anything is stored, and again at the end, because a later segment may name another type.
+      // The check runs before anything is stored, and again at the end, because a later segment may have
+      // another media type.
       onCreate: (_req, file) => checkType(file),
       onComplete: (_req, file) => checkType(file),
     }),

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Uploads FILE to URL with curl, or sends what is missing of it: sh resume.sh FILE URL
-# It ends with 0 only if the server has a file with the SHA-256 of FILE, and with 3 if the server has a
+# Uploads FILE to URL with curl, or resumes an incomplete upload of it: sh resume.sh FILE URL
+# It exits with 0 only if the server has a file with the SHA-256 of FILE, and with 3 if the server has a
 # different file. After any other exit code run it again.
 FILE=$1 URL=$2
 SIZE=$(wc -c <"$FILE")

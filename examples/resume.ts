@@ -52,15 +52,18 @@ async function sendRest(
   digest: string,
   head: Response,
 ): Promise<IncomingMessage> {
-  const offset = Number(head.headers.get('content-length')) // 0 for a resource that does not exist.
-  const range = offset < size ? `${offset}-${size - 1}` : '*' // `*`: no bytes, only the length.
+  // The number of stored bytes is the offset. In a 404 it is 0.
+  const offset = Number(head.headers.get('content-length'))
+  // If no byte is missing, the range is `*`, and the request only declares the length.
+  const range = offset < size ? `${offset}-${size - 1}` : '*'
   const partHeader = `Content-Range: bytes ${range}/${size}\r\n\r\n`
   const patch = request(head.url, { method: 'PATCH' })
   patch.setHeader('Content-Type', 'message/byteranges')
   patch.setHeader('Content-Length', partHeader.length + Math.max(0, size - offset))
   patch.setHeader('Repr-Digest', digest)
+  // The server refuses the request if another client has written since the HEAD.
   if (head.status === 404) patch.setHeader('If-None-Match', '*')
-  else patch.setHeader('If-Match', head.headers.get('etag') ?? '*') // No client wrote since the HEAD.
+  else patch.setHeader('If-Match', head.headers.get('etag') ?? '*')
 
   const answered = new Promise<IncomingMessage>((resolve, reject) => {
     patch.on('response', (answer) => resolve(answer.resume())).on('error', reject)

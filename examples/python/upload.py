@@ -16,8 +16,8 @@ def upload(path, url):
             if answer and answer.status == 200:
                 return answer.headers["Repr-Digest"] == digest
             if answer and answer.status in (299, 404):
-                start = file.seek(int(answer.headers["Content-Length"]))  # 404: 0
-                span = f"{start}-{size - 1}" if start < size else "*"  # `*`: no bytes, only the length.
+                start = file.seek(int(answer.headers["Content-Length"]))  # It is 0 in a 404.
+                span = f"{start}-{size - 1}" if start < size else "*"  # With `*` it only declares the length.
                 condition = {"If-Match": answer.headers["ETag"]} if answer.status == 299 else {"If-None-Match": "*"}
                 headers = {"Content-Type": "message/byteranges", "Repr-Digest": digest, **condition}
                 part_header = f"Content-Range: bytes {span}/{size}\r\n\r\n".encode()

@@ -1,4 +1,5 @@
 /** Mistakes in `commit`: state, base, what is seen meanwhile. */
+import { UploadError } from '../../../src/errors.ts'
 import type { ResourceInfo, ResourceState } from '../../../src/storage/adapter.ts'
 import { aMoment, broken } from './break.ts'
 import type { BrokenAdapter, Mistake } from './break.ts'
@@ -241,7 +242,7 @@ export const commitMistakes: readonly BrokenAdapter[] = [
     writer: (writer, { storage, key, options }) => ({
       commit: (state) =>
         writer.commit(state).catch(async (error: unknown) => {
-          if (!String(error).includes('was changed')) throw error
+          if (!(error instanceof UploadError) || error.code !== 'ERR_CONFLICT') throw error
           const next = await storage.openWriter(key, { ...options, transaction: 'atomic' })
           return next.commit(state)
         }),

@@ -57,7 +57,8 @@ export function upload(url: string | URL, source: Source, options: UploadOptions
 
 /**
  * Writes ranges into an existing resource. The server applies all of them or none. Resolves with the
- * server's answer, or with the answer to `HEAD` if a lost answer had to be made up for.
+ * server's answer. If that was lost, resolves with the answer to the `HEAD` that found the patch
+ * applied.
  *
  * @throws TypeError for a wrong URL or option, and without ranges and without `length`.
  * @throws ClientError for a refusal, and for a failure after all `retries`.

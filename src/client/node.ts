@@ -93,7 +93,8 @@ export function uploadAll<F extends NodeSource>(
 
 /**
  * Writes ranges into an existing resource. The server applies all of them or none. Resolves with the
- * server's answer, or with the answer to `HEAD` if a lost answer had to be made up for.
+ * server's answer. If that was lost, resolves with the answer to the `HEAD` that found the patch
+ * applied.
  *
  * @throws TypeError for a wrong URL or option, and without ranges and without `length`.
  * @throws ClientError for a refusal, for a failure after all `retries`, and for a file that can't be

@@ -9,7 +9,10 @@ const RATE_INTERVAL = 250
 /** Time constant of the exponential moving average of the rate, in milliseconds. */
 const RATE_MEMORY = 3000
 
-/** Measures one transfer. Its listener is called at most every 50 ms. */
+/**
+ * Measures one transfer. Its listener is called at most every 50 ms while bytes move, and in any case
+ * at the start, after an interruption and at the end.
+ */
 export interface ProgressMeter {
   /**
    * Sets the position to `sent` and reports it, at the start and after an interruption. The time of the

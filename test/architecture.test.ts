@@ -20,7 +20,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   fields: ['errors', 'media/part', 'storage/adapter'],
   media: ['errors', 'fields', 'media/part'],
   storage: ['errors', 'storage/adapter', 'storage/key', 'storage/lock', 'storage/s3/bucket-aws'],
-  // The only files that know the AWS SDK.
+  // The only files that import the AWS SDK.
   'storage/s3/aws-client': [],
   'storage/s3/bucket-aws': ['storage', 'storage/s3/aws-client'],
   protocol: [
@@ -57,7 +57,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   index: ['errors', 'hooks', 'options', 'server', 'settings', 'storage/adapter', 'storage/lock'],
 }
 
-/** The layers that know Node; all others run wherever JavaScript does. */
+/** The layers that import from Node; all others run on every JavaScript platform. */
 const NODE_LAYERS = [
   'cli',
   'client/node',

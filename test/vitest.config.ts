@@ -29,7 +29,7 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        // A worker runs one file after the other with the modules that it has loaded, since no test replaces any.
+        // A worker keeps the loaded modules between files. Each test restores the globals that it replaces.
         test: { name: 'quick', include: ['test/**/*.test.ts'], exclude: LONG, isolate: false },
       },
       {

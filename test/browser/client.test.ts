@@ -269,7 +269,7 @@ async function newFolder(): Promise<string> {
   return folder
 }
 
-/** Begins an upload of so many bytes of the pattern, which the page knows as `running`. */
+/** Starts an upload of `size` bytes of the pattern, which is `running` in the page. */
 async function begin(page: Page, size: number): Promise<void> {
   await page.evaluate(
     ([block, length]) => {

@@ -238,7 +238,7 @@ describeInChromium('a page of another origin', () => {
   })
 })
 
-/** Servers come and go; the page stays. */
+/** The test replaces the server; the page stays open. */
 async function start(): Promise<{ readonly page: Page; readonly origin: string }> {
   const page = await sharedPage()
   return { page, origin: new URL(page.url()).origin }

@@ -1,6 +1,6 @@
 /**
- * One upload through all that can happen to it. `BROWSER_BYTES=500000000 OUTAGE=60000` make it as long
- * as it is told in the README; it prints what it has counted then.
+ * One upload through kills, an outage and a reload. `BROWSER_BYTES=500000000 OUTAGE=60000` repeat the run
+ * that the README describes, and print its time and bytes.
  */
 import { setTimeout as wait } from 'node:timers/promises'
 

@@ -26,7 +26,7 @@ describeInChromium('the Content-Security-Policy', () => {
     const context = await newContext()
     const problems: string[] = []
     context.on('console', (message) => {
-      // A browser complains of each 404, which here tells that nothing is there yet.
+      // A browser logs each 404, which is expected here before an upload exists.
       const isAnswer = /the server responded with a status/.test(message.text())
       if (message.type() === 'error' && !isAnswer) problems.push(message.text())
     })

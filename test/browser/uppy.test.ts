@@ -47,7 +47,7 @@ describeInChromium("Uppy's Dashboard", () => {
     expect(kept).toMatchObject([{ status: 299 }, { status: 299 }])
     const [, , , , ...rest] = sent
     const missing = 36 * MiB - kept.reduce((size, { length }) => size + length, 0)
-    // After each HEAD comes a short segment, and at the end one with the digest of the whole.
+    // A short segment follows each HEAD, and the last segment has the digest of the whole file.
     expect(rest).toHaveLength(6)
     expect(rest.reduce((all, size) => all + size) - missing).toBeLessThan(1000)
   })
@@ -247,7 +247,7 @@ describeInChromium('the plugin', () => {
     let cancel = (): void => undefined
     const isFinished = new Promise<void>((resolve) => (cancel = resolve))
     const { page, url, run, seen } = await startPlugin({}, (req, res, next) => {
-      // The answer never comes.
+      // The answer never arrives.
       if (req.method === 'PATCH') res.end = () => (cancel(), res)
       next()
     })

@@ -62,7 +62,7 @@ const answerDownloads: RequestHandler = (req, res, next) => {
   else next()
 }
 
-/** The next download breaks, or stops to move, after so many bytes. */
+/** The next download breaks or stalls after `after` bytes. */
 const breakDownloads: RequestHandler = (req, res, next) => {
   const current = fault
   if (req.method === 'GET') {
@@ -85,14 +85,14 @@ const breakDownloads: RequestHandler = (req, res, next) => {
   next()
 }
 
-/** Without a length an answer goes in chunks, and its end looks like the right one. */
+/** Without Content-Length the answer is chunked, and a premature end looks like the right one. */
 function withoutLength(setHeader: Response['setHeader']) {
   return function (this: Response, name: string, value: string): Response {
     return name.toLowerCase() === 'content-length' ? this : setHeader(name, value)
   }
 }
 
-/** Starts a download and waits until bytes have come that the next one need not fetch. */
+/** Starts a download and waits until it has stored bytes that the next one does not fetch. */
 async function interrupt(signal: NodeJS.Signals): Promise<ReturnType<typeof line.run>> {
   fault = { kind: 'stall', after: 4 * MiB }
   const stalled = once(faults, 'stalled')

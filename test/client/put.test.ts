@@ -16,7 +16,7 @@ class PlainServer {
   type = ''
   /** Fields of the last `PUT`. */
   fields: http.IncomingHttpHeaders = {}
-  /** Ends so many `PUT`s in the middle. */
+  /** Cuts this number of `PUT` requests in the middle. */
   cuts = 0
   readonly #refusal: number
   readonly #server = http.createServer((req, res) => void this.#handle(req, res))

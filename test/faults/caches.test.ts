@@ -31,7 +31,7 @@ const SECOND = 'b'.repeat(400)
 
 type Step = readonly [method: string, fields?: readonly string[], body?: Bytes]
 
-/** Each change is looked at twice, by each method, so that the second look may come from a cache. */
+/** Each method reads each version twice, so that a cache may answer the second request. */
 const LOOK: readonly Step[] = [['HEAD'], ['GET'], ['GET'], ['HEAD']]
 
 const LIFE: readonly Step[] = [

@@ -27,7 +27,7 @@ import type { Step } from '../support/faults/completion.ts'
 import { newDirectory, pattern } from '../support/faults/server.ts'
 import type { FaultServer } from '../support/faults/server.ts'
 
-/** Requests that complete an upload whose bytes are all there. */
+/** Requests that complete an upload whose bytes have all arrived. */
 const FINISHES: readonly Step[] = [
   ['the last segment again', 'PATCH', [MESSAGE], LAST],
   ['the first segment again', 'PATCH', [MESSAGE], message('bytes 0-3/10', 'abcd')],
@@ -43,7 +43,7 @@ async function expectFinished(server: FaultServer): Promise<void> {
   expect([status, body.toString()]).toEqual([200, DATA])
 }
 
-/** A directory with an upload all of whose bytes are there, and which was not completed. */
+/** A directory with an upload whose bytes have all arrived, and which was not completed. */
 async function interrupted(end: Step, isBegun = true): Promise<string> {
   const directory = newDirectory()
   const server = await start(directory, ['onComplete'])

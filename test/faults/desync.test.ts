@@ -125,7 +125,7 @@ const TABLES = [
   ['expectations', EXPECTATIONS],
 ] as const
 
-/** All in one packet, or torn apart so that most lines come in several. */
+/** All in one packet, or split so that most lines arrive in several. */
 const PACKETS = [
   ['in one packet', Infinity],
   ['in packets of 13 bytes', 13],
@@ -176,7 +176,7 @@ describe('a request', () => {
         async (_what, bytes, _direct, proxied) => {
           const statuses = await tell(nginx.port, bytes, size)
 
-          // nginx closes after an answer that comes before the end of the content.
+          // nginx closes the connection after an answer that arrives before the end of the content.
           expect([proxied, proxied.slice(0, 1)]).toContainEqual(statuses)
           const next = await Connection.open(nginx.port)
           expect((await next.send(PROBE).answer('HEAD')).status).toBe(299)
@@ -299,7 +299,7 @@ describe('a request that comes to several middlewares', () => {
   })
 })
 
-/** The statuses that come before the connection closes, or the probe is answered. */
+/** The statuses that arrive before the connection closes or the probe is answered. */
 async function statusesOf(connection: Connection, method: string): Promise<number[]> {
   const statuses: number[] = []
   while (statuses.at(-1) !== 299) {

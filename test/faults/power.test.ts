@@ -12,7 +12,7 @@ import { FaultServer, NO_TRACE, inject, pattern, title } from '../support/faults
 const SIZE = 300_000
 /** Of each file system and mode. */
 const CUTS = Number(process.env['FAULT_CUTS'] ?? 3)
-/** Of so many resources one is read while it changes. */
+/** One of this number of resources is read while it changes. */
 const READ = 5
 
 describe.each(FILE_SYSTEMS)('after a power cut on %s', (fileSystem) => {
@@ -91,7 +91,7 @@ describe.each(FILE_SYSTEMS)('after a power cut on %s', (fileSystem) => {
         )
         const more = pattern(300_000).subarray(100_000, 200_000)
         await server.patch('/files/a', 'bytes 100000-199999/*', more)
-        // That the mark is there, comes to the disk last; this waits for it.
+        // The directory entry of the watermark reaches the disk last; this PUT waits until it has.
         await server.send('PUT', '/files/b', [], 'abc')
         await disk.cutPower()
         await server.kill()
@@ -187,7 +187,7 @@ async function workUntilCut(
   await Promise.all([...atWork, ...readers])
 }
 
-/** What is left of a file whose PUT was answered 201 while no fsync that `when` names did anything. */
+/** The rest of a file whose PUT was answered 201 while the fsyncs that `when` names had no effect. */
 async function stateWithoutFsync(
   fileSystem: (typeof FILE_SYSTEMS)[number],
   when: string,

@@ -1,4 +1,4 @@
-/** Several server processes on one directory: a cluster, and servers that know nothing of each other. */
+/** Several server processes on one directory: a cluster, and independent servers. */
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 

@@ -21,7 +21,7 @@ function put(server: FaultServer): Promise<Answer> {
   return server.send('PUT', '/files/a', [`Content-Type: ${TYPE}`], 'abc')
 }
 
-/** The answer of a HEAD that began so many milliseconds before `change`. */
+/** The answer to a HEAD that began this number of milliseconds before `change`. */
 async function lookDuring(
   pause: number,
   reader: FaultServer,
@@ -96,7 +96,7 @@ describe.skipIf(NO_TRACE !== null)(title('two processes', NO_TRACE), { timeout: 
   )
 })
 
-/** Asks until no answer comes: the process waits for the system. */
+/** Sends requests until no answer arrives, because the process waits for a system call. */
 async function untilStuck(server: FaultServer): Promise<void> {
   const connection = await server.connect()
   for (;;) {

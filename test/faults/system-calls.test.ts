@@ -303,7 +303,7 @@ function isPossible(seen: Seen, operation: Operation, { calls }: Fault): boolean
   const { step, before, after, persists } = operation
   if (isSame(seen, before)) return true
   if (step[0] === 'DELETE') return isSame(seen, after)
-  // What an fsync may have lost of an upload has to come again.
+  // The client has to send the bytes of an upload again that a failed fsync may have lost.
   const least = calls === SYNC || calls === ALL ? 0 : before[1].length
   const mayDiffer = persists || (least === 0 && before[0] === 299)
   const size = seen[1].length

@@ -39,7 +39,7 @@ const STATE: ResourceState = {
 
 /**
  * Replaces a file several times, as another program does, within the second in which it was made. Stops
- * when the file cannot be told from the first one by its number and times, and returns whether it was so.
+ * when its inode number and times are those of the first file, and returns whether they are.
  */
 function replaceWithinTheSecond(file: string): boolean {
   const first = statSync(file)

@@ -1,4 +1,4 @@
-/** What becomes of a write whose data is there: checks, the app's say, commit. */
+/** The end of a write after its data: checks, the decision of the app, the commit. */
 import { createHash } from 'node:crypto'
 
 import { describe, expect, it } from 'vitest'

@@ -128,7 +128,7 @@ type Change =
   | { readonly kind: 'put'; readonly data: string }
   | { readonly kind: 'delete' }
 
-/** Few letters, so that equal bytes come up. */
+/** Few letters, so that equal bytes occur. */
 function text(): fc.Arbitrary<string> {
   return fc.string({ unit: fc.constantFrom('a', 'b'), minLength: 1, maxLength: 6 })
 }
@@ -333,7 +333,7 @@ function conditional(method: string): HandlerRequest {
   return request({ method, headers: { 'If-None-Match': '*' } })
 }
 
-/** A PATCH whose client goes away after `data`. */
+/** A PATCH whose client disconnects after `data`. */
 function cut(range: string, data: string): HandlerRequest {
   async function* body() {
     yield [Buffer.from(`Content-Range: ${range}\r\n\r\n${data}`)]

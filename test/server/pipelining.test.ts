@@ -80,7 +80,7 @@ async function serve(onComplete: () => Promise<void>) {
   return { port: (server.address() as AddressInfo).port, sockets, seen }
 }
 
-/** Resolves once so many answers without content have come. */
+/** Resolves once this number of answers without content has arrived. */
 function countAnswers(socket: Socket): (expected: number) => Promise<void> {
   let count = 0
   let tail = ''

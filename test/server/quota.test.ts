@@ -269,13 +269,13 @@ function state(completeLength: number | null, owner: string | null = 'ann'): Res
   }
 }
 
-/** Every look at the clock is two seconds after the one before. */
+/** Each reading of the clock is two seconds later than the one before. */
 function letTimePass(): void {
   let now = performance.now()
   vi.spyOn(performance, 'now').mockImplementation(() => (now += 2000))
 }
 
-/** A storage whose writers end, and report a failure; the first look after that fails as well. */
+/** A storage whose writers end and report a failure. The first read of the state after that fails as well. */
 function failingAfter(
   storage: ListableStorage,
   step: 'keep' | 'rollback',

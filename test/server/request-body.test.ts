@@ -367,7 +367,7 @@ describe('the rate of a client', () => {
     await expect(whole).rejects.toMatchObject(slow)
   })
 
-  /** Waits for the client until so many seconds of its turns are over, when it sends something. */
+  /** Waits for the client until the clock is at `second`, when it sends `size` bytes. */
   async function turn(
     connection: Connection,
     steps: AsyncIterator<readonly Uint8Array[], void>,

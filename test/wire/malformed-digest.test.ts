@@ -20,7 +20,7 @@ const VALUES = ['sha-256=abc', 'sha-256=:AAAA:', 'sha-512=:!:', '=:AA==:', 'sha-
 describe.each([MEMORY, HTTP2])('over $name', (combination) => {
   const server = useServer(combination)
 
-  /** Sends content whose header or trailer has the line, and returns what became of it. */
+  /** Sends content whose header or trailer has the line, and returns the result. */
   async function outcome(
     method: string,
     given: string,

@@ -1,4 +1,4 @@
-/** Nothing that a client sends comes back in an error, and nothing it stores adds a field. */
+/** An error repeats no text of the client, and a stored value adds no field to an answer. */
 import { describe, expect, it } from 'vitest'
 import { RefusedError } from 'partial-upload'
 

@@ -94,7 +94,7 @@ const ACCEPTED: readonly Cell[] = [
   ['C(10)', 'bytes */20', '', 202, 'I(10/20)', 'abcdefghij'],
 ]
 
-/** The bytes are those that are stored: nothing changes, not even the entity tag. */
+/** The bytes are already stored: nothing changes, not even the entity tag. */
 const REPEATED: readonly (readonly [string, string, string, number])[] = [
   ['I(4/10)', 'bytes 0-3/10', 'abcd', 202],
   ['I(4/10)', 'bytes 0-1/10', 'ab', 202],

@@ -44,7 +44,7 @@ it('a chunk of 4 MiB is hashed in several turns of the event loop', async () => 
   expect(turns.end()).toBeGreaterThanOrEqual(7)
 })
 
-/** As on a machine that takes so many milliseconds for each piece of work. */
+/** Simulates a machine that takes this number of milliseconds for each slice of work. */
 function slowDown(milliseconds: number): void {
   let now = 0
   vi.spyOn(performance, 'now').mockImplementation(() => (now += milliseconds))

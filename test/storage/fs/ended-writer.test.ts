@@ -1,4 +1,4 @@
-/** What a writer leaves whose end fails because of the file system. */
+/** Writers whose end fails because of the file system. */
 import { mkdir, mkdtemp, readFile, readdir, readlink, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'

@@ -1,4 +1,4 @@
-/** How much of their files readers hold whose clients are slow. */
+/** The memory of readers whose clients are slow. */
 import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'

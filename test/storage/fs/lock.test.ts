@@ -27,7 +27,7 @@ import type { Lock } from '../../../src/storage/lock.ts'
 const CHILD = fileURLToPath(new URL('../../support/storage/fs-lock-child.ts', import.meta.url))
 const ARGUMENTS = ['--conditions=@partial-upload/source', '--import', 'tsx']
 const USUAL = { wait: 2000, stall: 2000 }
-/** Without a wait, and without a claim on who is at work. */
+/** Neither waits nor takes over from a holder. */
 const AT_ONCE = { wait: 0, stall: 2000 }
 
 let directory = ''

@@ -11,7 +11,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { StorageAdapter } from '../../../src/storage/adapter.ts'
 import { fsStorage } from '../../../src/storage/fs.ts'
 
-/** How long a look may take, in milliseconds: hundreds of times of what it does. */
+/** The longest time of a read of the state, in milliseconds: hundreds of times the usual one. */
 const LONGEST_LOOK = 60_000
 const TIMEOUT = { timeout: 2 * LONGEST_LOOK }
 

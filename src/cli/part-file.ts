@@ -114,12 +114,13 @@ export class PartFile implements Destination {
     // The random number makes each note unique. If another command downloads to the same file, it
     // writes a note of its own, and `finish` detects that.
     const note = JSON.stringify({ url: this.#job.url, ...version, id: randomUUID() })
-    // Writing to an existing file could follow a link. The name is removed, and created only if it is
-    // still free.
+    // The order matters if the command is killed: a later one must not find the note of the new version
+    // beside bytes of the old one, because it would continue the download after them.
     await rm(this.#noteName, { force: true })
+    await this.#handle.truncate(0)
+    // Writing to an existing file could follow a link. The file is created only if the name is still free.
     await writeFile(this.#noteName, note, { flag: 'wx' })
     this.#note = note
-    await this.#handle.truncate(0)
     this.#position = 0
     this.#hash = createHash('sha256')
     this.#hashed = 0

@@ -34,6 +34,9 @@ export type Tables = ReturnType<typeof openTables>
 export function openTables(path: string) {
   const db = new Database(path)
   db.exec(SCHEMA)
+  // Rows of files that an earlier process has counted and not published. `onPublished` runs again for those that a
+  // crash has separated from their row.
+  db.exec('DELETE FROM files WHERE etag IS NULL')
   const saveUser = db.prepare('INSERT OR REPLACE INTO users VALUES (?, ?, ?)')
   const findUser = db.prepare<[string], UserRow>('SELECT salt, hash FROM users WHERE name = ?')
   const sumOthers = db.prepare<[string, string], { bytes: number }>(
@@ -65,7 +68,8 @@ export function openTables(path: string) {
     bytesBeside,
     /**
      * Counts the file unless the user would exceed `quota`; false if so. The calls are synchronous, so that two
-     * files can't both take the last bytes. A file whose publication fails stays counted until it is sent again.
+     * files can't both take the last bytes. A file that is not published after all is counted until it is sent again
+     * or the app starts again.
      */
     reserve(owner: string, key: string, size: number, quota: number): boolean {
       if (bytesBeside(owner, key) + size > quota) return false

@@ -210,8 +210,7 @@ async function repair(
   await (await storage.openWriter(key, options)).rollback()
 }
 
-/** Emits an error as a process warning, because the request has succeeded and its answer can't report the error. */
-/** Emits the error of a hook as a process warning. */
+/** Emits the error of a hook as a process warning, because the answer of a request that succeeded can't report it. */
 function warn(hook: keyof Notifications, key: string, cause: unknown): void {
   const reason = cause instanceof Error ? cause.message : String(cause)
   process.emitWarning(

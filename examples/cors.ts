@@ -2,7 +2,7 @@
  * Allows pages of another origin to upload (CORS).
  *
  * `cors` is mounted before the middleware, because it adds fields to all answers, and answers
- * preflights. It answers every OPTIONS request, also one that is not a preflight.
+ * preflights. It answers every OPTIONS request, even one that is not a preflight.
  *
  * Run: `npx tsx cors.ts`. It listens at port 3000 of 127.0.0.1. A page of https://app.example can then
  * upload with the client. The client reads the fields in `exposedHeaders`; without them it could not

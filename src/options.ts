@@ -181,8 +181,8 @@ export interface Rules {
    */
   readonly appendOnly: boolean
   /**
-   * Whether PUT is supported, also with a `Content-Range` (RFC 9110 §14.5). If not: 405 `ERR_METHOD`. With `persist`
-   * the server keeps the bytes of an interrupted PUT of a new resource also without `Prefer: transaction=persist`.
+   * Whether PUT is supported, even with a `Content-Range` (RFC 9110 §14.5). If not: 405 `ERR_METHOD`. With `persist`
+   * the server keeps the bytes of an interrupted PUT of a new resource even without `Prefer: transaction=persist`.
    *
    * @default true
    */

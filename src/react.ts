@@ -36,7 +36,7 @@ export interface ComponentUploads<F> extends Omit<Uploads<F>, 'files' | 'done'> 
   readonly files: readonly FileState<F>[]
 }
 
-/** The progress while no file was added. */
+/** The progress before the first file is added. */
 const NO_PROGRESS: TotalProgress = {
   sent: 0,
   size: 0,

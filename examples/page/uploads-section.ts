@@ -7,7 +7,7 @@ import { UploadRow } from './upload-row.ts'
 import type { Uploads } from './uploads.ts'
 import type { Action } from './labels.ts'
 
-/** Largest number of uploads that are all shown. Of more, only a selection is shown at first. */
+/** Largest number of uploads that are all shown. Beyond it, only a selection is shown at first. */
 const ALL_SHOWN = 8
 /** Number of queued uploads and of complete uploads in the selection. */
 const SOME_SHOWN = 2

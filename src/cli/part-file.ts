@@ -55,7 +55,7 @@ async function openOwn(name: string): Promise<FileHandle | null> {
   throw new Error(`${name} belongs to another user or has several hard links: remove it first`)
 }
 
-/** Creates `FILE.part`. Fails if anything with this name exists, also a symbolic link. */
+/** Creates `FILE.part`. Fails if anything with this name exists, even a symbolic link. */
 async function create(name: string): Promise<FileHandle> {
   return open(name, constants.O_RDWR | constants.O_CREAT | constants.O_EXCL).catch(
     (error: unknown) => {

@@ -101,7 +101,7 @@ export async function responseError(
   const content: unknown = await response.json().catch(() => null)
   const problem = isProblem(content) ? content : null
   const detail = problem?.detail ?? problem?.title
-  // Of the reasons for a 409 only a different offset is resolved by `HEAD`. Others, such as a different
+  // `HEAD` resolves a 409 only if its reason is a different offset. Others, such as a different
   // complete length, would come again.
   const isRetriable =
     retriable.includes(status) && (status !== 409 || problem?.['expected-offset'] !== undefined)

@@ -93,8 +93,10 @@ export function createEvidence(
     const { size, etag, complete } = found
     // Nothing was written since the last acknowledgement. A proof that this call had remains valid.
     if (!complete && isOurs && etag !== null && etag === known && size === received) return true
-    // A length that this call can have produced makes the bytes likely to be its own. For a stream this
-    // has to suffice up to the end of the lost request, because it can't be read again to compare it.
+    // If this call can have stored `size` bytes, assume that they are its own. For a source that can be
+    // read again, only bytes that were reported as sent (`highWater`) count, and a longer prefix is
+    // compared. A stream can't be read again to compare it, so that everything that the lost request
+    // may have sent (`attempted`) counts.
     const isLikely = isWithin(found, source.once ? attempted : highWater) || isSameFile(found)
     const isSame = isLikely || (await compare(connection, found))
     if (!isSame || complete) return isSame

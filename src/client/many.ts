@@ -150,7 +150,7 @@ export function startUploads<F>(
     }
   }
 
-  /** Waits until no file is left to do, also of those that are added or retried meanwhile. */
+  /** Waits until no file is left to do, including those that are added or retried meanwhile. */
   async function finish(): Promise<void> {
     for (let count = -1; count !== files.length;) {
       count = files.length

@@ -62,7 +62,7 @@ export function createRetry(call: RetryOptions): Retry {
     wait: async (error, signal, onWait) => {
       if (!(error instanceof ClientError)) throw error
       if (!(call.shouldRetry?.(error, failures) ?? error.transient)) throw error
-      // Without a network no server can answer, so that this says nothing about the address.
+      // Without a network no server can answer, so the failure says nothing about the address.
       const hasTime = call.contact.isMade || call.waitForServer || isOffline()
       // After a stall the caller has already waited for `stallTimeout`, which is long enough to give
       // up.
@@ -84,8 +84,8 @@ export function createRetry(call: RetryOptions): Retry {
 }
 
 /**
- * Whether the device is known to be offline. Of `navigator.onLine` only `false` is reliable: it is true
- * in any local network, even without a way to the server.
+ * Whether the device is known to be offline. `navigator.onLine` is reliable only when `false`: it is
+ * true in any local network, even one without a route to the server.
  */
 function isOffline(): boolean {
   return scope.navigator?.onLine === false
@@ -93,7 +93,8 @@ function isOffline(): boolean {
 
 /**
  * Returns `Retry-After` (RFC 9110 §10.2.3) in milliseconds. Its value is a number of seconds or a date.
- * 0 if the answer does not have the field.
+ * 0 if the answer does not have the field, negative for a date in the past. The caller uses the longer
+ * of this and the jitter.
  */
 function retryAfter(headers: Headers | null, now: number): number {
   const value = headers?.get('Retry-After') ?? ''

@@ -90,7 +90,7 @@ function describe(example: unknown): string {
 }
 
 /**
- * Whether an option with this example accepts the value. Of numbers it refuses NaN and negative ones.
+ * Whether an option with this example accepts the value. NaN and negative numbers are refused.
  */
 function isLike(example: unknown, value: unknown): boolean {
   if (example instanceof RegExp) return example.test(String(value))

@@ -90,7 +90,7 @@ export function createTransfer(
   let reported: Found | null = null
   /** The answer to the last segment, if the next `HEAD` has to confirm it. */
   let final: FinalAnswer | null = null
-  /** Digest of the whole source. It is computed once, also across retries. */
+  /** Digest of the whole source. It is computed once, even across retries. */
   let digest: Promise<string | null> | null = null
 
   async function step(signal: AbortSignal): Promise<Response | null> {

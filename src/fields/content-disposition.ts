@@ -72,8 +72,8 @@ export function isSameDisposition(first: string, second: string): boolean {
 }
 
 /**
- * Returns the file name of a valid value; null if it has none. `filename*` takes precedence over `filename`. Of a path,
- * only the last segment is returned (RFC 6266 §4.3), and `.` and `..` count as no name. The name is safe to display,
+ * Returns the file name of a valid value; null if it has none. `filename*` takes precedence over `filename`. Only the
+ * last segment of a path is returned (RFC 6266 §4.3), and `.` and `..` count as no name. The name is safe to display,
  * because control characters and marks that reorder text are replaced by `_`.
  */
 export function dispositionName(value: string | null): string | null {

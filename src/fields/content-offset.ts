@@ -43,7 +43,7 @@ function parseParameters(item: string, start: number): ReadonlyMap<string, strin
     PARAMETER.lastIndex = at
     const [parameter, key = '', value = '?1'] = PARAMETER.exec(item) ?? []
     if (parameter === undefined) return null
-    // Of several parameters with one name the last one counts (RFC 8941 §4.2.3.2). One without a value is `?1`, true.
+    // The last of several parameters with one name counts (RFC 8941 §4.2.3.2). One without a value is `?1`, true.
     values.set(key, value)
   }
   return values

@@ -34,7 +34,7 @@ export function isSameMediaType(first: MediaType, second: MediaType): boolean {
 }
 
 /**
- * Returns whether a media type can be stored and sent as a response field: at most 255 bytes, and only ASCII, also in
+ * Returns whether a media type can be stored and sent as a response field: at most 255 bytes, and only ASCII, even in
  * a quoted-string. Node throws for other characters when the field is set, which would make each later GET fail.
  */
 export function isServable(value: string): boolean {

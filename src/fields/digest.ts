@@ -39,7 +39,7 @@ export function parseDigest(field: string): readonly Digest[] {
   while (at < text.length) {
     at = at === 0 ? 0 : advance(SEPARATOR, text, at)
     const [, key = '', base64 = ''] = match(MEMBER, text, at)
-    // Of several members with one name the last one counts (RFC 8941 §4.2.2).
+    // The last of several members with one name counts (RFC 8941 §4.2.2).
     members.set(key, base64)
     at = MEMBER.lastIndex
   }
@@ -59,7 +59,7 @@ export function verifiableDigest(field: string | null): string | null {
 
 /**
  * Returns the algorithm of `ALGORITHMS` that a `Want-Repr-Digest` prefers (RFC 9530 §4); null if it accepts neither.
- * Of equal preferences sha-256 wins. A malformed field is ignored, because the field is only a preference.
+ * If both are preferred equally, sha-256 wins. A malformed field is ignored, because the field is only a preference.
  */
 export function wantedAlgorithm(field: string | null): Digest['algorithm'] | null {
   const preferences = new Map<string, number>()

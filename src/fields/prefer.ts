@@ -13,8 +13,8 @@ const PARAMETER = new RegExp(`[ \\t]*;(?:[ \\t]*${TOKEN}${ASSIGNED})?`, 'y')
 const SEPARATOR = /[ \t]*(?:,|$)/y
 
 /**
- * Returns the transaction that the client prefers; null if it prefers none. Of several `transaction` preferences the
- * first one counts (RFC 7240 §2). An unknown value, and everything after a malformed element, is ignored, because a
+ * Returns the transaction that the client prefers; null if it prefers none. The first of several `transaction`
+ * preferences counts (RFC 7240 §2). An unknown value, and everything after a malformed element, is ignored, because a
  * preference must not make a request fail.
  */
 export function preferredTransaction(prefer: string | null): Transaction | null {

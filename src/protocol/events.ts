@@ -1,5 +1,5 @@
 /**
- * Notifies the app of published and removed resources, at least once, also if the process crashes in between.
+ * Notifies the app of published and removed resources, at least once, even if the process crashes in between.
  *
  * Before a change is made, a note about it is written to the storage, and it is removed when the hook has resolved. If
  * a crash or a failing hook leaves a note behind, it is resolved later: the version that the app knows, from the note,

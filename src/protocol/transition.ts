@@ -38,7 +38,7 @@ type OpenTarget = Extract<PartTarget, { kind: 'open' }>
 
 /** The changes of the length that the options of the app allow. */
 export interface TransitionRules {
-  /** Changes of a finished resource. Only if `mutable`, it may become shorter (`bytes *\/t`) or longer. */
+  /** Changes of a finished resource. If `mutable`, it can become shorter (`bytes *\/t`) or longer. */
   readonly finished: 'mutable' | 'same-length' | 'immutable'
   /** Status of `ERR_GAP`, the error for a range that begins beyond the end. */
   readonly gapStatus: number
@@ -138,7 +138,7 @@ function agreedLength(progress: Progress, announced: number | null): number | nu
   return announced
 }
 
-/** Returns the position after the last byte, also if there is a gap before it. */
+/** Returns the position after the last byte, even if there is a gap before it. */
 function endOfAll({ size, detachedRanges }: Progress): number {
   return detachedRanges.reduce((end, range) => Math.max(end, range.end), size)
 }

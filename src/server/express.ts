@@ -46,7 +46,7 @@ export interface Middleware<Request> {
    * Stops gracefully before the process ends. Running uploads store the bytes that have arrived, are answered with 503
    * `ERR_CLOSING`, and release their locks. Later uploads are refused with the same error; GET and HEAD still work.
    *
-   * Resolves when the work of all uploads has ended, also of those whose client has disconnected, or after `timeout`
+   * Resolves when the work of all uploads has ended, including those whose client has disconnected, or after `timeout`
    * milliseconds (default 10000). A hook or a storage that is still working then is abandoned.
    */
   close(timeout?: number): Promise<void>

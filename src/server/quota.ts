@@ -43,7 +43,7 @@ function withAccounting(
   /** Size of the resource after the changes so far, in bytes. */
   let size = isUpload ? (continued?.size ?? 0) : (base?.size ?? 0)
 
-  /** Ends the reservation, also if the storage fails. The account then reads the kept size from the storage. */
+  /** Ends the reservation even if the storage fails. `release` then reads from the storage how many bytes it kept. */
   async function end(ended: Promise<void>): Promise<void> {
     try {
       await ended

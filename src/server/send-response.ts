@@ -1,6 +1,6 @@
 /**
  * Sends a response over HTTP/1.1 or HTTP/2, and leaves the connection either usable for the next request or closed,
- * also if the client has not sent all of its content.
+ * even if the client has not sent all of its content.
  */
 import type { Writable } from 'node:stream'
 import { formatHttpDate } from '../fields/http-date.ts'

@@ -17,7 +17,7 @@ export interface AcquireOptions {
   readonly wait: number
   /**
    * A holder that has waited this many milliseconds for its client is revoked. With 0 every holder
-   * is revoked, also one that receives bytes.
+   * is revoked, even one that receives bytes.
    */
   readonly stall: number
 }

@@ -142,8 +142,8 @@ async function sendContent(
 }
 
 /**
- * Resolves after a 100, after the longest wait for it, and also after a final answer and after the end
- * of the connection, both of which the caller handles.
+ * Resolves after a 100, after the longest wait for it, after a final answer and after the end of the
+ * connection. The caller handles the last two.
  */
 function untilContinue(req: http.ClientRequest, onSilence: () => void): Promise<void> {
   return new Promise((resolve) => {

@@ -18,7 +18,7 @@ import type { BlobLike, TransportRequest } from './transport.ts'
 export async function fetchWithBody(request: TransportRequest): Promise<Response> {
   const { url, body, onMove } = request
   // Without a bundler this file may run in a service worker, which can't stream over HTTP/1.1 either.
-  // Of the platforms without `XMLHttpRequest`, only service workers have a `location`.
+  // Service workers are the only platform with a `location` and without `XMLHttpRequest`.
   if (body.length === 0 || scope.location) return blobBody.fetchWithBody(request)
   let failure: unknown
   const stream = streamOf(body, onMove, (error) => (failure = error))

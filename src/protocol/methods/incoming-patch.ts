@@ -27,7 +27,7 @@ export interface IncomingPatch {
    * @throws UploadError `ERR_SYNTAX` for a document that ends early, `ERR_LENGTH` for data shorter than its range.
    */
   end(): void
-  /** Stops reading the content, also before its end. Called in any case, to release the connection. */
+  /** Stops reading the content, even before its end. Called in any case, to release the connection. */
   close(): Promise<void>
   /**
    * Yields the content again, for a digest that became known only in the trailer: the header from memory, the data from

@@ -56,7 +56,7 @@ function mergeReprDigests(inHeader: string | null, trailers: RequestHeaders | nu
   const inTrailer = verifiableDigest(trailers?.get('repr-digest') ?? null)
   if (inHeader === null || inTrailer === null) return inHeader ?? inTrailer
   const both = `${inHeader}, ${inTrailer}`
-  // Of two digests of one algorithm the parser keeps the last one. If they differ, that of the header would be ignored.
+  // The parser keeps the last of two digests of one algorithm. If they differ, that of the header would be ignored.
   if (findMismatch(parseDigest(inHeader), parseDigest(both)) === null) return verifiableDigest(both)
   throw new UploadError('ERR_REPR_DIGEST', {
     detail: 'the Repr-Digest of the trailer differs from that of the header',

@@ -193,7 +193,7 @@ export const commitChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // The protocol ends each writer, also after an error. A second error would hide the first one.
+  // The protocol ends each writer, even after an error. A second error would hide the first one.
   check('can end a writer whose commit was refused', async (storage) => {
     await begin(storage, 'a', 'abc')
     const stale = await storage.openWriter('a', ATOMIC)

@@ -60,7 +60,7 @@ export const replaceChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), 'abcdef', 'the content')
   }),
 
-  // A replacement begins empty, so that no old byte may become a part of the new version.
+  // A replacement begins empty, so that no old byte can become a part of the new version.
   check('reads nothing of the base through a writer that replaces it', async (storage) => {
     await store(storage, 'a', 'abcdef')
     const writer = await storage.openWriter('a', REPLACE)

@@ -32,7 +32,7 @@ export class Flusher {
   #isWaiting = false
   /** Resolves when the current round of background flushes has ended. */
   #run: Promise<void> = Promise.resolve()
-  /** Number of bytes that were written to a file since the last flush that `wrote` has started. */
+  /** Bytes written to each file since `wrote` last started a flush of it. */
   readonly #written = new WeakMap<FileHandle, number>()
   /**
    * The file that is flushed while its upload continues. It is one at a time: an fsync may occupy a

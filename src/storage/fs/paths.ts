@@ -14,7 +14,7 @@ import { isForbiddenName } from './windows.ts'
 
 /**
  * Name of the staging directory, which holds all files but the finished ones. A key whose first
- * segment is this name is refused, also in a spelling that some file system treats as the same
+ * segment is this name is refused, even in a spelling that some file system treats as the same
  * name.
  */
 export const STAGING = '.partial-upload'

@@ -28,7 +28,7 @@ export interface Overlay {
   /** Size of the version in bytes. */
   readonly size: number
   /**
-   * Identifies the file below the layers by its inode, birth and size, also after another program
+   * Identifies the file below the layers by its inode, birth and size, even after another program
    * has changed its time; empty where the file system records no time of birth.
    */
   readonly origin: string

@@ -45,7 +45,7 @@ export async function commitSegment(
 ): Promise<{ readonly info: ResourceInfo; readonly isSameRecord: boolean }> {
   const { paths, fsync, flusher } = resource
   const isSameRecord = old !== null && !old.isDirty && sameState(old.state, state)
-  // The rename of a new record may become durable before the bytes that were written earlier. After
+  // The rename of a new record can become durable before the bytes that were written earlier. After
   // a power cut the record would then describe bytes that the file does not have.
   const isSynced = fsync === 'segment' || (fsync !== 'never' && old !== null && !isSameRecord)
   if (isSynced) await flusher.sync(name, file, 'data')

@@ -189,7 +189,7 @@ const DIRECTORIES = new Map<string, WeakRef<StoreDirectory>>()
 
 /**
  * Returns the store directory at an absolute path: the same object for all storages of this
- * process, also if they name it through different symbolic links. It is freed with the last
+ * process, even if they name it through different symbolic links. It is freed with the last
  * storage.
  */
 export function storeDirectoryOf(directory: string): StoreDirectory {

@@ -73,7 +73,7 @@ export interface Complete extends Stored {
   /** Fingerprint of that file: its inode number, size and time. */
   readonly fingerprint: string
   /**
-   * Identifies that file by its inode, its birth and its size, also after another program has
+   * Identifies that file by its inode, its birth and its size, even after another program has
    * changed its time; empty where the file system records no time of birth.
    */
   readonly origin: string

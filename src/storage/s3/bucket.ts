@@ -77,7 +77,7 @@ export interface Condition {
 export interface ObjectInfo {
   /** Entity tag with its quotes. */
   readonly etag: string
-  /** Length in bytes of the whole object, also in the answer to a range. */
+  /** Length in bytes of the whole object, even in the answer to a range. */
   readonly size: number
   /** Time of the object, as the store reports it. */
   readonly lastModified: Date
@@ -210,7 +210,7 @@ export interface Bucket {
    * @returns the entity tag of the new object.
    */
   put(key: string, chunks: readonly Uint8Array[], options?: PutOptions): Promise<string>
-  /** Removes an object. Resolves also if the object does not exist. */
+  /** Removes an object. Resolves even if the object does not exist. */
   delete(key: string, options?: DeleteOptions): Promise<void>
   /**
    * Lists objects whose key begins with `prefix`, in the order of their UTF-8 keys, at most 1000 a
@@ -251,7 +251,7 @@ export interface Bucket {
     parts: readonly Part[],
     options?: RequestOptions & Condition,
   ): Promise<string>
-  /** Removes a multipart upload and its parts. Resolves also if the upload does not exist. */
+  /** Removes a multipart upload and its parts. Resolves even if the upload does not exist. */
   abortMultipart(key: string, upload: string, options?: RequestOptions): Promise<void>
   /** Lists multipart uploads whose key begins with `prefix`. */
   listMultiparts(prefix: string, options?: ListOptions): Promise<MultipartPage>

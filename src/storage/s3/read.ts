@@ -66,7 +66,10 @@ async function* readPiece(
   }
 }
 
-/** Reads a range of an object, by further requests if the connection is cut. */
+/**
+ * Reads a range of an object. After a cut it requests the rest, up to `MAX_ATTEMPTS` times in a row
+ * without progress.
+ */
 async function* readObject(
   { bucket }: S3Context,
   name: string,

@@ -104,7 +104,7 @@ export class RecordHandle {
     await bucket.delete(layout.record(this.#key), { ifMatch: etag }).catch(() => undefined)
   }
 
-  /** Writes the record on the condition that it still is the one that this writer knows. */
+  /** Writes the record only if the store still has `#current`, or, if that is null, no record yet. */
   #put(body: readonly Uint8Array[]): Promise<string> {
     const { bucket, layout } = this.#context
     const condition =

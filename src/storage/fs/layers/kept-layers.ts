@@ -20,7 +20,8 @@ import { sweepRecord } from '../sweep.ts'
 /** Milliseconds for which a layer is kept: one hour. */
 const KEPT_MS = 3_600_000
 /**
- * Number of layers that are kept at most. Beyond it the oldest are removed early. Most have 64 KiB.
+ * Largest number of layers that are kept (most are 64 KiB). Beyond it the oldest are removed before
+ * their hour is over.
  */
 const MOST_KEPT = 1000
 

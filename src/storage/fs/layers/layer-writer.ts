@@ -242,7 +242,10 @@ export class LayerWriter implements Writer {
   }
 }
 
-/** Repeats the changes of a layer on another writer. */
+/**
+ * Applies the truncation and the ranges of a layer to `writer`, whose result then has the same
+ * bytes.
+ */
 async function replay(layer: PrivateLayer, writer: AtomicWriter): Promise<void> {
   const index = layer.index()
   const file = new FileReader(layer.file, () => {})

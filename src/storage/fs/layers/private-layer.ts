@@ -70,7 +70,7 @@ export class PrivateLayer {
     return this.#ranges.size
   }
 
-  /** Number of bytes that were written so far, also of bytes that were replaced later. */
+  /** Number of bytes that were written so far, including bytes that were replaced later. */
   get written(): number {
     return this.#length
   }

@@ -7,9 +7,9 @@
  *     <lock>      -> A    A was the first owner
  *     <lock>.A    -> B    B has taken over from A, and holds the lock
  *
- * The creation of a symbolic link fails if its name exists. Of two newcomers that want to become
- * the successor of the same owner, only one can therefore create the link. An owner releases the
- * lock by creating the link of its own successor, which fails if a newcomer has created it first.
+ * The creation of a symbolic link fails if its name exists. If two newcomers want to become the
+ * successor of the same owner, only one can therefore create the link. An owner releases the lock
+ * by creating the link of its own successor, which fails if a newcomer has created it first.
  * The owner then removes the links of the chain from the first to the last: when the first one is
  * removed, no newcomer finds the others. No name of an owner is used twice, so that a link which a
  * crash has left never becomes a part of a later chain.

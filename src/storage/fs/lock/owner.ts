@@ -32,7 +32,8 @@ interface ProcessId {
 const THIS_PROCESS = isMainThread ? identifyProcess() : null
 
 /**
- * The part that all names of this process share. Dashes make other processes treat it as `unknown`.
+ * Prefix of every owner name that is made here: place, process number and start time. `- - -`
+ * matches no place, so that other processes report the owner as `unknown`.
  */
 const SELF =
   THIS_PROCESS === null ? '- - -' : `${THIS_PROCESS.place} ${process.pid} ${THIS_PROCESS.start}`

@@ -142,6 +142,8 @@ test('a completion with If-Match of an upload that does not exist is missing', a
 })
 
 describe('a download', () => {
+  /** Milliseconds, long enough for the header of an answer on a busy machine. */
+  const TIMEOUT = 3000
   const FIELDS = { ETag: '"1"', 'Last-Modified': new Date(0).toUTCString(), 'Content-Length': 10 }
 
   test('that is cut off rejects as unavailable', async () => {
@@ -155,7 +157,8 @@ describe('a download', () => {
   })
 
   test('that stalls ends after the timeout', async () => {
-    const bucket = await serve((_req, res) => void res.writeHead(200, FIELDS).write('12345'), 50)
+    const stall: RequestListener = (_req, res) => void res.writeHead(200, FIELDS).write('12345')
+    const bucket = await serve(stall, TIMEOUT)
 
     const found = await bucket.get('a')
     expect(found && (await failureOf(buffer(found.body)))).toEqual(['unavailable', null])
@@ -164,14 +167,14 @@ describe('a download', () => {
   test('that waits for its reader does not time out', async () => {
     const bucket = await serve(
       (_req, res) => void res.writeHead(200, FIELDS).end('1234567890'),
-      1000,
+      TIMEOUT,
     )
 
     const found = await bucket.get('a')
     const chunks: Uint8Array[] = []
     for await (const chunk of found?.body ?? []) {
       chunks.push(chunk)
-      await new Promise((resolve) => setTimeout(resolve, 1100))
+      await new Promise((resolve) => setTimeout(resolve, TIMEOUT + 100))
     }
     expect(Buffer.concat(chunks).toString()).toBe('1234567890')
   })

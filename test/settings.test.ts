@@ -46,7 +46,7 @@ describe('settings', () => {
     },
   )
 
-  it('are the given values, also beside a preset', () => {
+  it('are the given values, even with a preset', () => {
     const given = { segmentStatus: 204, maxSize: 5, put: false }
 
     const settings = resolveSettings({ storage, preset: 'ietf', ...given })

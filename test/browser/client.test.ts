@@ -186,7 +186,7 @@ describeInChromium('the client in Chromium', () => {
   })
 
   test.skipIf(!existsSync('/proc/self/status'))(
-    'sends a file of 300 MB in little memory (as /proc tells)',
+    'sends a file of 300 MB in little memory (as /proc reports)',
     async () => {
       const { page, directory } = await start()
       const file = path.join(directory, 'file.bin')

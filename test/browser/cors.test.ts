@@ -130,16 +130,16 @@ describeInChromium('a page of another origin', () => {
 
   describe('needs', () => {
     test.each([
-      ['no more than this', {}, { create: 201, goOn: 201, remove: 'done' }],
-      ['PATCH', without('methods', 'PATCH'), { create: FAILS, goOn: FAILS, remove: 'done' }],
-      ['DELETE', without('methods', 'DELETE'), { create: 201, goOn: 201, remove: FAILS }],
-      ['Content-Type', without('allowedHeaders', 'Content-Type'), { create: FAILS, goOn: FAILS }],
-      ['If-None-Match', without('allowedHeaders', 'If-None-Match'), { create: FAILS, goOn: 201 }],
-      ['If-Match', without('allowedHeaders', 'If-Match'), { create: 201, goOn: FAILS }],
+      ['no more than this', {}, { create: 201, resume: 201, remove: 'done' }],
+      ['PATCH', without('methods', 'PATCH'), { create: FAILS, resume: FAILS, remove: 'done' }],
+      ['DELETE', without('methods', 'DELETE'), { create: 201, resume: 201, remove: FAILS }],
+      ['Content-Type', without('allowedHeaders', 'Content-Type'), { create: FAILS, resume: FAILS }],
+      ['If-None-Match', without('allowedHeaders', 'If-None-Match'), { create: FAILS, resume: 201 }],
+      ['If-Match', without('allowedHeaders', 'If-Match'), { create: 201, resume: FAILS }],
       [
         'Want-Repr-Digest',
         without('allowedHeaders', 'Want-Repr-Digest'),
-        { create: 201, goOn: FAILS },
+        { create: 201, resume: FAILS },
       ],
       ['Content-Digest', without('allowedHeaders', 'Content-Digest'), { create: FAILS }],
     ])('%s', async (_what, options, expected) => {
@@ -156,7 +156,7 @@ describeInChromium('a page of another origin', () => {
             .upload(`${folder}/${name}`, file, options)
             .done.then(({ status }) => status, codeOf)
         const remove = client.remove(`${folder}/old`, { retries: 0 }).then(() => 'done', codeOf)
-        return { create: await send('new'), goOn: await send('begun'), remove: await remove }
+        return { create: await send('new'), resume: await send('begun'), remove: await remove }
       }, url)
 
       expect(result).toMatchObject(expected)
@@ -164,8 +164,8 @@ describeInChromium('a page of another origin', () => {
   })
 
   test.each([
-    ['goes on under a precondition where ETag is exposed', {}, expect.any(String)],
-    ['goes on without one where ETag is hidden', without('exposedHeaders', 'ETag'), undefined],
+    ['resumes with If-Match where ETag is exposed', {}, expect.any(String)],
+    ['resumes without If-Match where ETag is hidden', without('exposedHeaders', 'ETag'), undefined],
   ])('%s', async (_what, options, expected) => {
     const { page, origin } = await start()
     const conditions: unknown[] = []
@@ -180,14 +180,14 @@ describeInChromium('a page of another origin', () => {
   })
 
   test.each([
-    ['goes on where 200 stands for incomplete, too, and Content-Range is exposed', {}, 200],
+    ['resumes where 200 means incomplete and Content-Range is exposed', {}, 200],
     [
-      'resumes where 200 stands for incomplete, too, and Upload-Length is exposed',
+      'resumes where 200 means incomplete and Upload-Length is exposed',
       without('exposedHeaders', 'Content-Range'),
       200,
     ],
     [
-      'takes the beginning for a finished file where Content-Range and Upload-Length are hidden',
+      'treats the prefix as a finished file where Content-Range and Upload-Length are hidden',
       { exposedHeaders: ['ETag', 'Repr-Digest', 'Retry-After'] },
       'ERR_DIFFERENT',
     ],
@@ -221,7 +221,7 @@ describeInChromium('a page of another origin', () => {
   test.each([
     ['waits for a lock where Retry-After is exposed', {}, 201],
     [
-      'takes a lock for a refusal where Retry-After is hidden',
+      'treats a lock as a refusal where Retry-After is hidden',
       without('exposedHeaders', 'Retry-After'),
       'ERR_RESPONSE',
     ],

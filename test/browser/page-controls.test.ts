@@ -194,13 +194,13 @@ describeInChromium('a person at the page', () => {
     const { page } = await openByGate(server)
     const folder = path.join(await newFolder(), 'empty')
     await mkdir(folder)
-    const told = page.getByText('The folder contains no files.').and(page.locator('.drop *'))
+    const notice = page.getByText('The folder contains no files.').and(page.locator('.drop *'))
 
     await drop(page, folder)
-    await told.waitFor()
+    await notice.waitFor()
     await choose(page, await writeRandom(await newFolder(), 'a.txt', 3))
 
-    await told.waitFor({ state: 'detached' })
+    await notice.waitFor({ state: 'detached' })
   })
 
   test('is asked before leaving while files are under way, and not after', async () => {
@@ -221,7 +221,7 @@ describeInChromium('a person at the page', () => {
     expect(asked).toEqual(['beforeunload'])
   })
 
-  test('sends 80 files, three at a time, with few announcements', async () => {
+  test('chooses 80 files: three upload at a time, with fewer than 20 announcements', async () => {
     const { page } = await openByGate(server)
     const folder = await newFolder()
     const names = Array.from({ length: 80 }, (_, index) => `${index + 1000}.txt`)

@@ -272,9 +272,9 @@ describeInChromium('the plugin', () => {
     const result = await run(`
       const uppy = new Uppy().use(PartialUpload, { endpoint: '/files/' })
       uppy.addFile({ name: 'a', data: new Blob(['hello']) })
-      const told = new Promise((resolve) => uppy.on('upload-error', (...all) => resolve(all)))
+      const reported = new Promise((resolve) => uppy.on('upload-error', (...all) => resolve(all)))
       const { failed } = await uppy.upload()
-      const [, error, response] = await told
+      const [, error, response] = await reported
       return { error, response, failed: failed.map((file) => file.error) }
     `)
 

@@ -79,7 +79,7 @@ test.each([
   expect(describeError(error)).toContain(words)
 })
 
-test('the first cause is printed, also where several addresses were tried', () => {
+test('the first cause is printed, even where several addresses were tried', () => {
   const refusal = Object.assign(new Error('connect ECONNREFUSED ::1:1'), { code: 'ECONNREFUSED' })
   const cause = new Error('fetch failed', { cause: new AggregateError([refusal], '') })
   const error = new ClientError('ERR_NETWORK', 'HEAD got no answer', { cause })

@@ -18,7 +18,7 @@ import { useCommandLine } from '../support/cli/setup.ts'
 const SIZE = Number(process.env['LONG_RUN_MIB'] ?? 64) * MiB
 /** Milliseconds without network. */
 const CUT = Number(process.env['LONG_RUN_CUT'] ?? 2) * 1000
-/** What sockets, the proxy and the server hold at most when one of them vanishes. */
+/** Upper bound of the bytes lost in socket buffers, the proxy and the server at each interruption. */
 const IN_FLIGHT = 18 * MiB
 
 const line = useCommandLine()

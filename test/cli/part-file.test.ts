@@ -28,7 +28,7 @@ test('continues after the bytes of the same version', async () => {
   await part.close()
 })
 
-test('takes no byte of the old version for one of the new version after a kill', async () => {
+test('treats no byte of the old version as one of the new version after a kill', async () => {
   const handle = await open(`${file}.part`, 'r+')
   handle.truncate = () => Promise.reject(new Error('killed'))
   const job = { file, url: URL, overwrite: false }

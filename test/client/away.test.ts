@@ -16,10 +16,10 @@ import { expect, onTestFinished, test } from 'vitest'
 import { startServer, type ServerProcess } from '../support/cli/server-process.ts'
 import { CLIENTS, KiB, MiB, pattern } from '../support/client/setup.ts'
 
-/** How long the server is away. */
+/** How long the server is away, in milliseconds. */
 const AWAY = Number(process.env['AWAY_SECONDS'] ?? 3) * 1000
 const FILE = pattern(128 * MiB)
-/** What sockets and the server hold at most when one of them vanishes. */
+/** Upper bound of the bytes lost in socket buffers and server memory when the server is killed. */
 const IN_FLIGHT = 18 * MiB
 /** More than the headers of a few requests, and what frames the chunks of one. */
 const FRAMING = 32 * KiB

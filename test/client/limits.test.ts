@@ -90,7 +90,7 @@ describe.each(CLIENTS)('upload over %s to a server that is at a limit', (_name, 
     })
     const started: Promise<void>[] = []
 
-    // The first refusal ends what is under way, the second keeps it from going on here.
+    // The first refusal ends the running request, the second keeps the upload from resuming here.
     const refusals = await uploadAgainst(({ length }) => {
       if (length === 2) started.push(bench.restart())
     })

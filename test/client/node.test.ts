@@ -109,7 +109,7 @@ describe('a file as source', () => {
 describe('a file that a rename replaces', () => {
   const bench = useBench()
 
-  test('is uploaded as it was when it was opened, also after a cut', async () => {
+  test('is uploaded as it was when it was opened, even after a cut', async () => {
     const directory = await mkdtemp(path.join(tmpdir(), 'partial-upload-client-'))
     const [file, next] = [path.join(directory, 'a.bin'), path.join(directory, 'next.bin')]
     await writeFile(file, FILE)

@@ -38,7 +38,7 @@ describe.each(CLIENTS)('an edited file of the same size over %s', (_name, { uplo
     { reprDigest: true },
     { contentDigest: true },
     { reprDigest: true, contentDigest: true, segmentSize: MiB },
-  ])('replaces the finished one when told to, with %j', async (options) => {
+  ])('replaces the finished one with overwrite and %j', async (options) => {
     await bench.storePrefix(FILE, FILE.length)
 
     await upload(bench.url, EDITED, { ...bench.options, ...options, overwrite: true }).done
@@ -186,7 +186,7 @@ describe.each(CLIENTS)('bytes of another client over %s', (_name, { upload, stat
     const failed = upload(bench.url, FILE, {
       ...bench.options,
       onState: ({ state }) => {
-        // While the client waits, the other one sends more, and stops.
+        // While this client waits to retry, the other client extends its upload to 64 KiB.
         if (state === 'waiting') bench.proxy.fail('HEAD', { kind: 'first', act: more })
       },
     }).done

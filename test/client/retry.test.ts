@@ -120,9 +120,9 @@ describe('a failed request', () => {
   })
 
   test('is given up when no server listens', async () => {
-    const nobody = 'http://127.0.0.1:1/'
+    const unreachable = 'http://127.0.0.1:1/'
 
-    const failed = upload(nobody, FILE, { ...bench.options, retries: 2 }).done
+    const failed = upload(unreachable, FILE, { ...bench.options, retries: 2 }).done
 
     await expect(failed).rejects.toMatchObject({
       code: 'ERR_NETWORK',

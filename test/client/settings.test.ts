@@ -86,15 +86,15 @@ describe.each(CLIENTS)('the options over %s', (_name, { patch, remove, status, u
   })
 
   test('limit how long an address without a server is tried', async () => {
-    const nobody = 'http://127.0.0.1:1/'
+    const unreachable = 'http://127.0.0.1:1/'
     const { clock } = bench
 
-    await expect(upload(nobody, FILE, bench.options).done).rejects.toMatchObject({
+    await expect(upload(unreachable, FILE, bench.options).done).rejects.toMatchObject({
       code: 'ERR_NETWORK',
     })
     expect(clock.waits).toEqual([500, 1000, 2000])
     const patient = { ...bench.options, retries: 5, waitForServer: true }
-    await expect(status(nobody, patient)).rejects.toMatchObject({ code: 'ERR_NETWORK' })
+    await expect(status(unreachable, patient)).rejects.toMatchObject({ code: 'ERR_NETWORK' })
     expect(clock.waits.slice(3)).toEqual([500, 1000, 2000, 4000, 8000])
   })
 })

@@ -38,7 +38,7 @@ test.each([
   expect(sorted(await answer.json())).toMatchObject(files)
 })
 
-test('without a folder all files are listed, also those in a folder .partial-upload of a user', async () => {
+test('without a folder all files are listed, including those in a folder .partial-upload of a user', async () => {
   const files = await listFiles(listDirectory(directory), fsStorage({ directory }))
 
   expect(sorted(files).map(({ key }) => key)).toEqual([

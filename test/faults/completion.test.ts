@@ -211,7 +211,7 @@ describe('an app that fails in onComplete', () => {
 })
 
 describe('a client that lost the last answer', () => {
-  it('gets the final status again, also after a restart, and the app is not asked', async () => {
+  it('gets the final status again, even after a restart, and the app is not asked', async () => {
     const directory = newDirectory()
     const first = await start(directory, ['onComplete'])
     await first.patch(TARGET, 'bytes 0-3/10', 'abcd')

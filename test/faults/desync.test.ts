@@ -146,7 +146,7 @@ describe('a request', () => {
   })
 
   /** Sends it and the probe, and returns the statuses that arrive before the connection closes. */
-  async function tell(port: number, bytes: string, size: number): Promise<number[]> {
+  async function exchange(port: number, bytes: string, size: number): Promise<number[]> {
     const path = server.path()
     seen.length = 0
     const connection = await Connection.open(port)
@@ -168,13 +168,13 @@ describe('a request', () => {
   describe.each(TABLES)('with %s', (_table, rows) => {
     describe.each(PACKETS)('sent %s', (_how, size) => {
       it.each(rows)('does not mislead a peer: %s', async (_what, bytes, direct) => {
-        expect(direct).toContainEqual(await tell(server.port, bytes, size))
+        expect(direct).toContainEqual(await exchange(server.port, bytes, size))
       })
 
       it.skipIf(NO_NGINX !== null).each(rows)(
         title('misleads neither nginx nor the app behind it: %s', NO_NGINX),
         async (_what, bytes, _direct, proxied) => {
-          const statuses = await tell(nginx.port, bytes, size)
+          const statuses = await exchange(nginx.port, bytes, size)
 
           // nginx closes the connection after an answer that arrives before the end of the content.
           expect([proxied, proxied.slice(0, 1)]).toContainEqual(statuses)
@@ -275,7 +275,7 @@ describe('a request behind one whose answer closes the connection', () => {
   })
 })
 
-describe('a request that comes to several middlewares', () => {
+describe('a request that passes several middlewares', () => {
   const other = partialUpload({ storage: memoryStorage(), key: () => null })
   const server = useServer(MEMORY, {}, [other])
 

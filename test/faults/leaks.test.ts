@@ -24,7 +24,7 @@ import {
 
 /** Failures of each kind, at least. */
 const FAILURES = Number(process.env['FAULT_FAILURES'] ?? 100)
-/** What the first failures load for good, in handles and in bytes of the heap. */
+/** What the first failures keep allocated, in handles and in bytes of the heap. */
 const [MOST_HANDLES, MOST_HEAP] = [2, 1024 * 1024]
 
 type Step = readonly [method: string, target: string, fields: readonly string[], body: Bytes]
@@ -36,8 +36,11 @@ interface Fault {
   /** Requests that fail. */
   readonly steps: readonly Step[]
   readonly directory?: () => string
-  /** An upload that was flushed in the background meanwhile has to begin again. */
-  readonly takesBack?: boolean
+  /**
+   * Whether the fault may fail a background fsync of `/files/part`. The server then answers 409 with
+   * expected-offset 0, and the client sends the file from byte 0.
+   */
+  readonly mayLoseUpload?: boolean
   /** Begins the fault; what it returns ends it. */
   readonly begin: (server: FaultServer, directory: string) => Promise<() => Promise<void>>
 }
@@ -100,7 +103,7 @@ const FAULTS: readonly Fault[] = [
   },
   calls(WRITE, 'EDQUOT', [PUT_NEW, PUT_OVER, PATCH, PARTS, SEGMENT]),
   calls(WRITE, 'EIO', [PUT_NEW, PUT_OVER, PATCH, PARTS, SEGMENT]),
-  { ...calls('fsync,fdatasync', 'EIO', [PUT_NEW, PUT_OVER, PATCH]), takesBack: true },
+  { ...calls('fsync,fdatasync', 'EIO', [PUT_NEW, PUT_OVER, PATCH]), mayLoseUpload: true },
   calls('rename,renameat,renameat2', 'EIO', [PUT_NEW, PUT_OVER, PATCH, PARTS]),
   calls('ftruncate', 'EIO', [TRUNCATE]),
   {
@@ -164,7 +167,7 @@ describe.each(FAULTS)('while $name', (fault) => {
       expect(await server.state('/files/part')).toBe('I(1000/2000)')
       expect(await server.state('/files/new')).toBe('∅')
       const last = await server.patch('/files/part', 'bytes 1000-1999/2000', WHOLE.subarray(1000))
-      if (last.status === 409 && fault.takesBack === true) {
+      if (last.status === 409 && fault.mayLoseUpload === true) {
         expect(json(last)['expected-offset']).toBe(0)
         expect((await server.patch('/files/part', 'bytes 0-1999/2000', WHOLE)).status).toBe(201)
       } else {

@@ -236,7 +236,7 @@ describe.skipIf(NO_TRACE !== null)(title('with system calls that fail', NO_TRACE
 
       for (const when of moments) await changeAndCheck(server, { calls, error, when })
 
-      // What the first changes load for good counts little beside a leak in each.
+      // The handles that the first changes keep allocated count little beside a leak in each change.
       await server.waitForHandles(handles + 2)
     },
   )

@@ -92,7 +92,7 @@ describe('isSameDisposition', () => {
     ['attachment; filename=a', 'attachment; filename=A', false],
     ['attachment; filename=a', 'attachment', false],
     ['attachment', 'attachment; filename=a', false],
-  ])('compares the meaning of %j and %j', (first, second, isSame) => {
+  ])('compares %j with %j: %s', (first, second, isSame) => {
     expect(isSameDisposition(first, second)).toBe(isSame)
   })
 })

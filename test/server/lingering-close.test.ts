@@ -36,7 +36,7 @@ async function refused(fields: readonly string[], limits: LingerLimits) {
 describe('unread content of an HTTP/2 stream', () => {
   it.each([
     ['is silent', { ...NEVER, silence: 50 }],
-    ['goes on for too long', { ...NEVER, time: 50 }],
+    ['lasts too long', { ...NEVER, time: 50 }],
   ])('is refused without an error when the client %s after the answer', async (_why, limits) => {
     const server = http2.createServer((req, res) => {
       res.end('no')

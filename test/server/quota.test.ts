@@ -76,7 +76,7 @@ describe.each(['memory', 'fs'] as const)('an owner in %s', (kind) => {
   })
 
   it.each(['keep', 'rollback'] as const)(
-    'has room again after a failed %s, also where the storage could not be read',
+    'has room again after a failed %s, even where the storage could not be read',
     async (step) => {
       const failure = new Error('the disk is broken')
       storage = withQuota(failingAfter(plain, step, failure), LIMITS)

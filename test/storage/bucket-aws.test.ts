@@ -189,7 +189,7 @@ describe('a download', () => {
     expect(await rest).toEqual(['aborted', null])
   })
 
-  test('that nobody reads frees its connection', async () => {
+  test('that is cancelled unread frees its connection', async () => {
     const bucket = await serve((_req, res) => void res.writeHead(200, FIELDS).write('12345'))
 
     const found = await bucket.get('a')

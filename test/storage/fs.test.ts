@@ -606,7 +606,7 @@ describe('a process that died', () => {
     await writer.keep()
   })
 
-  test('of a power cut may leave an empty record, which tells of nothing', async () => {
+  test('of a power cut may leave an empty record, which reads as absent', async () => {
     await change('a', PERSIST, 'abc', BEGUN)
     const [name = ''] = await hiddenNames('.json')
     for (const bytes of ['', '{}', '{"state":{}}', 'null']) {

@@ -78,9 +78,9 @@ describe.each(ROWS)('over $name', (combination, ends) => {
   const arrives = (path: string, state: string) =>
     combination.framework === 'http2' ? server.becomes(path, state) : undefined
 
-  describe.each(ends)('a connection that is %s', (_name, end) => {
+  describe.each(ends)('on a connection that is %s', (_name, end) => {
     it.each(KEPT)(
-      'to %s in "%s" after "%s" keeps it: %s "%s"',
+      'a PATCH of %s with %s, cut after "%s", keeps it: %s "%s"',
       async (given, range, data, then, bytes) => {
         const path = await server.given(given)
         const connection = await server.connect()
@@ -96,7 +96,7 @@ describe.each(ROWS)('over $name', (combination, ends) => {
     )
 
     it.each(KEPT)(
-      'to %s in chunks of "%s" after "%s" keeps it: %s "%s"',
+      'a chunked PATCH of %s with %s, cut after "%s", keeps it: %s "%s"',
       async (given, range, data, then, bytes) => {
         const path = await server.given(given)
         const connection = await server.connect()
@@ -112,20 +112,23 @@ describe.each(ROWS)('over $name', (combination, ends) => {
       },
     )
 
-    it.each(NOT_KEPT)('to %s in "%s" after "%s" changes nothing', async (given, range, data) => {
-      const path = await server.given(given)
-      const before = await server.snapshot(path)
-      const connection = await server.connect()
+    it.each(NOT_KEPT)(
+      'a PATCH of %s with %s, cut after "%s", changes nothing',
+      async (given, range, data) => {
+        const path = await server.given(given)
+        const before = await server.snapshot(path)
+        const connection = await server.connect()
 
-      end(connection.send(request('PATCH', path, lengthFields(range), message(range, data))))
+        end(connection.send(request('PATCH', path, lengthFields(range), message(range, data))))
 
-      await connection.closed()
-      await server.idle(path)
-      expect(await server.snapshot(path)).toEqual(before)
-    })
+        await connection.closed()
+        await server.idle(path)
+        expect(await server.snapshot(path)).toEqual(before)
+      },
+    )
 
     it.each(KEPT)(
-      'to %s in an atomic "%s" after "%s" changes nothing',
+      'an atomic PATCH of %s with %s, cut after "%s", changes nothing',
       async (given, range, data) => {
         const path = await server.given(given)
         const before = await server.snapshot(path)

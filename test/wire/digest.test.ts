@@ -31,8 +31,8 @@ describe.each(BOTH)('over $name', (combination) => {
     ['sha-256', digest(document)],
     ['sha-512', digest(document, 'sha-512')],
     ['both', `${digest(document)}, ${digest(document, 'sha-512')}`],
-    ['one that nobody knows', 'crc99=:AAAA:'],
-    ['one that nobody knows and a good one', `crc99=:AAAA:, ${digest(document)}`],
+    ['an unknown algorithm', 'crc99=:AAAA:'],
+    ['an unknown algorithm and a good one', `crc99=:AAAA:, ${digest(document)}`],
   ])('a patch with the right Content-Digest is applied: %s', async (_what, value) => {
     for (const given of ['I(4/10)', 'C(10)']) {
       const path = await server.given(given)
@@ -110,7 +110,7 @@ describe.each(BOTH)('over $name', (combination) => {
     it.each([
       ['sha-256', WHOLE],
       ['sha-512', digest(letters(8), 'sha-512')],
-      ['one that nobody knows', 'crc99=:AAAA:'],
+      ['an unknown algorithm', 'crc99=:AAAA:'],
     ])('that is right lets the upload finish: %s', async (_what, value) => {
       const path = server.path()
 

@@ -14,7 +14,7 @@ describe.each(BOTH)('over $name', (combination) => {
     ['I(4/*)', '4-3/4', 201, 'C(4)'],
     ['C(10)', '10-9/10', 204, 'C(10)'],
     ['C(10)', '10-9/*', 204, 'C(10)'],
-  ])('of %s, %s is answered %i', async (given, range, status, then) => {
+  ])('a resource %s answers the empty range %s with %i', async (given, range, status, then) => {
     const path = await server.given(given)
     const before = await server.snapshot(path)
 
@@ -36,7 +36,7 @@ describe.each(BOTH)('over $name', (combination) => {
     ['C(10)', '9-8/10'],
     ['C(10)', '10-9/11'],
     ['C(10)', '10-9/9'],
-  ])('of %s, %s is refused', async (given, range) => {
+  ])('a resource %s refuses the empty range %s', async (given, range) => {
     const path = await server.given(given)
     const before = await server.snapshot(path)
 
@@ -46,7 +46,7 @@ describe.each(BOTH)('over $name', (combination) => {
     expect(await server.snapshot(path)).toEqual(before)
   })
 
-  it('has no data', async () => {
+  it('refuses an empty range with data', async () => {
     const path = await server.given('I(4/10)')
 
     const answer = await server.send('PATCH', path, [MESSAGE], message('bytes 4-3/10', 'x'))

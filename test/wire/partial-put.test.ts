@@ -241,14 +241,17 @@ describe('a partial PUT', () => {
     expect(await server.snapshot(path)).toMatchObject({ contentType: 'text/plain' })
   })
 
-  it.each(['bytes 0-9/10', 'bytes 0-3/10'])('is refused by onCreate: %s', async (range) => {
-    const path = server.path()
-    const fields = put(range, 'Content-Disposition: attachment; filename="no"')
+  it.each(['bytes 0-9/10', 'bytes 0-3/10'])(
+    'of "%s" answers 403 and stores nothing when onCreate refuses the name',
+    async (range) => {
+      const path = server.path()
+      const fields = put(range, 'Content-Disposition: attachment; filename="no"')
 
-    const answer = await server.send('PUT', path, fields, letters(lengthOf(range)))
+      const answer = await server.send('PUT', path, fields, letters(lengthOf(range)))
 
-    expect([answer.status, await server.state(path)]).toEqual([403, '∅'])
-  })
+      expect([answer.status, await server.state(path)]).toEqual([403, '∅'])
+    },
+  )
 
   it.each([
     ['bytes 0-3/101', 'abcd', 400],

@@ -99,7 +99,7 @@ describe.each(BOTH)('a multipart over $name', (combination) => {
       'ABCD',
     ],
     [
-      'a last part that tells the total',
+      'a last part that declares the length',
       '∅',
       [
         ['bytes 0-3/*', 'ABCD'],
@@ -165,7 +165,7 @@ describe.each(BOTH)('a multipart over $name', (combination) => {
       409,
     ],
     [
-      'a part that tells another length after one that reaches the declared one',
+      'a part that declares another length after one that reaches the declared one',
       'I(4/10)',
       [
         ['bytes 4-9/*', 'EFGHIJ'],
@@ -174,7 +174,7 @@ describe.each(BOTH)('a multipart over $name', (combination) => {
       409,
     ],
     [
-      'a part past the length that an earlier one tells and reaches',
+      'a part past the length that an earlier one declares and reaches',
       '∅',
       [
         ['bytes 0-3/4', 'ABCD'],

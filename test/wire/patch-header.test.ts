@@ -89,7 +89,7 @@ const ACCEPTED: readonly (readonly [what: string, document: string, then: string
   ['Range in the grammar of Content-Range', 'Range: bytes 0-3/10\r\n\r\nabcd', 'I(4/10)'],
   ['Range in its own grammar', 'Range: bytes=0-3\r\n\r\nabcd', 'I(4/*)'],
   ['Range and Content-Range that agree', `${RANGE}Range: bytes 0-3/10\r\n\r\nabcd`, 'I(4/10)'],
-  ['a Range that does not tell the total', `${RANGE}Range: bytes=0-3\r\n\r\nabcd`, 'I(4/10)'],
+  ['a Range that does not declare the length', `${RANGE}Range: bytes=0-3\r\n\r\nabcd`, 'I(4/10)'],
   ['a unit in capitals', 'Content-Range: BYTES 0-3/10\r\n\r\nabcd', 'I(4/10)'],
   ['no unit', 'Content-Range: 0-3/10\r\n\r\nabcd', 'I(4/10)'],
   ['a name in capitals', 'CONTENT-RANGE: bytes 0-3/10\r\n\r\nabcd', 'I(4/10)'],

@@ -16,7 +16,7 @@ describe.each(EXPRESSES)('over $name', (combination) => {
     ['/files/c%20d', '/files/%63%20d'],
     ['/files/%C3%A9', '/files/%c3%a9'],
     ['/files/e/f/g.txt', '/files/e/f/g%2Etxt'],
-  ])('%s is also %s', async (path, other) => {
+  ])('%s names the same resource as %s', async (path, other) => {
     await server.patch(path, 'bytes 0-3/10', 'abcd')
 
     expect(await server.state(other)).toBe('I(4/10)')

@@ -88,9 +88,9 @@ describe.each(EXPRESSES)('over $name', (combination) => {
     const head = await server.send('HEAD', path)
     const get = await server.send('GET', path)
 
-    const told = (answer: Answer) =>
+    const fieldsOf = (answer: Answer) =>
       answer.fields.filter(([name]) => name.toLowerCase() !== 'date').map((line) => line.join(': '))
-    expect([head.status, told(head)]).toEqual([get.status, told(get)])
+    expect([head.status, fieldsOf(head)]).toEqual([get.status, fieldsOf(get)])
     expect(field(get, 'content-length')).toBe(String(get.body.length))
   })
 

@@ -82,7 +82,7 @@ export const fencingMistakes: readonly BrokenAdapter[] = [
       },
     }),
   })),
-  broken('remove takes any caller for one without the lock', REMOVE, () => ({
+  broken('remove treats any caller as one without the lock', REMOVE, () => ({
     storage: (storage) => ({
       async remove(key, options) {
         if (options?.isLost !== undefined) throw new Error('another process has the lock')

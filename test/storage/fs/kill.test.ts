@@ -81,7 +81,7 @@ test.each([
         if (pending?.key === key) {
           expect(isPossible(pending, stored, complete), `${key} after a kill`).toBe(true)
         } else {
-          expect(stored, `${key}, which nobody was writing to`).toBe(known.get(key) ?? null)
+          expect(stored, `${key}, which had no pending change`).toBe(known.get(key) ?? null)
         }
         const writer = await storage.openWriter(key, {
           transaction: 'persist',

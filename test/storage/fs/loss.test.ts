@@ -81,7 +81,7 @@ test('an upload has the same etag in the next process', async () => {
 })
 
 describe.skipIf(NO_CACHE)(
-  `after a start of the system${NO_CACHE ? ' (only Linux tells of it)' : ''}`,
+  `after a start of the system${NO_CACHE ? ' (only detected on Linux)' : ''}`,
   () => {
     test('bytes that were not flushed do not count', async () => {
       const before = await append('abc', PERSIST)

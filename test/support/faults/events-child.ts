@@ -11,7 +11,7 @@ import { fsStorage } from 'partial-upload/storage/fs'
 /** The moments of a change, in their order. */
 export type EventMoment = 'noted' | 'changed' | 'notifying' | 'notified'
 
-/** One line of the file. */
+/** One line of the journal: one published or removed event. */
 export interface EventLine {
   readonly type: 'published' | 'removed'
   readonly key: string

@@ -167,14 +167,14 @@ async function newNamespace(): Promise<number> {
   return holder.pid ?? 0
 }
 
-/** A module that gives the system a new boot id, as each start does. */
-function newBoot(name: string): string {
+/** Source of a module that makes Node read `bootId` as the boot id, as after a reboot. */
+function newBoot(bootId: string): string {
   return `
     import fs from 'node:fs'
     import { syncBuiltinESMExports } from 'node:module'
     const read = fs.readFileSync
     fs.readFileSync = (file, ...rest) =>
-      file === '/proc/sys/kernel/random/boot_id' ? '${name}' : read(file, ...rest)
+      file === '/proc/sys/kernel/random/boot_id' ? '${bootId}' : read(file, ...rest)
     syncBuiltinESMExports()`
 }
 

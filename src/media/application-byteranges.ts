@@ -11,6 +11,7 @@ import { Agreement } from './agreement.ts'
 import { BinaryFields } from './binary-fields.ts'
 import type { FieldLines } from './field-lines.ts'
 import type { Part, PartEvent, PartLimits, PartParser } from './part.ts'
+import { assertPartCount } from './part-count.ts'
 import { partOf } from './part-fields.ts'
 import { closePart, PartData } from './part-length.ts'
 import { VarintReader } from './varint.ts'
@@ -87,11 +88,8 @@ export class ApplicationByterangesParser implements PartParser {
     if (framing !== KNOWN_LENGTH && framing !== INDETERMINATE_LENGTH) {
       throw malformed(`expected the framing indicator 8 or 10, found ${framing}`)
     }
-    if (this.#count === this.#limits.maxParts) {
-      const detail = `there are more than ${this.#limits.maxParts} parts`
-      throw new UploadError('ERR_PATCH_LIMIT', { detail })
-    }
     this.#count += 1
+    assertPartCount(this.#count, this.#limits)
     this.#isChunked = framing === INDETERMINATE_LENGTH
     if (this.#isChunked) this.#beginFields(null)
     else this.#state = 'section-length'

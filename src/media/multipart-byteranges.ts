@@ -7,6 +7,7 @@ import { Agreement } from './agreement.ts'
 import { DelimiterScanner } from './delimiter.ts'
 import { HeaderBlock } from './header-block.ts'
 import type { PartEvent, PartLimits, PartParser } from './part.ts'
+import { assertPartCount } from './part-count.ts'
 import { readPart } from './part-fields.ts'
 import { PartData } from './part-length.ts'
 
@@ -77,11 +78,8 @@ export class MultipartByterangesParser implements PartParser {
   /** Ends the part before a delimiter, and expects the header of the next one. */
   #beginPart(): void {
     this.#data?.end()
-    if (this.#count === this.#limits.maxParts) {
-      const detail = `there are more than ${this.#limits.maxParts} parts`
-      throw new UploadError('ERR_PATCH_LIMIT', { detail })
-    }
-    this.#count++
+    this.#count += 1
+    assertPartCount(this.#count, this.#limits)
     this.#header = new HeaderBlock(this.#limits.maxPartHeaderSize)
     this.#state = 'header'
   }

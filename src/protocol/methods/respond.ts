@@ -1,7 +1,7 @@
 /** Makes the answers to writes, and the fields that several methods share. */
 import { formatHttpDate } from '../../fields/http-date.ts'
 import type { Outcome } from '../completion.ts'
-import type { PreparedResponse } from '../final-response.ts'
+import type { PreparedResponse } from '../app-response.ts'
 import type { HandlerResponse } from '../http.ts'
 import { progressMembers, uploadLength } from '../resource-state.ts'
 import type { Settings } from '../../settings.ts'

@@ -19,7 +19,7 @@
  * read before its change and B after the takeover.
  *
  * Bytes that a process writes into an open data file are fenced in another way
- * (`lock/takeover.ts`).
+ * (`lock/takeover-note.ts`).
  */
 
 import { existsSync } from 'node:fs'

@@ -5,7 +5,7 @@
 import { utimes } from 'node:fs/promises'
 import { assertStaged, dropUpload } from './commit.ts'
 import { writeRecord } from './fence.ts'
-import { endTakeover, isTakenOver } from './lock/takeover.ts'
+import { endTakeover, isTakenOver } from './lock/takeover-note.ts'
 import { stagedPath } from './paths.ts'
 import { PrivateCopy } from './private-copy.ts'
 import { durabilityOf, recordedCache } from './resource.ts'
@@ -16,10 +16,10 @@ import type { WriterLease } from './writer-lease.ts'
 
 /**
  * Protects an upload from an earlier owner of the lock that may only be halted, and that would
- * write into the data file when it resumes (`lock/takeover.ts`). The upload is copied to a new data
- * file. The copy takes no time where the file system shares blocks (Btrfs, XFS). Nothing is copied
- * if the earlier owner has released the lock or is proven dead. Returns the version after that. The
- * caller holds the lock.
+ * write into the data file when it resumes (`lock/takeover-note.ts`). The upload is copied to a new
+ * data file. The copy takes no time where the file system shares blocks (Btrfs, XFS). Nothing is
+ * copied if the earlier owner has released the lock or is proven dead. Returns the version after
+ * that. The caller holds the lock.
  */
 export async function escapeEarlierOwner(
   resource: FsResource,

@@ -5,9 +5,12 @@
  *
  * A large version is assembled by a multipart upload. Another writer that finds the fence aborts
  * that upload, and then reads the object to find out whether the publication was faster: the store
- * either completes an upload or aborts it. A small version of an absent object is written by one
- * request, which can't be aborted and may take effect late. Another writer that finds this fence
- * publishes the announced version itself, before it begins its own change.
+ * either completes an upload or aborts it.
+ *
+ * Two kinds of versions are written by one request: a small version of an absent object, because
+ * that costs fewer requests, and an empty version of any object, because an assembled object has at
+ * least one part. Such a request can't be aborted and may take effect late. Another writer that
+ * finds this fence publishes the announced version itself, before it begins its own change.
  */
 import { UploadError } from '../../errors.ts'
 import { conflict } from '../conflict.ts'
@@ -63,30 +66,27 @@ const NOTHING = new Uint8Array(0)
  * may take effect late, or another writer repeats it because of the fence.
  */
 export async function publish(context: S3Context, publication: Publication): Promise<void> {
-  const { view, pieces, version } = publication
+  const { view, version } = publication
   const isSmall =
     version.size <= context.limits.maxInline && view.object === null && view.staleObject === null
   if (isSmall || version.size === 0) await publishAtOnce(context, publication)
-  else await publishAssembled(context, publication, pieces)
+  else await publishAssembled(context, publication)
   await publication.handle.remove()
 }
 
-async function publishAssembled(
-  context: S3Context,
-  publication: Publication,
-  pieces: readonly Piece[],
-): Promise<void> {
-  const { key, version, handle } = publication
+async function publishAssembled(context: S3Context, publication: Publication): Promise<void> {
+  const { key, version, pieces, handle } = publication
   const name = context.layout.object(key)
   const headers = objectHeaders(version, creationsOf(publication))
   const { upload, parts } = await assemble(context, name, headers, pieces, name)
-  const before = handle.current
+  const unfenced = handle.current
+  const condition = conditionOf(publication)
   try {
     await fence(context, publication, upload, null)
     await replacing(context, publication, () =>
-      untilPublished(context, name, version.version, (condition) =>
+      untilPublished(context, name, version.version, () =>
         context.bucket.completeMultipart(name, upload, parts, condition),
-      )(conditionOf(publication)),
+      ),
     )
   } catch (error) {
     // If the store has not confirmed the abort, the completion may still take effect. The fence
@@ -94,42 +94,45 @@ async function publishAssembled(
     // version.
     if (!(await discardUpload(context, name, upload))) throw error
     if (await isPublished(context, name, version.version)) return
-    await removeFence(publication, before).catch(() => undefined)
+    await removeFence(publication, unfenced).catch(() => undefined)
     throw error
   }
 }
 
 /**
- * Publishes a small version of an absent object by one request. The fence contains the version, so
- * that another writer can repeat the request.
+ * Publishes a small version of an absent object, or an empty version of any object, by one request.
+ * The fence contains the version, so that another writer can repeat the request.
  */
 async function publishAtOnce(context: S3Context, publication: Publication): Promise<void> {
   const { key, version, pieces } = publication
   const name = context.layout.object(key)
   const chunks: Uint8Array[] = []
   for await (const chunk of readPieces(context, name, pieces)) chunks.push(chunk)
-  const headers = objectHeaders(version, creationsOf(publication))
+  const headers = {
+    ...objectHeaders(version, creationsOf(publication)),
+    ...conditionOf(publication),
+  }
   const next: VersionContent = { ...version, extents: [] }
-  const before = publication.handle.current
+  const unfenced = publication.handle.current
   await fence(context, publication, null, { content: next, inline: Buffer.concat(chunks) })
   try {
     await replacing(context, publication, () =>
-      untilPublished(context, name, version.version, (condition) =>
-        context.bucket.put(name, chunks, { ...headers, ...condition }),
-      )(conditionOf(publication)),
+      untilPublished(context, name, version.version, () =>
+        context.bucket.put(name, chunks, headers),
+      ),
     )
   } catch (error) {
     // A request without an answer may still take effect. The fence stays, so that the next writer
     // publishes this version before it begins its own.
     if (error instanceof UploadError && error.code === 'ERR_STORAGE_UNAVAILABLE') throw error
     const removed = [...publication.removed, version.version]
-    await removeFence({ ...publication, removed }, before).catch(() => undefined)
+    await removeFence({ ...publication, removed }, unfenced).catch(() => undefined)
     throw error
   }
 }
 
 /**
- * Publishes the small version that another writer has announced by a fence and perhaps not
+ * Publishes the small or empty version that another writer has announced by a fence and perhaps not
  * published.
  *
  * @throws UploadError `ERR_CONFLICT` when the key has another object.
@@ -146,9 +149,9 @@ export async function publishPending(
   const chunks = inlineBytes(next.extents, inline)
   const headers = objectHeaders(next, [...record.removed, next.version])
   const condition: Condition = object === null ? { ifNoneMatch: '*' } : { ifMatch: object.etag }
-  await untilPublished(context, name, next.version, (each) =>
-    context.bucket.put(name, chunks, { ...headers, ...each }),
-  )(condition)
+  await untilPublished(context, name, next.version, () =>
+    context.bucket.put(name, chunks, { ...headers, ...condition }),
+  )
 }
 
 /**
@@ -204,13 +207,16 @@ export async function checkBase(
 }
 
 /**
- * Restores the record as it was before the fence, after a publication that has certainly failed.
+ * Replaces the fence by a record without a pending publication, or removes the record if it has
+ * nothing else to say. Called after a publication that has certainly failed.
+ *
+ * @param unfenced The record before the fence. While it is the current one, no fence was written.
  */
 async function removeFence(
   { handle, shown, folder, removed, view }: Publication,
-  before: StoredRecord | null,
+  unfenced: StoredRecord | null,
 ): Promise<void> {
-  if (handle.current === before) return
+  if (handle.current === unfenced) return
   if (shown === null && removed.length === 0) {
     await handle.remove()
     return
@@ -227,30 +233,28 @@ async function removeFence(
 }
 
 /**
- * Returns a function that makes the request which publishes the version `token`, and repeats it up
- * to `MAX_ATTEMPTS` times. After each failure the object is read, because the request may have
- * taken effect although its answer was lost.
+ * Makes the request that publishes the version `token`, and repeats it up to `MAX_ATTEMPTS` times.
+ * After each failure the object is read, because the request may have taken effect although its
+ * answer was lost.
  *
  * @throws UploadError `ERR_CONFLICT` when the condition of the request does not hold.
  */
-function untilPublished(
+async function untilPublished(
   context: S3Context,
   name: string,
   token: string,
-  request: (condition: Condition) => Promise<unknown>,
-) {
-  return async (condition: Condition): Promise<void> => {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        await request(condition)
-        return
-      } catch (error) {
-        if (await isPublished(context, name, token)) return
-        if (isBucketError(error, 'precondition', 'missing')) throw conflict(error)
-        const mayRepeat = isBucketError(error, 'unavailable', 'conflict')
-        if (!mayRepeat || attempt === MAX_ATTEMPTS) throw translated(error)
-        await backOff(attempt)
-      }
+  request: () => Promise<unknown>,
+): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await request()
+      return
+    } catch (error) {
+      if (await isPublished(context, name, token)) return
+      if (isBucketError(error, 'precondition', 'missing')) throw conflict(error)
+      const mayRepeat = isBucketError(error, 'unavailable', 'conflict')
+      if (!mayRepeat || attempt === MAX_ATTEMPTS) throw translated(error)
+      await backOff(attempt)
     }
   }
 }
@@ -292,6 +296,10 @@ function creationsOf({ view, removed, version }: Publication): readonly string[]
   return [...new Set([...view.object.creations, ...removed])]
 }
 
+/**
+ * Returns the content with one inline extent of `length` bytes, which begin at `offset` of the
+ * record's inline bytes. Empty content has no extent.
+ */
 function withInline(content: VersionContent, offset: number, length: number): VersionContent {
   const extents: readonly Extent[] = length === 0 ? [] : [{ kind: 'inline', offset, length }]
   return { ...content, extents }

@@ -18,7 +18,7 @@ import type { Link, OwnLink } from './chain.ts'
 import { LOCK_LIFE, Watch } from './liveness.ts'
 import { livenessOf } from './owner.ts'
 import { sweepLocks } from './sweep-locks.ts'
-import { noteTakeover } from './takeover.ts'
+import { noteTakeover } from './takeover-note.ts'
 import { STAGING } from '../paths.ts'
 
 /** Which directory the locks protect. */
@@ -52,7 +52,7 @@ const LIVENESS_INTERVAL = 1000
  * the lock of a killed process at once, and never the lock of a process on the same system that is
  * only halted. An owner in another container or on another machine counts as dead after 5 s without
  * a renewal of its link. Because such an owner may only be halted, the next writer copies the
- * upload to a new file, which the earlier owner can't reach (`takeover.ts`).
+ * upload to a new file, which the earlier owner can't reach (`takeover-note.ts`).
  *
  * A newcomer whose `stall` is at most its `wait` waits up to a second longer for an owner in
  * another process, which needs that time to notice the request and to store what has arrived.

@@ -3,8 +3,8 @@
  * are stored, so that every server that reads the record can serve and resume the upload.
  */
 import { conflict } from '../conflict.ts'
+import { checkBase } from './base-check.ts'
 import type { S3Context } from './context.ts'
-import { checkBase } from './publish.ts'
 import type { ShownContent } from './publish.ts'
 import { RecordHandle } from './record-store.ts'
 import type { VersionContent } from './record.ts'

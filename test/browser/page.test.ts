@@ -52,8 +52,8 @@ describeInChromium('an upload by the page', () => {
 
     await chooseAndHold(page, film, gate, MIDDLE)
     await press(row, 'Pause')
-    gate.open()
     await says(row, 'Paused')
+    gate.open()
     const [listed] = await server.list()
     const passed = gate.passed
     await press(row, 'Resume')

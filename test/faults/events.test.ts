@@ -146,35 +146,39 @@ it('reports a file with its path although the kill came before its move', async 
   expect(await next.state(TARGET)).toBe('C(3)')
 })
 
-it('the last event of each file is about its last version after kills at any moment', async () => {
-  const setup = new Setup()
-  const targets = ['/files/a', '/files/b', '/files/c']
-  const rounds: unknown[][] = []
-  for (let round = 0; round < ROUNDS; round += 1) {
-    const server = await setup.start()
-    let requests = 0
-    const writers = targets.map(async (target) => {
-      const connection = await server.connect()
-      for (let size = 1; ; size += 1) {
-        const method = size % 3 === 0 ? 'DELETE' : 'PUT'
-        const body = method === 'PUT' ? 'x'.repeat(size) : ''
-        const answer = await connection.send(request(method, target, [], body)).answerOrClose()
-        if (answer === null) return
-        requests += 1
-      }
-    })
-    await expect.poll(() => requests, { interval: 1 }).toBeGreaterThan(3 + round)
-    await server.kill()
-    await Promise.all(writers)
+it(
+  'the last event of each file is about its last version after kills at any moment',
+  { timeout: 120_000 },
+  async () => {
+    const setup = new Setup()
+    const targets = ['/files/a', '/files/b', '/files/c']
+    const rounds: unknown[][] = []
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const server = await setup.start()
+      let requests = 0
+      const writers = targets.map(async (target) => {
+        const connection = await server.connect()
+        for (let size = 1; ; size += 1) {
+          const method = size % 3 === 0 ? 'DELETE' : 'PUT'
+          const body = method === 'PUT' ? 'x'.repeat(size) : ''
+          const answer = await connection.send(request(method, target, [], body)).answerOrClose()
+          if (answer === null) return
+          requests += 1
+        }
+      })
+      await expect.poll(() => requests, { interval: 1 }).toBeGreaterThan(3 + round)
+      await server.kill()
+      await Promise.all(writers)
 
-    const next = await setup.start()
-    await setup.settled()
-    rounds.push([await storedEtags(next, targets), setup.knownEtags(targets)])
-    await next.kill()
-  }
+      const next = await setup.start()
+      await setup.settled()
+      rounds.push([await storedEtags(next, targets), setup.knownEtags(targets)])
+      await next.kill()
+    }
 
-  expect(rounds.map(([, known]) => known)).toEqual(rounds.map(([stored]) => stored))
-})
+    expect(rounds.map(([, known]) => known)).toEqual(rounds.map(([stored]) => stored))
+  },
+)
 
 /** What HEAD shows of each file; null if it does not exist. */
 async function storedEtags(server: FaultServer, targets: readonly string[]) {

@@ -65,13 +65,17 @@ test(
     const lost = lossesOf(patches)
     console.log(
       `${SIZE} bytes, ${proxy.sent} sent, ${proxy.sent - SIZE} of them twice ` +
-        `in ${patches.length} requests (${lost.join(' + ')}), ${seconds.toFixed(0)} s`,
+        `in ${patches.length} requests (${lost.join(' + ')}), ` +
+        `answered ${patches.map(({ status }) => status ?? 'nothing').join(', ')}, ${seconds.toFixed(0)} s`,
     )
     expect([stopped.code, finished.code]).toEqual([130, 0])
     expect(await digestOf(line.at('uploads', 'film.mp4'))).toBe(await digestOf(line.at('film.mp4')))
     expect(offsetsOf(proxy.seen)).toEqual(patches.slice(1).map(({ start }) => start))
     expect(lost.reduce((sum, size) => sum + size, 0)).toBe(proxy.sent - SIZE)
-    expect(Math.max(...lost)).toBeLessThanOrEqual(IN_FLIGHT)
+    // The late bytes of a command that was stopped can change the version after the next one has asked for the
+    // offset. Its request is then refused, and the proxy reads all of it before it passes the answer on.
+    const interrupted = lost.filter((_, index) => patches[index]?.status === null)
+    expect(Math.max(...interrupted)).toBeLessThanOrEqual(IN_FLIGHT)
   },
   CUT + (SIZE / MiB) * 500 + 120_000,
 )

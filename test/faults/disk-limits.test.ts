@@ -86,7 +86,7 @@ describe.skipIf(NO_MOUNT !== null)(title('two processes', NO_MOUNT), () => {
       const found = statuses.indexOf(507)
       const full = new Set(statuses.slice(found))
       const states = await Promise.all(servers.map((server) => server.state('/files/0')))
-      // Whoever takes finished files away makes room.
+      // Another program that removes finished files makes room.
       rmSync(path.join(directory, '0'))
 
       const removed = await servers[0].send('DELETE', '/files/1')

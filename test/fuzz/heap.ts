@@ -1,4 +1,4 @@
-/** Tells, while a target is fuzzed, how much of the heap stays after a full collection. */
+/** Reports, while a target is fuzzed, how much of the heap remains after a full collection. */
 import { appendFileSync } from 'node:fs'
 
 /** Between two samples, in milliseconds. */

@@ -200,8 +200,8 @@ export class Worker {
     ])
     const found = get.status === 404 ? ABSENT : { bytes: get.body, complete: get.status === 200 }
     if (found.bytes !== null) this.#tags.see(get, found.bytes, `GET of ${this.kind} afterwards`)
-    const told = [...this.#history, this.#pending?.next].map(describe).join(', ')
-    const what = `${this.kind} is ${describe(found)} after ${told} by ${this.#pending?.way}`
+    const expected = [...this.#history, this.#pending?.next].map(describe).join(', ')
+    const what = `${this.kind} is ${describe(found)} after ${expected} by ${this.#pending?.way}`
     if (!this.#isPossible(found)) throw new Error(what)
     this.#history = [found]
     this.#pending = null

@@ -4,8 +4,8 @@ import { ClientError } from '../client/node.ts'
 import { causesOf, reasonFor } from './reasons.ts'
 
 /**
- * Exit codes. A script can tell apart a failure, which may be worth another attempt, and a file that
- * was left alone because it may be a different one. 130 is what shells report for a process that Ctrl-C
+ * Exit codes. A script can tell apart a failure, after which another attempt can succeed, and a file that
+ * was left alone because it can be a different one. 130 is what shells report for a process that Ctrl-C
  * has ended.
  */
 export const DONE = 0

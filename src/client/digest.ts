@@ -70,8 +70,8 @@ export async function digestContent(hash: Hash, body: readonly BlobLike[]): Prom
 }
 
 /**
- * Returns the SHA-256 in the value of a `Repr-Digest` as `sha-256=:…:`. Null if there is no value,
- * or if it only has digests of other algorithms.
+ * Returns the SHA-256 in the value of a `Repr-Digest` as `sha-256=:…:`. Null without a value,
+ * or if the value only has digests of other algorithms.
  */
 export function sha256Of(field: string | null): string | null {
   return /(?:^|,)\s*(sha-256=:[\w+/]{43}=:)/.exec(field ?? '')?.[1] ?? null

@@ -96,7 +96,7 @@ export class PartData {
   }
 
   /**
-   * Takes the next bytes of data. Returns their event; none if there are no bytes.
+   * Takes the next bytes of data. Returns their event; none for an empty chunk.
    *
    * @throws UploadError `ERR_LENGTH` for data that exceeds the range, `ERR_SIZE_LIMIT` for data of unknown
    * length that exceeds the largest size of a resource.

@@ -227,7 +227,7 @@ function startWork(
   }
 }
 
-/** Reports an error of the background work as a process warning, because there is no request to answer with it. */
+/** Reports an error of the background work as a process warning, because no request waits for an answer. */
 function warn(error: unknown): void {
   process.emitWarning(error instanceof Error ? error : String(error))
 }

@@ -127,7 +127,7 @@ export interface Writer {
    * - Readers see nothing of an atomic write before `commit`. Bytes between the current size and a
    *   `position` beyond it are zeros.
    *
-   * @throws UploadError `ERR_STORAGE_FULL` when there is no room. A persist writer keeps the bytes
+   * @throws UploadError `ERR_STORAGE_FULL` when the storage is full. A persist writer keeps the bytes
    * of earlier writes, and may keep the first bytes of the failed one.
    * @throws UploadError `ERR_CONFLICT` when another writer has changed the resource and no byte of
    * this write was visible. The caller then checks the preconditions again.

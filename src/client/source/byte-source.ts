@@ -13,7 +13,7 @@ export interface ByteSource {
   readonly type?: string
   /**
    * Whether the source is a stream, which can be read only once. A range must not start before the
-   * range that was read last, because the bytes before it are no longer in memory.
+   * range that was read last, because the bytes before it were discarded.
    */
   readonly once?: boolean
   /** Name of the file, if the source is a file. */

@@ -48,7 +48,7 @@ export function completeInfo(record: FsRecord, size: number): ResourceInfo {
 
 /**
  * Describes a finished file that this package has not written, or whose record does not match it.
- * The entity tag is derived from the metadata, because there is no record with a tag.
+ * The entity tag is derived from the metadata, because no record has a tag for it.
  */
 export function foreignInfo(found: BigIntStats): ResourceInfo {
   const { ino, size, mtimeNs, mtimeMs, ctimeNs } = found

@@ -173,7 +173,7 @@ export class S3Writer implements Writer {
   }
 
   /**
-   * Records the bytes that are in the object store. If there are no new ones, as with a slow
+   * Records the bytes that are in the object store. If all of these are recorded, as with a slow
    * client, the bytes in memory are stored and recorded too.
    */
   async #recordProgress(): Promise<void> {

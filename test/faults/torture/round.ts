@@ -55,7 +55,7 @@ export class Score {
     this.violations.push(`kill ${this.kills}, ${kind}: ${what}`)
   }
 
-  /** Whether there are so many violations that more rounds would add nothing. */
+  /** Whether the run has found enough violations to stop early. */
   get isHopeless(): boolean {
     return this.violations.length >= 20
   }

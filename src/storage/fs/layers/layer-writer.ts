@@ -84,8 +84,8 @@ export class LayerWriter implements Writer {
   }
 
   /**
-   * Commits the layer by one new record. If no byte was changed, or the resource is reopened, there
-   * is no layer to commit, and the `AtomicWriter` does it.
+   * Commits the layer by one new record. If no byte was changed, or the resource is reopened, the
+   * commit needs no layer, and the `AtomicWriter` makes it.
    */
   async commit(state: ResourceState): Promise<ResourceInfo> {
     this.#lease.assertActive()

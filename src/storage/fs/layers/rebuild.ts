@@ -3,7 +3,7 @@
  * file below the layers. Bytes, state, entity tag and time of the version stay the same, so that no
  * client notices.
  *
- * The copy is made without the lock of the key, because it takes long for a large file. Patches may
+ * The copy is made without the lock of the key, because it takes long for a large file. Patches can
  * be committed meanwhile. Their layers fit over the copy too, even a layer that has absorbed some
  * that were copied: it contains all their ranges, and writes them a second time. Any other change
  * of the resource replaces the file below the layers, in which case the copy is discarded.

@@ -10,6 +10,8 @@ import { fileURLToPath } from 'node:url'
 
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
+import { freePort } from '../support/free-port.ts'
+
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
 let directory: string
@@ -69,9 +71,19 @@ test('a signal ends the server while an upload is under way, and keeps what arri
   expect(resumed.headers.get('content-length')).toBe('5')
 }, 30_000)
 
-async function start(): Promise<void> {
-  const child = spawn('npm', ['start', '--silent', '--', '--directory', directory, '--port', '0'], {
+test('npm start listens at the port in PORT', async () => {
+  await stop('SIGTERM')
+  const port = await freePort()
+
+  await start([], { PORT: String(port) })
+
+  expect(url).toBe(`http://127.0.0.1:${port}/`)
+}, 30_000)
+
+async function start(options = ['--port', '0'], variables: NodeJS.ProcessEnv = {}): Promise<void> {
+  const child = spawn('npm', ['start', '--silent', '--', '--directory', directory, ...options], {
     cwd: root,
+    env: { ...process.env, ...variables },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   server = child

@@ -2,6 +2,7 @@
  * The table of the options of the middleware, from which the settings are made and checked. The READMEs show the same
  * names and defaults in the same sections, and a test compares them.
  */
+import { LONGEST_TIMER } from './delays.ts'
 import type { Limits, PartialUploadOptions, Preset, Rules, Statuses } from './options.ts'
 
 /** The options of an app, with the default of each one that it left out. */
@@ -41,8 +42,6 @@ export const PRESETS: Readonly<Record<Preset, Statuses>> = {
   ietf: statuses(200, 200, 200, 200),
 }
 
-/** The longest time of a timer in Node, in milliseconds. A longer one would fire at once. */
-const LONGEST_TIMER = 2 ** 31 - 1
 /** The characters that a field value may have (RFC 9110 §5.5), without obsolete ones. */
 const VISIBLE_ASCII = /^[\x20-\x7e]*$/
 

@@ -10,20 +10,29 @@ import { describe, expect, test } from 'vitest'
  */
 const LAYERS: Readonly<Record<string, readonly string[]>> = {
   errors: [],
+  delays: [],
   'media/part': [],
   'storage/adapter': [],
   'storage/lock': ['errors'],
   'storage/key': ['errors'],
   hooks: ['errors', 'storage/adapter'],
   options: ['hooks', 'storage/adapter', 'storage/lock'],
-  settings: ['options'],
+  settings: ['delays', 'options'],
   fields: ['errors', 'media/part', 'storage/adapter'],
   media: ['errors', 'fields', 'media/part'],
-  storage: ['errors', 'storage/adapter', 'storage/key', 'storage/lock', 'storage/s3/bucket-aws'],
+  storage: [
+    'delays',
+    'errors',
+    'storage/adapter',
+    'storage/key',
+    'storage/lock',
+    'storage/s3/bucket-aws',
+  ],
   // The only files that import the AWS SDK.
   'storage/s3/aws-client': [],
   'storage/s3/bucket-aws': ['storage', 'storage/s3/aws-client'],
   protocol: [
+    'delays',
     'errors',
     'fields',
     'hooks',

@@ -3,9 +3,9 @@
  * own backoff.
  */
 
-/** Shortest and longest time until a retry, in milliseconds. The time doubles with each failure. */
-const FIRST_BACKOFF = 1000
-const LONGEST_BACKOFF = 600_000
+import { delayAfter, type Backoff } from '../delays.ts'
+
+const BACKOFF: Backoff = { first: 1000, longest: 600_000 }
 /** Largest number of keys that wait, to limit the memory. The next process finds the others by their notes. */
 const MOST_WAITING = 100_000
 
@@ -33,7 +33,7 @@ export class Retries {
   /** Adds a key whose work has just failed. If the key waits already, the time of its next attempt does not change. */
   add(key: string): void {
     if (this.#waiting.has(key)) return
-    this.#set(key, FIRST_BACKOFF, 1)
+    this.#set(key, delayAfter(1, BACKOFF), 1)
     this.#plan()
   }
 
@@ -80,7 +80,7 @@ export class Retries {
       this.#waiting.delete(key)
       const isDone = await this.#attempt(key).catch(() => false)
       if (isDone) continue
-      this.#set(key, Math.min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** failures), failures + 1)
+      this.#set(key, delayAfter(failures + 1, BACKOFF), failures + 1)
     }
   }
 }

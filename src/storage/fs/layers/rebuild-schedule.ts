@@ -3,6 +3,7 @@
  * disk.
  */
 
+import { delayAfter, LONGEST_TIMER, type Backoff } from '../../../delays.ts'
 import type { WithLock } from '../../adapter.ts'
 import { errorCode } from '../io.ts'
 import { rebuild } from './rebuild.ts'
@@ -13,14 +14,8 @@ import type { FsResource, RebuildSchedule } from '../resource.ts'
  * their layers.
  */
 const MOST_WAITING = 10_000
-/**
- * Milliseconds until the next attempt after a failure. Each failure in a row doubles them, up to
- * the longest.
- */
-const FIRST_BACKOFF = 60_000
-const LONGEST_BACKOFF = 3_600_000
-/** Longest delay of a timer in milliseconds. Node treats a longer one as 1 ms. */
-const LONGEST_TIMER = 2 ** 31 - 1
+/** When a rebuild is tried again after a failure. */
+const BACKOFF: Backoff = { first: 60_000, longest: 3_600_000 }
 
 /** A file that waits for its rebuild. */
 interface Waiting {
@@ -122,10 +117,9 @@ export class Rebuilds implements RebuildSchedule {
       // An error of the system, such as a full disk, would make the rebuilds of other files fail
       // too.
       if (errorCode(error)?.startsWith('E') === true) {
-        this.#pausedUntil = performance.now() + FIRST_BACKOFF
+        this.#pausedUntil = performance.now() + BACKOFF.first
       }
-      const backoff = Math.min(LONGEST_BACKOFF, FIRST_BACKOFF * 2 ** failures)
-      this.#wait(resource, backoff, failures + 1)
+      this.#wait(resource, delayAfter(failures + 1, BACKOFF), failures + 1)
     }
   }
 }

@@ -11,6 +11,7 @@
 
 import { lstat } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
+import { delayAfter, type Backoff } from '../../../delays.ts'
 import type { WithLock } from '../../adapter.ts'
 import { discard, dropUpload, move, replaceRecord, syncMove } from '../commit.ts'
 import { copyVersion } from './copy-version.ts'
@@ -33,11 +34,12 @@ import { WriterLease } from '../writer-lease.ts'
  */
 const FLUSHED_AT_ONCE = 16 * 1024 * 1024
 /**
- * Milliseconds between two attempts to get the lock, which a writer of the resource may hold. Each
- * is twice as long as the one before, up to the longest.
+ * Shortest pause of the copy, in milliseconds. Shorter ones add up until they reach it, because a
+ * timer may fire some milliseconds late.
  */
-const FIRST_WAIT = 10
-const LONGEST_WAIT = 1000
+const LEAST_PAUSE = 10
+/** When the lock of the key is tried again, which a writer of the resource may hold. */
+const BACKOFF: Backoff = { first: 10, longest: 1000 }
 /** Largest number of attempts to get the lock, which take about a minute together. */
 const MAX_TRIES = 70
 
@@ -123,7 +125,7 @@ function pacer(
       if (durabilityOf(resource) === 'now') await file.datasync()
     }
     const ahead = (position / resource.policy.rebuildRate) * 1000 - (performance.now() - began)
-    if (ahead > FIRST_WAIT) await pause(ahead, null, { ref: false, signal })
+    if (ahead > LEAST_PAUSE) await pause(ahead, null, { ref: false, signal })
   }
 }
 
@@ -138,7 +140,7 @@ async function publishWithLock(
   signal: AbortSignal,
 ): Promise<boolean> {
   const { paths, leases } = resource
-  for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+  for (let tries = 1; tries <= MAX_TRIES; tries += 1) {
     const outcome = await withLock(paths.key, async (isLost) => {
       const lease = new WriterLease(resource, leases.take(paths.hash, Infinity, isLost))
       try {
@@ -148,8 +150,7 @@ async function publishWithLock(
       }
     })
     if (outcome !== null) return outcome
-    const delay = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** tries)
-    await pause(delay, null, { ref: false, signal })
+    await pause(delayAfter(tries, BACKOFF), null, { ref: false, signal })
     const current = await find(paths)
     if (!isLayered(current) || current.fingerprint !== copied.fingerprint) return false
   }

@@ -4,6 +4,7 @@
  */
 import { useEffect, useRef, useState, useSyncExternalStore } from 'react'
 
+import { nameOfFile, resolveFileUrl } from './client/file-url.ts'
 import type { Source } from './client/source/source.ts'
 import {
   uploadAll,
@@ -49,8 +50,8 @@ const NO_PROGRESS: TotalProgress = {
 /**
  * Uploads the files that a component passes to `add`, and renders it again when a file changes.
  *
- * `headers`, `onFile` and `onProgress` are those of the latest rendering. The other options are read
- * when the first file is added. When the component is unmounted, its uploads end, and the server keeps
+ * `url` and all functions are those of the latest rendering. The other options are read when the first
+ * file is added. When the component is unmounted, its uploads end, and the server keeps
  * the stored bytes.
  */
 export function useUploads<F extends Source = File>(
@@ -95,18 +96,21 @@ function createStore<F extends Source>(options: () => ComponentOptions<F>): Stor
   }
 
   /**
-   * Returns the options for `uploadAll`. They call the functions of the last rendering, because a
-   * component passes new ones each time, which may use newer state.
+   * Returns the options for `uploadAll`. They read the URL and the functions of the last rendering,
+   * because a component passes new ones each time, which may use newer state.
    */
   function followed(first: ComponentOptions<F>): UploadAllOptions<F> {
     controller = new AbortController()
     const { signal } = controller
     return {
       ...first,
+      url: (file) => resolveFileUrl(options().url, file, nameOfFile),
       headers: async () => {
         const { headers = {} } = options()
         return typeof headers === 'function' ? headers() : headers
       },
+      onBeforeRequest: async (request) => options().onBeforeRequest?.(request),
+      shouldRetry: (error, failures) => options().shouldRetry?.(error, failures) ?? error.transient,
       signal,
       onFile: (upload) => {
         if (signal.aborted) return

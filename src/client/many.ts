@@ -1,9 +1,9 @@
 /** Runs several uploads at a time: a queue of files, and one progress for all of them. */
 import { systemClock } from './clock.ts'
+import { resolveFileUrl, type FileUrl } from './file-url.ts'
 import { createFileUpload, type FileUpload, type Start } from './file-upload.ts'
 import type { Progress, UploadOptions } from './options.ts'
 import { createProgressMeter } from './progress.ts'
-import { scope } from './scope.ts'
 import { applyDefaults } from './settings.ts'
 import { createSlots } from './slots.ts'
 import { UPLOAD } from './upload.ts'
@@ -35,7 +35,7 @@ export interface UploadAllOptions<F> extends Omit<UploadOptions, 'onProgress' | 
    * function that returns the URL of a file. Names are percent-encoded, so that a `/` in a name does
    * not lead into another folder.
    */
-  readonly url: string | URL | ((file: F) => string | URL)
+  readonly url: FileUrl<F>
   /**
    * Number of files that are uploaded at the same time, at least 1. The others wait in a queue.
    *
@@ -131,7 +131,7 @@ export function startUploads<F>(
 
   function add(more: ArrayLike<F> | Iterable<F>): void {
     // All URLs are built first, so that a wrong one throws before any file is added.
-    const added = Array.from(more, (file) => ({ file, url: resolve(url, file, nameOf) }))
+    const added = Array.from(more, (file) => ({ file, url: resolveFileUrl(url, file, nameOf) }))
     for (const { file, url: target } of added) {
       const upload = createFileUpload(file, target, options, {
         start,
@@ -188,19 +188,6 @@ export function startUploads<F>(
       await Promise.all([...files].reverse().map(async (file) => file.cancel()))
     },
   }
-}
-
-/**
- * Returns the absolute URL of a file. Its name becomes exactly one segment of the path. Half a
- * surrogate pair is replaced, because `encodeURIComponent` throws on it.
- */
-function resolve<F>(url: UploadAllOptions<F>['url'], file: F, nameOf: (file: F) => string): string {
-  const base = scope.location?.href
-  if (typeof url === 'function') return new URL(url(file), base).href
-  const folder = new URL(url, base)
-  if (!folder.pathname.endsWith('/')) folder.pathname += '/'
-  folder.pathname += encodeURIComponent(nameOf(file).replace(/\p{Surrogate}/gu, '\uFFFD'))
-  return folder.href
 }
 
 /** Returns the sum of the numbers; null if one of them is null. */

@@ -3,6 +3,7 @@
  * `partial-upload/client/upload-all`. It is an entry of its own, so that apps that send single files do
  * not bundle the queue.
  */
+import { nameOfFile } from './file-url.ts'
 import { upload } from './index.ts'
 import { startUploads, type UploadAllOptions, type Uploads } from './many.ts'
 import type { Source } from './source/source.ts'
@@ -21,15 +22,5 @@ export function uploadAll<F extends Source>(
   files: ArrayLike<F> | Iterable<F>,
   options: UploadAllOptions<F>,
 ): Uploads<F> {
-  return startUploads(files, options, upload, nameOf)
-}
-
-/**
- * Returns the name of a `File`, which becomes the last segment of its URL.
- *
- * @throws TypeError for a source without a name.
- */
-function nameOf(file: Source): string {
-  if ('name' in file && typeof file.name === 'string') return file.name
-  throw new TypeError('a source without a name needs a function as `url`')
+  return startUploads(files, options, upload, nameOfFile)
 }

@@ -28,6 +28,9 @@ import { createSlots, type Enter, type Leave } from '../client/slots.ts'
 /** Shortest wait for the next attempt that is shown to the user, in milliseconds. */
 const SHORT_WAIT = 1000
 
+const UNNAMEABLE =
+  'The name of the file contains half of a surrogate pair. Rename the file, then try again'
+
 /** Header fields by name. */
 type Fields = Readonly<Record<string, string>>
 
@@ -116,11 +119,16 @@ export class PartialUpload<M extends Meta, B extends Body> extends BasePlugin<
   /**
    * Returns the absolute URL of a file. Its name is percent-encoded, so that it is one segment of the
    * path.
+   *
+   * @throws Error for a name that can't be encoded. Uppy shows the message at the file.
    */
   #urlOf(file: UppyFile<M, B>): string {
     const { endpoint } = this.opts
     const base = scope.location?.href
     if (typeof endpoint === 'function') return new URL(endpoint(file), base).href
+    // Some systems allow half of a surrogate pair in a name. It has no UTF-8 form to percent-encode, and
+    // a replacement would store two files with such names under the same URL.
+    if (/\p{Surrogate}/u.test(file.meta.name)) throw new Error(UNNAMEABLE)
     return new URL(encodeURIComponent(file.meta.name), new URL(endpoint, base)).href
   }
 

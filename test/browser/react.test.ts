@@ -27,9 +27,11 @@ const SCRIPT = `
   function Uploads() {
     const [token, setToken] = useState('first')
     const { files, progress, add, pause, resume, retry, cancel } = useUploads({
-      url: '/files/',
+      url: '/files/' + token,
       minDelay: 10,
       headers: () => ({ 'X-Token': token }),
+      onBeforeRequest: ({ headers }) => headers.set('X-Hook', token),
+      shouldRetry: (error) => token === 'second' && error.status === 403,
       onFile: () => counts.seen++,
     })
     const button = (name, onClick) => createElement('button', { key: name, onClick }, name)
@@ -100,6 +102,19 @@ describeInChromium("React's hook", () => {
     expect([tokens[0], tokens.at(-1)]).toEqual(['first', 'second'])
   })
 
+  test('uses the URL and the hooks of the last rendering', async () => {
+    const { page, proxy, seen } = await start()
+
+    await page.locator('input').setInputFiles(file('a'))
+    await page.getByText('a done').waitFor()
+    await page.getByRole('button', { name: 'Renew' }).click()
+    proxy.fail('HEAD', { kind: 'answer', status: 403 })
+    await page.locator('input').setInputFiles(file('b'))
+    await page.getByText('b done').waitFor()
+
+    expect([...new Set(seen)]).toEqual(['/files/first/a first', '/files/second/b second'])
+  })
+
   test('ends its uploads with the component, and the server keeps what it has', async () => {
     const { page, proxy, url } = await start()
     proxy.fail('PATCH', { kind: 'stall', after: 100 * KiB })
@@ -111,7 +126,7 @@ describeInChromium("React's hook", () => {
     await page.locator('input').waitFor({ state: 'detached' })
 
     await expect
-      .poll(async () => (await fetch(`${url}/files/a`, { method: 'HEAD' })).status)
+      .poll(async () => (await fetch(`${url}/files/first/a`, { method: 'HEAD' })).status)
       .toBe(299)
   })
 })
@@ -132,7 +147,13 @@ async function start() {
   })
   const code = outputFiles[0]?.text ?? ''
   const html = '<!doctype html><body></body><script type="module" src="main.js"></script>'
+  /** The path of each request to the store, and the value of a field that a hook has set. */
+  const seen: string[] = []
   const app = express()
+    .use('/files', (req, _res, next) => {
+      seen.push(`${req.originalUrl} ${String(req.get('x-hook'))}`)
+      next()
+    })
     .get('/', (_req, res) => void res.send(html))
     .get('/main.js', (_req, res) => void res.type('js').send(code))
     .get('/favicon.ico', (_req, res) => void res.status(204).end())
@@ -143,6 +164,6 @@ async function start() {
   onTestFinished(async () => proxy.stop())
   const page = await openPage(proxy.origin)
   const read = async (name: string) =>
-    Buffer.from(await (await fetch(`${url}/files/${name}`)).arrayBuffer())
-  return { page, proxy, url, read }
+    Buffer.from(await (await fetch(`${url}/files/first/${name}`)).arrayBuffer())
+  return { page, proxy, url, seen, read }
 }

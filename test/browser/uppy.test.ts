@@ -287,6 +287,24 @@ describeInChromium('the plugin', () => {
     })
   })
 
+  test('fails only the file whose name can not be part of a URL', async () => {
+    const { url, run } = await startPlugin()
+
+    const result = await run(`
+      const uppy = new Uppy().use(PartialUpload, { endpoint: '/files/' })
+      uppy.addFile({ name: 'a\\ud800.txt', data: new Blob(['half']) })
+      uppy.addFile({ name: 'b.txt', data: new Blob(['hello']) })
+      const { successful, failed } = await uppy.upload()
+      return [successful.map(({ name }) => name), failed.map(({ error }) => error)]
+    `)
+
+    expect(result).toEqual([
+      ['b.txt'],
+      ['The name of the file contains half of a surrogate pair. Rename the file, then try again'],
+    ])
+    expect(await (await fetch(`${url}/files/b.txt`)).text()).toBe('hello')
+  })
+
   test('lets Uppy pause only while it is installed', async () => {
     const { run } = await startPlugin()
 

@@ -26,9 +26,9 @@ export interface S3StorageOptions extends AwsBucketOptions {
    */
   readonly internalPrefix?: string
   /**
-   * Bytes of an unfinished upload that are stored in one object, and that later are one part of the
-   * finished object. More than 5 MiB. An object has 10,000 parts at most, so that this size limits
-   * the length of a file.
+   * Bytes of an unfinished upload that are stored in one object, which later is one part of the
+   * finished object. More than 5 MiB. In an upload of more than 1,000 of these objects the store
+   * merges them into larger ones, because S3 allows 10,000 parts.
    *
    * @default 8 MiB
    */
@@ -98,6 +98,7 @@ export function s3Storage(options: S3StorageOptions): S3Storage {
       partSize,
       minPartSize: 5 * MIB,
       maxCopySize: 256 * MIB,
+      maxParts: 10_000,
       maxInline: MIB / 4,
       flushAfter,
       concurrency: 4,

@@ -33,6 +33,7 @@ beforeEach(async () => {
       partSize: 8 * MIB,
       minPartSize: 5 * MIB,
       maxCopySize: 256 * MIB,
+      maxParts: 10_000,
       maxInline: MIB / 4,
       flushAfter: 3_600_000,
       concurrency: 4,

@@ -5,6 +5,7 @@
 import { isBucketError, repeat } from './attempts.ts'
 import type { ObjectHeaders, Part } from './bucket.ts'
 import type { S3Context } from './context.ts'
+import { lengthOf } from './pieces.ts'
 import type { Piece } from './pieces.ts'
 import { planParts } from './plan.ts'
 import type { PlannedPart } from './plan.ts'
@@ -74,9 +75,19 @@ export async function copyObject(
   object: string,
   extent: ObjectExtent,
 ): Promise<string> {
-  const target = context.layout.data(crypto.randomUUID(), crypto.randomUUID())
+  return (await assembleData(context, crypto.randomUUID(), [extent], object)).name
+}
+
+/** Assembles pieces in a new data object, and returns its only extent. */
+export async function assembleData(
+  context: S3Context,
+  folder: string,
+  pieces: readonly Piece[],
+  object: string,
+): Promise<DataExtent> {
+  const target = context.layout.data(folder, crypto.randomUUID())
   const headers = { contentType: null, contentDisposition: null, metadata: {} }
-  const { upload, parts } = await assemble(context, target, headers, [extent], object)
+  const { upload, parts } = await assemble(context, target, headers, pieces, object)
   try {
     await repeat(() => context.bucket.completeMultipart(target, upload, parts))
   } catch (error) {
@@ -86,7 +97,7 @@ export async function copyObject(
       isBucketError(error, 'missing') && (await repeat(() => context.bucket.head(target)))
     if (isMade === false || isMade === null) throw error
   }
-  return target
+  return { kind: 'data', name: target, offset: 0, length: lengthOf(pieces) }
 }
 
 /** Makes one part, and returns its entity tag. */

@@ -6,26 +6,11 @@
 import { repeat } from './attempts.ts'
 import type { ListPage } from './bucket.ts'
 import type { S3Context } from './context.ts'
-import type { Piece } from './pieces.ts'
 import type { StoredRecord } from './record.ts'
 import { RecordHandle, readRecord } from './record-store.ts'
 import { deleteObject } from './remove.ts'
 import { viewAfterPublication } from './await-publication.ts'
 import { openContent } from './view.ts'
-
-/**
- * Deletes the data objects of a published version after `readerAge`, because readers of the upload,
- * in this and in other processes, may still be reading them. If this process ends before that, the
- * sweep deletes them.
- */
-export function deleteLater({ bucket, limits }: S3Context, pieces: readonly Piece[]): void {
-  const names = new Set(pieces.flatMap((piece) => (piece.kind === 'data' ? [piece.name] : [])))
-  if (names.size === 0) return
-  const run = async (): Promise<void> => {
-    for (const name of names) await bucket.delete(name).catch(() => undefined)
-  }
-  setTimeout(() => void run(), limits.readerAge).unref()
-}
 
 /** Sweeps a bucket. If a step fails, or another process is faster, the next sweep repeats it. */
 export async function sweep(context: S3Context): Promise<void> {

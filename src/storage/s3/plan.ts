@@ -15,22 +15,25 @@ export type PlannedPart =
 export interface PartLimits {
   /** Smallest length of a part other than the last. A range is copied only if it is longer. */
   readonly minPartSize: number
-  /** Longest part that is copied in one request. */
+  /** Longest part that is copied in one request, unless the version would have too many parts. */
   readonly maxCopySize: number
+  /** Largest number of parts of one object. */
+  readonly maxParts: number
 }
-
-/** Largest number of parts of one object in S3. */
-const MAX_PARTS = 10_000
 
 /**
  * Plans the parts. Each part except the last must have `minPartSize` bytes. If a run of small
  * pieces is shorter, bytes of the large piece after it are uploaded with it. An empty version has
- * no parts and can't be assembled.
+ * no parts and can't be assembled. The plan of more than `maxParts` / 2 pieces may have more than
+ * `maxParts` parts, which the store would refuse.
  */
 export function planParts(
   pieces: readonly Piece[],
-  { minPartSize, maxCopySize }: PartLimits,
+  { minPartSize, maxCopySize, maxParts }: PartLimits,
 ): readonly PlannedPart[] {
+  // Half of the parts are left to the ends of pieces. A copy of 1 GiB is the longest, in a file of
+  // 5 TiB.
+  const copySize = Math.max(maxCopySize, Math.ceil((2 * lengthOf(pieces)) / maxParts))
   const parts: PlannedPart[] = []
   let gathered: readonly Piece[] = []
   for (const piece of pieces) {
@@ -41,14 +44,10 @@ export function planParts(
     }
     const whole = [...gathered, ...slicePieces([piece], 0, missing)]
     const rest = { ...piece, offset: piece.offset + missing, length: piece.length - missing }
-    parts.push(...uploaded(whole, minPartSize), ...copied(rest, maxCopySize))
+    parts.push(...uploaded(whole, minPartSize), ...copied(rest, copySize))
     gathered = []
   }
   parts.push(...uploaded(gathered, minPartSize))
-  if (parts.length > MAX_PARTS)
-    throw new Error(
-      `the file needs ${parts.length} parts, more than ${MAX_PARTS}: increase partSize`,
-    )
   return parts
 }
 
@@ -70,9 +69,9 @@ function uploaded(pieces: readonly Piece[], minPartSize: number): readonly Plann
   }))
 }
 
-/** Cuts a range into parts of at most `maxCopySize` bytes. */
-function copied(source: DataExtent | ObjectExtent, maxCopySize: number): readonly PlannedPart[] {
-  return cuts(source.length, Math.ceil(source.length / maxCopySize)).map(([start, end]) => ({
+/** Cuts a range into parts of at most `copySize` bytes. */
+function copied(source: DataExtent | ObjectExtent, copySize: number): readonly PlannedPart[] {
+  return cuts(source.length, Math.ceil(source.length / copySize)).map(([start, end]) => ({
     kind: 'copy',
     source: { ...source, offset: source.offset + start, length: end - start },
   }))

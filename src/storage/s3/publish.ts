@@ -24,6 +24,8 @@ import type { FinishedObject } from './object-version.ts'
 import { inlineBytes } from './pieces.ts'
 import type { Piece } from './pieces.ts'
 import { readPieces } from './read.ts'
+import { shortened } from './merge.ts'
+import { deleteLater } from './delete-later.ts'
 import type { RecordHandle } from './record-store.ts'
 import type { Extent, KeyRecord, StoredRecord, VersionContent } from './record.ts'
 import type { View } from './view.ts'
@@ -76,10 +78,12 @@ export async function publish(context: S3Context, publication: Publication): Pro
 }
 
 async function publishAssembled(context: S3Context, publication: Publication): Promise<void> {
-  const { key, version, pieces, handle } = publication
+  const { key, version, handle, folder } = publication
   const name = context.layout.object(key)
   const headers = objectHeaders(version, creationsOf(publication))
+  const { pieces, made } = await shortened(context, publication.pieces, name, folder)
   const { upload, parts } = await assemble(context, name, headers, pieces, name)
+  deleteLater(context, made)
   const unfenced = handle.current
   const condition = conditionOf(publication)
   try {

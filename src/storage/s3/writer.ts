@@ -12,26 +12,17 @@ import type {
 import type { UploadError } from '../../errors.ts'
 import { conflict, overtaken } from '../conflict.ts'
 import { copyState } from '../state.ts'
-import { Blocks } from './blocks.ts'
 import type { S3Context } from './context.ts'
-import { deleteLater } from './garbage.ts'
+import { deleteLater } from './delete-later.ts'
 import { infoOf, newVersion } from './object-version.ts'
-import {
-  appendPieces,
-  leadingStored,
-  lengthOf,
-  overwrite,
-  piecesOf,
-  recorded,
-  slicePieces,
-  withStored,
-} from './pieces.ts'
+import { leadingStored, lengthOf, piecesOf, recorded, slicePieces, withStored } from './pieces.ts'
 import type { Piece } from './pieces.ts'
 import { publish } from './publish.ts'
 import { VanishedError, readPieces } from './read.ts'
 import { RecordLostError, isRaceLost } from './record-store.ts'
 import { UploadRecord } from './upload-record.ts'
 import type { View } from './view.ts'
+import { WrittenContent } from './written-content.ts'
 
 /**
  * Writes one resource. The version that is written is a list of pieces, in the object store and in
@@ -48,11 +39,8 @@ export class S3Writer implements Writer {
   /** The resource when the writer was opened. */
   readonly #view: View
   readonly #record: UploadRecord
-  /** The bytes that are not in the object store yet. */
-  readonly #blocks: Blocks
   /** The bytes of the version so far. */
-  #pieces: Piece[]
-  #size: number
+  readonly #content: WrittenContent
   /** Whether the record still lacks bytes or changes of this writer, which a crash would lose. */
   #isBehind = false
   /** Fires when received bytes have to be recorded; null if none are waiting for that. */
@@ -72,26 +60,22 @@ export class S3Writer implements Writer {
     this.#options = { ...options, initial: copyState(options.initial) }
     this.#view = view
     this.#record = new UploadRecord(context, key, view)
-    this.#blocks = new Blocks(context, this.#record.folder)
-    this.#pieces =
-      options.replace || current === null ? [] : [...piecesOf(current.extents, current.inline)]
-    this.#size = lengthOf(this.#pieces)
+    const pieces =
+      options.replace || current === null ? [] : piecesOf(current.extents, current.inline)
+    this.#content = new WrittenContent(context, this.#name, this.#record.folder, pieces)
   }
 
   async write(position: number, chunks: readonly Uint8Array[]): Promise<void> {
     this.#assertActive()
-    const length = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
-    if (length === 0) return
-    if (this.transaction === 'persist' && position > this.#size) {
-      throw new RangeError(`position ${position} is beyond the end of ${this.#size} bytes`)
+    if (chunks.every(({ length }) => length === 0)) return
+    const { size } = this.#content
+    if (this.transaction === 'persist' && position > size) {
+      throw new RangeError(`position ${position} is beyond the end of ${size} bytes`)
     }
-    const inserted = chunks.flatMap((chunk) => this.#blocks.append(chunk))
-    if (position === this.#size) appendPieces(this.#pieces, inserted)
-    else this.#pieces = [...overwrite(this.#pieces, position, inserted)]
-    this.#size = Math.max(this.#size, position + length)
+    this.#content.write(position, chunks)
     this.#isBehind = true
     this.#schedule()
-    await this.#blocks.room()
+    await this.#content.room()
   }
 
   async flush(): Promise<void> {
@@ -103,18 +87,18 @@ export class S3Writer implements Writer {
     this.#assertActive()
     const isPersist = this.transaction === 'persist'
     const least = isPersist ? (this.base?.size ?? 0) : 0
-    if (size < least || size > this.#size)
-      throw new RangeError(`size ${size} must be from ${least} to ${this.#size}`)
-    if (size === this.#size) return
-    this.#pieces = [...slicePieces(this.#pieces, 0, size)]
-    this.#size = size
+    const largest = this.#content.size
+    if (size < least || size > largest)
+      throw new RangeError(`size ${size} must be from ${least} to ${largest}`)
+    if (size === largest) return
+    this.#content.truncate(size)
     this.#isBehind = true
     if (isPersist) await this.#exclusive(() => this.#recordAll())
   }
 
   async *read(start: number, end: number): AsyncGenerator<Uint8Array, void, undefined> {
     try {
-      yield* readPieces(this.#context, this.#name, slicePieces(this.#pieces, start, end))
+      yield* readPieces(this.#context, this.#name, slicePieces(this.#content.pieces, start, end))
     } catch (error) {
       throw error instanceof VanishedError ? this.#beaten(error) : error
     }
@@ -178,7 +162,7 @@ export class S3Writer implements Writer {
    */
   async #recordProgress(): Promise<void> {
     if (!this.#isBehind) return
-    const stored = leadingStored(this.#pieces)
+    const stored = leadingStored(this.#content.pieces)
     const size = lengthOf(stored)
     if (size > (this.#record.shown?.content.size ?? 0)) {
       await this.#show(stored, this.#openState())
@@ -189,16 +173,17 @@ export class S3Writer implements Writer {
 
   /** Stores and records all bytes. */
   async #recordAll(): Promise<void> {
-    if (this.#isBehind) await this.#show([...this.#pieces], this.#openState())
+    if (this.#isBehind) await this.#show([...this.#content.pieces], this.#openState())
   }
 
   /** Stores and records all bytes at the end of the write, and merges many small data objects. */
   async #recordMerged(state: ResourceState): Promise<ResourceInfo> {
-    await this.#blocks.store(this.#pieces)
-    const pieces = withStored(this.#pieces)
-    // A failed merge does no harm, because it would only have shortened the record.
-    const merged = await this.#blocks.merged(pieces, this.#name).catch(() => pieces)
-    return this.#show(merged, state)
+    await this.#content.storeMerged()
+    const info = await this.#show(this.#content.pieces, state)
+    // The bytes are visible already. The outcome of a merge is recorded too, because the merge
+    // would be in vain otherwise, and the next request would begin it again.
+    const isShorter = await this.#content.settleMerge()
+    return isShorter ? this.#show(this.#content.pieces, state) : info
   }
 
   /** Returns the state of an upload that is not committed. */
@@ -213,11 +198,12 @@ export class S3Writer implements Writer {
   async #show(pieces: readonly Piece[], state: ResourceState): Promise<ResourceInfo> {
     this.#isBehind = false
     try {
-      await this.#blocks.store(pieces)
+      await this.#content.store(pieces)
       const { extents, inline } = recorded(pieces)
       const content = { ...newVersion(state, this.base), size: lengthOf(pieces), extents }
       if (this.#isLost) throw conflict()
       await this.#record.show(content, inline)
+      deleteLater(this.#context, this.#content.takeReplaced(extents))
       return infoOf(content)
     } catch (error) {
       this.#isBehind = true
@@ -227,20 +213,21 @@ export class S3Writer implements Writer {
 
   /** Publishes the version as the finished object. */
   async #publish(state: ResourceState): Promise<ResourceInfo> {
-    const version = { ...newVersion(state, this.base), size: this.#size }
+    const version = { ...newVersion(state, this.base), size: this.#content.size }
     try {
-      await this.#blocks.drain()
+      await this.#content.drain()
       await publish(this.#context, {
         key: this.#key,
         handle: this.#record.handle,
         view: this.#view,
         version,
-        pieces: withStored(this.#pieces),
+        pieces: withStored(this.#content.pieces),
         shown: this.#record.shown,
         folder: this.#record.folder,
         removed: this.#record.removed,
       })
-      deleteLater(this.#context, withStored(this.#pieces))
+      const unneeded = [...withStored(this.#content.pieces), ...this.#content.takeReplaced([])]
+      deleteLater(this.#context, unneeded)
       return infoOf(version)
     } catch (error) {
       if (error instanceof RecordLostError || error instanceof VanishedError)
@@ -293,6 +280,6 @@ export class S3Writer implements Writer {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
     await this.#work
-    await this.#blocks.end()
+    await this.#content.end()
   }
 }

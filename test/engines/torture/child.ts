@@ -29,6 +29,7 @@ const storage = bucketStorage({
     partSize: 128 * KIB,
     minPartSize: 64 * KIB,
     maxCopySize: 256 * KIB,
+    maxParts: 40,
     maxInline: 16 * KIB,
     flushAfter: 200,
     concurrency: 4,

@@ -6,7 +6,7 @@ import type { Piece } from '../../../src/storage/s3/pieces.ts'
 import { planParts } from '../../../src/storage/s3/plan.ts'
 import type { PlannedPart } from '../../../src/storage/s3/plan.ts'
 
-const LIMITS = { minPartSize: 5, maxCopySize: 20 }
+const LIMITS = { minPartSize: 5, maxCopySize: 20, maxParts: 1000 }
 
 describe('the parts of a version', () => {
   it('are copied from large pieces, and uploaded from small ones', () => {
@@ -35,11 +35,24 @@ describe('the parts of a version', () => {
     expect(planParts([data('a', 5)], LIMITS)).toEqual([{ kind: 'bytes', pieces: [data('a', 5)] }])
   })
 
-  it('are at most 10,000', () => {
-    const pieces = Array.from({ length: 10_001 }, (_, index) => data(`d${index}`, 6))
+  it('are longer copies in a file that would have too many of them', () => {
+    const parts = planParts([data('a', 5000), data('b', 5000)], { ...LIMITS, maxParts: 100 })
 
-    expect(() => planParts(pieces, LIMITS)).toThrow('10001 parts')
-    expect(planParts(pieces.slice(1), LIMITS)).toHaveLength(10_000)
+    expect(parts).toHaveLength(50)
+    expect(parts.every((part) => part.kind === 'copy' && part.source.length === 200)).toBe(true)
+  })
+
+  it('are at most 10,000 in a file of 5 TiB', () => {
+    const MIB = 1024 ** 2
+    const limits = { minPartSize: 5 * MIB, maxCopySize: 256 * MIB, maxParts: 10_000 }
+    const pieces = Array.from({ length: 1024 }, (_, index) => data(`d${index}`, 5120 * MIB))
+
+    const parts = planParts(pieces, limits)
+
+    expect(parts.length).toBeLessThanOrEqual(10_000)
+    expect(Math.max(...parts.flatMap(piecesOfPart).map(({ length }) => length))).toBeLessThan(
+      1100 * MIB,
+    )
   })
 
   it('have all bytes in order, and lengths that the store accepts, for any pieces', () => {

@@ -25,9 +25,6 @@ import { Faults } from './faults.ts'
 import { FakeVersions, checkKey, checkMetadata } from './fake-versions.ts'
 import type { FakeObject } from './fake-versions.ts'
 
-/** Part numbers that S3 accepts. */
-const MAX_PARTS = 10_000
-
 /** How the bucket behaves. */
 export interface FakeBucketOptions {
   /**
@@ -36,6 +33,8 @@ export interface FakeBucketOptions {
    * @default 5 MiB
    */
   readonly minPartSize?: number
+  /** Part numbers that the bucket accepts. @default 10_000 */
+  readonly maxParts?: number
   /** Whether the bucket keeps old versions. @default false */
   readonly versioned?: boolean
   /** Objects and parts together hold at most this number of bytes. @default Infinity */
@@ -65,6 +64,7 @@ export class FakeBucket implements Bucket {
   constructor(options: FakeBucketOptions = {}) {
     this.#options = {
       minPartSize: options.minPartSize ?? 5 * 1024 ** 2,
+      maxParts: options.maxParts ?? 10_000,
       versioned: options.versioned ?? false,
       capacity: options.capacity ?? Infinity,
       pageSize: options.pageSize ?? 1000,
@@ -268,7 +268,7 @@ export class FakeBucket implements Bucket {
   }
 
   #addPart(key: string, upload: string, number: number, bytes: Buffer): string {
-    if (!Number.isInteger(number) || number < 1 || number > MAX_PARTS)
+    if (!Number.isInteger(number) || number < 1 || number > this.#options.maxParts)
       throw new BucketError('rejected', 'InvalidArgument')
     const etag = `"${md5(bytes)}"`
     this.#multipart(key, upload).parts.set(number, { etag, bytes })

@@ -10,6 +10,7 @@ const SMALL: Limits = {
   partSize: 131_072,
   minPartSize: 65_536,
   maxCopySize: 300_000,
+  maxParts: 100,
   maxInline: 16_384,
   flushAfter: 1000,
   concurrency: 3,

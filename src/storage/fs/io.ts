@@ -150,7 +150,7 @@ export async function writeAll(
   while (rest.length > 0) {
     const { bytesWritten } = await file.writev(rest, at)
     at += bytesWritten
-    rest = without(rest, bytesWritten)
+    rest = withoutStart(rest, bytesWritten)
   }
 }
 
@@ -179,7 +179,7 @@ export function totalLength(chunks: readonly Uint8Array[]): number {
 }
 
 /** Returns the rest of `chunks` after their first `length` bytes. */
-function without(chunks: readonly Uint8Array[], length: number): Uint8Array[] {
+export function withoutStart(chunks: readonly Uint8Array[], length: number): Uint8Array[] {
   let left = length
   let index = 0
   for (const chunk of chunks) {

@@ -13,6 +13,7 @@ import { retireRecord } from './fence.ts'
 import { FileReader, READ_WRITE, totalLength, writeAll } from './io.ts'
 import { stagedPath, inStaging, newDataName } from './paths.ts'
 import { commitSegment } from './segment.ts'
+import { writeFirst } from './small-write.ts'
 import { formatRecord, type FsRecord } from './record.ts'
 import { writeWatermark } from './durable-size.ts'
 import type { FsResource } from './resource.ts'
@@ -68,7 +69,7 @@ export class PersistWriter implements Writer {
     }
     try {
       if (this.#upload.current === null) await this.#create(file, chunks)
-      else await writeAll(file, position, chunks)
+      else await this.#put(file, position, chunks)
       this.#size = Math.max(this.#size, position + length)
     } catch (error) {
       // The system may have written a part of the bytes, which count: they are in the file as the
@@ -80,6 +81,14 @@ export class PersistWriter implements Writer {
     const { fsync, flusher, paths } = this.#resource
     if (fsync === 'complete') flusher.touch(paths, this.#data)
     if (fsync !== 'never') flusher.wrote(this.#data, file, length)
+  }
+
+  /** Writes bytes of an upload that has a record. */
+  #put(file: FileHandle, position: number, chunks: readonly Uint8Array[]): Promise<void> {
+    const isFirst = position === this.#size && position === this.base?.size
+    return isFirst
+      ? writeFirst(this.#resource.paths, file, position, chunks)
+      : writeAll(file, position, chunks)
   }
 
   /**

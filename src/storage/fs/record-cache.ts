@@ -16,10 +16,11 @@
 
 import type { BigIntStats } from 'node:fs'
 import { SECOND } from './file-times.ts'
-import { exactLstatIfThere, isQuick } from './metadata.ts'
+import { exactLstatIfThere } from './metadata.ts'
 import type { ResourcePaths } from './paths.ts'
 import { parseRecord, readRecord } from './record.ts'
 import type { FsRecord } from './record.ts'
+import { METADATA_CALLS } from './synchronous-calls.ts'
 
 /** A record as it was read from the disk. */
 export interface StoredRecord {
@@ -61,7 +62,7 @@ const CACHE = new Map<string, Cached>()
  */
 export async function currentRecord(paths: ResourcePaths): Promise<StoredRecord | null> {
   const path = paths.record
-  if (!isQuick(paths)) return read(paths)
+  if (!METADATA_CALLS.areQuick(paths)) return read(paths)
   const found = await exactLstatIfThere(paths, path)
   const cached = CACHE.get(path)
   CACHE.delete(path)

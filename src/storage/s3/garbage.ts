@@ -7,6 +7,7 @@ import { repeat } from './attempts.ts'
 import type { ListPage } from './bucket.ts'
 import type { S3Context } from './context.ts'
 import type { StoredRecord } from './record.ts'
+import { readFinished } from './long-state.ts'
 import { RecordHandle, readRecord } from './record-store.ts'
 import { deleteObject } from './remove.ts'
 import { viewAfterPublication } from './await-publication.ts'
@@ -16,6 +17,7 @@ import { openContent } from './view.ts'
 export async function sweep(context: S3Context): Promise<void> {
   const named = await sweepRecords(context)
   await sweepData(context, named)
+  await sweepStates(context)
   await sweepMultiparts(context)
 }
 
@@ -54,6 +56,18 @@ async function sweepData(context: S3Context, named: ReadonlySet<string>): Promis
   for await (const { key: name, lastModified } of listed(context, layout.datas)) {
     if (named.has(name) || !isOlder(lastModified, limits.garbageAge)) continue
     await repeat(() => bucket.delete(name))
+  }
+}
+
+/** Deletes the old long states of versions that are not the finished object. */
+async function sweepStates(context: S3Context): Promise<void> {
+  const { bucket, layout, limits } = context
+  for await (const { key: name, lastModified } of listed(context, layout.states)) {
+    if (!isOlder(lastModified, limits.garbageAge)) continue
+    const end = name.lastIndexOf('/')
+    const key = name.slice(layout.states.length, end)
+    const object = await readFinished(context, key)
+    if (object?.version !== name.slice(end + 1)) await repeat(() => bucket.delete(name))
   }
 }
 

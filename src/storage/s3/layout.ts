@@ -1,7 +1,8 @@
 /**
  * Names the objects of a storage. With the app's prefix P and the internal prefix I, a key has its
  * finished object at `P<key>`, its record at `Ir/P<key>`, and its data objects, which hold the
- * bytes of an upload, at `Id/P<folder>/<uuid>`.
+ * bytes of an upload, at `Id/P<folder>/<uuid>`. A state that is too long for the metadata of the
+ * finished object is at `Im/P<key>/<version>`.
  */
 import { invalidKey, keySegments } from '../key.ts'
 
@@ -19,18 +20,23 @@ export interface Layout {
   readonly record: (key: string) => string
   /** Name of a data object. */
   readonly data: (folder: string, name: string) => string
+  /** Name of the object with the long state of a version. */
+  readonly state: (key: string, version: string) => string
   /** Prefix of all finished objects. */
   readonly objects: string
   /** Prefix of all records. */
   readonly records: string
   /** Prefix of all data objects. */
   readonly datas: string
+  /** Prefix of all long states. */
+  readonly states: string
 }
 
 /** Returns the layout for the app's prefix and an internal prefix. */
 export function layoutOf(prefix: string, internal: string): Layout {
   const records = `${internal}r/${prefix}`
   const datas = `${internal}d/${prefix}`
+  const states = `${internal}m/${prefix}`
   return {
     object: (key) => {
       checkKey(key, prefix, internal)
@@ -38,9 +44,11 @@ export function layoutOf(prefix: string, internal: string): Layout {
     },
     record: (key) => `${records}${key}`,
     data: (folder, name) => `${datas}${folder}/${name}`,
+    state: (key, version) => `${states}${key}/${version}`,
     objects: prefix,
     records,
     datas,
+    states,
   }
 }
 

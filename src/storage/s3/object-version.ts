@@ -1,7 +1,6 @@
 /**
  * Stores the version and the state of a finished object in its metadata, and reads them from there.
  */
-import { UploadError } from '../../errors.ts'
 import type { ResourceInfo, ResourceState } from '../adapter.ts'
 import { copyState } from '../state.ts'
 import type { ObjectHeaders, ObjectInfo } from './bucket.ts'
@@ -14,6 +13,11 @@ const FIELD = 'partial-upload'
  * included.
  */
 const MAX_FIELD_LENGTH = 2000
+/**
+ * Longest `Content-Type` and `Content-Disposition` that an object is stored with. S3 allows 2 KiB
+ * for both together.
+ */
+const MAX_HEADER_LENGTH = 1000
 /** Largest number of versions in `FinishedObject.creations`. */
 const MAX_CREATIONS = 8
 /** The `Content-Type` that S3 reports for an object that was put without one. */
@@ -32,6 +36,11 @@ export interface FinishedObject {
    * them. A removal lists them: see `KeyRecord.removed`.
    */
   readonly creations: readonly string[]
+  /**
+   * Whether the state of the version is stored in an object of its own. `info` then has the state
+   * of an object that another tool has put.
+   */
+  readonly hasLongState: boolean
   readonly etag: string
   readonly versionId: string | null
 }
@@ -41,32 +50,32 @@ interface Stored {
   readonly version: string
   readonly time: number
   readonly size: number
-  readonly state: ResourceState
+  /** The state; null if it is too long for the metadata, and is stored in an object of its own. */
+  readonly state: ResourceState | null
   readonly creations: readonly string[]
 }
 
 /**
  * Makes the headers of the object that publishes a version. The state is stored as JSON in
- * base64url, because a header field carries printable ASCII only.
- *
- * @throws UploadError `ERR_FIELD` when the state is too long for the metadata of an object.
+ * base64url, because a header field carries printable ASCII only. With `isLong` the headers do not
+ * have the state, because it is too long.
  */
 export function objectHeaders(
   { version, state, time, size }: Omit<VersionContent, 'extents'>,
   creations: readonly string[],
-): ObjectHeaders {
+): { readonly headers: ObjectHeaders; readonly isLong: boolean } {
   const stored: Stored = { version, time, size, state, creations: creations.slice(-MAX_CREATIONS) }
-  const field = Buffer.from(JSON.stringify(stored)).toString('base64url')
-  if (field.length > MAX_FIELD_LENGTH) {
-    throw new UploadError('ERR_FIELD', {
-      detail: 'type, name, digest and owner are together too long for the object store',
-    })
-  }
-  return {
+  const isLong = encoded(stored).length > MAX_FIELD_LENGTH
+  const headers = {
     contentType: headerSafe(state.contentType),
     contentDisposition: headerSafe(state.contentDisposition),
-    metadata: { [FIELD]: field },
+    metadata: { [FIELD]: encoded(isLong ? { ...stored, state: null } : stored) },
   }
+  return { headers, isLong }
+}
+
+function encoded(stored: Stored): string {
+  return Buffer.from(JSON.stringify(stored)).toString('base64url')
 }
 
 /** Reads the version of an object. */
@@ -76,17 +85,24 @@ export function finishedObject(object: ObjectInfo): FinishedObject {
   // Another tool may overwrite the object and copy its metadata. In most of these cases the size
   // differs from the stored one.
   if (stored === null || stored.size !== object.size) return foreignObject(object)
-  const { version, time, size, state, creations } = stored
+  const { version, time, size, creations } = stored
+  const state = stored.state ?? foreignState(object)
   const info = infoOf({ version, time, size, state })
-  return { version, info, creations, etag, versionId }
+  return { version, info, creations, hasLongState: stored.state === null, etag, versionId }
 }
 
 /** Describes an object that another tool has put. */
 function foreignObject(object: ObjectInfo): FinishedObject {
-  const { etag, size, lastModified, versionId, contentType } = object
+  const { etag, size, lastModified, versionId } = object
   const time = lastModified.getTime()
   const version = `${etag.replaceAll('"', '')}-${time}${versionId === null ? '' : `-${versionId}`}`
-  const state: ResourceState = {
+  const info = infoOf({ version, time, size, state: foreignState(object) })
+  return { version, info, creations: [], hasLongState: false, etag, versionId }
+}
+
+/** Returns the state of an object whose metadata does not have it. */
+function foreignState({ size, contentType }: ObjectInfo): ResourceState {
+  return {
     complete: true,
     everComplete: true,
     completeLength: size,
@@ -94,13 +110,6 @@ function foreignObject(object: ObjectInfo): FinishedObject {
     contentDisposition: null,
     reprDigest: null,
     owner: null,
-  }
-  return {
-    version,
-    info: infoOf({ version, time, size, state }),
-    creations: [],
-    etag,
-    versionId,
   }
 }
 
@@ -137,10 +146,11 @@ function isStored(value: unknown): value is Stored {
 
 /**
  * Returns the value of a field that the store sends with the object; null if HTTP can't carry the
- * value.
+ * value, or if it is too long.
  */
 function headerSafe(value: string | null): string | null {
-  return value !== null && /^[\x20-\x7e]+$/.test(value) ? value : null
+  if (value === null || value.length > MAX_HEADER_LENGTH) return null
+  return /^[\x20-\x7e]+$/.test(value) ? value : null
 }
 
 /** Returns the id, the state and the time of the version that follows `base`. */

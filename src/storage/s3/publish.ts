@@ -19,7 +19,8 @@ import { MAX_ATTEMPTS, backOff, isBucketError, repeat, translated } from './atte
 import { checkBase } from './base-check.ts'
 import type { Condition } from './bucket.ts'
 import type { S3Context } from './context.ts'
-import { finishedObject, objectHeaders } from './object-version.ts'
+import { headersFor } from './long-state.ts'
+import { finishedObject } from './object-version.ts'
 import type { FinishedObject } from './object-version.ts'
 import { inlineBytes } from './pieces.ts'
 import type { Piece } from './pieces.ts'
@@ -80,7 +81,7 @@ export async function publish(context: S3Context, publication: Publication): Pro
 async function publishAssembled(context: S3Context, publication: Publication): Promise<void> {
   const { key, version, handle, folder } = publication
   const name = context.layout.object(key)
-  const headers = objectHeaders(version, creationsOf(publication))
+  const headers = await headersFor(context, key, version, creationsOf(publication))
   const { pieces, made } = await shortened(context, publication.pieces, name, folder)
   const { upload, parts } = await assemble(context, name, headers, pieces, name)
   deleteLater(context, made)
@@ -114,7 +115,7 @@ async function publishAtOnce(context: S3Context, publication: Publication): Prom
   const chunks: Uint8Array[] = []
   for await (const chunk of readPieces(context, name, pieces)) chunks.push(chunk)
   const headers = {
-    ...objectHeaders(version, creationsOf(publication)),
+    ...(await headersFor(context, key, version, creationsOf(publication))),
     ...conditionOf(publication),
   }
   const next: VersionContent = { ...version, extents: [] }
@@ -152,7 +153,7 @@ export async function publishPending(
   if (next === null || next === undefined) return
   const name = context.layout.object(key)
   const chunks = inlineBytes(next.extents, inline)
-  const headers = objectHeaders(next, [...record.removed, next.version])
+  const headers = await headersFor(context, key, next, [...record.removed, next.version])
   const condition: Condition = object === null ? { ifNoneMatch: '*' } : { ifMatch: object.etag }
   await untilPublished(context, name, next.version, () =>
     context.bucket.put(name, chunks, { ...headers, ...condition }),

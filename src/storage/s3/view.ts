@@ -10,9 +10,9 @@
  *     reads the record: absent, and returns the old version
  */
 import type { ResourceInfo } from '../adapter.ts'
-import { repeat } from './attempts.ts'
 import type { S3Context } from './context.ts'
-import { finishedObject, infoOf } from './object-version.ts'
+import { readFinished } from './long-state.ts'
+import { infoOf } from './object-version.ts'
 import type { FinishedObject } from './object-version.ts'
 import type { Extent, KeyRecord, StoredRecord, VersionContent } from './record.ts'
 import { readRecord } from './record-store.ts'
@@ -50,10 +50,10 @@ const NOTHING = new Uint8Array(0)
 
 /** Reads the current version of a key. */
 export async function viewKey(context: S3Context, key: string): Promise<View> {
-  const name = context.layout.object(key)
+  // The name is made first, because it throws for a key that is not allowed.
+  context.layout.object(key)
   const stored = await readRecord(context, key)
-  const object = await repeat(() => context.bucket.head(name))
-  return viewOf(stored, object === null ? null : finishedObject(object))
+  return viewObject(context, key, stored)
 }
 
 /** Reads the finished object again, and combines it with a record that was read before. */
@@ -62,8 +62,7 @@ export async function viewObject(
   key: string,
   stored: StoredRecord | null,
 ): Promise<View> {
-  const object = await repeat(() => context.bucket.head(context.layout.object(key)))
-  return viewOf(stored, object === null ? null : finishedObject(object))
+  return viewOf(stored, await readFinished(context, key))
 }
 
 /** Decides from the record and the object which version is the current one. */

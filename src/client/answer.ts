@@ -41,8 +41,7 @@ export function madeVersion({ redirected, headers }: Response): string | null {
  * server's statuses, so that 202 and 299 may mean either. The client then asks with `HEAD`.
  */
 export function isFinal(response: Response): boolean {
-  const { status } = response
-  return isUnderstood(response) && status !== 202 && status < 209
+  return isUnderstood(response) && [200, 201, 204].includes(response.status)
 }
 
 /**
@@ -51,7 +50,8 @@ export function isFinal(response: Response): boolean {
  */
 export function isUnderstood(response: Response): boolean {
   const { ok, headers } = response
-  return ok && madeVersion(response) !== null && headers.has('Upload-Length') && !isPage(response)
+  const hasLength = headers.has('Upload-Length')
+  return ok && hasLength && madeVersion(response) !== null && !isPage(response)
 }
 
 /**
@@ -63,7 +63,7 @@ export function isUnderstood(response: Response): boolean {
 export async function expectSuccess(
   method: string,
   response: Response,
-  retriable: readonly number[] = [],
+  retriable?: readonly number[],
 ): Promise<void> {
   if (!response.ok) throw await responseError(method, response, retriable)
   if (isPage(response)) throw pageError(method, response)
@@ -111,11 +111,17 @@ export async function responseError(
 
 /** Whether the same request may succeed later, without any change. */
 function isTransient({ status, headers }: Response): boolean {
-  // A server that is locked by another writer sends `Retry-After`. Other conflicts do not end by
-  // waiting, and a request to a full server must not be repeated without an action of the user (RFC
-  // 4918 §11.5).
-  if ([409, 423, 507].includes(status)) return headers.has('Retry-After')
-  return [408, 425, 429].includes(status) || (status >= 500 && ![501, 505].includes(status))
+  // With `Retry-After` a server says of any refusal that it is temporary, for example because another
+  // writer holds the lock. Without it, a request to a full server (507) must not be repeated without
+  // an action of the user (RFC 4918 §11.5).
+  const isBusy = [408, 425, 429].includes(status)
+  const isFault = status >= 500 && ![501, 505, 507].includes(status)
+  return isBusy || isFault || headers.has('Retry-After')
+}
+
+/** Whether the server does not support a method, or not this format of its content. */
+export function isUnsupported({ status }: ClientError): boolean {
+  return status !== null && [405, 415, 501].includes(status)
 }
 
 /** Whether a value is a JSON object. No member of a problem document is mandatory (RFC 9457 §3.1). */

@@ -5,13 +5,18 @@ import type { Fields } from './message.ts'
 import type { RequestOptions } from './options.ts'
 import { scope } from './scope.ts'
 import { applyDefaults, REQUEST, type Defaults } from './settings.ts'
-import { contentSize, type BlobLike, type Platform } from './transport/transport.ts'
+import {
+  contentSize,
+  type BlobLike,
+  type Platform,
+  type TransportRequest,
+} from './transport/transport.ts'
 
 /** One request. */
 export interface Message {
   readonly method: string
   /** Fields of this request. They replace fields of the same name from the caller's options. */
-  readonly headers?: Fields
+  readonly headers?: Fields | undefined
   /** The content, as pieces that are sent one after the other. Missing or empty without content. */
   readonly body?: readonly BlobLike[]
   /** Called with the number of content bytes that the network has taken so far. */
@@ -55,17 +60,6 @@ export function connect(
   signal?.addEventListener('abort', abort, { signal: control.signal })
   if (signal?.aborted) abort()
 
-  function guard<T>(callback: ((value: T) => void) | undefined): (value: T) => void {
-    return (value) =>
-      queueMicrotask(() => {
-        try {
-          callback?.(value)
-        } catch (error) {
-          control.abort(error)
-        }
-      })
-  }
-
   return {
     ...settings,
     ...platform,
@@ -73,7 +67,14 @@ export function connect(
     signal: control.signal,
     abort,
     contact: { isMade: false },
-    guard,
+    guard: (callback) => (value) =>
+      queueMicrotask(() => {
+        try {
+          callback?.(value)
+        } catch (error) {
+          control.abort(error)
+        }
+      }),
   }
 }
 
@@ -92,21 +93,15 @@ export async function exchange(connection: Connection, message: Message): Promis
 }
 
 /** Sends a request once. */
-async function send(
-  connection: Connection,
-  { method, headers = {}, body = [], onProgress }: Message,
-): Promise<Response> {
-  const { url, signal, clock, credentials, headers: own, contact } = connection
-  const { stallTimeout, answerTimeout } = connection
-  const fields = new Headers(await abortable(typeof own === 'function' ? own() : own, signal))
-  for (const [name, value] of Object.entries(headers)) if (value) fields.set(name, value)
-  const request = { method, url, headers: fields }
-  await abortable(connection.onBeforeRequest?.(request), signal)
+async function send(connection: Connection, message: Message): Promise<Response> {
+  const { signal, clock, credentials, contact, stallTimeout, answerTimeout } = connection
+  const { body = [], onProgress } = message
+  const request = await prepare(connection, message)
   const watch = new AbortController()
   const end = (): void => watch.abort()
   const size = contentSize(body)
   // To answer with a digest the server may have to read a large file, during which no byte moves.
-  let limit = fields.has('Want-Repr-Digest') ? Math.max(stallTimeout, answerTimeout) : stallTimeout
+  let limit = request.headers.has('Want-Repr-Digest') ? answerTimeout : stallTimeout
   let stop = (): void => undefined
 
   /** Starts the time limit anew. `sent` is the number of content bytes sent, if that has changed. */
@@ -124,22 +119,32 @@ async function send(
   signal.addEventListener('abort', end, { signal: watch.signal })
   onMove()
   try {
-    const response = await connection.transport({
-      ...request,
-      body,
-      credentials,
-      signal: watch.signal,
-      onMove,
-    })
+    const own = { ...request, body, credentials, signal: watch.signal, onMove }
+    const response = await connection.transport(own)
     contact.isMade = true
     return response
   } catch (cause) {
     signal.throwIfAborted()
     if (cause instanceof ClientError) throw cause
     const code = watch.signal.aborted ? 'ERR_STALL' : 'ERR_NETWORK'
-    throw new ClientError(code, `${method} got no answer`, { transient: true, cause })
+    throw new ClientError(code, `${message.method} got no answer`, { transient: true, cause })
   } finally {
     stop()
     end()
   }
+}
+
+/** Makes the header of a request. A hook of the app may change its fields. */
+async function prepare(
+  connection: Connection,
+  { method, headers = {} }: Message,
+): Promise<Pick<TransportRequest, 'method' | 'url' | 'headers'>> {
+  const { url, signal, headers: common } = connection
+  const fields = new Headers(
+    await abortable(typeof common === 'function' ? common() : common, signal),
+  )
+  for (const [name, value] of Object.entries(headers)) if (value) fields.set(name, value)
+  const request = { method, url, headers: fields }
+  await abortable(connection.onBeforeRequest?.(request), signal)
+  return request
 }

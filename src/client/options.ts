@@ -102,9 +102,8 @@ export interface RequestOptions {
   /**
    * Longest time without a byte of the answer after the content of a request was sent, in
    * milliseconds. It is longer than `stallTimeout`, because the server may have to read a whole
-   * large file to verify it. It also holds for a request that asks the server for a digest, unless
-   * `stallTimeout` is longer. Beyond it the request fails with `ERR_STALL` and is retried. 0 sets
-   * no limit on the answer to content.
+   * large file to verify it. It also replaces `stallTimeout` for a request that asks the server for a
+   * digest. Beyond it the request fails with `ERR_STALL` and is retried. 0 sets no limit.
    *
    * @default 300000
    */

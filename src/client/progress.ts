@@ -37,30 +37,29 @@ export function createProgressMeter(
   let marked = 0
   let rate: number | null = null
 
-  function start(sent: number): void {
-    markedAt = clock.now()
-    marked = sent
-    report(sent)
-  }
-
-  function move(sent: number): void {
-    const elapsed = clock.now() - markedAt
-    if (elapsed >= RATE_INTERVAL) {
-      // The longer the measurement took, the more it replaces the average of before.
-      const current = ((sent - marked) / elapsed) * 1000
-      const weight = Math.exp(-elapsed / RATE_MEMORY)
-      rate = (rate ?? current) * weight + current * (1 - weight)
-      markedAt += elapsed
-      marked = sent
-    }
-    // The end is always reported, even if it follows another report at once.
-    if (sent === measured.size || clock.now() - reportedAt >= REPORT_INTERVAL) report(sent)
-  }
-
   function report(sent: number): void {
     reportedAt = clock.now()
     listener({ sent, size: measured.size, rate })
   }
 
-  return { start, move }
+  return {
+    start: (sent) => {
+      markedAt = clock.now()
+      marked = sent
+      report(sent)
+    },
+    move: (sent) => {
+      const elapsed = clock.now() - markedAt
+      if (elapsed >= RATE_INTERVAL) {
+        // The longer the measurement took, the more it replaces the average of before.
+        const current = ((sent - marked) / elapsed) * 1000
+        const weight = Math.exp(-elapsed / RATE_MEMORY)
+        rate = (rate ?? current) * weight + current * (1 - weight)
+        markedAt += elapsed
+        marked = sent
+      }
+      // The end is always reported, even if it follows another report at once.
+      if (sent === measured.size || clock.now() - reportedAt >= REPORT_INTERVAL) report(sent)
+    },
+  }
 }

@@ -3,6 +3,7 @@ import { answerError, expectSuccess, isMissing, responseError, strongTag } from 
 import { sha256Of } from './digest.ts'
 import type { Problem } from './error.ts'
 import { exchange, type Connection } from './exchange.ts'
+import type { Fields } from './message.ts'
 
 /** Properties of a resource as the server reports them. */
 export interface ResourceStatus {
@@ -45,10 +46,7 @@ export const WANT_DIGEST = { 'Want-Repr-Digest': 'sha-256=10' } as const
  *
  * @throws ClientError `ERR_RESPONSE` for a refusal, and for an answer that does not show the length.
  */
-export async function find(
-  connection: Connection,
-  wanted: Readonly<Record<string, string>> = {},
-): Promise<Found | null> {
+export async function find(connection: Connection, wanted?: Fields): Promise<Found | null> {
   const response = await exchange(connection, { method: 'HEAD', headers: wanted })
   const { status, ok, headers } = response
   if (isMissing(response)) return null
@@ -112,8 +110,8 @@ export async function getStatus(connection: Connection): Promise<ResourceStatus 
  */
 export async function removeResource(
   connection: Connection,
-  ifMatch?: string,
-  retriable: readonly number[] = [],
+  ifMatch?: string | null,
+  retriable?: readonly number[],
 ): Promise<boolean> {
   const response = await exchange(connection, {
     method: 'DELETE',
@@ -124,7 +122,7 @@ export async function removeResource(
   // `fetch` follows a 303 with GET and does not report it, so that the success may be that of the GET
   // (RFC 9110 §15.4.4). Only a `HEAD` shows whether the resource is gone.
   if (response.redirected && (await find(connection)) !== null) {
-    throw answerError('DELETE', response, ' after a redirection, but the resource still exists')
+    throw answerError('DELETE', response, ', but the resource still exists')
   }
   return true
 }

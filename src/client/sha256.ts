@@ -44,18 +44,20 @@ function createHash(state: Int32Array, block: Uint8Array<ArrayBuffer>, before: n
     }
   }
 
-  function digest(): Uint8Array {
-    // The number of bits of a file beyond 1 PiB does not fit into a number exactly.
-    const bits = BigInt(length) * 8n
-    update(Uint8Array.of(0x80))
-    while (length % BLOCK !== LENGTH_AT) update(new Uint8Array(1))
-    view.setBigUint64(LENGTH_AT, bits)
-    compress(state, words, view)
-    for (const [index, word] of state.entries()) view.setInt32(index * 4, word)
-    return block.subarray(0, 32)
+  return {
+    update,
+    digest: () => {
+      // The number of bits of a file beyond 1 PiB does not fit into a number exactly.
+      const bits = BigInt(length) * 8n
+      update(Uint8Array.of(0x80))
+      while (length % BLOCK !== LENGTH_AT) update(new Uint8Array(1))
+      view.setBigUint64(LENGTH_AT, bits)
+      compress(state, words, view)
+      for (const [index, word] of state.entries()) view.setInt32(index * 4, word)
+      return block.subarray(0, 32)
+    },
+    copy: () => createHash(state.slice(), block.slice(), length),
   }
-
-  return { update, digest, copy: () => createHash(state.slice(), block.slice(), length) }
 }
 
 /**

@@ -5,7 +5,7 @@
  * after a failure, because only the server knows how many bytes of a broken request it has stored.
  * `upload.ts` repeats the steps, waits between them after failures, and handles pauses.
  */
-import { isFinal, isPage, pageError, responseError } from './answer.ts'
+import { isFinal, isPage, isUnsupported, pageError, responseError } from './answer.ts'
 import { abortable } from './clock.ts'
 import { confirm, mismatch, type FinalAnswer } from './confirmation.ts'
 import { createSourceHash, sha256Of } from './digest.ts'
@@ -72,9 +72,7 @@ export function createTransfer(
   const { overwrite, reprDigest = false } = options
   /** Whether a small file is about to be sent without knowing whether the URL is free. */
   let isGuess = (source.size ?? Infinity) <= SMALL
-  /**
-   * Whether the state of the resource is known well enough to send a segment. Otherwise `HEAD` is next.
-   */
+  /** Whether the state of the resource is known, so that a segment is next. Otherwise it is `HEAD`. */
   let isSending = isGuess
   /** Whether no segment was acknowledged since the last failure: the next one may be refused. */
   let isFirst = true
@@ -110,13 +108,11 @@ export function createTransfer(
     // complete ones. Only a smaller segment can then arrive before the connection breaks again.
     if ((found?.size ?? 0) === evidence.received() && lost >= LEAST_LOSS) sizes.shrink(lost / 2)
     lost = 0
-    if (final !== null) {
-      const last = final
-      final = null
-      return confirm(connection, last, found, source, hash)
-    }
+    const last = final
+    final = null
+    if (last !== null) return confirm(connection, last, found, source, hash)
     isReplacing = false
-    const isSame = found === null ? null : await evidence.accept(connection, found)
+    const isSame = found && (await evidence.accept(connection, found))
     if (found === null) startOver(null)
     else if (!isSame) await makeRoom(connection, found, isSame)
     else if (found.complete) {
@@ -242,58 +238,62 @@ export function createTransfer(
   }
 
   /**
-   * Handles an answer that is not a success. Resolves if another step can succeed at once, for
-   * example with a smaller segment or with `PUT`.
+   * Handles an answer that is not a success. Resolves if another step can succeed at once.
    *
    * @throws ClientError for every other refusal.
    */
   async function refused(
     response: Response,
-    { before, start, data, isLast, isPut: isWhole }: Sending,
+    segment: Sending,
     { method, headerSize }: SegmentMessage,
   ): Promise<null> {
     const { status } = response
     // These mean that the resource is not in the expected state: it was created or changed by
     // another client, or removed. The next `HEAD` shows how to continue.
-    const retriable = before === null ? [412] : [404, 409, 410, 412]
+    const retriable = segment.before === null ? [412] : [404, 409, 410, 412]
     const error = await responseError(method, response, retriable)
-    const { problem } = error
-    const details = { response, problem, cause: error }
     // A server that refuses a request stores nothing of it. Only a timeout or a failure of the
     // server may come after it has stored some bytes.
     if (status < 500 && status !== 408) evidence.refuse()
     // After an error that is not transient no `HEAD` may follow that would correct the progress. It
     // goes back to what the server has acknowledged.
     if (!error.transient) meter.start(evidence.received())
-    if ([409, 412].includes(status)) reported = reportedState(response, problem)
+    if ([409, 412].includes(status)) reported = reportedState(response, error.problem)
+    if (canSendOtherwise(error, segment, headerSize)) return null
+    throw explain(error, response)
+  }
+
+  /** Whether the refused bytes can be sent in another way, which the next step then does. */
+  function canSendOtherwise(
+    error: ClientError,
+    { start, data, isLast, isPut: isWhole }: Sending,
+    headerSize: number,
+  ): boolean {
+    const { status, problem } = error
     // The URL of a small file that was sent without `HEAD` is taken.
     if (status === 412 && isGuess) {
       isGuess = false
-      return null
+      return true
     }
+    if (isWhole) return false
+    if (status === 413) return sizes.refuse(data.size, Number(problem?.['limit']) - headerSize)
+    isPut = isUnsupported(error) && (!source.once || (start === 0 && isLast))
+    return isPut
+  }
+
+  /** Returns the error of a refusal, which says more if the upload knows more than the server. */
+  function explain(error: ClientError, response: Response): ClientError {
+    const { code, message, problem } = error
+    const details = { response, problem, cause: error }
     if (problem?.code === 'ERR_REPR_DIGEST' && !evidence.isProven()) {
       // The stored bytes were not the beginning of the source, although they were likely to be. A
       // file is sent again from its first byte, which a stream can't be.
       evidence.distrust()
-      const transient = !source.once
-      throw new ClientError('ERR_DIFFERENT', error.message, { ...details, transient })
+      return new ClientError('ERR_DIFFERENT', message, { ...details, transient: !source.once })
     }
-    if (status === 413 && !isWhole) {
-      const limit = Number(problem?.['limit']) - headerSize
-      if (sizes.refuse(data.size, limit)) return null
-    }
-    // Servers that do not support PATCH, or not this format of it, answer with one of these.
-    if ([405, 415, 501].includes(status)) {
-      if (!isWhole && (!source.once || (start === 0 && isLast))) {
-        isPut = true
-        return null
-      }
-      // The server does not support PUT either, which is the only way to replace a finished file.
-      if (isReplacing) {
-        throw new ClientError(error.code, `${error.message}; remove the file first`, details)
-      }
-    }
-    throw error
+    // Only PUT replaces a finished file, and the server does not support it.
+    const isStuck = isReplacing && isUnsupported(error)
+    return isStuck ? new ClientError(code, `${message}; remove the file first`, details) : error
   }
 
   return { step, isSending: () => isSending, evidence }

@@ -148,21 +148,6 @@ export function startUpload(
     if (activity.signal.aborted) activity = new AbortController()
   }
 
-  async function discard(): Promise<boolean> {
-    connection.abort()
-    await done.catch(() => undefined)
-    const evidence = transfer?.evidence
-    // The removal needs a signal of its own. That of the upload has aborted, and the caller may
-    // have aborted theirs before they call `discard()`.
-    return repeat({ ...connection, signal: new AbortController().signal }, async (own) => {
-      const found = evidence && (await find(own))
-      if (!found || !evidence.isOwn(found)) return false
-      // 412 means that the server was still storing bytes of the aborted request after `HEAD`. The
-      // retry reads the new entity tag.
-      return removeResource(own, found.etag ?? undefined, [412])
-    })
-  }
-
   const done = run()
   // `onState` has reported the failure to the app. An unhandled rejection would end a Node process.
   if (options.onState) done.catch(() => undefined)
@@ -182,6 +167,19 @@ export function startUpload(
       if (status.state === 'waiting') stop()
       wake?.()
     },
-    discard,
+    discard: async () => {
+      connection.abort()
+      await done.catch(() => undefined)
+      const evidence = transfer?.evidence
+      // The removal needs a signal of its own. That of the upload has aborted, and the caller may
+      // have aborted theirs before they call `discard()`.
+      return repeat({ ...connection, signal: new AbortController().signal }, async (own) => {
+        const found = evidence && (await find(own))
+        if (!found || !evidence.isOwn(found)) return false
+        // 412 means that the server was still storing bytes of the aborted request after `HEAD`. The
+        // retry reads the new entity tag.
+        return removeResource(own, found.etag, [412])
+      })
+    },
   }
 }

@@ -53,7 +53,7 @@ describe('a failed request', () => {
     },
   )
 
-  test.each([409, 423, 507])('is sent again after the Retry-After of a %i', async (code) => {
+  test.each([403, 409, 423, 507])('is sent again after the Retry-After of a %i', async (code) => {
     const headers = { 'Retry-After': '1' }
     bench.proxy.fail('PATCH', { kind: 'answer', status: code, headers })
 

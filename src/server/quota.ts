@@ -1,5 +1,11 @@
 /** Limits the number of incomplete resources of each owner, and the bytes that are stored or declared in them. */
-import type { OpenWriterOptions, StorageAdapter, Writer } from '../storage/adapter.ts'
+import type {
+  OpenWriterOptions,
+  ResourceInfo,
+  ResourceState,
+  StorageAdapter,
+  Writer,
+} from '../storage/adapter.ts'
 import { override } from './override.ts'
 import { QuotaAccount, type ListableStorage, type QuotaLimits } from './quota-account.ts'
 
@@ -31,17 +37,13 @@ export function withQuota(storage: ListableStorage, limits: QuotaLimits): Storag
 function withAccounting(
   writer: Writer,
   key: string,
-  { replace, initial }: OpenWriterOptions,
+  options: OpenWriterOptions,
   account: QuotaAccount,
 ): Writer {
-  const { base } = writer
-  // The upload that the write continues; null if it starts a new one. An upload belongs to the owner that began it.
-  const continued = base === null || base.complete || replace ? null : base
-  const { owner, completeLength } = continued ?? initial
+  const { owner, completeLength, isUpload, before } = countedUpload(writer.base, options)
   if (owner === null) return writer
-  const isUpload = base?.complete !== true || replace
   /** Size of the resource after the changes so far, in bytes. */
-  let size = isUpload ? (continued?.size ?? 0) : (base?.size ?? 0)
+  let size = before
 
   /** Ends the reservation even if the storage fails. `release` then reads from the storage how many bytes it kept. */
   async function end(ended: Promise<void>): Promise<void> {
@@ -72,4 +74,23 @@ function withAccounting(
     keep: () => end(writer.keep()),
     rollback: () => end(writer.rollback()),
   })
+}
+
+/** The upload that a write continues or starts, as far as the quota counts it. */
+interface CountedUpload extends Pick<ResourceState, 'owner' | 'completeLength'> {
+  /** Whether the resource is incomplete during the write. A patch of a finished one is not an upload. */
+  readonly isUpload: boolean
+  /** Size of the resource before the write, in bytes. */
+  readonly before: number
+}
+
+/** Returns what the quota counts of a write. An upload belongs to the owner that began it. */
+function countedUpload(
+  base: ResourceInfo | null,
+  { replace, initial }: OpenWriterOptions,
+): CountedUpload {
+  const isUpload = base === null || !base.complete || replace
+  const continued = replace ? null : base
+  const { owner, completeLength } = isUpload && continued !== null ? continued : initial
+  return { owner, completeLength, isUpload, before: continued?.size ?? 0 }
 }

@@ -6,7 +6,7 @@
  */
 
 import { resolve } from 'node:path'
-import type { OpenWriterOptions, StorageAdapter, Writer } from './adapter.ts'
+import type { OpenWriterOptions, Reader, ResourceInfo, StorageAdapter, Writer } from './adapter.ts'
 import { AtomicWriter } from './fs/atomic-writer.ts'
 import { reportFull } from './fs/io.ts'
 import type { PatchPolicy } from './fs/layers/layer-policy.ts'
@@ -20,7 +20,7 @@ import { openVersion } from './fs/reader.ts'
 import { changeNotes } from './fs/notes.ts'
 import { removeResource } from './fs/remove.ts'
 import { findFenced, repair } from './fs/recover.ts'
-import { storeDirectoryOf } from './fs/store.ts'
+import { storeDirectoryOf, type StoreDirectory } from './fs/store.ts'
 import type { Fsync, FsResource } from './fs/resource.ts'
 import { sharesBlocks } from './fs/layers/shared-blocks.ts'
 import { listIncomplete, listLayered } from './fs/sweep.ts'
@@ -99,58 +99,31 @@ const FSYNC: readonly unknown[] = ['complete', 'segment', 'never'] satisfies rea
 export function fsStorage(options: FsStorageOptions): StorageAdapter {
   const { directory, fsync, policy } = checked(options)
   const root = storeDirectoryOf(resolve(directory))
-  const { leases, openFiles, flusher, rebuilds, layersToRemove } = root
-  const resourceOf = async (key: string): Promise<FsResource> => {
-    const paths = await root.pathsOf(key)
-    const assertThere = () => root.assertThere(paths)
-    const shared = { leases, openFiles, flusher, rebuilds, layersToRemove }
-    return { paths, fsync, policy, ...shared, assertThere }
-  }
-  /** Schedules the rebuilds that an earlier process of this store has left undone. */
-  const scheduleRebuilds = async (): Promise<void> => {
-    for (const folders of await root.allFolders()) {
-      for await (const key of listLayered(folders)) rebuilds.schedule(await resourceOf(key), false)
-    }
-  }
+  const resourceOf = (key: string) => root.resourceOf(key, { fsync, policy })
   return {
     lockScope: root,
-    async head(key) {
-      const { paths, assertThere } = await resourceOf(key)
-      const found = await find(paths)
-      if (found.kind !== 'absent') return found.info
-      await assertThere()
-      return null
-    },
-    async openReader(key) {
-      const { paths, assertThere } = await resourceOf(key)
-      const reader = await openVersion(paths, leases)
-      if (reader === null) await assertThere()
-      return reader
-    },
-    async openWriter(key, options) {
+    head: async (key) => head(await resourceOf(key)),
+    openReader: async (key) => openReader(await resourceOf(key)),
+    async openWriter(key, writerOptions) {
       const resource = await resourceOf(key)
       await root.makeStaging(resource.paths)
-      return openWriter(resource, options)
+      return openWriter(resource, writerOptions)
     },
     async remove(key, { isLost } = {}) {
       const resource = await resourceOf(key)
       await root.makeStaging(resource.paths)
       return remove(resource, isLost)
     },
-    async filePath(key) {
-      const found = await find((await resourceOf(key)).paths)
-      const isFile = found.kind === 'complete' && found.overlay === null
-      return isFile && found.unpublished === null ? found.path : null
-    },
+    filePath: async (key) => filePath(await resourceOf(key)),
     notes: changeNotes(root, fsync),
-    flush: () => flusher.flushAll(),
+    flush: () => root.flusher.flushAll(),
     async *listIncomplete() {
       for (const folders of await root.allFolders()) yield* listIncomplete(folders)
     },
     maintain(withLock) {
       // Best effort: without a rebuild, readers still see each patch through its layer.
-      root.whenSwept(() => void scheduleRebuilds().catch(() => {}))
-      return rebuilds.start(withLock)
+      root.whenSwept(() => void scheduleRebuilds(root, resourceOf).catch(() => {}))
+      return root.rebuilds.start(withLock)
     },
   }
 }
@@ -187,6 +160,38 @@ function policyOf(options: FsStorageOptions): PatchPolicy {
   }
   if (!(rebuildRate > 0)) throw new TypeError(`rebuildRate must be above 0, not ${rebuildRate}`)
   return { patch, layersAbove, rebuildAfter, rebuildRate }
+}
+
+async function head({ paths, assertThere }: FsResource): Promise<ResourceInfo | null> {
+  const found = await find(paths)
+  if (found.kind !== 'absent') return found.info
+  await assertThere()
+  return null
+}
+
+async function openReader({ paths, leases, assertThere }: FsResource): Promise<Reader | null> {
+  const reader = await openVersion(paths, leases)
+  if (reader === null) await assertThere()
+  return reader
+}
+
+/** Returns the path of a finished file; null if the bytes at the path are not those of the version. */
+async function filePath({ paths }: FsResource): Promise<string | null> {
+  const found = await find(paths)
+  const isFile = found.kind === 'complete' && found.overlay === null
+  return isFile && found.unpublished === null ? found.path : null
+}
+
+/** Schedules the rebuilds that an earlier process of this store has left undone. */
+async function scheduleRebuilds(
+  root: StoreDirectory,
+  resourceOf: (key: string) => Promise<FsResource>,
+): Promise<void> {
+  for (const folders of await root.allFolders()) {
+    for await (const key of listLayered(folders)) {
+      root.rebuilds.schedule(await resourceOf(key), false)
+    }
+  }
 }
 
 async function remove(resource: FsResource, isLost: OpenWriterOptions['isLost']): Promise<boolean> {

@@ -15,7 +15,7 @@ import { MountTable, noteMount, notedMounts } from './mounts.ts'
 import { STAGING, createStaging, pathsOf } from './paths.ts'
 import type { Folders, ResourcePaths } from './paths.ts'
 import { loadRecord } from './record.ts'
-import type { Shared } from './resource.ts'
+import type { FsResource, Shared } from './resource.ts'
 import { LEASE_LIFE, OwnerLease } from './owner-lease.ts'
 import { Watch } from './lock/liveness.ts'
 import { Rebuilds } from './layers/rebuild-schedule.ts'
@@ -84,6 +84,18 @@ export class StoreDirectory implements Shared {
     const paths = pathsOf(folders, key)
     const mount = this.#mountTable.nearest(folders.root, paths.parents)
     return mount === null ? paths : pathsOf(this.#foldersOf(folders, mount), key)
+  }
+
+  /** Returns the resource of a key, for a storage with these options. */
+  async resourceOf(
+    key: string,
+    options: Pick<FsResource, 'fsync' | 'policy'>,
+  ): Promise<FsResource> {
+    const { leases, openFiles, flusher, rebuilds, layersToRemove } = this
+    const paths = await this.pathsOf(key)
+    const assertThere = () => this.assertThere(paths)
+    const shared = { leases, openFiles, flusher, rebuilds, layersToRemove }
+    return { paths, ...options, ...shared, assertThere }
   }
 
   /**

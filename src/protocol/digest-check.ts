@@ -1,6 +1,6 @@
 /** Compares digests that a client has announced (RFC 9530) with those of the bytes that have arrived. */
 import { UploadError } from '../errors.ts'
-import type { Digest } from '../fields/digest.ts'
+import { parseDigest, verifiableDigest, type Digest } from '../fields/digest.ts'
 import { createRunningDigest } from './hashing.ts'
 
 /** A running comparison of bytes with the digests that were announced for them. */
@@ -28,6 +28,25 @@ export function findMismatch(
   const isWrong = ({ algorithm, value }: Digest): boolean =>
     !actual.some((digest) => digest.algorithm === algorithm && isEqual(digest.value, value))
   return announced.find(isWrong)?.algorithm ?? null
+}
+
+/**
+ * Joins the `Repr-Digest` values of one request, from header, parts and trailer, because the resource has to match all
+ * of them; null if there are none. The values are those that `verifiableDigest` returns.
+ *
+ * @throws UploadError `ERR_REPR_DIGEST` if two digests of one algorithm differ. The parser keeps the last one, so that
+ * the other one would be ignored.
+ */
+export function joinReprDigests(values: readonly (string | null)[]): string | null {
+  const given = values.filter((value) => value !== null)
+  const [first = null, ...others] = given
+  if (others.length === 0) return first
+  const joined = verifiableDigest(given.join(', '))
+  const all = parseDigest(joined ?? '')
+  if (given.every((value) => findMismatch(parseDigest(value), all) === null)) return joined
+  throw new UploadError('ERR_REPR_DIGEST', {
+    detail: 'the request has different values of Repr-Digest',
+  })
 }
 
 /** Makes the error for content that does not match its `Content-Digest`. */

@@ -7,6 +7,7 @@ import { isSameDisposition } from '../fields/content-disposition.ts'
 import type { Part, PartEvent, PartTarget } from '../media/part.ts'
 import { closeTarget } from '../media/part-length.ts'
 import type { Writer } from '../storage/adapter.ts'
+import { joinReprDigests } from './digest-check.ts'
 import type { PatchOutcome } from './resource-state.ts'
 import {
   advance,
@@ -54,6 +55,7 @@ export class PatchSession {
   /** The fields of the first part that has them; the parser has checked that the parts agree. */
   #contentType: string | null = null
   #contentDisposition: string | null = null
+  /** The digests of all parts, as one field. */
   #reprDigest: string | null = null
   /** Data for the next write, and its range in the resource: positions in bytes, the end exclusive. */
   #pending: Uint8Array[] = []
@@ -165,7 +167,7 @@ export class PatchSession {
     this.#progress = advance(before, part, rules)
     this.#contentType ??= part.contentType
     this.#contentDisposition ??= part.contentDisposition
-    this.#reprDigest ??= part.reprDigest
+    this.#reprDigest = joinReprDigests([this.#reprDigest, part.reprDigest])
     if (!fillsGaps) this.#checkWhole()
     if (part.index === null || part.index === 0) await onFit()
 

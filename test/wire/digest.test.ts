@@ -144,6 +144,54 @@ describe.each(BOTH)('over $name', (combination) => {
   })
 })
 
+describe('several values of Repr-Digest in one request', () => {
+  const server = useServer(MEMORY)
+  const sha256 = digest('abcd')
+  const sha512 = digest('abcd', 'sha-512')
+  const wrong512 = digest('', 'sha-512')
+
+  const CASES = [
+    ['agree', sha256, sha256, 201, 'C(4)'],
+    ['name two algorithms', sha256, sha512, 201, 'C(4)'],
+    ['of which the second is wrong', sha256, WRONG, 409, '∅'],
+    ['of which the first is wrong', WRONG, sha256, 409, '∅'],
+    ['of which the one of another algorithm is wrong', sha256, wrong512, 409, '∅'],
+  ] as const
+
+  it.each(CASES)('that %s: in header and part', async (_what, header, part, status, then) => {
+    const path = server.path()
+    const document = `Repr-Digest: ${part}\r\n${message('bytes 0-3/4', 'abcd').toString()}`
+
+    const fields = [MESSAGE, `Repr-Digest: ${header}`]
+    const answer = await server.send('PATCH', path, fields, document)
+
+    expect([answer.status, await server.state(path)]).toEqual([status, then])
+  })
+
+  it.each(CASES)('that %s: in two parts', async (_what, first, second, status, then) => {
+    const path = server.path()
+    const document = multipart(
+      [`bytes 0-1/4\r\nRepr-Digest: ${first}`, 'ab'],
+      [`bytes 2-3/4\r\nRepr-Digest: ${second}`, 'cd'],
+    )
+
+    const answer = await server.send('PATCH', path, [MULTIPART], document)
+
+    expect([answer.status, await server.state(path)]).toEqual([status, then])
+  })
+
+  it('that contradict each other leave an upload as it was', async () => {
+    const path = await server.given('I(4/10)')
+    const before = await server.snapshot(path)
+    const document = `Repr-Digest: ${sha256}\r\n${message('bytes 4-5/10', 'ef').toString()}`
+
+    const answer = await server.send('PATCH', path, [MESSAGE, `Repr-Digest: ${WRONG}`], document)
+
+    expect(json(answer)).toMatchObject({ status: 409, code: 'ERR_REPR_DIGEST' })
+    expect(await server.snapshot(path)).toEqual(before)
+  })
+})
+
 describe('a Repr-Digest of a change of a finished resource', () => {
   const server = useServer(MEMORY)
 

@@ -8,6 +8,7 @@
  */
 import { hasEffect } from '../../errors.ts'
 import { finishWrite, type Outcome } from '../completion.ts'
+import { joinReprDigests } from '../digest-check.ts'
 import {
   ConnectionLostError,
   type HandlerRequest,
@@ -104,7 +105,7 @@ async function readFirstPart(
     completeLength: first.target.completeLength,
     contentType: first.contentType,
     contentDisposition: first.contentDisposition,
-    reprDigest: reprDigest ?? first.reprDigest,
+    reprDigest: joinReprDigests([reprDigest, first.reprDigest]),
     owner: request.owner,
   })
   const transaction = isAtomic || first.contentDigest !== null ? 'atomic' : 'persist'
@@ -130,7 +131,7 @@ async function apply(
     await receive(incoming, session, writer)
     const reprDigest = await checkTrailer(request.trailers, writer, {
       readBack: verifiesTrailer ? null : () => incoming.readBack(writer),
-      reprDigest: initial.reprDigest ?? session.reprDigest,
+      reprDigests: [initial.reprDigest, session.reprDigest],
     })
     const write = {
       key: request.key,

@@ -130,7 +130,7 @@ async function replace(
     const { size, digests } = await receive(body, writer, initial.reprDigest)
     const reprDigest = await checkTrailer(request.trailers, writer, {
       readBack: verifiesTrailer ? null : () => writer.read(0, size),
-      reprDigest: initial.reprDigest,
+      reprDigests: [initial.reprDigest],
     })
     const write = {
       key: request.key,

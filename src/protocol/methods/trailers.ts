@@ -1,7 +1,6 @@
 /** Verifies the digests in the trailer section (RFC 9110 §6.5, RFC 9530), which arrive after the content. */
-import { UploadError } from '../../errors.ts'
-import { parseDigest, verifiableDigest, type Digest } from '../../fields/digest.ts'
-import { createDigestCheck, findMismatch, wrongContent } from '../digest-check.ts'
+import { verifiableDigest, type Digest } from '../../fields/digest.ts'
+import { createDigestCheck, joinReprDigests, wrongContent } from '../digest-check.ts'
 import type { RequestHeaders } from '../http.ts'
 import type { Writer } from '../../storage/adapter.ts'
 import { inSlices } from '../yielding.ts'
@@ -11,24 +10,25 @@ import { contentDigests } from './content.ts'
 export interface TrailerOptions {
   /** Reads the written content back; null if `Content-Digest` was verified while the content arrived. */
   readonly readBack: (() => AsyncIterable<Uint8Array>) | null
-  /** The `Repr-Digest` of the header; null if none. */
-  readonly reprDigest: string | null
+  /** The `Repr-Digest` of the header, and that of the parts; null for each that is absent. */
+  readonly reprDigests: readonly (string | null)[]
 }
 
 /**
- * Verifies the `Content-Digest` of the trailer, and returns the `Repr-Digest` that the resource must match, from header
- * and trailer; null if none. If a digest is wrong or malformed, the writer is rolled back.
+ * Verifies the `Content-Digest` of the trailer, and returns the `Repr-Digest` that the resource must match, from header,
+ * parts and trailer; null if none. If a digest is wrong or malformed, the writer is rolled back.
  *
  * @throws UploadError `ERR_CONTENT_DIGEST`, `ERR_REPR_DIGEST` or `ERR_FIELD`.
  */
 export async function checkTrailer(
   trailers: RequestHeaders | null,
   writer: Writer,
-  { readBack, reprDigest }: TrailerOptions,
+  { readBack, reprDigests }: TrailerOptions,
 ): Promise<string | null> {
   try {
     if (readBack !== null) await checkContentDigest(contentDigests(trailers), readBack)
-    return mergeReprDigests(reprDigest, trailers)
+    const inTrailer = verifiableDigest(trailers?.get('repr-digest') ?? null)
+    return joinReprDigests([...reprDigests, inTrailer])
   } catch (error) {
     await writer.rollback()
     throw error
@@ -49,16 +49,4 @@ async function checkContentDigest(
   await inSlices(readBack(), (slice) => check.update(slice))
   const wrong = check.mismatch()
   if (wrong !== null) throw wrongContent(wrong)
-}
-
-/** Joins the `Repr-Digest` of the header and that of the trailer, because the resource has to match both. */
-function mergeReprDigests(inHeader: string | null, trailers: RequestHeaders | null): string | null {
-  const inTrailer = verifiableDigest(trailers?.get('repr-digest') ?? null)
-  if (inHeader === null || inTrailer === null) return inHeader ?? inTrailer
-  const both = `${inHeader}, ${inTrailer}`
-  // The parser keeps the last of two digests of one algorithm. If they differ, that of the header would be ignored.
-  if (findMismatch(parseDigest(inHeader), parseDigest(both)) === null) return verifiableDigest(both)
-  throw new UploadError('ERR_REPR_DIGEST', {
-    detail: 'the Repr-Digest of the trailer differs from that of the header',
-  })
 }

@@ -76,9 +76,13 @@ export async function removeParents({ parents }: ResourcePaths): Promise<void> {
 }
 
 async function removeDirectories(directories: readonly string[]): Promise<void> {
+  let isLinkFree = false
   for (const directory of directories.toReversed()) {
     try {
-      if ((await realpath(directory)) !== directory) return
+      // The answer holds for the directories above as well. To ask for each of hundreds of nested directories would
+      // take seconds, because the kernel walks the whole path for each of its components.
+      isLinkFree ||= (await realpath(directory)) === directory
+      if (!isLinkFree) return
       await rmdir(directory)
     } catch (error) {
       // The directory is not empty or may not be removed, so that those above it are not empty

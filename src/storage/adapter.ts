@@ -87,6 +87,12 @@ export interface OpenWriterOptions {
   readonly isLost?: () => boolean
 }
 
+/** Options of `openReader`. */
+export interface OpenReaderOptions {
+  /** Returns a signal that aborts when nobody needs the bytes. A `read` may then end early. */
+  readonly signal?: () => AbortSignal
+}
+
 /** Options of `listIncomplete`. */
 export interface ListOptions {
   /**
@@ -200,6 +206,11 @@ export interface Reader {
    * version.
    */
   read(start: number, end: number): AsyncIterable<Uint8Array>
+  /**
+   * Returns a URL to which GET redirects the client, because a store answers there with the bytes
+   * of the version and this `Content-Type`; null if there is none.
+   */
+  url?(contentType: string): Promise<string | null>
   /** Releases the version, without an effect on other readers. A second call does nothing. */
   close(): Promise<void>
 }
@@ -249,7 +260,7 @@ export interface StorageAdapter {
    */
   head(key: string): Promise<ResourceInfo | null>
   /** Opens the current version for reading; null if the resource is absent. Throws like `head`. */
-  openReader(key: string): Promise<Reader | null>
+  openReader(key: string, options?: OpenReaderOptions): Promise<Reader | null>
   /**
    * Opens a writer for one change. The caller holds the lock of the key. Throws like `head`.
    *

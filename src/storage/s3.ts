@@ -80,6 +80,7 @@ export function s3Storage(options: S3StorageOptions): S3Storage {
     memoryBudget = 256 * MIB,
     flushAfter = 1000,
     timeout,
+    redirect,
   } = options
   check(name !== '', 'bucket', name, 'the name of a bucket')
   check(internalPrefix !== '', 'internalPrefix', internalPrefix, 'a prefix')
@@ -87,8 +88,12 @@ export function s3Storage(options: S3StorageOptions): S3Storage {
   check(memoryBudget > 0, 'memoryBudget', memoryBudget, 'a positive number of bytes')
   check(flushAfter > 0, 'flushAfter', flushAfter, 'a positive number of milliseconds')
   check(timeout === undefined || timeout > 0, 'timeout', timeout, 'a positive number')
-  const own = { client, bucket: name }
-  const bucket = awsBucket(timeout === undefined ? own : { ...own, timeout })
+  const bucket = awsBucket({
+    client,
+    bucket: name,
+    ...(timeout === undefined ? {} : { timeout }),
+    ...(redirect === undefined ? {} : { redirect }),
+  })
   const storage = bucketStorage({
     bucket,
     prefix,

@@ -1,14 +1,19 @@
 /** What the S3 storage does beyond the contract of storages, in the bucket of a real object store. */
+import type { GetObjectCommand } from '@aws-sdk/client-s3'
+import express from 'express'
+import { partialUpload } from 'partial-upload'
 import { beforeAll, describe, expect, test } from 'vitest'
 
 import type { ResourceState, StorageAdapter } from '../../src/storage/adapter.ts'
 import { BEGUN, FINISHED } from '../../src/storage/contract/check.ts'
 import { awsBucket } from '../../src/storage/s3/bucket-aws.ts'
 import { s3Storage } from '../../src/storage/s3.ts'
+import { portOf, serve, stop } from '../support/examples/serve.ts'
 import { pattern } from '../support/faults/pattern.ts'
 import { title } from '../support/faults/server.ts'
 import { ENGINES, LONGEST_START } from '../support/s3/engines.ts'
 import type { OpenEngine } from '../support/s3/engines.ts'
+import { presign } from '../support/s3/presign.ts'
 import { smallStore } from '../support/s3/small-store.ts'
 
 const PERSIST = { transaction: 'persist', replace: false, initial: BEGUN } as const
@@ -17,7 +22,7 @@ const LONG: ResourceState = { ...FINISHED, contentType: TYPE, owner: 'ö'.repeat
 
 describe.each(ENGINES.filter(({ name }) => name !== 'moto'))(
   'a bucket of $name',
-  ({ missing, open, partSize }) => {
+  ({ name, missing, open, partSize }) => {
     let engine: OpenEngine
     beforeAll(async () => {
       if (missing === null) engine = await open()
@@ -33,6 +38,32 @@ describe.each(ENGINES.filter(({ name }) => name !== 'moto'))(
 
         expect(await create().head('small')).toMatchObject(LONG)
         expect(await create().head('large')).toMatchObject(LONG)
+      },
+    )
+
+    test.skipIf(missing !== null || name === 'bucket')(
+      title('serves a file to a client that is redirected, with its type and name', missing),
+      async () => {
+        const { newClient, bucket, endpoint = '', prefix } = engine
+        const redirect = async (command: GetObjectCommand): Promise<string> =>
+          Promise.resolve(presign(endpoint, command))
+        const storage = s3Storage({ client: newClient(), bucket, prefix, redirect })
+        const server = await serve(express().use('/files', partialUpload({ storage })))
+        const url = `http://127.0.0.1:${portOf(server)}/files/a b/é (1).txt`
+        const contentDisposition = `attachment; filename="b'c (1).txt"`
+        const fields = { 'Content-Disposition': contentDisposition, 'Content-Type': 'text/x-one' }
+        await fetch(url, { method: 'PUT', headers: fields, body: 'hello' })
+
+        const answer = await fetch(url)
+        const range = await fetch(url, { headers: { Range: 'bytes=1-2' } })
+
+        expect(answer.redirected).toBe(true)
+        expect(new URL(answer.url).origin).toBe(endpoint)
+        expect([answer.status, await answer.text()]).toEqual([200, 'hello'])
+        expect(answer.headers.get('content-type')).toBe('text/x-one')
+        expect(answer.headers.get('content-disposition')).toBe(contentDisposition)
+        expect([range.status, await range.text()]).toEqual([206, 'el'])
+        await stop(server)
       },
     )
 

@@ -13,6 +13,7 @@ import { allowsRange, isNotModified } from '../preconditions.ts'
 import type { ResourceInfo } from '../../storage/adapter.ts'
 import type { MethodContext } from './context.ts'
 import { uploadLength } from '../resource-state.ts'
+import { redirectFor, redirectTo } from './redirect.ts'
 import { reprDigestFields } from './repr-digest.ts'
 import { expiryFields, validators, type Fields } from './respond.ts'
 import { openContent, type Range, type VersionContent } from './version-content.ts'
@@ -112,13 +113,20 @@ async function getVersion(
   request: HandlerRequest,
   context: MethodContext,
 ): Promise<HandlerResponse> {
-  const reader = await context.storage.openReader(request.key)
+  const reader = await context.storage.openReader(request.key, { signal: request.closeSignal })
   if (reader === null) return NOT_FOUND
   let body: HandlerResponse['body']
   try {
     const representation = representationOf(request.key, context)
     const { content, ...answer } = responseFrom(reader.info, request.headers, representation)
     if (content === undefined) return answer
+    const location = await redirectFor(
+      request,
+      reader,
+      content,
+      contentType(reader.info, request.key),
+    )
+    if (location !== null) return redirectTo(location)
     const digest = await reprDigestFields(request, reader, context.hashing)
     body = await openContent(reader, content)
     return { body, ...answer, headers: { ...answer.headers, ...digest } }

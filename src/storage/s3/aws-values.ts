@@ -1,11 +1,29 @@
 /** Formats and parses values in the requests and answers of the S3 API. */
-import type { CopySource, ListedMultipart, ObjectHeaders } from './bucket.ts'
+import { BucketError } from './bucket.ts'
+import type { CopySource, ListedMultipart, ObjectHeaders, PresignedAnswer } from './bucket.ts'
 
 /** The members of a request that describe a new object. */
 interface ObjectFields {
   readonly ContentType: string | undefined
   readonly ContentDisposition: string | undefined
   readonly Metadata: Record<string, string> | undefined
+}
+
+/** The members of a presigned request that describe its answer. */
+interface AnswerFields {
+  readonly VersionId: string | undefined
+  readonly ResponseContentType: string
+  readonly ResponseContentDisposition: string | undefined
+  readonly ResponseCacheControl: string
+}
+
+/**
+ * Returns a member of an answer. An answer that was cut off may lack it, and is treated like none:
+ * `unavailable`.
+ */
+export function present<T>(value: T | undefined): T {
+  if (value === undefined) throw new BucketError('unavailable', null)
+  return value
 }
 
 /** Returns the members of a request that describe a new object. */
@@ -25,6 +43,21 @@ export function fieldsOf(headers: Partial<ObjectHeaders>): ObjectFields {
 export function joined(chunks: readonly Uint8Array[]): Uint8Array {
   const [first] = chunks
   return first !== undefined && chunks.length === 1 ? first : Buffer.concat(chunks)
+}
+
+/** Returns the members of a presigned request that describe its answer. */
+export function answerFields({
+  versionId,
+  contentType,
+  contentDisposition,
+}: PresignedAnswer): AnswerFields {
+  return {
+    VersionId: versionId ?? undefined,
+    ResponseContentType: contentType,
+    ResponseContentDisposition: contentDisposition ?? undefined,
+    // A cache has to revalidate the file, because it can change at any time.
+    ResponseCacheControl: 'no-cache',
+  }
 }
 
 /** Returns the value of `Range` for bytes `start` to `end` (exclusive). */

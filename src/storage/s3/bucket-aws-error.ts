@@ -63,9 +63,17 @@ export function bucketErrorOf(error: unknown, isConditional: boolean): BucketErr
  * HEAD has no body and so no code, so that HEAD in a bucket that does not exist also reads as an
  * absent object.
  */
-export function isAbsent(error: unknown): boolean {
+function isAbsent(error: unknown): boolean {
   const { status, code } = traitsOf(error)
   return status === 404 && code !== 'NoSuchBucket'
+}
+
+/**
+ * Returns null if the error says that the object does not exist, and otherwise throws the error.
+ */
+export function nullIfAbsent(error: unknown): null {
+  if (isAbsent(error)) return null
+  throw error
 }
 
 /** What an error of the SDK says about the answer. */

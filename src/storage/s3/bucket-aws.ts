@@ -19,16 +19,18 @@ import type { GetObjectCommandOutput, HeadObjectCommandOutput, S3Client } from '
 
 import { scopeOf, singleAttempts } from './aws-client.ts'
 import {
+  answerFields,
   copySource,
   decodeKey,
   fieldsOf,
   joined,
   markersOf,
   pageAfter,
+  present,
   rangeField,
 } from './aws-values.ts'
 import { attempt, openBody } from './bucket-attempt.ts'
-import { isAbsent } from './bucket-aws-error.ts'
+import { nullIfAbsent } from './bucket-aws-error.ts'
 import { BucketError } from './bucket.ts'
 import type {
   Bucket,
@@ -43,6 +45,7 @@ import type {
   ObjectHeaders,
   ObjectInfo,
   Part,
+  PresignedAnswer,
   PutOptions,
   RequestOptions,
 } from './bucket.ts'
@@ -60,6 +63,14 @@ export interface AwsBucketOptions {
    * @default 30_000
    */
   readonly timeout?: number
+  /**
+   * Returns a presigned URL for a request, for example by `getSignedUrl(client, command)` of
+   * `@aws-sdk/s3-request-presigner`. GET of a finished file then answers 307 to this URL, so that
+   * the client loads the file from the store itself.
+   *
+   * @default none: the server sends all files
+   */
+  readonly redirect?: (command: GetObjectCommand) => Promise<string>
 }
 
 /**
@@ -75,15 +86,19 @@ export function awsBucket(options: AwsBucketOptions): Bucket {
 
 class AwsBucket implements Bucket {
   readonly scope: object
+  readonly presign?: (key: string, answer: PresignedAnswer) => Promise<string>
   readonly #client: S3Client
   readonly #bucket: string
   readonly #timeout: number
 
-  constructor({ client, bucket, timeout = 30_000 }: AwsBucketOptions) {
+  constructor({ client, bucket, timeout = 30_000, redirect }: AwsBucketOptions) {
     this.scope = scopeOf(client, bucket)
     this.#client = singleAttempts(client)
     this.#bucket = bucket
     this.#timeout = timeout
+    if (redirect !== undefined)
+      this.presign = (key, answer) =>
+        redirect(new GetObjectCommand({ ...this.#at(key), ...answerFields(answer) }))
   }
 
   get(key: string, options: GetOptions = {}): Promise<FetchedObject | null> {
@@ -263,23 +278,6 @@ class AwsBucket implements Bucket {
   #below(prefix: string) {
     return { Bucket: this.#bucket, Prefix: prefix, EncodingType: 'url' } as const
   }
-}
-
-/**
- * Returns null if the error says that the object does not exist, and otherwise throws the error.
- */
-function nullIfAbsent(error: unknown): null {
-  if (isAbsent(error)) return null
-  throw error
-}
-
-/**
- * Returns a member of an answer. An answer that was cut off may lack it, and is treated like none:
- * `unavailable`.
- */
-function present<T>(value: T | undefined): T {
-  if (value === undefined) throw new BucketError('unavailable', null)
-  return value
 }
 
 /**

@@ -113,6 +113,14 @@ export interface GetOptions extends RequestOptions {
   readonly versionId?: string
 }
 
+/** The answer under a presigned URL. */
+export interface PresignedAnswer {
+  /** Version to read in a bucket with versioning; null for the current one. */
+  readonly versionId: string | null
+  readonly contentType: string
+  readonly contentDisposition: string | null
+}
+
 /** Fields that the store keeps with the bytes of an object. */
 export interface ObjectHeaders {
   /** `Content-Type`; null for the store's own default. */
@@ -256,8 +264,8 @@ export interface Bucket {
   /** Lists multipart uploads whose key begins with `prefix`. */
   listMultiparts(prefix: string, options?: ListOptions): Promise<MultipartPage>
   /**
-   * Makes a URL under which a client reads the object without credentials, for `seconds`. Absent if
-   * the client library can't sign URLs.
+   * Makes a URL under which a client reads the object without credentials. Absent unless the app
+   * wants clients to be redirected to the store.
    */
-  presign?(key: string, seconds: number): Promise<string>
+  presign?(key: string, answer: PresignedAnswer): Promise<string>
 }

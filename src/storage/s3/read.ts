@@ -3,6 +3,7 @@
  * next byte, by another request.
  */
 import { MAX_ATTEMPTS, backOff, isBucketError, translated } from './attempts.ts'
+import type { RequestOptions } from './bucket.ts'
 import type { S3Context } from './context.ts'
 import { blockBytes } from './pieces.ts'
 import type { Piece } from './pieces.ts'
@@ -25,13 +26,15 @@ export class VanishedError extends Error {
  * @throws VanishedError when the object of a piece was replaced or removed.
  * @throws UploadError `ERR_STORAGE_UNAVAILABLE` when the store does not answer several attempts in
  * a row.
+ * @throws BucketError `aborted` when the signal of the options aborts.
  */
 export async function* readPieces(
   context: S3Context,
   object: string,
   pieces: readonly Piece[],
+  options: RequestOptions = {},
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  for (const piece of pieces) yield* readPiece(context, object, piece)
+  for (const piece of pieces) yield* readPiece(context, object, piece, options)
 }
 
 /** Reads all bytes of one piece. */
@@ -39,6 +42,7 @@ async function* readPiece(
   context: S3Context,
   object: string,
   piece: Piece,
+  options: RequestOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   switch (piece.kind) {
     case 'zeros':
@@ -49,20 +53,20 @@ async function* readPiece(
       // A block may have been stored, and its memory freed, since the pieces were listed.
       if (piece.block.stored === null) yield* blockBytes(piece)
       else
-        yield* readObject(context, piece.block.stored, {
-          kind: 'data',
-          name: piece.block.stored,
-          offset: piece.offset,
-          length: piece.length,
-        })
+        yield* readObject(
+          context,
+          piece.block.stored,
+          { ...piece, kind: 'data', name: piece.block.stored },
+          options,
+        )
       return
     case 'inline':
       throw new Error('inline bytes have to be turned into a block first')
     case 'data':
-      yield* readObject(context, piece.name, piece)
+      yield* readObject(context, piece.name, piece, options)
       return
     case 'object':
-      yield* readObject(context, object, piece)
+      yield* readObject(context, object, piece, options)
   }
 }
 
@@ -74,13 +78,14 @@ async function* readObject(
   { bucket }: S3Context,
   name: string,
   extent: DataExtent | ObjectExtent,
+  options: RequestOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let done = 0
   for (let attempt = 1; ; attempt += 1) {
     const before = done
     try {
       const range = { start: extent.offset + done, end: extent.offset + extent.length }
-      const found = await bucket.get(name, { range, ...conditionOf(extent) })
+      const found = await bucket.get(name, { ...options, range, ...conditionOf(extent) })
       if (found === null) throw new VanishedError()
       for await (const chunk of found.body) {
         done += chunk.length

@@ -1,5 +1,7 @@
 /** Reads one version of a resource, while other writers may replace or publish it. */
-import type { Reader, ResourceInfo } from '../adapter.ts'
+import type { OpenReaderOptions, Reader, ResourceInfo } from '../adapter.ts'
+import { isBucketError } from './attempts.ts'
+import type { RequestOptions } from './bucket.ts'
 import type { S3Context } from './context.ts'
 import { piecesOf, slicePieces } from './pieces.ts'
 import type { Piece } from './pieces.ts'
@@ -16,11 +18,15 @@ import type { CurrentVersion, View } from './view.ts'
 const MAX_MOVES = 5
 
 /** Opens the current version; null if the resource is absent. */
-export function openReader(context: S3Context, key: string): Promise<Reader | null> {
+export function openReader(
+  context: S3Context,
+  key: string,
+  options: OpenReaderOptions = {},
+): Promise<Reader | null> {
   const name = context.layout.object(key)
   return context.pins.open(name, async () => {
     const view = await viewKey(context, key)
-    return view.current === null ? null : new S3Reader(context, key, view.current, view)
+    return view.current === null ? null : new S3Reader(context, key, view.current, view, options)
   })
 }
 
@@ -34,39 +40,62 @@ class S3Reader implements Reader {
   readonly #context: S3Context
   readonly #key: string
   readonly #name: string
+  readonly #options: OpenReaderOptions
   /** Where the bytes of the version are stored. */
   #pieces: readonly Piece[]
   /** The pin on the finished object; null if the version has no bytes there. */
   #pin: Pin | null
 
-  constructor(context: S3Context, key: string, current: CurrentVersion, view: View) {
+  constructor(
+    context: S3Context,
+    key: string,
+    current: CurrentVersion,
+    view: View,
+    options: OpenReaderOptions,
+  ) {
     this.info = current.info
     this.#context = context
     this.#key = key
+    this.#options = options
     this.#name = context.layout.object(key)
     this.#pieces = piecesOf(current.extents, current.inline)
     this.#pin = this.#pinned(view)
   }
 
   async *read(start: number, end: number): AsyncGenerator<Uint8Array, void, undefined> {
+    const signal = this.#options.signal?.()
+    const options: RequestOptions = signal === undefined ? {} : { signal }
     let moves = 0
     for (let at = start; at < end;) {
       const pin = this.#pin
       const copy = pin?.copy ?? null
       try {
-        for await (const chunk of readPieces(this.#context, this.#name, this.#range(at, end))) {
+        const pieces = this.#range(at, end)
+        for await (const chunk of readPieces(this.#context, this.#name, pieces, options)) {
           at += chunk.length
           moves = 0
           yield chunk
         }
         return
       } catch (error) {
+        // The client that wanted the bytes has gone, so that nobody needs an error either.
+        if (isBucketError(error, 'aborted')) return
         moves += 1
         if (!(error instanceof VanishedError) || moves > MAX_MOVES) throw error
         const wasCopied = pin !== null && pin.copy !== copy
         if (!wasCopied && !(await this.#follow())) throw conflict(error)
       }
     }
+  }
+
+  async url(contentType: string): Promise<string | null> {
+    const { bucket } = this.#context
+    const [piece, ...more] = this.#pieces
+    // The bytes of other versions are not in the finished object.
+    if (bucket.presign === undefined || piece?.kind !== 'object' || more.length > 0) return null
+    const { contentDisposition } = this.info
+    const { versionId } = piece
+    return bucket.presign(this.#name, { versionId, contentType, contentDisposition })
   }
 
   async close(): Promise<void> {

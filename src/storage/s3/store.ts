@@ -40,7 +40,7 @@ export function bucketStorage(options: BucketStorageOptions): StorageAdapter {
   return {
     lockScope: bucket.scope ?? bucket,
     head: async (key) => (await viewKey(context, key)).current?.info ?? null,
-    openReader: async (key) => openReader(context, key),
+    openReader: async (key, readerOptions) => openReader(context, key, readerOptions),
     openWriter: async (key, writerOptions) => openWriter(context, key, writerOptions),
     remove: async (key, removeOptions) => removeResource(context, key, removeOptions),
     listIncomplete: (listOptions) => listIncomplete(context, listOptions),

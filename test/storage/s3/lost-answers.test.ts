@@ -242,20 +242,6 @@ describe('a store that keeps failing', () => {
     expect(await load(storage)).toBe(LARGE.slice(0, 100_000))
   })
 
-  it('refuses a name that is too long for its metadata, and keeps the bytes', async () => {
-    const storage = smallStore(newBucket())
-    const writer = await storage.openWriter('a', options('persist'))
-    await writer.write(0, [Buffer.from('abc')])
-    const contentDisposition = `attachment; filename="${'x'.repeat(2000)}"`
-
-    await expect(writer.commit({ ...FINISHED, contentDisposition })).rejects.toMatchObject({
-      code: 'ERR_FIELD',
-    })
-    await writer.keep()
-
-    expect(await load(storage)).toBe('abc')
-  })
-
   it('is reported as unavailable, without its own message', async () => {
     const bucket = newBucket()
     bucket.faults.add({ operation: 'head', times: 100 }, { kind: 'refuse' })

@@ -27,9 +27,10 @@ export async function serveApp(app: Express): Promise<{ server: Server; url: str
   return { server, url: `http://127.0.0.1:${portOf(server)}` }
 }
 
-/** An app with a page that has a file input, and runs `script`. */
-export async function pageApp(script: string = GLOBALS): Promise<Express> {
+/** An app with a page that has a file input, and runs `script`. `worker` is the script of a worker. */
+export async function pageApp(script: string = GLOBALS, worker?: string): Promise<Express> {
   const code = await bundle(script)
+  const workerCode = worker === undefined ? null : await bundle(worker)
   const app = express()
   app.get('/', (_req, res) => {
     res.send(
@@ -37,6 +38,9 @@ export async function pageApp(script: string = GLOBALS): Promise<Express> {
     )
   })
   app.get('/main.js', (_req, res) => void res.type('js').send(code))
+  if (workerCode !== null) {
+    app.get('/worker.js', (_req, res) => void res.type('js').send(workerCode))
+  }
   app.get('/favicon.ico', (_req, res) => void res.status(204).end())
   return app
 }

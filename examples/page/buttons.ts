@@ -25,9 +25,9 @@ export class Buttons<Action extends string> {
    */
   show(specs: readonly ButtonSpec<Action>[], name: string): void {
     this.#shown = specs
-    // If the focused button is removed, its row gets the focus. Otherwise a keyboard user would start
-    // again at the top of the page.
-    keepFocus(this.#root, this.#root.closest('li'), () => this.#update(name))
+    // If the focused button is removed, its row or bar gets the focus. Otherwise a keyboard user would
+    // start again at the top of the page.
+    keepFocus(this.#root, this.#root.closest<HTMLElement>('[tabindex]'), () => this.#update(name))
   }
 
   #update(name: string): void {

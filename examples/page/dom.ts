@@ -42,13 +42,18 @@ export function sectionOf(id: string): Section {
 }
 
 /**
- * Makes a change in `root`. If it removes the focused element, `heir` gets the focus. The browser would
- * move it to the top of the page, and a keyboard user would lose their place.
+ * Makes a change in `root`. If it moves the focused element, the element gets the focus again, and if it
+ * removes or hides the element, `heir` gets the focus. The browser would move the focus to the top of
+ * the page, and a keyboard user would lose their place.
  */
 export function keepFocus(root: Element, heir: HTMLElement | null, change: () => void): void {
-  const hadFocus = root.contains(document.activeElement)
+  const focused = document.activeElement
+  const hadFocus = root.contains(focused)
   change()
-  if (hadFocus && document.activeElement === document.body) heir?.focus()
+  if (!hadFocus) return
+  // The browser takes the focus from a hidden element only when it renders the page.
+  if (!(focused instanceof HTMLElement) || !focused.checkVisibility()) heir?.focus()
+  else if (document.activeElement !== focused) focused.focus()
 }
 
 /** Sets the text of an element if it differs. A screen reader may announce a text that is set again. */

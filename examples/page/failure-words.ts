@@ -1,19 +1,24 @@
 /** Describes failures for the user of the page, and what to do about them. */
 import { ClientError } from 'partial-upload/client'
 
+import { formatSize } from './format.ts'
+
 /** What happened, and what the user can do about it. Both are sentences without a full stop. */
 type Words = readonly [meaning: string, advice?: string]
 
 const LATER = 'Try again later'
+const TOO_LARGE = 'The file is larger than the server accepts'
+const SMALLER = 'Choose a smaller one'
+const NO_SPACE: Words = ['The server has no space left', 'Ask its operator, or try again later']
 const NO_UPLOADS: Words = ['The server does not accept uploads at this address']
 
 /** The texts for HTTP statuses, for answers without a problem document. */
 const STATUSES: Readonly<Record<number, Words>> = {
   401: ['The server requires you to sign in', 'Sign in, then try again'],
-  403: ['The server does not allow you to store this file'],
-  404: ['The upload address does not exist on the server'],
+  403: ['The server does not allow you to store this file', 'Ask its operator for permission'],
+  404: ['The upload address does not exist on the server', 'Ask its operator where to upload'],
   405: NO_UPLOADS,
-  413: ['The file is larger than the server accepts'],
+  413: [TOO_LARGE, SMALLER],
   415: NO_UPLOADS,
   429: ['The server has received too many requests', LATER],
   500: ['The server failed', LATER],
@@ -21,7 +26,23 @@ const STATUSES: Readonly<Record<number, Words>> = {
   502: ['The server is not running', LATER],
   503: ['The server is overloaded or restarting'],
   504: ['The server does not answer', LATER],
-  507: ['The server has no space left', 'Ask its operator, or try again later'],
+  507: NO_SPACE,
+}
+
+/**
+ * The texts for codes of this library whose detail is written for developers, such as `the resource
+ * would have at least 5 bytes, and at most 3 are accepted`.
+ */
+const CODES: Readonly<Record<string, Words>> = {
+  ERR_STORAGE_FULL: NO_SPACE,
+  ERR_QUOTA: [
+    'Your incomplete uploads already hold as much as the server accepts',
+    'Finish or delete some of them, then try again',
+  ],
+  ERR_TOO_MANY_UPLOADS: [
+    'The server has too many incomplete uploads of yours',
+    'Finish or delete some of them, then try again',
+  ],
 }
 
 /**
@@ -62,8 +83,9 @@ export function isConflict(error: unknown): boolean {
 }
 
 /**
- * Returns the texts for an error. Those of the server are preferred, because they are the most specific
- * ones.
+ * Returns the texts for an error. The detail that an app has written for this refusal is preferred,
+ * because it is the most specific text. Without one the status is explained. The title of a problem
+ * document comes last, because it often only names the status, such as `Forbidden`.
  */
 function wordsFor(error: unknown, key: string): Words {
   if (isLocked(error)) return ['Another client is sending this file']
@@ -72,14 +94,21 @@ function wordsFor(error: unknown, key: string): Words {
   }
   const { code, status, problem, message } = error
   if (isNameRefused(error)) return [describeName(key, problem?.detail ?? message)]
-  const words = problem?.detail ?? problem?.title
-  if (typeof words === 'string') return [words]
+  if (problem?.code === 'ERR_SIZE_LIMIT') return describeLimit(Number(problem['limit']))
+  const words = CODES[problem?.code ?? '']
+  if (words !== undefined) return words
+  if (problem?.detail !== undefined) return [problem.detail]
   if (code === 'ERR_NETWORK') return ['The server can not be reached']
   if (code === 'ERR_STALL') return ['The connection stalled']
   if (code === 'ERR_SOURCE') {
     return ['The file can not be read. It may have been changed, moved or deleted: choose it again']
   }
-  return STATUSES[status ?? 0] ?? [sentence(message)]
+  return STATUSES[status ?? 0] ?? [sentence(problem?.title ?? message)]
+}
+
+/** Describes the largest size that the server accepts, in bytes. NaN if the server does not name it. */
+function describeLimit(limit: number): Words {
+  return [Number.isNaN(limit) ? TOO_LARGE : `${TOO_LARGE}, which is ${formatSize(limit)}`, SMALLER]
 }
 
 /** Describes why the server does not accept a name. An invisible character is shown by its number. */

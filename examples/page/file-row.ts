@@ -8,6 +8,7 @@ import { formatDate, formatPart, formatPercent, formatSize } from './format.ts'
 import { urlOf } from './file-picker.ts'
 import type { ListedFile } from './listing.ts'
 import { removeVersion } from './remove-version.ts'
+import { Thumbnail } from './thumbnail.ts'
 
 type Action = 'delete' | 'confirm' | 'keep' | 'resume'
 
@@ -23,17 +24,24 @@ export interface FileRowListener {
   readonly onResume: (key: string) => void
   /** Called when the file was deleted from the server. */
   readonly onDelete: (key: string) => void
+  /** Called when the user has selected the file, or has ended its selection. */
+  readonly onSelect: (key: string, isSelected: boolean) => void
 }
 
 const IDLE: State = { kind: 'idle' }
 
-/** Shows a file, with a link to it and a button that deletes it after a question. */
+/**
+ * Shows a file, with a checkbox that selects it, a link to it, and a button that deletes it after a
+ * question.
+ */
 export class FileRow {
   readonly element = copyOf('row')
   readonly #bar = find(this.element, 'progress', HTMLProgressElement)
   readonly #name = find(this.element, 'bdi', HTMLElement)
   readonly #line = find(this.element, '.line', HTMLElement)
   readonly #link = document.createElement('a')
+  readonly #checkbox = document.createElement('input')
+  readonly #thumbnail = new Thumbnail(this.element)
   readonly #buttons: Buttons<Action>
   readonly #listener: FileRowListener
   #file: ListedFile
@@ -47,20 +55,38 @@ export class FileRow {
     this.#buttons = new Buttons(find(this.element, '.actions', HTMLElement), (action) =>
       this.#act(action),
     )
+    this.#checkbox.type = 'checkbox'
+    this.#checkbox.ariaLabel = `Select ${file.key}`
+    this.#checkbox.addEventListener('change', () => {
+      listener.onSelect(file.key, this.#checkbox.checked)
+    })
+    find(this.element, '.lead', HTMLElement).prepend(this.#checkbox)
   }
 
-  /** Shows the file as it is now. */
-  update(file: ListedFile, now: Date): void {
+  /** Path of the file. It does not change. */
+  get key(): string {
+    return this.#file.key
+  }
+
+  /** Takes over what the last list reports of the file. */
+  follow(file: ListedFile): void {
     // The list is also rendered without a new answer of the server. Only a new answer shows whether the
     // file grows.
     if (file !== this.#file) this.#isGrowing = !file.complete && file.size > this.#file.size
     this.#file = file
+  }
+
+  /** Shows the file as it is now. */
+  update(now: Date, isSelected: boolean): void {
+    this.#checkbox.checked = isSelected
     this.#render(now)
   }
 
   #render(now: Date): void {
-    const { key, size, length, complete } = this.#file
+    const { key, size, length, complete, modified } = this.#file
     this.#renderName()
+    // An incomplete image can't be shown yet. Without a size that is small it keeps its icon.
+    this.#thumbnail.showUrl(urlOf(key), key, complete ? size : Infinity, `${modified} ${complete}`)
     this.element.dataset['state'] = complete ? 'complete' : 'incomplete'
     this.element.dataset['tone'] = this.#state.kind === 'failed' ? 'bad' : 'calm'
     this.#bar.hidden = complete || length === null
@@ -124,7 +150,7 @@ export class FileRow {
         this.#buttons.focus('delete')
         break
       case 'confirm':
-        void this.#delete()
+        void this.delete()
         break
       case 'resume':
         this.#listener.onResume(this.#file.key)
@@ -135,10 +161,11 @@ export class FileRow {
   }
 
   /**
-   * Deletes the file that the row shows. If another client has replaced or changed it since the list
-   * was loaded, the user has not seen that version, and it is not deleted.
+   * Deletes the file that the row shows, or shows why that is not possible; never rejects. If another
+   * client has replaced or changed the file since the list was loaded, the user has not seen that
+   * version, and it is not deleted.
    */
-  async #delete(): Promise<void> {
+  async delete(): Promise<void> {
     this.#set({ kind: 'deleting' })
     try {
       const { size, complete } = this.#file

@@ -1,27 +1,60 @@
-/** The list of the files on the server. */
+/** The list of the files on the server, which can be searched, sorted and selected. */
 import { find, keepFocus, sectionOf, setChildren, setText } from './dom.ts'
+import { arrange } from './file-order.ts'
 import { FileRow, type FileRowListener } from './file-row.ts'
 import { formatCount, formatSize } from './format.ts'
 import type { Listing, ListedFile } from './listing.ts'
+import { SelectionBar } from './selection-bar.ts'
+import { Turns } from './turns.ts'
 
 /** Number of files that are shown until the user asks for more. */
 const FIRST = 20
+/** Number of files that are deleted at the same time. The browser also needs connections for uploads. */
+const DELETED_AT_A_TIME = 3
+
+/** The events of the list. */
+export interface FilesListener extends Pick<FileRowListener, 'onResume' | 'onDelete'> {
+  /** Called with a sentence to announce. */
+  readonly onSay: (text: string) => void
+}
 
 /** Shows the files. */
 export class FilesSection {
   readonly #section = sectionOf('files')
   readonly #outage = find(this.#section.root, '.outage', HTMLElement)
   readonly #empty = find(this.#section.root, '.empty', HTMLElement)
+  readonly #tools = find(this.#section.root, '.tools', HTMLElement)
+  readonly #all = find(this.#tools, '[type=checkbox]', HTMLInputElement)
+  readonly #search = find(this.#tools, '[type=search]', HTMLInputElement)
+  readonly #order = find(this.#tools, 'select', HTMLSelectElement)
+  readonly #bar: SelectionBar
   readonly #rows = new Map<string, FileRow>()
+  /** Paths of the selected files. */
+  readonly #selected = new Set<string>()
+  readonly #turns = new Turns(DELETED_AT_A_TIME)
   readonly #listener: FileRowListener
+  /** The files of the last list that no upload covers. */
+  #files: readonly ListedFile[] = []
   #isUnfolded = false
-  #render = (): void => undefined
 
-  constructor(listener: FileRowListener) {
-    this.#listener = listener
+  constructor({ onResume, onDelete, onSay }: FilesListener) {
+    this.#listener = { onResume, onDelete, onSelect: (key, is) => this.#select([key], is) }
+    this.#bar = new SelectionBar(find(this.#section.root, '.selected', HTMLElement), {
+      onDelete: async (files) => this.#delete(files),
+      onClear: () => this.#select([...this.#selected], false),
+      onSay,
+    })
+    this.#search.addEventListener('input', () => this.#show())
+    this.#order.addEventListener('change', () => this.#show())
+    this.#all.addEventListener('change', () => {
+      this.#select(
+        this.#found().map(({ key }) => key),
+        this.#all.checked,
+      )
+    })
     this.#section.fold.addEventListener('click', () => {
       this.#isUnfolded = !this.#isUnfolded
-      this.#render()
+      this.#show()
     })
   }
 
@@ -29,39 +62,81 @@ export class FilesSection {
    * Shows the list. Files for which `isCovered` returns true are left out, because their uploads show
    * them.
    */
-  render(listing: Listing, isCovered: (file: ListedFile) => boolean): void {
-    this.#render = () => this.#show(listing, isCovered)
-    this.#render()
-  }
-
-  #show({ files, isReachable }: Listing, isCovered: (file: ListedFile) => boolean): void {
+  render({ files, isReachable }: Listing, isCovered: (file: ListedFile) => boolean): void {
     this.#outage.hidden = isReachable
     if (files === null) return
-    const others = files.filter((file) => !isCovered(file))
-    const shown = this.#isUnfolded ? others : others.slice(0, FIRST)
-    this.#renderList(shown)
-    this.#empty.hidden = others.length > 0
-    this.#section.fold.hidden = others.length <= FIRST
-    setText(
-      this.#section.fold,
-      this.#isUnfolded ? 'Show fewer' : `Show ${others.length - FIRST} more`,
-    )
-    const size = others.reduce((sum, file) => sum + file.size, 0)
-    const count = `${formatCount(others.length)} · ${formatSize(size)}`
-    setText(this.#section.summary, others.length === 0 ? '' : count)
+    this.#files = files.filter((file) => !isCovered(file))
+    const keys = new Set(this.#files.map(({ key }) => key))
+    for (const key of this.#rows.keys()) if (!keys.has(key)) this.#rows.delete(key)
+    for (const key of this.#selected) if (!keys.has(key)) this.#selected.delete(key)
+    this.#show()
   }
 
-  #renderList(files: readonly ListedFile[]): void {
+  #show(): void {
+    const { root, list, heading, fold } = this.#section
+    const found = this.#found()
+    const shown = this.#isUnfolded ? found : found.slice(0, FIRST)
     const now = new Date()
-    const keys = new Set(files.map(({ key }) => key))
-    for (const key of this.#rows.keys()) if (!keys.has(key)) this.#rows.delete(key)
-    const elements = files.map((file) => {
-      const row = this.#rows.get(file.key) ?? new FileRow(file, this.#listener)
-      this.#rows.set(file.key, row)
-      row.update(file, now)
-      return row.element
+    keepFocus(root, heading, () => {
+      const rows = shown.map((file) => this.#rowOf(file))
+      for (const row of rows) row.update(now, this.#selected.has(row.key))
+      setChildren(
+        list,
+        rows.map(({ element }) => element),
+      )
+      this.#showTools(found)
+      fold.hidden = found.length <= FIRST
     })
-    const { list, heading } = this.#section
-    keepFocus(list, heading, () => setChildren(list, elements))
+    setText(fold, this.#isUnfolded ? 'Show fewer' : `Show ${found.length - FIRST} more`)
+    this.#empty.hidden = found.length > 0
+    setText(this.#empty, this.#describeEmpty())
+    setText(this.#section.summary, this.#summarise(found))
+  }
+
+  /** Shows the tools for several files, and those for the selected ones. */
+  #showTools(found: readonly ListedFile[]): void {
+    // Files that the search does not find are not shown, so that the buttons must not change them.
+    const selected = found.filter(({ key }) => this.#selected.has(key))
+    this.#tools.hidden = this.#files.length < 2 && this.#search.value === ''
+    this.#all.checked = selected.length > 0 && selected.length === found.length
+    this.#all.indeterminate = selected.length > 0 && !this.#all.checked
+    this.#bar.render(selected)
+  }
+
+  #found(): readonly ListedFile[] {
+    return arrange(this.#files, this.#search.value, this.#order.value)
+  }
+
+  #rowOf(file: ListedFile): FileRow {
+    const row = this.#rows.get(file.key) ?? new FileRow(file, this.#listener)
+    this.#rows.set(file.key, row)
+    row.follow(file)
+    return row
+  }
+
+  #select(keys: readonly string[], isSelected: boolean): void {
+    for (const key of keys) {
+      if (isSelected) this.#selected.add(key)
+      else this.#selected.delete(key)
+    }
+    this.#show()
+  }
+
+  async #delete(files: readonly ListedFile[]): Promise<void> {
+    const { signal } = new AbortController()
+    const rows = files.map((file) => this.#rowOf(file))
+    await Promise.all(rows.map(async (row) => this.#turns.run(signal, async () => row.delete())))
+  }
+
+  #describeEmpty(): string {
+    return this.#files.length === 0 ? 'No files yet.' : 'No file has such a name.'
+  }
+
+  #summarise(found: readonly ListedFile[]): string {
+    if (this.#files.length === 0) return ''
+    const size = formatSize(found.reduce((sum, file) => sum + file.size, 0))
+    const count = formatCount(this.#files.length)
+    const isAll = found.length === this.#files.length
+    return `${isAll ? count : `${found.length} of ${count}`} · ${size}`
   }
 }

@@ -10,7 +10,7 @@ import {
   meaningOf,
 } from './failure-words.ts'
 
-import { formatDuration, formatPart, formatPercent, formatSize } from './format.ts'
+import { formatDuration, formatLeft, formatPart, formatPercent, formatSize } from './format.ts'
 import type { ItemState, UploadItem } from './upload-item.ts'
 
 /** Time without a moving byte after which the text says so, in milliseconds. */
@@ -143,8 +143,8 @@ function describeRunning(item: UploadItem, now: number): string {
     return `${howFar(item)} · ${pause}`
   }
   if (rate === null || rate < 1) return howFar(item)
-  const left = formatDuration((file.size - sent) / rate)
-  return `${howFar(item)} · ${formatSize(rate)}/s · ${left} left`
+  const left = formatLeft((file.size - sent) / rate)
+  return `${howFar(item)} · ${formatSize(rate)}/s · ${left}`
 }
 
 const OFFLINE = 'waiting for the network'

@@ -3,7 +3,8 @@ import { Announcer } from './announcer.ts'
 import { find, setText } from './dom.ts'
 import { FilesSection } from './files-section.ts'
 import { formatCount, formatPercent } from './format.ts'
-import { chosenFiles, droppedFiles, type Chosen } from './file-picker.ts'
+import { acceptFiles } from './drop-area.ts'
+import { chosenFiles, type Chosen } from './file-picker.ts'
 import { Listing } from './listing.ts'
 import type { UploadItem } from './upload-item.ts'
 import { Unsent } from './unsent.ts'
@@ -29,10 +30,13 @@ const filesSection = new FilesSection({
     uploads.forget(key)
     listing.refreshSoon()
   },
+  onSay: (text) => announcer.say(text),
 })
 const listing = new Listing(onListing)
 let wasReachable = true
+/** Whether the next frame renders the uploads, and whether it renders the files, too. */
 let isScheduled = false
+let areFilesStale = false
 /** The path on the server of the incomplete file that the user chooses again. */
 let wanted = ''
 
@@ -47,7 +51,7 @@ again.addEventListener('change', () => {
   for (const file of again.files ?? []) add([{ key: wanted, file }])
   again.value = ''
 })
-takeDrops()
+acceptFiles({ onFiles: add, onProblem: complain })
 addEventListener('beforeunload', (event) => {
   if (uploads.items.some(({ isActive }) => isActive)) event.preventDefault()
 })
@@ -81,33 +85,11 @@ function chooseAgain(key: string): void {
   again.click()
 }
 
-/** Accepts files that are dropped anywhere on the page. */
-function takeDrops(): void {
-  // The browser also dispatches these events at the borders of elements inside the page. Counting them
-  // shows when the pointer has left the page itself.
-  let depth = 0
-  const mark = (change: number): void => {
-    depth = change === 0 ? 0 : depth + change
-    document.body.classList.toggle('dragging', depth > 0)
-  }
-  addEventListener('dragenter', () => mark(1))
-  addEventListener('dragleave', () => mark(-1))
-  addEventListener('dragover', (event) => event.preventDefault())
-  addEventListener('drop', (event) => {
-    event.preventDefault()
-    mark(0)
-    if (event.dataTransfer === null) return
-    droppedFiles(event.dataTransfer).then(add, () => {
-      complain('The dropped files could not be read. Use the button to choose them.')
-    })
-  })
-}
-
 /** Shows a change of an upload in the next frame, so that many changes cost one rendering. */
 function follow(item: UploadItem): void {
+  announce(item)
   if (!isScheduled) requestAnimationFrame(render)
   isScheduled = true
-  announce(item)
 }
 
 /**
@@ -126,7 +108,7 @@ function announce(item: UploadItem): void {
   const { key, state } = item
   if (announced.get(item) === state.kind) return
   announced.set(item, state.kind)
-  renderFiles()
+  areFilesStale = true
   if (state.kind === 'done') {
     announcer.complete(key)
     listing.refreshSoon()
@@ -152,23 +134,22 @@ function onListing({ files, isReachable }: Listing): void {
 }
 
 function renderAll(): void {
+  areFilesStale = true
   render()
-  renderFiles()
 }
 
-function renderFiles(): void {
-  filesSection.render(listing, (file) => uploads.covers(file, listing.askedAt))
-}
-
+/** Shows the uploads, and if they may cover other files than before, the files on the server. */
 function render(): void {
   isScheduled = false
   uploadsSection.render(performance.now())
-  const waiting = uploads.items.filter((item) => item.hasNotBegun)
+  if (areFilesStale) filesSection.render(listing, uploads.coverage(listing.askedAt))
+  areFilesStale = false
+  const { items } = uploads
   unsent.update(
-    waiting.map(({ key }) => key),
-    uploads.items.map(({ key }) => key),
+    items.filter((item) => item.hasNotBegun).map(({ key }) => key),
+    items.map(({ key }) => key),
   )
-  const active = uploads.items.filter(({ isActive }) => isActive)
+  const active = items.filter(({ isActive }) => isActive)
   const { sent, size } = sumUp(active)
   document.title = active.length === 0 ? TITLE : `${formatPercent(sent, size)} · ${TITLE}`
 }

@@ -2,6 +2,7 @@
 import { Buttons } from './buttons.ts'
 import { copyOf, find, setName, setText } from './dom.ts'
 import type { UploadItem } from './upload-item.ts'
+import { Thumbnail } from './thumbnail.ts'
 import { actionsOf, describe, labelOf, toneOf, type Action } from './labels.ts'
 
 /** Shows an upload, and reports which of its buttons was pressed. */
@@ -15,6 +16,8 @@ export class UploadRow {
 
   constructor(item: UploadItem, onAction: (action: Action, item: UploadItem) => void) {
     this.#item = item
+    // Rows exist only for the uploads that are shown, so that no other images are decoded.
+    new Thumbnail(this.element).showFile(item.file)
     this.#buttons = new Buttons(find(this.element, '.actions', HTMLElement), (action) => {
       onAction(action, item)
       // The question whether to keep the stored part is new. Its harmless answer gets the focus.

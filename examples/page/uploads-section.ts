@@ -1,16 +1,12 @@
 /** The list of uploads, with their progress in all and with buttons for all of them. */
 import { find, keepFocus, sectionOf, setChildren, setText } from './dom.ts'
-import { formatCount, formatDuration, formatPercent, formatSize } from './format.ts'
+import { formatCount, formatLeft, formatPercent, formatSize } from './format.ts'
 import { Pace } from './pace.ts'
 import type { UploadItem } from './upload-item.ts'
+import { ALL_SHOWN, keepOrder, selectItems, sortItems } from './upload-order.ts'
 import { UploadRow } from './upload-row.ts'
 import type { Uploads } from './uploads.ts'
 import type { Action } from './labels.ts'
-
-/** Largest number of uploads that are all shown. Beyond it, only a selection is shown at first. */
-const ALL_SHOWN = 8
-/** Number of queued uploads and of complete uploads in the selection. */
-const SOME_SHOWN = 2
 
 /** Shows the uploads, and performs the actions of their buttons. */
 export class UploadsSection {
@@ -22,6 +18,7 @@ export class UploadsSection {
   readonly #clashes = find(this.#section.root, '.clashes', HTMLElement)
   readonly #rows = new Map<UploadItem, UploadRow>()
   readonly #pace = new Pace()
+  #shown: readonly UploadItem[] = []
   #isUnfolded = false
 
   constructor(uploads: Uploads) {
@@ -48,7 +45,8 @@ export class UploadsSection {
   #show(items: readonly UploadItem[], now: number): void {
     const { root, list, summary } = this.#section
     root.hidden = items.length === 0
-    const shown = this.#isUnfolded ? items : selectItems(items)
+    const shown = this.#order(this.#isUnfolded ? items : selectItems(items))
+    this.#shown = shown
     setChildren(
       list,
       shown.map((item) => this.#rowOf(item).element),
@@ -58,7 +56,13 @@ export class UploadsSection {
     for (const item of this.#rows.keys()) if (!known.has(item)) this.#rows.delete(item)
     this.#renderTools(items, shown.length)
     this.#renderTotal(items)
+    if (!items.some(({ isActive }) => isActive)) this.#pace.reset()
     setText(summary, summarise(items, this.#pace.measure(this.#uploads.moved, now)))
+  }
+
+  #order(items: readonly UploadItem[]): readonly UploadItem[] {
+    const isPointedAt = this.#section.list.matches(':hover')
+    return isPointedAt ? keepOrder(items, this.#shown) : sortItems(items)
   }
 
   /** Shows one bar for all uploads, if there are several and not all are complete. */
@@ -140,17 +144,6 @@ export class UploadsSection {
   }
 }
 
-/** Selects the uploads that run or need a decision, and a few of the queued and the complete ones. */
-function selectItems(items: readonly UploadItem[]): readonly UploadItem[] {
-  if (items.length <= ALL_SHOWN) return items
-  const queued = items.filter(({ state }) => state.kind === 'queued').slice(0, SOME_SHOWN)
-  const done = items.filter(({ state }) => state.kind === 'done').slice(-SOME_SHOWN)
-  return items.filter(
-    (item) =>
-      !['queued', 'done'].includes(item.state.kind) || queued.includes(item) || done.includes(item),
-  )
-}
-
 /**
  * Describes all uploads together, as `3 of 12 files complete · 2 failed · 45% · 61 MB/s · 2 min left`.
  */
@@ -165,8 +158,7 @@ function summarise(items: readonly UploadItem[], rate: number | null): string {
   const all = sumUp(items)
   if (active.size > 0) parts.push(formatPercent(all.sent, all.size))
   if (rate !== null && rate >= 1 && active.sent < active.size) {
-    const left = formatDuration((active.size - active.sent) / rate)
-    parts.push(`${formatSize(rate)}/s`, `${left} left`)
+    parts.push(`${formatSize(rate)}/s`, formatLeft((active.size - active.sent) / rate))
   }
   return parts.join(' · ')
 }

@@ -10,9 +10,16 @@ import { UploadItem, type ItemListener } from './upload-item.ts'
  */
 const AT_A_TIME = 3
 
-/** The uploads, in the order in which the user has chosen the files. */
+/**
+ * The uploads, in the order in which the user has chosen the files.
+ *
+ * They use `upload` of the client and not `uploadAll`, which shares one set of options and fixed URLs
+ * among its files. Here the user decides about each file: to replace another one, to get a free name, or
+ * to keep a stored part. And a file must not take one of the turns while another tab sends it. A file of
+ * at most 64 KiB takes one request either way.
+ */
 export class Uploads {
-  readonly #items = new Set<UploadItem>()
+  #items: readonly UploadItem[] = []
   readonly #turns = new Turns(AT_A_TIME)
   readonly #listener: ItemListener
   #moved = 0
@@ -24,7 +31,7 @@ export class Uploads {
         this.#moved += size
       },
       onDrop: (item) => {
-        this.#items.delete(item)
+        this.#items = this.#items.filter((other) => other !== item)
         onDrop(item)
       },
       hasRival: ({ key }) => this.#unfinished(key).length > 1,
@@ -32,7 +39,7 @@ export class Uploads {
   }
 
   get items(): readonly UploadItem[] {
-    return [...this.#items]
+    return this.#items
   }
 
   /** Number of bytes that have moved since the page was opened. */
@@ -58,16 +65,19 @@ export class Uploads {
   }
 
   /**
-   * Whether the list of files should leave out a file, because an upload shows it. This also holds if
-   * the upload was completed after `askedAt`, the time of the request for the list (as of
+   * Returns whether the list of files should leave out a file, because an upload shows it. This also
+   * holds if the upload was completed after `askedAt`, the time of the request for the list (as of
    * `performance.now()`), because the list then still has it as incomplete. A different file of the
    * same name, with which an upload clashes, is shown.
    */
-  covers({ key, complete }: ListedFile, askedAt: number): boolean {
-    return this.items.some((item) => {
-      if (item.key !== key || item.state.kind === 'clash') return false
-      return item.state.kind !== 'done' || (!complete && askedAt < item.movedAt)
-    })
+  coverage(askedAt: number): (file: ListedFile) => boolean {
+    const shown = this.items.filter(({ state }) => state.kind !== 'clash')
+    const isDone = ({ state }: UploadItem): boolean => state.kind === 'done'
+    const keysOf = (items: readonly UploadItem[]): Set<string> =>
+      new Set(items.map(({ key }) => key))
+    const unfinished = keysOf(shown.filter((item) => !isDone(item)))
+    const justDone = keysOf(shown.filter((item) => isDone(item) && askedAt < item.movedAt))
+    return ({ key, complete }) => unfinished.has(key) || (!complete && justDone.has(key))
   }
 
   /** Removes complete uploads of a file from the list, because the file was deleted from the server. */
@@ -82,7 +92,7 @@ export class Uploads {
   #begin(chosen: Chosen, previous: UploadItem | undefined): void {
     previous?.drop()
     const item = new UploadItem(chosen, this.#turns, this.#listener)
-    this.#items.add(item)
+    this.#items = [...this.#items, item]
     item.start()
   }
 }

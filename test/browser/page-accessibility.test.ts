@@ -131,6 +131,15 @@ describeInChromium('the page, for everybody', () => {
         await press(page.locator('#files li').nth(3), 'Delete…')
       },
     ],
+    [
+      'some of the files that a search has found are about to be deleted',
+      async (page) => {
+        for (const name of ['1.jpg', '2.txt', '3.txt']) await writeFile(server.pathOf(name), 'a')
+        await page.getByLabel('Search files').fill('txt')
+        await page.getByLabel('Select 2.txt').check()
+        await page.locator('.selected').getByRole('button', { name: 'Delete…' }).click()
+      },
+    ],
   ]
 
   test.each(states)('breaks no rule when %s, in both themes, wide and narrow', async (_, reach) => {
@@ -199,7 +208,7 @@ const OUTLINE = `\
   - heading "partial-upload" [level=1]
   - paragraph: Uploads that survive a broken connection
   - region "Add files":
-    - paragraph: Drop files or folders anywhere on this page
+    - paragraph: Drop or paste files or folders anywhere on this page
     - button "Choose files"
     - text: Choose files
     - button "Choose a folder"
@@ -219,6 +228,7 @@ const OUTLINE = `\
     - paragraph: 1 file · 5 bytes
     - list:
       - listitem:
+        - checkbox "Select notes.txt"
         - paragraph:
           - link "notes.txt":
             - /url: …

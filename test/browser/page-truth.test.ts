@@ -102,8 +102,10 @@ describeInChromium('the words of the page about a file', () => {
 
   test.each([
     [401, 'The server requires you to sign in. Sign in, then try again'],
-    [413, 'The file is larger than the server accepts'],
-    [507, 'The server has no space left.'],
+    [403, 'The server does not allow you to store this file. Ask its operator for permission'],
+    [404, 'The upload address does not exist on the server. Ask its operator where to upload'],
+    [413, 'The file is larger than the server accepts. Choose a smaller one'],
+    [507, 'The server has no space left. Ask its operator, or try again later'],
   ])(
     'that is refused with %i without a problem document explain the status',
     async (status, words) => {
@@ -118,4 +120,24 @@ describeInChromium('the words of the page about a file', () => {
       await expect(readFile(server.pathOf('a.txt'))).rejects.toThrow('ENOENT')
     },
   )
+
+  test.each([
+    ['by title only', { title: 'Forbidden' }, 'The server does not allow you to store this file'],
+    ['in words of the app', { title: 'Forbidden', detail: 'We are closed' }, 'We are closed'],
+    [
+      'as too large',
+      { code: 'ERR_SIZE_LIMIT', detail: 'at least 5 bytes', limit: 3_000_000 },
+      'The file is larger than the server accepts, which is 3.0\u00a0MB. Choose a smaller one',
+    ],
+  ])('that is refused %s are written for people', async (_, problem, words) => {
+    const { page } = await openByGate(server)
+    const file = await writeRandom(await newFolder(), 'a.txt', 3)
+    const contentType = 'application/problem+json'
+    const answer = { status: 403, contentType, body: JSON.stringify(problem) }
+    await page.route('**/files/a.txt', async (route) => route.fulfill(answer))
+
+    await choose(page, file)
+
+    await says(uploadRow(page, 'a.txt'), words)
+  })
 })

@@ -88,7 +88,7 @@ describeInChromium('a person at the page', () => {
     ])
   })
 
-  test('reads what a name clashes with on a narrow screen, too', async () => {
+  test('shows on a narrow screen what a name clashes with', async () => {
     const { page } = await openByGate(server)
     const file = path.join(await newFolder(), 'a.txt')
     await writeFile(file, 'new')

@@ -1,19 +1,15 @@
-import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 import { afterEach, describe, expect, test } from 'vitest'
 
+import { digest } from '../support/digest.ts'
 import { CLIENTS, KiB, MiB, pattern, TestClock, timing } from '../support/client/setup.ts'
 
 const FILE = pattern(100 * KiB)
 
 type Answer = readonly [status: number, headers?: http.OutgoingHttpHeaders, body?: string | Buffer]
-
-function digestOf(bytes: Uint8Array): string {
-  return `sha-256=:${createHash('sha256').update(bytes).digest('base64')}:`
-}
 
 describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { upload, status }) => {
   const servers: http.Server[] = []
@@ -82,8 +78,8 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     const { url, log } = await serve({
       HEAD: [
         [299, { ...incomplete, ETag: 'W/"a"' }],
-        [299, { ...incomplete, ETag: 'W/"a"', 'Repr-Digest': digestOf(FILE.subarray(0, 1000)) }],
-        [200, { ...finished, ETag: 'W/"c"', 'Repr-Digest': digestOf(FILE) }],
+        [299, { ...incomplete, ETag: 'W/"a"', 'Repr-Digest': digest(FILE.subarray(0, 1000)) }],
+        [200, { ...finished, ETag: 'W/"c"', 'Repr-Digest': digest(FILE) }],
       ],
       PATCH: [[202, { ETag: 'W/"b"' }], [201]],
     })
@@ -129,7 +125,7 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     const { url, log } = await serve({
       HEAD: [
         [404],
-        [299, { ...incomplete, ETag: '"b"', 'Repr-Digest': digestOf(FILE.subarray(0, 1000)) }],
+        [299, { ...incomplete, ETag: '"b"', 'Repr-Digest': digest(FILE.subarray(0, 1000)) }],
       ],
       PATCH: [
         [202, { ETag: '"a"' }],

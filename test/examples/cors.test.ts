@@ -34,7 +34,7 @@ test('lets a page of the other origin ask and upload', async () => {
   expect(preflight.headers.get('access-control-allow-headers')).toBe('content-type,if-match,prefer')
 })
 
-test('marks a refusal for the page, too', async () => {
+test('lets the page read a refusal', async () => {
   const refused = await send('PATCH', { 'Content-Type': 'text/plain' }, 'hello')
 
   expect(refused.status).toBe(415)

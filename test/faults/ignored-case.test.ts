@@ -6,7 +6,8 @@ import { text } from 'node:stream/consumers'
 
 import { describe, expect, it, onTestFinished } from 'vitest'
 
-import type { ResourceState, StorageAdapter } from '../../src/storage/adapter.ts'
+import type { StorageAdapter } from '../../src/storage/adapter.ts'
+import { FINISHED, REPLACE } from '../../src/storage/contract/check.ts'
 import { fsStorage } from '../../src/storage/fs.ts'
 import { newDirectory, reasonAgainst, title } from '../support/faults/server.ts'
 
@@ -15,16 +16,6 @@ const NO_NTFS = reasonAgainst('needs ntfs-3g and the right to mount', () => {
     'd=$(mktemp -d) && cd "$d" && truncate -s 4M i && mkntfs -F -Q i && mkdir m && lowntfs-3g -o ignore_case i m && umount m; e=$?; cd /; rm -r "$d"; exit $e'
   execFileSync('sh', ['-c', script], { stdio: 'ignore' })
 })
-
-const FINISHED: ResourceState = {
-  complete: true,
-  everComplete: true,
-  completeLength: null,
-  contentType: 'text/plain',
-  contentDisposition: null,
-  reprDigest: null,
-  owner: null,
-}
 
 function mount(): string {
   const parent = newDirectory()
@@ -40,8 +31,7 @@ function mount(): string {
 }
 
 async function store(storage: StorageAdapter, key: string): Promise<void> {
-  const initial = { ...FINISHED, complete: false, everComplete: false }
-  const writer = await storage.openWriter(key, { transaction: 'atomic', replace: true, initial })
+  const writer = await storage.openWriter(key, REPLACE)
   try {
     await writer.write(0, [Buffer.from(`content of ${key}`)])
     await writer.commit(FINISHED)

@@ -7,6 +7,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest'
 
 import { fsStorage } from '../../src/storage/fs.ts'
 import type { ResourceState, StorageAdapter } from '../../src/storage/adapter.ts'
+import { FINISHED } from '../../src/storage/contract/check.ts'
 import { newDirectory, reasonAgainst, title } from '../support/faults/server.ts'
 
 /** Inodes of 128 bytes have no room for parts of a second, nor for the time of birth. */
@@ -27,15 +28,7 @@ const NO_DISK = reasonAgainst('needs mkfs.ext4 and loop mounts', () => {
   execFileSync('sh', ['-c', script], { stdio: 'ignore' })
 })
 
-const STATE: ResourceState = {
-  complete: true,
-  everComplete: true,
-  completeLength: 3,
-  contentType: 'text/plain',
-  contentDisposition: null,
-  reprDigest: null,
-  owner: null,
-}
+const STATE: ResourceState = { ...FINISHED, completeLength: 3, contentType: 'text/plain' }
 
 /**
  * Replaces a file several times, as another program does, within the second in which it was made. Stops

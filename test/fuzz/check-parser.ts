@@ -26,6 +26,12 @@ export interface ParserInput {
   readonly seed: number
 }
 
+/** Wide and narrow limits for the documents of several parts. */
+export const LIMITS_OF_PARTS: readonly MessageOptions[] = [
+  { maxParts: 3, maxPartHeaderSize: 300, maxSize: 2 ** 40, contentLength: null },
+  { maxParts: 1, maxPartHeaderSize: 40, maxSize: 20, contentLength: null },
+]
+
 type Outcome =
   { readonly parts: readonly ParsedPart[] } | { readonly code: string; readonly detail: string }
 

@@ -1,16 +1,15 @@
 /** The end of a write after its data: checks, the decision of the app, the commit. */
-import { createHash } from 'node:crypto'
-
 import { describe, expect, it } from 'vitest'
 
 import { RefusedError, type FinishedResource } from '../../src/hooks.ts'
+import { digest } from '../support/digest.ts'
 import { bodyOf, handlerFor, patch, request, type Options } from '../support/plain.ts'
 import { WatchedStorage } from '../support/watched-storage.ts'
 import { parseState } from '../support/wire/state.ts'
 
 const LETTERS = 'abcdefghij'
 const ATOMIC = { Prefer: 'transaction=atomic' }
-const WRONG = { 'Repr-Digest': digestOf('others') }
+const WRONG = { 'Repr-Digest': digest('others') }
 const WRONG_ATOMIC = { ...ATOMIC, ...WRONG }
 
 describe('a write that changes nothing', () => {
@@ -31,8 +30,8 @@ describe('a write that changes nothing', () => {
 
   it('is not committed for a resource that has a Repr-Digest, which stays', async () => {
     const { storage, send, shown } = await serve('∅')
-    const digest = digestOf(LETTERS)
-    await send(patch('bytes 0-9/10', LETTERS, { headers: { 'Repr-Digest': digest } }))
+    const wanted = digest(LETTERS)
+    await send(patch('bytes 0-9/10', LETTERS, { headers: { 'Repr-Digest': wanted } }))
     const before = await storage.head('a')
     shown.length = 0
 
@@ -40,25 +39,25 @@ describe('a write that changes nothing', () => {
 
     expect(shown).toEqual([])
     expect(await storage.head('a')).toEqual(before)
-    expect(before?.reprDigest).toBe(digest)
+    expect(before?.reprDigest).toBe(wanted)
   })
 })
 
 describe('a Repr-Digest', () => {
   it('that matches is kept with the finished resource', async () => {
     const { storage, send } = await serve('∅')
-    const headers = { 'Repr-Digest': digestOf(LETTERS) }
+    const headers = { 'Repr-Digest': digest(LETTERS) }
 
     const first = await send(patch('bytes 0-3/10', 'abcd', { headers }))
     const last = await send(patch('bytes 4-9/10', 'efghij'))
 
     expect([first.status, last.status]).toEqual([202, 201])
-    expect((await storage.head('a'))?.reprDigest).toBe(digestOf(LETTERS))
+    expect((await storage.head('a'))?.reprDigest).toBe(digest(LETTERS))
   })
 
   it('that does not match removes the upload with its earlier segments', async () => {
     const { storage, send, shown } = await serve('I(4/10)')
-    const headers = { 'Repr-Digest': digestOf('others') }
+    const headers = { 'Repr-Digest': digest('others') }
 
     const answer = await send(patch('bytes 4-9/10', 'efghij', { headers }))
 
@@ -71,7 +70,7 @@ describe('a Repr-Digest', () => {
   it('that does not match leaves a finished resource unchanged', async () => {
     const { storage, send } = await serve('C(10)')
     const before = await storage.head('a')
-    const headers = { 'Repr-Digest': digestOf('others') }
+    const headers = { 'Repr-Digest': digest('others') }
 
     const answer = await send(patch('bytes 0-0/10', 'X', { headers }))
 
@@ -80,7 +79,7 @@ describe('a Repr-Digest', () => {
   })
 
   it.each([
-    ['a PUT', put('others', { 'Repr-Digest': digestOf('different') })],
+    ['a PUT', put('others', { 'Repr-Digest': digest('different') })],
     ['an atomic PATCH', patch('bytes 4-9/10', 'efghij', { headers: WRONG_ATOMIC })],
     ['a multipart PATCH', multipart('bytes 4-9/10', 'efghij', WRONG)],
   ])('of %s that does not match leaves an incomplete upload unchanged', async (_name, change) => {
@@ -96,7 +95,7 @@ describe('a Repr-Digest', () => {
 
   it('is dropped when its bytes change', async () => {
     const { storage, send } = await serve('∅')
-    const headers = { 'Repr-Digest': digestOf(LETTERS) }
+    const headers = { 'Repr-Digest': digest(LETTERS) }
     await send(patch('bytes 0-9/10', LETTERS, { headers }))
 
     await send(patch('bytes 0-0/10', 'X'))
@@ -106,7 +105,7 @@ describe('a Repr-Digest', () => {
 
   it('is dropped when the length changes', async () => {
     const { storage, send } = await serve('∅')
-    const headers = { 'Repr-Digest': digestOf(LETTERS) }
+    const headers = { 'Repr-Digest': digest(LETTERS) }
     await send(patch('bytes 0-9/10', LETTERS, { headers }))
 
     await send(patch('bytes */12'))
@@ -397,10 +396,6 @@ function multipart(range: string, data: string, fields: Readonly<Record<string, 
 function put(text: string, fields: Readonly<Record<string, string>> = {}) {
   const headers = { 'Content-Length': String(text.length), ...fields }
   return request({ method: 'PUT', headers, body: [text] })
-}
-
-function digestOf(text: string): string {
-  return `sha-256=:${createHash('sha256').update(text).digest('base64')}:`
 }
 
 async function textOf(pieces: AsyncIterable<Uint8Array>): Promise<string> {

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { HashingService } from '../../src/protocol/hashing.ts'
 import { memoryStorage } from '../../src/storage/memory.ts'
 import type { StorageAdapter } from '../../src/storage/adapter.ts'
+import { digest } from '../support/digest.ts'
 import { bodyOf, handlerFor, patch, request } from '../support/plain.ts'
 
 const MIB = 1024 * 1024
@@ -205,15 +206,14 @@ describe('a PUT whose digest is announced', () => {
 function put(key: string, content: Buffer) {
   const headers = {
     'Content-Length': String(content.byteLength),
-    'Repr-Digest': `sha-256=:${createHash('sha256').update(LARGE).digest('base64')}:`,
+    'Repr-Digest': digest(LARGE),
   }
   return { ...request({ method: 'PUT', headers, body: [content.toString('latin1')] }), key }
 }
 
 function upload(key: string) {
-  const digest = createHash('sha256').update(LARGE).digest('base64')
   const range = `bytes 0-${LARGE.byteLength - 1}/${LARGE.byteLength}`
-  const headers = { 'Repr-Digest': `sha-256=:${digest}:` }
+  const headers = { 'Repr-Digest': digest(LARGE) }
   return { ...patch(range, LARGE.toString('latin1'), { headers }), key }
 }
 

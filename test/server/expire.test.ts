@@ -7,19 +7,12 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { expireIncomplete, expireRegularly } from '../../src/server/expire.ts'
 import { lockerOf } from '../../src/storage/lock.ts'
 import type { ResourceState, StorageAdapter } from '../../src/storage/adapter.ts'
+import { BEGUN } from '../../src/storage/contract/check.ts'
 import { fsStorage } from '../../src/storage/fs.ts'
 import { memoryStorage } from '../../src/storage/memory.ts'
 
 const HOUR = 3_600_000
-const INCOMPLETE: ResourceState = {
-  complete: false,
-  everComplete: false,
-  completeLength: 10,
-  contentType: null,
-  contentDisposition: null,
-  reprDigest: null,
-  owner: null,
-}
+const INCOMPLETE: ResourceState = { ...BEGUN, completeLength: 10 }
 const COMPLETE: ResourceState = { ...INCOMPLETE, complete: true, everComplete: true }
 
 describe.each(['memory', 'fs'] as const)('uploads in %s', (kind) => {

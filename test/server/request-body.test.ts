@@ -82,7 +82,7 @@ describe('a body', () => {
     expect((await steps.next()).done).toBe(true)
   })
 
-  it('counts the overhead of a chunk, so that tiny chunks pause the client, too', async () => {
+  it('counts the overhead of a chunk, so that tiny chunks also pause the client', async () => {
     const tiny = Buffer.from(chunk('x').toString().repeat(100_000))
     const { connection, req, body } = await receive(request('PUT', '/', [CHUNKED], chunk('a')))
     const steps = body[Symbol.asyncIterator]()
@@ -411,7 +411,7 @@ describe('a body that is read whole', () => {
     expect(await body.readAll()).toHaveLength(0)
   })
 
-  it('is empty without a Content-Length too', async () => {
+  it('is empty without a Content-Length', async () => {
     const { body } = await receive(request('PUT', '/'))
 
     expect(await body.readAll()).toHaveLength(0)

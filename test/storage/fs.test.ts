@@ -22,18 +22,11 @@ import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 
 import type { OpenWriterOptions, ResourceState, StorageAdapter } from '../../src/storage/adapter.ts'
+import { BEGUN as UNTYPED } from '../../src/storage/contract/check.ts'
 import { fsStorage } from '../../src/storage/fs.ts'
 import { FileReader, errorCode, reportFull } from '../../src/storage/fs/io.ts'
 
-const BEGUN: ResourceState = {
-  complete: false,
-  everComplete: false,
-  completeLength: null,
-  contentType: 'text/plain',
-  contentDisposition: null,
-  reprDigest: null,
-  owner: null,
-}
+const BEGUN: ResourceState = { ...UNTYPED, contentType: 'text/plain' }
 const FINISHED: ResourceState = { ...BEGUN, complete: true, everComplete: true }
 const PERSIST: OpenWriterOptions = { transaction: 'persist', replace: false, initial: BEGUN }
 const ATOMIC: OpenWriterOptions = { ...PERSIST, transaction: 'atomic' }

@@ -1,8 +1,7 @@
 /** Content-Digest and Repr-Digest (RFC 9530): good ones pass, wrong ones leave nothing behind. */
-import { createHash } from 'node:crypto'
-
 import { describe, expect, it } from 'vitest'
 
+import { digest } from '../support/digest.ts'
 import {
   CHUNKED,
   MESSAGE,
@@ -12,13 +11,7 @@ import {
   message,
   multipart,
 } from '../support/wire/client.ts'
-import type { Bytes } from '../support/wire/client.ts'
 import { BOTH, MEMORY, letters, useServer } from '../support/wire/server.ts'
-
-function digest(bytes: Bytes, algorithm: 'sha-256' | 'sha-512' = 'sha-256'): string {
-  const hash = createHash(algorithm.replace('-', '')).update(bytes).digest('base64')
-  return `${algorithm}=:${hash}:`
-}
 
 const WHOLE = digest(letters(8))
 const WRONG = digest('something else')

@@ -1,5 +1,4 @@
 /** Digests of the trailer and of part headers (RFC 9530), which count as those of the header. */
-import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,6 +7,7 @@ import { fsStorage } from 'partial-upload/storage/fs'
 import { memoryStorage } from 'partial-upload/storage/memory'
 import { afterAll, describe, expect, it } from 'vitest'
 
+import { digest } from '../support/digest.ts'
 import { WatchedStorage } from '../support/watched-storage.ts'
 
 import {
@@ -23,11 +23,6 @@ import {
 } from '../support/wire/client.ts'
 import type { Bytes } from '../support/wire/client.ts'
 import { CORNERS, useServer } from '../support/wire/server.ts'
-
-function digest(bytes: Bytes, algorithm: 'sha-256' | 'sha-512' = 'sha-256'): string {
-  const hash = createHash(algorithm.replace('-', '')).update(bytes).digest('base64')
-  return `${algorithm}=:${hash}:`
-}
 
 const WRONG = digest('something else')
 const ANNOUNCED = [CHUNKED, 'Trailer: Content-Digest']

@@ -1,17 +1,11 @@
 /** Want-Repr-Digest (RFC 9530 §4): the digest of one version, which is that of the entity tag. */
-import { createHash } from 'node:crypto'
-
 import { describe, expect, it } from 'vitest'
 
+import { digest } from '../support/digest.ts'
 import { field } from '../support/wire/client.ts'
 import { BOTH, MEMORY, letters, useServer } from '../support/wire/server.ts'
 
 const WANT = 'Want-Repr-Digest: sha-256=10'
-
-function digest(text: string | Uint8Array, algorithm: 'sha-256' | 'sha-512' = 'sha-256'): string {
-  const hash = createHash(algorithm.replace('-', '')).update(text).digest('base64')
-  return `${algorithm}=:${hash}:`
-}
 
 describe.each(BOTH)('over $name', (combination) => {
   const server = useServer(combination)

@@ -1,5 +1,5 @@
 /** Bytes → a multipart of one of several boundaries, under one of several limits. */
-import { checkParser } from '../check-parser.ts'
+import { LIMITS_OF_PARTS, checkParser } from '../check-parser.ts'
 import { splitInput } from '../input.ts'
 
 const BOUNDARIES = [
@@ -11,17 +11,13 @@ const BOUNDARIES = [
   'a b',
   'BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB',
 ]
-const LIMITS = [
-  { maxParts: 3, maxPartHeaderSize: 300, maxSize: 2 ** 40, contentLength: null },
-  { maxParts: 1, maxPartHeaderSize: 40, maxSize: 20, contentLength: null },
-]
 
 export function fuzz(data: Uint8Array): void {
   const { choice, seed, bytes } = splitInput(data)
   checkParser({
     type: 'multipart/byteranges',
     boundary: BOUNDARIES[choice % BOUNDARIES.length]!,
-    options: LIMITS[choice >> 7]!,
+    options: LIMITS_OF_PARTS[choice >> 7]!,
     bytes,
     seed,
   })

@@ -4,18 +4,11 @@ import { describe, expect, it } from 'vitest'
 import type { HandlerResponse } from '../../../src/protocol/http.ts'
 import type { StorageAdapter } from '../../../src/storage/adapter.ts'
 import { conflict } from '../../../src/storage/conflict.ts'
+import { FINISHED as DONE } from '../../../src/storage/contract/check.ts'
 import { memoryStorage } from '../../../src/storage/memory.ts'
 import { handlerFor, patch, request } from '../../support/plain.ts'
 
-const FINISHED = {
-  complete: true,
-  everComplete: true,
-  completeLength: 3,
-  contentType: null,
-  contentDisposition: null,
-  reprDigest: null,
-  owner: null,
-}
+const FINISHED = { ...DONE, completeLength: 3 }
 
 describe('a request that another process overtakes', () => {
   it('answers a lost creation as a later request', async () => {

@@ -21,18 +21,11 @@ import { buildSync } from 'esbuild'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 
 import type { ResourceState, StorageAdapter } from '../../../src/storage/adapter.ts'
+import { FINISHED as UNTYPED } from '../../../src/storage/contract/check.ts'
 import { fsStorage } from '../../../src/storage/fs.ts'
 
 const CHILD = fileURLToPath(new URL('../../support/storage/fs-patch-child.ts', import.meta.url))
-const FINISHED: ResourceState = {
-  complete: true,
-  everComplete: true,
-  completeLength: null,
-  contentType: 'text/plain',
-  contentDisposition: null,
-  reprDigest: null,
-  owner: null,
-}
+const FINISHED: ResourceState = { ...UNTYPED, contentType: 'text/plain' }
 const BEGUN = { ...FINISHED, complete: false, everComplete: false }
 
 let directory = ''

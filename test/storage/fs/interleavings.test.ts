@@ -8,19 +8,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 
 import { UploadError } from '../../../src/errors.ts'
 import type { ResourceState, StorageAdapter, Writer } from '../../../src/storage/adapter.ts'
+import { BEGUN, FINISHED } from '../../../src/storage/contract/check.ts'
 import { fsStorage } from '../../../src/storage/fs.ts'
 import { hookCalls, interleave } from '../../support/storage/interleave.ts'
-
-const FINISHED: ResourceState = {
-  complete: true,
-  everComplete: true,
-  completeLength: null,
-  contentType: null,
-  contentDisposition: null,
-  reprDigest: null,
-  owner: null,
-}
-const BEGUN = { ...FINISHED, complete: false, everComplete: false }
 
 const UNDONE = { transaction: 'atomic', replace: false } as const
 

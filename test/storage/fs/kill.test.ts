@@ -8,6 +8,7 @@ import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
 
 import type { StorageAdapter } from '../../../src/storage/adapter.ts'
+import { BEGUN } from '../../../src/storage/contract/check.ts'
 import { fsStorage } from '../../../src/storage/fs.ts'
 import type { Step } from '../../support/storage/fs-kill-child.ts'
 
@@ -86,15 +87,7 @@ test.each([
         const writer = await storage.openWriter(key, {
           transaction: 'persist',
           replace: false,
-          initial: {
-            complete,
-            everComplete: false,
-            completeLength: null,
-            contentType: null,
-            contentDisposition: null,
-            reprDigest: null,
-            owner: null,
-          },
+          initial: { ...BEGUN, complete },
         })
         await writer.rollback()
 

@@ -5,18 +5,8 @@ import path from 'node:path'
 import { expect, test } from 'vitest'
 
 import type { ResourceState } from '../../../src/storage/adapter.ts'
+import { BEGUN, FINISHED } from '../../../src/storage/contract/check.ts'
 import { fsStorage } from '../../../src/storage/fs.ts'
-
-const BEGUN: ResourceState = {
-  complete: false,
-  everComplete: false,
-  completeLength: null,
-  contentType: null,
-  contentDisposition: null,
-  reprDigest: null,
-  owner: null,
-}
-const FINISHED = { ...BEGUN, complete: true, everComplete: true }
 
 test('a listing opens only the records of incomplete resources', async (context) => {
   const directory = await mkdtemp(path.join(tmpdir(), 'listing-'))

@@ -21,6 +21,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
 import { chainOf, takeFree, takeOver } from '../../../src/storage/fs/lock/chain.ts'
 import type { ResourceState } from '../../../src/storage/adapter.ts'
+import { BEGUN as EMPTY } from '../../../src/storage/contract/check.ts'
 import { fsLocker, fsStorage } from '../../../src/storage/fs.ts'
 import type { Lock } from '../../../src/storage/lock.ts'
 
@@ -346,15 +347,7 @@ describe('a chain of links', () => {
 })
 
 describe('a writer that has lost its lock', () => {
-  const BEGUN: ResourceState = {
-    complete: false,
-    everComplete: false,
-    completeLength: 8,
-    contentType: null,
-    contentDisposition: null,
-    reprDigest: null,
-    owner: null,
-  }
+  const BEGUN: ResourceState = { ...EMPTY, completeLength: 8 }
   const DONE = { ...BEGUN, complete: true, everComplete: true }
 
   it.each(['persist', 'atomic'] as const)(

@@ -8,17 +8,10 @@ import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 
 import type { ResourceState, StorageAdapter } from '../../../src/storage/adapter.ts'
+import { BEGUN as UNTYPED } from '../../../src/storage/contract/check.ts'
 import { fsStorage } from '../../../src/storage/fs.ts'
 
-const BEGUN: ResourceState = {
-  complete: false,
-  everComplete: false,
-  completeLength: 6,
-  contentType: 'text/plain',
-  contentDisposition: null,
-  reprDigest: null,
-  owner: null,
-}
+const BEGUN: ResourceState = { ...UNTYPED, completeLength: 6, contentType: 'text/plain' }
 const FINISHED = { ...BEGUN, complete: true, everComplete: true }
 
 let parent = ''

@@ -6,6 +6,7 @@ import path from 'node:path'
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
+import { BEGUN } from '../../../src/storage/contract/check.ts'
 import { fsStorage } from '../../../src/storage/fs.ts'
 import { writeFirst } from '../../../src/storage/fs/small-write.ts'
 import { METADATA_CALLS, SMALL_WRITES } from '../../../src/storage/fs/synchronous-calls.ts'
@@ -72,15 +73,7 @@ describe.runIf(process.platform === 'linux')('writeFirst', () => {
 describe.runIf(process.platform === 'linux')('a segment', () => {
   it('writes its first bytes synchronously, and later ones by the pool', async () => {
     const storage = fsStorage({ directory: path.join(staging, 'store'), fsync: 'never' })
-    const initial = {
-      complete: false,
-      everComplete: false,
-      completeLength: 9,
-      contentType: null,
-      contentDisposition: null,
-      reprDigest: null,
-      owner: null,
-    }
+    const initial = { ...BEGUN, completeLength: 9 }
     const options = { transaction: 'persist', replace: false, initial } as const
     const first = await storage.openWriter('a', options)
     await first.write(0, [Buffer.from('abc')])

@@ -9,6 +9,7 @@ import { performance } from 'node:perf_hooks'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
 import type { StorageAdapter } from '../../../src/storage/adapter.ts'
+import { BEGUN } from '../../../src/storage/contract/check.ts'
 import { fsStorage } from '../../../src/storage/fs.ts'
 
 /** The longest time of a read of the state, in milliseconds: hundreds of times the usual one. */
@@ -63,15 +64,7 @@ test(
   'a resource that changes during each read of its state ends in an error',
   TIMEOUT,
   async () => {
-    const state = {
-      complete: false,
-      everComplete: false,
-      completeLength: 9,
-      contentType: null,
-      contentDisposition: null,
-      reprDigest: null,
-      owner: null,
-    }
+    const state = { ...BEGUN, completeLength: 9 }
     const writer = await storage.openWriter('a', {
       transaction: 'persist',
       replace: false,

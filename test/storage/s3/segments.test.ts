@@ -1,19 +1,10 @@
 import { describe, expect, it } from 'vitest'
 
+import { BEGUN, FINISHED } from '../../../src/storage/contract/check.ts'
 import { parseRecord } from '../../../src/storage/s3/record.ts'
 import { FakeBucket } from '../../support/s3/fake-bucket.ts'
 import { smallStore } from '../../support/s3/small-store.ts'
 
-const OPEN = {
-  complete: false,
-  everComplete: false,
-  completeLength: null,
-  contentType: null,
-  contentDisposition: null,
-  reprDigest: null,
-  owner: null,
-}
-const FINISHED = { ...OPEN, complete: true, everComplete: true }
 const SEGMENT = 10_000
 
 describe('an upload in many small segments', () => {
@@ -25,10 +16,10 @@ describe('an upload in many small segments', () => {
       const writer = await smallStore(bucket).openWriter('a', {
         transaction: 'persist',
         replace: false,
-        initial: OPEN,
+        initial: BEGUN,
       })
       await writer.write(start, [content.subarray(start, start + SEGMENT)])
-      if (end === 'commit') await writer.commit(OPEN)
+      if (end === 'commit') await writer.commit(BEGUN)
       else await writer.keep()
     }
 
@@ -42,7 +33,7 @@ describe('an upload in many small segments', () => {
     const last = await smallStore(bucket).openWriter('a', {
       transaction: 'persist',
       replace: false,
-      initial: OPEN,
+      initial: BEGUN,
     })
     expect(await last.commit(FINISHED)).toMatchObject({ size: content.length })
     expect(bucket.bytes('files/a')?.equals(content)).toBe(true)

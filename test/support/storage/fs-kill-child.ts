@@ -5,8 +5,8 @@
 
 import { text } from 'node:stream/consumers'
 
-import type { ResourceState } from '../../../src/storage/adapter.ts'
 import { withFreeLock } from '../../../src/server/free-lock.ts'
+import { BEGUN } from '../../../src/storage/contract/check.ts'
 import { fsStorage } from '../../../src/storage/fs.ts'
 import { memoryLocker } from '../../../src/storage/lock.ts'
 import type { Lock } from '../../../src/storage/lock.ts'
@@ -21,15 +21,6 @@ export interface Step {
 }
 
 const KEYS = ['a', 'b', 'nested/c']
-const BEGUN: ResourceState = {
-  complete: false,
-  everComplete: false,
-  completeLength: null,
-  contentType: 'text/plain',
-  contentDisposition: null,
-  reprDigest: null,
-  owner: null,
-}
 
 async function main(directory: string, options: string): Promise<never> {
   const storage = fsStorage({ directory, ...(JSON.parse(options) as object) })

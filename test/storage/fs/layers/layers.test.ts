@@ -21,32 +21,18 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 
 import { withFreeLock } from '../../../../src/server/free-lock.ts'
 import type {
-  OpenWriterOptions,
   ResourceInfo,
   ResourceState,
   StorageAdapter,
   WithLock,
 } from '../../../../src/storage/adapter.ts'
+import { ATOMIC, FINISHED } from '../../../../src/storage/contract/check.ts'
 import { fsStorage } from '../../../../src/storage/fs.ts'
 import type { FsStorageOptions } from '../../../../src/storage/fs.ts'
 import { memoryLocker } from '../../../../src/storage/lock.ts'
 import { FAST_DIRECTORY } from '../../../support/storage/stores.ts'
 
-const FINISHED: ResourceState = {
-  complete: true,
-  everComplete: true,
-  completeLength: null,
-  contentType: 'text/plain',
-  contentDisposition: null,
-  reprDigest: null,
-  owner: null,
-}
 const REOPENED: ResourceState = { ...FINISHED, complete: false }
-const ATOMIC: OpenWriterOptions = {
-  transaction: 'atomic',
-  replace: false,
-  initial: { ...REOPENED, everComplete: false },
-}
 const CHILD = fileURLToPath(new URL('../../../support/storage/fs-layers-child.ts', import.meta.url))
 const TWO_HOURS_AGO = new Date(Date.now() - 7_200_000)
 

@@ -3,19 +3,11 @@ import path from 'node:path'
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 
-import type { ResourceState, StorageAdapter, WithLock } from '../../../../src/storage/adapter.ts'
+import type { StorageAdapter, WithLock } from '../../../../src/storage/adapter.ts'
+import { FINISHED } from '../../../../src/storage/contract/check.ts'
 import { fsStorage } from '../../../../src/storage/fs.ts'
 import { FAST_DIRECTORY } from '../../../support/storage/stores.ts'
 
-const FINISHED: ResourceState = {
-  complete: true,
-  everComplete: true,
-  completeLength: null,
-  contentType: null,
-  contentDisposition: null,
-  reprDigest: null,
-  owner: null,
-}
 const MINUTE = 60_000
 const TWO_HOURS_AGO = new Date(Date.now() - 7_200_000)
 

@@ -62,7 +62,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'client/transport/node': ['client'],
   react: ['client'],
   uppy: ['client'],
-  cli: ['client', 'client/node'],
+  cli: ['client', 'client/node', 'client/source/node', 'client/transport/node'],
   index: ['errors', 'hooks', 'options', 'server', 'settings', 'storage/adapter', 'storage/lock'],
 }
 

@@ -1,35 +1,28 @@
 /** Parses the command line. */
-import { parseArgs } from 'node:util'
-
 import { UsageError } from './exit-codes.ts'
+import type { Filter } from './filter.ts'
 import { COMMANDS, type CommandName } from './help.ts'
-
-/** The resource of a command, and the options of its requests. */
-export interface Target {
-  /** The URL without user and password, which become the field `Authorization`. */
-  readonly url: URL
-  /** The fields of every request, by name. */
-  readonly headers: Readonly<Record<string, string>>
-  /** Largest number of retries in a row without progress. */
-  readonly retries: number
-  /** Whether to use all retries even if no server has ever answered at the address. */
-  readonly wait: boolean
-  /** Whether to print errors only. */
-  readonly quiet: boolean
-}
+import { optionsOf, parseNumber, parseSize, splitArguments, type Values } from './option-table.ts'
+import { isUrl, readBase, readTarget, type Environment, type Target } from './target-options.ts'
 
 /** A parsed command line. */
 export type Command =
   | { readonly kind: 'help'; readonly about: CommandName | null }
   | { readonly kind: 'version' }
+  | { readonly kind: 'completion' }
+  | RemoteCommand
+
+/** A command that sends requests. */
+export type RemoteCommand =
   | PutCommand
   | GetCommand
+  | ListCommand
   | PatchCommand
   | (Target & { readonly kind: 'status' })
   | RemoveCommand
 
 /** The command `put`, which uploads files. */
-export interface PutCommand extends Target {
+export interface PutCommand extends Target, Filter {
   readonly kind: 'put'
   /** Paths and patterns of files and folders; `-` for the standard input. */
   readonly files: readonly string[]
@@ -37,16 +30,42 @@ export interface PutCommand extends Target {
   readonly concurrency: number
   /** Whether to replace a different file on the server. */
   readonly overwrite: boolean
+  /** Whether to compare the digest of each file with that of the server after the upload. */
+  readonly checksum: boolean
+  /** Whether to send nothing, and print what would be done. */
+  readonly dryRun: boolean
+  /** Largest number of bytes per second, of all transfers together; null for no limit. */
+  readonly rate: number | null
   readonly contentType: string | undefined
 }
 
-/** The command `get`, which downloads a file. */
-export interface GetCommand extends Target {
+/** The command `get`, which downloads a file, or with `recursive` those of a folder. */
+export interface GetCommand extends Target, Filter, Listed {
   readonly kind: 'get'
   /** Path of the file or of its folder; `-` for the standard output. */
   readonly file: string
+  readonly recursive: boolean
+  /** Number of files that are downloaded at the same time, at least 1. */
+  readonly concurrency: number
   /** Whether to replace a local file. */
   readonly overwrite: boolean
+  /** Whether to write nothing, and print what would be done. */
+  readonly dryRun: boolean
+  /** Largest number of bytes per second, of all transfers together; null for no limit. */
+  readonly rate: number | null
+}
+
+/** The command `ls`, which lists files. */
+export interface ListCommand extends Target, Filter, Listed {
+  readonly kind: 'ls'
+}
+
+/** Where the list of the files is. */
+export interface Listed {
+  /** URL of the folder to whose files the names in the list belong. */
+  readonly base: URL
+  /** URL of the list. */
+  readonly list: URL
 }
 
 /** The command `patch`, which writes bytes into a resource. */
@@ -64,107 +83,73 @@ export interface RemoveCommand extends Target {
   readonly kind: 'rm'
   /** The resources after the first one. */
   readonly more: readonly Target[]
-}
-
-/** The variables of the environment. */
-export type Environment = Readonly<Record<string, string | undefined>>
-
-/** The options of all commands, in the form of `parseArgs`. `TAKES` assigns them to commands. */
-const OPTIONS = {
-  header: { type: 'string', short: 'H', multiple: true },
-  retries: { type: 'string' },
-  wait: { type: 'boolean' },
-  quiet: { type: 'boolean' },
-  help: { type: 'boolean', short: 'h' },
-  version: { type: 'boolean', short: 'v' },
-  concurrency: { type: 'string' },
-  overwrite: { type: 'boolean' },
-  'content-type': { type: 'string' },
-  at: { type: 'string' },
-} as const
-
-/** The options that every command has. */
-const COMMON = ['header', 'retries', 'wait', 'quiet', 'help']
-
-/** The further options of each command. */
-const TAKES: Readonly<Record<CommandName, readonly string[]>> = {
-  put: ['concurrency', 'overwrite', 'content-type'],
-  get: ['overwrite'],
-  status: [],
-  patch: ['at', 'content-type'],
-  rm: [],
+  /** Whether to remove nothing, and print what would be done. */
+  readonly dryRun: boolean
 }
 
 /**
- * Fields that `-H` can't set, in lower case. They describe the content or a precondition, which each
- * command sets itself. Another value would break the protocol.
+ * Least rate that can be asked for, in bytes per second. The server's default `minRate` is 100. Below it
+ * the server would end every request.
  */
-const OWN_FIELDS = [
-  'content-length',
-  'content-range',
-  'content-type',
-  'expect',
-  'if-match',
-  'if-none-match',
-  'if-range',
-  'prefer',
-  'range',
-  'transfer-encoding',
-]
+const LEAST_RATE = 1024
 
 /**
- * Parses the arguments, without the names of the program and its script. A secret token comes from the
- * variable `PARTIAL_UPLOAD_TOKEN` of the environment, because every user of a machine can read the
- * arguments of a process.
+ * Parses the arguments, without the names of the program and its script.
  *
  * @throws UsageError for a wrong command line. Its message is a line for the user.
  */
 export function parseCommand(args: readonly string[], environment: Environment = {}): Command {
-  const { values, positionals } = parse(args)
+  const { values, positionals } = splitArguments(args)
   const [word, ...rest] = positionals
   const name = findCommand(word)
   if (values.help === true) return { kind: 'help', about: name ?? null }
   if (word === 'help') return { kind: 'help', about: findCommand(rest[0]) ?? null }
-  // With a command the user may have meant "verbose" by `-v`. Printing the version in place of an
-  // upload would look like a success to a script, so that it is refused below as an unknown option.
-  if (values.version === true && word === undefined) return { kind: 'version' }
+  // `-v` alone prints the version, as in many programs. After a command it means `--verbose`.
+  const isVersion = values.version === true || values.verbose === true
+  if (isVersion && word === undefined) return { kind: 'version' }
   if (name === undefined) {
     throw new UsageError(
       word === undefined ? 'expected a command' : `there is no command "${word}"`,
     )
   }
-  const other = Object.keys(values).find((key) => ![...COMMON, ...TAKES[name]].includes(key))
+  const other = Object.keys(values).find((key) => !optionsOf(name).includes(key))
   if (other !== undefined) throw new UsageError(`${name} has no option --${other}`)
+  if (name === 'completion') return readCompletion(rest)
   return readCommand(name, rest, values, environment)
 }
 
-/** Reads the words after the name of the command. */
+/** Reads the words after the name of a command that sends requests. */
 function readCommand(
-  name: CommandName,
+  name: Exclude<CommandName, 'completion'>,
   words: readonly string[],
   values: Values,
   environment: Environment,
-): Command {
-  const { overwrite = false, 'content-type': contentType } = values
+): RemoteCommand {
   const target = (url: string | undefined): Target => readTarget(url, values, environment)
+  const hasBase = readBase(environment) !== null
   switch (name) {
-    case 'put': {
-      const files = words.slice(0, -1)
-      if (files.length === 0) throw new UsageError('put needs FILE... and URL')
-      const concurrency = parseNumber('concurrency', values.concurrency ?? '4', 1)
-      return { kind: name, ...target(words.at(-1)), files, concurrency, overwrite, contentType }
-    }
-    case 'get': {
-      const [url, file = '.'] = expectWords(name, words, ['URL'], ['FILE'])
-      if (file === '') throw new UsageError('the argument FILE is empty')
-      return { kind: name, ...target(url), file, overwrite }
+    case 'put':
+      return readPut(words, values, target, hasBase)
+    case 'get':
+      return readGet(words, values, target, environment)
+    case 'ls': {
+      const [url] = hasBase
+        ? expectWords(name, words, [], ['URL'])
+        : expectWords(name, words, ['URL'])
+      const found = target(url)
+      return {
+        kind: name,
+        ...found,
+        ...readFilter(values),
+        ...readList(found, values, environment),
+      }
     }
     case 'patch': {
       const [url, file = ''] = expectWords(name, words, ['URL', 'FILE'])
       if (values.at === undefined)
         throw new UsageError('patch needs --at N, the position of the first byte')
       const at = parseNumber('at', values.at, 0)
-      return { kind: name, ...target(url), file, at, contentType }
+      return { kind: name, ...target(url), file, at, contentType: values['content-type'] }
     }
     case 'status': {
       const [url] = expectWords(name, words, ['URL'])
@@ -173,27 +158,101 @@ function readCommand(
     case 'rm': {
       const [url, ...others] = words
       if (url === undefined) throw new UsageError('rm needs URL...')
-      return { kind: name, ...target(url), more: others.map(target) }
+      const dryRun = values['dry-run'] ?? false
+      return { kind: name, ...target(url), more: others.map(target), dryRun }
     }
   }
 }
 
-/** Splits the arguments into options and words. */
-// The return type is the one that parseArgs infers from OPTIONS.
-// eslint-disable-next-line typescript/explicit-function-return-type
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error
-    // The messages of Node are clear. Only their first sentence is kept, because the others explain how
-    // to pass arguments that begin with a dash.
-    throw new UsageError(error.message.split(/\.\s/)[0] ?? '')
+/**
+ * Reads the words of `put`. If the environment has a URL, the last word is a URL only if it has a
+ * scheme. It could otherwise be a file as well, and `put a b` would upload one file in place of two.
+ */
+function readPut(
+  words: readonly string[],
+  values: Values,
+  target: (url: string | undefined) => Target,
+  hasBase: boolean,
+): PutCommand {
+  const isToBase = hasBase && !isUrl(words.at(-1))
+  const files = isToBase ? words : words.slice(0, -1)
+  if (files.length === 0) throw new UsageError('put needs FILE... and URL')
+  return {
+    kind: 'put',
+    ...target(isToBase ? undefined : words.at(-1)),
+    ...readFilter(values),
+    files,
+    concurrency: parseNumber('concurrency', values.concurrency ?? '4', 1),
+    overwrite: values.overwrite ?? false,
+    checksum: values.checksum ?? false,
+    dryRun: values['dry-run'] ?? false,
+    rate: readRate(values),
+    contentType: values['content-type'],
   }
 }
 
-/** The options of a command line, by name. */
-type Values = ReturnType<typeof parse>['values']
+/** Reads the words of `get`. */
+function readGet(
+  words: readonly string[],
+  values: Values,
+  target: (url: string | undefined) => Target,
+  environment: Environment,
+): GetCommand {
+  const [url, file = '.'] = expectWords('get', words, ['URL'], ['FILE'])
+  if (file === '') throw new UsageError('the argument FILE is empty')
+  const recursive = values.recursive ?? false
+  const other = ['include', 'exclude', 'list', 'concurrency'].find((name) => name in values)
+  if (!recursive && other !== undefined) throw new UsageError(`--${other} needs --recursive`)
+  if (recursive && file === '-') throw new UsageError('--recursive needs a folder, not "-"')
+  const found = target(url)
+  return {
+    kind: 'get',
+    ...found,
+    ...readFilter(values),
+    ...readList(found, values, environment),
+    file,
+    recursive,
+    concurrency: parseNumber('concurrency', values.concurrency ?? '4', 1),
+    overwrite: values.overwrite ?? false,
+    dryRun: values['dry-run'] ?? false,
+    rate: readRate(values),
+  }
+}
+
+/** Reads the word after `completion`. */
+function readCompletion(words: readonly string[]): Command {
+  const [shell] = expectWords('completion', words, ['bash'])
+  if (shell !== 'bash') throw new UsageError(`there is a completion for bash, not for "${shell}"`)
+  return { kind: 'completion' }
+}
+
+/** Reads the patterns of the files to transfer. */
+function readFilter({ include = [], exclude = [] }: Values): Filter {
+  const empty = [...include, ...exclude].includes('')
+  if (empty) throw new UsageError('--include and --exclude need a pattern')
+  return { include, exclude }
+}
+
+/** Reads `--limit-rate`; null if it is not given. */
+function readRate(values: Values): number | null {
+  const text = values['limit-rate']
+  return text === undefined ? null : parseSize('limit-rate', text, LEAST_RATE)
+}
+
+/**
+ * Finds the list of the files. The middleware has no route for it, because each app decides who may see
+ * which files. The examples of this package have it beside the files: `/list` for `/files/`.
+ */
+function readList({ url }: Target, values: Values, environment: Environment): Listed {
+  const base = readBase(environment)
+  const isBelow = base !== null && url.href.startsWith(base.href.replace(/\/\/[^/]*@/, '//'))
+  const folder = new URL(isBelow ? base : url)
+  if (!folder.pathname.endsWith('/')) folder.pathname += '/'
+  for (const part of ['username', 'password', 'search', 'hash'] as const) folder[part] = ''
+  const text = values.list ?? '../list'
+  if (!URL.canParse(text, folder.href)) throw new UsageError(`--list "${text}" is not a URL`)
+  return { base: folder, list: new URL(text, folder) }
+}
 
 /** Returns the command of this name, if there is one. */
 function findCommand(word: string | undefined): CommandName | undefined {
@@ -213,87 +272,4 @@ function expectWords(
   throw new UsageError(
     `unexpected argument "${words[most.length]}"; ${name} takes ${most.join(' and ')}`,
   )
-}
-
-/** Parses the value of an option that is a whole number of at least `least`. */
-function parseNumber(name: string, text: string, least: number): number {
-  const value = /^[0-9]+$/.test(text) ? Number(text) : NaN
-  if (Number.isSafeInteger(value) && value >= least) return value
-  throw new UsageError(`--${name} must be a whole number, ${least} or more, not "${text}"`)
-}
-
-/** Reads the URL of a command, and the options of its requests. */
-function readTarget(url: string | undefined, values: Values, environment: Environment): Target {
-  return {
-    ...parseTarget(url, values.header ?? [], environment['PARTIAL_UPLOAD_TOKEN'] ?? ''),
-    retries: parseNumber('retries', values.retries ?? '20', 0),
-    wait: values.wait ?? false,
-    quiet: values.quiet ?? false,
-  }
-}
-
-/**
- * Parses the URL and the fields of its requests. The field `Authorization` comes from `-H`, or else
- * from user and password in the URL, or else from the token.
- */
-function parseTarget(
-  text = '',
-  fields: readonly string[],
-  token: string,
-): Pick<Target, 'url' | 'headers'> {
-  if (!/^https?:/i.test(text) || !URL.canParse(text)) {
-    throw new UsageError(`"${text}" is not a URL that begins with http:// or https://`)
-  }
-  const url = new URL(text)
-  const headers = parseHeaders(fields)
-  if (url.username !== '' && !headers.has('authorization')) {
-    const words = [url.username, url.password].map(decode)
-    headers.set('Authorization', `Basic ${Buffer.from(words.join(':')).toString('base64')}`)
-  }
-  if (token !== '' && !headers.has('authorization')) setToken(headers, token)
-  url.username = ''
-  url.password = ''
-  return { url, headers: Object.fromEntries(headers) }
-}
-
-/** Sets `Authorization` to a bearer token (RFC 6750 §2.1). The message does not contain the secret. */
-function setToken(headers: Headers, token: string): void {
-  try {
-    headers.set('Authorization', `Bearer ${token}`)
-  } catch {
-    throw new UsageError(
-      'PARTIAL_UPLOAD_TOKEN contains characters that a header field can not have',
-    )
-  }
-}
-
-/** Decodes user or password, which are percent-encoded in a URL. */
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    throw new UsageError('user or password in the URL: a % must be written as %25')
-  }
-}
-
-/** Parses the values of `-H`. A field that is given several times has all of its values. */
-function parseHeaders(fields: readonly string[]): Headers {
-  const headers = new Headers()
-  for (const field of fields) {
-    const colon = field.indexOf(':')
-    // The message does not repeat the field, because it may contain a secret.
-    if (colon < 0) throw new UsageError('-H needs "Name: value", and one field has no colon')
-    const name = field.slice(0, colon)
-    if (OWN_FIELDS.includes(name.toLowerCase())) {
-      throw new UsageError(`-H ${name}: the command sets this field itself, so leave it out`)
-    }
-    try {
-      headers.append(name, field.slice(colon + 1).trim())
-    } catch {
-      throw new UsageError(
-        `-H needs "Name: value", and the name "${name}" or its value has invalid characters`,
-      )
-    }
-  }
-  return headers
 }

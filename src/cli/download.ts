@@ -4,7 +4,6 @@
  * by now.
  */
 import { systemClock } from '../client/clock.ts'
-import { isMissing, responseError, strongTag } from '../client/answer.ts'
 import { sha256Of } from '../client/digest.ts'
 import { ClientError } from '../client/error.ts'
 import type { Progress } from '../client/options.ts'
@@ -13,59 +12,55 @@ import { WANT_DIGEST } from '../client/resource.ts'
 import { createRetry } from '../client/retry.ts'
 import { DEFAULTS } from '../client/settings.ts'
 
+import type { Destination } from './destination.ts'
+import { accept, codingOf } from './download-answer.ts'
 import { fetchFile, refusal } from './fetch-file.ts'
+import type { Pace } from './pace.ts'
+import { startWatch, type Watch } from './stall-watch.ts'
 
-/** Longest time without a byte of the answer, in milliseconds. Beyond it the request is retried. */
-const STALL_TIMEOUT = 30_000
-
-/** The version of a resource that is downloaded. */
-export interface Version {
-  /** Strong entity tag. Null if the server sends none, in which case the download can't be resumed. */
-  readonly etag: string | null
-  /** Length in bytes; null if the server does not send it. */
-  readonly size: number | null
-}
-
-/** Where a download is written to. */
-export interface Destination {
-  /** The version that the written bytes belong to; null if they can't be continued. */
-  readonly version: Version | null
-  /** Number of bytes that were written, and position of the next one. */
-  readonly position: number
-  /** Discards what was written, and starts with the first byte of a version. */
-  begin(version: Version): Promise<void>
-  /** Sets the position. The next bytes overwrite those after it. */
-  rewind(position: number): void
-  /** Writes bytes at the position, and moves it behind them. */
-  write(bytes: Uint8Array): Promise<void>
-  /** Returns the SHA-256 of all bytes before the position, as `sha-256=:…:`. */
-  digest(): Promise<string>
-  /** Discards the bytes, because their digest is wrong. */
-  discard(): Promise<void>
-}
+/** Seconds that one request takes with a limited rate. */
+const SECONDS_PER_REQUEST = 10
+/** Least number of bytes of such a request, below which its header fields would be a large part. */
+const LEAST_REQUEST = 64 * 1024
 
 /** What to download, and how. */
 export interface Download {
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
   readonly retries: number
+  /** Longest time without a byte of the answer, in milliseconds; 0 for no limit. */
+  readonly timeout: number
   /** Whether to use all retries even if no server has ever answered at the address. */
   readonly wait: boolean
   readonly signal: AbortSignal
   readonly destination: Destination
+  /** The limit of the rate; null for none. */
+  readonly pace: Pace | null
   readonly onProgress: (progress: Progress) => void
   /** Called before a wait of `delay` milliseconds; with null, before a wait until the device is online. */
   readonly onWait: (delay: number | null, error: Error) => void
 }
 
+/** What the requests of one download share. */
+interface Course {
+  /** Whether the server has ever answered. Decides how long to retry. */
+  readonly contact: { isMade: boolean }
+  /** The length of the file, which the meter of the progress reads; null while it is unknown. */
+  readonly measured: { size: number | null }
+  readonly meter: ProgressMeter
+}
+
 /**
- * Downloads the bytes that the destination does not have yet, and retries after failures.
+ * Downloads the bytes that the destination does not have yet, and retries after failures. Resolves with
+ * the SHA-256 that the bytes were compared with, as `sha-256=:…:`; null if the server has sent none.
  *
  * @throws ClientError for a refusal, for a wrong digest, and for a failure after all `retries`.
  */
-export async function download(job: Download): Promise<void> {
+export async function download(job: Download): Promise<string | null> {
   const { destination, signal, retries, wait, onWait, onProgress } = job
   const contact = { isMade: false }
+  const measured: Course['measured'] = { size: null }
+  const meter = createProgressMeter(systemClock, measured, onProgress)
   const retry = createRetry({
     ...DEFAULTS,
     retries,
@@ -73,13 +68,11 @@ export async function download(job: Download): Promise<void> {
     contact,
     clock: systemClock,
   })
-  const measured: Measured = { size: null }
-  const meter = createProgressMeter(systemClock, measured, onProgress)
   for (;;) {
     signal.throwIfAborted()
     try {
-      await attempt(job, measured, meter, contact)
-      return
+      const result = await attempt(job, { contact, measured, meter })
+      if (result.isComplete) return result.digest
     } catch (error) {
       signal.throwIfAborted()
       retry.reached(destination.position)
@@ -88,31 +81,28 @@ export async function download(job: Download): Promise<void> {
   }
 }
 
-/** The length of the file, which the meter of the progress reads; null while it is unknown. */
-interface Measured {
-  size: number | null
-}
+/** The result of a request: whether the file is complete, and the digest that it was compared with. */
+type Result =
+  { readonly isComplete: false } | { readonly isComplete: true; readonly digest: string | null }
 
-/** Sends one request, and writes its answer to the destination. Resolves when the file is complete. */
-async function attempt(
-  job: Download,
-  measured: Measured,
-  meter: ProgressMeter,
-  contact: { isMade: boolean },
-): Promise<void> {
-  const { destination, signal } = job
-  const watch = startWatch(signal)
+/** Sends one request, and writes its answer to the destination. */
+async function attempt(job: Download, { contact, measured, meter }: Course): Promise<Result> {
+  const { destination, signal, timeout } = job
+  const watch = startWatch(signal, timeout)
   try {
     const response = await ask(job, watch.signal)
     contact.isMade = true
-    const { size } = await accept(response, destination)
+    const { size, end } = await accept(response, destination)
     measured.size = size
     meter.start(destination.position)
-    await receive(response, destination, watch, meter)
-    if (size !== null && destination.position !== size) {
+    const isCut = await receive(response, job, watch, meter)
+    if (isCut) return { isComplete: false }
+    if (end !== null && destination.position !== end) {
       throw broken('the answer was shorter or longer than its Content-Length')
     }
-    await verify(response, destination)
+    // A server may send less than was asked for, and the next request asks for the rest.
+    if (size !== null && destination.position < size) return { isComplete: false }
+    return { isComplete: true, digest: await verify(response, destination) }
   } catch (cause) {
     signal.throwIfAborted()
     if (watch.hasStalled()) {
@@ -126,15 +116,17 @@ async function attempt(
 }
 
 /**
- * Compares the downloaded bytes with the `Repr-Digest` of the answer, if it has one (RFC 9530 §3).
+ * Compares the downloaded bytes with the `Repr-Digest` of the answer (RFC 9530 §3). Returns the digest,
+ * or null if the answer has none.
  *
  * @throws ClientError if the digests differ. The bytes are discarded.
  */
-async function verify(response: Response, destination: Destination): Promise<void> {
+async function verify(response: Response, destination: Destination): Promise<string | null> {
   const { headers } = response
   const digest = sha256Of(headers.get('repr-digest'))
   // The digest covers the bytes with their content coding, while the destination has the decoded ones.
-  if (digest === null || codingOf(headers) !== '' || digest === (await destination.digest())) return
+  if (digest === null || codingOf(headers) !== '') return null
+  if (digest === (await destination.digest())) return digest
   await destination.discard()
   throw refusal('the bytes do not match the digest that the server sent', response)
 }
@@ -145,155 +137,63 @@ function broken(message: string, cause?: unknown): ClientError {
 
 /** Requests the missing bytes, or the whole file if there is nothing to continue. */
 async function ask(
-  { url, headers, destination }: Download,
+  { url, headers, destination, pace }: Download,
   signal: AbortSignal,
 ): Promise<Response> {
   const { version, position } = destination
+  const size = version?.size ?? Infinity
   // If no byte is missing, the last byte is requested again. The answer shows whether the downloaded
   // version still is the current one.
-  const start = Math.min(position, (version?.size ?? Infinity) - 1)
+  const start = Math.min(position, size - 1)
   const etag = version?.etag ?? null
   const isRest = etag !== null && start > 0
   if (isRest) destination.rewind(start)
-  const range = isRest ? { Range: `bytes=${start}-`, 'If-Range': etag } : {}
+  const end = Math.min(size, start + requestSize(pace))
+  const isLast = !isRest || end >= size
+  const range = isRest ? { Range: `bytes=${start}-${isLast ? '' : end - 1}`, 'If-Range': etag } : {}
+  // Only the last answer is compared with a digest. To compute one the server reads the whole file.
+  const wanted = isLast ? WANT_DIGEST : {}
   // A compressed answer has other bytes at other positions, so that it can't be continued.
-  const fields = { ...headers, 'Accept-Encoding': 'identity', ...WANT_DIGEST, ...range }
+  const fields = { ...headers, 'Accept-Encoding': 'identity', ...wanted, ...range }
   return fetchFile(url, new Headers(fields), signal)
 }
 
 /**
- * Prepares the destination for the content of the answer: for the rest of its version, or for another
- * version from the first byte on.
- *
- * @throws ClientError if the answer is not content of the file. It is transient if a request without
- * `Range` may succeed.
+ * Returns the number of bytes to ask for at once. With a limited rate the command must not ask for all
+ * of them: they would fill the buffers of both systems, which hold megabytes, and then the server could
+ * not write for minutes. It would abort the answer as that of a client that reads nothing. A part is
+ * written to its end within `SECONDS_PER_REQUEST`.
  */
-async function accept(response: Response, destination: Destination): Promise<Version> {
-  const { status, headers } = response
-  const [, start, total] =
-    /^bytes (?:([0-9]+)-[0-9]+|\*)\/([0-9]+|\*)$/.exec(headers.get('content-range') ?? '') ?? []
-  // While an upload is incomplete, some revisions of the draft answer 200 with the stored range in
-  // `Content-Range`. The server leaves this field out for proxies that refuse it in a 200. Then only
-  // `Upload-Length`, the length of the finished file, shows that bytes are missing.
-  const isShort =
-    Number(headers.get('upload-length')) > Number(headers.get('content-length') ?? NaN)
-  if (status === 299 || total === '*' || (status === 200 && (total !== undefined || isShort))) {
-    throw refusal(
-      'the upload of this file to the server is not complete yet; try again later',
-      response,
-    )
-  }
-  if (status === 200) return begin(response, destination)
-  if (isMissing(response)) throw refusal('there is nothing at this URL', response)
-  if (status !== 206 && status !== 416) throw await responseError('GET', response)
-  const { version, position } = destination
-  const etag = strongTag(headers)
-  // A 206 repeats the entity tag (RFC 9110 §15.3.7). Without it the range may be of another version.
-  const isTagged = etag !== null && etag === version?.etag && !codingOf(headers)
-  const size = version?.size ?? Number(total)
-  // Equal strong entity tags mean equal bytes, and therefore equal lengths.
-  const isSame = isTagged && size === Number(total)
-  if (status === 206 && isSame && Number(start) === position) return { etag, size }
-  // The answer does not continue the download. A retry starts with the first byte.
-  await destination.begin({ etag: null, size: null })
-  const message =
-    version === null
-      ? 'the server sent a range that was not asked for'
-      : 'the file on the server has changed'
-  throw new ClientError('ERR_RESPONSE', message, { response, transient: version !== null })
+function requestSize(pace: Pace | null): number {
+  return pace === null ? Infinity : Math.max(LEAST_REQUEST, pace.rate * SECONDS_PER_REQUEST)
 }
 
-/** Returns the content coding of an answer, such as `gzip`; an empty string if there is none. */
-function codingOf(headers: Headers): string {
-  return (headers.get('content-encoding') ?? '').toLowerCase().replace(/^identity$/, '')
-}
-
-/** Starts with the first byte of a version. Throws for a content coding that can't be decoded. */
-async function begin(response: Response, destination: Destination): Promise<Version> {
-  const { headers } = response
-  const coding = codingOf(headers)
-  if (coding !== '') {
-    // The server has ignored `Accept-Encoding: identity`. `fetch` decodes these codings. The
-    // `Content-Length` counts the coded bytes, so that the length of the file is unknown.
-    if (!/^(?:(?:x-)?gzip|deflate|br)$/.test(coding)) {
-      throw refusal(
-        `the server sends the file compressed as "${coding}", which this command does not support`,
-        response,
-      )
-    }
-    const unknown = { etag: null, size: null }
-    await destination.begin(unknown)
-    return unknown
-  }
-  const length = headers.get('content-length')
-  const version = {
-    etag: strongTag(headers),
-    size: length === null ? null : Number(length),
-  }
-  await destination.begin(version)
-  return version
-}
-
-/** Writes the content of the answer to the destination. */
+/**
+ * Writes the content of the answer to the destination. Resolves with true if it has stopped before the
+ * end, because the answer has more bytes than one request should have with a limited rate.
+ */
 async function receive(
   { body }: Response,
-  destination: Destination,
+  { destination, pace, signal }: Download,
   watch: Watch,
   meter: ProgressMeter,
-): Promise<void> {
-  if (body === null) return
+): Promise<boolean> {
+  if (body === null) return false
+  const limit = destination.position + requestSize(pace)
   const chunks: AsyncIterable<Uint8Array> = body
   for await (const chunk of chunks) {
     // The timer stops during the write, because a slow reader of the standard output is not a stall.
     watch.rest()
     await destination.write(chunk)
+    await pace?.take(chunk.byteLength, signal)
     meter.move(destination.position)
     watch.note()
+    if (destination.position > limit && canContinue(destination)) return true
   }
+  return false
 }
 
-/** The time limit of one request. */
-interface Watch {
-  /**
-   * Aborts with the signal of the job, after `STALL_TIMEOUT` without a byte, and at the end of the
-   * request.
-   */
-  readonly signal: AbortSignal
-  /** Stops the timer. */
-  readonly rest: () => void
-  /** Starts the timer from the beginning. */
-  readonly note: () => void
-  /** Whether no byte has arrived for `STALL_TIMEOUT`. */
-  readonly hasStalled: () => boolean
-  /** Stops the timer, and closes the connection if its content was not read to the end. */
-  readonly stop: () => void
-}
-
-/** Starts the timer of a request. */
-function startWatch(job: AbortSignal): Watch {
-  const controller = new AbortController()
-  const abort = (): void => controller.abort()
-  let stalled = false
-  let timer: NodeJS.Timeout | undefined
-  const rest = (): void => clearTimeout(timer)
-  const note = (): void => {
-    rest()
-    timer = setTimeout(() => {
-      stalled = true
-      abort()
-    }, STALL_TIMEOUT)
-  }
-  job.addEventListener('abort', abort)
-  note()
-  return {
-    signal: controller.signal,
-    rest,
-    note,
-    hasStalled: () => stalled,
-    stop: () => {
-      rest()
-      job.removeEventListener('abort', abort)
-      abort()
-    },
-  }
+/** Whether a further request can continue after the bytes so far. */
+function canContinue({ version, position }: Destination): boolean {
+  return version !== null && version.etag !== null && position < (version.size ?? Infinity)
 }

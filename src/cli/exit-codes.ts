@@ -30,6 +30,14 @@ export function exitCodeOf(error: unknown): number {
   return error instanceof DifferentError || isRefusal(error) ? DIFFERENT : FAILED
 }
 
+/**
+ * Returns the exit code of a command from those of its files. A failure takes precedence over a refusal,
+ * because a script may treat 3 as "nothing to do".
+ */
+export function worstOf(codes: readonly number[]): number {
+  return [WRONG_USAGE, FAILED, DIFFERENT].find((code) => codes.includes(code)) ?? DONE
+}
+
 /** Whether an upload has found another file at the URL, or one that can't be compared. */
 function isRefusal(error: unknown): boolean {
   return error instanceof ClientError && ['ERR_DIFFERENT', 'ERR_UNVERIFIED'].includes(error.code)

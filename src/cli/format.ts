@@ -1,6 +1,8 @@
 /** Formats sizes, times and names for the user. */
 
 const ELLIPSIS = '…'
+/** Characters that control a terminal or the direction of text, and halves of surrogate pairs. */
+const CONTROLS = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}\p{Cs}]/gu
 const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB', 'PB']
 
 /** Formats a number of bytes with a decimal unit, as `512 bytes`, `4.2 MB` or `120 GB`. */
@@ -28,7 +30,15 @@ export function formatTime(seconds: number): string {
  * bidirectional controls that show the characters of a name in another order.
  */
 export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}\p{Cs}]/gu, '\ufffd')
+  return text.replace(CONTROLS, '\ufffd')
+}
+
+/** Escapes the same characters in JSON text, where an escape keeps the value and a replacement would not. */
+export function escapeControls(json: string): string {
+  return json.replace(
+    CONTROLS,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }
 
 /** Returns the beginning of a text that fits into `columns` columns. */

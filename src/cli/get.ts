@@ -2,68 +2,158 @@
  * The command `get`. It downloads into `FILE.part` and renames it when the download is complete, so
  * that an incomplete file never has the final name.
  */
-import type { Progress } from '../client/node.ts'
+import { ClientError } from '../client/error.ts'
 
 import type { GetCommand } from './arguments.ts'
-import { download, type Destination } from './download.ts'
-import { DONE, summarize } from './exit-codes.ts'
-import { formatSize, formatTime } from './format.ts'
+import type { Destination } from './destination.ts'
+import { download } from './download.ts'
+import { DIFFERENT, DONE, FAILED, summarize } from './exit-codes.ts'
+import type { Log } from './log.ts'
+import { createPace, type Pace } from './pace.ts'
 import { openPart } from './part-file.ts'
-import type { Report } from './report.ts'
+import { digestOf, findWithDigest, toHex } from './remote.ts'
 import { StandardOutput } from './standard-output.ts'
-import { findTarget } from './target.ts'
+import { existsError, findTarget, type LocalTarget } from './target.ts'
 
-/** Runs the command. Resolves with the exit code. Rejects after a failure, which the caller reports. */
-export async function runGet(
+/** Runs the command for one file. Resolves with the exit code. Rejects after a failure. */
+export async function runGet(command: GetCommand, log: Log, signal: AbortSignal): Promise<number> {
+  const { url, file, rate } = command
+  const pace = rate === null ? null : createPace(rate, 1)
+  if (file !== '-') return getFile({ url, file, pace }, command, log, signal)
+  if (command.dryRun) return planDownload(url, 'standard output', false, command, log, signal)
+  const job = { url, name: 'standard output', pace, destination: new StandardOutput() }
+  return fetchInto(job, command, log, signal)
+}
+
+/** One file to download. */
+export interface FileToGet {
+  readonly url: URL
+  /** Path of the file or of its folder. */
+  readonly file: string
+  readonly pace: Pace | null
+}
+
+/**
+ * Downloads a file, unless the same one is already there. Resolves with the exit code.
+ *
+ * @throws DifferentError if another file is there that must not be replaced.
+ */
+export async function getFile(
+  { url, file, pace }: FileToGet,
   command: GetCommand,
-  report: Report,
+  log: Log,
   signal: AbortSignal,
 ): Promise<number> {
-  if (command.file === '-') {
-    return fetchInto(new StandardOutput(), 'standard output', command, report, signal)
+  const { overwrite, dryRun } = command
+  const target = await findTarget(file, url)
+  const name = target.path
+  if (await isSame(target, url, command, signal)) {
+    const place = { name, url: url.href }
+    if (dryRun) log.add({ event: 'plan', action: 'skip', ...place, ...target, position: 0 })
+    else log.begin(name).end({ event: 'skipped', ...place, reason: 'same' })
+    return DONE
   }
-  const target = await findTarget(command.file, command.url, command.overwrite)
-  const part = await openPart(target, command.url.href, command.overwrite)
+  if (dryRun) return planDownload(url, name, target.size !== null, command, log, signal)
+  if (target.size !== null && !overwrite) throw existsError(name)
+  const part = await openPart(name, url.href, overwrite)
   try {
-    return await fetchInto(part, target, command, report, signal, async () => part.finish())
+    const job = { url, name, pace, destination: part, finish: async () => part.finish() }
+    return await fetchInto(job, command, log, signal)
   } finally {
     await part.close()
   }
 }
 
 /**
- * Downloads into a destination, reports the progress, and calls `finish` when all bytes are written.
+ * Whether the local file has the same bytes as the one on the server. Only equal SHA-256 digests prove
+ * that, so that the file counts as different if the server reports none or can't be reached.
  */
-async function fetchInto(
-  destination: Destination,
-  name: string,
-  { url, headers, retries, wait }: GetCommand,
-  report: Report,
+async function isSame(
+  { path, size }: LocalTarget,
+  url: URL,
+  command: GetCommand,
   signal: AbortSignal,
-  finish: () => Promise<void> = async () => undefined,
-): Promise<number> {
-  const task = report.begin(name)
-  const startedAt = Date.now()
-  if (destination.position > 0) task.note(`resuming at ${formatSize(destination.position)}`)
+): Promise<boolean> {
+  if (size === null) return false
   try {
-    await download({
-      url,
-      headers,
-      retries,
-      wait,
-      signal,
-      destination,
-      onProgress: (progress: Progress) => task.move(progress),
+    const found = await findWithDigest(url, command, signal)
+    // The size is compared first, because the digest of a large local file takes long.
+    if (found?.complete !== true || found.size !== size || found.digest === null) return false
+    return found.digest === (await digestOf(path, signal))
+  } catch (error) {
+    signal.throwIfAborted()
+    if (error instanceof ClientError) return false
+    throw error
+  }
+}
+
+/** Reports what a download would do. Resolves with the exit code that it would have. */
+async function planDownload(
+  url: URL,
+  name: string,
+  exists: boolean,
+  command: GetCommand,
+  log: Log,
+  signal: AbortSignal,
+): Promise<number> {
+  const found = await findWithDigest(url, command, signal)
+  if (found?.complete !== true) {
+    const message =
+      found === null
+        ? 'there is nothing at this URL'
+        : 'the upload of this file to the server is not complete yet; try again later'
+    log.add({ event: 'error', name, message, exitCode: FAILED })
+    return FAILED
+  }
+  const occupied = command.overwrite ? 'replace' : 'refuse'
+  const action = exists ? occupied : 'download'
+  log.add({ event: 'plan', name, url: url.href, action, size: found.size, position: 0 })
+  return action === 'refuse' ? DIFFERENT : DONE
+}
+
+/** A download whose destination is open. */
+interface OpenJob {
+  readonly url: URL
+  readonly name: string
+  readonly pace: Pace | null
+  readonly destination: Destination
+  /** Called when all bytes are written. */
+  readonly finish?: () => Promise<void>
+}
+
+/** Downloads into a destination, and reports the progress and the result. */
+async function fetchInto(
+  { url, name, pace, destination, finish }: OpenJob,
+  { headers, retries, timeout, wait }: GetCommand,
+  log: Log,
+  signal: AbortSignal,
+): Promise<number> {
+  const transfer = log.begin(name)
+  const startedAt = Date.now()
+  const { position } = destination
+  if (position > 0) transfer.add({ event: 'resume', name, position })
+  try {
+    const digest = await download({
+      ...{ url, headers, retries, timeout, wait, signal, destination, pace },
+      onProgress: (progress) => transfer.move(progress),
       onWait: (delay, error) => {
-        task.note(`trying again in ${Math.ceil((delay ?? 0) / 1000)} s: ${summarize(error)}`)
+        const seconds = delay === null ? null : delay / 1000
+        transfer.add({ event: 'retry', name, delay: seconds, message: summarize(error) })
       },
     })
-    await finish()
-    const seconds = (Date.now() - startedAt) / 1000
-    task.end(`complete, ${formatSize(destination.position)} in ${formatTime(seconds)}`)
+    await finish?.()
+    transfer.end({
+      event: 'complete',
+      command: 'get',
+      name,
+      url: url.href,
+      size: destination.position,
+      seconds: (Date.now() - startedAt) / 1000,
+      sha256: digest === null ? null : toHex(digest),
+    })
     return DONE
   } catch (error) {
-    task.end(null)
+    transfer.end(null)
     throw error
   }
 }

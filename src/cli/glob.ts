@@ -60,9 +60,13 @@ async function isFile(name: string): Promise<boolean> {
  * dot.
  */
 function toRegExp(segment: string): RegExp {
-  const source = segment
+  return new RegExp(`^${segment.startsWith('.') ? '' : '(?!\\.)'}${toSource(segment)}$`, 'su')
+}
+
+/** Converts a segment to the source of a regular expression that does not match a slash. */
+export function toSource(segment: string): string {
+  return segment
     .replaceAll(/[\\^$.+()[\]{}|]/g, '\\$&')
-    .replaceAll(/\*+/g, '.*')
-    .replaceAll('?', '.')
-  return new RegExp(`^${segment.startsWith('.') ? '' : '(?!\\.)'}${source}$`, 'su')
+    .replaceAll(/\*+/g, '[^/]*')
+    .replaceAll('?', '[^/]')
 }

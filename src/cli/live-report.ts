@@ -4,8 +4,9 @@
  */
 import type { Progress } from '../client/node.ts'
 
+import { formatProgress } from './events.ts'
 import { fitEnd, fitStart, printable, widthOf } from './format.ts'
-import { formatProgress, type Output, type Report, type Task } from './report.ts'
+import type { Output, Report, Task } from './report.ts'
 
 /** Shortest time between two drawings, in milliseconds. */
 const DRAW_INTERVAL = 100

@@ -1,81 +1,130 @@
 /** The command `put`, which uploads files, several at a time. */
+import { createHash } from 'node:crypto'
+
 import mime from 'mime'
 
-import { upload, type Progress, type Upload, type UploadOptions } from '../client/node.ts'
+import type { Progress, UploadOptions } from '../client/node.ts'
+import { openPath } from '../client/source/node.ts'
+import { sourceOpener } from '../client/source/source.ts'
+import { startUpload } from '../client/upload.ts'
 
 import type { PutCommand } from './arguments.ts'
-import { describe, DIFFERENT, DONE, exitCodeOf, FAILED, summarize } from './exit-codes.ts'
+import type { CompleteEvent, SkippedEvent } from './events.ts'
+import { describe, exitCodeOf, FAILED, DONE, summarize, worstOf } from './exit-codes.ts'
 import { collectFiles, type FileToSend } from './files.ts'
-import { formatSize, formatTime } from './format.ts'
-import type { Report, Task } from './report.ts'
+import type { Log, Transfer } from './log.ts'
+import { createPace, type Pace } from './pace.ts'
+import { planUpload } from './plan.ts'
+import { digestOf, findWithDigest, platformOf, requestOptions, toHex } from './remote.ts'
+import { runAll } from './run-all.ts'
 
 /**
  * Runs the command. Resolves with the exit code. A file that fails does not stop the others. If files
  * have failed in several ways, a failure takes precedence over a refused replacement.
  */
-export async function runPut(
-  command: PutCommand,
-  report: Report,
-  signal: AbortSignal,
-): Promise<number> {
-  const { files, failures, skipped } = await collectFiles(command.files, command.url)
-  for (const line of [...failures, ...skipped]) report.error(`partial-upload: ${line}`)
-  const codes = new Set(failures.length > 0 ? [FAILED] : [])
-  // The workers share one iterator, so that each takes the next file that no other has taken.
-  const queue = files.values()
-
-  async function work(): Promise<void> {
-    for (const file of queue) {
-      if (signal.aborted) return
-      codes.add(await send(file, command, report, signal))
-    }
+export async function runPut(command: PutCommand, log: Log, signal: AbortSignal): Promise<number> {
+  const { rate, concurrency } = command
+  const { files, failures, skipped } = await collectFiles(command.files, command.url, command)
+  for (const { name, message } of failures) {
+    log.add({ event: 'error', name, message, exitCode: FAILED })
   }
-
-  await Promise.all(Array.from({ length: Math.min(command.concurrency, files.length) }, work))
-  if (codes.has(FAILED)) return FAILED
-  return codes.has(DIFFERENT) ? DIFFERENT : DONE
+  for (const { name, message } of skipped) {
+    log.add({ event: 'skipped', name, url: null, reason: message })
+  }
+  const pace = rate === null ? null : createPace(rate, Math.min(concurrency, files.length))
+  const codes = await runAll(files, concurrency, signal, async (file) =>
+    command.dryRun
+      ? planUpload(file, command, log, signal)
+      : send(file, command, log, pace, signal),
+  )
+  return worstOf([...codes, failures.length > 0 ? FAILED : DONE])
 }
 
 /** Uploads one file, and reports its result. Resolves with the exit code for this file. */
 async function send(
-  { name, path, url }: FileToSend,
-  { headers, retries, wait, overwrite, contentType }: PutCommand,
-  report: Report,
+  file: FileToSend,
+  command: PutCommand,
+  log: Log,
+  pace: Pace | null,
   signal: AbortSignal,
 ): Promise<number> {
-  const task = report.begin(name)
-  const type = contentType ?? mime.getType(path ?? new URL(url).pathname)
-  const { onProgress, onState, outcome } = follow(task)
-  const running: Upload = upload(url, path ?? process.stdin, {
-    headers,
-    retries,
-    waitForServer: wait,
-    overwrite,
-    signal,
+  const { name, path, url } = file
+  const transfer = log.begin(name)
+  const type = command.contentType ?? mime.getType(path ?? new URL(url).pathname)
+  const { onProgress, onState, outcome } = follow(name, transfer)
+  // The standard input can be read only once, so that its digest is computed on the way.
+  const input = createHash('sha256')
+  const open = path === null ? sourceOpener(hashing(process.stdin, input)) : () => openPath(path)
+  const options = {
+    ...requestOptions(command, signal),
+    overwrite: command.overwrite,
     ...(type === null ? {} : { contentType: type }),
+    ...(command.checksum ? { verify: true, reprDigest: true } : {}),
     onProgress,
     onState,
-  })
+  }
   try {
-    await running.done
-    task.end(outcome())
+    const response = await startUpload(url, open, options, platformOf(pace)).done
+    const digest = async (): Promise<string> =>
+      path === null ? `sha-256=:${input.digest('base64')}:` : digestOf(path, signal)
+    const sha256 = command.checksum ? await confirm(url, await digest(), command, signal) : null
+    // An app may publish the file elsewhere, and then names the place in its answer.
+    const place = new URL(response.headers.get('Location') ?? url, url).href
+    transfer.end(outcome(place, sha256))
     return DONE
   } catch (error) {
-    task.end(null)
-    if (!signal.aborted)
-      report.error(
-        `partial-upload: ${name}: ${describe(error, overwrite ? null : '--overwrite replaces it')}`,
-      )
-    return exitCodeOf(error)
+    transfer.end(null)
+    const exitCode = exitCodeOf(error)
+    const remedy = command.overwrite ? null : '--overwrite replaces it'
+    if (!signal.aborted) {
+      log.add({ event: 'error', name, message: describe(error, remedy), exitCode })
+    }
+    return exitCode
+  }
+}
+
+/** Passes chunks on, and adds them to a hash. */
+async function* hashing(
+  chunks: AsyncIterable<Uint8Array>,
+  hash: { update(bytes: Uint8Array): unknown },
+): AsyncGenerator<Uint8Array, void> {
+  for await (const chunk of chunks) {
+    hash.update(chunk)
+    yield chunk
   }
 }
 
 /**
- * Returns callbacks that report an upload while it runs, and `outcome`, which describes its result
- * after that.
+ * Asks the server for the digest of the finished file, and compares it. The upload has already sent the
+ * digest with the last segment. A server that ignores the field would not have verified it, so that only
+ * a digest of the server proves that it was. Returns it in hexadecimal.
+ *
+ * @throws Error if the server has another digest or reports none.
  */
-function follow(task: Task): Required<Pick<UploadOptions, 'onProgress' | 'onState'>> & {
-  readonly outcome: () => string
+async function confirm(
+  url: string,
+  own: string,
+  command: PutCommand,
+  signal: AbortSignal,
+): Promise<string> {
+  const found = await findWithDigest(url, command, signal)
+  if (found?.complete === true && found.digest === own) return toHex(own)
+  throw new Error(
+    typeof found?.digest === 'string'
+      ? 'the file on the server has another SHA-256 than the local file'
+      : 'the file was sent, but the server does not report a SHA-256 to compare it with',
+  )
+}
+
+/**
+ * Returns callbacks that report an upload while it runs, and `outcome`, which returns its result after
+ * that.
+ */
+function follow(
+  name: string,
+  transfer: Transfer,
+): Required<Pick<UploadOptions, 'onProgress' | 'onState'>> & {
+  readonly outcome: (url: string, sha256: string | null) => CompleteEvent | SkippedEvent
 } {
   const startedAt = Date.now()
   const progress: { last: Progress | null } = { last: null }
@@ -86,21 +135,22 @@ function follow(task: Task): Required<Pick<UploadOptions, 'onProgress' | 'onStat
       const { sent, size } = current
       // If the first report is not 0, the server already has a part of the file.
       if (progress.last === null && sent > 0 && sent !== size) {
-        task.note(`resuming at ${formatSize(sent)}`)
+        transfer.add({ event: 'resume', name, position: sent })
       }
       progress.last = current
-      task.move(current)
+      transfer.move(current)
     },
     onState: (status) => {
       if (status.state === 'done') ({ isUnchanged } = status)
       if (status.state !== 'waiting') return
-      const delay = Math.ceil((status.delay ?? 0) / 1000)
-      task.note(`trying again in ${delay} s: ${summarize(status.error)}`)
+      const delay = status.delay === null ? null : status.delay / 1000
+      transfer.add({ event: 'retry', name, delay, message: summarize(status.error) })
     },
-    outcome: () => {
-      if (isUnchanged) return 'skipped (same)'
-      const size = formatSize(progress.last?.size ?? progress.last?.sent ?? 0)
-      return `complete, ${size} in ${formatTime((Date.now() - startedAt) / 1000)}`
+    outcome: (url, sha256) => {
+      if (isUnchanged) return { event: 'skipped', name, url, reason: 'same' }
+      const size = progress.last?.size ?? progress.last?.sent ?? 0
+      const seconds = (Date.now() - startedAt) / 1000
+      return { event: 'complete', command: 'put', name, url, size, seconds, sha256 }
     },
   }
 }

@@ -1,7 +1,8 @@
 /** Reports transfers in plain lines, for logs, pipes and scripts. */
 import type { Progress } from '../client/node.ts'
 
-import { formatSize, formatTime, printable } from './format.ts'
+import { formatProgress } from './events.ts'
+import { printable } from './format.ts'
 
 /** Shortest time between two lines about the progress of the same transfer, in milliseconds. */
 const LINE_INTERVAL = 10_000
@@ -61,17 +62,4 @@ export function createPlainReport(out: Output, err: Output, isQuiet: boolean): R
     error: (text) => err.write(`${printable(text)}\n`),
     print,
   }
-}
-
-/**
- * Formats progress as `45% of 100 MB, 12 MB/s, 0:04 left`. Parts that are not known yet are left out.
- */
-export function formatProgress({ sent, size, rate }: Progress): string {
-  const part = size === null || size === 0 ? null : Math.floor((sent / size) * 100)
-  const left = size === null || rate === null || rate <= 0 ? null : (size - sent) / rate
-  return [
-    part === null ? formatSize(sent) : `${part}% of ${formatSize(size ?? 0)}`,
-    ...(rate === null ? [] : [`${formatSize(Math.max(0, rate))}/s`]),
-    ...(left === null ? [] : [`${formatTime(left)} left`]),
-  ].join(', ')
 }

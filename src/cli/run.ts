@@ -1,14 +1,18 @@
 /** Runs a command line: parses it, runs its command, and prints errors. */
 import { readFile } from 'node:fs/promises'
 
-import { parseCommand, type Command } from './arguments.ts'
+import { parseCommand, type Command, type RemoteCommand } from './arguments.ts'
+import { completionScript } from './completion.ts'
 import { describe, DONE, exitCodeOf, INTERRUPTED, UsageError } from './exit-codes.ts'
+import { runGetFolder, runList } from './folder-commands.ts'
 import { runGet } from './get.ts'
 import { COMMAND_HELP, COMMANDS, HELP } from './help.ts'
 import { createLiveReport } from './live-report.ts'
+import { createJsonLog, createTextLog, type Log } from './log.ts'
 import { runPut } from './put.ts'
 import { createPlainReport, type Report } from './report.ts'
 import { runPatch, runRemove, runStatus } from './simple-commands.ts'
+import { watchRequests } from './verbose.ts'
 
 /**
  * Runs the command that the arguments name. Resolves with the exit code, and never rejects. When the
@@ -21,19 +25,13 @@ export async function run(args: readonly string[], signal: AbortSignal): Promise
   const plain = createPlainReport(stdout, stderr, false)
   try {
     const command = parseCommand(args, process.env)
-    if (command.kind === 'help') {
-      const help = command.about === null ? HELP : COMMAND_HELP[command.about]
-      for (const line of help.split('\n')) plain.print(line)
+    const text = await textFor(command)
+    if (text !== null) {
+      for (const line of text.split('\n')) plain.print(line)
       return DONE
     }
-    if (command.kind === 'version') {
-      plain.print(await readVersion())
-      return DONE
-    }
-    // `get URL -` writes the file to the standard output, so that its progress goes to the standard
-    // error.
-    const out = command.kind === 'get' && command.file === '-' ? stderr : stdout
-    return await perform(command, createReport(out, command.quiet), signal)
+    if ('url' in command) return await perform(command, createLog(command), signal)
+    return DONE
   } catch (error) {
     const about = COMMANDS.find((command) => command === args[0])
     if (args.length === 0) for (const line of HELP.split('\n')) plain.error(line)
@@ -43,6 +41,29 @@ export async function run(args: readonly string[], signal: AbortSignal): Promise
     }
     return exitCodeOf(error)
   }
+}
+
+/** Returns the text that a command prints without a request; null for all others. */
+async function textFor(command: Command): Promise<string | null> {
+  switch (command.kind) {
+    case 'help':
+      return command.about === null ? HELP : COMMAND_HELP[command.about]
+    case 'version':
+      return readVersion()
+    case 'completion':
+      return completionScript()
+    default:
+      return null
+  }
+}
+
+/** Creates the log of a command. */
+function createLog(command: RemoteCommand): Log {
+  // `get URL -` writes the file to the standard output, so that its progress goes to the standard error.
+  const out = command.kind === 'get' && command.file === '-' ? process.stderr : process.stdout
+  return command.json
+    ? createJsonLog(out, command.quiet)
+    : createTextLog(createReport(out, command.quiet), command.quiet)
 }
 
 /**
@@ -55,43 +76,50 @@ function createReport(out: NodeJS.WriteStream, isQuiet: boolean): Report {
   return isLive ? createLiveReport(out, stderr) : createPlainReport(out, stderr, isQuiet)
 }
 
-/** Runs a command, and reports its failure or its interruption. Wrong usage is left to the caller. */
-async function perform(
-  command: Exclude<Command, { kind: 'help' | 'version' }>,
-  report: Report,
-  signal: AbortSignal,
-): Promise<number> {
+/**
+ * Runs a command, and reports its failure or its interruption, and its end. Wrong usage is left to the
+ * caller, because it is shown with a hint at the help and not as an event.
+ */
+async function perform(command: RemoteCommand, log: Log, signal: AbortSignal): Promise<number> {
+  if (command.verbose) watchRequests((event) => log.add(event))
+  const exitCode = await attempt(command, log, signal)
+  log.add({ event: 'end', exitCode })
+  return exitCode
+}
+
+/** Runs a command. Resolves with the exit code, also after a failure. */
+async function attempt(command: RemoteCommand, log: Log, signal: AbortSignal): Promise<number> {
   try {
-    const code = await dispatch(command, report, signal)
+    const code = await dispatch(command, log, signal)
     if (!signal.aborted) return code
   } catch (error) {
     if (error instanceof UsageError) throw error
     if (!signal.aborted) {
-      report.error(`partial-upload: ${describe(error)}`)
-      return exitCodeOf(error)
+      const exitCode = exitCodeOf(error)
+      log.add({ event: 'error', name: null, message: describe(error), exitCode })
+      return exitCode
     }
   }
-  report.error('partial-upload: stopped; run the same command again to resume')
+  const message = 'stopped; run the same command again to resume'
+  log.add({ event: 'error', name: null, message, exitCode: INTERRUPTED })
   return INTERRUPTED
 }
 
 /** Calls the function of a command. */
-async function dispatch(
-  command: Exclude<Command, { kind: 'help' | 'version' }>,
-  report: Report,
-  signal: AbortSignal,
-): Promise<number> {
+async function dispatch(command: RemoteCommand, log: Log, signal: AbortSignal): Promise<number> {
   switch (command.kind) {
     case 'put':
-      return runPut(command, report, signal)
+      return runPut(command, log, signal)
     case 'get':
-      return runGet(command, report, signal)
+      return command.recursive ? runGetFolder(command, log, signal) : runGet(command, log, signal)
+    case 'ls':
+      return runList(command, log, signal)
     case 'status':
-      return runStatus(command, report, signal)
+      return runStatus(command, log, signal)
     case 'patch':
-      return runPatch(command, report, signal)
+      return runPatch(command, log, signal)
     case 'rm':
-      return runRemove(command, report, signal)
+      return runRemove(command, log, signal)
   }
 }
 

@@ -4,59 +4,50 @@ import { buffer } from 'node:stream/consumers'
 
 import { ClientError, patch, remove, status } from '../client/node.ts'
 
-import type { PatchCommand, RemoveCommand, Target } from './arguments.ts'
-import { describe, DONE, FAILED } from './exit-codes.ts'
-import { formatSize } from './format.ts'
-import type { Report } from './report.ts'
+import type { PatchCommand, RemoveCommand } from './arguments.ts'
+import { describe, DONE, exitCodeOf, FAILED } from './exit-codes.ts'
+import type { Log } from './log.ts'
+import { requestOptions } from './remote.ts'
+import type { Target } from './target-options.ts'
 
 /** Prints the state of a resource, one `name: value` per line. Resolves with the exit code. */
-export async function runStatus(
-  { url, headers, retries, wait }: Target,
-  report: Report,
-  signal: AbortSignal,
-): Promise<number> {
-  const found = await status(url, { headers, retries, waitForServer: wait, signal })
-  if (found === null) {
-    report.error(`partial-upload: there is nothing at ${url.href}`)
-    return FAILED
-  }
-  const { complete, size, length, type, etag } = found
-  report.print(`state: ${complete ? 'complete' : 'incomplete'}`)
-  report.print(`size: ${size}`)
-  if (length !== null) report.print(`length: ${length}`)
-  if (type !== null) report.print(`type: ${type}`)
-  if (etag !== null) report.print(`etag: ${etag}`)
+export async function runStatus(target: Target, log: Log, signal: AbortSignal): Promise<number> {
+  const { url } = target
+  const found = await status(url, requestOptions(target, signal))
+  if (found === null) return reportMissing(url, log)
+  const { complete, ...properties } = found
+  const state = complete ? 'complete' : 'incomplete'
+  log.add({ event: 'status', url: url.href, state, ...properties })
   return DONE
 }
 
 /** Writes the bytes of a file into a resource. Resolves with the exit code. */
 export async function runPatch(
-  { url, headers, retries, wait, file, at, contentType }: PatchCommand,
-  report: Report,
+  command: PatchCommand,
+  log: Log,
   signal: AbortSignal,
 ): Promise<number> {
+  const { url, file, at, contentType } = command
+  // A patch is one request that may have to be repeated, while the standard input can be read only once.
   const data = file === '-' ? await buffer(process.stdin) : file
   signal.throwIfAborted()
   const size = typeof data === 'string' ? (await stat(data)).size : data.byteLength
-  const task = report.begin(file === '-' ? 'standard input' : file)
+  const name = file === '-' ? 'standard input' : file
+  const transfer = log.begin(name)
   try {
     await patch(url, [{ start: at, data }], {
-      headers,
-      retries,
-      waitForServer: wait,
-      signal,
+      ...requestOptions(command, signal),
       ...(contentType === undefined ? {} : { contentType }),
-      onProgress: (progress) => task.move(progress),
+      onProgress: (progress) => transfer.move(progress),
     })
-    task.end(`written, ${formatSize(size)} at position ${at}`)
+    transfer.end({ event: 'written', name, url: url.href, size, position: at })
     return DONE
   } catch (error) {
-    task.end(null)
+    transfer.end(null)
     if (!(error instanceof ClientError) || error.status !== 412) throw error
     // The request has `If-Match: *`, so that 412 means that the resource does not exist (RFC 9110
     // §13.1.1).
-    report.error(`partial-upload: there is nothing at ${url.href}`)
-    return FAILED
+    return reportMissing(url, log)
   }
 }
 
@@ -65,20 +56,46 @@ export async function runPatch(
  */
 export async function runRemove(
   command: RemoveCommand,
-  report: Report,
+  log: Log,
   signal: AbortSignal,
 ): Promise<number> {
   let code = DONE
-  for (const { url, headers, retries, wait, quiet } of [command, ...command.more]) {
+  for (const target of [command, ...command.more]) {
     try {
-      const wasThere = await remove(url, { headers, retries, waitForServer: wait, signal })
-      if (!quiet) report.print(`${url.href}: ${wasThere ? 'removed' : 'nothing to remove'}`)
+      await removeOne(target, command.dryRun, log, signal)
     } catch (error) {
       signal.throwIfAborted()
       if (command.more.length === 0) throw error
-      report.error(`partial-upload: ${url.href}: ${describe(error)}`)
+      const exitCode = exitCodeOf(error)
+      log.add({ event: 'error', name: target.url.href, message: describe(error), exitCode })
       code = FAILED
     }
   }
   return code
+}
+
+/** Removes a resource, or with `dryRun` only asks whether it exists. */
+async function removeOne(
+  target: Target,
+  dryRun: boolean,
+  log: Log,
+  signal: AbortSignal,
+): Promise<void> {
+  const { href } = target.url
+  const options = requestOptions(target, signal)
+  if (!dryRun) {
+    log.add({ event: 'removed', url: href, existed: await remove(href, options) })
+    return
+  }
+  const found = await status(href, options)
+  const action = found === null ? 'none' : 'remove'
+  const size = found?.size ?? null
+  log.add({ event: 'plan', name: href, url: href, action, size, position: 0 })
+}
+
+/** Reports that a command has found no resource. Returns the exit code. */
+function reportMissing(url: URL, log: Log): number {
+  const message = `there is nothing at ${url.href}`
+  log.add({ event: 'error', name: null, message, exitCode: FAILED })
+  return FAILED
 }

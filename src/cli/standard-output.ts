@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 
-import type { Destination, Version } from './download.ts'
+import type { Destination, Version } from './destination.ts'
 
 /** The standard output as the destination of a download. */
 export class StandardOutput implements Destination {

@@ -5,25 +5,47 @@ import path from 'node:path'
 
 import { DifferentError, UsageError } from './exit-codes.ts'
 
+/** The path that a download is for. */
+export interface LocalTarget {
+  readonly path: string
+  /** Size of the regular file at the path; null if there is none. */
+  readonly size: number | null
+}
+
 /**
  * Returns the path of the file. If the argument is a folder, this is a file in it with the name from
  * the URL.
  *
- * @throws DifferentError if the path exists and may not be replaced, or is not a regular file.
+ * @throws DifferentError if the path is neither free nor a regular file.
  * @throws UsageError if the argument is a folder, and the URL does not end in a usable file name.
  */
-export async function findTarget(file: string, url: URL, overwrite: boolean): Promise<string> {
+export async function findTarget(file: string, url: URL): Promise<LocalTarget> {
   const found = await stat(file).catch(() => null)
   const isFolder = found?.isDirectory() === true
   const target = isFolder ? path.join(file, nameIn(url, file)) : file
-  checkReplaceable(target, await lstatOf(target), overwrite)
-  return target
+  const there = await lstatOf(target)
+  checkReplaceable(target, there, true)
+  return { path: target, size: there?.size ?? null }
+}
+
+/** Makes the error for a file that may not be replaced. */
+export function existsError(file: string): DifferentError {
+  return new DifferentError(`${file} exists; --overwrite replaces it`)
 }
 
 /**
- * Returns the last segment of a URL, decoded, as the name of a file. A link in a web page may contain
- * any URL, so that names such as `..`, and those with a separator, must not lead out of the folder.
+ * Whether a text can be the name of a file in a folder. Names come from servers, so that `..`, and those
+ * with a separator, must not lead out of the folder.
  */
+export function isUsableName(name: string): boolean {
+  return (
+    name !== '' &&
+    !/[\\/\p{Cc}]|^\.\.?$/u.test(name) &&
+    (process.platform !== 'win32' || !/[:*?"<>|]/.test(name))
+  )
+}
+
+/** Returns the last segment of a URL, decoded, as the name of a file. A web page may link to any URL. */
 function nameIn(url: URL, folder: string): string {
   const segment = url.pathname.split('/').at(-1) ?? ''
   let name = ''
@@ -33,11 +55,7 @@ function nameIn(url: URL, folder: string): string {
     // The segment has a % without two hexadecimal digits, or bytes that are not UTF-8. The name stays
     // empty, which is refused below.
   }
-  if (
-    name === '' ||
-    /[\\/\p{Cc}]|^\.\.?$/u.test(name) ||
-    (process.platform === 'win32' && /[:*?"<>|]/.test(name))
-  ) {
+  if (!isUsableName(name)) {
     throw new UsageError(
       `"${folder}" is a folder, and the URL does not end in a usable file name: add a name to FILE`,
     )
@@ -53,7 +71,7 @@ function nameIn(url: URL, folder: string): string {
 function checkReplaceable(file: string, there: Stats | null, overwrite: boolean): void {
   if (there === null) return
   if (there.isFile()) {
-    if (!overwrite) throw new DifferentError(`${file} exists; --overwrite replaces it`)
+    if (!overwrite) throw existsError(file)
     return
   }
   const kind = there.isSymbolicLink()
@@ -88,8 +106,7 @@ export async function publish(
     // fails then.
     await link(part, file)
   } catch (error) {
-    if (hasCode(error, 'EEXIST'))
-      throw new DifferentError(`${file} exists; --overwrite replaces it`)
+    if (hasCode(error, 'EEXIST')) throw existsError(file)
     // The file system does not support hard links, such as FAT.
     await rename(part, file)
     return

@@ -89,8 +89,17 @@ describe('usage', () => {
     [['patch', URL, 'a'], 'patch needs --at N, the position of the first byte'],
     [['patch', URL, 'a', '--at', '9007199254740992'], '--at must be a whole number'],
     [['put', 'a', 'http://%zz@b/'], 'a % must be written as %25'],
-    [['put', 'a', URL, '-v'], 'put has no option --version'],
-    [['-v', 'rm', URL], 'rm has no option --version'],
+    [['put', 'a', URL, '--version'], 'put has no option --version'],
+    [['get', URL, '--include', 'a'], '--include needs --recursive'],
+    [['get', '-r', URL, '-'], '--recursive needs a folder'],
+    [['put', 'a', URL, '--include', ''], '--include and --exclude need a pattern'],
+    [['put', '--limit-rate', '1000', 'a', URL], '--limit-rate must be a number of bytes, 1024 or'],
+    [['put', '--limit-rate', '1X', 'a', URL], '--limit-rate must be a number of bytes'],
+    [['rm', '--timeout', '-1', URL], '--timeout'],
+    [['ls'], 'ls needs URL'],
+    [['ls', '--list', 'http://', URL], '--list "http://" is not a URL'],
+    [['completion'], 'completion needs bash'],
+    [['completion', 'fish'], 'there is a completion for bash, not for "fish"'],
     [['send', '-v'], 'there is no command "send"'],
     [['get', URL, ''], 'the argument FILE is empty'],
     [['status'], 'status needs URL'],
@@ -98,6 +107,20 @@ describe('usage', () => {
     [['rm', URL, 'b'], '"b" is not a URL that begins with http:// or https://'],
   ])('%j is refused', (args, message) => {
     expect(() => parseCommand(args)).toThrow(message)
+  })
+
+  test('-v prints the version alone, and requests after a command', async () => {
+    expect(await line.run('-v')).toEqual(await line.run('--version'))
+    expect(parseCommand(['rm', '-v', URL])).toMatchObject({ kind: 'rm', verbose: true })
+  })
+
+  test.each([
+    ['1024', 1024],
+    ['500k', 512_000],
+    ['1.5M', 1_572_864],
+    ['2G', 2_147_483_648],
+  ])('--limit-rate %s is %i bytes per second', (text, rate) => {
+    expect(parseCommand(['put', '--limit-rate', text, 'a', URL])).toMatchObject({ rate })
   })
 
   test('a field that is given twice has both values', () => {

@@ -33,14 +33,12 @@ function uploaded(name = 'a.bin'): Buffer {
 }
 
 describe('put', () => {
-  test('uploads a file, and reports it in one plain line', async () => {
+  test('uploads a file, and reports it with its URL in one plain line', async () => {
     const outcome = await line.run('put', 'film.mp4', bench.url)
 
-    expect(outcome).toEqual({
-      code: 0,
-      out: expect.stringMatching(/^film\.mp4: complete, 6\.3 MB in \d:\d\d\n$/) as string,
-      err: '',
-    })
+    const [words = '', place] = outcome.out.split(', at ')
+    expect([outcome.code, outcome.err, place]).toEqual([0, '', `${bench.url}\n`])
+    expect(words).toMatch(/^film\.mp4: complete, 6\.3 MB in \d:\d\d$/)
     expect(uploaded().equals(FILE)).toBe(true)
   })
 
@@ -50,7 +48,8 @@ describe('put', () => {
 
     const outcome = await line.run('put', 'film.mp4', bench.url)
 
-    expect(outcome).toEqual({ code: 0, out: 'film.mp4: skipped (same)\n', err: '' })
+    const out = `film.mp4: skipped (same), at ${bench.url}\n`
+    expect(outcome).toEqual({ code: 0, out, err: '' })
     expect(bench.proxy.sent).toBe(sent)
   })
 

@@ -5,7 +5,8 @@ import { describe, expect, test } from 'vitest'
 
 import { formatSize, formatTime, printable } from '../../src/cli/format.ts'
 import { createLiveReport } from '../../src/cli/live-report.ts'
-import { createPlainReport, formatProgress } from '../../src/cli/report.ts'
+import { formatProgress } from '../../src/cli/events.ts'
+import { createPlainReport } from '../../src/cli/report.ts'
 
 test.each([
   [0, '0 bytes'],

@@ -64,7 +64,7 @@ describe('a file of the same size and time with seven other bytes in the middle'
     expect(kept.equals(FILE)).toBe(true)
     expect([replaced.code, replaced.out]).toEqual([0, expect.stringContaining(': complete, ')])
     expect(uploaded().equals(edited)).toBe(true)
-    expect([again.code, again.out]).toEqual([0, 'film.mp4: skipped (same)\n'])
+    expect([again.code, again.out]).toEqual([0, `film.mp4: skipped (same), at ${bench.url}\n`])
   })
 
   test('does not become the rest of an unfinished upload', async () => {

@@ -28,6 +28,8 @@ export interface Running {
 export class CommandLine {
   #build = ''
   #folder = ''
+  /** Variables of the environment of commands, besides those of this process. */
+  environment: Readonly<Record<string, string>> = {}
   readonly #children = new Set<ChildProcessWithoutNullStreams>()
 
   /** The folder of the test, in which commands run. */
@@ -62,6 +64,7 @@ export class CommandLine {
   }
 
   prepare(): void {
+    this.environment = {}
     this.#folder = mkdtempSync(path.join(tmpdir(), 'partial-upload-cli-'))
   }
 
@@ -79,7 +82,7 @@ export class CommandLine {
   }
 
   startProgram(program: string, args: readonly string[]): Running {
-    const env = { ...process.env, NODE_OPTIONS: '', TERM: 'xterm' }
+    const env = { ...process.env, NODE_OPTIONS: '', TERM: 'xterm', ...this.environment }
     const child = spawn(program, args, { cwd: this.#folder, env })
     this.#children.add(child.on('close', () => this.#children.delete(child)))
     child.stdin.on('error', () => undefined)

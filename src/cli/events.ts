@@ -166,10 +166,10 @@ export function formatProgress({ sent, size, rate }: Progress): string {
 }
 
 function complete({ command, url, size, seconds, sha256 }: CompleteEvent): string {
-  const proof = sha256 === null ? '' : `, sha-256 ${sha256}`
+  const words = `complete, ${formatSize(size)} in ${formatTime(seconds)}`
   // The name of a download already is the local file. That of an upload does not show where it went.
-  const place = command === 'put' ? `, at ${url}` : ''
-  return `complete, ${formatSize(size)} in ${formatTime(seconds)}${proof}${place}`
+  if (command === 'get') return words
+  return `${words}${sha256 === null ? '' : `, sha-256 ${sha256}`}, at ${url}`
 }
 
 function plan({ action, url, size, position }: PlanEvent): string {

@@ -18,7 +18,8 @@ Options of every command:
   --retries N       give up after N failures in a row without a byte of
                     progress (default 20)
   --timeout SECONDS repeat a request after this time without a byte (default
-                    30; 0 for no limit)
+                    30; 0 for no limit); the server has at least 300 seconds
+                    to verify an upload
   --wait            keep trying if no server answers at the address; by
                     default the command fails after a few seconds
   --json            print events as JSON, one object per line

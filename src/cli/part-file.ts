@@ -23,20 +23,14 @@ const MAX_NOTE_SIZE = 64 * 1024
  * Opens the incomplete download of `url` to `file`, or creates an empty one. It continues after the
  * stored bytes if the note is about this URL and a version with an entity tag.
  *
- * @throws Error if `FILE.part` is not a regular file of this user alone, was not made by this command, or
- * can't be created.
+ * @throws Error if `FILE.part` is not a regular file of this user alone, or can't be created.
  */
 export async function openPart(file: string, url: string, overwrite: boolean): Promise<PartFile> {
   const name = `${file}.part`
   const handle = (await openOwn(name)) ?? (await create(name))
   try {
-    const { size } = await handle.stat()
-    // The command never writes a byte before the note exists. Without one, a file with bytes is the
-    // user's, and must not be truncated.
-    if (size > 0 && (await lstat(`${file}.part.json`).catch(ignoreMissing)) === null) {
-      throw new Error(`${name} is not an incomplete download of this command: remove it first`)
-    }
     const version = await readVersion(`${file}.part.json`, url)
+    const { size } = await handle.stat()
     const fits = version !== null && size <= (version.size ?? size)
     return new PartFile(handle, { file, url, overwrite }, fits ? version : null, fits ? size : 0)
   } catch (error) {

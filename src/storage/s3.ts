@@ -80,6 +80,7 @@ export function s3Storage(options: S3StorageOptions): S3Storage {
     memoryBudget = 256 * MIB,
     flushAfter = 1000,
     timeout,
+    sse,
     redirect,
   } = options
   check(name !== '', 'bucket', name, 'the name of a bucket')
@@ -92,6 +93,7 @@ export function s3Storage(options: S3StorageOptions): S3Storage {
     client,
     bucket: name,
     ...(timeout === undefined ? {} : { timeout }),
+    ...(sse === undefined ? {} : { sse }),
     ...(redirect === undefined ? {} : { redirect }),
   })
   const storage = bucketStorage({

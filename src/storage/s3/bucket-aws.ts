@@ -15,7 +15,12 @@ import {
   UploadPartCommand,
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3'
-import type { GetObjectCommandOutput, HeadObjectCommandOutput, S3Client } from '@aws-sdk/client-s3'
+import type {
+  GetObjectCommandOutput,
+  HeadObjectCommandOutput,
+  PutObjectCommandInput,
+  S3Client,
+} from '@aws-sdk/client-s3'
 
 import { scopeOf, singleAttempts } from './aws-client.ts'
 import {
@@ -64,6 +69,12 @@ export interface AwsBucketOptions {
    */
   readonly timeout?: number
   /**
+   * How the store encrypts all objects, if not by the default of the bucket: the members of
+   * `PutObjectCommand` and `CreateMultipartUploadCommand`. A key of AWS KMS must also allow
+   * `kms:Decrypt`, because parts are copied.
+   */
+  readonly sse?: Encryption
+  /**
    * Returns a presigned URL for a request, for example by `getSignedUrl(client, command)` of
    * `@aws-sdk/s3-request-presigner`. GET of a finished file then answers 307 to this URL, so that
    * the client loads the file from the store itself.
@@ -72,6 +83,12 @@ export interface AwsBucketOptions {
    */
   readonly redirect?: (command: GetObjectCommand) => Promise<string>
 }
+
+/** Server-side encryption with a key that the store keeps. */
+export type Encryption = Pick<
+  PutObjectCommandInput,
+  'ServerSideEncryption' | 'SSEKMSKeyId' | 'SSEKMSEncryptionContext' | 'BucketKeyEnabled'
+>
 
 /**
  * Times by which the timeout of assembling and copying is longer. Amazon S3 may take minutes to
@@ -90,12 +107,14 @@ class AwsBucket implements Bucket {
   readonly #client: S3Client
   readonly #bucket: string
   readonly #timeout: number
+  readonly #sse: Encryption
 
-  constructor({ client, bucket, timeout = 30_000, redirect }: AwsBucketOptions) {
+  constructor({ client, bucket, timeout = 30_000, sse = {}, redirect }: AwsBucketOptions) {
     this.scope = scopeOf(client, bucket)
     this.#client = singleAttempts(client)
     this.#bucket = bucket
     this.#timeout = timeout
+    this.#sse = sse
     if (redirect !== undefined)
       this.presign = (key, answer) =>
         redirect(new GetObjectCommand({ ...this.#at(key), ...answerFields(answer) }))
@@ -141,6 +160,7 @@ class AwsBucket implements Bucket {
         IfMatch: ifMatch,
         IfNoneMatch: ifNoneMatch,
         ...fieldsOf(headers),
+        ...this.#sse,
       })
       return present((await this.#client.send(command, { abortSignal })).ETag)
     })
@@ -174,7 +194,11 @@ class AwsBucket implements Bucket {
   createMultipart(key: string, options: RequestOptions & ObjectHeaders): Promise<string> {
     const { signal, ...headers } = options
     return attempt({ signal, timeout: this.#timeout }, async (abortSignal) => {
-      const command = new CreateMultipartUploadCommand({ ...this.#at(key), ...fieldsOf(headers) })
+      const command = new CreateMultipartUploadCommand({
+        ...this.#at(key),
+        ...fieldsOf(headers),
+        ...this.#sse,
+      })
       return present((await this.#client.send(command, { abortSignal })).UploadId)
     })
   }

@@ -71,10 +71,14 @@ async function sweepStates(context: S3Context): Promise<void> {
   }
 }
 
-/** Aborts old multipart uploads, which the store would keep and charge for. */
+/**
+ * Aborts old multipart uploads, which the store would keep and charge for. Without a prefix, those
+ * of finished objects can't be distinguished from those of other programs in the bucket, and a
+ * lifecycle rule of the bucket has to abort them.
+ */
 async function sweepMultiparts(context: S3Context): Promise<void> {
   const { bucket, layout, limits } = context
-  for (const prefix of new Set([layout.objects, layout.datas])) {
+  for (const prefix of layout.objects === '' ? [layout.datas] : [layout.objects, layout.datas]) {
     let after: string | null | undefined
     while (after !== null) {
       const page = await repeat(() => bucket.listMultiparts(prefix, pageAfter(after)))

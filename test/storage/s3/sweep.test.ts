@@ -98,6 +98,32 @@ describe('a sweep', () => {
   })
 })
 
+describe('a sweep of a storage without a prefix', () => {
+  it('aborts no multipart upload that another program may have begun', async () => {
+    const { bucket, clock } = pastBucket()
+    const foreign = await bucket.createMultipart('backup.tar', NO_HEADERS)
+    await bucket.createMultipart('.partial-upload/d/folder/name', NO_HEADERS)
+    clock.now = Date.now()
+
+    await smallStore(bucket, {}, '').sweep?.()
+
+    expect(bucket.openUploads()).toEqual([foreign])
+  })
+
+  it('aborts the multipart upload that the record of a killed process names', async () => {
+    const { bucket, clock } = pastBucket()
+    const storage = smallStore(bucket, {}, '')
+    bucket.faults.add({ operation: 'completeMultipart' }, { kind: 'hang' })
+    void store(storage, 'large', LARGE).catch(() => undefined)
+    await expect.poll(() => bucket.keys()).toContain('.partial-upload/r/large')
+    clock.now = Date.now()
+
+    await storage.sweep?.()
+
+    expect(bucket.openUploads()).toEqual([])
+  })
+})
+
 /** Creates a bucket whose clock is two days slow at first, so that its objects are old later. */
 function pastBucket() {
   const clock = { now: Date.now() - 2 * DAY }

@@ -21,10 +21,14 @@ const SMALL: Limits = {
 }
 
 /** A storage over a bucket with small limits. */
-export function smallStore(bucket: Bucket, limits: Partial<Limits> = {}): StorageAdapter {
+export function smallStore(
+  bucket: Bucket,
+  limits: Partial<Limits> = {},
+  prefix = 'files/',
+): StorageAdapter {
   return bucketStorage({
     bucket,
-    prefix: 'files/',
+    prefix,
     internalPrefix: '.partial-upload/',
     memoryBudget: 1_000_000,
     limits: { ...SMALL, ...limits },

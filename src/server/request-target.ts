@@ -2,6 +2,12 @@
 import { invalidKey, keyOfPath, keySegments } from '../storage/key.ts'
 import type { HttpRequest } from './transport.ts'
 
+/** A request with what Express adds to it: the mount, and the target as the client sent it. */
+type MountedRequest = HttpRequest & {
+  readonly baseUrl?: string
+  readonly originalUrl?: string
+}
+
 /**
  * Whether a request is a CORS preflight. It is passed on to the `cors` middleware of the app, which may be mounted
  * after this one, because only the app knows which origins it trusts.
@@ -15,11 +21,12 @@ export function isPreflight(req: HttpRequest): boolean {
  *
  * @throws UploadError `ERR_KEY` for a path that can't be a storage key, such as one with `..` or a control character.
  */
-export function pathBelowMount(req: HttpRequest): string | null {
+export function pathBelowMount(req: MountedRequest): string | null {
   const target = req.url ?? ''
   if (target.includes('#')) throw invalidKey('the request target has a fragment')
   if (target === '*') throw invalidKey(`${req.method} does not go with the request target *`)
-  const path = pathOf(req)
+  const path = pathOf(req.url)
+  if (hasHiddenSlash(req)) throw invalidKey('the path has an empty segment')
   if (path === '/' || path === '') return null
   const key = keyOfPath(path)
   keySegments(key)
@@ -27,11 +34,20 @@ export function pathBelowMount(req: HttpRequest): string | null {
 }
 
 /**
+ * Whether a second slash follows the mount, as in `/files//a`. Express 4 removes it with the mount, so that `/files//a`
+ * would be another name of `/files/a`, past a check of the app that is mounted at `/files/a`. Express 5 leaves it.
+ */
+function hasHiddenSlash(req: MountedRequest): boolean {
+  const { baseUrl = '', originalUrl = '' } = req
+  return baseUrl !== '' && pathOf(originalUrl).startsWith(`${baseUrl}//`)
+}
+
+/**
  * Returns the path of the target, still encoded and without the query. A client may send the target in absolute form,
  * `http://host/path`, which each server has to accept (RFC 9112 §3.2.2).
  */
-function pathOf(req: HttpRequest): string {
-  const [path = ''] = (req.url ?? '').replace(/^https?:\/\/[^/?]*/i, '').split('?', 1)
+function pathOf(target = ''): string {
+  const [path = ''] = target.replace(/^https?:\/\/[^/?]*/i, '').split('?', 1)
   return path
 }
 
@@ -42,5 +58,5 @@ function pathOf(req: HttpRequest): string {
 export function isPassedOn(req: HttpRequest): boolean {
   const { method = '' } = req
   if (method === 'OPTIONS') return req.url === '*'
-  return ['GET', 'HEAD'].includes(method) && /[^/]\/$/.test(pathOf(req))
+  return ['GET', 'HEAD'].includes(method) && /[^/]\/$/.test(pathOf(req.url))
 }

@@ -9,11 +9,16 @@ import { progressMembers, uploadLength } from './resource-state.ts'
 import type { RequestHeaders } from './http.ts'
 import type { ResourceInfo } from '../storage/adapter.ts'
 
-const WRITE_CONDITIONS = ['if-match', 'if-unmodified-since', 'if-none-match']
-
-/** Returns whether a request has a precondition that protects a change of the resource. */
+/**
+ * Returns whether a request has a precondition that protects a change of the resource. An `If-Unmodified-Since` that
+ * is not one valid date does not count, because it is ignored (RFC 9110 §13.1.4).
+ */
 export function hasWriteCondition(headers: RequestHeaders): boolean {
-  return WRITE_CONDITIONS.some((name) => headers.get(name) !== null)
+  return (
+    headers.get('if-match') !== null ||
+    headers.get('if-none-match') !== null ||
+    singleDate(headers, 'if-unmodified-since') !== null
+  )
 }
 
 /**

@@ -151,6 +151,15 @@ describe('requirePreconditions', () => {
     expect(await server.state(path)).toBe('∅')
   })
 
+  it.each(['If-Unmodified-Since: today', 'If-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT'])(
+    'refuses a PATCH whose condition is ignored: %s',
+    async (field) => {
+      const answer = await server.patch(server.path(), 'bytes 0-3/10', 'ABCD', field)
+
+      expect(json(answer)).toMatchObject({ status: 428 })
+    },
+  )
+
   it('accepts a PATCH with one', async () => {
     const answer = await server.patch(server.path(), 'bytes 0-3/10', 'ABCD', 'If-None-Match: *')
 

@@ -199,7 +199,7 @@ async function remove(resource: FsResource, isLost: OpenWriterOptions['isLost'])
   try {
     const isRemoved = await reportFull(removeResource(resource, lease))
     const { root, hash } = resource.paths
-    if (isTakenOver(root, hash)) await endTakeover(root, hash)
+    if (await isTakenOver(root, hash)) await endTakeover(root, hash)
     if (!isRemoved) await resource.assertThere()
     return isRemoved
   } finally {
@@ -234,8 +234,8 @@ async function chooseWriter(
   options: OpenWriterOptions,
 ): Promise<Writer> {
   const { transaction, replace, initial } = options
-  if (isTakenOver(resource.paths.root, resource.paths.hash))
-    await resource.openFiles.drop(resource.paths.hash)
+  const { root, hash } = resource.paths
+  if (await isTakenOver(root, hash)) await resource.openFiles.drop(hash)
   const upload = await resource.openFiles.take(resource.paths)
   const isSound = upload !== null && !resource.flusher.hasFailedSync(upload.record.data)
   if (isSound && transaction === 'persist' && !replace) {

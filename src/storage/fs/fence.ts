@@ -22,10 +22,10 @@
  * (`lock/takeover-note.ts`).
  */
 
-import { existsSync } from 'node:fs'
 import { link, lstat, mkdir, open, readdir, rename, rmdir, unlink } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { IS_WINDOWS, errorCode, ifThere, isFull, sync } from './io.ts'
+import { exists } from './metadata.ts'
 import { stagedPath } from './paths.ts'
 import { makeParents } from './parents.ts'
 import type { ResourcePaths } from './paths.ts'
@@ -57,12 +57,12 @@ const RECORD = 'record'
  */
 const MAX_TRIES = 100
 
-/**
- * Returns whether some process has begun to replace or to remove the version of `record`. The call
- * is synchronous, because each segment of an upload makes it.
- */
-export function hasTicket(paths: ResourcePaths, record: Tagged): boolean {
-  return existsSync(newRecordPath(paths, record)) || existsSync(retiredPath(paths, record))
+/** Returns whether some process has begun to replace or to remove the version of `record`. */
+export async function hasTicket(paths: ResourcePaths, record: Tagged): Promise<boolean> {
+  return (
+    (await exists(paths, newRecordPath(paths, record))) ||
+    (await exists(paths, retiredPath(paths, record)))
+  )
 }
 
 /**

@@ -6,17 +6,38 @@
  * anything.
  */
 
-/** The lease of one reader or writer. */
-export interface Lease {
+/**
+ * The lease of one reader or writer. It is a class, because V8 would give each object literal with
+ * a getter a hidden class of its own, and would look up the properties of every lease anew.
+ */
+export class Lease {
   /** The name of the data file for a reader, the hash of the key for a writer. */
   readonly name: string
   /** Number of bytes from the start that must not change; infinite for a whole resource. */
   readonly size: number
+  readonly #isLost: () => boolean
+  #isInvalid = false
+
+  /** `isLost` returns whether another process has taken the lock. */
+  constructor(name: string, size: number, isLost: () => boolean) {
+    this.name = name
+    this.size = size
+    this.#isLost = isLost
+  }
+
   /**
    * Whether another writer has changed these bytes, or another process has taken the lock. Never
    * becomes false again.
    */
-  isInvalid: boolean
+  get isInvalid(): boolean {
+    this.#isInvalid ||= this.#isLost()
+    return this.#isInvalid
+  }
+
+  /** Notes that another writer changes these bytes. */
+  invalidate(): void {
+    this.#isInvalid = true
+  }
 }
 
 /** All leases of one store in this process. */
@@ -28,7 +49,7 @@ export class Leases {
    * each time, because no writer of another process can invalidate a lease of this one.
    */
   take(name: string, size: number, isLost = (): boolean => false): Lease {
-    const lease = createLease(name, size, isLost)
+    const lease = new Lease(name, size, isLost)
     const others = this.#leases.get(name)
     if (others === undefined) this.#leases.set(name, new Set([lease]))
     else others.add(lease)
@@ -55,23 +76,7 @@ export class Leases {
   /** Invalidates all leases on `name` that cover bytes from `position` on, without `except`. */
   invalidate(name: string, position: number, except: Lease | null): void {
     for (const lease of this.#leases.get(name) ?? []) {
-      if (lease !== except && lease.size > position) lease.isInvalid = true
+      if (lease !== except && lease.size > position) lease.invalidate()
     }
-  }
-}
-
-/** Creates a lease that stays invalid once `isLost` has returned true. */
-function createLease(name: string, size: number, isLost: () => boolean): Lease {
-  let isInvalid = false
-  return {
-    name,
-    size,
-    get isInvalid() {
-      isInvalid ||= isLost()
-      return isInvalid
-    },
-    set isInvalid(value) {
-      isInvalid = value
-    },
   }
 }

@@ -4,9 +4,10 @@
  * memory for a file that was used seconds ago.
  */
 
-import { lstatSync, realpathSync } from 'node:fs'
+import { fstatSync, lstatSync, realpathSync } from 'node:fs'
 import type { BigIntStats, Stats } from 'node:fs'
 import { lstat, realpath } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import { ifThere } from './io.ts'
 import { METADATA_CALLS } from './synchronous-calls.ts'
 import type { OnFileSystem } from './synchronous-calls.ts'
@@ -48,4 +49,10 @@ export async function realPath(folders: OnFileSystem, path: string): Promise<str
 /** Returns whether a file, a directory or a link exists at `path`. */
 export async function exists(folders: OnFileSystem, path: string): Promise<boolean> {
   return (await lstatIfThere(folders, path)) !== null
+}
+
+/** Returns the metadata of an open file. */
+export async function statOf(folders: OnFileSystem, file: FileHandle): Promise<Stats> {
+  if (!METADATA_CALLS.areQuick(folders)) return file.stat()
+  return METADATA_CALLS.time(folders, () => fstatSync(file.fd))
 }

@@ -27,7 +27,7 @@ export async function escapeEarlierOwner(
   lease: WriterLease,
 ): Promise<Found> {
   const { root, hash } = resource.paths
-  if (!isTakenOver(root, hash)) return found
+  if (!(await isTakenOver(root, hash))) return found
   // A finished file is never written to in place, so that it needs no copy.
   if (found.kind === 'incomplete') await moveToNewFile(resource, found, lease)
   await endTakeover(root, hash)

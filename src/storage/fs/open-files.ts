@@ -4,13 +4,14 @@
  * be opened and closed.
  */
 
-import { fstatSync, readFileSync } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
 import { trustedSize } from './durable-size.ts'
 import { hasTicket } from './fence.ts'
+import { statOf } from './metadata.ts'
 import { stagedPath } from './paths.ts'
 import type { ResourcePaths } from './paths.ts'
 import type { FsRecord } from './record.ts'
+import { currentRecord } from './record-cache.ts'
 import { incompleteInfo } from './version-info.ts'
 import type { Incomplete } from './version.ts'
 
@@ -60,24 +61,20 @@ export class OpenFileCache {
    * Returns an upload with its current version, and hands its open file to the caller. Returns null
    * unless the record is unchanged, so that another process can only have made the data file
    * longer.
-   *
-   * The text of the record is compared and not its times, because some file systems count whole
-   * seconds. The calls are synchronous: for a file that is open or was read seconds ago, the system
-   * answers from memory in a tenth of the time that a thread of the pool needs to wake up.
    */
   async take(paths: ResourcePaths): Promise<TakenFile | null> {
     const upload = this.#remove(paths.hash)
     if (upload === undefined) return null
     const { record, revision, file } = upload
-    const isContested = hasTicket(paths, record)
-    const data = fstatSync(file.fd)
+    const isContested = await hasTicket(paths, record)
+    const stored = await currentRecord(paths)
+    const data = await statOf(paths, file)
     const isTrusted = (await trustedSize(paths, record, data)) === Infinity
-    const isGone = data.nlink === 0
-    if (isContested || !isTrusted || isGone || readNow(paths.record) !== revision) {
+    if (isContested || !isTrusted || data.nlink === 0 || stored?.text !== revision) {
       await file.close()
       return null
     }
-    const info = incompleteInfo(record, fstatSync(file.fd))
+    const info = incompleteInfo(record, data)
     const path = stagedPath(paths, record.data)
     const limit = Number.POSITIVE_INFINITY
     const found = {
@@ -102,14 +99,5 @@ export class OpenFileCache {
     clearTimeout(upload?.timer)
     this.#waiting.delete(hash)
     return upload
-  }
-}
-
-/** Returns the text of a record; null if it can't be read. */
-function readNow(path: string): string | null {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return null // The caller then finds the version by `find`, which reports the error.
   }
 }

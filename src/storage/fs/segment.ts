@@ -3,12 +3,12 @@
  * ones.
  */
 
-import { fstatSync } from 'node:fs'
 import type { ResourceInfo, ResourceState } from '../adapter.ts'
 import { sameState } from '../state.ts'
 import { newRecord } from './commit.ts'
 import { writeWatermark } from './durable-size.ts'
 import { writeRecord } from './fence.ts'
+import { statOf } from './metadata.ts'
 import type { FsRecord } from './record.ts'
 import { changedMeanwhile, uploadDurability } from './resource.ts'
 import type { DataFile, FsResource } from './resource.ts'
@@ -49,9 +49,7 @@ export async function commitSegment(
   // a power cut the record would then describe bytes that the file does not have.
   const isSynced = fsync === 'segment' || (fsync !== 'never' && old !== null && !isSameRecord)
   if (isSynced) await flusher.sync(name, file, 'data')
-  // This call is synchronous because the system answers from memory for an open file, faster than a
-  // thread of the pool wakes up.
-  const stats = fstatSync(file.fd)
+  const stats = await statOf(paths, file)
   if (stats.nlink === 0 || stats.size !== size) throw changedMeanwhile()
   if (isSameRecord) {
     if (isSynced) await writeWatermark(paths, old, stats.size)

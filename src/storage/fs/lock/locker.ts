@@ -13,6 +13,7 @@ import { UploadError } from '../../../errors.ts'
 import { memoryLocker, type AcquireOptions, type Lock, type Locker } from '../../lock.ts'
 import { errorCode, reportFull } from '../io.ts'
 import { answerReleaseRequests, endReleaseRequest, requestRelease } from './release-request.ts'
+import { HeldLock } from './held-lock.ts'
 import { chainOf, takeFree, takeOver, untilGone } from './chain.ts'
 import type { Link, OwnLink } from './chain.ts'
 import { LOCK_LIFE, Watch } from './liveness.ts'
@@ -214,24 +215,13 @@ class FsLocker implements Locker {
   #hold(name: string, held: Held, lock: Lock): Lock {
     this.#held.set(name, held)
     this.#beatTimer ??= setInterval(() => this.#beat(), BEAT).unref()
-    return {
-      onRevoke: (listener) => lock.onRevoke(listener),
-      idle: () => lock.idle(),
-      busy: () => lock.busy(),
-      get isRevoked() {
-        return lock.isRevoked
-      },
-      get isLost() {
-        return held.link.isLost
-      },
-      release: () => {
-        // A second call must not release the lock of the next holder of the same key.
-        if (this.#held.get(name) !== held) return
-        this.#held.delete(name)
-        this.#release(held.link)
-        lock.release()
-      },
-    }
+    return new HeldLock(lock, held.link, () => {
+      // A second call must not release the lock of the next holder of the same key.
+      if (this.#held.get(name) !== held) return
+      this.#held.delete(name)
+      this.#release(held.link)
+      lock.release()
+    })
   }
 
   /**

@@ -15,18 +15,18 @@
  * to.
  */
 
-import { existsSync } from 'node:fs'
 import { mkdir, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errorCode, ifThere } from '../io.ts'
-import { STAGING } from '../paths.ts'
+import { exists } from '../metadata.ts'
+import { STAGING, below } from '../paths.ts'
 
 /**
  * Path of the note of one resource. The locker and the storage both know the root of the store and
  * the hash of the key, so that neither has to know the other.
  */
 function notePath(root: string, hash: string): string {
-  return join(root, STAGING, 'takeovers', hash)
+  return below(root, [STAGING, 'takeovers', hash])
 }
 
 /**
@@ -46,12 +46,9 @@ export async function noteTakeover(root: string, hash: string): Promise<void> {
   }
 }
 
-/**
- * Returns whether an earlier owner may still write to the data file of a resource. The call is
- * synchronous, because each writer makes it and the system answers it from memory.
- */
-export function isTakenOver(root: string, hash: string): boolean {
-  return existsSync(notePath(root, hash))
+/** Returns whether an earlier owner may still write to the data file of a resource. */
+export function isTakenOver(root: string, hash: string): Promise<boolean> {
+  return exists({ staging: below(root, [STAGING]) }, notePath(root, hash))
 }
 
 /**

@@ -11,7 +11,8 @@ const PAUSE = 1000
 export class Announcer {
   readonly #element: Element
   #texts: string[] = []
-  #complete: string[] = []
+  /** Names of files by the adjective that is announced of them. */
+  readonly #groups = new Map<string, string[]>()
   #isGathering = false
 
   constructor(element: Element) {
@@ -24,9 +25,12 @@ export class Announcer {
     this.#schedule()
   }
 
-  /** Announces that a file is complete. For several files at a time, only their number is announced. */
-  complete(name: string): void {
-    this.#complete.push(name)
+  /**
+   * Announces that a file is `complete` or `deleted`. For several files at a time, only their number is
+   * announced.
+   */
+  sayOf(name: string, adjective: 'complete' | 'deleted'): void {
+    this.#groups.set(adjective, [...(this.#groups.get(adjective) ?? []), name])
     this.#schedule()
   }
 
@@ -36,14 +40,13 @@ export class Announcer {
   }
 
   #speak(): void {
-    const [first, ...more] = this.#complete
-    const count = formatCount(this.#complete.length)
-    if (first !== undefined) {
-      this.#texts.push(more.length === 0 ? `${first} is complete.` : `${count} are complete.`)
+    for (const [adjective, names] of this.#groups) {
+      const subject = names.length === 1 ? `${names[0]} is` : `${formatCount(names.length)} are`
+      this.#texts.push(`${subject} ${adjective}.`)
     }
     this.#element.textContent = [...new Set(this.#texts)].slice(0, 3).join(' ')
     this.#texts = []
-    this.#complete = []
+    this.#groups.clear()
     this.#isGathering = false
   }
 }

@@ -26,7 +26,7 @@ const again = find(document, '#again', HTMLInputElement)
 const filesSection = new FilesSection({
   onResume: (key) => chooseAgain(key),
   onDelete: (key) => {
-    announcer.say(`${key} is deleted.`)
+    announcer.sayOf(key, 'deleted')
     uploads.forget(key)
     listing.refreshSoon()
   },
@@ -110,7 +110,7 @@ function announce(item: UploadItem): void {
   announced.set(item, state.kind)
   areFilesStale = true
   if (state.kind === 'done') {
-    announcer.complete(key)
+    announcer.sayOf(key, 'complete')
     listing.refreshSoon()
   }
   if (['clash', 'failed', 'stopped', 'elsewhere'].includes(state.kind)) {

@@ -69,7 +69,9 @@ export class Thumbnail {
     image.loading = 'lazy'
     image.alt = ''
     image.addEventListener('error', () => this.#showIcon(name))
-    image.src = url
+    // The server ignores the query. Without it, the browser would show the image of the replaced file
+    // again, because a page loads the same URL only once (HTML, "list of available images").
+    image.src = `${url}?${encodeURIComponent(version)}`
     this.#root.replaceChildren(image)
   }
 

@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
+import { crc32, deflateSync } from 'node:zlib'
 
 import type { Page } from 'playwright-core'
 import { expect, test, vi } from 'vitest'
@@ -8,6 +9,7 @@ import { describeInChromium, newContext } from '../support/browser/chromium.ts'
 import {
   choose,
   fileRow,
+  listen,
   newFolder,
   openPage,
   press,
@@ -15,12 +17,6 @@ import {
   sharedServer,
   uploadRow,
 } from '../support/browser/page-setup.ts'
-
-/** A picture of 8 by 8 black pixels. */
-const PNG = Buffer.from(
-  'iVBORw0KGgoAAAANSUhEUgAAAAgAAAAIAQAAAADsdIMmAAAAC0lEQVR42mNgQAUAABAAAaoZ+IIAAAAASUVORK5CYII=',
-  'base64',
-)
 
 // A browser, a server and a test share the processor with the other tests.
 vi.setConfig({ testTimeout: 120_000 })
@@ -62,6 +58,7 @@ describeInChromium('several files on the server', () => {
     await store({ 'a.txt': 'a', 'b.txt': 'b', 'c.txt': 'c', 'd.log': 'd' })
     const page = await openPage(server.origin)
     const bar = page.locator('.selected')
+    const hear = await listen(page)
 
     await page.getByLabel('Select d.log').check()
     await page.getByLabel('Search files').fill('txt')
@@ -75,6 +72,9 @@ describeInChromium('several files on the server', () => {
     await fileRow(page, 'c.txt').waitFor({ state: 'detached' })
 
     expect((await server.list()).map(({ key }) => key).toSorted()).toEqual(['b.txt', 'd.log'])
+    // On a busy machine there may be an announcement for each.
+    const both = /2 files are deleted|is deleted.*is deleted/
+    await expect.poll(async () => (await hear()).join(' ')).toMatch(both)
     // The bar is hidden, so that the heading of the list has got the focus.
     await expect.poll(() => page.evaluate('document.activeElement.id')).toBe('files-heading')
   })
@@ -117,26 +117,40 @@ describeInChromium('several files on the server', () => {
   })
 
   test('show small images, and icons for the rest, which the policy of the page allows', async () => {
-    await store({ 'a.png': PNG, 'broken.png': 'not an image', 'large.png': Buffer.alloc(200_001) })
+    await store({
+      'a.png': png(8),
+      'broken.png': 'not an image',
+      'large.png': Buffer.alloc(200_001),
+    })
     const page = await openPage(server.origin)
     const problems: string[] = []
     page.on('console', (message) => {
       if (/Content.Security.Policy/i.test(message.text())) problems.push(message.text())
     })
     const image = path.join(await newFolder(), 'b.png')
-    await writeFile(image, PNG)
+    await writeFile(image, png(8))
 
     await choose(page, image)
     await says(uploadRow(page, 'b.png'), 'Complete')
     await uploadRow(page, 'b.png').locator('canvas').waitFor()
     await fileRow(page, 'a.png').locator('img').waitFor()
-    const isShown = `document.querySelector('#files img[src$="a.png"]').naturalWidth`
-    await expect.poll(() => page.evaluate(isShown)).toBe(8)
+    await expect.poll(() => fileRow(page, 'a.png').locator('img').evaluate(widthOf)).toBe(8)
     for (const name of ['broken.png', 'large.png']) {
       await fileRow(page, name).locator('use[href="#icon-image"]').waitFor({ state: 'attached' })
     }
 
     expect(problems).toEqual([])
+  })
+
+  test('show the new image after a file was replaced', async () => {
+    await store({ 'a.png': png(8) })
+    const page = await openPage(server.origin)
+    const image = fileRow(page, 'a.png').locator('img')
+
+    await expect.poll(() => image.evaluate(widthOf)).toBe(8)
+    await store({ 'a.png': png(16) })
+
+    await expect.poll(() => image.evaluate(widthOf)).toBe(16)
   })
 })
 
@@ -147,7 +161,7 @@ describeInChromium('the ways to add files', () => {
     const context = await newContext({ permissions: ['clipboard-read', 'clipboard-write'] })
     const page = await openPage(server.origin, context)
     await page.evaluate(`(async () => {
-      const bytes = Uint8Array.from(atob('${PNG.toString('base64')}'), (c) => c.charCodeAt(0))
+      const bytes = Uint8Array.from(atob('${png(8).toString('base64')}'), (c) => c.charCodeAt(0))
       const blob = new Blob([bytes], { type: 'image/png' })
       await navigator.clipboard.write([new ClipboardItem({ 'image/png': blob })])
     })()`)
@@ -195,4 +209,25 @@ describeInChromium('the ways to add files', () => {
 /** The names of the files in the order of the list. */
 async function names(page: Page): Promise<readonly string[]> {
   return page.locator('#files .name').allTextContents()
+}
+
+/** The width of a loaded image, in pixels. */
+function widthOf(image: Element): number {
+  return 'naturalWidth' in image ? Number(image.naturalWidth) : 0
+}
+
+/** A black picture with sides of this number of pixels, a multiple of 8. */
+function png(side: number): Buffer {
+  const header = Buffer.from([0, 0, 0, side, 0, 0, 0, side, 1, 0, 0, 0, 0])
+  const rows = deflateSync(Buffer.alloc((1 + side / 8) * side))
+  const chunks = [chunk('IHDR', header), chunk('IDAT', rows), chunk('IEND', Buffer.alloc(0))]
+  return Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), ...chunks])
+}
+
+function chunk(type: string, data: Buffer): Buffer {
+  const [length, sum] = [Buffer.alloc(4), Buffer.alloc(4)]
+  const content = Buffer.concat([Buffer.from(type), data])
+  length.writeUInt32BE(data.byteLength)
+  sum.writeUInt32BE(crc32(content))
+  return Buffer.concat([length, content, sum])
 }

@@ -53,6 +53,33 @@ describeInChromium('the page with several files', () => {
     expect(await unsent.isVisible()).toBe(false)
   })
 
+  test('shows running uploads on top, but moves no row under the pointer', async () => {
+    await fetch(`${server.origin}/files/clash.txt`, { method: 'PUT', body: 'old' })
+    const { page, gate } = await openByGate(server)
+    const folder = await newFolder()
+    const film = await writeRandom(folder, 'film.mp4', 2 * IN_FLIGHT)
+    const [notes, clash] = [path.join(folder, 'notes.txt'), path.join(folder, 'clash.txt')]
+    await writeFile(notes, 'notes')
+    await writeFile(clash, 'new')
+    const names = async () => page.locator('#uploads .name').allTextContents()
+
+    const held = gate.holdAfter(1_000_000)
+    await choose(page, notes, clash, film)
+    await held
+    await says(uploadRow(page, 'notes.txt'), 'Complete')
+    await says(uploadRow(page, 'clash.txt'), 'a different file of this name')
+    const whileRunning = await names()
+    await uploadRow(page, 'film.mp4').hover()
+    gate.open()
+    await says(uploadRow(page, 'film.mp4'), 'Complete')
+    const underPointer = await names()
+    await page.mouse.move(0, 0)
+
+    await expect.poll(names).toEqual(['clash.txt', 'notes.txt', 'film.mp4'])
+    expect(whileRunning).toEqual(['film.mp4', 'clash.txt', 'notes.txt'])
+    expect(underPointer).toEqual(whileRunning)
+  })
+
   test('shortens a long name in its middle', async () => {
     const file = path.join(await newFolder(), LONG)
     await writeFile(file, 'film')

@@ -145,7 +145,8 @@ describe('the conditions of a write', () => {
   it.each([
     [[['if-match', '"a"']], true],
     [[['if-none-match', '*']], true],
-    [[['if-unmodified-since', 'yesterday']], true],
+    [[['if-unmodified-since', AT]], true],
+    [[['if-unmodified-since', 'yesterday']], false],
     [[['if-modified-since', AT]], false],
     [[['if-range', '"a"']], false],
     [[], false],

@@ -1,4 +1,5 @@
 /** Removes abandoned uploads: incomplete resources that no client has written to for a while. */
+import { UploadError } from '../errors.ts'
 import { lockerOf, type Locker } from '../storage/lock.ts'
 import { withFreeLock } from './free-lock.ts'
 import type { ResourceInfo, StorageAdapter } from '../storage/adapter.ts'
@@ -64,9 +65,19 @@ async function expire(key: string, options: ExpireOptions): Promise<boolean> {
     key,
     // Check again under the lock: a request may have stored a segment since the first check.
     async (isLost) =>
-      isExpired(await storage.head(key), expireAfter) && (await storage.remove(key, { isLost })),
+      isExpired(await storage.head(key), expireAfter) &&
+      (await storage.remove(key, { isLost }).catch(falseIfChanged)),
   )
   return isRemoved ?? false
+}
+
+/**
+ * Returns false for `ERR_CONFLICT`: another server on the same store, whose locks this process does not see, has resumed
+ * or removed the upload. The other uploads still have to expire.
+ */
+function falseIfChanged(error: unknown): boolean {
+  if (error instanceof UploadError && error.code === 'ERR_CONFLICT') return false
+  throw error
 }
 
 /** Whether the resource is an upload that is older than `expireAfter` milliseconds. */

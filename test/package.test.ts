@@ -134,7 +134,7 @@ describe('the packed package', () => {
     const names = readdirSync(installed, { recursive: true, encoding: 'utf8' })
     const files = names.filter((name) => statSync(path.join(installed, name)).isFile())
     const others = files.filter(
-      (name) => !/^(dist|src)\/[\w/-]+(\.(d\.)?ts|\.js|\.(d\.ts|js)\.map)$/.test(name),
+      (name) => !/^(dist|src)\/[\w/-]+(\.(d\.)?ts|\.js|\.d\.ts\.map)$/.test(name),
     )
 
     const documents = [...DOCUMENTS.map(({ name }) => name), 'CHANGELOG.md', 'LICENSE']

@@ -10,10 +10,12 @@ import { fencingChecks } from './contract/fencing.ts'
 import { keyChecks } from './contract/keys.ts'
 import { largeChecks } from './contract/large.ts'
 import { listChecks } from './contract/list.ts'
+import { persistChecks } from './contract/persist.ts'
 import { readChecks } from './contract/read.ts'
 import { replaceChecks } from './contract/replace.ts'
 import { stateChecks } from './contract/state.ts'
 import { transactionChecks } from './contract/transaction.ts'
+import { versionChecks } from './contract/versions.ts'
 import { visibleChecks } from './contract/visible.ts'
 import { writeChecks } from './contract/write.ts'
 
@@ -25,11 +27,13 @@ export type { StorageCheck } from './contract/check.ts'
 export const storageContract: readonly StorageCheck[] = [
   ...writeChecks,
   ...replaceChecks,
+  ...persistChecks,
   ...transactionChecks,
   ...commitChecks,
   ...fencingChecks,
   ...stateChecks,
   ...readChecks,
+  ...versionChecks,
   ...visibleChecks,
   ...behindChecks,
   ...largeChecks,

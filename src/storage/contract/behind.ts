@@ -18,8 +18,11 @@ import type { StorageCheck } from './check.ts'
 
 /** The checks of storages with `flush`, a part of `storageContract`. */
 export const behindChecks: readonly StorageCheck[] = [
-  // The storage may keep new bytes in another place than those of the base. A flush of one place
-  // must not drop the bytes of the other from the version that readers see.
+  // A storage may keep new bytes in another place than those of the base, for example an overwrite
+  // in a copy and an append in the file. `flush` must publish one version that has all of them. If
+  // a flush of one place dropped the bytes of the other, HEAD would report fewer bytes than before,
+  // and a client that resumes from there would send bytes that the server has, or find a gap that
+  // it can't fill.
   check('never shows fewer bytes after a flush', async (storage) => {
     await begin(storage, 'a', 'abcdef')
     const writer = await openPersist(storage, 'a')
@@ -38,8 +41,10 @@ export const behindChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), 'aXcdefgh', 'the content after keep')
   }),
 
-  // HEAD has reported the flushed bytes as received. The rollback must take them back on every
-  // server.
+  // A digest may turn out to be wrong only at the end of a segment, after HEAD has reported its
+  // flushed bytes as received. `rollback` must therefore take back flushed bytes as well as those
+  // in memory, on every server that shares the storage. Bytes that stay would count as received,
+  // and the client would never send the right ones.
   check('undoes bytes that were flushed on rollback', async (storage) => {
     await begin(storage, 'a', 'abc')
     const writer = await storage.openWriter('a', PERSIST)

@@ -30,8 +30,10 @@ const CLOCK_SKEW_MS = 60_000
  * `storageContract`.
  */
 export const commitChecks: readonly StorageCheck[] = [
-  // Only `commit` may change the state of an existing resource. A storage that stores the state
-  // with the first bytes fails here.
+  // Only `commit` may change the state of an existing resource; `initial` is for a resource that
+  // the write creates. A storage that stores `initial` with the first bytes fails here. On a
+  // server, an interrupted PATCH could then finish an upload of which half the bytes are missing,
+  // and GET would serve it.
   check('keeps the state when a write is kept or undone', async (storage) => {
     const state = { ...BEGUN, completeLength: 9, contentType: 'text/plain' }
     const creating = await storage.openWriter('a', ATOMIC)
@@ -45,8 +47,10 @@ export const commitChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // The protocol answers a request with the info from `commit`. The next client gets the one from
-  // `head`.
+  // The protocol answers a request with the info from `commit`, and the next client gets the one
+  // from `head`. Both must be equal to the last member. If the etag differed, a client that resumes
+  // with `If-Match` from the first answer would be refused with 412, although nobody has changed
+  // the resource.
   check('returns from commit what head returns', async (storage) => {
     for (const options of [PERSIST, ATOMIC, REPLACE]) {
       for (const state of [BEGUN, FINISHED]) {
@@ -57,8 +61,11 @@ export const commitChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // A persist write changes bytes in place. In a finished resource, or one that is being replaced,
-  // an interrupted write would leave a mixture.
+  // A persist write changes bytes in place, so that an interrupted one leaves a mixture of old and
+  // new bytes. In an upload in progress the client resumes from there. A finished resource, or one
+  // that is being replaced, has readers that expect one version, so that the writer must be atomic,
+  // and must say so in `transaction`. The protocol decides by this property what an interrupted
+  // request has left.
   check('honours persist only for a resource in progress', async (storage) => {
     await begin(storage, 'begun', 'abc')
     await store(storage, 'finished', 'abc')
@@ -73,8 +80,11 @@ export const commitChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // A client resumes with `If-Match`, and a cache revalidates with the tag. If two versions had the
-  // same tag, both would combine bytes of two versions.
+  // Each commit that changes bytes or state must make a new etag, in quotes and without `W/`. No
+  // earlier version of the key may have had it, not even one from before a removal, so that a
+  // counter per resource or a hash of size and time is not enough. A client resumes with
+  // `If-Match`, and a cache combines ranges of one etag: if two versions had the same, both would
+  // join bytes of different versions, and nobody would notice.
   check('gives each version a strong etag that no other has', async (storage) => {
     const seen = new Map<string, string>()
     const observe = async (what: string): Promise<void> => {
@@ -113,7 +123,9 @@ export const commitChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // If the tag changed without a change of the resource, each conditional request would fail.
+  // A writer that is opened and ended without a commit must leave the etag as it is. The protocol
+  // opens a writer before it knows whether the preconditions hold. If that alone made a new etag,
+  // each refused request would make the `If-Match` of all other clients fail.
   check('keeps the etag of a version that is not changed', async (storage) => {
     await begin(storage, 'a', 'abc')
     const before = await storage.head('a')
@@ -124,7 +136,10 @@ export const commitChecks: readonly StorageCheck[] = [
     equal(await storage.head('a'), before, 'head')
   }),
 
-  // The check and the storage may use different clocks, so that some difference is allowed.
+  // `lastModified` must be the time of the commit in milliseconds, and must not go back from one
+  // version to the next. Expiry compares it with the clock of the server: a time in other units or
+  // of another zone removes uploads that are in progress, or none ever. The check allows a minute
+  // of difference, because the storage may have a clock of its own.
   check('reports when a version was made', async (storage) => {
     await begin(storage, 'a', 'abc')
     const begun = dateOf(await storage.head('a'))
@@ -137,8 +152,10 @@ export const commitChecks: readonly StorageCheck[] = [
       )
   }),
 
-  // After a lock was lost, two writers may be open at the same time. The second commit must not
-  // replace the version of the first one, which its client has not seen.
+  // After a lock was lost, two writers may be open at the same time. `commit` must compare the
+  // current version with `base` in one step with its change, and reject with `ERR_CONFLICT` if they
+  // differ. Without it, the second commit replaces the version of the first one, whose client has
+  // got the answer that its file is stored.
   check('refuses a commit whose base is no longer current', async (storage) => {
     for (const options of [PERSIST, ATOMIC, REPLACE]) {
       for (const fill of [begin, store, null]) {
@@ -156,8 +173,9 @@ export const commitChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // Another writer may have changed the resource since this one was opened. A rollback to the old
-  // size would remove the bytes of the other.
+  // Another writer may have changed the resource since this one was opened. `rollback` and `keep`
+  // must then leave the resource alone. A storage that cuts the file to the old size on rollback
+  // would remove bytes that were acknowledged to the client of the other writer.
   check('lets a stale writer undo nothing', async (storage) => {
     for (const options of [PERSIST, ATOMIC]) {
       for (const end of ['keep', 'rollback'] as const) {
@@ -178,7 +196,9 @@ export const commitChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // The commit of a writer that was opened before the removal would bring the resource back.
+  // A DELETE may come while a writer is open whose lock was lost. Its commit must reject with
+  // `ERR_CONFLICT`, and must not create the resource again: the client of the DELETE has got the
+  // answer that the file is gone, and its owner may rely on that.
   check('refuses the commit of a writer whose resource was removed', async (storage) => {
     for (const options of [PERSIST, ATOMIC]) {
       await begin(storage, 'a', 'abc')
@@ -193,7 +213,10 @@ export const commitChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // The protocol ends each writer, even after an error. A second error would hide the first one.
+  // The protocol ends each writer, even after an error. `keep` and `rollback` must therefore
+  // resolve after a refused commit, and release what the writer holds. An error from them would
+  // hide the one that the client has to see, and a lock or a file that stays open would block the
+  // next request, as this check finds out with a write of its own.
   check('can end a writer whose commit was refused', async (storage) => {
     await begin(storage, 'a', 'abc')
     const stale = await storage.openWriter('a', ATOMIC)
@@ -205,7 +228,8 @@ export const commitChecks: readonly StorageCheck[] = [
   }),
 
   // An adapter may share a buffer or a temporary name between two writers by mistake, which shows
-  // only when both write at the same time.
+  // only when both write at the same time. On a server with many clients, the bytes of one user
+  // would then appear in the file of another.
   check('stores fifty resources at the same time', async (storage) => {
     const keys = Array.from({ length: 50 }, (_, index) => `parallel-${index}`)
     await Promise.all(

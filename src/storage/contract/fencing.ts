@@ -38,8 +38,10 @@ const CHANGES: Readonly<Record<string, (writer: Writer) => Promise<unknown>>> = 
 
 /** The checks of callers that have lost the lock, a part of `storageContract`. */
 export const fencingChecks: readonly StorageCheck[] = [
-  // Another process has taken the lock and may be writing, so that each further change could mix
-  // the bytes of two uploads.
+  // The protocol passes `isLost`, which returns true as soon as another process may have the lock.
+  // A writer must ask it before each change, and reject. The process may have been suspended for
+  // minutes and not know that it has lost anything, while the next owner is writing: each further
+  // change would mix the bytes of two uploads in one file.
   check('changes nothing through a writer whose lock is lost', async (storage) => {
     for (const end of ['keep', 'rollback'] as const) {
       await forEachWriter(storage, async (writer, lose, key) => {
@@ -55,8 +57,9 @@ export const fencingChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // The process ends its writer when it notices the loss. That must not undo what the next owner
-  // has committed.
+  // The process ends its writer when it notices the loss, with `keep` or `rollback`. Both must
+  // leave the resource as the next owner has committed it. A rollback that restores the old size,
+  // or a temporary file that both writers share, would destroy a version that was acknowledged.
   check('changes nothing of the next owner of the lock', async (storage) => {
     for (const end of ['keep', 'rollback'] as const) {
       await forEachWriter(storage, async (writer, lose, key) => {
@@ -69,8 +72,9 @@ export const fencingChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // Expiry may have found the upload old before another process resumed it. A removal would then
-  // delete acknowledged bytes.
+  // Expiry may have found an upload old before another process resumed it. `remove` must ask
+  // `isLost` immediately before it removes, and reject. Otherwise it deletes bytes that the other
+  // process has acknowledged, and the client has to start again.
   check('removes nothing for a caller whose lock is lost', async (storage) => {
     for (const [index, fill] of FILLS.entries()) {
       const key = `key-${index}`

@@ -4,6 +4,7 @@ import type { StorageAdapter } from '../adapter.ts'
 import {
   ContractError,
   ATOMIC,
+  FINISHED,
   begin,
   check,
   codeOf,
@@ -83,8 +84,10 @@ const KEYS: readonly string[] = [
 
 /** The checks of keys, a part of `storageContract`. */
 export const keyChecks: readonly StorageCheck[] = [
-  // A storage may cut long names, ignore case, or join Unicode forms, and would mix two files of
-  // users.
+  // Two keys are two resources. A storage that cuts long names, ignores case or joins Unicode forms
+  // must map keys to safe names, or refuse the second one with `ERR_KEY_CONFLICT`. Otherwise
+  // `Photo.jpg` replaces `photo.jpg`, or one user reads the file of another. Of the keys here, the
+  // storage must accept at least `plain`.
   check('keeps keys apart, those that differ only late or in case among them', async (storage) => {
     for (const fill of [store, begin]) {
       const stored = await fillAll(storage, fill)
@@ -101,7 +104,9 @@ export const keyChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // A storage that removes by a prefix would remove the files of other keys.
+  // A storage that lists or removes by a prefix must not touch the files of other keys, and a key
+  // that is only the folder of others is not a resource. A DELETE of `a` would otherwise remove
+  // `ab`, or all files below `a/`.
   check('removes a resource and none whose key begins or ends like it', async (storage) => {
     const keys = ['a', 'ab', 'a.b', 'a-b', 'ba', 'c/a', 'c/ab', 'c/a.b', 'd/c/a', 'b']
     for (const fill of [store, begin]) {
@@ -123,7 +128,8 @@ export const keyChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // Uploads and finished files may lie in different places of the storage.
+  // Uploads and finished files may lie in different places of the storage. A removal in one place
+  // must not reach a resource of another key in the other.
   check('keeps resources in progress apart from finished ones', async (storage) => {
     await begin(storage, 'a', 'begun')
     await store(storage, 'b', 'finished')
@@ -131,7 +137,10 @@ export const keyChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), 'begun', 'the content of a')
   }),
 
-  // Some of these keys would lead out of the directory of a file store.
+  // Some of these keys would lead out of the directory of a file store. A storage may accept them
+  // all if it treats them as plain names. A key that it refuses must be refused by each method,
+  // with `ERR_KEY`, which the server answers with 400. With another error the client gets a 500,
+  // and a method without the check may read a file that is not an upload.
   check('refuses a key in the same way everywhere', async (storage) => {
     for (const key of ['', '/', 'a//b', '/a', 'a/', '.', '..', '../a', 'a/../b', 'a\0b', 'a\\b']) {
       if (await accepts(storage, key)) continue
@@ -141,8 +150,10 @@ export const keyChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // A file system can't store both `a` and `a/b`, because `a` would be a file and a directory. An
-  // object store can.
+  // A file system can't store both `a` and `a/b`, because `a` would be a file and a directory; an
+  // object store can. A storage must do one of two things: store both, or reject with
+  // `ERR_KEY_CONFLICT`, which the server answers with 409. In neither case may the first resource
+  // change.
   check('stores a key below another one, or refuses it as a conflict', async (storage) => {
     for (const [first, second] of [
       ['a', 'a/b'],
@@ -161,21 +172,16 @@ export const keyChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // Another request may create the conflicting resource after the writer was opened.
+  // Two requests for `a` and `a/b` have different locks, so that `a/b` may be created after the
+  // writer of `a` was opened. The commit of `a` must find that out, and must not replace a
+  // directory with files in it. Either both are stored, or the commit rejects with
+  // `ERR_KEY_CONFLICT` and `a` stays absent.
   check('refuses at the commit what has become a conflict meanwhile', async (storage) => {
     const writer = await storage.openWriter('a', ATOMIC)
     await writer.write(0, [new Uint8Array(3)])
     await store(storage, 'a/b', 'below')
-    const state = { complete: true, everComplete: true, completeLength: 3 }
-    const refused = await writer
-      .commit({
-        ...state,
-        contentType: null,
-        contentDisposition: null,
-        reprDigest: null,
-        owner: null,
-      })
-      .catch((error: unknown) => error)
+    const state = { ...FINISHED, completeLength: 3 }
+    const refused = await writer.commit(state).catch((error: unknown) => error)
     if (refused instanceof Error) {
       equal(codeOf(refused), 'ERR_KEY_CONFLICT', 'the error')
       await writer.rollback()
@@ -184,7 +190,9 @@ export const keyChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a/b'), 'below', 'the content of a/b')
   }),
 
-  // The protocol answers a second DELETE with 404, for which the storage has to return false.
+  // `remove` must return true if it has removed a resource, and false if none existed. The protocol
+  // answers 204 or 404 by it. A storage that always returns true tells two clients at the same time
+  // that each of them has removed the file.
   check('removes a resource once', async (storage) => {
     for (const fill of [begin, store]) {
       await fill(storage, 'a', 'abc')

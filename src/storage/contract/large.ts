@@ -46,7 +46,9 @@ const RANGES: readonly (readonly [start: number, end: number])[] = [
 
 /** The checks with content of many megabytes, a part of `storageContract`. */
 export const largeChecks: readonly StorageCheck[] = [
-  // An error in the arithmetic of parts or pages shows only in ranges that cross their borders.
+  // Storages divide large content into buffers, pages or parts. An error in the arithmetic shows
+  // only in ranges that cross their borders, which small files never do: a player that seeks in a
+  // film gets wrong bytes, and a full download of the same film is right.
   check('stores and reads any range of many megabytes', async (storage) => {
     const expected = pattern(SIZE)
     for (const options of [PERSIST, ATOMIC]) {
@@ -59,7 +61,9 @@ export const largeChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // A writer reads some bytes from the old version and some from its own.
+  // A writer reads some bytes from the old version and some from its own, and must choose for each
+  // position. The protocol computes the digest of the whole through it. If it reads old bytes in
+  // the place of new ones, the server refuses a right upload, or accepts a wrong one.
   check('reads any range of many megabytes from a writer', async (storage) => {
     for (const options of [PERSIST, ATOMIC, REPLACE]) {
       const expected = pattern(SIZE)
@@ -81,7 +85,9 @@ export const largeChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // Whole parts have to be kept, and some in part only.
+  // A storage that replaces whole parts has to copy the bytes of the first and the last part that
+  // the write does not cover. If it does not, a patch of a few bytes destroys up to a part of its
+  // neighbours.
   check('overwrites a part of many megabytes and leaves the rest', async (storage) => {
     for (const options of [PERSIST, ATOMIC]) {
       const expected = pattern(SIZE)
@@ -101,6 +107,10 @@ export const largeChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // The sizes of chunks depend on the network and on the app. A chunk may be longer than a part of
+  // the storage, and a part may consist of thousands of chunks. The bytes must be the same in each
+  // case, because a client that gets other bytes back depending on its network can't find the
+  // cause.
   check(
     'writes one chunk of many megabytes, and many chunks of different sizes',
     async (storage) => {
@@ -121,7 +131,9 @@ export const largeChecks: readonly StorageCheck[] = [
     },
   ),
 
-  // The new end may lie in the middle of a part.
+  // The new end may lie in the middle of a part, which the storage has to keep in part. A storage
+  // that only drops whole parts leaves bytes behind the end, and the next append would put its
+  // bytes in the wrong place.
   check('truncates many megabytes', async (storage) => {
     const expected = pattern(SIZE)
     await fill(storage, ATOMIC, expected)

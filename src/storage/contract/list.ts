@@ -26,7 +26,10 @@ const ODD_KEYS = ['a b', 'nested/a', 'nested/deeper/ä 日本', 'x'.repeat(200),
 
 /** The checks of `listIncomplete`, a part of `storageContract`. */
 export const listChecks: readonly StorageCheck[] = [
-  // Expiry removes the resources that are listed. An upload that is missing would never expire.
+  // Expiry removes what is listed and old, and a quota counts what is listed. The list must have
+  // each incomplete resource once and no finished one, with the key in the form in which the caller
+  // has passed it, over all pages of a service. An upload that is missing stays for ever; a
+  // finished one in the list may be removed as an abandoned upload.
   check('lists each resource in progress once, under its key', async (storage) => {
     if (storage.listIncomplete === undefined) return
     await expectListed(storage, [], 'an empty storage')
@@ -51,7 +54,8 @@ export const listChecks: readonly StorageCheck[] = [
   }),
 
   // An adapter may keep an index of its uploads, and forget to update it when an upload begins,
-  // ends or is reopened.
+  // ends, is replaced or is reopened. A server that is killed then leaves an upload that expiry
+  // never finds, and its disk fills up.
   check('lists a resource from its first bytes until it is finished', async (storage) => {
     if (storage.listIncomplete === undefined) return
     await (await storage.openWriter('a', PERSIST)).commit(BEGUN)
@@ -75,7 +79,9 @@ export const listChecks: readonly StorageCheck[] = [
     await expectListed(storage, [], 'a removed resource')
   }),
 
-  // If an index is written before the bytes, a rollback must remove the entry.
+  // The entry of an index must appear and disappear with the bytes. If it is written before them, a
+  // rollback has to remove it. An entry without a resource makes expiry remove a key on which a new
+  // upload may have begun meanwhile; a resource without an entry is never removed.
   check('lists what an interrupted write left, and nothing of an undone one', async (storage) => {
     if (storage.listIncomplete === undefined) return
     await store(storage, 'finished', 'abc')
@@ -100,7 +106,9 @@ export const listChecks: readonly StorageCheck[] = [
   }),
 
   // Expiry removes resources while it iterates, and the expiries of two processes may run at the
-  // same time.
+  // same time. The iteration must not depend on a position in a list that shrinks: it would skip
+  // every second upload. Two iterations must not share their position either, because each process
+  // would then see a half.
   check(
     'lists all while the listed ones are removed, and for two callers at once',
     async (storage) => {

@@ -19,7 +19,10 @@ import type { StorageCheck } from './check.ts'
 
 /** The checks of replacing, reopening and truncating, a part of `storageContract`. */
 export const replaceChecks: readonly StorageCheck[] = [
-  // The old version must stay readable until the commit, whether it was finished or not.
+  // With `replace` the writer begins empty, and `base` is still the version that it replaces,
+  // because preconditions are checked against it. The old version must stay readable until the
+  // commit, whether it was finished or not. A PUT that is interrupted after a storage has removed
+  // the old file leaves the users with nothing.
   check('replaces a resource', async (storage) => {
     await begin(storage, 'begun', 'abcdef')
     await store(storage, 'finished', 'abcdef')
@@ -34,7 +37,9 @@ export const replaceChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // A replacement may itself be uploaded in several requests.
+  // A replacement may itself be uploaded in several requests, and be replaced again before it is
+  // finished. The storage must accept an incomplete version in place of a finished one, without
+  // bytes of the version before. Otherwise a client could not send a large new version in segments.
   check('replaces a finished resource by an incomplete one, and that again', async (storage) => {
     await store(storage, 'a', 'abcdef')
     const first = await storage.openWriter('a', REPLACE)
@@ -46,7 +51,9 @@ export const replaceChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), '', 'the content of the empty resource')
   }),
 
-  // A patch may declare a finished resource to be longer, which makes it incomplete again.
+  // A patch may declare a finished resource to be longer, which makes it incomplete again. The
+  // bytes stay, only `complete` changes, and later persist writes append. `everComplete` must stay
+  // true, because expiry must not remove a file that a user has had before as an abandoned upload.
   check('reopens a finished resource', async (storage) => {
     await store(storage, 'a', 'abc')
     const reopening = await storage.openWriter('a', PERSIST)
@@ -60,7 +67,9 @@ export const replaceChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), 'abcdef', 'the content')
   }),
 
-  // A replacement begins empty, so that no old byte can become a part of the new version.
+  // A replacement begins empty, so that a gap before the first byte is zeros and not bytes of the
+  // old version. If old bytes came through, the new file would contain a part of one that the user
+  // has meant to replace, which may have been secret.
   check('reads nothing of the base through a writer that replaces it', async (storage) => {
     await store(storage, 'a', 'abcdef')
     const writer = await storage.openWriter('a', REPLACE)
@@ -71,7 +80,9 @@ export const replaceChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), '\0\0xy', 'the content')
   }),
 
-  // A truncation never makes a resource longer.
+  // `truncate` must reject a size beyond the end, and change nothing. `ftruncate` of a file system
+  // makes the file longer instead. The size of an upload counts as received bytes, so that the
+  // client would never send the bytes of the hole, and the file would have zeros there.
   check('refuses to truncate beyond the end', async (storage) => {
     await begin(storage, 'a', 'abc')
     await store(storage, 'b', 'abc')
@@ -90,7 +101,10 @@ export const replaceChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // Any size from zero to the current one is allowed.
+  // An atomic writer may be cut to any size from zero to the current one, again and again, with
+  // writes in between. The writer must read what is left, `commit` must return the new size, and
+  // the bytes behind it must be gone: a client that makes a file shorter would otherwise find the
+  // old end in it.
   check('truncates', async (storage) => {
     await store(storage, 'a', 'abcdef')
     const writer = await storage.openWriter('a', ATOMIC)
@@ -113,8 +127,9 @@ export const replaceChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // The bytes beyond the new end must read as zeros later, although the file or the buffer may
-  // still contain them.
+  // A write behind the end of a truncated resource leaves a gap, whose bytes must read as zeros.
+  // The file or the buffer may still contain the bytes that were cut off. Serving them would
+  // publish what a client has taken back.
   check('reads zeros where an atomic write has cut before', async (storage) => {
     await begin(storage, 'a', 'abcdef')
     const writer = await storage.openWriter('a', ATOMIC)

@@ -50,8 +50,11 @@ const STATES: readonly ResourceState[] = [
 
 /** The checks of the state, the info and the date of a version, a part of `storageContract`. */
 export const stateChecks: readonly StorageCheck[] = [
-  // The protocol makes decisions from each member. If the storage loses one or exchanges two,
-  // clients get wrong answers.
+  // The protocol makes decisions from each member, so that the storage must return all of them as
+  // they were committed: no member lost, none exchanged with another, none derived from another,
+  // and `null` kept apart from an empty string. The commit, HEAD, a reader and the next writer must
+  // agree. If `owner` is lost, one user can finish the upload of another; if the type is, browsers
+  // show the file as something else.
   check('stores each member of the state as it is', async (storage) => {
     for (const options of [PERSIST, ATOMIC, REPLACE]) {
       for (const state of STATES) {
@@ -70,8 +73,9 @@ export const stateChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // A response with another media type is another representation, so that caches need another etag
-  // even if the bytes are the same.
+  // A commit without a write must change the state and keep the bytes, under a new etag. An answer
+  // with another media type is another representation even with the same bytes. If the etag stayed,
+  // a cache would serve the old type for as long as it keeps the file.
   check('changes the state alone, under another etag for each member', async (storage) => {
     await begin(storage, 'a', 'abc')
     for (const options of [PERSIST, ATOMIC]) {
@@ -94,7 +98,10 @@ export const stateChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // An interrupted creation has to be resumed with the length and the type that it announced.
+  // The first bytes of a persist write create the resource, in the state `initial`. If the server
+  // is killed before the commit, this is all that is known of the upload. An adapter that stores
+  // only the bytes loses the length, the type and the owner, so that the client that resumes is
+  // refused, or any other one is let in.
   check('creates a resource in its initial state with every member', async (storage) => {
     for (const [index, state] of [BEGUN, ...SINGLE_MEMBERS, FULL].entries()) {
       const initial = { ...state, complete: false }
@@ -114,7 +121,9 @@ export const stateChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // The caller may change or reuse the object that it has passed.
+  // The caller may change or reuse the object that it has passed. A storage that keeps a reference,
+  // as a store in memory easily does, would change the stored state without a commit and without a
+  // new etag.
   check('keeps its own copy of a state', async (storage) => {
     for (const options of [PERSIST, ATOMIC, REPLACE]) {
       const lent = { ...FULL }
@@ -133,8 +142,9 @@ export const stateChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // The protocol keeps an info while it works. The storage must not update it when the resource
-  // changes.
+  // The protocol keeps an info while it works: it checks the preconditions with it, and builds the
+  // answer from it later. A storage must return a copy, and not an object that it updates with the
+  // resource. Otherwise the answer has an etag of a version that is not the one that was checked.
   check('never changes an info that it has returned', async (storage) => {
     await begin(storage, 'a', 'abc')
     for (const options of [PERSIST, ATOMIC, REPLACE]) {
@@ -159,7 +169,9 @@ export const stateChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // Preconditions are checked against the base of the writer.
+  // `base` must be the version that `head` shows at this moment, from storage and not from a cache,
+  // and null if the resource is absent. Preconditions are checked against it. With an old one,
+  // `If-Match` would let a client change a version that it has never seen.
   check('begins a writer with the current version', async (storage) => {
     const expectBase = async (key: string, what: string): Promise<void> => {
       for (const options of [PERSIST, ATOMIC, REPLACE]) {
@@ -183,7 +195,9 @@ export const stateChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // The storage may still have bytes or tags of the removed resource under the same name.
+  // The storage may still have bytes, parts or tags of the removed resource under the same name. A
+  // new resource must begin without them. Otherwise a user who has removed a file finds a piece of
+  // it in the next one with this name.
   check('starts over after a remove, without the bytes before it', async (storage) => {
     for (const fill of [begin, store]) {
       for (const options of [PERSIST, ATOMIC, REPLACE]) {
@@ -205,8 +219,10 @@ export const stateChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // A client without an etag uses the time for `If-Unmodified-Since`, and a cache for its
-  // heuristics.
+  // A client without an etag sends the time in `If-Unmodified-Since`, a cache uses it for its
+  // heuristics, and expiry measures from it how long a client has been away. It must move with each
+  // new version, even if only the state changes, and must stay while nothing changes: an upload
+  // whose time does not move is removed while its client is sending.
   check('moves lastModified with each version, and only then', async (storage) => {
     await begin(storage, 'a', 'abc')
     const step = async (what: string, make: () => Promise<unknown>): Promise<void> => {

@@ -1,6 +1,6 @@
 /**
- * The storage contract: which bytes of a write readers see, and which ones stay if it is not
- * committed.
+ * The storage contract: which bytes of an atomic write readers see, and what the end of a writer
+ * leaves.
  */
 
 import {
@@ -11,137 +11,23 @@ import {
   REPLACE,
   begin,
   check,
-  differ,
   equal,
+  flush,
   join,
   load,
   loadBytes,
-  openPersist,
   rejection,
   store,
   write,
-  flush,
 } from './check.ts'
 import type { StorageCheck } from './check.ts'
 
-/** The checks of what a write shows and leaves, a part of `storageContract`. */
+/** The checks of atomic writers and of ends, a part of `storageContract`. */
 export const transactionChecks: readonly StorageCheck[] = [
-  // The bytes of a segment that is refused at its end, for example because of its digest, are cut
-  // off.
-  check('truncates what a persist write has added', async (storage) => {
-    await begin(storage, 'a', 'abc')
-    const writer = await openPersist(storage, 'a')
-    if (writer === null) return
-    await write(writer, 3, 'def')
-    await flush(writer)
-    const before = await storage.head('a')
-    await writer.truncate(4)
-    equal(await load(storage, 'a'), 'abcd', 'the content after truncate')
-    await write(writer, 4, 'XY')
-    differ((await storage.head('a'))?.etag, before?.etag, 'the etag of other bytes')
-    await writer.commit(BEGUN)
-    equal(await load(storage, 'a'), 'abcdXY', 'the content after commit')
-  }),
-
-  // The server has acknowledged the bytes of the base to a client, which does not send them again.
-  check('refuses to truncate what a persist write has not added', async (storage) => {
-    await begin(storage, 'a', 'abc')
-    const writer = await openPersist(storage, 'a')
-    if (writer === null) return
-    for (const size of [0, 2]) {
-      await rejection(
-        writer.truncate(size),
-        `truncate to ${size} bytes, of which 3 were stored before`,
-      )
-    }
-    equal(await load(storage, 'a'), 'abc', 'the content after a refused truncate')
-    await write(writer, 3, 'def')
-    await flush(writer)
-    await rejection(writer.truncate(2), 'truncate after an append')
-    equal(await load(storage, 'a'), 'abcdef', 'the content after an append')
-    await writer.truncate(3)
-    equal(await load(storage, 'a'), 'abc', 'the content after truncate to the size before')
-    await writer.commit(BEGUN)
-    equal(await load(storage, 'a'), 'abc', 'the content after commit')
-  }),
-
-  // The size of an upload counts as received bytes, which a gap would not be.
-  check('refuses a persist write beyond the end, and can resume', async (storage) => {
-    for (const end of ['commit', 'keep', 'rollback'] as const) {
-      await begin(storage, end, 'abc')
-      const writer = await openPersist(storage, end)
-      if (writer === null) return
-      await rejection(write(writer, 4, 'x'), 'a write to position 4 of 3 bytes')
-      equal(await load(storage, end), 'abc', 'the content after a refused write')
-      await write(writer, 3, 'de')
-      await rejection(write(writer, 6, 'x'), 'a write to position 6 of 5 bytes')
-      await flush(writer)
-      equal(await load(storage, end), 'abcde', 'the content after a second refused write')
-      if (end === 'commit') await writer.commit(BEGUN)
-      else await writer[end]()
-      equal(await load(storage, end), end === 'rollback' ? 'abc' : 'abcde', `content after ${end}`)
-    }
-    const creating = await openPersist(storage, 'absent')
-    if (creating === null) return
-    await rejection(write(creating, 1, 'x'), 'a write to position 1 of an absent resource')
-    await creating.keep()
-    equal(await load(storage, 'absent'), null, 'the content of an absent resource')
-  }),
-
-  // The client of an interrupted upload resumes after these bytes.
-  check('keeps what a persist write has added', async (storage) => {
-    const first = await openPersist(storage, 'a')
-    if (first === null) return
-    await write(first, 0, 'abc')
-    await first.keep()
-    const second = await storage.openWriter('a', PERSIST)
-    await write(second, 3, 'def')
-    await second.keep()
-    equal(await load(storage, 'a'), 'abcdef', 'the content')
-    equal((await storage.head('a'))?.complete, false, 'complete')
-  }),
-
-  // A refused segment must not count as received.
-  check('undoes a persist write on rollback', async (storage) => {
-    await begin(storage, 'a', 'abc')
-    const writer = await openPersist(storage, 'a')
-    if (writer === null) return
-    await write(writer, 3, 'def')
-    await flush(writer)
-    const during = await storage.head('a')
-    await writer.rollback()
-    equal(await load(storage, 'a'), 'abc', 'the content after rollback')
-    const again = await storage.openWriter('a', PERSIST)
-    await write(again, 3, 'xyz')
-    await again.keep()
-    differ((await storage.head('a'))?.etag, during?.etag, 'the etag of other bytes')
-    equal(await load(storage, 'a'), 'abcxyz', 'the content of the next write')
-  }),
-
-  // A refused first segment must not leave an empty resource.
-  check('removes on rollback what the write has created', async (storage) => {
-    const writer = await openPersist(storage, 'a')
-    if (writer === null) return
-    await write(writer, 0, 'abc')
-    await writer.rollback()
-    equal(await load(storage, 'a'), null, 'the content')
-  }),
-
-  // A write in place can't be undone. The etag must at least show that the bytes are other ones.
-  check('leaves overwritten bytes after rollback, under an etag of their own', async (storage) => {
-    await begin(storage, 'a', 'abcdef')
-    const before = await storage.head('a')
-    const writer = await openPersist(storage, 'a')
-    if (writer === null) return
-    await write(writer, 1, 'XY')
-    await flush(writer)
-    equal(await loadBytes(storage, 'a'), 'aXYdef', 'the content after the write')
-    await writer.rollback()
-    equal(await load(storage, 'a'), 'aXYdef', 'the content after rollback')
-    differ((await storage.head('a'))?.etag, before?.etag, 'the etag of other bytes')
-  }),
-
-  // Error handlers may end a writer twice.
+  // Error handlers may end a writer twice, for example when the connection breaks during the
+  // commit. `keep` and `rollback` of an ended writer must resolve and do nothing; every other
+  // method must reject. A rollback after a commit that takes effect would remove a file that was
+  // acknowledged.
   check('does nothing on a writer that has ended', async (storage) => {
     for (const end of ['commit', 'keep', 'rollback'] as const) {
       await begin(storage, end, 'abc')
@@ -158,20 +44,10 @@ export const transactionChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // HEAD reports the progress of an upload while its request still runs.
-  check('shows each persist write once it is done', async (storage) => {
-    const writer = await openPersist(storage, 'a')
-    if (writer === null) return
-    await write(writer, 0, 'ab')
-    await flush(writer)
-    equal(await load(storage, 'a'), 'ab', 'the content after the first write')
-    await write(writer, 2, 'cd')
-    await flush(writer)
-    equal(await load(storage, 'a'), 'abcd', 'the content after the second write')
-    await writer.keep()
-  }),
-
-  // A reader that sees a part of an atomic write has a mixture of two versions.
+  // GET needs no lock, so that it can fall on any moment of a write. Until `commit` resolves,
+  // `head` and readers must show the version before, or nothing if there was none. A storage that
+  // writes into the file itself would serve a mixture of two versions, under the etag of the old
+  // one.
   check('shows nothing of an atomic write before its commit', async (storage) => {
     await begin(storage, 'begun', 'abc')
     await store(storage, 'finished', 'abc')
@@ -196,7 +72,9 @@ export const transactionChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // An interrupted atomic write must leave the base as it was.
+  // `keep` of an atomic writer is a rollback, because a half of an atomic change is not a version.
+  // The base must stay as it was, with its etag, and an absent resource must stay absent. Otherwise
+  // a broken connection in the middle of a patch would damage a finished file.
   check('keeps nothing of an atomic write', async (storage) => {
     await begin(storage, 'begun', 'abc')
     await store(storage, 'finished', 'abc')
@@ -213,7 +91,10 @@ export const transactionChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // A late call of an old request must not change what the next request writes.
+  // The lock is released when a writer has ended, and the next request begins. A call that arrives
+  // late, from an error handler of the old request, must not change what the next one writes. A
+  // storage that names its temporary file after the key, and not after the writer, removes that of
+  // the next one here.
   check('lets a writer that has ended touch nothing of the next one', async (storage) => {
     for (const options of [PERSIST, ATOMIC]) {
       for (const end of ['commit', 'keep', 'rollback'] as const) {
@@ -243,19 +124,10 @@ export const transactionChecks: readonly StorageCheck[] = [
     }
   }),
 
-  check('undoes a truncated persist write on rollback', async (storage) => {
-    await begin(storage, 'a', 'abc')
-    const writer = await openPersist(storage, 'a')
-    if (writer === null) return
-    await write(writer, 3, 'defghi')
-    await writer.truncate(5)
-    await write(writer, 5, 'X')
-    await writer.rollback()
-    equal((await storage.head('a'))?.size, 3, 'the size after rollback')
-    equal(await load(storage, 'a'), 'abc', 'the content after rollback')
-  }),
-
-  // Different resources have different locks, so that their writers run at the same time.
+  // Different resources have different locks, so that their writers run at the same time, and end
+  // in different ways. Nothing that belongs to one writer may be shared: not a buffer, not a
+  // temporary name, not a list of parts. The bytes of one user would otherwise get into the file of
+  // another.
   check('writes several resources at the same time, each on its own', async (storage) => {
     for (const options of [PERSIST, ATOMIC]) {
       const keys = ['one', 'two', 'three', 'four'].map((key) => `${options.transaction} ${key}`)
@@ -284,8 +156,9 @@ export const transactionChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // A storage may append to its file in place, after it has stored the old size. The rollback
-  // removes both.
+  // A storage may append to the file of the upload in place, and hide the new bytes behind the old
+  // size until the commit. `rollback` must then remove both the bytes and the note. If the bytes
+  // stay, the next append begins at the wrong position.
   check('undoes atomic appends on rollback', async (storage) => {
     await begin(storage, 'a', 'abc')
     const before = await storage.head('a')

@@ -65,6 +65,11 @@ function row(
 
 /** The checks with observers, a part of `storageContract`. */
 export const visibleChecks: readonly StorageCheck[] = [
+  // A commit often has several steps: rename the file, store the state, drop the old version. Each
+  // reader that comes in between must see the whole old version or the whole new one, with the
+  // state, the etag and the bytes of the same version. A reader that finds new bytes with the old
+  // state would serve them with the old type, length and etag. One step must decide, and the others
+  // must be hidden until then.
   check(
     'shows the old version or the new one while commit runs, and no mixture',
     async (storage) => {
@@ -92,6 +97,10 @@ export const visibleChecks: readonly StorageCheck[] = [
     },
   ),
 
+  // The bytes of a persist write are visible before the commit, which then changes the state. In
+  // between, a reader must see the flushed bytes with the state before, or all bytes with the new
+  // state. If `complete` becomes visible before the last bytes, a client reports the upload as
+  // finished, and a GET serves a file without its end.
   check(
     'shows bytes and state of one version while a persist write is committed',
     async (storage) => {
@@ -119,7 +128,9 @@ export const visibleChecks: readonly StorageCheck[] = [
     },
   ),
 
-  // A client must never see bytes that are taken back.
+  // An atomic write that is undone must never be seen, not even for a moment. A storage that first
+  // publishes a version and then restores the old one shows a client bytes that are taken back, and
+  // a cache may keep them.
   check('shows the old version while an atomic write is undone', async (storage) => {
     for (const end of ['keep', 'rollback'] as const) {
       for (const [index, entry] of CASES.entries()) {
@@ -137,6 +148,9 @@ export const visibleChecks: readonly StorageCheck[] = [
     }
   }),
 
+  // The methods of an atomic writer take time, and a GET may come while one of them runs. None of
+  // them may change what readers see: not a write that creates its file under the final name, and
+  // not a truncation that is done in place.
   check(
     'shows the old version while an atomic writer writes, reads and truncates',
     async (storage) => {
@@ -161,8 +175,9 @@ export const visibleChecks: readonly StorageCheck[] = [
     },
   ),
 
-  // A storage that removes its files one after the other must not show a state in between, which a
-  // GET would serve as the whole resource.
+  // A storage that removes its files one after the other must choose an order in which no state in
+  // between looks like a resource. If the record of an upload is removed before its bytes, a GET
+  // serves the incomplete file as a finished one.
   check('shows a resource or nothing while it is removed', async (storage) => {
     for (const entry of CASES.filter(({ before }) => before !== null)) {
       await prepare(storage, 'a', entry)

@@ -20,14 +20,18 @@ import type { StorageCheck } from './check.ts'
 
 /** The checks of `write`, `truncate` and `read` of a writer, a part of `storageContract`. */
 export const writeChecks: readonly StorageCheck[] = [
-  // The protocol answers 404 by itself, so that an absent resource must not raise an error.
+  // `head` and `openReader` must return null for an absent resource, and `remove` false. The
+  // protocol makes the 404 itself. An error that the service or the file system raises, such as
+  // `ENOENT` or `NoSuchKey`, would be answered with 500.
   check('returns null or false for an absent resource', async (storage) => {
     equal(await storage.head('a'), null, 'head')
     equal(await storage.openReader('a'), null, 'openReader')
     equal(await storage.remove('a'), false, 'remove')
   }),
 
-  // The protocol opens a writer before it checks preconditions, which may refuse the request.
+  // The protocol opens a writer before it checks the preconditions, which may refuse the request.
+  // Opening and ending a writer must leave an absent resource absent. Otherwise each refused
+  // request leaves an empty upload, which a second client then finds in its way.
   check('creates nothing by opening a writer', async (storage) => {
     for (const options of [PERSIST, ATOMIC, REPLACE]) {
       const writer = await storage.openWriter('a', options)
@@ -38,7 +42,10 @@ export const writeChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // The server may be killed before the commit. The client then resumes after these bytes.
+  // The server may be killed before the commit, and the client then resumes after the bytes that
+  // HEAD reports. The first persist write must therefore create the resource with `initial`, the
+  // declared length and the type among it. If it appears only at the commit, everything that was
+  // sent before the crash is lost.
   check('creates a resource with the first persist write', async (storage) => {
     const initial = { ...BEGUN, completeLength: 6, contentType: 'text/plain' }
     const writer = await storage.openWriter('a', { ...PERSIST, initial })
@@ -54,7 +61,9 @@ export const writeChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), 'abc', 'the content after commit')
   }),
 
-  // Users upload empty files too, for which no write is made.
+  // Users upload empty files too, for which no write is made, and a first request may only declare
+  // the length. `commit` alone must create the resource, and a second one must finish it. A storage
+  // that creates its file with the first write fails, or has a state without a file.
   check('creates an empty resource by commit alone', async (storage) => {
     for (const [key, options] of Object.entries({ a: PERSIST, b: ATOMIC, c: REPLACE })) {
       const begun = await (await storage.openWriter(key, options)).commit(BEGUN)
@@ -66,13 +75,16 @@ export const writeChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // The smallest content, in which an error by one is the whole content.
+  // A single byte is the smallest content: an error by one in a size or a range is the whole
+  // content here.
   check('stores a single byte', async (storage) => {
     await store(storage, 'a', 'x')
     equal(await load(storage, 'a'), 'x', 'the content')
   }),
 
-  // An upload in segments: each writer continues where the one before has ended.
+  // An upload in segments has a new writer for each segment, which continues where the one before
+  // has ended. The bytes must follow each other without a gap, in both transactions, because the
+  // protocol passes positions that it has from `base.size`.
   check('appends', async (storage) => {
     for (const options of [PERSIST, ATOMIC]) {
       await begin(storage, options.transaction, 'abc')
@@ -84,7 +96,9 @@ export const writeChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // Readers must not see the longer resource before the commit.
+  // A finished resource grows only by an atomic write. The result must begin with all bytes of the
+  // base, also in a storage that copies only what was written, and the new bytes must not be
+  // visible before the commit.
   check('appends to a finished resource', async (storage) => {
     await store(storage, 'a', 'abc')
     const writer = await storage.openWriter('a', ATOMIC)
@@ -93,8 +107,9 @@ export const writeChecks: readonly StorageCheck[] = [
     equal(await load(storage, 'a'), 'abcdef', 'the content')
   }),
 
-  // A segment may repeat bytes that are stored already, because its client did not get the last
-  // answer.
+  // A client that did not get the last answer repeats a segment whose beginning is stored already.
+  // One write may therefore cover stored bytes and go beyond the end. A storage that treats each
+  // write as an append would store the repeated bytes twice.
   check('writes over bytes and beyond the end at once', async (storage) => {
     for (const options of [PERSIST, ATOMIC]) {
       await begin(storage, options.transaction, 'abcd')
@@ -106,7 +121,10 @@ export const writeChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // The protocol passes on the chunks as they arrive from the network.
+  // The protocol passes on the chunks as they come from the network: one, thousands, or empty ones.
+  // All must be stored in their order. A system call takes a limited number of buffers (1024 on
+  // Linux) and may write fewer bytes than it was given, so that a writer has to continue until all
+  // are written. Otherwise the file has a hole that nobody reports.
   check('writes all chunks, empty ones among them', async (storage) => {
     for (const options of [PERSIST, ATOMIC]) {
       const writer = await storage.openWriter(options.transaction, options)
@@ -123,7 +141,9 @@ export const writeChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // The caller may reuse the memory of a chunk as soon as the write has resolved.
+  // The caller may reuse the memory of a chunk as soon as `write` has resolved. A storage that
+  // keeps the bytes, for example to collect a part, has to copy them. Otherwise the stored file
+  // contains bytes that came later, perhaps from another request.
   check('does not keep the chunks that it is lent', async (storage) => {
     for (const options of [PERSIST, ATOMIC, REPLACE]) {
       const writer = await storage.openWriter('a', options)
@@ -137,7 +157,9 @@ export const writeChecks: readonly StorageCheck[] = [
   }),
 
   // Node allocates small buffers as parts of a larger one, so that a chunk begins at some offset in
-  // its `ArrayBuffer`.
+  // its `ArrayBuffer`. A storage that passes `chunk.buffer` on stores its neighbours, which may be
+  // bytes of another request. It must not change the chunks or the list either, because the
+  // protocol computes their digest after the write.
   check(
     'writes chunks that are parts of larger arrays, and leaves them as they are',
     async (storage) => {
@@ -158,7 +180,9 @@ export const writeChecks: readonly StorageCheck[] = [
     },
   ),
 
-  // A request without content must not create an upload, or change the etag of one.
+  // A write without bytes must neither create a resource nor make a new version. A request without
+  // content would otherwise create an upload that nobody has asked for, or make the `If-Match` of
+  // another client fail.
   check('changes nothing by a write of no bytes', async (storage) => {
     for (const [index, options] of [PERSIST, ATOMIC, REPLACE].entries()) {
       const key = `absent-${index}`
@@ -181,7 +205,10 @@ export const writeChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // A multipart patch may contain its ranges in any order.
+  // A multipart patch may contain its ranges in any order, and they may overlap: the later one
+  // wins. The writer must also read what it has written so far. A storage that sorts or merges
+  // writes by their position, or that flushes them in another order, returns bytes of the earlier
+  // range.
   check('writes backwards, forwards and over what it has just written', async (storage) => {
     for (const options of [PERSIST, ATOMIC]) {
       const key = options.transaction
@@ -208,7 +235,9 @@ export const writeChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // Many small writes, as a slow network delivers them.
+  // A slow network delivers a large file in many small writes. The storage must keep them in order
+  // while it collects them into parts, and must not hold the whole file in memory or copy it again
+  // for each write, which would make large uploads slower with each byte.
   check('stores megabytes in many writes', async (storage) => {
     const writer = await storage.openWriter('a', PERSIST)
     const chunk = bytes('0123456789abcdef'.repeat(4096))
@@ -218,7 +247,9 @@ export const writeChecks: readonly StorageCheck[] = [
     equal((await load(storage, 'a'))?.length, info.size, 'the length of the content')
   }),
 
-  // The storage may reuse memory or disk blocks that contain bytes of another user.
+  // A multipart patch of several ranges may begin with a later one, so that a gap exists until the
+  // earlier one is written. The bytes of a gap must be zeros. The storage may reuse memory or disk
+  // blocks that contain bytes of another user, which a GET would publish.
   check('reads zeros in the gap of an atomic write', async (storage) => {
     await store(storage, 'other', 'secret'.repeat(1000))
     await storage.remove('other')
@@ -235,7 +266,10 @@ export const writeChecks: readonly StorageCheck[] = [
     }
   }),
 
-  // The protocol computes the digest of the whole content through the writer, before the commit.
+  // The protocol computes the digest of the whole content through the writer before the commit, and
+  // refuses the upload if it is wrong. `read` must therefore return what a reader would get after
+  // the commit: new bytes where the writer has written, bytes of the base elsewhere. If it reads
+  // only the base, a wrong file passes the check.
   check('reads as the write has left it so far', async (storage) => {
     await begin(storage, 'a', 'abcdef')
     for (const options of [ATOMIC, PERSIST]) {

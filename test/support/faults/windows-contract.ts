@@ -8,6 +8,7 @@ import path from 'node:path'
 
 import { readChecks } from '../../../src/storage/contract/read.ts'
 import { replaceChecks } from '../../../src/storage/contract/replace.ts'
+import { versionChecks } from '../../../src/storage/contract/versions.ts'
 import { visibleChecks } from '../../../src/storage/contract/visible.ts'
 import { fsStorage } from '../../../src/storage/fs.ts'
 
@@ -18,7 +19,7 @@ function newStorage() {
 }
 
 const failures: string[] = []
-for (const { name, run } of [...replaceChecks, ...readChecks, ...visibleChecks]) {
+for (const { name, run } of [...replaceChecks, ...readChecks, ...versionChecks, ...visibleChecks]) {
   await run(newStorage).catch((error: unknown) => {
     failures.push(`${name}: ${error instanceof Error ? error.message : String(error)}`)
   })

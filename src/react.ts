@@ -61,6 +61,7 @@ export function useUploads<F extends Source = File>(
   useEffect(() => {
     latest.current = options
   })
+  // The initial value of a state is created once, whereas `useMemo` may be computed again.
   const [store] = useState(() => createStore(() => latest.current))
   useEffect(() => store.stop, [store])
   return useSyncExternalStore(store.subscribe, store.read, store.read)
@@ -89,6 +90,7 @@ function createStore<F extends Source>(options: () => ComponentOptions<F>): Stor
     cancel: async () => uploads?.cancel(),
   }
 
+  /** Starts with the first files, because `uploadAll` needs the options, which may change until then. */
   function add(files: ArrayLike<F> | Iterable<F>): void {
     if (uploads === null) uploads = uploadAll(files, followed(options()))
     else uploads.add(files)
@@ -113,6 +115,7 @@ function createStore<F extends Source>(options: () => ComponentOptions<F>): Stor
       shouldRetry: (error, failures) => options().shouldRetry?.(error, failures) ?? error.transient,
       signal,
       onFile: (upload) => {
+        // After the end of the component, each aborted upload reports that it has failed.
         if (signal.aborted) return
         states.delete(upload)
         change()

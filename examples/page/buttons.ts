@@ -8,7 +8,10 @@ export interface ButtonSpec<Action extends string> {
   readonly label: string
 }
 
-/** The buttons of one row. */
+/**
+ * The buttons of one row. Each row has its own instance, because the buttons of a row change while those
+ * of the others stay.
+ */
 export class Buttons<Action extends string> {
   readonly #root: Element
   readonly #onAction: (action: Action) => void
@@ -40,6 +43,7 @@ export class Buttons<Action extends string> {
         continue
       }
       if (button.textContent !== spec.label) button.textContent = spec.label
+      // Without the name, a screen reader would list the same few words for each of the rows.
       button.setAttribute('aria-label', `${spec.label} ${name}`)
       button.setAttribute('data-action', spec.action)
     }
@@ -55,6 +59,7 @@ export class Buttons<Action extends string> {
     const button = document.createElement('button')
     button.type = 'button'
     button.addEventListener('click', () => {
+      // The meaning of the button at the time of the click counts, not that at its creation.
       const spec = this.#shown[[...this.#root.children].indexOf(button)]
       if (spec !== undefined) this.#onAction(spec.action)
     })

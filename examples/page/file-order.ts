@@ -14,7 +14,10 @@ const ORDERS: ReadonlyMap<string, Compare> = new Map([
   ['largest', (a, b) => b.size - a.size],
 ])
 
-/** Returns the files whose path contains all words of the search, in the chosen order. */
+/**
+ * Returns the files whose path contains all words of the search, in the chosen order. The words may be
+ * in any order, so that `trip 2026` finds `2026/trip.jpg`. An empty search finds all files.
+ */
 export function arrange(
   files: readonly ListedFile[],
   search: string,

@@ -9,6 +9,7 @@ export interface Chosen {
 /** Returns the files of an input. The path of a file in a chosen folder includes the folder. */
 export function chosenFiles(files: Iterable<File>): readonly Chosen[] {
   return Array.from(files, (file) => ({
+    // The property is empty for a file that was not chosen as a part of a folder.
     key: file.webkitRelativePath === '' ? file.name : file.webkitRelativePath,
     file,
   }))
@@ -20,6 +21,7 @@ export function chosenFiles(files: Iterable<File>): readonly Chosen[] {
  */
 export async function droppedFiles({ items }: DataTransfer): Promise<readonly Chosen[]> {
   const found = Array.from(items, async (item) => {
+    // Only an entry shows that a folder was dropped. It may be null for a file without a path.
     const entry = item.webkitGetAsEntry()
     const file = item.getAsFile()
     if (entry !== null) return readEntry(entry)
@@ -37,7 +39,10 @@ export function urlOf(key: string): string {
   return new URL(`files/${segments.map(encodeURIComponent).join('/')}`, location.href).href
 }
 
-/** Adds a number to a name, before its extension: `film (2).mp4` for `film.mp4`. */
+/**
+ * Adds a number to a name, before its extension: `film (2).mp4` for `film.mp4`. A dot at the start of a
+ * name, as in `.profile`, does not begin an extension.
+ */
 export function numbered(key: string, number: number): string {
   const [, stem = key, ending = ''] = /^(.*[^/])(\.[^./]+)$/.exec(key) ?? []
   return `${stem} (${number})${ending}`
@@ -57,6 +62,7 @@ async function readEntry(entry: FileSystemEntry): Promise<readonly Chosen[]> {
   return (await Promise.all(children.map(readEntry))).flat()
 }
 
+// TypeScript can't narrow the type of an entry by its own properties, so that these two functions do.
 function isFile(entry: FileSystemEntry): entry is FileSystemFileEntry {
   return entry.isFile
 }

@@ -10,10 +10,20 @@ import type { ListedFile } from './listing.ts'
 import { removeVersion } from './remove-version.ts'
 import { Thumbnail } from './thumbnail.ts'
 
-type Action = 'delete' | 'confirm' | 'keep' | 'resume'
+/** What a button does. */
+type Action =
+  /** Asks whether the file is to be deleted. */
+  | 'delete'
+  /** Deletes the file, as the answer to that question. */
+  | 'confirm'
+  | 'keep'
+  /** Lets the user choose the file of an incomplete upload again, because a page can't open it. */
+  | 'resume'
 
+/** What the row is doing for the user. It does not come from the server. */
 type State =
   | { readonly kind: 'idle' }
+  /** The row asks whether the file is to be deleted. */
   | { readonly kind: 'asking' }
   | { readonly kind: 'deleting' }
   | { readonly kind: 'failed'; readonly error: unknown }
@@ -85,7 +95,7 @@ export class FileRow {
   #render(now: Date): void {
     const { key, size, length, complete, modified } = this.#file
     this.#renderName()
-    // An incomplete image can't be shown yet. Without a size that is small it keeps its icon.
+    // An incomplete image can't be shown yet. It counts as too large, and keeps its icon.
     this.#thumbnail.showUrl(urlOf(key), key, complete ? size : Infinity, `${modified} ${complete}`)
     this.element.dataset['state'] = complete ? 'complete' : 'incomplete'
     this.element.dataset['tone'] = this.#state.kind === 'failed' ? 'bad' : 'calm'
@@ -96,12 +106,16 @@ export class FileRow {
     this.#buttons.show(this.#actions(), key)
   }
 
-  /** Shows the name, as a link if the file is complete. */
+  /**
+   * Shows the name, as a link if the file is complete. An incomplete file would be downloaded without
+   * its end. The name element is moved and not created again, so that a selection of its text stays.
+   */
   #renderName(): void {
     const { key, complete } = this.#file
     const parent = find(this.element, '.name', HTMLElement)
     if (complete && this.#name.parentElement !== this.#link) {
       this.#link.href = urlOf(key)
+      // The browser saves the file even if it could show it, and its name has no folders.
       this.#link.download = key.split('/').at(-1) ?? key
       this.#link.replaceChildren(this.#name)
       parent.replaceChildren(this.#link)
@@ -110,6 +124,7 @@ export class FileRow {
     setName(this.#name, key)
   }
 
+  /** Returns the text below the name: the question or failure, or else the size and the date. */
   #describe(now: Date): string {
     const { size, length, complete, modified } = this.#file
     if (this.#state.kind === 'failed') return describeError(this.#state.error, this.#file.key)
@@ -126,6 +141,10 @@ export class FileRow {
     return `${arrived} · ${this.#isGrowing ? 'arriving now' : date}`
   }
 
+  /**
+   * Returns the buttons in their order. Keep is last, in the place of Delete…, so that a double click
+   * on that button deletes nothing.
+   */
   #actions(): readonly ButtonSpec<Action>[] {
     const { complete } = this.#file
     if (this.#state.kind === 'deleting') return []
@@ -143,6 +162,7 @@ export class FileRow {
     switch (action) {
       case 'delete':
         this.#set({ kind: 'asking' })
+        // A second press of Enter must not delete the file either.
         this.#buttons.focus('keep')
         break
       case 'keep':
@@ -171,6 +191,7 @@ export class FileRow {
       const { size, complete } = this.#file
       const url = urlOf(this.#file.key)
       const there = await status(url, { retries: 2 })
+      // An incomplete file grows while another client sends it, so that its size does not count.
       const isSame = there?.complete === complete && (!complete || there.size === size)
       if (there !== null && !isSame)
         throw new Error('The file on the server has changed since it was listed')

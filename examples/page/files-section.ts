@@ -28,8 +28,9 @@ export class FilesSection {
   readonly #search = find(this.#tools, '[type=search]', HTMLInputElement)
   readonly #order = find(this.#tools, 'select', HTMLSelectElement)
   readonly #bar: SelectionBar
+  /** Rows by path. They are created when they are first shown, because a list may have thousands. */
   readonly #rows = new Map<string, FileRow>()
-  /** Paths of the selected files. */
+  /** Paths of the selected files. The list is fetched anew all the time, but paths stay. */
   readonly #selected = new Set<string>()
   readonly #turns = new Turns(DELETED_AT_A_TIME)
   readonly #listener: FileRowListener
@@ -47,6 +48,8 @@ export class FilesSection {
     this.#search.addEventListener('input', () => this.#show())
     this.#order.addEventListener('change', () => this.#show())
     this.#all.addEventListener('change', () => {
+      // This also selects the files beyond the fold. The bar shows the number of files before any button
+      // is pressed.
       this.#select(
         this.#found().map(({ key }) => key),
         this.#all.checked,
@@ -64,6 +67,7 @@ export class FilesSection {
    */
   render({ files, isReachable }: Listing, isCovered: (file: ListedFile) => boolean): void {
     this.#outage.hidden = isReachable
+    // Before the first answer it is not known whether there are files.
     if (files === null) return
     this.#files = files.filter((file) => !isCovered(file))
     const keys = new Set(this.#files.map(({ key }) => key))
@@ -72,6 +76,7 @@ export class FilesSection {
     this.#show()
   }
 
+  /** Shows the files of the last list, as the search, the order and the selection are now. */
   #show(): void {
     const { root, list, heading, fold } = this.#section
     const found = this.#found()
@@ -97,16 +102,22 @@ export class FilesSection {
   #showTools(found: readonly ListedFile[]): void {
     // Files that the search does not find are not shown, so that the buttons must not change them.
     const selected = found.filter(({ key }) => this.#selected.has(key))
+    // A search that finds one file must not take away the field in which it was typed.
     this.#tools.hidden = this.#files.length < 2 && this.#search.value === ''
     this.#all.checked = selected.length > 0 && selected.length === found.length
     this.#all.indeterminate = selected.length > 0 && !this.#all.checked
     this.#bar.render(selected)
   }
 
+  /** Returns the files that the search finds, in the chosen order. */
   #found(): readonly ListedFile[] {
     return arrange(this.#files, this.#search.value, this.#order.value)
   }
 
+  /**
+   * Returns the row of a file. A row that exists is used again, because it may show a question or have
+   * the focus.
+   */
   #rowOf(file: ListedFile): FileRow {
     const row = this.#rows.get(file.key) ?? new FileRow(file, this.#listener)
     this.#rows.set(file.key, row)
@@ -114,6 +125,7 @@ export class FilesSection {
     return row
   }
 
+  /** Selects files by their paths, or ends their selection. */
   #select(keys: readonly string[], isSelected: boolean): void {
     for (const key of keys) {
       if (isSelected) this.#selected.add(key)
@@ -122,7 +134,12 @@ export class FilesSection {
     this.#show()
   }
 
+  /**
+   * Deletes files by their rows, which show why one can't be deleted. Its file stays selected, so that
+   * the user can try again.
+   */
   async #delete(files: readonly ListedFile[]): Promise<void> {
+    // Nothing aborts the deletions: half of them would be hard to explain, and each is short.
     const { signal } = new AbortController()
     const rows = files.map((file) => this.#rowOf(file))
     await Promise.all(rows.map(async (row) => this.#turns.run(signal, async () => row.delete())))
@@ -132,6 +149,7 @@ export class FilesSection {
     return this.#files.length === 0 ? 'No files yet.' : 'No file has such a name.'
   }
 
+  /** Returns the number and the size of the files that are found. */
   #summarise(found: readonly ListedFile[]): string {
     if (this.#files.length === 0) return ''
     const size = formatSize(found.reduce((sum, file) => sum + file.size, 0))

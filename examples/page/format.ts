@@ -2,6 +2,7 @@
 
 /** A no-break space. */
 const SPACE = '\u00a0'
+/** Units by powers of 1000, as disks and networks are measured. */
 const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB', 'PB']
 
 /** Formats a number of bytes, as `1 byte`, `4.2 MB` or `120 GB`. */
@@ -12,7 +13,10 @@ export function formatSize(size: number): string {
   return `${inUnit(size, unit)}${SPACE}${UNITS[unit]}`
 }
 
-/** Formats a part of a size, as `3.1 of 4.2 MB`, or as `900 kB of 4.2 MB` if the units differ. */
+/**
+ * Formats a part of a size, as `3.1 of 4.2 MB`, or as `900 kB of 4.2 MB` if the units differ.
+ * The common unit is not repeated, because the line of an upload is long.
+ */
 export function formatPart(part: number, whole: number): string {
   const unit = unitOf(whole)
   if (part > 0 && unitOf(part) !== unit) return `${formatSize(part)} of ${formatSize(whole)}`
@@ -24,7 +28,10 @@ export function formatPercent(part: number, whole: number): string {
   return part >= whole ? '100%' : `${Math.floor((part / whole) * 100)}%`
 }
 
-/** Formats seconds, as `8 s`, `12 min`, `3 h 20 min` or `4 days`. */
+/**
+ * Formats seconds, as `8 s`, `12 min`, `3 h 20 min` or `4 days`. Two units at most, because an estimate
+ * is not more exact.
+ */
 export function formatDuration(seconds: number): string {
   if (seconds < 59.5) return `${Math.max(1, Math.round(seconds))}${SPACE}s`
   const minutes = Math.round(seconds / 60)
@@ -45,7 +52,10 @@ export function formatLeft(seconds: number): string {
   return `${formatDuration(seconds)}${SPACE}left`
 }
 
-/** Formats a date, as `today, 14:05`, `yesterday, 14:05` or `3 May 2026`. */
+/**
+ * Formats a date, as `today, 14:05`, `yesterday, 14:05` or `3 May 2026`. In English, as the other texts
+ * of the page.
+ */
 export function formatDate(date: Date, now: Date): string {
   const time = TIME.format(date)
   const yesterday = new Date(now)
@@ -60,12 +70,14 @@ export function formatCount(count: number, noun = 'file'): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`
 }
 
+/** Returns the index of the unit. A size that would be rounded to 1000 gets the next one. */
 function unitOf(size: number): number {
   let unit = 0
   for (let value = size; value >= 999.5 && unit < UNITS.length - 1; value /= 1000) unit += 1
   return unit
 }
 
+/** Formats a size in a unit, with a decimal only below 10: three digits say enough. */
 function inUnit(size: number, unit: number): string {
   const value = size / 1000 ** unit
   return value.toFixed(unit > 0 && value > 0 && value < 9.95 ? 1 : 0)

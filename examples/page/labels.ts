@@ -11,25 +11,32 @@ import {
 } from './failure-words.ts'
 
 import { formatDuration, formatLeft, formatPart, formatPercent, formatSize } from './format.ts'
-import type { ItemState, UploadItem } from './upload-item.ts'
+import type { ItemState } from './item-state.ts'
+import type { UploadItem } from './upload-item.ts'
 
 /** Time without a moving byte after which the text says so, in milliseconds. */
 const STILL = 3000
 
-/**
- * What a button does. `hurry` begins the next attempt at once; `keep` leaves the stored part on the
- * server.
- */
+/** What a button does. */
 export type Action =
+  /** Stops sending. The server keeps the stored bytes. */
   | 'pause'
   | 'resume'
+  /** Begins the next attempt at once. */
   | 'hurry'
+  /** Ends the upload, after the question what to do with its stored part. */
   | 'cancel'
+  /** Removes the stored part from the server, as the answer to that question. */
   | 'remove'
+  /** Leaves the stored part on the server, so that the upload can be resumed another day. */
   | 'keep'
+  /** Begins again after a failure, at the offset that the server reports. */
   | 'retry'
+  /** Replaces the different file that the server has under the name. */
   | 'replace'
+  /** Uploads under a free name. */
   | 'keep-both'
+  /** Removes the row from the list, and changes nothing on the server. */
   | 'dismiss'
 
 /** The colour of a state: neutral, waiting, needs attention, complete. */
@@ -48,7 +55,7 @@ const LABELS: Readonly<Record<Action, string>> = {
   dismiss: 'Dismiss',
 }
 
-/** Returns the text of a button. */
+/** Returns the text of a button. Its accessible name also has the name of the file. */
 export function labelOf(action: Action): string {
   return LABELS[action]
 }
@@ -68,10 +75,12 @@ export function actionsOf({ state, progress }: UploadItem): readonly Action[] {
     case 'paused':
       return ['resume', 'cancel']
     case 'stopped':
+      // Remove is first, so that a double click on Cancel hits one of the other two.
       return ['remove', 'keep', 'resume']
     case 'clash':
       return ['replace', 'keep-both', 'dismiss']
     case 'failed':
+      // Another attempt with the same name would fail again.
       if (isNameRefused(state.error)) return ['dismiss']
       return ['retry', progress.sent > 0 ? 'cancel' : 'dismiss']
     case 'done':
@@ -83,7 +92,7 @@ export function actionsOf({ state, progress }: UploadItem): readonly Action[] {
   }
 }
 
-/** Returns the colour of a state. */
+/** Returns the colour of a state. The text says the same, because some people can't see the colours. */
 export function toneOf({ kind }: ItemState): Tone {
   if (kind === 'done') return 'good'
   if (kind === 'failed' || kind === 'clash') return 'bad'
@@ -136,17 +145,21 @@ function howFar({ file, progress: { sent } }: UploadItem): string {
 function describeRunning(item: UploadItem, now: number): string {
   const { file, progress, movedAt } = item
   const { sent, rate } = progress
+  // The server may verify and publish a large file for some seconds, in which no byte moves.
   if (sent >= file.size && sent > 0) return `Sent; the server is finishing · ${formatSize(sent)}`
   const still = now - movedAt
   if (still > STILL) {
+    // The client waits longer than this before it gives up, so that the state is still `running`.
     const pause = navigator.onLine ? `no answer for ${formatDuration(still / 1000)}` : OFFLINE
     return `${howFar(item)} · ${pause}`
   }
+  // Without a rate there is no estimate, and a rate of almost 0 gives one of many years.
   if (rate === null || rate < 1) return howFar(item)
   const left = formatLeft((file.size - sent) / rate)
   return `${howFar(item)} · ${formatSize(rate)}/s · ${left}`
 }
 
+/** Replaces the time without an answer, because the user may have to connect the device. */
 const OFFLINE = 'waiting for the network'
 
 /** Describes why the last attempt failed, and when the next one begins. */
@@ -157,6 +170,7 @@ function describeWait(
 ): string {
   if (until === null) return 'Waiting for the network; the upload then resumes by itself'
   const again = `next try in ${formatDuration((until - now) / 1000)}`
+  // The order is from the most specific reason to the most general one.
   if (isLocked(error)) return `Another client is sending this file; ${again}`
   if (error instanceof ClientError && error.status !== null)
     return `${meaningOf(error, key)}; ${again}`
@@ -168,6 +182,7 @@ function describeWait(
 
 /** Describes the file that the server has under the same name. */
 function describeClash({ there, isUnverified }: ItemState & { kind: 'clash' }): string {
+  // The two may be the same file, so that the text must not say that they differ.
   if (isUnverified) {
     return 'The server has a file of this name, and does not let the page compare the two'
   }

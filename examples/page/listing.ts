@@ -35,6 +35,7 @@ export class Listing {
 
   constructor(onChange: (listing: Listing) => void) {
     this.#onChange = onChange
+    // A page in the background does not ask, and asks at once when the user returns to it.
     document.addEventListener('visibilitychange', () => void this.refresh())
     addEventListener('online', () => void this.refresh())
   }
@@ -74,12 +75,14 @@ export class Listing {
     else if (!this.#isSoon) this.#plan(SOON)
   }
 
+  /** Sets the timer for the next request. */
   #plan(delay: number): void {
     clearTimeout(this.#timer)
     this.#isSoon = delay === SOON
     this.#timer = setTimeout(() => void this.refresh(), delay)
   }
 
+  /** Sends the request. A failure leaves the last list as it is. */
   async #ask(): Promise<void> {
     this.#isSoon = false
     const askedAt = performance.now()
@@ -96,6 +99,9 @@ export class Listing {
   }
 }
 
+/**
+ * Returns the files of an answer. A login page or a proxy may have answered, so that the shape is checked.
+ */
 function parseList(value: unknown): readonly ListedFile[] {
   if (!Array.isArray(value))
     throw new Error('the answer to the request for the list is not an array')

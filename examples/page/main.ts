@@ -17,6 +17,7 @@ const TITLE = document.title
 const TICK = 500
 
 const announcer = new Announcer(find(document, '[role=status]', HTMLElement))
+/** The last announced state of each upload. */
 const announced = new WeakMap<UploadItem, string>()
 const uploads = new Uploads({ onChange: follow, onDrop: forget })
 const uploadsSection = new UploadsSection(uploads)
@@ -33,6 +34,7 @@ const filesSection = new FilesSection({
   onSay: (text) => announcer.say(text),
 })
 const listing = new Listing(onListing)
+/** Whether the server has answered the request for the list before the last one. */
 let wasReachable = true
 /** Whether the next frame renders the uploads, and whether it renders the files, too. */
 let isScheduled = false
@@ -52,13 +54,16 @@ again.addEventListener('change', () => {
   again.value = ''
 })
 acceptFiles({ onFiles: add, onProblem: complain })
+// The browser asks before it leaves the page, if uploads run or wait. The user has already stopped the
+// others, and can resume them later by choosing the same files.
 addEventListener('beforeunload', (event) => {
   if (uploads.items.some(({ isActive }) => isActive)) event.preventDefault()
 })
+// This also renders a page in the background, in which the browser draws no frames.
 setInterval(render, TICK)
 void listing.refresh()
 
-/** Starts the uploads of files. */
+/** Starts the uploads of files. They begin at once, because choosing or dropping them is the decision. */
 function add(chosen: readonly Chosen[]): void {
   setText(trouble, '')
   if (chosen.length === 0) {
@@ -106,6 +111,7 @@ function forget(): void {
  */
 function announce(item: UploadItem): void {
   const { key, state } = item
+  // Most changes are progress, and leave the state as it is.
   if (announced.get(item) === state.kind) return
   announced.set(item, state.kind)
   areFilesStale = true
@@ -114,6 +120,7 @@ function announce(item: UploadItem): void {
     listing.refreshSoon()
   }
   if (['clash', 'failed', 'stopped', 'elsewhere'].includes(state.kind)) {
+    // At a full stop a screen reader pauses before the next sentence.
     announcer.say(`${key}: ${describe(item, performance.now())}`.replace(/[^?]$/, '$&.'))
   }
 }
@@ -133,6 +140,7 @@ function onListing({ files, isReachable }: Listing): void {
   renderAll()
 }
 
+/** Shows everything now. */
 function renderAll(): void {
   areFilesStale = true
   render()
@@ -149,6 +157,7 @@ function render(): void {
     items.filter((item) => item.hasNotBegun).map(({ key }) => key),
     items.map(({ key }) => key),
   )
+  // The title shows the progress while the user works in another tab.
   const active = items.filter(({ isActive }) => isActive)
   const { sent, size } = sumUp(active)
   document.title = active.length === 0 ? TITLE : `${formatPercent(sent, size)} · ${TITLE}`

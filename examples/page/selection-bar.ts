@@ -5,6 +5,7 @@ import { formatCount, formatSize } from './format.ts'
 import { urlOf } from './file-picker.ts'
 import type { ListedFile } from './listing.ts'
 
+/** What a button does. `keep` and `confirm` answer the question whether to delete. */
 type Action = 'delete' | 'copy' | 'clear' | 'keep' | 'confirm'
 
 /** The events of the bar. */
@@ -16,7 +17,10 @@ export interface SelectionListener {
   readonly onSay: (text: string) => void
 }
 
-/** Shows the number of the selected files, and buttons for all of them. */
+/**
+ * Shows the number of the selected files, and buttons for all of them. It holds no selection of its own:
+ * the list passes the selected files each time, because files may vanish meanwhile.
+ */
 export class SelectionBar {
   readonly #root: HTMLElement
   readonly #text: HTMLElement
@@ -49,6 +53,7 @@ export class SelectionBar {
     this.#buttons.show(this.#actions(), formatCount(files.length))
   }
 
+  /** Returns the text beside the buttons: the question, the result, or else the number of files. */
   #describe(): string {
     const count = formatCount(this.#files.length)
     const size = formatSize(this.#files.reduce((sum, file) => sum + file.size, 0))
@@ -79,6 +84,7 @@ export class SelectionBar {
     ]
   }
 
+  /** Does what a button says. Never rejects, because nothing awaits it. */
   async #act(action: Action): Promise<void> {
     switch (action) {
       case 'delete':
@@ -91,6 +97,7 @@ export class SelectionBar {
         break
       case 'confirm':
         this.#set('deleting')
+        // The list becomes shorter during the deletion. These files stay the ones to delete.
         await this.#listener.onDelete(this.#files)
         this.#set('idle')
         break
@@ -110,6 +117,7 @@ export class SelectionBar {
     return this.#files.filter(({ complete }) => complete).map(({ key }) => urlOf(key))
   }
 
+  /** Copies the links, one in each line, so that they can be pasted into a mail or a script. */
   async #copy(): Promise<void> {
     const links = this.#links()
     // The browser asks the user first, or refuses without asking.

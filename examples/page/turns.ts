@@ -25,6 +25,7 @@ export class Turns {
     }
   }
 
+  /** Waits for a turn. */
   async #take(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted()
     if (this.#free > 0) {
@@ -32,6 +33,7 @@ export class Turns {
       return
     }
     const hasTurn = await new Promise<boolean>((resolve) => {
+      // An aborted work must leave the queue, because a turn that it gets would be lost.
       const leave = (): void => {
         this.#line.splice(this.#line.indexOf(go), 1)
         resolve(false)
@@ -46,6 +48,7 @@ export class Turns {
     if (!hasTurn) signal.throwIfAborted()
   }
 
+  /** Gives the turn to the first in the queue, or keeps it for the next one that comes. */
   #pass(): void {
     const next = this.#line.shift()
     if (next === undefined) this.#free += 1

@@ -6,7 +6,7 @@
 import { find, setText } from './dom.ts'
 
 const STORAGE_KEY = 'unsent'
-/** Largest number of names in the note. */
+/** Largest number of names in the note. More would push the uploads out of sight. */
 const SHOWN = 3
 
 /** The note about files that were not sent. Their paths are kept in the session storage of the tab. */
@@ -15,6 +15,7 @@ export class Unsent {
   readonly #text = find(this.#note, 'p', HTMLElement)
   /** Paths from before the last reload, without those that the user has chosen again. */
   #earlier = read()
+  /** The text in the storage, so that it is written only if it changes. */
   #stored = ''
 
   constructor() {
@@ -36,6 +37,7 @@ export class Unsent {
     this.#render()
   }
 
+  /** Shows the note while files are missing. */
   #render(): void {
     const [first, ...others] = this.#earlier
     this.#note.hidden = first === undefined
@@ -46,6 +48,7 @@ export class Unsent {
   }
 }
 
+/** Returns the stored paths. Anything could be stored under the key, such as a text of an older page. */
 function read(): readonly string[] {
   try {
     const value: unknown = JSON.parse(sessionStorage.getItem(STORAGE_KEY) ?? '[]')

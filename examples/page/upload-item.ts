@@ -4,7 +4,6 @@ import {
   status,
   upload,
   type Progress,
-  type ResourceStatus,
   type Upload,
   type UploadStatus,
 } from 'partial-upload/client'
@@ -12,43 +11,9 @@ import {
 import { findFileAbove } from './file-above.ts'
 import { isConflict, isLocked } from './failure-words.ts'
 import { numbered, urlOf, type Chosen } from './file-picker.ts'
+import type { ItemState } from './item-state.ts'
 import { removeUpload } from './remove-version.ts'
 import { exclusively, type Turns } from './turns.ts'
-
-/** The state of an upload. */
-export type ItemState =
-  /** The upload waits until others have ended. */
-  | { readonly kind: 'queued' }
-  /** The upload waits until another one of the same name has ended, in this page or in another tab. */
-  | { readonly kind: 'elsewhere'; readonly where: 'here' | 'tab' }
-  /** The client sends bytes, or asks the server for the offset. */
-  | { readonly kind: 'running' }
-  /** The next attempt begins at `until`, as of `performance.now()`; if it is null, when online. */
-  | { readonly kind: 'waiting'; readonly until: number | null; readonly error: Error }
-  | { readonly kind: 'paused' }
-  /** The user has cancelled the upload, and has to decide whether the server keeps the stored part. */
-  | { readonly kind: 'stopped' }
-  | { readonly kind: 'removing' }
-  /** The server has a different file of this name, and the user has to decide. */
-  | {
-      readonly kind: 'clash'
-      readonly there: ResourceStatus | null
-      /**
-       * Whether the server does not let the client compare the two files, so that they may be the same.
-       */
-      readonly isUnverified: boolean
-    }
-  | {
-      readonly kind: 'failed'
-      readonly error: unknown
-      /**
-       * Path of a file on the server that has the name of one of the folders of this file; null
-       * otherwise.
-       */
-      readonly fileAbove: string | null
-    }
-  /** The server has exactly this file: from this upload, from another client, or from before. */
-  | { readonly kind: 'done'; readonly by: 'this' | 'another' | 'earlier' }
 
 /** The events of an item. */
 export interface ItemListener {
@@ -61,20 +26,28 @@ export interface ItemListener {
   readonly hasRival: (item: UploadItem) => boolean
 }
 
+/** The progress before the first byte. */
 const NO_PROGRESS: Progress = { sent: 0, size: null, rate: null }
 
-/** An upload that can be paused, resumed, cancelled and retried. */
+/**
+ * An upload that can be paused, resumed, cancelled and retried.
+ *
+ * Each start is an attempt with a signal of its own. After the signal has aborted, nothing of the attempt
+ * may change the state any more, because another attempt may already run.
+ */
 export class UploadItem {
   readonly file: File
   #key: string
   #state: ItemState = { kind: 'queued' }
   #progress = NO_PROGRESS
   #movedAt = 0
+  /** Whether the client sends bytes now. Otherwise its progress only shows an offset of the server. */
   #isSending = false
   readonly #turns: Turns
   readonly #listener: ItemListener
   #upload: Upload | null = null
   #controller = new AbortController()
+  /** Resolves when the last attempt has ended, and has released its turn and its lock. */
   #attempt: Promise<void> = Promise.resolve()
   /** Whether another client has written to the resource during the present attempt. */
   #hasMetAnother = false
@@ -132,6 +105,7 @@ export class UploadItem {
     this.#attempt = this.#attempt.then(async () => this.#try(signal, overwrite))
   }
 
+  /** Stops the upload until the user resumes it. The server keeps the stored bytes. */
   pause(): void {
     this.#stop({ kind: 'paused' })
   }
@@ -143,9 +117,10 @@ export class UploadItem {
 
   /** Stops the upload. If the server has stored a part of it, the user decides whether to keep that. */
   cancel(): void {
-    const isUntold = this.#progress.sent === 0 && this.#isSending
-    this.#stop({ kind: isUntold ? 'removing' : 'stopped' })
-    if (isUntold) void this.#leave()
+    // Bytes are under way, but the browser has not reported any. Only the server knows what has arrived.
+    const isUnreported = this.#progress.sent === 0 && this.#isSending
+    this.#stop({ kind: isUnreported ? 'removing' : 'stopped' })
+    if (isUnreported) void this.#leave()
     else if (this.#progress.sent === 0) this.drop()
   }
 
@@ -159,6 +134,7 @@ export class UploadItem {
   async removeArrived(): Promise<void> {
     this.#set({ kind: 'removing' })
     try {
+      // The aborted attempt would otherwise hold the lock of the name, and store more bytes.
       await this.#attempt
       await removeUpload(urlOf(this.#key))
       this.drop()
@@ -194,6 +170,7 @@ export class UploadItem {
     }
   }
 
+  /** Whether the server has a file of this name, or another upload of the page uses it. */
   async #isTaken(
     key: string,
     isTakenHere: (key: string) => boolean,
@@ -209,6 +186,7 @@ export class UploadItem {
     return this.#controller.signal
   }
 
+  /** Ends the present attempt, and shows why. */
   #stop(state: ItemState): void {
     this.#controller.abort()
     this.#upload = null
@@ -220,6 +198,7 @@ export class UploadItem {
     if (signal.aborted) return
     this.#hasMetAnother = false
     const onWait = (): void => {
+      // If the file is complete after the wait, the other one has probably sent it.
       this.#hasMetAnother = true
       const where = this.#listener.hasRival(this) ? 'here' : 'tab'
       this.#set({ kind: 'elsewhere', where })
@@ -227,6 +206,7 @@ export class UploadItem {
     try {
       await exclusively(`upload ${this.#key}`, signal, onWait, async () => {
         this.#set({ kind: 'queued' })
+        // The turn comes after the lock. An upload that waits for another tab must not take up a turn.
         await this.#turns.run(signal, async () => this.#send(signal, overwrite))
       })
     } catch (error) {
@@ -234,6 +214,7 @@ export class UploadItem {
     }
   }
 
+  /** Sends the file, and records whether this attempt has completed it. */
   async #send(signal: AbortSignal, overwrite: boolean): Promise<void> {
     this.#upload = upload(urlOf(this.#key), this.file, {
       signal,
@@ -249,6 +230,7 @@ export class UploadItem {
       },
     })
     await this.#upload.done
+    // The user has paused or cancelled between the last answer and now.
     if (signal.aborted) return
     const found = this.#hasMetAnother ? 'another' : 'earlier'
     const by = this.#isUnchanged ? found : 'this'
@@ -257,6 +239,7 @@ export class UploadItem {
     this.#set({ kind: 'done', by })
   }
 
+  /** Takes over the progress of the client. */
   #move(progress: Progress): void {
     // In other states the progress only shows the offset that the server has reported.
     if (this.#isSending) this.#listener.onMove(Math.max(0, progress.sent - this.#progress.sent))
@@ -265,6 +248,7 @@ export class UploadItem {
     this.#listener.onChange(this)
   }
 
+  /** Takes over a state of the client, as far as it means another state for the user. */
   #follow(state: UploadStatus): void {
     this.#isSending = state.state === 'sending'
     if (state.state === 'checking' || state.state === 'sending') {
@@ -282,6 +266,7 @@ export class UploadItem {
   async #fail(failure: unknown, signal: AbortSignal): Promise<void> {
     const code = failure instanceof ClientError ? failure.code : null
     const isClash = code === 'ERR_DIFFERENT' || code === 'ERR_UNVERIFIED'
+    // Best effort: the failure is shown even if the server does not answer any more.
     const there = await status(urlOf(this.#key), { retries: 3, signal }).catch(() => null)
     const fileAbove = isConflict(failure) ? await findFileAbove(this.#key, signal) : null
     if (signal.aborted) return
@@ -294,6 +279,7 @@ export class UploadItem {
 
   #set(state: ItemState): void {
     this.#state = state
+    // `hurry` must not resume an upload that has ended.
     if (!this.isActive) this.#upload = null
     this.#listener.onChange(this)
   }

@@ -1,5 +1,6 @@
 /** Decides which uploads are shown, and in which order. */
-import type { ItemState, UploadItem } from './upload-item.ts'
+import type { ItemState } from './item-state.ts'
+import type { UploadItem } from './upload-item.ts'
 
 /** Largest number of uploads that are all shown. Beyond it, only a selection is shown at first. */
 export const ALL_SHOWN = 8

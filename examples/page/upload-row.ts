@@ -5,7 +5,10 @@ import type { UploadItem } from './upload-item.ts'
 import { Thumbnail } from './thumbnail.ts'
 import { actionsOf, describe, labelOf, toneOf, type Action } from './labels.ts'
 
-/** Shows an upload, and reports which of its buttons was pressed. */
+/**
+ * Shows an upload, and reports which of its buttons was pressed. What a button does is not decided here,
+ * because the buttons for all uploads do the same.
+ */
 export class UploadRow {
   readonly element = copyOf('row')
   readonly #item: UploadItem
@@ -32,6 +35,7 @@ export class UploadRow {
     setText(this.#line, describe(this.#item, now))
     this.element.dataset['tone'] = toneOf(state)
     this.element.dataset['state'] = state.kind
+    // An empty bar would look like an upload that has stalled.
     const isEmpty = ['queued', 'failed'].includes(state.kind) && progress.sent === 0
     this.#bar.hidden = state.kind === 'done' || state.kind === 'clash' || isEmpty
     this.#bar.value = file.size === 0 ? 0 : progress.sent / file.size

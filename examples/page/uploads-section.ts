@@ -8,7 +8,10 @@ import { UploadRow } from './upload-row.ts'
 import type { Uploads } from './uploads.ts'
 import type { Action } from './labels.ts'
 
-/** Shows the uploads, and performs the actions of their buttons. */
+/**
+ * Shows the uploads, and performs the actions of their buttons. It is rendered as a whole after each
+ * change, at most once per frame, so that no text can miss a change. Elements that stay are not replaced.
+ */
 export class UploadsSection {
   readonly #uploads: Uploads
   readonly #section = sectionOf('uploads')
@@ -16,8 +19,10 @@ export class UploadsSection {
   readonly #total = find(this.#section.root, '.total', HTMLProgressElement)
   readonly #clear = find(this.#section.root, '.clear', HTMLButtonElement)
   readonly #clashes = find(this.#section.root, '.clashes', HTMLElement)
+  /** Rows of the uploads that were shown. Most of hundreds of uploads never need one. */
   readonly #rows = new Map<UploadItem, UploadRow>()
   readonly #pace = new Pace()
+  /** The uploads that the list shows now, in their order. */
   #shown: readonly UploadItem[] = []
   #isUnfolded = false
 
@@ -30,6 +35,7 @@ export class UploadsSection {
       this.render(performance.now())
     })
     for (const action of ['replace', 'keep-both', 'dismiss'] as const) {
+      // The same answer for many files at once: a folder that is uploaded again clashes with itself.
       find(this.#clashes, `.${action}`, HTMLButtonElement).addEventListener('click', () => {
         for (const item of this.#inState('clash')) this.#act(action, item)
       })
@@ -42,6 +48,7 @@ export class UploadsSection {
     keepFocus(root, heading, () => this.#show(this.#uploads.items, now))
   }
 
+  /** Shows the rows, the tools, the bar and the summary. */
   #show(items: readonly UploadItem[], now: number): void {
     const { root, list, summary } = this.#section
     root.hidden = items.length === 0
@@ -52,6 +59,7 @@ export class UploadsSection {
       shown.map((item) => this.#rowOf(item).element),
     )
     for (const item of shown) this.#rowOf(item).render(now)
+    // Rows of uploads that have left the list would keep their files alive.
     const known = new Set(items)
     for (const item of this.#rows.keys()) if (!known.has(item)) this.#rows.delete(item)
     this.#renderTools(items, shown.length)
@@ -60,6 +68,7 @@ export class UploadsSection {
     setText(summary, summarise(items, this.#pace.measure(this.#uploads.moved, now)))
   }
 
+  /** Puts the uploads in their order, unless the pointer is over the list. */
   #order(items: readonly UploadItem[]): readonly UploadItem[] {
     const isPointedAt = this.#section.list.matches(':hover')
     return isPointedAt ? keepOrder(items, this.#shown) : sortItems(items)
@@ -73,9 +82,11 @@ export class UploadsSection {
     this.#total.value = size === 0 ? 0 : sent / size
   }
 
+  /** Shows the buttons for several uploads, each only if there are at least two for it. */
   #renderTools(items: readonly UploadItem[], shown: number): void {
     const unfinished = items.filter(({ state }) => state.kind !== 'done').length
     const canPause = items.some(({ isActive }) => isActive)
+    // The button pauses as long as anything runs. It resumes only after all are paused.
     this.#pauseAll.hidden = unfinished < 2 || !(canPause || this.#inState('paused').length > 0)
     setText(this.#pauseAll, canPause ? 'Pause all' : 'Resume all')
     this.#clear.hidden = this.#inState('done').length < 2
@@ -87,12 +98,14 @@ export class UploadsSection {
     setText(find(this.#clashes, 'p', HTMLElement), `${clashes} names are taken:`)
   }
 
+  /** Returns the row of an upload. It is the same each time, so that its buttons keep the focus. */
   #rowOf(item: UploadItem): UploadRow {
     const row = this.#rows.get(item) ?? new UploadRow(item, (action) => this.#act(action, item))
     this.#rows.set(item, row)
     return row
   }
 
+  /** Performs the action of a button. */
   #act(action: Action, item: UploadItem): void {
     switch (action) {
       case 'pause':
@@ -124,9 +137,11 @@ export class UploadsSection {
       default:
         action satisfies never
     }
+    // Shown at once and not in the next frame, because the row may move the focus to a new button.
     this.render(performance.now())
   }
 
+  /** Pauses all uploads that run or wait. If there are none, resumes those that are paused. */
   #toggleAll(): void {
     const active = this.#uploads.items.filter(({ isActive }) => isActive)
     if (active.length > 0) for (const item of active) item.pause()
@@ -134,11 +149,13 @@ export class UploadsSection {
     this.render(performance.now())
   }
 
+  /** Removes the complete uploads from the list. Their files are in the list of the server. */
   #dropDone(): void {
     for (const item of this.#inState('done')) item.drop()
     this.render(performance.now())
   }
 
+  /** Returns the uploads that are in a state. */
   #inState(kind: UploadItem['state']['kind']): readonly UploadItem[] {
     return this.#uploads.items.filter(({ state }) => state.kind === kind)
   }
@@ -149,11 +166,13 @@ export class UploadsSection {
  */
 function summarise(items: readonly UploadItem[], rate: number | null): string {
   const done = items.filter(({ state }) => state.kind === 'done').length
+  // The row of a single upload already says all of this.
   if (items.length === 1) return ''
   if (done === items.length) return `${formatCount(done)} complete`
   const parts = [`${done} of ${formatCount(items.length)} complete`]
   const failed = items.filter(({ state }) => state.kind === 'failed').length
   if (failed > 0) parts.push(`${failed} failed`)
+  // Only active uploads have remaining time: a paused one waits for the user.
   const active = sumUp(items.filter(({ isActive }) => isActive))
   const all = sumUp(items)
   if (active.size > 0) parts.push(formatPercent(all.sent, all.size))

@@ -80,16 +80,22 @@ export class PartialUpload<M extends Meta, B extends Body> extends BasePlugin<
     this.#setResumable(false)
   }
 
-  /** Makes Uppy show its buttons for pausing and resuming, or hides them again. */
+  /**
+   * Makes Uppy show its buttons for pausing and resuming, or hides them again. Uppy
+   * can't see whether its uploader resumes, and shows no such buttons by default.
+   */
   #setResumable(resumableUploads: boolean): void {
     const { capabilities } = this.uppy.getState()
     this.uppy.setState({ capabilities: { ...capabilities, resumableUploads } })
   }
 
   readonly #uploadAll = async (ids: string[]): Promise<void> => {
+    // A plugin that prepares the files may have failed for some of them, and Golden Retriever restores
+    // the complete ones of an earlier session, too.
     const files = this.uppy
       .getFilesByIds(ids)
       .filter(({ error, progress }) => !error && progress.uploadComplete !== true)
+    // The event sets `uploadStarted`, without which Uppy shows no progress.
     this.uppy.emit('upload-start', files)
     await Promise.all(files.map(async (file) => this.#uploadOne(file)))
   }
@@ -107,9 +113,9 @@ export class PartialUpload<M extends Meta, B extends Body> extends BasePlugin<
       const url = this.#urlOf(file)
       const running = this.#start(url, file, removal.signal)
       leave = this.#queue(running, file, events)
-      await this.#tellSuccess(file, url, await running.done)
+      await this.#reportSuccess(file, url, await running.done)
     } catch (error) {
-      if (!removal.signal.aborted) this.#tellFailure(file, error)
+      if (!removal.signal.aborted) this.#reportFailure(file, error)
     } finally {
       leave()
       events.remove()
@@ -145,9 +151,9 @@ export class PartialUpload<M extends Meta, B extends Body> extends BasePlugin<
       ...request,
       contentType: file.type,
       signal,
-      onProgress: ({ sent }) => this.#tellProgress(file, sent),
+      onProgress: ({ sent }) => this.#reportProgress(file, sent),
       onState: (state) => {
-        if (state.state === 'waiting') this.#tellWait(file, state.delay, state.error)
+        if (state.state === 'waiting') this.#reportWait(file, state.delay, state.error)
       },
     })
     signal.addEventListener('abort', () => {
@@ -180,14 +186,17 @@ export class PartialUpload<M extends Meta, B extends Body> extends BasePlugin<
     return pause
   }
 
-  #tellProgress({ id }: UppyFile<M, B>, bytesUploaded: number): void {
+  /** Reports the progress in bytes, from which Uppy computes the rate and the remaining time. */
+  #reportProgress({ id }: UppyFile<M, B>, bytesUploaded: number): void {
+    // Uppy replaces the object of a file at each change, and the user may have removed the file.
     const file = this.uppy.getFile(id)
     if (!file?.progress.uploadStarted) return
     const { uploadStarted, bytesTotal } = file.progress
     this.uppy.emit('upload-progress', file, { uploadStarted, bytesUploaded, bytesTotal })
   }
 
-  #tellWait(file: UppyFile<M, B>, delay: number | null, error: Error): void {
+  /** Shows why an attempt has failed and when the next one begins. The upload has not failed. */
+  #reportWait(file: UppyFile<M, B>, delay: number | null, error: Error): void {
     this.uppy.log(error, 'warning')
     // A delay of null means that the device is offline, which Uppy shows by itself.
     if (delay === null || delay < SHORT_WAIT) return
@@ -195,13 +204,18 @@ export class PartialUpload<M extends Meta, B extends Body> extends BasePlugin<
     this.uppy.emit('upload-stalled', { message }, [file])
   }
 
-  async #tellSuccess({ id }: UppyFile<M, B>, uploadURL: string, answer: Response): Promise<void> {
+  /**
+   * Reports that the server holds the whole file. Listeners get the object that the app has answered
+   * with, if it is JSON.
+   */
+  async #reportSuccess({ id }: UppyFile<M, B>, uploadURL: string, answer: Response): Promise<void> {
     const content: unknown = await answer.json().catch(() => null)
     const response = { ...this.#responseOf(answer.status, content), uploadURL }
     this.uppy.emit('upload-success', this.uppy.getFile(id), response)
   }
 
-  #tellFailure(file: UppyFile<M, B>, cause: unknown): void {
+  /** Reports that the upload has failed. Uppy then offers to retry it. */
+  #reportFailure(file: UppyFile<M, B>, cause: unknown): void {
     const error = cause instanceof Error ? cause : new Error(String(cause))
     const { status = null, problem = null } = error instanceof ClientError ? error : {}
     const words = { name: error.name, message: describe(error.message, problem) }
@@ -209,6 +223,7 @@ export class PartialUpload<M extends Meta, B extends Body> extends BasePlugin<
     this.uppy.emit('upload-error', file, words, response)
   }
 
+  /** Returns the answer in the form that Uppy passes to the listeners of its events. */
   #responseOf(status: number, content: unknown): Readonly<{ status: number; body?: B }> {
     return this.#isBody(content) ? { status, body: content } : { status }
   }

@@ -112,6 +112,7 @@ export function parseCommand(args: readonly string[], environment: Environment =
       word === undefined ? 'expected a command' : `there is no command "${word}"`,
     )
   }
+  // An option of another command would be ignored silently, and the user would rely on it.
   const other = Object.keys(values).find((key) => !optionsOf(name).includes(key))
   if (other !== undefined) throw new UsageError(`${name} has no option --${other}`)
   if (name === 'completion') return readCompletion(rest)
@@ -132,19 +133,10 @@ function readCommand(
       return readPut(words, values, target, hasBase)
     case 'get':
       return readGet(words, values, target, environment)
-    case 'ls': {
-      const [url] = hasBase
-        ? expectWords(name, words, [], ['URL'])
-        : expectWords(name, words, ['URL'])
-      const found = target(url)
-      return {
-        kind: name,
-        ...found,
-        ...readFilter(values),
-        ...readList(found, values, environment),
-      }
-    }
+    case 'ls':
+      return readLs(words, values, target, environment)
     case 'patch': {
+      // A default position would overwrite the beginning of a file if the user has forgotten the option.
       const [url, file = ''] = expectWords(name, words, ['URL', 'FILE'])
       if (values.at === undefined)
         throw new UsageError('patch needs --at N, the position of the first byte')
@@ -174,6 +166,7 @@ function readPut(
   target: (url: string | undefined) => Target,
   hasBase: boolean,
 ): PutCommand {
+  // An explicit URL always wins over the environment.
   const isToBase = hasBase && !isUrl(words.at(-1))
   const files = isToBase ? words : words.slice(0, -1)
   if (files.length === 0) throw new UsageError('put needs FILE... and URL')
@@ -191,6 +184,19 @@ function readPut(
   }
 }
 
+/** Reads the words of `ls`. The folder of the environment needs no word. */
+function readLs(
+  words: readonly string[],
+  values: Values,
+  target: (url: string | undefined) => Target,
+  environment: Environment,
+): ListCommand {
+  const isOptional = readBase(environment) !== null
+  const [url] = expectWords('ls', words, isOptional ? [] : ['URL'], isOptional ? ['URL'] : [])
+  const found = target(url)
+  return { kind: 'ls', ...found, ...readFilter(values), ...readList(found, values, environment) }
+}
+
 /** Reads the words of `get`. */
 function readGet(
   words: readonly string[],
@@ -201,6 +207,7 @@ function readGet(
   const [url, file = '.'] = expectWords('get', words, ['URL'], ['FILE'])
   if (file === '') throw new UsageError('the argument FILE is empty')
   const recursive = values.recursive ?? false
+  // These options choose among the files of a list. For a single file they would have no effect.
   const other = ['include', 'exclude', 'list', 'concurrency'].find((name) => name in values)
   if (!recursive && other !== undefined) throw new UsageError(`--${other} needs --recursive`)
   if (recursive && file === '-') throw new UsageError('--recursive needs a folder, not "-"')
@@ -228,6 +235,7 @@ function readCompletion(words: readonly string[]): Command {
 
 /** Reads the patterns of the files to transfer. */
 function readFilter({ include = [], exclude = [] }: Values): Filter {
+  // An empty pattern matches nothing, and comes from an empty variable of a script.
   const empty = [...include, ...exclude].includes('')
   if (empty) throw new UsageError('--include and --exclude need a pattern')
   return { include, exclude }
@@ -245,10 +253,13 @@ function readRate(values: Values): number | null {
  */
 function readList({ url }: Target, values: Values, environment: Environment): Listed {
   const base = readBase(environment)
+  // The URL of a target has no user and password any more, so that those of the base are ignored too.
   const isBelow = base !== null && url.href.startsWith(base.href.replace(/\/\/[^/]*@/, '//'))
   const folder = new URL(isBelow ? base : url)
+  // `ls` and `get -r` mean a folder, also without a slash at the end.
   if (!folder.pathname.endsWith('/')) folder.pathname += '/'
   for (const part of ['username', 'password', 'search', 'hash'] as const) folder[part] = ''
+  // The list belongs to the folder of all files. That of `/files/` is at `/list`, as in the examples.
   const text = values.list ?? '../list'
   if (!URL.canParse(text, folder.href)) throw new UsageError(`--list "${text}" is not a URL`)
   return { base: folder, list: new URL(text, folder) }

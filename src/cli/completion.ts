@@ -7,6 +7,8 @@ import { optionsOf } from './option-table.ts'
  * wait at each key.
  */
 export function completionScript(): string {
+  // No word contains a quotation mark or a character that the shell expands, because all come from the
+  // tables of this program.
   const cases = COMMANDS.map((name) => {
     const options = optionsOf(name).map((option) => `--${option}`)
     const words = [...(name === 'completion' ? ['bash'] : []), ...options].join(' ')

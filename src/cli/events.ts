@@ -118,7 +118,10 @@ export interface EndEvent {
   readonly exitCode: number
 }
 
-/** Returns the words for an event, without the name of its file. */
+/**
+ * Returns the words for an event, without the name of its file. The report adds the name, because a
+ * terminal draws it in a column of its own.
+ */
 export function wordsOf(event: Event): string {
   switch (event.event) {
     case 'progress':
@@ -129,6 +132,7 @@ export function wordsOf(event: Event): string {
       return `trying again in ${Math.ceil(event.delay ?? 0)} s: ${event.message}`
     case 'complete':
       return complete(event)
+    // A special file has no URL, because it was never going to be sent.
     case 'skipped':
       return `skipped (${event.reason})${event.url === null ? '' : `, at ${event.url}`}`
     case 'plan':
@@ -196,10 +200,13 @@ function plan({ action, url, size, position }: PlanEvent): string {
 
 function status({ state, size, length, type, etag }: FoundEvent & { event: 'status' }): string {
   const lines = { state, size, length, type, etag }
-  return Object.entries(lines)
-    .filter(([, value]) => value !== null)
-    .map(([name, value]) => `${name}: ${value}`)
-    .join('\n')
+  return (
+    Object.entries(lines)
+      // A line without a value would look like an empty value.
+      .filter(([, value]) => value !== null)
+      .map(([name, value]) => `${name}: ${value}`)
+      .join('\n')
+  )
 }
 
 /** Formats a line of `ls`: the time, the number of bytes and the name, as `aws s3 ls` does. */
@@ -210,6 +217,7 @@ function fileLine({
   complete,
   modified,
 }: FoundEvent & { event: 'file' }): string {
+  // Bytes and not kilobytes: two files whose sizes differ by a byte are different files.
   const time = (modified ?? '').slice(0, 19).replace('T', ' ').padEnd(19)
   const total = length === null ? '' : ` of ${length}`
   return `${time} ${String(size).padStart(12)} ${name}${complete ? '' : ` (incomplete${total})`}`

@@ -17,6 +17,7 @@ export async function runList(
   log: Log,
   signal: AbortSignal,
 ): Promise<number> {
+  // The full path, and not the one below the URL, because `get` and `rm` take it as it is printed.
   for (const { key, path: _path, ...file } of await listFiles(command, signal)) {
     log.add({ event: 'file', name: key, ...file })
   }
@@ -33,18 +34,23 @@ export async function runGetFolder(
   signal: AbortSignal,
 ): Promise<number> {
   const { rate, concurrency, file: root } = command
+  // The list is read once. A file that is added later is fetched by the next call of the same command.
   const files = await listFiles(command, signal)
   for (const { key, url } of files.filter(({ complete }) => !complete)) {
     log.add({ event: 'skipped', name: key, url, reason: 'incomplete' })
   }
   const wanted = files.filter(({ complete }) => complete)
+  // A misspelled URL or pattern would otherwise look like a success.
   if (files.length === 0) throw new Error(`there are no such files below ${command.url.href}`)
   const names = new Set(wanted.map((file) => file.path))
+  // One pace for all files: the limit is that of the command and not that of each transfer.
   const pace = rate === null ? null : createPace(rate, Math.min(concurrency, wanted.length))
 
   async function fetchOne(file: RemoteFile): Promise<number> {
     const name = path.join(root, file.path)
     try {
+      // Before anything is written: the name comes from the server, and may be chosen by a stranger who
+      // was allowed to upload.
       checkName(file.path, names)
       if (!command.dryRun) await makeFolders(root, file.path)
       // `get URL FOLDER` would write into the folder under the name from the URL.
@@ -88,6 +94,8 @@ async function makeFolders(root: string, file: string): Promise<void> {
     await mkdir(folder).catch((error: unknown) => {
       if (!hasCode(error, 'EEXIST')) throw error
     })
+    // `lstat` does not follow a link. A process that replaces the folder by a link after this check has the
+    // rights of the user, and needs no help of this command.
     if (!(await lstat(folder)).isDirectory()) {
       throw new Error(`${folder} is not a folder: remove it first`)
     }

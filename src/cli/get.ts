@@ -19,6 +19,7 @@ import { existsError, findTarget, type LocalTarget } from './target.ts'
 export async function runGet(command: GetCommand, log: Log, signal: AbortSignal): Promise<number> {
   const { url, file, rate } = command
   const pace = rate === null ? null : createPace(rate, 1)
+  // The standard output can't be compared or replaced, so that it needs neither a target nor a part file.
   if (file !== '-') return getFile({ url, file, pace }, command, log, signal)
   if (command.dryRun) return planDownload(url, 'standard output', false, command, log, signal)
   const job = { url, name: 'standard output', pace, destination: new StandardOutput() }
@@ -47,19 +48,23 @@ export async function getFile(
   const { overwrite, dryRun } = command
   const target = await findTarget(file, url)
   const name = target.path
+  // Also without `--overwrite`: the same command must succeed again after it has succeeded once, so that
+  // a script can repeat it after a failure of another file.
   if (await isSame(target, url, command, signal)) {
     const place = { name, url: url.href }
-    if (dryRun) log.add({ event: 'plan', action: 'skip', ...place, ...target, position: 0 })
+    if (dryRun) log.add({ event: 'plan', action: 'skip', ...place, size: target.size, position: 0 })
     else log.begin(name).end({ event: 'skipped', ...place, reason: 'same' })
     return DONE
   }
   if (dryRun) return planDownload(url, name, target.size !== null, command, log, signal)
   if (target.size !== null && !overwrite) throw existsError(name)
+  // `publish` checks again that the name is still free. Here the check only saves a useless download.
   const part = await openPart(name, url.href, overwrite)
   try {
     const job = { url, name, pace, destination: part, finish: async () => part.finish() }
     return await fetchInto(job, command, log, signal)
   } finally {
+    // Also after a success: `close` removes the bytes only if a later command could not continue them.
     await part.close()
   }
 }
@@ -82,6 +87,7 @@ async function isSame(
     return found.digest === (await digestOf(path, signal))
   } catch (error) {
     signal.throwIfAborted()
+    // The download, or the refusal to replace the file, reports what is wrong with the server.
     if (error instanceof ClientError) return false
     throw error
   }
@@ -105,6 +111,7 @@ async function planDownload(
     log.add({ event: 'error', name, message, exitCode: FAILED })
     return FAILED
   }
+  // The caller has compared the digests, so that an existing file is a different one.
   const occupied = command.overwrite ? 'replace' : 'refuse'
   const action = exists ? occupied : 'download'
   log.add({ event: 'plan', name, url: url.href, action, size: found.size, position: 0 })
@@ -141,6 +148,7 @@ async function fetchInto(
         transfer.add({ event: 'retry', name, delay: seconds, message: summarize(error) })
       },
     })
+    // Before the report: without its final name and `fsync` the file could still be lost.
     await finish?.()
     transfer.end({
       event: 'complete',

@@ -1,4 +1,6 @@
 /** Fetches the list of the files on a server, and chooses those that a command is about. */
+import { createHash } from 'node:crypto'
+
 import { ClientError } from '../client/error.ts'
 import { fieldsFor } from '../client/transport/redirect.ts'
 
@@ -40,10 +42,13 @@ export async function listFiles(
   const { url, base } = command
   const content = await fetchList(command, signal)
   const prefix = decode(url.pathname.slice(base.pathname.length)).replace(/\/$/, '')
-  return content
-    .flatMap((entry) => toFile(entry, base, prefix) ?? [])
-    .filter(({ path }) => isChosen(command, path))
-    .toSorted((a, b) => (a.key < b.key ? -1 : 1))
+  return (
+    content
+      .flatMap((entry) => toFile(entry, base, prefix) ?? [])
+      .filter(({ path }) => isChosen(command, path))
+      // The server's order may be that of the changes, which is different at the next call.
+      .toSorted((a, b) => (a.key < b.key ? -1 : 1))
+  )
 }
 
 /** Decodes a path. One that is not percent-encoded correctly can only be compared as it is. */
@@ -60,6 +65,8 @@ async function fetchList(
   { url, list, headers, retries, timeout, wait }: Target & Listed,
   signal: AbortSignal,
 ): Promise<readonly unknown[]> {
+  // `exchange` of the client keeps only the first MiB of an answer. A download has no such limit, and
+  // brings retries, redirections and the refusal of login pages along.
   const destination = new Memory()
   try {
     await download({
@@ -106,6 +113,7 @@ function toFile(entry: unknown, base: URL, prefix: string): RemoteFile | null {
     read('modified'),
   ]
   if (typeof key !== 'string' || typeof size !== 'number') return null
+  // A prefix ends at a slash: `photos` is not the folder of `photos-old/a.jpg`.
   const isBelow = prefix === '' || key === prefix || key.startsWith(`${prefix}/`)
   if (!isBelow) return null
   return {
@@ -117,6 +125,7 @@ function toFile(entry: unknown, base: URL, prefix: string): RemoteFile | null {
     url: below(base, key),
     size,
     length: typeof length === 'number' ? length : null,
+    // A list without the member has only finished files, as one from a table of an app.
     complete: read('complete') !== false,
     modified: typeof modified === 'string' ? modified : null,
   }
@@ -125,7 +134,8 @@ function toFile(entry: unknown, base: URL, prefix: string): RemoteFile | null {
 /** A download into memory. */
 class Memory implements Destination {
   readonly #chunks: Uint8Array[] = []
-  version: Version | null = null
+  /** Always null, so that a broken list is fetched anew from its first byte. */
+  readonly version: Version | null = null
   position = 0
 
   /** Discards the bytes so far. They are never continued, because a list can change at any time. */
@@ -139,14 +149,17 @@ class Memory implements Destination {
 
   /** Keeps the bytes. */
   async write(bytes: Uint8Array): Promise<void> {
+    // The chunks of `fetch` are not reused, so that they need not be copied.
     this.#chunks.push(bytes)
     this.position += bytes.byteLength
     if (this.position > MAX_LIST) throw new Error(`the list is longer than ${MAX_LIST} bytes`)
   }
 
-  /** Returns no digest, so that one from the server is a mismatch. Lists have none. */
+  /** Returns the SHA-256 of the bytes, as `sha-256=:…:`. */
   async digest(): Promise<string> {
-    return ''
+    const hash = createHash('sha256')
+    for (const chunk of this.#chunks) hash.update(chunk)
+    return `sha-256=:${hash.digest('base64')}:`
   }
 
   /** Discards the bytes. */

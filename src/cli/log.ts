@@ -41,6 +41,8 @@ export function createTextLog(report: Report, isQuiet: boolean): Log {
       }
     },
     add: (event) => {
+      // `status` has several lines. A report replaces line breaks inside a text, which could come from a
+      // file name, so that each line is printed by itself.
       for (const { text, isError } of linesOf(event, isQuiet)) {
         if (isError) report.error(text)
         else report.print(text)
@@ -56,13 +58,16 @@ function linesOf(
 ): readonly { readonly text: string; readonly isError: boolean }[] {
   const words = wordsOf(event)
   switch (event.event) {
+    // A person sees the end by the prompt of the shell.
     case 'end':
       return []
+    // With the name of the program, because the standard error of several programs may be one file.
     case 'error':
     case 'skipped': {
       const name = event.name === null ? '' : `${event.name}: `
       return [{ text: `partial-upload: ${name}${words}`, isError: true }]
     }
+    // Not to the standard output, where they would mix with results that a script reads.
     case 'request':
     case 'response':
       return [{ text: words, isError: true }]

@@ -79,6 +79,7 @@ const UNITS: Readonly<Record<string, number>> = { '': 1, K: 1024, M: 1024 ** 2, 
 
 /** Parses the value of an option that is a whole number of at least `least`. */
 export function parseNumber(name: string, text: string, least: number): number {
+  // `Number` alone would accept an empty text, `1e3` and `0x10`.
   const value = /^[0-9]+$/.test(text) ? Number(text) : NaN
   if (Number.isSafeInteger(value) && value >= least) return value
   throw new UsageError(`--${name} must be a whole number, ${least} or more, not "${text}"`)
@@ -87,6 +88,7 @@ export function parseNumber(name: string, text: string, least: number): number {
 /** Parses a number of bytes with an optional unit, such as `500K` or `1.5M`. */
 export function parseSize(name: string, text: string, least: number): number {
   const [, number = '', unit = ''] = /^([0-9]+(?:\.[0-9]+)?)([KMG]?)$/i.exec(text) ?? []
+  // A fraction of a byte can only come from a fraction of a unit, such as 1.3K.
   const value = Math.floor(Number(number) * (UNITS[unit.toUpperCase()] ?? NaN))
   if (number !== '' && Number.isSafeInteger(value) && value >= least) return value
   throw new UsageError(

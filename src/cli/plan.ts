@@ -29,10 +29,13 @@ export async function planUpload(
   log: Log,
   signal: AbortSignal,
 ): Promise<number> {
+  // To compare the standard input means to read it, and the user would have to produce it again.
   if (path === null) throw new UsageError('--dry-run can not read the standard input')
   try {
+    // The comparison is that of the client. One of this file alone could differ from what `put` does later.
     const options = requestOptions(command, signal)
     const plan = await withRetries(url, options, platformOf(), async (connection) => {
+      // Opened for each attempt, so that a file that has changed since the last one is seen as it is.
       const source = await openPath(path)
       try {
         return await decide(connection, source, command.overwrite)
@@ -58,6 +61,8 @@ async function decide(
   const { size } = source
   const found = await find(connection)
   if (found === null) return { action: 'upload', size, position: 0 }
+  // Null means that the bytes can't be compared. An upload treats that like a difference, because "same"
+  // and "resumed" must be proven.
   const hash = createSourceHash(() => createHash('sha256'), source)
   if (fits(found, size) && (await hasSameBytes(connection, found, source, hash)) === true) {
     return { action: found.complete ? 'skip' : 'resume', size, position: found.size }

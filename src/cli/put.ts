@@ -50,37 +50,57 @@ async function send(
 ): Promise<number> {
   const { name, path, url } = file
   const transfer = log.begin(name)
-  const type = command.contentType ?? mime.getType(path ?? new URL(url).pathname)
   const { onProgress, onState, outcome } = follow(name, transfer)
   // The standard input can be read only once, so that its digest is computed on the way.
   const input = createHash('sha256')
   const open = path === null ? sourceOpener(hashing(process.stdin, input)) : () => openPath(path)
-  const options = {
-    ...requestOptions(command, signal),
-    overwrite: command.overwrite,
-    ...(type === null ? {} : { contentType: type }),
-    ...(command.checksum ? { verify: true, reprDigest: true } : {}),
-    onProgress,
-    onState,
-  }
+  const options = { ...uploadOptions(file, command, signal), onProgress, onState }
   try {
     const response = await startUpload(url, open, options, platformOf(pace)).done
     const digest = async (): Promise<string> =>
       path === null ? `sha-256=:${input.digest('base64')}:` : digestOf(path, signal)
     const sha256 = command.checksum ? await confirm(url, await digest(), command, signal) : null
-    // An app may publish the file elsewhere, and then names the place in its answer.
-    const place = new URL(response.headers.get('Location') ?? url, url).href
-    transfer.end(outcome(place, sha256))
+    transfer.end(outcome(placeOf(response, url), sha256))
     return DONE
   } catch (error) {
     transfer.end(null)
     const exitCode = exitCodeOf(error)
+    // With the option given, a different file at the URL has another cause, such as a race.
     const remedy = command.overwrite ? null : '--overwrite replaces it'
+    // After Ctrl-C every running file fails. One line about the command is enough.
     if (!signal.aborted) {
       log.add({ event: 'error', name, message: describe(error, remedy), exitCode })
     }
     return exitCode
   }
+}
+
+/** Returns the options of the client for a file. */
+function uploadOptions(
+  { path, url }: FileToSend,
+  command: PutCommand,
+  signal: AbortSignal,
+): UploadOptions {
+  // The browser's Blob knows its type, a file does not. The name in the URL is the only hint at the type
+  // of the standard input.
+  const type = command.contentType ?? mime.getType(path ?? new URL(url).pathname)
+  return {
+    ...requestOptions(command, signal),
+    overwrite: command.overwrite,
+    ...(type === null ? {} : { contentType: type }),
+    // `verify` compares the stored bytes before a resumption. By default name, date and length are enough,
+    // because the server verifies the whole file in the end. Then a wrong guess costs the whole transfer.
+    ...(command.checksum ? { verify: true, reprDigest: true } : {}),
+  }
+}
+
+/**
+ * Returns the URL of an uploaded file. An app may publish it elsewhere and name that place in its
+ * answer (RFC 9110 §10.2.2). A value that is not a URL must not turn the success into a failure.
+ */
+function placeOf({ headers }: Response, url: string): string {
+  const location = headers.get('Location') ?? ''
+  return location !== '' && URL.canParse(location, url) ? new URL(location, url).href : url
 }
 
 /** Passes chunks on, and adds them to a hash. */
@@ -89,6 +109,7 @@ async function* hashing(
   hash: { update(bytes: Uint8Array): unknown },
 ): AsyncGenerator<Uint8Array, void> {
   for await (const chunk of chunks) {
+    // Before the yield, because the consumer may reuse the memory of the chunk after it.
     hash.update(chunk)
     yield chunk
   }
@@ -127,6 +148,7 @@ function follow(
   readonly outcome: (url: string, sha256: string | null) => CompleteEvent | SkippedEvent
 } {
   const startedAt = Date.now()
+  // Callbacks assign it, which the compiler does not see for a `let`: it would narrow it to null.
   const progress: { last: Progress | null } = { last: null }
   let isUnchanged = false
 
@@ -147,6 +169,7 @@ function follow(
       transfer.add({ event: 'retry', name, delay, message: summarize(status.error) })
     },
     outcome: (url, sha256) => {
+      // The client says so only after it has compared all bytes or digests.
       if (isUnchanged) return { event: 'skipped', name, url, reason: 'same' }
       const size = progress.last?.size ?? progress.last?.sent ?? 0
       const seconds = (Date.now() - startedAt) / 1000

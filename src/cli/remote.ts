@@ -55,6 +55,7 @@ export async function findWithDigest(
 /** Returns the SHA-256 of a local file, in the form in which a server reports it. */
 export async function digestOf(path: string, signal: AbortSignal): Promise<string> {
   const hash = createHash('sha256')
+  // A stream reads 64 KiB at a time, so that the memory does not grow with the size of the file.
   const bytes: AsyncIterable<Buffer> = createReadStream(path, { signal })
   for await (const chunk of bytes) hash.update(chunk)
   return `sha-256=:${hash.digest('base64')}:`

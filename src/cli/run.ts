@@ -61,6 +61,7 @@ async function textFor(command: Command): Promise<string | null> {
 function createLog(command: RemoteCommand): Log {
   // `get URL -` writes the file to the standard output, so that its progress goes to the standard error.
   const out = command.kind === 'get' && command.file === '-' ? process.stderr : process.stdout
+  // JSON is never redrawn, so that a terminal shows what a script would read.
   return command.json
     ? createJsonLog(out, command.quiet)
     : createTextLog(createReport(out, command.quiet), command.quiet)
@@ -81,6 +82,7 @@ function createReport(out: NodeJS.WriteStream, isQuiet: boolean): Report {
  * caller, because it is shown with a hint at the help and not as an event.
  */
 async function perform(command: RemoteCommand, log: Log, signal: AbortSignal): Promise<number> {
+  // Before the first request. The channels are not closed again, because the process ends with the command.
   if (command.verbose) watchRequests((event) => log.add(event))
   const exitCode = await attempt(command, log, signal)
   log.add({ event: 'end', exitCode })
@@ -91,9 +93,11 @@ async function perform(command: RemoteCommand, log: Log, signal: AbortSignal): P
 async function attempt(command: RemoteCommand, log: Log, signal: AbortSignal): Promise<number> {
   try {
     const code = await dispatch(command, log, signal)
+    // A transfer that was stopped resolves like one that has failed, and must not end with its code.
     if (!signal.aborted) return code
   } catch (error) {
     if (error instanceof UsageError) throw error
+    // After an abort the error is that of the signal, or of a connection that the abort has closed.
     if (!signal.aborted) {
       const exitCode = exitCodeOf(error)
       log.add({ event: 'error', name: null, message: describe(error), exitCode })

@@ -60,11 +60,13 @@ export async function runRemove(
   signal: AbortSignal,
 ): Promise<number> {
   let code = DONE
+  // One at a time: a removal is quick, and the order of the lines is that of the arguments.
   for (const target of [command, ...command.more]) {
     try {
       await removeOne(target, command.dryRun, log, signal)
     } catch (error) {
       signal.throwIfAborted()
+      // The only resource is the whole command, whose failure the caller reports.
       if (command.more.length === 0) throw error
       const exitCode = exitCodeOf(error)
       log.add({ event: 'error', name: target.url.href, message: describe(error), exitCode })
@@ -87,6 +89,7 @@ async function removeOne(
     log.add({ event: 'removed', url: href, existed: await remove(href, options) })
     return
   }
+  // `HEAD` does not show whether the user may remove the file. Only `DELETE` would.
   const found = await status(href, options)
   const action = found === null ? 'none' : 'remove'
   const size = found?.size ?? null

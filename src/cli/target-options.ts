@@ -61,6 +61,7 @@ export function readTarget(
   const base = readBase(environment)
   const url = readUrl(word, base)
   const headers = parseHeaders(values.header ?? [])
+  // Before user and password are removed. They must not reach a message, a log or a redirection.
   authorize(headers, url, base, environment['PARTIAL_UPLOAD_TOKEN'] ?? '')
   url.username = ''
   url.password = ''
@@ -68,6 +69,7 @@ export function readTarget(
     url,
     headers: Object.fromEntries(headers),
     retries: parseNumber('retries', values.retries ?? '20', 0),
+    // Users think in seconds, and the timers of the client count milliseconds.
     timeout: parseNumber('timeout', values.timeout ?? '30', 0) * 1000,
     wait: values.wait ?? false,
     json: values.json ?? false,
@@ -84,6 +86,7 @@ export function readBase(environment: Environment): URL | null {
     throw new UsageError('PARTIAL_UPLOAD_URL is not a URL that begins with http:// or https://')
   }
   const base = new URL(text)
+  // `new URL` and the paths of names need the slash. Users forget it, and nothing else could be meant.
   if (!base.pathname.endsWith('/')) base.pathname += '/'
   return base
 }
@@ -93,6 +96,9 @@ export function readBase(environment: Environment): URL | null {
  * prints it, so that a `%` or `#` stands for itself.
  */
 function readUrl(word: string | undefined, base: URL | null): URL {
+  // A variable of a script that is empty by mistake must not become the folder itself, for example in
+  // `rm "$NAME"`.
+  if (word === '') throw new UsageError('the argument URL is empty')
   if (base !== null && !isUrl(word)) {
     const url = new URL(base)
     const parts = (word ?? '').split('/')

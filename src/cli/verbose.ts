@@ -22,7 +22,8 @@ export function watchRequests(onEvent: (event: RequestEvent) => void): void {
     }
   }
   subscribe('http.client.request.start', (message) => onRequest(read(message, 'request')))
-  // In spite of its name this comes with the head of the answer.
+  // In spite of its name this comes with the head of the answer. The message has the request as well, so
+  // that the lines of several running transfers can be matched.
   subscribe('http.client.response.finish', (message) =>
     onResponse(read(message, 'request'), read(message, 'response')),
   )

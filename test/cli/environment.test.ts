@@ -42,6 +42,10 @@ describe('PARTIAL_UPLOAD_URL', () => {
     expect(() => urlOf('rm', name)).toThrow('has a part "." or ".."')
   })
 
+  test('is not the resource of an empty name', () => {
+    expect(() => urlOf('rm', '')).toThrow('the argument URL is empty')
+  })
+
   test('must be a URL', () => {
     expect(() => parseCommand(['ls'], { PARTIAL_UPLOAD_URL: 'files' })).toThrow(
       'PARTIAL_UPLOAD_URL is not a URL',

@@ -42,6 +42,17 @@ describe('put', () => {
     expect(uploaded().equals(FILE)).toBe(true)
   })
 
+  test.each([
+    ['/photos/7', '/photos/7'],
+    ['http://[', '/files/a.bin'],
+  ])('prints the place that the app names with Location: %s', async (location, path) => {
+    await bench.configure({ onComplete: async () => ({ headers: { Location: location } }) })
+
+    const { code, out } = await line.run('put', 'film.mp4', bench.url)
+
+    expect([code, out.split(', at ')[1]]).toEqual([0, `${bench.proxy.origin}${path}\n`])
+  })
+
   test('does not send bytes again that the server has', async () => {
     await line.run('put', 'film.mp4', bench.url)
     const { sent } = bench.proxy

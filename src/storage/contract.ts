@@ -11,6 +11,7 @@ import { keyChecks } from './contract/keys.ts'
 import { largeChecks } from './contract/large.ts'
 import { listChecks } from './contract/list.ts'
 import { persistChecks } from './contract/persist.ts'
+import { notesChecks } from './contract/notes.ts'
 import { readChecks } from './contract/read.ts'
 import { replaceChecks } from './contract/replace.ts'
 import { stateChecks } from './contract/state.ts'
@@ -39,4 +40,5 @@ export const storageContract: readonly StorageCheck[] = [
   ...largeChecks,
   ...keyChecks,
   ...listChecks,
+  ...notesChecks,
 ]

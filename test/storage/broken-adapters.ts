@@ -4,6 +4,7 @@ import { commitMistakes } from './broken-adapters/commit.ts'
 import { endMistakes } from './broken-adapters/end.ts'
 import { fencingMistakes } from './broken-adapters/fencing.ts'
 import { keyMistakes } from './broken-adapters/keys.ts'
+import { notesMistakes } from './broken-adapters/notes.ts'
 import { readMistakes } from './broken-adapters/read.ts'
 import { validatorMistakes } from './broken-adapters/validators.ts'
 import { writeMistakes } from './broken-adapters/write.ts'
@@ -16,4 +17,5 @@ export const BROKEN_ADAPTERS: readonly BrokenAdapter[] = [
   ...fencingMistakes,
   ...validatorMistakes,
   ...keyMistakes,
+  ...notesMistakes,
 ]

@@ -4,10 +4,11 @@
  * be opened and closed.
  */
 
+import type { Stats } from 'node:fs'
 import type { FileHandle } from 'node:fs/promises'
-import { trustedSize } from './durable-size.ts'
+import { isSuspect } from './durable-size.ts'
 import { hasTicket } from './fence.ts'
-import { statOf } from './metadata.ts'
+import { lstatIfThere, statOf } from './metadata.ts'
 import { stagedPath } from './paths.ts'
 import type { ResourcePaths } from './paths.ts'
 import type { FsRecord } from './record.ts'
@@ -61,6 +62,11 @@ export class OpenFileCache {
    * Returns an upload with its current version, and hands its open file to the caller. Returns null
    * unless the record is unchanged, so that another process can only have made the data file
    * longer.
+   *
+   * All bytes of the file count, because none of them were lost with a page cache: the page cache
+   * was the current one when the file was opened (`durable-size.ts`), and an open file keeps its
+   * file system, with its page cache and its device number, even if that is detached from the
+   * directory. Another file system at the path has another device number.
    */
   async take(paths: ResourcePaths): Promise<TakenFile | null> {
     const upload = this.#remove(paths.hash)
@@ -68,14 +74,14 @@ export class OpenFileCache {
     const { record, revision, file } = upload
     const isContested = await hasTicket(paths, record)
     const stored = await currentRecord(paths)
+    const path = stagedPath(paths, record.data)
     const data = await statOf(paths, file)
-    const isTrusted = (await trustedSize(paths, record, data)) === Infinity
-    if (isContested || !isTrusted || data.nlink === 0 || stored?.text !== revision) {
+    const isAtPath = isSameFile(data, await lstatIfThere(paths, path))
+    if (isContested || stored?.text !== revision || !isAtPath || isSuspect(data)) {
       await file.close()
       return null
     }
     const info = incompleteInfo(record, data)
-    const path = stagedPath(paths, record.data)
     const limit = Number.POSITIVE_INFINITY
     const found = {
       kind: 'incomplete',
@@ -100,4 +106,9 @@ export class OpenFileCache {
     this.#waiting.delete(hash)
     return upload
   }
+}
+
+/** Returns whether the metadata of an open file are those of the file at its path, if there is one. */
+function isSameFile({ dev, ino }: Stats, atPath: Stats | null): boolean {
+  return atPath !== null && atPath.dev === dev && atPath.ino === ino
 }

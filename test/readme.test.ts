@@ -166,6 +166,7 @@ describe('blocks', () => {
       'http',
       'json',
       'nginx',
+      'python',
       'sh',
       'ts',
       'tsx',
@@ -194,7 +195,7 @@ describe('code', () => {
       filesOf(folder).map((file) => unindent(readFileSync(file, 'utf8'))),
     )
 
-    const excerpts = BLOCKS.filter(({ language }) => /^tsx?$/.test(language))
+    const excerpts = BLOCKS.filter(({ language }) => /^(tsx?|python)$/.test(language))
     const unknown = excerpts.filter(({ code }) => !sources.some((source) => isIn(source, code)))
     expect(unknown).toEqual([])
   })
@@ -224,7 +225,7 @@ function defaultOf(name: string): unknown {
 
 function filesOf(folder: string): readonly string[] {
   return readdirSync(path.join(ROOT, folder), { recursive: true, encoding: 'utf8' })
-    .filter((name) => /\.tsx?$/.test(name))
+    .filter((name) => /\.(tsx?|py)$/.test(name))
     .map((name) => path.join(ROOT, folder, name))
 }
 

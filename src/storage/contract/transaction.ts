@@ -96,12 +96,17 @@ export const transactionChecks: readonly StorageCheck[] = [
   // storage that names its temporary file after the key, and not after the writer, removes that of
   // the next one here.
   check('lets a writer that has ended touch nothing of the next one', async (storage) => {
-    for (const options of [PERSIST, ATOMIC]) {
+    for (const [options, content] of [
+      [PERSIST, 'abc'],
+      [ATOMIC, 'abc'],
+      [PERSIST, ''],
+      [ATOMIC, ''],
+    ] as const) {
       for (const end of ['commit', 'keep', 'rollback'] as const) {
-        const key = `${options.transaction} ${end}`
-        await begin(storage, key, 'abc')
+        const key = `${options.transaction} ${end} ${content}`
+        if (content !== '') await begin(storage, key, content)
         const ended = await storage.openWriter(key, options)
-        await write(ended, 3, 'def')
+        await write(ended, content.length, 'def')
         if (end === 'commit') await ended.commit(BEGUN)
         else await ended[end]()
         const size = (await storage.head(key))?.size ?? 0

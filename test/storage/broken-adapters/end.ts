@@ -83,4 +83,16 @@ export const endMistakes: readonly BrokenAdapter[] = [
         }),
     }),
   })),
+  broken('a second rollback removes what another writer has created', NEXT, () => ({
+    writer: (writer, { storage, key }) => {
+      let hasEnded = false
+      return {
+        rollback: async () => {
+          if (hasEnded && writer.base === null) await storage.remove(key)
+          else await writer.rollback()
+          hasEnded = true
+        },
+      }
+    },
+  })),
 ]

@@ -2,7 +2,7 @@
  * A whole server with a page, which keeps uploads in a folder or in a bucket of an object store.
  *
  * Run: `npm start -- --directory DIR --port N`, or `npm start -- --s3 BUCKET --endpoint URL --port N`.
- * Without `--port`, the port is the one in the variable `PORT`, or 3000. It prints its address when it
+ * `npm start -- --help` lists the options. Without `--port`, the port is the one in the variable `PORT`, or 3000. It prints its address when it
  * accepts connections. Open the address in a browser to upload files.
  * Files are at `/files/`, and the page reads their list from `/list`. Ctrl-C and SIGTERM stop the
  * server gracefully.
@@ -21,14 +21,27 @@ import { openStore } from './store.ts'
 /** Time for the requests in progress to end after a signal, in milliseconds. */
 const GRACE = 3_000
 
+const USAGE = `npm start -- [--directory DIR | --s3 BUCKET [--endpoint URL]] [--port N]
+
+  --directory DIR  folder of the files, ./uploads by default
+  --s3 BUCKET      keep the files in a bucket of an object store
+  --endpoint URL   address of the object store, if it is not Amazon's
+  --port N         the environment variable PORT or 3000 by default; 0 for any free port
+  --help           print this help`
+
 const { values } = parseArgs({
   options: {
     directory: { type: 'string', default: './uploads' },
     s3: { type: 'string' },
     endpoint: { type: 'string' },
     port: { type: 'string', default: process.env.PORT ?? '3000' },
+    help: { type: 'boolean', default: false },
   },
 })
+if (values.help) {
+  console.log(USAGE)
+  process.exit()
+}
 
 const { directory, s3, endpoint } = values
 const { storage, listFinished } = await openStore({ directory, s3, endpoint })

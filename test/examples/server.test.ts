@@ -80,6 +80,15 @@ test('npm start listens at the port in PORT', async () => {
   expect(url).toBe(`http://127.0.0.1:${port}/`)
 }, 30_000)
 
+test('npm start prints its options for --help', async () => {
+  await stop('SIGTERM')
+
+  await start(['--help'])
+
+  // The first line of the output.
+  expect(url).toContain('--directory DIR')
+}, 30_000)
+
 async function start(options = ['--port', '0'], variables: NodeJS.ProcessEnv = {}): Promise<void> {
   const child = spawn('npm', ['start', '--silent', '--', '--directory', directory, ...options], {
     cwd: root,

@@ -141,7 +141,9 @@ async function apply(
       changed: session.changed,
       digests: null,
     }
-    return await finishWrite(write, { hooks: request.hooks, isLost, ...context })
+    const { storage, events, hashing } = context
+    const { hooks } = request
+    return await finishWrite(write, { storage, events, hashing, hooks, isLost })
   } catch (error) {
     await writer.keep()
     throw error

@@ -50,10 +50,10 @@ export class OpenFileCache {
   /**
    * Takes over an open data file. If there are too many, the file that was stored first is closed.
    */
-  async store(hash: string, upload: Upload): Promise<void> {
+  async store(hash: string, { record, revision, file }: Upload): Promise<void> {
     await this.drop(hash)
     const timer = setTimeout(() => void this.drop(hash).catch(() => {}), MAX_WAIT).unref()
-    this.#waiting.set(hash, { timer, ...upload })
+    this.#waiting.set(hash, { record, revision, file, timer })
     const [oldest] = this.#waiting.keys()
     if (this.#waiting.size > MAX_WAITING && oldest !== undefined) await this.drop(oldest)
   }
@@ -92,7 +92,7 @@ export class OpenFileCache {
       info,
       revision,
     } as const
-    return { found, ...upload }
+    return { found, record, revision, file }
   }
 
   /** Closes the data file of an upload, if it is open here. */

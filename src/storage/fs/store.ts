@@ -89,13 +89,22 @@ export class StoreDirectory implements Shared {
   /** Returns the resource of a key, for a storage with these options. */
   async resourceOf(
     key: string,
-    options: Pick<FsResource, 'fsync' | 'policy'>,
+    { fsync, policy }: Pick<FsResource, 'fsync' | 'policy'>,
   ): Promise<FsResource> {
     const { leases, openFiles, flusher, rebuilds, layersToRemove } = this
     const paths = await this.pathsOf(key)
     const assertThere = () => this.assertThere(paths)
-    const shared = { leases, openFiles, flusher, rebuilds, layersToRemove }
-    return { paths, ...options, ...shared, assertThere }
+    return {
+      paths,
+      fsync,
+      policy,
+      leases,
+      openFiles,
+      flusher,
+      rebuilds,
+      layersToRemove,
+      assertThere,
+    }
   }
 
   /**

@@ -1,10 +1,10 @@
 /**
- * Applies a patch, the content of a PATCH or of a partial PUT, from the preconditions to the commit. The functions are
- * in the order of these steps.
+ * Applies a patch, the content of a PATCH or of a partial PUT, from the preconditions to the
+ * commit. The functions are in the order of these steps.
  *
- * A patch is written in one of two ways. `persist` appends to the upload, and keeps the bytes so far if the request is
- * interrupted. `atomic` applies the patch completely or not at all, as a document of several parts, a digest of the
- * content or the client's `Prefer` demands.
+ * A patch is written in one of two ways. `persist` appends to the upload, and keeps the bytes so
+ * far if the request is interrupted. `atomic` applies the patch completely or not at all, as a
+ * document of several parts, a digest of the content or the client's `Prefer` demands.
  */
 import { hasEffect } from '../../errors.ts'
 import { finishWrite, type Outcome } from '../completion.ts'
@@ -49,8 +49,8 @@ interface Patch {
 /**
  * Answers a request whose header has been checked, and whose content is a patch.
  *
- * The preconditions are checked before the content is read and again under the lock, because another writer may
- * change the resource between the two.
+ * The preconditions are checked before the content is read and again under the lock, because
+ * another writer may change the resource between the two.
  */
 export async function applyPatch(
   request: HandlerRequest,
@@ -67,6 +67,9 @@ export async function applyPatch(
 
   const patch = await readFirstPart(request, header, settings)
   try {
+    // The writer is opened under the lock, so that its base stays the current version until the
+    // commit. If A and B both opened a writer at 10 bytes, A committed 5 more, and B then committed 7
+    // from position 10 on, the storage would refuse B, and its client would have sent them in vain.
     const written = withLock(request, context, settings.lockTimeout, async (isLost) => {
       const { transaction, initial } = patch
       const options = { transaction, replace: false, initial, isLost } as const
@@ -95,8 +98,9 @@ async function readFirstPart(
     limit: patchLimit(limits),
     isAtomic,
     digests,
-    // A digest in the trailer that was not announced is verified by reading the content back from the storage. That is
-    // impossible for an atomic format, whose parts may overlap, so its content is always hashed while it arrives.
+    // A digest in the trailer that was not announced is verified by reading the content back from
+    // the storage. That is impossible for an atomic format, whose parts may overlap, so its content
+    // is always hashed while it arrives.
     verifiesTrailer: format.isAtomic || announcesDigest,
   })
   const incoming = await readPatch(content, format)
@@ -112,7 +116,10 @@ async function readFirstPart(
   return { incoming, format, transaction, initial, verifiesTrailer: content.verifiesTrailer }
 }
 
-/** Writes the patch under the lock, and commits it. After an error the writer keeps what its transaction allows. */
+/**
+ * Writes the patch under the lock, and commits it. After an error the writer keeps what its
+ * transaction allows.
+ */
 async function apply(
   { incoming, format, initial, verifiesTrailer }: Patch,
   writer: Writer,
@@ -121,6 +128,8 @@ async function apply(
   context: MethodContext,
 ): Promise<Outcome> {
   try {
+    // The version that was checked before the lock may have been replaced since. From here on
+    // everything is decided by `writer.base`.
     const continues = isContinuation(incoming.first, writer.base)
     checkWriteConditions(effectiveConditions(request.headers, context, continues), writer.base)
     const session = new PatchSession(writer, {
@@ -129,6 +138,8 @@ async function apply(
       onFit: () => callOnCreate(writer, initial, request),
     })
     await receive(incoming, session, writer)
+    // The trailer arrives after the last byte. A persist write has stored all of them by then, so
+    // that a wrong digest has to take them back.
     const reprDigest = await checkTrailer(request.trailers, writer, {
       readBack: verifiesTrailer ? null : () => incoming.readBack(writer),
       reprDigests: [initial.reprDigest, session.reprDigest],
@@ -145,15 +156,17 @@ async function apply(
     const { hooks } = request
     return await finishWrite(write, { storage, events, hashing, hooks, isLost })
   } catch (error) {
+    // After a rollback this does nothing. After any other error a persist write keeps what has
+    // arrived, from where the client resumes, and an atomic one keeps nothing.
     await writer.keep()
     throw error
   }
 }
 
 /**
- * Returns the fields whose conditions are evaluated. The examples of the IETF draft repeat `If-None-Match: *` on every
- * segment, which by RFC 9110 §13.1.2 is false from the second segment on. With its preset, the field is ignored on a
- * segment that continues an upload.
+ * Returns the fields whose conditions are evaluated. The examples of the IETF draft repeat
+ * `If-None-Match: *` on every segment, which by RFC 9110 §13.1.2 is false from the second segment
+ * on. With its preset, the field is ignored on a segment that continues an upload.
  */
 function effectiveConditions(
   headers: RequestHeaders,
@@ -169,7 +182,10 @@ function effectiveConditions(
   }
 }
 
-/** Whether the part continues the stored upload: it begins at or before its end, and declares the same length. */
+/**
+ * Whether the part continues the stored upload: it begins at or before its end, and declares the
+ * same length.
+ */
 function isContinuation({ target }: Part, base: ResourceInfo | null): boolean {
   if (base === null || base.complete || target.kind === 'size') return false
   const { start, completeLength } = target
@@ -177,8 +193,8 @@ function isContinuation({ target }: Part, base: ResourceInfo | null): boolean {
 }
 
 /**
- * Receives and writes all data of the patch. If the client is cut off, a persist write keeps the bytes so far; after an
- * error with the effect `undo` it loses those of this request.
+ * Receives and writes all data of the patch. If the client is cut off, a persist write keeps the
+ * bytes so far; after an error with the effect `undo` it loses those of this request.
  */
 async function receive(
   incoming: IncomingPatch,
@@ -186,6 +202,8 @@ async function receive(
   writer: Writer,
 ): Promise<void> {
   try {
+    // These events are in memory already, and are applied before more content is awaited: a client
+    // that waits for an answer to its first bytes, such as 404, would not send the rest.
     await session.apply(incoming.head)
     for (;;) {
       const events = await incoming.next()
@@ -193,10 +211,10 @@ async function receive(
       await session.apply(events)
     }
   } catch (error) {
-    // Every byte of the announced range has arrived, and only the end of the message is missing: the last chunk over
-    // HTTP/1.1, END_STREAM over HTTP/2. A cut keeps the stored bytes, so the resource is complete if they reach its
-    // complete length. A PUT or an atomic patch needs the end of the message, because without it the client may have
-    // had more to send.
+    // Every byte of the announced range has arrived, and only the end of the message is missing:
+    // the last chunk over HTTP/1.1, END_STREAM over HTTP/2. A cut keeps the stored bytes, so the
+    // resource is complete if they reach its complete length. A PUT or an atomic patch needs the
+    // end of the message, because without it the client may have had more to send.
     if (isCut(error) && writer.transaction === 'persist' && session.isWhole) return
     if (hasEffect(error, 'undo')) await writer.rollback()
     throw error
@@ -205,7 +223,10 @@ async function receive(
   session.end()
 }
 
-/** Whether the content ended early for a reason that says nothing against the bytes that have arrived. */
+/**
+ * Whether the content ended early for a reason that says nothing against the bytes that have
+ * arrived.
+ */
 function isCut(error: unknown): boolean {
   return error instanceof ConnectionLostError || hasEffect(error, 'cut')
 }

@@ -1,6 +1,6 @@
 /**
- * Checks the header of a PATCH or PUT, and then reads the content: it is counted, compared with its digest, and, if it
- * is small and atomic, read completely before the lock is acquired.
+ * Checks the header of a PATCH or PUT, and then reads the content: it is counted, compared with its
+ * digest, and, if it is small and atomic, read completely before the lock is acquired.
  */
 import { UploadError } from '../../errors.ts'
 import { isIdentity } from '../../fields/syntax.ts'
@@ -15,7 +15,10 @@ import { inSlices } from '../yielding.ts'
 
 /** The values of the fields of a PATCH or a PUT that describe its content. */
 export interface ContentHeader<T> {
-  /** The result of `readType`: the patch format of a PATCH, or the description of the resource in a PUT. */
+  /**
+   * The result of `readType`: the patch format of a PATCH, or the description of the resource in a
+   * PUT.
+   */
   readonly type: T
   /** The digests that the content must match. */
   readonly digests: readonly Digest[]
@@ -28,12 +31,13 @@ export interface ContentHeader<T> {
 }
 
 /**
- * Checks the header of a PATCH or a PUT, in the order that the most fundamental error is reported first.
+ * Checks the header of a PATCH or a PUT, in the order that the most fundamental error is reported
+ * first.
  *
  * @param readType Reads the media type of the patch, or the fields that describe the resource.
  * @param limitOf Returns the largest content of that type, in bytes.
- * @throws UploadError `ERR_TRANSFER_CODING`, `ERR_CONTENT_CODING`, `ERR_CONTENT_LIMIT`, `ERR_FIELD`, and the errors
- * of `readType`.
+ * @throws UploadError `ERR_TRANSFER_CODING`, `ERR_CONTENT_CODING`, `ERR_CONTENT_LIMIT`,
+ * `ERR_FIELD`, and the errors of `readType`.
  */
 export function readContentHeader<T>(
   { headers, contentLength }: HandlerRequest,
@@ -55,8 +59,8 @@ export function readContentHeader<T>(
 }
 
 /**
- * Refuses a transfer coding other than chunked. The connection is closed, because without decoding it the end of the
- * message can't be found.
+ * Refuses a transfer coding other than chunked. The connection is closed, because without decoding
+ * it the end of the message can't be found.
  */
 function checkTransferCoding(headers: RequestHeaders): void {
   const coding = headers.get('transfer-encoding')
@@ -67,7 +71,10 @@ function checkTransferCoding(headers: RequestHeaders): void {
   })
 }
 
-/** Refuses a content coding, such as gzip, because the positions in a patch count bytes that are not coded. */
+/**
+ * Refuses a content coding, such as gzip, because the positions in a patch count bytes that are not
+ * coded.
+ */
 function checkContentCoding(headers: RequestHeaders): void {
   if (isIdentity(headers.get('content-encoding') ?? '')) return
   throw new UploadError('ERR_CONTENT_CODING', {
@@ -76,15 +83,18 @@ function checkContentCoding(headers: RequestHeaders): void {
   })
 }
 
-/** Whether the field `Trailer` announces a `Content-Digest` in the trailer section (RFC 9110 §6.6.2). */
+/**
+ * Whether the field `Trailer` announces a `Content-Digest` in the trailer section (RFC 9110
+ * §6.6.2).
+ */
 function announcesContentDigest(headers: RequestHeaders): boolean {
   const names = headers.get('trailer')
   return names?.split(',').some((name) => name.trim().toLowerCase() === 'content-digest') ?? false
 }
 
 /**
- * Returns the digests of the `Content-Digest` in a header or trailer section (RFC 9530 §2); empty if none can be
- * verified.
+ * Returns the digests of the `Content-Digest` in a header or trailer section (RFC 9530 §2); empty
+ * if none can be verified.
  *
  * @throws UploadError `ERR_FIELD` for a malformed field.
  */
@@ -94,15 +104,16 @@ export function contentDigests(fields: RequestHeaders | null): readonly Digest[]
 }
 
 /**
- * Largest atomic content, in bytes, that is read completely before the lock is acquired, so that a slow client with a
- * small patch does not block other writers. Larger content would need too much memory.
+ * Largest atomic content, in bytes, that is read completely before the lock is acquired, so that a
+ * slow client with a small patch does not block other writers. Larger content would need too much
+ * memory.
  */
 const WHOLE_SIZE = 64 * 1024
 
 /**
- * Returns the largest content of a PATCH, in bytes: the largest resource plus the header of each part. The size of the
- * resource alone is not a limit, because the parts of a multipart patch may overlap: a client could send the same bytes
- * again without end.
+ * Returns the largest content of a PATCH, in bytes: the largest resource plus the header of each
+ * part. The size of the resource alone is not a limit, because the parts of a multipart patch may
+ * overlap: a client could send the same bytes again without end.
  */
 export function patchLimit({ maxSize, maxParts, maxPartHeaderSize }: Limits): number {
   return maxSize + maxParts * maxPartHeaderSize
@@ -114,15 +125,22 @@ export interface ContentOptions {
   readonly length: number | null
   /** Largest accepted content, in bytes. Beyond it: 413 `ERR_CONTENT_LIMIT`. */
   readonly limit: number
-  /** Whether the content is applied completely or not at all. If so, small content is read before the lock. */
+  /**
+   * Whether the content is applied completely or not at all. If so, small content is read before
+   * the lock.
+   */
   readonly isAtomic: boolean
   /** Digests that the content must match. */
   readonly digests: readonly Digest[]
-  /** Whether the content is hashed while it arrives, to verify the `Content-Digest` of the trailer. */
+  /**
+   * Whether the content is hashed while it arrives, to verify the `Content-Digest` of the trailer.
+   */
   readonly verifiesTrailer: boolean
 }
 
-/** The content of a request: read completely, or received from the client while `body` is iterated. */
+/**
+ * The content of a request: read completely, or received from the client while `body` is iterated.
+ */
 export interface Content {
   /** Whether all content has been read and checked. */
   readonly isWhole: boolean
@@ -133,10 +151,11 @@ export interface Content {
 }
 
 /**
- * Begins to read the content. Small atomic content is read and checked to its end. The first read makes the server send
- * 100 Continue.
+ * Begins to read the content. Small atomic content is read and checked to its end. The first read
+ * makes the server send 100 Continue.
  *
- * @throws UploadError `ERR_CONTENT_LIMIT`, `ERR_CONTENT_DIGEST`: here, or at the end of a streamed body.
+ * @throws UploadError `ERR_CONTENT_LIMIT`, `ERR_CONTENT_DIGEST`: here, or at the end of a streamed
+ * body.
  */
 export async function readContent(
   request: HandlerRequest,

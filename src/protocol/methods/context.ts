@@ -1,4 +1,7 @@
-/** What the methods share: the services, the check of preconditions, and the lock around every change. */
+/**
+ * What the methods share: the services, the check of preconditions, and the lock around every
+ * change.
+ */
 import { UploadError, traitsOf } from '../../errors.ts'
 import { dispositionName } from '../../fields/content-disposition.ts'
 import { callHook } from '../../hooks.ts'
@@ -16,7 +19,10 @@ export interface MethodContext {
   readonly storage: StorageAdapter
   readonly locker: Locker
   readonly settings: Settings
-  /** Whether one URL may name a different resource for each user. Shared caches must then not store answers. */
+  /**
+   * Whether one URL may name a different resource for each user. Shared caches must then not store
+   * answers.
+   */
   readonly isPrivate: boolean
   readonly hashing: HashingService
   readonly events: Events
@@ -26,9 +32,9 @@ export interface MethodContext {
 export type Method = (request: HandlerRequest, context: MethodContext) => Promise<HandlerResponse>
 
 /**
- * Checks the preconditions before the lock is acquired and the content is read: a request that can't succeed should
- * cost the client no upload (RFC 9110 §10.1.1), and must not interrupt another writer. The result can become outdated,
- * so the methods check again under the lock.
+ * Checks the preconditions before the lock is acquired and the content is read: a request that
+ * can't succeed should cost the client no upload (RFC 9110 §10.1.1), and must not interrupt another
+ * writer. The result can become outdated, so the methods check again under the lock.
  *
  * @param fieldsFor Returns the fields whose conditions are evaluated, given the current version.
  * @throws UploadError `ERR_PRECONDITION` or `ERR_PRECONDITION_REQUIRED`.
@@ -50,13 +56,14 @@ export async function precheckConditions(
 }
 
 /**
- * Runs `work` while this request holds the lock of the resource. If another request takes over the lock, the content of
- * this one ends with `ERR_INTERRUPTED`.
+ * Runs `work` while this request holds the lock of the resource. If another request takes over the
+ * lock, the content of this one ends with `ERR_INTERRUPTED`.
  *
- * @param stall Silence of the client of the current holder, in milliseconds, after which this request takes over.
+ * @param stall Silence of the client of the current holder, in milliseconds, after which this
+ * request takes over.
  * @param work Gets a function that returns whether another process has taken over the lock.
- * @throws UploadError `ERR_LOCKED` if the lock was not released within `lockTimeout`, `ERR_INTERRUPTED` after a
- * takeover, and the errors of `work`.
+ * @throws UploadError `ERR_LOCKED` if the lock was not released within `lockTimeout`,
+ * `ERR_INTERRUPTED` after a takeover, and the errors of `work`.
  */
 export async function withLock<T>(
   request: HandlerRequest,
@@ -68,13 +75,15 @@ export async function withLock<T>(
   const isLost = (): boolean => lock.isLost === true
   try {
     lock.onRevoke(() => request.stop(interrupted()))
-    // Only the time in which this request waits for its client counts as silence. Hashing and storing is progress.
+    // Only the time in which this request waits for its client counts as silence. Hashing and
+    // storing is progress.
     request.onWait(
       () => lock.idle(),
       () => lock.busy(),
     )
     return await work(isLost)
   } catch (error) {
+    // Without the lock a storage refuses each change, with errors that say nothing about the cause.
     if (isLost()) throw interrupted()
     throw await withReceived(error, request.key, storage)
   } finally {
@@ -83,11 +92,13 @@ export async function withLock<T>(
 }
 
 /**
- * Awaits `work`. If the storage reports that another writer has changed the resource first, it checks the preconditions
- * again with `recheck`, so that the request is answered as if it had arrived after the other one: a client with
- * `If-Match` expects 412, with the new entity tag, and not the 409 of the storage.
+ * Awaits `work`. If the storage reports that another writer has changed the resource first, it
+ * checks the preconditions again with `recheck`, so that the request is answered as if it had
+ * arrived after the other one: a client with `If-Match` expects 412, with the new entity tag, and
+ * not the 409 of the storage.
  *
- * @throws UploadError `ERR_PRECONDITION`, or the `ERR_CONFLICT` of the storage if the preconditions still hold.
+ * @throws UploadError `ERR_PRECONDITION`, or the `ERR_CONFLICT` of the storage if the preconditions
+ * still hold.
  */
 export async function recheckOnConflict<T>(
   work: Promise<T>,
@@ -102,8 +113,8 @@ export async function recheckOnConflict<T>(
 }
 
 /**
- * Returns the error with the stored length, which saves the client a HEAD. It is read after the write has ended, so
- * that it includes the bytes of this request that were kept.
+ * Returns the error with the stored length, which saves the client a HEAD. It is read after the
+ * write has ended, so that it includes the bytes of this request that were kept.
  */
 async function withReceived(
   error: unknown,
@@ -132,7 +143,10 @@ function interrupted(): UploadError {
   })
 }
 
-/** Calls `onCreate` if the write creates the resource, before any byte is stored. Throws as `callHook`. */
+/**
+ * Calls `onCreate` if the write creates the resource, before any byte is stored. Throws as
+ * `callHook`.
+ */
 export async function callOnCreate(
   { base }: Writer,
   { completeLength: length, contentType, contentDisposition }: ResourceState,

@@ -1,6 +1,6 @@
 /**
- * Answers DELETE (RFC 9110 §9.3.5). It interrupts a writer of the resource at once, because the bytes that the writer
- * stores are unwanted.
+ * Answers DELETE (RFC 9110 §9.3.5). It interrupts a writer of the resource at once, because the
+ * bytes that the writer stores are unwanted.
  */
 import { UploadError } from '../../errors.ts'
 import type { HandlerRequest, HandlerResponse } from '../http.ts'
@@ -8,9 +8,11 @@ import { checkWriteConditions, hasWriteCondition } from '../preconditions.ts'
 import { precheckConditions, recheckOnConflict, withLock, type MethodContext } from './context.ts'
 
 /**
- * Removes the resource, finished or incomplete, and answers with 204. `onRemoved` is called before the answer.
+ * Removes the resource, finished or incomplete, and answers with 204. `onRemoved` is called before
+ * the answer.
  *
- * @throws UploadError `ERR_NOT_FOUND`, `ERR_PRECONDITION`, `ERR_PRECONDITION_REQUIRED`, `ERR_LOCKED`.
+ * @throws UploadError `ERR_NOT_FOUND`, `ERR_PRECONDITION`, `ERR_PRECONDITION_REQUIRED`,
+ * `ERR_LOCKED`.
  */
 export async function remove(
   request: HandlerRequest,
@@ -23,7 +25,10 @@ export async function remove(
   if (!isAbsent || !hasWriteCondition(headers)) await precheckConditions(request, context)
   if (isAbsent) throw nothingToRemove()
 
+  // With a stall of 0 the holder is interrupted even while its client sends.
   const removed = withLock(request, context, 0, async (isLost) => {
+    // While this request waited for the lock, another DELETE may have removed the resource, or an
+    // upload may have made a version that the client has not seen.
     const info = await storage.head(key)
     if (info === null) throw nothingToRemove()
     checkWriteConditions(headers, info)

@@ -59,6 +59,8 @@ export async function head(
   if (headers.get('want-repr-digest') === null) {
     return headOf(await storage.head(key), headers, representationOf(key, context))
   }
+  // The digest has to be that of the version whose entity tag is sent. Between `head` and a reader
+  // that is opened later, a writer could commit another version.
   const reader = await storage.openReader(key)
   try {
     const response = headOf(reader?.info ?? null, headers, representationOf(key, context))
@@ -131,6 +133,7 @@ async function getVersion(
     body = await openContent(reader, content)
     return { body, ...answer, headers: { ...answer.headers, ...digest } }
   } finally {
+    // Otherwise the content closes the reader, when it has been sent or the client has left.
     if (body === undefined) await reader.close()
   }
 }
@@ -141,6 +144,7 @@ function responseFrom(
   headers: RequestHeaders,
   context: RepresentationContext,
 ): VersionResponse {
+  // Before the conditions and the range, because a 304 or a 416 would show that an upload exists.
   if (!info.complete && !context.settings.exposeIncomplete) return NOT_FOUND
   if (isNotModified(headers, info)) return notModified(info, context)
 

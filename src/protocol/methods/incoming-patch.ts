@@ -1,6 +1,7 @@
 /**
- * Reads a patch document from the content of a request, and yields the events of its parser. The first part is read
- * before the storage is opened, because it shows how to open it and whether the request can succeed at all.
+ * Reads a patch document from the content of a request, and yields the events of its parser. The
+ * first part is read before the storage is opened, because it shows how to open it and whether the
+ * request can succeed at all.
  */
 import { UploadError } from '../../errors.ts'
 import type { PatchFormat } from '../../media/parse.ts'
@@ -19,26 +20,32 @@ export interface IncomingPatch {
   readonly first: Part
   /** The events that have been read already: the first part, and the data in the same chunk. */
   readonly head: readonly PartEvent[]
-  /** Waits for more content, and returns its events, of which there may be none; null once the content has ended. */
+  /**
+   * Waits for more content, and returns its events, of which there may be none; null once the
+   * content has ended.
+   */
   readonly next: () => Promise<readonly PartEvent[] | null>
   /**
    * Checks that the document ends where the content ends.
    *
-   * @throws UploadError `ERR_SYNTAX` for a document that ends early, `ERR_LENGTH` for data shorter than its range.
+   * @throws UploadError `ERR_SYNTAX` for a document that ends early, `ERR_LENGTH` for data shorter
+   * than its range.
    */
   end(): void
-  /** Stops reading the content, even before its end. Called in any case, to release the connection. */
+  /**
+   * Stops reading the content, even before its end. Called in any case, to release the connection.
+   */
   close(): Promise<void>
   /**
-   * Yields the content again, for a digest that became known only in the trailer: the header from memory, the data from
-   * the storage. Possible for a document of one part only.
+   * Yields the content again, for a digest that became known only in the trailer: the header from
+   * memory, the data from the storage. Possible for a document of one part only.
    */
   readBack(writer: Writer): AsyncIterable<Uint8Array>
 }
 
 /**
- * Reads a patch up to its first part. Content that has been read completely is parsed to its end, so that a
- * malformed document is refused before the lock is acquired.
+ * Reads a patch up to its first part. Content that has been read completely is parsed to its end,
+ * so that a malformed document is refused before the lock is acquired.
  */
 export async function readPatch(
   { body, isWhole }: Content,
@@ -59,12 +66,16 @@ export async function readPatch(
       readBack: (writer) => reader.readBack(writer, first),
     }
   } catch (error) {
+    // The caller gets nothing that it could close, and content that stays open holds the connection.
     await reader.close()
     throw error
   }
 }
 
-/** Reads the content, parses it, and remembers what is needed to read the document again from the storage. */
+/**
+ * Reads the content, parses it, and remembers what is needed to read the document again from the
+ * storage.
+ */
 class EventReader {
   readonly #parser: PartParser
   readonly #batches: AsyncIterator<readonly Uint8Array[]>
@@ -82,7 +93,8 @@ class EventReader {
 
   /** Returns the first part and the events that came with it. */
   async readHead(): Promise<{ first: Part; head: readonly PartEvent[] }> {
-    // The part of a partial PUT is in its fields, so that the parser returns it before any content is read.
+    // The part of a partial PUT is in its fields, so that the parser returns it before any content
+    // is read.
     let events: readonly PartEvent[] | null = this.#parse(NO_BYTES)
     for (;;) {
       const head = events ?? this.#parser.end()
@@ -116,11 +128,15 @@ class EventReader {
     return events
   }
 
-  /** Parses a chunk. Up to the first part, copies its bytes, because a chunk is only valid until the next step. */
+  /**
+   * Parses a chunk. Up to the first part, copies its bytes, because a chunk is only valid until the
+   * next step.
+   */
   #parse(chunk: Uint8Array): readonly PartEvent[] {
     const events = this.#parser.write(chunk)
     const size = dataSizeOf(events)
-    // In a document of one part the data reaches to the end of the chunk, so all bytes before it are the header.
+    // In a document of one part the data reaches to the end of the chunk, so all bytes before it
+    // are the header.
     if (!this.#hasPart) this.#preface.push(chunk.slice(0, chunk.length - size))
     this.#hasPart ||= events.length > 0
     this.#dataSize += size
@@ -135,7 +151,10 @@ class EventReader {
     await this.#batches.return?.()
   }
 
-  /** Yields the content again: the bytes before the data of the part `first`, and that data from the storage. */
+  /**
+   * Yields the content again: the bytes before the data of the part `first`, and that data from the
+   * storage.
+   */
   async *readBack(writer: Writer, first: Part): AsyncGenerator<Uint8Array> {
     yield* this.#preface
     const { start } = first.target

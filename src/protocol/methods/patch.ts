@@ -6,8 +6,8 @@ import { patchLimit, readContentHeader } from './content.ts'
 import type { MethodContext } from './context.ts'
 
 /**
- * Answers a PATCH: 202 if the resource is incomplete afterwards, 201 if the patch has completed a new one, 204 if it
- * has changed a finished one. The options of the app may set other statuses.
+ * Answers a PATCH: 202 if the resource is incomplete afterwards, 201 if the patch has completed a
+ * new one, 204 if it has changed a finished one. The options of the app may set other statuses.
  */
 export async function patch(
   request: HandlerRequest,

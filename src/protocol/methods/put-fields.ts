@@ -1,6 +1,6 @@
 /**
- * Reads the fields of a PUT that describe its content: the media type, and the range of a partial PUT (RFC 9110
- * §14.5), which `curl -C` sends to resume an upload.
+ * Reads the fields of a PUT that describe its content: the media type, and the range of a partial
+ * PUT (RFC 9110 §14.5), which `curl -C` sends to resume an upload.
  */
 import { UploadError } from '../../errors.ts'
 import { parseContentRange } from '../../fields/content-range.ts'
@@ -24,8 +24,8 @@ export interface PutFields {
 /**
  * Reads and validates the fields.
  *
- * @throws UploadError `ERR_FIELD` for a malformed type, `ERR_MEDIA_TYPE` for that of a patch, `ERR_RANGE` or
- * `ERR_RANGE_UNIT` for a range.
+ * @throws UploadError `ERR_FIELD` for a malformed type, `ERR_MEDIA_TYPE` for that of a patch,
+ * `ERR_RANGE` or `ERR_RANGE_UNIT` for a range.
  */
 export function readPutFields({ headers, contentLength }: HandlerRequest): PutFields {
   const given = readRange(headers)
@@ -37,7 +37,10 @@ export function readPutFields({ headers, contentLength }: HandlerRequest): PutFi
   }
 }
 
-/** Returns the largest content, in bytes. The parser also checks that the range of a partial PUT fits in `maxSize`. */
+/**
+ * Returns the largest content, in bytes. The parser also checks that the range of a partial PUT
+ * fits in `maxSize`.
+ */
 export function contentLimit(range: PartTarget | null, limits: Limits): number {
   return range === null ? limits.maxSize : patchLimit(limits)
 }
@@ -53,15 +56,19 @@ function readRange(headers: RequestHeaders): PartTarget | null {
 }
 
 /**
- * Whether the range is the whole resource, as `bytes 0-9/10` with ten bytes of content. The request then replaces
- * the resource like a PUT without `Content-Range`. Chunked content is applied as a patch, because it may end early.
+ * Whether the range is the whole resource, as `bytes 0-9/10` with ten bytes of content. The request
+ * then replaces the resource like a PUT without `Content-Range`. Chunked content is applied as a
+ * patch, because it may end early.
  */
 function isWholeRange(range: PartTarget, contentLength: number | null): boolean {
   if (range.kind !== 'range' || range.start !== 0 || range.end === 0) return false
   return range.end === range.completeLength && range.end === contentLength
 }
 
-/** Reads `Content-Type`. A patch format is refused, because the client has almost certainly confused PUT and PATCH. */
+/**
+ * Reads `Content-Type`. A patch format is refused, because the client has almost certainly confused
+ * PUT and PATCH.
+ */
 function readType(headers: RequestHeaders): string | null {
   const [value, ...more] = headers.all('content-type')
   if (value === undefined) return null

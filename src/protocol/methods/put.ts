@@ -1,6 +1,7 @@
 /**
- * Answers PUT (RFC 9110 §9.3.4). Without `Content-Range` it replaces the whole resource: the new bytes are staged, and
- * replace the old ones when all of them have arrived. With `Content-Range` (§14.5) it is applied as a patch.
+ * Answers PUT (RFC 9110 §9.3.4). Without `Content-Range` it replaces the whole resource: the new
+ * bytes are staged, and replace the old ones when all of them have arrived. With `Content-Range`
+ * (§14.5) it is applied as a patch.
  */
 import { hasEffect } from '../../errors.ts'
 import { readContentDisposition } from '../../fields/content-disposition.ts'
@@ -28,8 +29,8 @@ import { appliedTransaction, writeResponse } from './respond.ts'
 import { checkTrailer } from './trailers.ts'
 
 /**
- * Answers a PUT: 201 for a new resource, 204 for a replaced one, 202 if a partial PUT leaves it incomplete. The options
- * of the app may set other statuses.
+ * Answers a PUT: 201 for a new resource, 204 for a replaced one, 202 if a partial PUT leaves it
+ * incomplete. The options of the app may set other statuses.
  */
 export async function put(
   request: HandlerRequest,
@@ -84,9 +85,12 @@ async function putWhole(
   const { contentType, contentDisposition, isResumable } = type
   await precheckConditions(request, context)
 
+  // A client that sends `Content-Range` resumes by itself. For any other one the app has to allow
+  // that an interrupted PUT leaves an incomplete resource, because the client may never come back.
   const isKept = isResumable || settings.put === 'persist'
   const wanted = preferred ?? (isKept ? 'persist' : 'atomic')
-  // A digest covers all of the content, so that an interrupted PUT can't be verified, and must not be kept.
+  // A digest covers all of the content, so that an interrupted PUT can't be verified, and must not
+  // be kept.
   const transaction = digests.length > 0 || announcesDigest ? 'atomic' : wanted
   const content = await readContent(request, {
     length,
@@ -103,6 +107,8 @@ async function putWhole(
     owner,
   })
 
+  // An existing resource is replaced atomically whatever `transaction` is: its readers keep the old
+  // version until the commit, and an interrupted PUT leaves it as it was.
   const written = withLock(request, context, settings.lockTimeout, async (isLost) => {
     const options = { transaction, replace: true, initial, isLost } as const
     const writer = await context.storage.openWriter(key, options)
@@ -115,7 +121,10 @@ async function putWhole(
   return withReprDigest(response, info, request, context)
 }
 
-/** Writes the content under the lock, and commits it. After an error the writer keeps what its transaction allows. */
+/**
+ * Writes the content under the lock, and commits it. After an error the writer keeps what its
+ * transaction allows.
+ */
 async function replace(
   { body, verifiesTrailer }: Content,
   initial: ResourceState,
@@ -126,6 +135,7 @@ async function replace(
 ): Promise<Outcome> {
   try {
     checkWriteConditions(request.headers, writer.base)
+    // Before the first byte is stored, so that a creation that the app refuses leaves nothing.
     await callOnCreate(writer, initial, request)
     const { size, digests } = await receive(body, writer, initial.reprDigest)
     const reprDigest = await checkTrailer(request.trailers, writer, {
@@ -138,6 +148,8 @@ async function replace(
       state: replacedState(initial, size, reprDigest),
       size,
       changed: true,
+      // They were computed by the algorithms that the header names. If the trailer names another
+      // one, `finishWrite` reads the content back and computes them again.
       digests: reprDigest === initial.reprDigest ? digests : null,
     }
     return await finishWrite(write, { hooks: request.hooks, isLost, ...context })
@@ -157,8 +169,9 @@ interface Received {
 }
 
 /**
- * Writes the content, and hashes it while it arrives if a `Repr-Digest` has to be verified. Hashing it afterwards would
- * read it a second time, and would lose an atomic write if the server were too busy for that (`ERR_BUSY`).
+ * Writes the content, and hashes it while it arrives if a `Repr-Digest` has to be verified. Hashing
+ * it afterwards would read it a second time, and would lose an atomic write if the server were too
+ * busy for that (`ERR_BUSY`).
  */
 async function receive(body: Body, writer: Writer, reprDigest: string | null): Promise<Received> {
   const running =

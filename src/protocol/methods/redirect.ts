@@ -4,14 +4,15 @@ import type { HandlerRequest, HandlerResponse } from '../http.ts'
 import type { VersionContent } from './version-content.ts'
 
 /**
- * Fields of a GET that only this server can answer. A client repeats them at the store, which has other validators and
- * computes no digests.
+ * Fields of a GET that only this server can answer. A client repeats them at the store, which has
+ * other validators and computes no digests.
  */
 const OWN_FIELDS = ['if-match', 'if-unmodified-since', 'if-range', 'want-repr-digest']
 
 /**
- * Returns the URL at the store to which the client is redirected; null if this server sends the content. The
- * preconditions were checked before, and the range of the request lies within the version.
+ * Returns the URL at the store to which the client is redirected; null if this server sends the
+ * content. The preconditions were checked before, and the range of the request lies within the
+ * version.
  */
 export async function redirectFor(
   { headers }: HandlerRequest,
@@ -25,7 +26,9 @@ export async function redirectFor(
   return reader.url(contentType)
 }
 
-/** Makes the answer 307 (RFC 9110 §15.4.8). It is not stored, because the URL is secret and expires. */
+/**
+ * Makes the answer 307 (RFC 9110 §15.4.8). It is not stored, because the URL is secret and expires.
+ */
 export function redirectTo(location: string): HandlerResponse {
   return {
     status: 307,

@@ -1,6 +1,7 @@
 /**
- * Adds `Repr-Digest` to an answer if the client asks for it with `Want-Repr-Digest` (RFC 9530 §4). A client compares it
- * with the digest of its own file, to learn whether the server has the same bytes.
+ * Adds `Repr-Digest` to an answer if the client asks for it with `Want-Repr-Digest` (RFC 9530 §4).
+ * A client compares it with the digest of its own file, to learn whether the server has the same
+ * bytes.
  */
 import { formatDigest, parseDigest, wantedAlgorithm } from '../../fields/digest.ts'
 import type { HandlerRequest, HandlerResponse } from '../http.ts'
@@ -10,12 +11,12 @@ import type { MethodContext } from './context.ts'
 import type { Fields } from './respond.ts'
 
 /**
- * Returns the `Repr-Digest` of the version that `reader` has open. For an incomplete resource the digest covers the
- * stored bytes.
+ * Returns the `Repr-Digest` of the version that `reader` has open. For an incomplete resource the
+ * digest covers the stored bytes.
  *
- * Returns no field if the client does not ask for one, if too many digests are being computed, or if the version can't
- * be read to its end. The field is only a wish, so that none of these fails the request, and a missing digest does no
- * harm, because the client can ask again.
+ * Returns no field if the client does not ask for one, if too many digests are being computed, or
+ * if the version can't be read to its end. The field is only a wish, so that none of these fails
+ * the request, and a missing digest does no harm, because the client can ask again.
  */
 export async function reprDigestFields(
   { headers, closeSignal }: Pick<HandlerRequest, 'headers' | 'closeSignal'>,
@@ -40,8 +41,9 @@ export async function reprDigestFields(
 }
 
 /**
- * Returns the answer to a write with the `Repr-Digest` of the finished version that the write has made. An answer with
- * content stays as it is, because there the field would describe that content (RFC 9530 §3).
+ * Returns the answer to a write with the `Repr-Digest` of the finished version that the write has
+ * made. An answer with content stays as it is, because there the field would describe that content
+ * (RFC 9530 §3).
  */
 export async function withReprDigest(
   response: HandlerResponse,
@@ -55,7 +57,8 @@ export async function withReprDigest(
   const reader = await storage.openReader(request.key).catch(() => null)
   if (reader === null) return response
   try {
-    // The lock has been released already, so that another request may have changed the resource since.
+    // The lock has been released already, so that another request may have changed the resource
+    // since.
     if (reader.info.etag !== info.etag) return response
     const fields = await reprDigestFields(request, reader, hashing)
     return { ...response, headers: { ...response.headers, ...fields } }

@@ -16,8 +16,9 @@ export function validators(info: ResourceInfo): Record<string, string> {
 }
 
 /**
- * Returns the `Upload-Limit` of "Resumable Uploads for HTTP": the seconds until an incomplete resource is removed.
- * No field if `expireAfter`, in milliseconds, is 0, because the resource then never expires.
+ * Returns the `Upload-Limit` of "Resumable Uploads for HTTP": the seconds until an incomplete
+ * resource is removed. No field if `expireAfter`, in milliseconds, is 0, because the resource then
+ * never expires.
  */
 export function expiryFields({ lastModified }: ResourceInfo, expireAfter: number): Fields {
   if (expireAfter === 0) return {}
@@ -26,9 +27,9 @@ export function expiryFields({ lastModified }: ResourceInfo, expireAfter: number
 }
 
 /**
- * Makes the answer to a committed write: the progress if the resource is incomplete, otherwise the final response,
- * which the app may have set in `onComplete`. `applied` is the transaction for `Preference-Applied`; null for no such
- * field.
+ * Makes the answer to a committed write: the progress if the resource is incomplete, otherwise the
+ * final response, which the app may have set in `onComplete`. `applied` is the transaction for
+ * `Preference-Applied`; null for no such field.
  */
 export function writeResponse(
   outcome: Outcome,
@@ -45,8 +46,8 @@ export function writeResponse(
     return withProgress(segmentStatus, fields, info)
   }
   const status = created ? settings.createdStatus : settings.modifiedStatus
-  // `Upload-Length` proves to the client that this server has applied the patch. Any other server may answer 2xx as
-  // well, and for example store the patch document itself.
+  // `Upload-Length` proves to the client that this server has applied the patch. Any other server
+  // may answer 2xx as well, and for example store the patch document itself.
   fields['Upload-Length'] = String(info.size)
   if (final !== null) return customResponse(status, fields, final)
   if (status === 200) return withProgress(status, fields, info)
@@ -54,8 +55,8 @@ export function writeResponse(
 }
 
 /**
- * Returns the transaction for `Preference-Applied`; null if the client asked for none, or for another one than was
- * done. The field may only name a preference that was honoured (RFC 7240 §3).
+ * Returns the transaction for `Preference-Applied`; null if the client asked for none, or for
+ * another one than was done. The field may only name a preference that was honoured (RFC 7240 §3).
  */
 export function appliedTransaction(
   preferred: Transaction | null,

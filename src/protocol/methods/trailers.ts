@@ -1,4 +1,7 @@
-/** Verifies the digests in the trailer section (RFC 9110 §6.5, RFC 9530), which arrive after the content. */
+/**
+ * Verifies the digests in the trailer section (RFC 9110 §6.5, RFC 9530), which arrive after the
+ * content.
+ */
 import { verifiableDigest, type Digest } from '../../fields/digest.ts'
 import { createDigestCheck, joinReprDigests, wrongContent } from '../digest-check.ts'
 import type { RequestHeaders } from '../http.ts'
@@ -8,15 +11,19 @@ import { contentDigests } from './content.ts'
 
 /** The content and the digest with which the digests of the trailer are compared. */
 export interface TrailerOptions {
-  /** Reads the written content back; null if `Content-Digest` was verified while the content arrived. */
+  /**
+   * Reads the written content back; null if `Content-Digest` was verified while the content
+   * arrived.
+   */
   readonly readBack: (() => AsyncIterable<Uint8Array>) | null
   /** The `Repr-Digest` of the header, and that of the parts; null for each that is absent. */
   readonly reprDigests: readonly (string | null)[]
 }
 
 /**
- * Verifies the `Content-Digest` of the trailer, and returns the `Repr-Digest` that the resource must match, from header,
- * parts and trailer; null if none. If a digest is wrong or malformed, the writer is rolled back.
+ * Verifies the `Content-Digest` of the trailer, and returns the `Repr-Digest` that the resource
+ * must match, from header, parts and trailer; null if none. If a digest is wrong or malformed, the
+ * writer is rolled back.
  *
  * @throws UploadError `ERR_CONTENT_DIGEST`, `ERR_REPR_DIGEST` or `ERR_FIELD`.
  */
@@ -36,9 +43,9 @@ export async function checkTrailer(
 }
 
 /**
- * Reads the content back to verify a digest that the header has not announced. Hashing all chunked content while it
- * arrives would slow down every chunked upload, with both algorithms because the trailer may name either, and
- * hardly any upload has such a trailer.
+ * Reads the content back to verify a digest that the header has not announced. Hashing all chunked
+ * content while it arrives would slow down every chunked upload, with both algorithms because the
+ * trailer may name either, and hardly any upload has such a trailer.
  */
 async function checkContentDigest(
   digests: readonly Digest[],

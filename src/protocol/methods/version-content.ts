@@ -1,6 +1,6 @@
 /**
- * Reads the content of an answer to GET: one or more ranges of one version. It is read while it is sent, because a
- * version may be larger than the memory.
+ * Reads the content of an answer to GET: one or more ranges of one version. It is read while it is
+ * sent, because a version may be larger than the memory.
  */
 import type { Reader } from '../../storage/adapter.ts'
 
@@ -29,8 +29,9 @@ interface Framing {
 }
 
 /**
- * Reads the first chunk and returns the content. A version that can't be read any more is so noticed before anything is
- * sent. The content closes the reader at its end or when the iteration is left early, but not if it is never iterated.
+ * Reads the first chunk and returns the content. A version that can't be read any more is so
+ * noticed before anything is sent. The content closes the reader at its end or when the iteration
+ * is left early, but not if it is never iterated.
  *
  * @throws UploadError `ERR_CONFLICT` when the version was lost to a writer.
  */

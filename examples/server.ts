@@ -2,8 +2,8 @@
  * A whole server with a page, which keeps uploads in a folder or in a bucket of an object store.
  *
  * Run: `npm start -- --directory DIR --port N`, or `npm start -- --s3 BUCKET --endpoint URL --port N`.
- * `npm start -- --help` lists the options. Without `--port`, the port is the one in the variable `PORT`, or 3000. It prints its address when it
- * accepts connections. Open the address in a browser to upload files.
+ * `npm start -- --help` lists the options. Without `--port`, the port is the one in the variable `PORT`, or
+ * 3000. It prints its address when it accepts connections. Open the address in a browser to upload files.
  * Files are at `/files/`, and the page reads their list from `/list`. Ctrl-C and SIGTERM stop the
  * server gracefully.
  */

@@ -77,7 +77,7 @@ export function partOf({ start, data }: PatchRange): Part {
  * back. If they hold the bytes of the patch, the call succeeds. It does the same after a success from a
  * server that does not identify itself as one of this protocol.
  *
- * @throws TypeError without ranges and without `length`.
+ * @throws TypeError without ranges and without `length`, and for a range without bytes.
  */
 export function createPatch(
   parts: readonly Part[],
@@ -87,6 +87,8 @@ export function createPatch(
   if (parts.length === 0 && length === undefined) {
     throw new TypeError('expected a range or `length`')
   }
+  // Content-Range can't name a range without bytes.
+  if (parts.some(({ data }) => data.size === 0)) throw new TypeError('a range has no bytes')
   const { type, body } = encode(parts, options)
   const headers = { 'Content-Type': type, 'If-Match': ifMatch, Prefer: 'transaction=atomic' }
   let isLost = false

@@ -43,6 +43,14 @@ describe.each(CLIENTS)('patch over %s', (_name, { patch, remove, status }) => {
     expect(bench.proxy.seen).toHaveLength(1)
   })
 
+  test('refuses a range without bytes before it sends anything', async () => {
+    const ranges = [{ start: 10, data: new Blob([]) }]
+
+    await expect(async () => patch(bench.url, ranges)).rejects.toThrow('a range has no bytes')
+
+    expect(bench.proxy.seen).toEqual([])
+  })
+
   test('shortens a resource, and gives it a type', async () => {
     await bench.storePrefix(FILE, FILE.length)
 

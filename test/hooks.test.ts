@@ -56,7 +56,7 @@ describe('a hook', () => {
     expect(failed).toEqual({ status: 'rejected', reason: thrown })
   })
 
-  it('passes on an error of its own table unchanged', async () => {
+  it('passes on an UploadError unchanged', async () => {
     const error = new UploadError('ERR_STORAGE_FULL', { detail: 'over quota' })
 
     await expect(callHook(() => Promise.reject(error))).rejects.toBe(error)

@@ -26,8 +26,9 @@ export function createNeedle(boundary: string): Needle {
 /**
  * Returns the first position from `start` on at which the whole needle is in the chunk; -1 if there is none.
  *
- * A window is compared from its front, where only a CR begins a match. Compared stretches therefore never overlap,
- * and the time is linear for any input. Comparing from the back, as Horspool does, would not be.
+ * A candidate is compared from its first byte on. That byte has to be CR, and no other byte of a needle is one, so
+ * that no byte of the chunk is compared for two candidates: the time is linear for any input. Horspool's algorithm
+ * compares from the last byte, and takes quadratic time for some inputs.
  */
 export function indexOf(chunk: Uint8Array, needle: Needle, start: number): number {
   const { bytes, skips, lastSkip } = needle

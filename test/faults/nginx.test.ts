@@ -373,7 +373,7 @@ describe.skipIf(NO_NGINX !== null)(
       expect(stateOf(await ask(caching, 'GET', path))).toBe('I(6/10)')
     })
 
-    it('add_header without always adds nothing to an answer about an upload', async () => {
+    it('`add_header` without `always` adds no field to a 202 or 299', async () => {
       const [incomplete, finished] = [await server.given('I(4/10)'), await server.given('C(26)')]
 
       const answers = [

@@ -566,7 +566,7 @@ describe('a large upload', () => {
   }, 30_000)
 })
 
-/** Takes its time, and keeps nothing. */
+/** A storage whose writes are slow, and which discards the bytes. */
 class SlowSink implements StorageAdapter {
   size = 0
   /** Bytes of the largest write. */

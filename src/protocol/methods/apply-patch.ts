@@ -202,8 +202,8 @@ async function receive(
   writer: Writer,
 ): Promise<void> {
   try {
-    // These events are in memory already, and are applied before more content is awaited: a client
-    // that waits for an answer to its first bytes, such as 404, would not send the rest.
+    // These events are in memory already. They are applied before more content is awaited, so that a
+    // part that does not fit is refused as soon as its header has arrived.
     await session.apply(incoming.head)
     for (;;) {
       const events = await incoming.next()

@@ -13,6 +13,7 @@ path, url = sys.argv[1:]
 with open(path, "rb") as file:
     digest = f"sha-256=:{base64.b64encode(hashlib.file_digest(file, 'sha256').digest()).decode()}:"
     size = file.tell()
+    answer = None
     while True:
         try:
             answer = send("HEAD", {"Want-Repr-Digest": "sha-256=10"})
@@ -31,5 +32,7 @@ with open(path, "rb") as file:
                 time.sleep(1)
             elif answer.status >= 400:
                 sys.exit(f"{answer.status} {answer.read().decode()}")
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException) as failure:
+            if answer is None:
+                sys.exit(f"no server answers: {failure}")
             time.sleep(1)  # HEAD then shows how much has arrived.

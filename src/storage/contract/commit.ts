@@ -98,6 +98,8 @@ export const commitChecks: readonly StorageCheck[] = [
         )
       seen.set(etag, what)
     }
+    // Each step changes one thing. The second round repeats the first after a removal, with the
+    // same bytes and states, so that a tag that is made from them would come again.
     for (const round of ['first', 'second']) {
       await change(storage, PERSIST, 0, 'abc', BEGUN)
       await observe(`${round} beginning`)
@@ -164,6 +166,7 @@ export const commitChecks: readonly StorageCheck[] = [
           await fill?.(storage, 'a', 'abc')
           const stale = await storage.openWriter('a', options)
           await change(storage, REPLACE, 0, 'new', FINISHED)
+          // The storage may refuse the write already, which is as good as refusing the commit.
           await write(stale, stale.base?.size ?? 0, 'late').catch(() => {})
           await expectConflict(stale.commit(late), 'the commit of a stale writer')
           await stale.rollback()

@@ -47,6 +47,8 @@ export const fencingChecks: readonly StorageCheck[] = [
       await forEachWriter(storage, async (writer, lose, key) => {
         await write(writer, writer.base?.size ?? 0, 'more')
         lose()
+        // The bytes of a persist write from before the loss may stay. From here on nothing may
+        // change.
         const before = await loadBytes(storage, key)
         for (const [name, change] of Object.entries(CHANGES)) {
           await rejection(change(writer), `${name} without the lock`)

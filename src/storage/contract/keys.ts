@@ -117,8 +117,10 @@ export const keyChecks: readonly StorageCheck[] = [
           const expected = key === removed ? null : `content of ${key}`
           equal(await load(storage, key), expected, `the content of ${key} without ${removed}`)
         }
+        // Stored again, so that each removal begins with all keys.
         await fill(storage, removed, `content of ${removed}`)
       }
+      // None of these is a resource, although some are the beginning of the key of one.
       for (const key of ['c', 'd', 'd/c', 'c/a/x', 'nothing']) {
         const found = await storage.remove(key).catch((error: unknown) => codeOf(error))
         if (found !== 'ERR_KEY_CONFLICT') equal(found, false, `remove of ${key}, which is absent`)

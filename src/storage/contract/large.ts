@@ -74,6 +74,7 @@ export const largeChecks: readonly StorageCheck[] = [
       await readRanges(writer, expected, `a writer that has written, ${options.transaction}`)
       await writer.commit(BEGUN)
 
+      // This writer has bytes of the base alone, then its own in the middle of them.
       const next = await storage.openWriter('a', options.replace ? PERSIST : options)
       await readRanges(next, expected, `a writer that has only begun, ${options.transaction}`)
       const over = pattern(3 * MIB, 7_654_321)

@@ -117,6 +117,8 @@ export const listChecks: readonly StorageCheck[] = [
       for (const key of keys) await begin(storage, key, 'abc')
       const [first, second] = [iterate(storage), iterate(storage)]
       const found: [string[], string[]] = [[], []]
+      // One step of each iteration in turn, so that a shared position would divide the keys between
+      // them.
       for (let step = 0; step <= keys.length; step += 1) {
         for (const [index, iterator] of [first, second].entries()) {
           const result = await iterator.next()

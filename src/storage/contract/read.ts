@@ -63,6 +63,7 @@ export const readChecks: readonly StorageCheck[] = [
     ]
     const iterators = reads.map(({ source }) => source[Symbol.asyncIterator]())
     const chunks: Uint8Array[][] = reads.map(() => [])
+    // One chunk of each read in turn, so that a shared position or buffer would mix them.
     for (let open = reads.length; open > 0;) {
       open = 0
       for (const [index, iterator] of iterators.entries()) {
@@ -90,6 +91,8 @@ export const readChecks: readonly StorageCheck[] = [
     for (let count = 0; count < 3; count += 1) {
       equal(await join(reader.read(0, 6)), 'abcdef', 'the whole content')
       equal(await join(reader.read(2, 4)), 'cd', 'a part of the content')
+      // Left after its first byte, as for a client that disconnects. The next round reads from the
+      // beginning again.
       for await (const chunk of reader.read(1, 6)) {
         if (chunk.length > 0) break
       }

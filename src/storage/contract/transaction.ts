@@ -138,6 +138,8 @@ export const transactionChecks: readonly StorageCheck[] = [
       const keys = ['one', 'two', 'three', 'four'].map((key) => `${options.transaction} ${key}`)
       await Promise.all(keys.map((key) => begin(storage, key, `begin ${key}`)))
       const writers = await Promise.all(keys.map((key) => storage.openWriter(key, options)))
+      // Each writer repeats its own index, in writes of growing length, so that a byte of another
+      // writer or at another position shows.
       for (const round of ['1', '22', '333']) {
         await Promise.all(
           writers.map((writer, index) => {
@@ -151,6 +153,7 @@ export const transactionChecks: readonly StorageCheck[] = [
       )
       const whole = keys.map((key, index) => `begin ${key}${String(index).repeat(6)}`)
       equal(read, whole, 'what the writers read')
+      // Each ends in another way, so that the end of one must not be applied to another.
       await writers[0]?.commit(FINISHED)
       await writers[1]?.rollback()
       await writers[2]?.keep()

@@ -52,6 +52,7 @@ export const versionChecks: readonly StorageCheck[] = [
       },
     ]
     for (const fill of [begin, store]) {
+      // The change comes after the first chunk, and a second read begins only after it.
       for (const change of changes) {
         await fill(storage, 'a', LONG)
         const reader = await openReader(storage, 'a')

@@ -131,6 +131,7 @@ export const writeChecks: readonly StorageCheck[] = [
       await writer.write(0, ['', 'ab', '', 'c', ''].map(bytes))
       await writer.write(3, [])
       await writer.write(3, [bytes('')])
+      // More chunks than one system call takes.
       await writer.write(
         3,
         Array.from({ length: 3000 }, () => bytes('de')),
@@ -251,6 +252,7 @@ export const writeChecks: readonly StorageCheck[] = [
   // earlier one is written. The bytes of a gap must be zeros. The storage may reuse memory or disk
   // blocks that contain bytes of another user, which a GET would publish.
   check('reads zeros in the gap of an atomic write', async (storage) => {
+    // Leaves bytes in memory and in blocks that the storage may use again.
     await store(storage, 'other', 'secret'.repeat(1000))
     await storage.remove('other')
     await store(storage, 'finished', 'abc')

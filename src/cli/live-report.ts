@@ -31,67 +31,93 @@ interface Line {
   readonly text: (columns: number) => string
 }
 
-/**
- * Creates the report. Lines about finished transfers are printed above the running ones, and scroll
- * away.
- */
-export function createLiveReport(out: Terminal, err: Output): Report {
-  const lines = new Map<Task, Line>()
-  let drawn: readonly string[] = []
-  let drawnAt = 0
+/** The lines at the bottom of the terminal. */
+class Screen {
+  readonly #out: Terminal
+  readonly #lines = new Map<Task, Line>()
+  /** The lines as they were drawn last, which the next drawing erases. */
+  #drawn: readonly string[] = []
+  #drawnAt = 0
+
+  constructor(out: Terminal) {
+    this.#out = out
+  }
+
+  /** Sets the line of a task, without drawing it. */
+  set(task: Task, line: Line): void {
+    this.#lines.set(task, line)
+  }
+
+  /** Removes the line of a task, without drawing. */
+  remove(task: Task): void {
+    this.#lines.delete(task)
+  }
+
+  /** Draws unless it has done so a moment ago, because progress is reported every 50 ms. */
+  drawSometimes(): void {
+    if (Date.now() - this.#drawnAt >= DRAW_INTERVAL) this.draw()
+  }
 
   /**
    * Erases the drawn lines, writes `above` in their place, and draws the lines anew below it. One write
    * does all of it, because the terminal would otherwise flicker.
    */
-  function draw(above = ''): void {
-    const { columns = 80, rows = 24 } = out
-    drawnAt = Date.now()
-    const erasure = eraseLines(drawn, columns)
-    drawn = layOut([...lines.values()], columns, rows)
-    out.write(`${erasure}${above}${drawn.map((line) => `${line}\n`).join('')}`)
+  draw(above = ''): void {
+    const { columns = 80, rows = 24 } = this.#out
+    this.#drawnAt = Date.now()
+    const erasure = eraseLines(this.#drawn, columns)
+    this.#drawn = layOut([...this.#lines.values()], columns, rows)
+    this.#out.write(`${erasure}${above}${this.#drawn.map((line) => `${line}\n`).join('')}`)
   }
 
-  function print(output: Output, text: string): void {
+  /** Prints a line above the drawn ones. */
+  print(output: Output, text: string): void {
     const line = `${printable(text)}\n`
-    if (output === out) {
-      draw(line)
+    if (output === this.#out) {
+      this.draw(line)
       return
     }
     // Standard error usually is the same terminal. The lines are erased before the text is written to
     // it, and drawn again after that, because the report can't erase text that another stream has
     // written in between.
-    const shown = [...lines]
-    lines.clear()
-    draw()
+    const shown = [...this.#lines]
+    this.#lines.clear()
+    this.draw()
     output.write(line)
-    for (const [task, shownLine] of shown) lines.set(task, shownLine)
-    draw()
+    for (const [task, shownLine] of shown) this.set(task, shownLine)
+    this.draw()
   }
+}
 
+/**
+ * Creates the report. Lines about finished transfers are printed above the running ones, and scroll
+ * away.
+ */
+export function createLiveReport(out: Terminal, err: Output): Report {
+  const screen = new Screen(out)
   return {
     begin: (name) => {
       const label = printable(name)
       const task: Task = {
         move: (progress) => {
-          lines.set(task, { label, text: (columns) => formatBar(progress, columns) })
-          if (Date.now() - drawnAt >= DRAW_INTERVAL) draw()
+          screen.set(task, { label, text: (columns) => formatBar(progress, columns) })
+          screen.drawSometimes()
         },
         note: (text) => {
-          lines.set(task, { label, text: () => printable(text) })
-          draw()
+          screen.set(task, { label, text: () => printable(text) })
+          screen.draw()
         },
         end: (text) => {
-          lines.delete(task)
-          if (text === null) draw()
-          else print(out, `${name}: ${text}`)
+          screen.remove(task)
+          if (text === null) screen.draw()
+          else screen.print(out, `${name}: ${text}`)
         },
       }
-      lines.set(task, { label, text: () => '' })
+      screen.set(task, { label, text: () => '' })
       return task
     },
-    error: (text) => print(err, text),
-    print: (text) => print(out, text),
+    error: (text) => screen.print(err, text),
+    print: (text) => screen.print(out, text),
   }
 }
 

@@ -25,8 +25,15 @@ const { values: options } = parseArgs({
     directory: { type: 'string', default: tmpdir() },
     /** Names of cases to measure; all if not given. */
     case: { type: 'string', multiple: true, default: [] },
+    help: { type: 'boolean', default: false },
   },
 })
+
+if (options.help) {
+  console.log('npm run bench -- [--size 512M] [--rounds 3] [--directory DIR] [--case NAME]...')
+  console.log(`NAME: ${[...new Set(casesOf(0).map(({ name }) => name))].join(', ')}`)
+  process.exit()
+}
 
 const rounds = parseSize(options.rounds)
 const client = start('client.js')

@@ -8,7 +8,7 @@ import { defineConfig } from 'vitest/config'
  */
 const LONG = [
   'test/{browser,engines,faults}/**/*.test.ts',
-  'test/cli/{get,get-files,long-run,terminal,truth}.test.ts',
+  'test/cli/{folder,get,get-files,long-run,terminal,truth}.test.ts',
   'test/client/{away,runtimes}.test.ts',
   'test/examples/{app,server}.test.ts',
   // Counts what code does from the moment at which its process loads it.

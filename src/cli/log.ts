@@ -75,7 +75,13 @@ function linesOf(
       return isQuiet ? [] : [{ text: `${event.url}: ${words}`, isError: false }]
     case 'plan':
       return [{ text: `${event.name}: ${words}`, isError: false }]
-    default:
+    case 'progress':
+    case 'resume':
+    case 'retry':
+    case 'written':
+    case 'complete':
+    case 'status':
+    case 'file':
       return words.split('\n').map((text) => ({ text, isError: false }))
   }
 }

@@ -45,16 +45,11 @@ export async function run(args: readonly string[], signal: AbortSignal): Promise
 
 /** Returns the text that a command prints without a request; null for all others. */
 async function textFor(command: Command): Promise<string | null> {
-  switch (command.kind) {
-    case 'help':
-      return command.about === null ? HELP : COMMAND_HELP[command.about]
-    case 'version':
-      return readVersion()
-    case 'completion':
-      return completionScript()
-    default:
-      return null
+  if (command.kind === 'help') {
+    return command.about === null ? HELP : COMMAND_HELP[command.about]
   }
+  if (command.kind === 'version') return readVersion()
+  return command.kind === 'completion' ? completionScript() : null
 }
 
 /** Creates the log of a command. */

@@ -138,7 +138,7 @@ class SigningBucket extends ObservedBucket {
       type: answer.contentType,
       disposition: answer.contentDisposition ?? '',
     })
-    return Promise.resolve(`https://store.example/${key}?${query}`)
+    return Promise.resolve(`https://store.example/${key}?${query.toString()}`)
   }
 }
 

@@ -6,7 +6,8 @@ import { oneByte, PROTOCOLS, type ProtocolName, type Resumable } from './protoco
 /** What the client is to send. */
 export interface Job {
   /**
-   * - `upload`: `connections` at a time, each with `count` bodies of `size` bytes, one after the other
+   * - `upload`: `connections` at a time, each with `count` bodies of `size` bytes, one after the
+   *   other
    * - `segments`: `count` segments of `size` bytes of one upload
    * - `head`: `count` HEAD requests of one incomplete upload
    * - `get`: `count` GET requests of a file of `size` bytes, of which `range` bytes are asked for

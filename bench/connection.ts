@@ -119,7 +119,8 @@ class ResponseReader {
       if (this.#head === null) return null
     } else {
       this.#size += chunk.byteLength
-      // The end of chunked content is looked for in the last chunk alone: its terminator is sent whole.
+      // The end of chunked content is looked for in the last chunk alone: its terminator is sent
+      // whole.
       this.#text = chunk.byteLength < 4096 ? chunk.toString('latin1') : ''
     }
     return this.#isWhole(this.#head) ? this.#response(this.#head) : null

@@ -3,9 +3,9 @@ import type { Server } from 'node:http'
 import { fileURLToPath } from 'node:url'
 
 /**
- * Without this flag V8 collects the whole heap of a small server once per 32 MB that it receives; the
- * README beside this file says why. It holds for all processes, so that the size of a contestant's heap
- * does not decide.
+ * Without this flag V8 collects the whole heap of a small server once per 32 MB that it receives;
+ * the README beside this file says why. It holds for all processes, so that the size of a
+ * contestant's heap does not decide.
  */
 const NODE_FLAGS = ['--initial-old-space-size=64']
 
@@ -14,7 +14,9 @@ export function start(file: string, args: readonly string[] = []): ChildProcess 
   return fork(fileURLToPath(new URL(file, import.meta.url)), args, { execArgv: NODE_FLAGS })
 }
 
-/** Sends `message` and resolves with the next message of the child; rejects when it ends instead. */
+/**
+ * Sends `message` and resolves with the next message of the child; rejects when it ends instead.
+ */
 export async function ask(child: ChildProcess, message: Serializable): Promise<unknown> {
   const answer = nextMessage(child)
   child.send(message)

@@ -174,7 +174,9 @@ function message({ start, end }: ByteRange, size: number): Content {
   return framed(`Content-Range: bytes ${start}-${end - 1}/${size}\r\n\r\n`, data(end - start), '')
 }
 
-/** A `multipart/byteranges` document; sent in chunks of about 1 MiB, whatever the size of its parts. */
+/**
+ * A `multipart/byteranges` document; sent in chunks of about 1 MiB, whatever the size of its parts.
+ */
 function multipart(size: number, partSize: number): Content {
   const delimiter = '\r\n--THIS_STRING_SEPARATES\r\n'
   const close = '\r\n--THIS_STRING_SEPARATES--\r\n'

@@ -4,8 +4,8 @@
  *
  *     npm run bench -- --size 1G --rounds 5 --directory /var/tmp --case bulk --case head
  *
- * Each measurement has a server of its own in a process of its own, compiled and under plain node. The
- * contestants take turns within a round.
+ * Each measurement has a server of its own in a process of its own, compiled and under plain node.
+ * The contestants take turns within a round.
  */
 
 import { tmpdir } from 'node:os'

@@ -1,30 +1,32 @@
 /**
  * The errors that are answered to the client, and the table of their codes.
  *
- * The middleware answers an `UploadError` with a problem document (RFC 9457). Every other error is a fault of the app
- * or the storage, and goes to `next(error)` unchanged.
+ * The middleware answers an `UploadError` with a problem document (RFC 9457). Every other error is
+ * a fault of the app or the storage, and goes to `next(error)` unchanged.
  */
 
 /** What an error does to the bytes that the request has stored so far. */
 export type Effect =
   /**
-   * The content ended early, because of a timeout, a takeover or a shutdown. The bytes so far are as the client sent
-   * them, so that a persist write keeps them, and the client resumes after them.
+   * The content ended early, because of a timeout, a takeover or a shutdown. The bytes so far are
+   * as the client sent them, so that a persist write keeps them, and the client resumes after them.
    */
   | 'cut'
   /**
-   * The content does not have the length that was announced, so that it is unknown which bytes are right. The resource
-   * is reset to its size before the request.
+   * The content does not have the length that was announced, so that it is unknown which bytes are
+   * right. The resource is reset to its size before the request.
    */
   | 'undo'
   /**
-   * The complete resource is wrong, or the app has refused it. `finishWrite` undoes the write, and removes the upload.
+   * The complete resource is wrong, or the app has refused it. `finishWrite` undoes the write, and
+   * removes the upload.
    */
   | 'reject'
 
 /**
- * A problem type that an Internet-Draft adds to the IANA registry: draft-ietf-httpapi-digest-fields-problem-types
- * for the digests, draft-ietf-httpbis-resumable-upload for the offset. Clients compare the type as a string.
+ * A problem type that an Internet-Draft adds to the IANA registry:
+ * draft-ietf-httpapi-digest-fields-problem-types for the digests,
+ * draft-ietf-httpbis-resumable-upload for the offset. Clients compare the type as a string.
  */
 interface ProblemType {
   readonly type: string
@@ -35,9 +37,15 @@ interface ProblemType {
 interface Traits {
   /** What happens to the stored bytes. Without it a persist write keeps them, as after `cut`. */
   readonly effect?: Effect
-  /** Whether the problem document has the members `received` and `length`, from which a client can resume. */
+  /**
+   * Whether the problem document has the members `received` and `length`, from which a client can
+   * resume.
+   */
   readonly progress?: boolean
-  /** Type and title of the problem document. Without it they are `about:blank` and the phrase of the status. */
+  /**
+   * Type and title of the problem document. Without it they are `about:blank` and the phrase of the
+   * status.
+   */
   readonly problem?: ProblemType
 }
 
@@ -52,8 +60,8 @@ const OFFSET = {
 }
 
 /**
- * The table of all errors: code, status, meaning, traits. The meaning begins the `detail` of a problem document. The
- * README of the protocol shows the table, and a test compares the two.
+ * The table of all errors: code, status, meaning, traits. The meaning begins the `detail` of a
+ * problem document. The README of the protocol shows the table, and a test compares the two.
  */
 export const ERRORS = {
   ERR_KEY: [400, 'The URL does not name a resource'],
@@ -110,14 +118,17 @@ export const ERRORS = {
   ERR_QUOTA: [507, 'The uploads would hold too many bytes', { progress: true }],
 } as const satisfies Record<string, readonly [status: number, meaning: string, traits?: Traits]>
 
-/** The stable name of an error, sent as the member `code` of the problem document. Clients decide by it. */
+/**
+ * The stable name of an error, sent as the member `code` of the problem document. Clients decide by
+ * it.
+ */
 export type ErrorCode = keyof typeof ERRORS
 
 /** Options of an `UploadError`. */
 export interface UploadErrorOptions {
   /**
-   * What was found and what was expected. It is sent to the client, so it must not have paths of the server or raw
-   * bytes of the request.
+   * What was found and what was expected. It is sent to the client, so it must not have paths of
+   * the server or raw bytes of the request.
    */
   readonly detail: string
   /**
@@ -135,8 +146,8 @@ export interface UploadErrorOptions {
 }
 
 /**
- * An error that is answered to the client. Storage adapters and hooks may throw it as well; a hook that refuses an
- * upload throws `RefusedError`.
+ * An error that is answered to the client. Storage adapters and hooks may throw it as well; a hook
+ * that refuses an upload throws `RefusedError`.
  */
 export class UploadError extends Error {
   override readonly name = 'UploadError'

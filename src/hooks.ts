@@ -1,4 +1,6 @@
-/** The hooks of an app: before a resource is created, around its publication, and after its removal. */
+/**
+ * The hooks of an app: before a resource is created, around its publication, and after its removal.
+ */
 import { UploadError } from './errors.ts'
 import type { ResourceInfo } from './storage/adapter.ts'
 
@@ -6,13 +8,19 @@ import type { ResourceInfo } from './storage/adapter.ts'
 export interface NewResource {
   /** The storage key. */
   readonly key: string
-  /** Length in bytes that the client has declared; null if it has not. The upload can't become longer. */
+  /**
+   * Length in bytes that the client has declared; null if it has not. The upload can't become
+   * longer.
+   */
   readonly length: number | null
-  /** Media type that the client sent; null if none. It is not checked, so that the bytes may be of any type. */
+  /**
+   * Media type that the client sent; null if none. It is not checked, so that the bytes may be of
+   * any type.
+   */
   readonly contentType: string | null
   /**
-   * File name from the `Content-Disposition` of the client, decoded and without folders; null if the client sent none.
-   * It is not checked: it may have up to 1 KiB and any extension.
+   * File name from the `Content-Disposition` of the client, decoded and without folders; null if
+   * the client sent none. It is not checked: it may have up to 1 KiB and any extension.
    */
   readonly name: string | null
 }
@@ -23,11 +31,14 @@ export interface FinishedResource {
   readonly key: string
   /** Length in bytes. */
   readonly size: number
-  /** Media type that the client sent; null if none. It is not checked, so that the bytes may be of any type. */
+  /**
+   * Media type that the client sent; null if none. It is not checked, so that the bytes may be of
+   * any type.
+   */
   readonly contentType: string | null
   /**
-   * File name from the `Content-Disposition` of the client, decoded and without folders; null if the client sent none.
-   * It is not checked: it may have up to 1 KiB and any extension.
+   * File name from the `Content-Disposition` of the client, decoded and without folders; null if
+   * the client sent none. It is not checked: it may have up to 1 KiB and any extension.
    */
   readonly name: string | null
   /** The finished version that this one replaces; null if none is published. */
@@ -46,20 +57,23 @@ export interface PublishedResource {
   readonly etag: string
   /** Time of the last change, which GET sends as `Last-Modified`. */
   readonly lastModified: Date
-  /** Media type that the client sent; null if none. It is not checked, so that the bytes may be of any type. */
+  /**
+   * Media type that the client sent; null if none. It is not checked, so that the bytes may be of
+   * any type.
+   */
   readonly contentType: string | null
   /** File name that the client gave, as `FinishedResource.name`; null if it did not. Unchecked. */
   readonly name: string | null
   /** The user that began the upload, from the option `owner`; null without that option. */
   readonly owner: string | null
   /**
-   * The finished version that this one has replaced; null if none was published. After a failure of the hook or
-   * a crash, the last version before it that the app was notified of.
+   * The finished version that this one has replaced; null if none was published. After a failure of
+   * the hook or a crash, the last version before it that the app was notified of.
    */
   readonly previous: ResourceInfo | null
   /**
-   * Path of the file with the bytes, which is not to be changed; null if the storage has no such file, or no
-   * `filePath`.
+   * Path of the file with the bytes, which is not to be changed; null if the storage has no such
+   * file, or no `filePath`.
    */
   readonly path: string | null
 }
@@ -90,13 +104,19 @@ export interface FinalResponse {
    * @default `createdStatus` for a new resource, `modifiedStatus` for a changed one
    */
   readonly status?: number
-  /** Further fields, for example `Location`. Fields that frame the message, such as `Content-Length`, are refused. */
+  /**
+   * Further fields, for example `Location`. Fields that frame the message, such as
+   * `Content-Length`, are refused.
+   */
   readonly headers?: Readonly<Record<string, string>>
   /** Content; an object is sent as JSON. With content, a default status of 204 becomes 200. */
   readonly body?: string | Uint8Array | object
 }
 
-/** The hooks that notify the app of a change, called under the lock; null where the app has no use for one. */
+/**
+ * The hooks that notify the app of a change, called under the lock; null where the app has no use
+ * for one.
+ */
 export interface Notifications {
   /** Called after a version was published. */
   readonly onPublished: ((resource: PublishedResource) => Promise<void>) | null
@@ -115,17 +135,18 @@ export interface Hooks extends Notifications {
 /** Options of a refusal. */
 export interface RefuseOptions {
   /**
-   * Keep the bytes of a refused upload as an incomplete resource, so that a later request can finish it.
+   * Keep the bytes of a refused upload as an incomplete resource, so that a later request can
+   * finish it.
    *
-   * @default false: the bytes are removed, with the earlier segments of the upload. After a PUT or an
-   * atomic PATCH the resource stays as it was before the request.
+   * @default false: the bytes are removed, with the earlier segments of the upload. After a PUT or
+   * an atomic PATCH the resource stays as it was before the request.
    */
   readonly keep?: boolean
 }
 
 /**
- * The error that a hook throws to refuse an upload. The client gets `status` and `detail` in a problem document with
- * the code `ERR_REFUSED`.
+ * The error that a hook throws to refuse an upload. The client gets `status` and `detail` in a
+ * problem document with the code `ERR_REFUSED`.
  */
 export class RefusedError extends UploadError {
   /** Whether the bytes of the upload stay as an incomplete resource. */
@@ -146,8 +167,8 @@ export class RefusedError extends UploadError {
 }
 
 /**
- * Runs a hook. An error with a `status` of 400 to 599 and `expose: true`, as http-errors makes it, is a
- * refusal as well; every other error is an error of the server.
+ * Runs a hook. An error with a `status` of 400 to 599 and `expose: true`, as http-errors makes it,
+ * is a refusal as well; every other error is an error of the server.
  *
  * @throws RefusedError
  */
@@ -159,7 +180,10 @@ export async function callHook<T>(hook: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Turns an error of http-errors that is meant for the client (`expose`) into a refusal. Returns others unchanged. */
+/**
+ * Turns an error of http-errors that is meant for the client (`expose`) into a refusal. Returns
+ * others unchanged.
+ */
 function toRefusal(error: unknown): unknown {
   if (error instanceof UploadError || !(error instanceof Error)) return error
   if (!('status' in error) || !('expose' in error) || error.expose !== true) return error

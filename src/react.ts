@@ -1,6 +1,6 @@
 /**
- * Uploads in React, published as `partial-upload/react`: a hook that renders its component again when
- * one of its uploads changes. It works with React 18 and 19.
+ * Uploads in React, published as `partial-upload/react`: a hook that renders its component again
+ * when one of its uploads changes. It works with React 18 and 19.
  */
 import { useEffect, useRef, useState, useSyncExternalStore } from 'react'
 
@@ -17,8 +17,8 @@ import {
 export type * from './client/upload-all.ts'
 
 /**
- * Options of `useUploads`: those of `uploadAll`, except `signal`, because the end of the component ends
- * its uploads.
+ * Options of `useUploads`: those of `uploadAll`, except `signal`, because the end of the component
+ * ends its uploads.
  */
 export type ComponentOptions<F> = Omit<UploadAllOptions<F>, 'signal'>
 
@@ -29,8 +29,8 @@ export type ComponentOptions<F> = Omit<UploadAllOptions<F>, 'signal'>
 export type FileState<F> = Omit<FileUpload<F>, 'ended'>
 
 /**
- * The uploads of a component. They are a new object after each change, but `add`, `pause` and the other
- * functions stay the same, so that effects may depend on them.
+ * The uploads of a component. They are a new object after each change, but `add`, `pause` and the
+ * other functions stay the same, so that effects may depend on them.
  */
 export interface ComponentUploads<F> extends Omit<Uploads<F>, 'files' | 'done'> {
   /** One state for each file, in the order in which the files were added. */
@@ -50,9 +50,9 @@ const NO_PROGRESS: TotalProgress = {
 /**
  * Uploads the files that a component passes to `add`, and renders it again when a file changes.
  *
- * `url` and all functions are those of the latest rendering. The other options are read when the first
- * file is added. When the component is unmounted, its uploads end, and the server keeps
- * the stored bytes.
+ * `url` and all functions are those of the latest rendering. The other options are read when the
+ * first file is added. When the component is unmounted, its uploads end, and the server keeps the
+ * stored bytes.
  */
 export function useUploads<F extends Source = File>(
   options: ComponentOptions<F>,
@@ -90,7 +90,10 @@ function createStore<F extends Source>(options: () => ComponentOptions<F>): Stor
     cancel: async () => uploads?.cancel(),
   }
 
-  /** Starts with the first files, because `uploadAll` needs the options, which may change until then. */
+  /**
+   * Starts with the first files, because `uploadAll` needs the options, which may change until
+   * then.
+   */
   function add(files: ArrayLike<F> | Iterable<F>): void {
     if (uploads === null) uploads = uploadAll(files, followed(options()))
     else uploads.add(files)
@@ -129,7 +132,9 @@ function createStore<F extends Source>(options: () => ComponentOptions<F>): Stor
     }
   }
 
-  /** Makes a new snapshot, and notifies React. Files that have not changed keep their state objects. */
+  /**
+   * Makes a new snapshot, and notifies React. Files that have not changed keep their state objects.
+   */
   function change(): void {
     if (uploads === null) return
     const { files, progress } = uploads
@@ -142,7 +147,8 @@ function createStore<F extends Source>(options: () => ComponentOptions<F>): Stor
     controller.abort()
     uploads = null
     states.clear()
-    // React runs effects twice in its strict mode, so that the store has to be usable again after this.
+    // React runs effects twice in its strict mode, so that the store has to be usable again after
+    // this.
     snapshot = { ...snapshot, files: [], progress: NO_PROGRESS }
     for (const listener of listeners) listener()
   }

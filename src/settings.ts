@@ -1,6 +1,6 @@
 /**
- * The table of the options of the middleware, from which the settings are made and checked. The READMEs show the same
- * names and defaults in the same sections, and a test compares them.
+ * The table of the options of the middleware, from which the settings are made and checked. The
+ * READMEs show the same names and defaults in the same sections, and a test compares them.
  */
 import { LONGEST_TIMER } from './delays.ts'
 import type { Limits, PartialUploadOptions, Preset, Rules, Statuses } from './options.ts'
@@ -11,13 +11,16 @@ export type Settings = Statuses & Limits & Rules & Leniency
 /** Settings that only a preset can change. */
 interface Leniency {
   /**
-   * Whether `If-None-Match: *` is ignored on segments that continue an upload, because the examples of the IETF draft
-   * repeat it on every segment.
+   * Whether `If-None-Match: *` is ignored on segments that continue an upload, because the examples
+   * of the IETF draft repeat it on every segment.
    */
   readonly repeatsIfNoneMatch: boolean
 }
 
-/** The values that an option accepts. A wrong one fails when the app starts, not at the first upload. */
+/**
+ * The values that an option accepts. A wrong one fails when the app starts, not at the first
+ * upload.
+ */
 interface Check {
   /** Completes the sentence "NAME must be …". */
   readonly expected: string
@@ -134,8 +137,8 @@ export const OPTIONS = {
 } as const satisfies Readonly<Record<keyof PartialUploadOptions<never>, Option>>
 
 /**
- * The options of version 0.1.0 that have another name now. An old name is refused and not ignored, because an app would
- * otherwise run without the limit that it has set.
+ * The options of version 0.1.0 that have another name now. An old name is refused and not ignored,
+ * because an app would otherwise run without the limit that it has set.
  */
 const RENAMED: Readonly<Record<string, string>> = {
   allowPut: 'put',
@@ -160,11 +163,11 @@ const PLUGS = ROWS.filter(([, { section }]) => section === 'Options')
 const SETTINGS = ROWS.filter(([, { section }]) => section !== 'Options')
 
 /**
- * Returns the settings: the options of the app, and the defaults of those that are left out or undefined. A wrong
- * option throws here, when the app starts, and not at the first upload.
+ * Returns the settings: the options of the app, and the defaults of those that are left out or
+ * undefined. A wrong option throws here, when the app starts, and not at the first upload.
  *
- * @throws TypeError for an unknown option, a wrong value, or a missing option or method that another option needs. The
- * message names the option and the value.
+ * @throws TypeError for an unknown option, a wrong value, or a missing option or method that
+ * another option needs. The message names the option and the value.
  */
 export function resolveSettings<Request>(options: PartialUploadOptions<Request>): Settings {
   const given: Values = { ...options }
@@ -251,13 +254,19 @@ function hasMethod(value: unknown, name: string): boolean {
   )
 }
 
-/** Formats a value for a message. The content of an object is left out, because it may be a secret or very long. */
+/**
+ * Formats a value for a message. The content of an object is left out, because it may be a secret
+ * or very long.
+ */
 function show(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`
   return value instanceof Object ? typeof value : String(value)
 }
 
-/** Returns whether a status is a 2xx that IANA has not assigned, which a client treats as 200 (RFC 9110 §15). */
+/**
+ * Returns whether a status is a 2xx that IANA has not assigned, which a client treats as 200 (RFC
+ * 9110 §15).
+ */
 export function isUnassigned(status: number): boolean {
   return Number.isInteger(status) && status >= 209 && status <= 299 && status !== 226
 }

@@ -22,7 +22,9 @@ import { DOCUMENTS, LINKS } from './support/readme/documents.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const consumer = mkdtempSync(path.join(tmpdir(), 'partial-upload-consumer-'))
-/** A copy of this repository, since packing builds it anew while other tests run what is built here. */
+/**
+ * A copy of this repository, since packing builds it anew while other tests run what is built here.
+ */
 const checkout = path.join(consumer, 'checkout')
 const installed = path.join(consumer, 'node_modules/partial-upload')
 

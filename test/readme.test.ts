@@ -216,7 +216,9 @@ describe('code', () => {
   })
 })
 
-/** The value of an option that an app leaves out; undefined for a function or an object of the app. */
+/**
+ * The value of an option that an app leaves out; undefined for a function or an object of the app.
+ */
 function defaultOf(name: string): unknown {
   const row = Object.entries(OPTIONS).find(([option]) => option === name)?.[1]
   const statuses: Readonly<Record<string, unknown>> = { ...PRESETS.seed }

@@ -3,8 +3,8 @@ import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
 /**
- * Tests with real browsers and object stores, with disks, processes and system calls that fail, of the package,
- * and of settings that a change seldom affects.
+ * Tests with real browsers and object stores, with disks, processes and system calls that fail, of
+ * the package, and of settings that a change seldom affects.
  */
 const LONG = [
   'test/{browser,engines,faults}/**/*.test.ts',
@@ -29,7 +29,8 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        // A worker keeps the loaded modules between files. Each test restores the globals that it replaces.
+        // A worker keeps the loaded modules between files. Each test restores the globals that it
+        // replaces.
         test: { name: 'quick', include: ['test/**/*.test.ts'], exclude: LONG, isolate: false },
       },
       {

@@ -10,7 +10,9 @@ export function storageDirectory(): string {
   return directory
 }
 
-/** Listens on a free port, sends it to the parent process, and answers each message with its usage. */
+/**
+ * Listens on a free port, sends it to the parent process, and answers each message with its usage.
+ */
 export function serve(server: Server): void {
   server.requestTimeout = 0
   server.listen(0, '127.0.0.1', () => process.send?.({ port: portOf(server) }))

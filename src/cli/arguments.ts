@@ -88,8 +88,8 @@ export interface RemoveCommand extends Target {
 }
 
 /**
- * Least rate that can be asked for, in bytes per second. The server's default `minRate` is 100. Below it
- * the server would end every request.
+ * Least rate that can be asked for, in bytes per second. The server's default `minRate` is 100.
+ * Below it the server would end every request.
  */
 const LEAST_RATE = 1024
 
@@ -136,7 +136,8 @@ function readCommand(
     case 'ls':
       return readLs(words, values, target, environment)
     case 'patch': {
-      // A default position would overwrite the beginning of a file if the user has forgotten the option.
+      // A default position would overwrite the beginning of a file if the user has forgotten the
+      // option.
       const [url, file = ''] = expectWords(name, words, ['URL', 'FILE'])
       if (values.at === undefined)
         throw new UsageError('patch needs --at N, the position of the first byte')
@@ -158,7 +159,8 @@ function readCommand(
 
 /**
  * Reads the words of `put`. If the environment has a URL, the last word is a URL only if it has a
- * scheme. It could otherwise be a file as well, and `put a b` would upload one file in place of two.
+ * scheme. It could otherwise be a file as well, and `put a b` would upload one file in place of
+ * two.
  */
 function readPut(
   words: readonly string[],
@@ -248,18 +250,20 @@ function readRate(values: Values): number | null {
 }
 
 /**
- * Finds the list of the files. The middleware has no route for it, because each app decides who may see
- * which files. The examples of this package have it beside the files: `/list` for `/files/`.
+ * Finds the list of the files. The middleware has no route for it, because each app decides who may
+ * see which files. The examples of this package have it beside the files: `/list` for `/files/`.
  */
 function readList({ url }: Target, values: Values, environment: Environment): Listed {
   const base = readBase(environment)
-  // The URL of a target has no user and password any more, so that those of the base are ignored too.
+  // The URL of a target has no user and password any more, so that those of the base are ignored
+  // too.
   const isBelow = base !== null && url.href.startsWith(base.href.replace(/\/\/[^/]*@/, '//'))
   const folder = new URL(isBelow ? base : url)
   // `ls` and `get -r` mean a folder, also without a slash at the end.
   if (!folder.pathname.endsWith('/')) folder.pathname += '/'
   for (const part of ['username', 'password', 'search', 'hash'] as const) folder[part] = ''
-  // The list belongs to the folder of all files. That of `/files/` is at `/list`, as in the examples.
+  // The list belongs to the folder of all files. That of `/files/` is at `/list`, as in the
+  // examples.
   const text = values.list ?? '../list'
   if (!URL.canParse(text, folder.href)) throw new UsageError(`--list "${text}" is not a URL`)
   return { base: folder, list: new URL(text, folder) }

@@ -1,14 +1,16 @@
-/** The script that completes the command line in bash. It is built from the tables of the parser. */
+/**
+ * The script that completes the command line in bash. It is built from the tables of the parser.
+ */
 import { COMMANDS } from './help.ts'
 import { optionsOf } from './option-table.ts'
 
 /**
- * Returns the script. It calls no program, because a completion that starts Node would make the user
- * wait at each key.
+ * Returns the script. It calls no program, because a completion that starts Node would make the
+ * user wait at each key.
  */
 export function completionScript(): string {
-  // No word contains a quotation mark or a character that the shell expands, because all come from the
-  // tables of this program.
+  // No word contains a quotation mark or a character that the shell expands, because all come from
+  // the tables of this program.
   const cases = COMMANDS.map((name) => {
     const options = optionsOf(name).map((option) => `--${option}`)
     const words = [...(name === 'completion' ? ['bash'] : []), ...options].join(' ')

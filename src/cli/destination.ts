@@ -2,7 +2,9 @@
 
 /** The version of a resource that is downloaded. */
 export interface Version {
-  /** Strong entity tag. Null if the server sends none, in which case the download can't be resumed. */
+  /**
+   * Strong entity tag. Null if the server sends none, in which case the download can't be resumed.
+   */
   readonly etag: string | null
   /** Length in bytes; null if the server does not send it. */
   readonly size: number | null

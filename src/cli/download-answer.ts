@@ -1,4 +1,6 @@
-/** Decides whether an answer continues a download, begins it anew, or is not content of the file. */
+/**
+ * Decides whether an answer continues a download, begins it anew, or is not content of the file.
+ */
 import { isMissing, responseError, strongTag } from '../client/answer.ts'
 import { ClientError } from '../client/error.ts'
 
@@ -14,19 +16,19 @@ export interface Content {
 }
 
 /**
- * Prepares the destination for the content of the answer: for the rest of its version, or for another
- * version from the first byte on.
+ * Prepares the destination for the content of the answer: for the rest of its version, or for
+ * another version from the first byte on.
  *
- * @throws ClientError if the answer is not content of the file. It is transient if a request without
- * `Range` may succeed.
+ * @throws ClientError if the answer is not content of the file. It is transient if a request
+ * without `Range` may succeed.
  */
 export async function accept(response: Response, destination: Destination): Promise<Content> {
   const { status, headers } = response
   const [, start, last, total] =
     /^bytes (?:([0-9]+)-([0-9]+)|\*)\/([0-9]+|\*)$/.exec(headers.get('content-range') ?? '') ?? []
   // While an upload is incomplete, some revisions of the draft answer 200 with the stored range in
-  // `Content-Range`. The server leaves this field out for proxies that refuse it in a 200. Then only
-  // `Upload-Length`, the length of the finished file, shows that bytes are missing.
+  // `Content-Range`. The server leaves this field out for proxies that refuse it in a 200. Then
+  // only `Upload-Length`, the length of the finished file, shows that bytes are missing.
   const isShort =
     Number(headers.get('upload-length')) > Number(headers.get('content-length') ?? NaN)
   if (status === 299 || total === '*' || (status === 200 && (total !== undefined || isShort))) {
@@ -40,7 +42,8 @@ export async function accept(response: Response, destination: Destination): Prom
   if (status !== 206 && status !== 416) throw await responseError('GET', response)
   const { version, position } = destination
   const etag = strongTag(headers)
-  // A 206 repeats the entity tag (RFC 9110 §15.3.7). Without it the range may be of another version.
+  // A 206 repeats the entity tag (RFC 9110 §15.3.7). Without it the range may be of another
+  // version.
   const isTagged = etag !== null && etag === version?.etag && !codingOf(headers)
   const size = version?.size ?? Number(total)
   // Equal strong entity tags mean equal bytes, and therefore equal lengths.

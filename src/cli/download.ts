@@ -1,7 +1,7 @@
 /**
  * Downloads a resource. After a broken connection it requests the missing bytes with `Range` and
- * `If-Range` (RFC 9110 §13.1.5), so that the server sends the whole resource if it has another version
- * by now.
+ * `If-Range` (RFC 9110 §13.1.5), so that the server sends the whole resource if it has another
+ * version by now.
  */
 import { systemClock } from '../client/clock.ts'
 import { sha256Of } from '../client/digest.ts'
@@ -37,7 +37,10 @@ export interface Download {
   /** The limit of the rate; null for none. */
   readonly pace: Pace | null
   readonly onProgress: (progress: Progress) => void
-  /** Called before a wait of `delay` milliseconds; with null, before a wait until the device is online. */
+  /**
+   * Called before a wait of `delay` milliseconds; with null, before a wait until the device is
+   * online.
+   */
   readonly onWait: (delay: number | null, error: Error) => void
 }
 
@@ -51,8 +54,9 @@ interface Course {
 }
 
 /**
- * Downloads the bytes that the destination does not have yet, and retries after failures. Resolves with
- * the SHA-256 that the bytes were compared with, as `sha-256=:…:`; null if the server has sent none.
+ * Downloads the bytes that the destination does not have yet, and retries after failures. Resolves
+ * with the SHA-256 that the bytes were compared with, as `sha-256=:…:`; null if the server has sent
+ * none.
  *
  * @throws ClientError for a refusal, for a wrong digest, and for a failure after all `retries`.
  */
@@ -81,7 +85,9 @@ export async function download(job: Download): Promise<string | null> {
   }
 }
 
-/** The result of a request: whether the file is complete, and the digest that it was compared with. */
+/**
+ * The result of a request: whether the file is complete, and the digest that it was compared with.
+ */
 type Result =
   { readonly isComplete: false } | { readonly isComplete: true; readonly digest: string | null }
 
@@ -108,7 +114,8 @@ async function attempt(job: Download, { contact, measured, meter }: Course): Pro
     if (watch.hasStalled()) {
       throw new ClientError('ERR_STALL', 'GET got no byte for too long', { transient: true, cause })
     }
-    // `fetch` rejects with a TypeError for every failure of the connection, which a retry may overcome.
+    // `fetch` rejects with a TypeError for every failure of the connection, which a retry may
+    // overcome.
     throw cause instanceof TypeError ? broken('the connection broke', cause) : cause
   } finally {
     watch.stop()
@@ -116,15 +123,16 @@ async function attempt(job: Download, { contact, measured, meter }: Course): Pro
 }
 
 /**
- * Compares the downloaded bytes with the `Repr-Digest` of the answer (RFC 9530 §3). Returns the digest,
- * or null if the answer has none.
+ * Compares the downloaded bytes with the `Repr-Digest` of the answer (RFC 9530 §3). Returns the
+ * digest, or null if the answer has none.
  *
  * @throws ClientError if the digests differ. The bytes are discarded.
  */
 async function verify(response: Response, destination: Destination): Promise<string | null> {
   const { headers } = response
   const digest = sha256Of(headers.get('repr-digest'))
-  // The digest covers the bytes with their content coding, while the destination has the decoded ones.
+  // The digest covers the bytes with their content coding, while the destination has the decoded
+  // ones.
   if (digest === null || codingOf(headers) !== '') return null
   if (digest === (await destination.digest())) return digest
   await destination.discard()
@@ -142,8 +150,8 @@ async function ask(
 ): Promise<Response> {
   const { version, position } = destination
   const size = version?.size ?? Infinity
-  // If no byte is missing, the last byte is requested again. The answer shows whether the downloaded
-  // version still is the current one.
+  // If no byte is missing, the last byte is requested again. The answer shows whether the
+  // downloaded version still is the current one.
   const start = Math.min(position, size - 1)
   const etag = version?.etag ?? null
   const isRest = etag !== null && start > 0
@@ -159,18 +167,18 @@ async function ask(
 }
 
 /**
- * Returns the number of bytes to ask for at once. With a limited rate the command must not ask for all
- * of them: they would fill the buffers of both systems, which hold megabytes, and then the server could
- * not write for minutes. It would abort the answer as that of a client that reads nothing. A part is
- * written to its end within `SECONDS_PER_REQUEST`.
+ * Returns the number of bytes to ask for at once. With a limited rate the command must not ask for
+ * all of them: they would fill the buffers of both systems, which hold megabytes, and then the
+ * server could not write for minutes. It would abort the answer as that of a client that reads
+ * nothing. A part is written to its end within `SECONDS_PER_REQUEST`.
  */
 function requestSize(pace: Pace | null): number {
   return pace === null ? Infinity : Math.max(LEAST_REQUEST, pace.rate * SECONDS_PER_REQUEST)
 }
 
 /**
- * Writes the content of the answer to the destination. Resolves with true if it has stopped before the
- * end, because the answer has more bytes than one request should have with a limited rate.
+ * Writes the content of the answer to the destination. Resolves with true if it has stopped before
+ * the end, because the answer has more bytes than one request should have with a limited rate.
  */
 async function receive(
   { body }: Response,
@@ -182,7 +190,8 @@ async function receive(
   const limit = destination.position + requestSize(pace)
   const chunks: AsyncIterable<Uint8Array> = body
   for await (const chunk of chunks) {
-    // The timer stops during the write, because a slow reader of the standard output is not a stall.
+    // The timer stops during the write, because a slow reader of the standard output is not a
+    // stall.
     watch.rest()
     await destination.write(chunk)
     await pace?.take(chunk.byteLength, signal)

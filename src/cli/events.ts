@@ -1,6 +1,6 @@
 /**
- * The events of a command, as data. `--json` prints them as they are, and otherwise `wordsOf` puts them
- * into words, so that both forms always say the same.
+ * The events of a command, as data. `--json` prints them as they are, and otherwise `wordsOf` puts
+ * them into words, so that both forms always say the same.
  */
 import type { Progress } from '../client/node.ts'
 
@@ -32,8 +32,8 @@ export type TransferEvent =
     }
 
 /**
- * All bytes have arrived. For `put` this rests on the server's answer, and for `get` on the length and,
- * if the server has sent one, on the digest.
+ * All bytes have arrived. For `put` this rests on the server's answer, and for `get` on the length
+ * and, if the server has sent one, on the digest.
  */
 export interface CompleteEvent {
   readonly event: 'complete'
@@ -46,7 +46,9 @@ export interface CompleteEvent {
   readonly sha256: string | null
 }
 
-/** The file was not sent. The reason `same` is only given after all bytes or digests were compared. */
+/**
+ * The file was not sent. The reason `same` is only given after all bytes or digests were compared.
+ */
 export interface SkippedEvent {
   readonly event: 'skipped'
   readonly name: string
@@ -157,7 +159,8 @@ export function wordsOf(event: Event): string {
 }
 
 /**
- * Formats progress as `45% of 100 MB, 12 MB/s, 0:04 left`. Parts that are not known yet are left out.
+ * Formats progress as `45% of 100 MB, 12 MB/s, 0:04 left`. Parts that are not known yet are left
+ * out.
  */
 export function formatProgress({ sent, size, rate }: Progress): string {
   const part = size === null || size === 0 ? null : Math.floor((sent / size) * 100)
@@ -171,7 +174,8 @@ export function formatProgress({ sent, size, rate }: Progress): string {
 
 function complete({ command, url, size, seconds, sha256 }: CompleteEvent): string {
   const words = `complete, ${formatSize(size)} in ${formatTime(seconds)}`
-  // The name of a download already is the local file. That of an upload does not show where it went.
+  // The name of a download already is the local file. That of an upload does not show where it
+  // went.
   if (command === 'get') return words
   return `${words}${sha256 === null ? '' : `, sha-256 ${sha256}`}, at ${url}`
 }

@@ -4,9 +4,9 @@ import { ClientError } from '../client/node.ts'
 import { causesOf, reasonFor } from './reasons.ts'
 
 /**
- * Exit codes. A script can tell apart a failure, after which another attempt can succeed, and a file that
- * was left alone because it can be a different one. 130 is what shells report for a process that Ctrl-C
- * has ended.
+ * Exit codes. A script can tell apart a failure, after which another attempt can succeed, and a
+ * file that was left alone because it can be a different one. 130 is what shells report for a
+ * process that Ctrl-C has ended.
  */
 export const DONE = 0
 export const FAILED = 1
@@ -31,8 +31,8 @@ export function exitCodeOf(error: unknown): number {
 }
 
 /**
- * Returns the exit code of a command from those of its files. A failure takes precedence over a refusal,
- * because a script may treat 3 as "nothing to do".
+ * Returns the exit code of a command from those of its files. A failure takes precedence over a
+ * refusal, because a script may treat 3 as "nothing to do".
  */
 export function worstOf(codes: readonly number[]): number {
   return [WRONG_USAGE, FAILED, DIFFERENT].find((code) => codes.includes(code)) ?? DONE
@@ -44,8 +44,8 @@ function isRefusal(error: unknown): boolean {
 }
 
 /**
- * Describes an error in one line for the user: what happened, and what to do about it. `remedy` is the
- * advice for a different file at the URL, if the command has an option for that.
+ * Describes an error in one line for the user: what happened, and what to do about it. `remedy` is
+ * the advice for a different file at the URL, if the command has an option for that.
  */
 export function describe(error: unknown, remedy: string | null = null): string {
   const advice = isRefusal(error) ? remedy : reasonFor(error)?.advice
@@ -53,9 +53,9 @@ export function describe(error: unknown, remedy: string | null = null): string {
 }
 
 /**
- * Describes what happened, without advice. The text of the server is preferred, because it is the most
- * specific one. Otherwise the meaning of the status or of the system's error is used, with the original
- * text in parentheses.
+ * Describes what happened, without advice. The text of the server is preferred, because it is the
+ * most specific one. Otherwise the meaning of the status or of the system's error is used, with the
+ * original text in parentheses.
  */
 export function summarize(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
@@ -67,8 +67,8 @@ export function summarize(error: unknown): string {
   const words = problem?.detail ?? problem?.title
   if (typeof words === 'string') return `${words} (${status})`
   if (code === 'ERR_STALL') return 'the connection stalled: no data was transferred for too long'
-  // Some messages describe a flaw of a successful answer, such as a web page in place of a file. They
-  // have no status with a meaning in the table, and are clear by themselves.
+  // Some messages describe a flaw of a successful answer, such as a web page in place of a file.
+  // They have no status with a meaning in the table, and are clear by themselves.
   if (code === 'ERR_RESPONSE') {
     return meaning === undefined || status === null ? message : `${meaning} (${status})`
   }

@@ -7,9 +7,9 @@ import { fieldsFor, MAX_REDIRECTIONS, redirectionOf } from '../client/transport/
 const OTHER_THAN_PAGE = /\.(?!x?html?$)[^./]+$/i
 
 /**
- * Sends a `GET` and follows redirections. 301, 302, 307 and 308 mean that the file is at another URL,
- * for example at a content delivery network. A 303 leads to another resource (RFC 9110 §15.4.4), and is
- * refused.
+ * Sends a `GET` and follows redirections. 301, 302, 307 and 308 mean that the file is at another
+ * URL, for example at a content delivery network. A 303 leads to another resource (RFC 9110
+ * §15.4.4), and is refused.
  *
  * Redirections are followed here and not by `fetch`, because credentials must only be sent to the
  * origin that they were given for, and because `fetch` follows a 303.
@@ -44,10 +44,10 @@ export async function fetchFile(
 }
 
 /**
- * Throws if the answer is a web page in place of the file. A web page may also be the file itself. It
- * is not if a redirection has changed the last part of the path, as a login does, nor if the URL names
- * another kind of file and the page has no strong entity tag, as from an app that answers every URL
- * with a page.
+ * Throws if the answer is a web page in place of the file. A web page may also be the file itself.
+ * It is not if a redirection has changed the last part of the path, as a login does, nor if the URL
+ * names another kind of file and the page has no strong entity tag, as from an app that answers
+ * every URL with a page.
  */
 function checkPage(url: URL, final: URL, response: Response): void {
   if (!response.ok || !isPage(response)) return
@@ -58,7 +58,9 @@ function checkPage(url: URL, final: URL, response: Response): void {
   throw refusal(`the server ${place} a web page instead of the file, perhaps a login`, response)
 }
 
-/** Makes the error for an answer that is not the requested file. A retry would get the same answer. */
+/**
+ * Makes the error for an answer that is not the requested file. A retry would get the same answer.
+ */
 export function refusal(message: string, response: Response): ClientError {
   return new ClientError('ERR_RESPONSE', message, { response })
 }

@@ -44,12 +44,12 @@ interface Remarks {
 }
 
 /**
- * Finds the files that the arguments name, including those in folders at any depth. A symbolic link is
- * followed if it is an argument. Inside a folder it is not, because it may lead in a circle, or to
- * files that the user did not mean to publish.
+ * Finds the files that the arguments name, including those in folders at any depth. A symbolic link
+ * is followed if it is an argument. Inside a folder it is not, because it may lead in a circle, or
+ * to files that the user did not mean to publish.
  *
- * @throws UsageError if a folder or several files would go to a URL without a slash at its end, if the
- * standard input would go to one with a slash, and if two files would have the same URL.
+ * @throws UsageError if a folder or several files would go to a URL without a slash at its end, if
+ * the standard input would go to one with a slash, and if two files would have the same URL.
  */
 export async function collectFiles(
   names: readonly string[],
@@ -60,7 +60,8 @@ export async function collectFiles(
   const remarks: Remarks = { failures: [], skipped: [] }
   for (const name of await expandPatterns(names)) {
     const more = name === '-' ? standardInput(url) : await findFiles(name, url, filter, remarks)
-    // `push(...more)` would pass each file as an argument, and overflow the stack for large folders.
+    // `push(...more)` would pass each file as an argument, and overflow the stack for large
+    // folders.
     for (const file of more) found.push(file)
   }
   const files = found.filter(({ path, target }) => path === null || isChosen(filter, target))
@@ -113,13 +114,14 @@ async function findFiles(
 }
 
 /**
- * Expands patterns such as `*.jpg`. A shell has done so already, except on Windows and for arguments in
- * quotation marks.
+ * Expands patterns such as `*.jpg`. A shell has done so already, except on Windows and for
+ * arguments in quotation marks.
  */
 async function expandPatterns(names: readonly string[]): Promise<readonly string[]> {
   const found: string[] = []
   for (const name of names) {
-    // A file may have a name that looks like a pattern, such as `what?.txt`. The file takes precedence.
+    // A file may have a name that looks like a pattern, such as `what?.txt`. The file takes
+    // precedence.
     const matches = isPattern(name) && (await kindOf(name)) === MISSING ? await glob(name) : []
     found.push(...(matches.length > 0 ? matches : [name]))
   }
@@ -127,8 +129,8 @@ async function expandPatterns(names: readonly string[]): Promise<readonly string
 }
 
 /**
- * Whether a path ends in `.` or `..`, or is the root. Such a folder has no name that could be part of
- * the URLs, so that its content is sent without one.
+ * Whether a path ends in `.` or `..`, or is the root. Such a folder has no name that could be part
+ * of the URLs, so that its content is sent without one.
  */
 function isItself(name: string): boolean {
   return /(?:^|[\\/])\.{1,2}[\\/]*$|^[\\/]+$/.test(name)
@@ -144,8 +146,9 @@ interface Folder {
 }
 
 /**
- * Calls `onFile` with each regular file below a folder: with its own path, and with that below the URL.
- * An excluded folder is not read, because it may be large, and remarks about it would be noise.
+ * Calls `onFile` with each regular file below a folder: with its own path, and with that below the
+ * URL. An excluded folder is not read, because it may be large, and remarks about it would be
+ * noise.
  */
 async function listFolder(
   { folder, prefix, isWanted }: Folder,
@@ -156,8 +159,8 @@ async function listFolder(
     const name = path.join(folder, entry.name.toString())
     const target = prefix + entry.name.toString()
     if (!isWanted(target)) continue
-    // Linux allows any bytes in a name. Node replaces those that are not UTF-8 when it decodes a name,
-    // so that it could not open the file.
+    // Linux allows any bytes in a name. Node replaces those that are not UTF-8 when it decodes a
+    // name, so that it could not open the file.
     if (!isUtf8(entry.name))
       remarks.failures.push({ name, message: 'the name is not valid UTF-8; rename the file' })
     else if (entry.isFile()) onFile(name, target)
@@ -168,8 +171,8 @@ async function listFolder(
 }
 
 /**
- * Returns the entries of a folder in the order of their bytes, which is the same on every machine. If
- * the folder can't be read, adds a line to `failures`.
+ * Returns the entries of a folder in the order of their bytes, which is the same on every machine.
+ * If the folder can't be read, adds a line to `failures`.
  */
 async function readFolder(folder: string, failures: Remark[]): Promise<readonly Dirent<Buffer>[]> {
   try {
@@ -202,7 +205,9 @@ async function kindOf(name: string): Promise<string> {
   }
 }
 
-/** Returns the URL of a file below the URL of a folder. Each part of its path is percent-encoded. */
+/**
+ * Returns the URL of a file below the URL of a folder. Each part of its path is percent-encoded.
+ */
 export function below(url: URL, file: string): string {
   const target = new URL(url)
   target.pathname += file.split('/').map(encodeURIComponent).join('/')

@@ -1,16 +1,19 @@
 /** Chooses files by the patterns of `--include` and `--exclude`. */
 import { toSource } from './glob.ts'
 
-/** The patterns. A file is chosen if one of `include` matches, or there are none, and none of `exclude`. */
+/**
+ * The patterns. A file is chosen if one of `include` matches, or there are none, and none of
+ * `exclude`.
+ */
 export interface Filter {
   readonly include: readonly string[]
   readonly exclude: readonly string[]
 }
 
 /**
- * Whether a file is chosen. `file` is its path with slashes, as it will be in the URL. The order of the
- * options does not matter, unlike in `aws s3`, because users get that order wrong: an `--exclude` always
- * wins.
+ * Whether a file is chosen. `file` is its path with slashes, as it will be in the URL. The order of
+ * the options does not matter, unlike in `aws s3`, because users get that order wrong: an
+ * `--exclude` always wins.
  */
 export function isChosen({ include, exclude }: Filter, file: string): boolean {
   const matches = (pattern: string): boolean => matchesPath(pattern, file)
@@ -18,9 +21,9 @@ export function isChosen({ include, exclude }: Filter, file: string): boolean {
 }
 
 /**
- * Whether a pattern matches a path. A pattern without a slash matches the name of the file or of any
- * folder above it, as in `.gitignore`: `node_modules` excludes the folder with all of its files. A
- * pattern with a slash matches the whole path, or a folder above the file.
+ * Whether a pattern matches a path. A pattern without a slash matches the name of the file or of
+ * any folder above it, as in `.gitignore`: `node_modules` excludes the folder with all of its
+ * files. A pattern with a slash matches the whole path, or a folder above the file.
  */
 function matchesPath(pattern: string, file: string): boolean {
   const parts = file.split('/')
@@ -31,8 +34,8 @@ function matchesPath(pattern: string, file: string): boolean {
 }
 
 /**
- * Converts a pattern. `**` matches any number of folders. Hidden files need no explicit dot, unlike in
- * the patterns of `put`, because a user who excludes `*.log` also means `.hidden.log`.
+ * Converts a pattern. `**` matches any number of folders. Hidden files need no explicit dot, unlike
+ * in the patterns of `put`, because a user who excludes `*.log` also means `.hidden.log`.
  */
 function toRegExp(pattern: string): RegExp {
   const source = pattern

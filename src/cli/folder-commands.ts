@@ -25,8 +25,9 @@ export async function runList(
 }
 
 /**
- * Downloads the files of a folder. Incomplete ones are skipped with a remark, because they may become
- * complete at any time. A file that fails does not stop the others. Resolves with the exit code.
+ * Downloads the files of a folder. Incomplete ones are skipped with a remark, because they may
+ * become complete at any time. A file that fails does not stop the others. Resolves with the exit
+ * code.
  */
 export async function runGetFolder(
   command: GetCommand,
@@ -34,7 +35,8 @@ export async function runGetFolder(
   signal: AbortSignal,
 ): Promise<number> {
   const { rate, concurrency, file: root } = command
-  // The list is read once. A file that is added later is fetched by the next call of the same command.
+  // The list is read once. A file that is added later is fetched by the next call of the same
+  // command.
   const files = await listFiles(command, signal)
   for (const { key, url } of files.filter(({ complete }) => !complete)) {
     log.add({ event: 'skipped', name: key, url, reason: 'incomplete' })
@@ -49,8 +51,8 @@ export async function runGetFolder(
   async function fetchOne(file: RemoteFile): Promise<number> {
     const name = path.join(root, file.path)
     try {
-      // Before anything is written: the name comes from the server, and may be chosen by a stranger who
-      // was allowed to upload.
+      // Before anything is written: the name comes from the server, and may be chosen by a stranger
+      // who was allowed to upload.
       checkName(file.path, names)
       if (!command.dryRun) await makeFolders(root, file.path)
       // `get URL FOLDER` would write into the folder under the name from the URL.
@@ -80,8 +82,8 @@ function checkName(file: string, names: ReadonlySet<string>): void {
 }
 
 /**
- * Creates the folders of a file below the root, which may itself be a symbolic link. Links below it are
- * not followed: together with the names of the server they could lead to any file of the user.
+ * Creates the folders of a file below the root, which may itself be a symbolic link. Links below it
+ * are not followed: together with the names of the server they could lead to any file of the user.
  *
  * @throws Error if a part of the path is not a folder.
  */
@@ -94,8 +96,8 @@ async function makeFolders(root: string, file: string): Promise<void> {
     await mkdir(folder).catch((error: unknown) => {
       if (!hasCode(error, 'EEXIST')) throw error
     })
-    // `lstat` does not follow a link. A process that replaces the folder by a link after this check has the
-    // rights of the user, and needs no help of this command.
+    // `lstat` does not follow a link. A process that replaces the folder by a link after this check
+    // has the rights of the user, and needs no help of this command.
     if (!(await lstat(folder)).isDirectory()) {
       throw new Error(`${folder} is not a folder: remove it first`)
     }

@@ -25,15 +25,18 @@ export function formatTime(seconds: number): string {
 }
 
 /**
- * Replaces characters that control the terminal instead of being printed. File names, URLs and texts of
- * a server may contain escape sequences that move the cursor, line breaks that add a false line, and
- * bidirectional controls that show the characters of a name in another order.
+ * Replaces characters that control the terminal instead of being printed. File names, URLs and
+ * texts of a server may contain escape sequences that move the cursor, line breaks that add a false
+ * line, and bidirectional controls that show the characters of a name in another order.
  */
 export function printable(text: string): string {
   return text.replace(CONTROLS, '\ufffd')
 }
 
-/** Escapes the same characters in JSON text, where an escape keeps the value and a replacement would not. */
+/**
+ * Escapes the same characters in JSON text, where an escape keeps the value and a replacement would
+ * not.
+ */
 export function escapeControls(json: string): string {
   return json.replace(
     CONTROLS,
@@ -54,8 +57,8 @@ export function fitStart(text: string, columns: number): string {
 }
 
 /**
- * Returns the end of a path that fits into `columns` columns, after an ellipsis. The end has the file's
- * name.
+ * Returns the end of a path that fits into `columns` columns, after an ellipsis. The end has the
+ * file's name.
  */
 export function fitEnd(text: string, columns: number): string {
   if (widthOf(text) <= columns) return text
@@ -71,9 +74,10 @@ export function fitEnd(text: string, columns: number): string {
 }
 
 /**
- * Returns an upper bound of the columns that a text takes. Terminals disagree about the width of many
- * characters, so that all beyond Latin, Greek, Cyrillic, Hebrew, Arabic and other scripts below U+1100
- * count as two columns. A bound is enough, because its purpose is that a line does not wrap.
+ * Returns an upper bound of the columns that a text takes. Terminals disagree about the width of
+ * many characters, so that all beyond Latin, Greek, Cyrillic, Hebrew, Arabic and other scripts
+ * below U+1100 count as two columns. A bound is enough, because its purpose is that a line does not
+ * wrap.
  */
 export function widthOf(text: string): number {
   let width = 0

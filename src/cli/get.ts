@@ -19,7 +19,8 @@ import { existsError, findTarget, type LocalTarget } from './target.ts'
 export async function runGet(command: GetCommand, log: Log, signal: AbortSignal): Promise<number> {
   const { url, file, rate } = command
   const pace = rate === null ? null : createPace(rate, 1)
-  // The standard output can't be compared or replaced, so that it needs neither a target nor a part file.
+  // The standard output can't be compared or replaced, so that it needs neither a target nor a part
+  // file.
   if (file !== '-') return getFile({ url, file, pace }, command, log, signal)
   if (command.dryRun) return planDownload(url, 'standard output', false, command, log, signal)
   const job = { url, name: 'standard output', pace, destination: new StandardOutput() }
@@ -48,8 +49,8 @@ export async function getFile(
   const { overwrite, dryRun } = command
   const target = await findTarget(file, url)
   const name = target.path
-  // Also without `--overwrite`: the same command must succeed again after it has succeeded once, so that
-  // a script can repeat it after a failure of another file.
+  // Also without `--overwrite`: the same command must succeed again after it has succeeded once, so
+  // that a script can repeat it after a failure of another file.
   if (await isSame(target, url, command, signal)) {
     const place = { name, url: url.href }
     if (dryRun) log.add({ event: 'plan', action: 'skip', ...place, size: target.size, position: 0 })
@@ -58,20 +59,22 @@ export async function getFile(
   }
   if (dryRun) return planDownload(url, name, target.size !== null, command, log, signal)
   if (target.size !== null && !overwrite) throw existsError(name)
-  // `publish` checks again that the name is still free. Here the check only saves a useless download.
+  // `publish` checks again that the name is still free. Here the check only saves a useless
+  // download.
   const part = await openPart(name, url.href, overwrite)
   try {
     const job = { url, name, pace, destination: part, finish: async () => part.finish() }
     return await fetchInto(job, command, log, signal)
   } finally {
-    // Also after a success: `close` removes the bytes only if a later command could not continue them.
+    // Also after a success: `close` removes the bytes only if a later command could not continue
+    // them.
     await part.close()
   }
 }
 
 /**
- * Whether the local file has the same bytes as the one on the server. Only equal SHA-256 digests prove
- * that, so that the file counts as different if the server reports none or can't be reached.
+ * Whether the local file has the same bytes as the one on the server. Only equal SHA-256 digests
+ * prove that, so that the file counts as different if the server reports none or can't be reached.
  */
 async function isSame(
   { path, size }: LocalTarget,

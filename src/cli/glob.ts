@@ -9,10 +9,10 @@ export function isPattern(name: string): boolean {
 }
 
 /**
- * Returns the matching paths in alphabetical order. `*` matches a part of a name, `?` one character,
- * and `**` folders of any depth. As in a shell, hidden files match only a pattern that begins with a
- * dot. Unlike in a shell, a pattern with `**` matches only files: `put` sends the content of a folder,
- * so that a folder and the files in it would be sent twice.
+ * Returns the matching paths in alphabetical order. `*` matches a part of a name, `?` one
+ * character, and `**` folders of any depth. As in a shell, hidden files match only a pattern that
+ * begins with a dot. Unlike in a shell, a pattern with `**` matches only files: `put` sends the
+ * content of a folder, so that a folder and the files in it would be sent twice.
  */
 export async function glob(pattern: string): Promise<readonly string[]> {
   const { root } = path.parse(pattern)
@@ -56,8 +56,8 @@ async function isFile(name: string): Promise<boolean> {
 }
 
 /**
- * Converts a segment of a pattern. It matches the whole name, and a hidden one only after an explicit
- * dot.
+ * Converts a segment of a pattern. It matches the whole name, and a hidden one only after an
+ * explicit dot.
  */
 function toRegExp(segment: string): RegExp {
   return new RegExp(`^${segment.startsWith('.') ? '' : '(?!\\.)'}${toSource(segment)}$`, 'su')

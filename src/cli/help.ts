@@ -1,10 +1,12 @@
 /**
- * The texts of `--help`, in the order of those of rclone: usage, description, examples, and then the
- * options of the command before those of all commands. No line is longer than 80 columns, apart from
- * examples.
+ * The texts of `--help`, in the order of those of rclone: usage, description, examples, and then
+ * the options of the command before those of all commands. No line is longer than 80 columns, apart
+ * from examples.
  */
 
-/** The names of the commands, in the order of the help: transfers first, as in rclone and aws s3. */
+/**
+ * The names of the commands, in the order of the help: transfers first, as in rclone and aws s3.
+ */
 export const COMMANDS = ['put', 'get', 'ls', 'status', 'patch', 'rm', 'completion'] as const
 
 /** Name of a command. */

@@ -31,7 +31,8 @@ export interface RemoteFile {
 }
 
 /**
- * Returns the files below the URL of the command that its patterns choose, in the order of their paths.
+ * Returns the files below the URL of the command that its patterns choose, in the order of their
+ * paths.
  *
  * @throws Error if the server has no list, or if its answer is not one.
  */
@@ -65,8 +66,8 @@ async function fetchList(
   { url, list, headers, retries, timeout, wait }: Target & Listed,
   signal: AbortSignal,
 ): Promise<readonly unknown[]> {
-  // `exchange` of the client keeps only the first MiB of an answer. A download has no such limit, and
-  // brings retries, redirections and the refusal of login pages along.
+  // `exchange` of the client keeps only the first MiB of an answer. A download has no such limit,
+  // and brings retries, redirections and the refusal of login pages along.
   const destination = new Memory()
   try {
     await download({
@@ -100,8 +101,8 @@ function parse(text: string): readonly unknown[] | null {
 }
 
 /**
- * Reads an entry of the list; null if it is not below the prefix or has no name. Only a name and a size
- * are needed, because each app has its own list.
+ * Reads an entry of the list; null if it is not below the prefix or has no name. Only a name and a
+ * size are needed, because each app has its own list.
  */
 function toFile(entry: unknown, base: URL, prefix: string): RemoteFile | null {
   if (!(entry instanceof Object)) return null

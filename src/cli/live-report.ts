@@ -1,6 +1,6 @@
 /**
- * Reports transfers in a terminal. Each running transfer has a line at the bottom, which is redrawn in
- * place with escape sequences.
+ * Reports transfers in a terminal. Each running transfer has a line at the bottom, which is redrawn
+ * in place with escape sequences.
  */
 import type { Progress } from '../client/node.ts'
 
@@ -14,7 +14,9 @@ const DRAW_INTERVAL = 100
 const BAR_SIZE = 20
 /** Number of columns for the name of a file. */
 const NAME_SIZE = 28
-/** Least number of columns of a terminal with a bar. Without it the name takes a third of the line. */
+/**
+ * Least number of columns of a terminal with a bar. Without it the name takes a third of the line.
+ */
 const COLUMNS_FOR_BAR = 72
 
 /** A terminal. Its size is read at each drawing, because the user can change it at any time. */
@@ -59,8 +61,8 @@ class Screen {
   }
 
   /**
-   * Erases the drawn lines, writes `above` in their place, and draws the lines anew below it. One write
-   * does all of it, because the terminal would otherwise flicker.
+   * Erases the drawn lines, writes `above` in their place, and draws the lines anew below it. One
+   * write does all of it, because the terminal would otherwise flicker.
    */
   draw(above = ''): void {
     const { columns = 80, rows = 24 } = this.#out
@@ -77,9 +79,9 @@ class Screen {
       this.draw(line)
       return
     }
-    // Standard error usually is the same terminal. The lines are erased before the text is written to
-    // it, and drawn again after that, because the report can't erase text that another stream has
-    // written in between.
+    // Standard error usually is the same terminal. The lines are erased before the text is written
+    // to it, and drawn again after that, because the report can't erase text that another stream
+    // has written in between.
     const shown = [...this.#lines]
     this.#lines.clear()
     this.draw()
@@ -123,8 +125,8 @@ export function createLiveReport(out: Terminal, err: Output): Report {
 
 /**
  * Fits the lines into the terminal. A line must not wrap, and there must not be more lines than the
- * terminal has rows. The cursor could not be moved back to the first line otherwise, because it can't
- * leave the screen.
+ * terminal has rows. The cursor could not be moved back to the first line otherwise, because it
+ * can't leave the screen.
  */
 function layOut(lines: readonly Line[], columns: number, rows: number): readonly string[] {
   const room = Math.max(1, rows - 1)
@@ -140,12 +142,12 @@ function layOut(lines: readonly Line[], columns: number, rows: number): readonly
 }
 
 /**
- * Returns the escape sequences that move the cursor up to the first drawn line, and erase everything
- * from there on (CUU and ED of ECMA-48).
+ * Returns the escape sequences that move the cursor up to the first drawn line, and erase
+ * everything from there on (CUU and ED of ECMA-48).
  */
 function eraseLines(drawn: readonly string[], columns: number): string {
-  // If the user has made the terminal narrower since the last drawing, it has wrapped the lines, which
-  // then take several rows each.
+  // If the user has made the terminal narrower since the last drawing, it has wrapped the lines,
+  // which then take several rows each.
   const rows = drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(line.length / columns)), 0)
   return rows === 0 ? '' : `\u001b[${rows}A\r\u001b[J`
 }

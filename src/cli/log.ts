@@ -41,8 +41,8 @@ export function createTextLog(report: Report, isQuiet: boolean): Log {
       }
     },
     add: (event) => {
-      // `status` has several lines. A report replaces line breaks inside a text, which could come from a
-      // file name, so that each line is printed by itself.
+      // `status` has several lines. A report replaces line breaks inside a text, which could come
+      // from a file name, so that each line is printed by itself.
       for (const { text, isError } of linesOf(event, isQuiet)) {
         if (isError) report.error(text)
         else report.print(text)
@@ -87,8 +87,9 @@ function linesOf(
 }
 
 /**
- * Creates a log with one JSON object per line, all of them in `out`: a script that reads two streams
- * could not know the order of their lines. The progress of a transfer is reported once per second.
+ * Creates a log with one JSON object per line, all of them in `out`: a script that reads two
+ * streams could not know the order of their lines. The progress of a transfer is reported once per
+ * second.
  */
 export function createJsonLog(out: Output, isQuiet: boolean): Log {
   // JSON leaves some characters as they are that a terminal obeys, for example C1 controls.

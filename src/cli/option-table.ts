@@ -65,8 +65,8 @@ export function splitArguments(args: readonly string[]) {
     return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
   } catch (error) {
     if (!(error instanceof TypeError)) throw error
-    // The messages of Node are clear. Only their first sentence is kept, because the others explain how
-    // to pass arguments that begin with a dash.
+    // The messages of Node are clear. Only their first sentence is kept, because the others explain
+    // how to pass arguments that begin with a dash.
     throw new UsageError(error.message.split(/\.\s/)[0] ?? '')
   }
 }

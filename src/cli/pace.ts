@@ -8,9 +8,10 @@ const MAX_SLICE = 64 * 1024
 /** Number of slices per second that each transfer gets at least. */
 const SLICES_PER_SECOND = 8
 /**
- * Longest time that can be caught up on, in milliseconds. A timer fires late, by a millisecond or more.
- * If that time were lost, a rate with short waits would never be reached. A longer time must be lost:
- * after a pause of a minute, the transfer would otherwise send the bytes of a minute at once.
+ * Longest time that can be caught up on, in milliseconds. A timer fires late, by a millisecond or
+ * more. If that time were lost, a rate with short waits would never be reached. A longer time must
+ * be lost: after a pause of a minute, the transfer would otherwise send the bytes of a minute at
+ * once.
  */
 const MAX_CREDIT = 100
 
@@ -70,8 +71,8 @@ export function withPace(transport: Transport, pace: Pace | null): Transport {
 }
 
 /**
- * Returns the piece in slices, each of which is yielded when it may be sent. The transport reads a slice
- * only after the network has taken the one before, so that the memory does not grow.
+ * Returns the piece in slices, each of which is yielded when it may be sent. The transport reads a
+ * slice only after the network has taken the one before, so that the memory does not grow.
  */
 function pacedPiece(piece: BlobLike, pace: Pace, signal: AbortSignal): BlobLike {
   return {

@@ -1,11 +1,12 @@
 /**
- * An incomplete download on the disk. `FILE.part` holds its bytes. `FILE.part.json` (the note) records
- * the URL and the version that they belong to, so that a later command can continue the download. The
- * note of a version is written before its first byte.
+ * An incomplete download on the disk. `FILE.part` holds its bytes. `FILE.part.json` (the note)
+ * records the URL and the version that they belong to, so that a later command can continue the
+ * download. The note of a version is written before its first byte.
  *
- * Both names can be predicted. In a folder that several users can write to, such as /tmp, another user
- * may create a link, a named pipe or a file with one of these names, to make the command overwrite or
- * reveal a file. The command follows no links, and refuses files that do not belong to its user alone.
+ * Both names can be predicted. In a folder that several users can write to, such as /tmp, another
+ * user may create a link, a named pipe or a file with one of these names, to make the command
+ * overwrite or reveal a file. The command follows no links, and refuses files that do not belong to
+ * its user alone.
  */
 import { createHash, randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
@@ -44,8 +45,8 @@ async function openOwn(name: string): Promise<FileHandle | null> {
   const before = await lstat(name).catch(ignoreMissing)
   if (before === null) return null
   if (!before.isFile()) throw new Error(`${name} is not a regular file: remove it first`)
-  // Another user may replace the file by a named pipe between `lstat` and `open`. Without O_NONBLOCK,
-  // `open` would wait until a program writes to the pipe.
+  // Another user may replace the file by a named pipe between `lstat` and `open`. Without
+  // O_NONBLOCK, `open` would wait until a program writes to the pipe.
   const handle = await open(name, constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   const { dev, ino, nlink, uid } = await handle.stat()
   const isSame = dev === before.dev && ino === before.ino
@@ -114,11 +115,12 @@ export class PartFile implements Destination {
     // The random number makes each note unique. If another command downloads to the same file, it
     // writes a note of its own, and `finish` detects that.
     const note = JSON.stringify({ url: this.#job.url, ...version, id: randomUUID() })
-    // The order matters if the command is killed: a later one must not find the note of the new version
-    // beside bytes of the old one, because it would continue the download after them.
+    // The order matters if the command is killed: a later one must not find the note of the new
+    // version beside bytes of the old one, because it would continue the download after them.
     await rm(this.#noteName, { force: true })
     await this.#handle.truncate(0)
-    // Writing to an existing file could follow a link. The file is created only if the name is still free.
+    // Writing to an existing file could follow a link. The file is created only if the name is
+    // still free.
     await writeFile(this.#noteName, note, { flag: 'wx' })
     this.#note = note
     this.#position = 0
@@ -219,7 +221,9 @@ export class PartFile implements Destination {
   }
 }
 
-/** Reads the version in a note. Null if the note is missing or damaged, or belongs to another URL. */
+/**
+ * Reads the version in a note. Null if the note is missing or damaged, or belongs to another URL.
+ */
 async function readVersion(file: string, url: string): Promise<Version | null> {
   let note: unknown
   try {
@@ -236,8 +240,8 @@ async function readVersion(file: string, url: string): Promise<Version | null> {
 }
 
 /**
- * Reads the text of a note; null if it does not exist, is too large, or is not a regular file of this
- * user.
+ * Reads the text of a note; null if it does not exist, is too large, or is not a regular file of
+ * this user.
  */
 async function readNote(file: string): Promise<string | null> {
   const stats = await lstat(file).catch(ignoreMissing)

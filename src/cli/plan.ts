@@ -18,8 +18,8 @@ import { platformOf, requestOptions } from './remote.ts'
 
 /**
  * Reports what an upload would do, and sends only `HEAD`, and `GET` to read stored bytes back. The
- * bytes are compared as in an upload, so that "skipped" is as certain as there. Resolves with the exit
- * code that the upload would have.
+ * bytes are compared as in an upload, so that "skipped" is as certain as there. Resolves with the
+ * exit code that the upload would have.
  *
  * @throws UsageError for the standard input, which would be gone after it was compared.
  */
@@ -32,10 +32,12 @@ export async function planUpload(
   // To compare the standard input means to read it, and the user would have to produce it again.
   if (path === null) throw new UsageError('--dry-run can not read the standard input')
   try {
-    // The comparison is that of the client. One of this file alone could differ from what `put` does later.
+    // The comparison is that of the client. One of this file alone could differ from what `put`
+    // does later.
     const options = requestOptions(command, signal)
     const plan = await withRetries(url, options, platformOf(), async (connection) => {
-      // Opened for each attempt, so that a file that has changed since the last one is seen as it is.
+      // Opened for each attempt, so that a file that has changed since the last one is seen as it
+      // is.
       const source = await openPath(path)
       try {
         return await decide(connection, source, command.overwrite)
@@ -61,8 +63,8 @@ async function decide(
   const { size } = source
   const found = await find(connection)
   if (found === null) return { action: 'upload', size, position: 0 }
-  // Null means that the bytes can't be compared. An upload treats that like a difference, because "same"
-  // and "resumed" must be proven.
+  // Null means that the bytes can't be compared. An upload treats that like a difference, because
+  // "same" and "resumed" must be proven.
   const hash = createSourceHash(() => createHash('sha256'), source)
   if (fits(found, size) && (await hasSameBytes(connection, found, source, hash)) === true) {
     return { action: found.complete ? 'skip' : 'resume', size, position: found.size }
@@ -70,7 +72,9 @@ async function decide(
   return { action: overwrite ? 'replace' : 'refuse', size, position: 0 }
 }
 
-/** Whether the lengths allow that the stored bytes are the beginning of the source, or all of it. */
+/**
+ * Whether the lengths allow that the stored bytes are the beginning of the source, or all of it.
+ */
 function fits({ complete, size, length }: Found, own: number | null): boolean {
   if (own === null) return false
   return complete ? size === own : size <= own && (length === null || length === own)

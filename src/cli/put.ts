@@ -19,8 +19,8 @@ import { digestOf, findWithDigest, platformOf, requestOptions, toHex } from './r
 import { runAll } from './run-all.ts'
 
 /**
- * Runs the command. Resolves with the exit code. A file that fails does not stop the others. If files
- * have failed in several ways, a failure takes precedence over a refused replacement.
+ * Runs the command. Resolves with the exit code. A file that fails does not stop the others. If
+ * files have failed in several ways, a failure takes precedence over a refused replacement.
  */
 export async function runPut(command: PutCommand, log: Log, signal: AbortSignal): Promise<number> {
   const { rate, concurrency } = command
@@ -81,15 +81,16 @@ function uploadOptions(
   command: PutCommand,
   signal: AbortSignal,
 ): UploadOptions {
-  // The browser's Blob knows its type, a file does not. The name in the URL is the only hint at the type
-  // of the standard input.
+  // The browser's Blob knows its type, a file does not. The name in the URL is the only hint at the
+  // type of the standard input.
   const type = command.contentType ?? mime.getType(path ?? new URL(url).pathname)
   return {
     ...requestOptions(command, signal),
     overwrite: command.overwrite,
     ...(type === null ? {} : { contentType: type }),
-    // `verify` compares the stored bytes before a resumption. By default name, date and length are enough,
-    // because the server verifies the whole file in the end. Then a wrong guess costs the whole transfer.
+    // `verify` compares the stored bytes before a resumption. By default name, date and length are
+    // enough, because the server verifies the whole file in the end. Then a wrong guess costs the
+    // whole transfer.
     ...(command.checksum ? { verify: true, reprDigest: true } : {}),
   }
 }
@@ -116,9 +117,9 @@ async function* hashing(
 }
 
 /**
- * Asks the server for the digest of the finished file, and compares it. The upload has already sent the
- * digest with the last segment. A server that ignores the field would not have verified it, so that only
- * a digest of the server proves that it was. Returns it in hexadecimal.
+ * Asks the server for the digest of the finished file, and compares it. The upload has already sent
+ * the digest with the last segment. A server that ignores the field would not have verified it, so
+ * that only a digest of the server proves that it was. Returns it in hexadecimal.
  *
  * @throws Error if the server has another digest or reports none.
  */
@@ -138,8 +139,8 @@ async function confirm(
 }
 
 /**
- * Returns callbacks that report an upload while it runs, and `outcome`, which returns its result after
- * that.
+ * Returns callbacks that report an upload while it runs, and `outcome`, which returns its result
+ * after that.
  */
 function follow(
   name: string,

@@ -1,12 +1,13 @@
 /**
- * Translates HTTP statuses and system errors for the user: what they mean, and what to do about them.
- * Codes such as `ECONNREFUSED` don't mean anything to many users, and many proxies send no text with a
- * status.
+ * Translates HTTP statuses and system errors for the user: what they mean, and what to do about
+ * them. Codes such as `ECONNREFUSED` don't mean anything to many users, and many proxies send no
+ * text with a status.
  */
 import { ClientError } from '../client/node.ts'
 
 /**
- * The meaning of a failure. Both texts are sentences without a capital letter and without a full stop.
+ * The meaning of a failure. Both texts are sentences without a capital letter and without a full
+ * stop.
  */
 export interface Reason {
   readonly meaning: string
@@ -109,8 +110,8 @@ const CODES: Readonly<Record<string, Reason>> = {
 }
 
 /**
- * The number of `EDQUOT` (disk quota exceeded) on Linux. libuv has no name for it, so that errors of
- * Node have the number in `errno` and no useful `code`.
+ * The number of `EDQUOT` (disk quota exceeded) on Linux. libuv has no name for it, so that errors
+ * of Node have the number in `errno` and no useful `code`.
  */
 const EDQUOT = -122
 
@@ -133,11 +134,13 @@ export function reasonFor(error: unknown): Reason | null {
   return null
 }
 
-/** Whether the server accepts the URL and refuses this file, for example for its type or its size. */
+/**
+ * Whether the server accepts the URL and refuses this file, for example for its type or its size.
+ */
 function isVerdict({ status, problem }: ClientError): boolean {
   const code = problem?.code ?? null
-  // A 415 of this library has a code, and means that the server does not support the kind of upload. A
-  // problem document without a code comes from the app, which checks the types of files.
+  // A 415 of this library has a code, and means that the server does not support the kind of
+  // upload. A problem document without a code comes from the app, which checks the types of files.
   const isFromApp = status === 415 && problem !== null && code === null
   return isFromApp || code === 'ERR_REFUSED' || code === 'ERR_SIZE_LIMIT'
 }
@@ -150,8 +153,8 @@ function isAboutUrl({ advice }: Reason): boolean {
 /** Returns the error and all of its causes, the original one first. */
 export function causesOf(error: unknown): readonly Error[] {
   if (!(error instanceof Error)) return []
-  // Node tries all addresses of a host, and then throws an AggregateError without a message of its own,
-  // which has an error for each address.
+  // Node tries all addresses of a host, and then throws an AggregateError without a message of its
+  // own, which has an error for each address.
   const inner: unknown = error instanceof AggregateError ? error.errors.at(-1) : error.cause
   return [...causesOf(inner), error]
 }

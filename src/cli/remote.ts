@@ -1,4 +1,7 @@
-/** What several commands need of the client: its platform, its options, and the proof of equal bytes. */
+/**
+ * What several commands need of the client: its platform, its options, and the proof of equal
+ * bytes.
+ */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 
@@ -30,7 +33,8 @@ export function requestOptions(
     retries,
     waitForServer: wait,
     stallTimeout: timeout,
-    // A server that verifies a large file is silent for long. `--timeout` can only give it more time.
+    // A server that verifies a large file is silent for long. `--timeout` can only give it more
+    // time.
     answerTimeout: timeout === 0 ? 0 : Math.max(timeout, DEFAULTS.answerTimeout),
     signal,
   }

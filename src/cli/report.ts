@@ -20,7 +20,9 @@ export interface Task {
   end(text: string | null): void
 }
 
-/** Prints lines for the user. In all texts it replaces characters that could control the terminal. */
+/**
+ * Prints lines for the user. In all texts it replaces characters that could control the terminal.
+ */
 export interface Report {
   /** Begins to report a transfer. `name` is the file, as the user has written it. */
   begin(name: string): Task
@@ -36,8 +38,8 @@ export interface Output {
 }
 
 /**
- * Creates a report in plain lines. With `isQuiet` it prints no lines about transfers, but still prints
- * errors.
+ * Creates a report in plain lines. With `isQuiet` it prints no lines about transfers, but still
+ * prints errors.
  */
 export function createPlainReport(out: Output, err: Output, isQuiet: boolean): Report {
   const print = (text: string): unknown => out.write(`${printable(text)}\n`)

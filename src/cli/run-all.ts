@@ -1,8 +1,8 @@
 /** Runs the transfers of several files, a few at a time. */
 
 /**
- * Calls `work` for each item, at most `concurrency` at a time, and resolves with the results. `work`
- * must not reject. After an abort no further item is begun.
+ * Calls `work` for each item, at most `concurrency` at a time, and resolves with the results.
+ * `work` must not reject. After an abort no further item is begun.
  */
 export async function runAll<T, R>(
   items: readonly T[],

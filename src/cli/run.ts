@@ -15,8 +15,8 @@ import { runPatch, runRemove, runStatus } from './simple-commands.ts'
 import { watchRequests } from './verbose.ts'
 
 /**
- * Runs the command that the arguments name. Resolves with the exit code, and never rejects. When the
- * signal aborts, the command stops its transfers.
+ * Runs the command that the arguments name. Resolves with the exit code, and never rejects. When
+ * the signal aborts, the command stops its transfers.
  */
 export async function run(args: readonly string[], signal: AbortSignal): Promise<number> {
   const { stdout, stderr } = process
@@ -54,7 +54,8 @@ async function textFor(command: Command): Promise<string | null> {
 
 /** Creates the log of a command. */
 function createLog(command: RemoteCommand): Log {
-  // `get URL -` writes the file to the standard output, so that its progress goes to the standard error.
+  // `get URL -` writes the file to the standard output, so that its progress goes to the standard
+  // error.
   const out = command.kind === 'get' && command.file === '-' ? process.stderr : process.stdout
   // JSON is never redrawn, so that a terminal shows what a script would read.
   return command.json
@@ -63,8 +64,8 @@ function createLog(command: RemoteCommand): Log {
 }
 
 /**
- * Creates the report of the transfers. Lines are redrawn in place only in a terminal that reports its
- * width and can move its cursor. Logs and pipes get plain lines.
+ * Creates the report of the transfers. Lines are redrawn in place only in a terminal that reports
+ * its width and can move its cursor. Logs and pipes get plain lines.
  */
 function createReport(out: NodeJS.WriteStream, isQuiet: boolean): Report {
   const { stderr } = process
@@ -73,11 +74,12 @@ function createReport(out: NodeJS.WriteStream, isQuiet: boolean): Report {
 }
 
 /**
- * Runs a command, and reports its failure or its interruption, and its end. Wrong usage is left to the
- * caller, because it is shown with a hint at the help and not as an event.
+ * Runs a command, and reports its failure or its interruption, and its end. Wrong usage is left to
+ * the caller, because it is shown with a hint at the help and not as an event.
  */
 async function perform(command: RemoteCommand, log: Log, signal: AbortSignal): Promise<number> {
-  // Before the first request. The channels are not closed again, because the process ends with the command.
+  // Before the first request. The channels are not closed again, because the process ends with the
+  // command.
   if (command.verbose) watchRequests((event) => log.add(event))
   const exitCode = await attempt(command, log, signal)
   log.add({ event: 'end', exitCode })
@@ -88,7 +90,8 @@ async function perform(command: RemoteCommand, log: Log, signal: AbortSignal): P
 async function attempt(command: RemoteCommand, log: Log, signal: AbortSignal): Promise<number> {
   try {
     const code = await dispatch(command, log, signal)
-    // A transfer that was stopped resolves like one that has failed, and must not end with its code.
+    // A transfer that was stopped resolves like one that has failed, and must not end with its
+    // code.
     if (!signal.aborted) return code
   } catch (error) {
     if (error instanceof UsageError) throw error
@@ -123,7 +126,8 @@ async function dispatch(command: RemoteCommand, log: Log, signal: AbortSignal): 
 }
 
 /**
- * Reads the version of this package from its package.json, which is two folders above the built file.
+ * Reads the version of this package from its package.json, which is two folders above the built
+ * file.
  */
 async function readVersion(): Promise<string> {
   const file = new URL('../../package.json', import.meta.url)

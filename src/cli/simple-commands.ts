@@ -28,7 +28,8 @@ export async function runPatch(
   signal: AbortSignal,
 ): Promise<number> {
   const { url, file, at, contentType } = command
-  // A patch is one request that may have to be repeated, while the standard input can be read only once.
+  // A patch is one request that may have to be repeated, while the standard input can be read only
+  // once.
   const data = file === '-' ? await buffer(process.stdin) : file
   signal.throwIfAborted()
   const size = typeof data === 'string' ? (await stat(data)).size : data.byteLength
@@ -52,7 +53,8 @@ export async function runPatch(
 }
 
 /**
- * Removes resources. A failure does not stop the removal of the others. Resolves with the exit code.
+ * Removes resources. A failure does not stop the removal of the others. Resolves with the exit
+ * code.
  */
 export async function runRemove(
   command: RemoveCommand,

@@ -1,6 +1,6 @@
 /**
- * A download to the standard output. It can continue after a broken connection. It can't start over,
- * because another program has already read the bytes.
+ * A download to the standard output. It can continue after a broken connection. It can't start
+ * over, because another program has already read the bytes.
  */
 import { createHash } from 'node:crypto'
 
@@ -26,8 +26,8 @@ export class StandardOutput implements Destination {
   }
 
   /**
-   * Sets the position. A download calls this before it repeats a request, with the position of the next
-   * byte.
+   * Sets the position. A download calls this before it repeats a request, with the position of the
+   * next byte.
    */
   rewind(position: number): void {
     this.position = position

@@ -26,8 +26,8 @@ export interface Target {
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /**
- * Fields that `-H` can't set, in lower case. They describe the content or a precondition, which each
- * command sets itself. Another value would break the protocol.
+ * Fields that `-H` can't set, in lower case. They describe the content or a precondition, which
+ * each command sets itself. Another value would break the protocol.
  */
 const OWN_FIELDS = [
   'content-length',
@@ -48,8 +48,8 @@ export function isUrl(word: string | undefined): boolean {
 }
 
 /**
- * Reads the URL of a command, and the options of its requests. The token comes from the environment,
- * because every user of a machine can read the arguments of a process.
+ * Reads the URL of a command, and the options of its requests. The token comes from the
+ * environment, because every user of a machine can read the arguments of a process.
  *
  * @throws UsageError for a wrong URL, field or number.
  */
@@ -86,7 +86,8 @@ export function readBase(environment: Environment): URL | null {
     throw new UsageError('PARTIAL_UPLOAD_URL is not a URL that begins with http:// or https://')
   }
   const base = new URL(text)
-  // `new URL` and the paths of names need the slash. Users forget it, and nothing else could be meant.
+  // `new URL` and the paths of names need the slash. Users forget it, and nothing else could be
+  // meant.
   if (!base.pathname.endsWith('/')) base.pathname += '/'
   return base
 }
@@ -96,8 +97,8 @@ export function readBase(environment: Environment): URL | null {
  * prints it, so that a `%` or `#` stands for itself.
  */
 function readUrl(word: string | undefined, base: URL | null): URL {
-  // A variable of a script that is empty by mistake must not become the folder itself, for example in
-  // `rm "$NAME"`.
+  // A variable of a script that is empty by mistake must not become the folder itself, for example
+  // in `rm "$NAME"`.
   if (word === '') throw new UsageError('the argument URL is empty')
   if (base !== null && !isUrl(word)) {
     const url = new URL(base)
@@ -116,9 +117,9 @@ function readUrl(word: string | undefined, base: URL | null): URL {
 }
 
 /**
- * Sets the field `Authorization`, unless `-H` has set it: to user and password in the URL, or else to
- * the token. If the environment also names the server, the token belongs to that server. A link to
- * another one, which the user may have been sent by a stranger, must not get it.
+ * Sets the field `Authorization`, unless `-H` has set it: to user and password in the URL, or else
+ * to the token. If the environment also names the server, the token belongs to that server. A link
+ * to another one, which the user may have been sent by a stranger, must not get it.
  */
 function authorize(headers: Headers, url: URL, base: URL | null, token: string): void {
   if (headers.has('authorization')) return

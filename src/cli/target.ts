@@ -13,8 +13,8 @@ export interface LocalTarget {
 }
 
 /**
- * Returns the path of the file. If the argument is a folder, this is a file in it with the name from
- * the URL.
+ * Returns the path of the file. If the argument is a folder, this is a file in it with the name
+ * from the URL.
  *
  * @throws DifferentError if the path is neither free nor a regular file.
  * @throws UsageError if the argument is a folder, and the URL does not end in a usable file name.
@@ -34,8 +34,8 @@ export function existsError(file: string): DifferentError {
 }
 
 /**
- * Whether a text can be the name of a file in a folder. Names come from servers, so that `..`, and those
- * with a separator, must not lead out of the folder.
+ * Whether a text can be the name of a file in a folder. Names come from servers, so that `..`, and
+ * those with a separator, must not lead out of the folder.
  */
 export function isUsableName(name: string): boolean {
   return (
@@ -45,15 +45,18 @@ export function isUsableName(name: string): boolean {
   )
 }
 
-/** Returns the last segment of a URL, decoded, as the name of a file. A web page may link to any URL. */
+/**
+ * Returns the last segment of a URL, decoded, as the name of a file. A web page may link to any
+ * URL.
+ */
 function nameIn(url: URL, folder: string): string {
   const segment = url.pathname.split('/').at(-1) ?? ''
   let name = ''
   try {
     name = decodeURIComponent(segment)
   } catch {
-    // The segment has a % without two hexadecimal digits, or bytes that are not UTF-8. The name stays
-    // empty, which is refused below.
+    // The segment has a % without two hexadecimal digits, or bytes that are not UTF-8. The name
+    // stays empty, which is refused below.
   }
   if (!isUsableName(name)) {
     throw new UsageError(
@@ -114,7 +117,9 @@ export async function publish(
   await rm(part)
 }
 
-/** Returns the properties of a path, without following a symbolic link; null if it does not exist. */
+/**
+ * Returns the properties of a path, without following a symbolic link; null if it does not exist.
+ */
 async function lstatOf(file: string): Promise<Stats | null> {
   return lstat(file).catch((error: unknown) => {
     if (hasCode(error, 'ENOENT')) return null

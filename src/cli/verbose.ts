@@ -1,7 +1,7 @@
 /**
- * Reports requests and answers, for `--verbose`. They come from the diagnostics channels of Node, which
- * see every request of the process: those of `node:http`, and those of `fetch`, which does not use it.
- * Nothing else has to know about the option.
+ * Reports requests and answers, for `--verbose`. They come from the diagnostics channels of Node,
+ * which see every request of the process: those of `node:http`, and those of `fetch`, which does
+ * not use it. Nothing else has to know about the option.
  */
 import { subscribe } from 'node:diagnostics_channel'
 import { ClientRequest } from 'node:http'
@@ -22,8 +22,8 @@ export function watchRequests(onEvent: (event: RequestEvent) => void): void {
     }
   }
   subscribe('http.client.request.start', (message) => onRequest(read(message, 'request')))
-  // In spite of its name this comes with the head of the answer. The message has the request as well, so
-  // that the lines of several running transfers can be matched.
+  // In spite of its name this comes with the head of the answer. The message has the request as
+  // well, so that the lines of several running transfers can be matched.
   subscribe('http.client.response.finish', (message) =>
     onResponse(read(message, 'request'), read(message, 'response')),
   )

@@ -8,7 +8,8 @@ import { readRange, type ByteSource } from './source/byte-source.ts'
 import { MAX_ANSWER } from './transport/transport.ts'
 
 /**
- * Number of bytes to read back with one request. A transport keeps at least `MAX_ANSWER` of an answer.
+ * Number of bytes to read back with one request. A transport keeps at least `MAX_ANSWER` of an
+ * answer.
  */
 const RANGE_SIZE = MAX_ANSWER / 2
 /**
@@ -35,8 +36,9 @@ export async function hasSameBytes(
 ): Promise<boolean | null> {
   const { signal } = connection
   const { size, complete, etag } = found
-  // The digest in the answer about an incomplete resource may be that of the finished resource, which
-  // the client has declared at the start. Only a digest that was asked for covers the stored bytes.
+  // The digest in the answer about an incomplete resource may be that of the finished resource,
+  // which the client has declared at the start. Only a digest that was asked for covers the stored
+  // bytes.
   const digest = (complete && found.digest) || (await askForDigest(connection, found))
   if (digest !== null) {
     const own = await abortable(hash.prefix(size, signal), signal)
@@ -47,7 +49,8 @@ export async function hasSameBytes(
 }
 
 /**
- * Asks for the digest of this version; null if the server gives none, or has another version by now.
+ * Asks for the digest of this version; null if the server gives none, or has another version by
+ * now.
  */
 async function askForDigest(connection: Connection, { etag, size }: Found): Promise<string | null> {
   const found = await find(connection, WANT_DIGEST)
@@ -76,7 +79,8 @@ export async function hasSameRange(
     // bytes are those of the range only if the range begins at 0 and is the only one.
     const isWhole = response.status === 200 && offset === 0 && end - start === length
     if (response.status !== 206 && !isWhole) {
-      // 412 means that another client has changed the resource since `HEAD`. A retry compares again.
+      // 412 means that another client has changed the resource since `HEAD`. A retry compares
+      // again.
       const error = await responseError('GET', response, [412])
       if (error.transient) throw error
       return null

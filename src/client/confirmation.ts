@@ -1,8 +1,9 @@
 /**
  * Decides whether the server holds the source, after an answer that does not prove it alone.
  *
- * A success to the last segment may come from a proxy, from an app that answers every URL with a page,
- * or from a server whose answers lack an entity tag. The client then asks for the resource with `HEAD`.
+ * A success to the last segment may come from a proxy, from an app that answers every URL with a
+ * page, or from a server whose answers lack an entity tag. The client then asks for the resource
+ * with `HEAD`.
  */
 import { answerError, isPage, madeVersion, pageError } from './answer.ts'
 import { hasSameBytes } from './comparison.ts'
@@ -23,12 +24,14 @@ export interface FinalAnswer {
 }
 
 /**
- * Compares the resource that `HEAD` has found with the source. Returns the answer to the last segment
- * if the resource is finished and holds the source. That is so if the resource still is the version
- * that the last segment has made, or if its digest or all of its bytes are those of the source.
+ * Compares the resource that `HEAD` has found with the source. Returns the answer to the last
+ * segment if the resource is finished and holds the source. That is so if the resource still is the
+ * version that the last segment has made, or if its digest or all of its bytes are those of the
+ * source.
  *
- * @throws ClientError `ERR_RESPONSE` if the resource is incomplete or does not exist, `ERR_DIFFERENT`
- * if it has other bytes, and `ERR_UNVERIFIED` if the server does not let the client compare them.
+ * @throws ClientError `ERR_RESPONSE` if the resource is incomplete or does not exist,
+ * `ERR_DIFFERENT` if it has other bytes, and `ERR_UNVERIFIED` if the server does not let the client
+ * compare them.
  */
 export async function confirm(
   connection: Connection,

@@ -11,8 +11,9 @@ const READ_SIZE = 256 * 1024
  */
 export interface SourceHash {
   /**
-   * Hashes a segment that begins at position `start`. A stream calls this for each segment before it is
-   * sent, because the bytes can't be read again later. A segment that was hashed before counts once.
+   * Hashes a segment that begins at position `start`. A stream calls this for each segment before
+   * it is sent, because the bytes can't be read again later. A segment that was hashed before
+   * counts once.
    *
    * @throws ClientError `ERR_SOURCE` if the segment can't be read.
    */
@@ -77,7 +78,9 @@ export function sha256Of(field: string | null): string | null {
   return /(?:^|,)\s*(sha-256=:[\w+/]{43}=:)/.exec(field ?? '')?.[1] ?? null
 }
 
-/** Formats a digest as a member of a dictionary whose value is a byte sequence (RFC 8941 §3.3.5). */
+/**
+ * Formats a digest as a member of a dictionary whose value is a byte sequence (RFC 8941 §3.3.5).
+ */
 function format(hash: Hash): string {
   return `sha-256=:${btoa(String.fromCharCode(...hash.digest()))}:`
 }

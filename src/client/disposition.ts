@@ -1,6 +1,7 @@
 /**
  * The name and the modification date of a source as a `Content-Disposition`. The server stores the
- * field and sends it back, so that a later call can recognize an incomplete upload of the same file.
+ * field and sends it back, so that a later call can recognize an incomplete upload of the same
+ * file.
  */
 import type { ByteSource } from './source/byte-source.ts'
 
@@ -11,8 +12,8 @@ const MAX_LENGTH = 1024
  * Formats the field with `filename*` (RFC 6266, RFC 8187) and `modification-date` in whole seconds
  * (RFC 2183). Two files with the same value and the same length are likely to be the same file.
  *
- * Null if the source has no name or no date, if the name is too long, or if the year does not have four
- * digits, as the format of the date requires.
+ * Null if the source has no name or no date, if the name is too long, or if the year does not have
+ * four digits, as the format of the date requires.
  */
 export function formatDisposition({ name = '', lastModified }: ByteSource): string | null {
   const date = new Date(lastModified ?? '').toUTCString()

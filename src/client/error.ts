@@ -49,8 +49,9 @@ export interface ClientErrorOptions {
 }
 
 /**
- * The error that a call rejects with after a failure. A call that was aborted rejects with the reason
- * of the signal instead, and a call whose callback threw rejects with the error of the callback.
+ * The error that a call rejects with after a failure. A call that was aborted rejects with the
+ * reason of the signal instead, and a call whose callback threw rejects with the error of the
+ * callback.
  */
 export class ClientError extends Error {
   override readonly name = 'ClientError'

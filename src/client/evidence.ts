@@ -36,7 +36,8 @@ export interface Evidence {
   /** Whether this call has written an incomplete resource, as far as its length shows. */
   readonly isOwn: (found: Found) => boolean
   /**
-   * Records that the next request creates the resource (null), or replaces the version with this tag.
+   * Records that the next request creates the resource (null), or replaces the version with this
+   * tag.
    */
   readonly startOver: (etag: string | null) => void
   /** Records that a request with the bytes up to `end` begins. */
@@ -93,19 +94,19 @@ export function createEvidence(
     const { size, etag, complete } = found
     // Nothing was written since the last acknowledgement. A proof that this call had remains valid.
     if (!complete && isOurs && etag !== null && etag === known && size === received) return true
-    // If this call can have stored `size` bytes, assume that they are its own. For a source that can be
-    // read again, only bytes that were reported as sent (`highWater`) count, and a longer prefix is
-    // compared. A stream can't be read again to compare it, so that everything that the lost request
-    // may have sent (`attempted`) counts.
+    // If this call can have stored `size` bytes, assume that they are its own. For a source that
+    // can be read again, only bytes that were reported as sent (`highWater`) count, and a longer
+    // prefix is compared. A stream can't be read again to compare it, so that everything that the
+    // lost request may have sent (`attempted`) counts.
     const isLikely = isWithin(found, source.once ? attempted : highWater) || isSameFile(found)
     const isSame = isLikely || (await compare(connection, found))
     if (!isSame || complete) return isSame
     known = etag ?? ''
     received = size
     highWater = Math.max(highWater, size)
-    // Bytes that were compared are proven for one version only, and `If-Match` with its tag binds the
-    // next request to that version. Without a tag another client could replace it before the next
-    // request.
+    // Bytes that were compared are proven for one version only, and `If-Match` with its tag binds
+    // the next request to that version. Without a tag another client could replace it before the
+    // next request.
     isProven = size === 0 || (!isLikely && etag !== null)
     isOurs = true
     return true

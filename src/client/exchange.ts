@@ -31,19 +31,21 @@ export interface Connection extends Omit<RequestOptions, keyof Defaults>, Defaul
   readonly signal: AbortSignal
   /** Aborts `signal`, and removes the listener from the signal of the caller. */
   readonly abort: () => void
-  /** Whether the server has ever answered, or taken a byte of content. Decides how long to retry. */
+  /**
+   * Whether the server has ever answered, or taken a byte of content. Decides how long to retry.
+   */
   readonly contact: { isMade: boolean }
   /**
-   * Wraps a callback of the app. It is called in a microtask, because an exception inside the transport
-   * would look like a failed request and be retried. An exception aborts `signal` with the error
-   * instead, so that the call ends and rejects with it.
+   * Wraps a callback of the app. It is called in a microtask, because an exception inside the
+   * transport would look like a failed request and be retried. An exception aborts `signal` with
+   * the error instead, so that the call ends and rejects with it.
    */
   readonly guard: <T>(callback: ((value: T) => void) | undefined) => (value: T) => void
 }
 
 /**
- * Checks the options and prepares the requests to `url`, without sending one. `table` lists the options
- * of the call, as `settings.ts` describes.
+ * Checks the options and prepares the requests to `url`, without sending one. `table` lists the
+ * options of the call, as `settings.ts` describes.
  *
  * @throws TypeError for a wrong URL, an unknown option and a value out of range.
  */
@@ -79,11 +81,11 @@ export function connect(
 }
 
 /**
- * Sends a request and resolves with the answer, whatever its status. After a 401 it sends the request
- * once more if a function supplies the fields, because a token may have expired.
+ * Sends a request and resolves with the answer, whatever its status. After a 401 it sends the
+ * request once more if a function supplies the fields, because a token may have expired.
  *
- * @throws ClientError `ERR_NETWORK` or `ERR_STALL` if no answer comes, and `ERR_SOURCE` if the content
- * can't be read.
+ * @throws ClientError `ERR_NETWORK` or `ERR_STALL` if no answer comes, and `ERR_SOURCE` if the
+ * content can't be read.
  */
 export async function exchange(connection: Connection, message: Message): Promise<Response> {
   const response = await send(connection, message)
@@ -104,9 +106,12 @@ async function send(connection: Connection, message: Message): Promise<Response>
   let limit = request.headers.has('Want-Repr-Digest') ? answerTimeout : stallTimeout
   let stop = (): void => undefined
 
-  /** Starts the time limit anew. `sent` is the number of content bytes sent, if that has changed. */
+  /**
+   * Starts the time limit anew. `sent` is the number of content bytes sent, if that has changed.
+   */
   function onMove(sent?: number): void {
-    // A transport may still report progress after the request has failed. The timer must not restart.
+    // A transport may still report progress after the request has failed. The timer must not
+    // restart.
     if (watch.signal.aborted) return
     stop()
     if (sent) contact.isMade = true

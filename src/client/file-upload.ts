@@ -1,5 +1,6 @@
 /**
- * The upload of one of several files: it waits for a slot, and can be paused, cancelled and retried.
+ * The upload of one of several files: it waits for a slot, and can be paused, cancelled and
+ * retried.
  */
 import type { Progress, UploadOptions, UploadStatus } from './options.ts'
 import type { Enter } from './slots.ts'
@@ -24,14 +25,15 @@ export interface FileUpload<F> {
   /** The present progress. */
   readonly progress: Progress
   /**
-   * Resolves when the file is complete, has failed or was cancelled; never rejects. `retry` replaces it
-   * by a new promise.
+   * Resolves when the file is complete, has failed or was cancelled; never rejects. `retry`
+   * replaces it by a new promise.
    */
   readonly ended: Promise<void>
   /** Aborts the present request, and lets another file begin. The server keeps the stored bytes. */
   readonly pause: () => void
   /**
-   * Queues the file again after a pause. If it waits for its next attempt, the attempt begins at once.
+   * Queues the file again after a pause. If it waits for its next attempt, the attempt begins at
+   * once.
    */
   readonly resume: () => void
   /** Queues the file again if it has failed. It resumes at the offset that the server reports. */
@@ -54,7 +56,9 @@ interface Queue<F> {
   readonly enter: Enter
   /** Called when the state of the file has changed. */
   readonly onState: () => void
-  /** Called when the progress has changed. `size` is the number of bytes sent since the last call. */
+  /**
+   * Called when the progress has changed. `size` is the number of bytes sent since the last call.
+   */
   readonly onMove: (size: number) => void
 }
 
@@ -95,8 +99,8 @@ export function createFileUpload<F>(
   }
 
   async function run(): Promise<void> {
-    // `enter` may call this before it returns, so that `leave` is not assigned yet. After the microtask
-    // the file may have been paused, or another call may have started the upload.
+    // `enter` may call this before it returns, so that `leave` is not assigned yet. After the
+    // microtask the file may have been paused, or another call may have started the upload.
     await Promise.resolve()
     if (!isIn('queued') || running !== null) return
     try {
@@ -114,15 +118,15 @@ export function createFileUpload<F>(
 
   /** Takes over a state of the upload. */
   function follow(next: UploadStatus): void {
-    // `paused` is reported asynchronously, when the file may already be in the queue again. And after
-    // `cancel()` the upload reports that it was aborted, which is not a failure of the file.
+    // `paused` is reported asynchronously, when the file may already be in the queue again. And
+    // after `cancel()` the upload reports that it was aborted, which is not a failure of the file.
     if (isIn('cancelled') || (next.state === 'paused' && !isPaused)) return
     set(next)
   }
 
   function move(next: Progress): void {
-    // While the state is not `sending`, the progress shows bytes that the server already held. They do
-    // not count for the rate of all files.
+    // While the state is not `sending`, the progress shows bytes that the server already held. They
+    // do not count for the rate of all files.
     const size = isIn('sending') ? Math.max(0, next.sent - progress.sent) : 0
     progress = next
     onMove(size)
@@ -179,7 +183,8 @@ export function createFileUpload<F>(
 }
 
 /**
- * Returns the size of a source in bytes; null for a stream, and for a path whose file is not open yet.
+ * Returns the size of a source in bytes; null for a stream, and for a path whose file is not open
+ * yet.
  */
 function sizeOf(file: unknown): number | null {
   if (file instanceof Blob) return file.size

@@ -2,7 +2,9 @@
 import type { Source } from './source/source.ts'
 import { scope } from './scope.ts'
 
-/** The URL of a folder that files are uploaded into, or a function that returns the URL of a file. */
+/**
+ * The URL of a folder that files are uploaded into, or a function that returns the URL of a file.
+ */
 export type FileUrl<F> = string | URL | ((file: F) => string | URL)
 
 /**

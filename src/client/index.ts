@@ -1,5 +1,6 @@
 /**
- * The client for browsers and every other platform with `fetch`, published as `partial-upload/client`.
+ * The client for browsers and every other platform with `fetch`, published as
+ * `partial-upload/client`.
  *
  * `partial-upload/client/node` has the same functions over `node:http`, and can also send files by
  * path.
@@ -44,8 +45,8 @@ const PLATFORM: Platform = {
 
 /**
  * Uploads a source to a URL, and resumes where an earlier call stopped. The state is held by the
- * server, so that after a reload, or on another machine, a call with the same source and URL resumes
- * the upload.
+ * server, so that after a reload, or on another machine, a call with the same source and URL
+ * resumes the upload.
  *
  * Returns at once. Failures of the upload reject `done`.
  *
@@ -56,9 +57,9 @@ export function upload(url: string | URL, source: Source, options: UploadOptions
 }
 
 /**
- * Writes ranges into an existing resource. The server applies all of them or none. Resolves with the
- * server's answer. If that was lost, resolves with the answer to the `HEAD` that found the patch
- * applied.
+ * Writes ranges into an existing resource. The server applies all of them or none. Resolves with
+ * the server's answer. If that was lost, resolves with the answer to the `HEAD` that found the
+ * patch applied.
  *
  * @throws TypeError for a wrong URL or option, and without ranges and without `length`.
  * @throws ClientError for a refusal, and for a failure after all `retries`.
@@ -86,8 +87,8 @@ export async function status(
 }
 
 /**
- * Removes a resource, finished or not. Resolves with whether it existed. If the answer is lost and the
- * request is repeated, this is false, because the first request has removed the resource.
+ * Removes a resource, finished or not. Resolves with whether it existed. If the answer is lost and
+ * the request is repeated, this is false, because the first request has removed the resource.
  *
  * @throws TypeError for a wrong URL or option.
  * @throws ClientError for a refusal, and for a failure after all `retries`.

@@ -9,8 +9,8 @@ import { createSlots } from './slots.ts'
 import { UPLOAD } from './upload.ts'
 
 /**
- * Default number of files at a time. A browser opens at most six connections to a host over HTTP/1.1,
- * so that some remain for the other requests of the page.
+ * Default number of files at a time. A browser opens at most six connections to a host over
+ * HTTP/1.1, so that some remain for the other requests of the page.
  */
 const CONCURRENCY = 4
 
@@ -27,13 +27,14 @@ export interface TotalProgress extends Progress {
 }
 
 /**
- * Options of `uploadAll`: the options of `upload`, which apply to each file, and those of the queue.
+ * Options of `uploadAll`: the options of `upload`, which apply to each file, and those of the
+ * queue.
  */
 export interface UploadAllOptions<F> extends Omit<UploadOptions, 'onProgress' | 'onState'> {
   /**
-   * URL of the folder that the files are uploaded into, to which the name of each file is added; or a
-   * function that returns the URL of a file. Names are percent-encoded, so that a `/` in a name does
-   * not lead into another folder.
+   * URL of the folder that the files are uploaded into, to which the name of each file is added; or
+   * a function that returns the URL of a file. Names are percent-encoded, so that a `/` in a name
+   * does not lead into another folder.
    */
   readonly url: FileUrl<F>
   /**
@@ -43,13 +44,13 @@ export interface UploadAllOptions<F> extends Omit<UploadOptions, 'onProgress' | 
    */
   readonly concurrency?: number
   /**
-   * Called when the state of a file changes, and as its bytes move. If it throws, the upload of this
-   * file ends and has failed.
+   * Called when the state of a file changes, and as its bytes move. If it throws, the upload of
+   * this file ends and has failed.
    */
   readonly onFile?: (upload: FileUpload<F>) => void
   /**
-   * Called when the state of a file changes, and as bytes move. If it throws, the upload of the file
-   * that has changed ends and has failed.
+   * Called when the state of a file changes, and as bytes move. If it throws, the upload of the
+   * file that has changed ends and has failed.
    */
   readonly onProgress?: (progress: TotalProgress) => void
 }
@@ -61,10 +62,10 @@ export interface Uploads<F> {
   /** The present progress of all files together. */
   readonly progress: TotalProgress
   /**
-   * Resolves when every file is complete. If some files have failed or were cancelled, it rejects after
-   * the others have ended: with the reason of the signal if it has aborted, and otherwise with an
-   * `AggregateError` of their errors. Read it again after `add` and `retry`, because each read returns
-   * a new promise.
+   * Resolves when every file is complete. If some files have failed or were cancelled, it rejects
+   * after the others have ended: with the reason of the signal if it has aborted, and otherwise
+   * with an `AggregateError` of their errors. Read it again after `add` and `retry`, because each
+   * read returns a new promise.
    */
   readonly done: Promise<void>
   /**
@@ -77,7 +78,9 @@ export interface Uploads<F> {
   readonly pause: () => void
   /** Queues the paused files again. Files that wait for their next attempt try at once. */
   readonly resume: () => void
-  /** Queues the files that have failed again. Each resumes at the offset that the server reports. */
+  /**
+   * Queues the files that have failed again. Each resumes at the offset that the server reports.
+   */
   readonly retry: () => void
   /**
    * Ends the uploads of all files that are not complete, and removes what they have stored.
@@ -88,8 +91,8 @@ export interface Uploads<F> {
 }
 
 /**
- * Starts to upload files. `start` uploads one file, and `nameOf` returns the name that is added to the
- * URL of the folder.
+ * Starts to upload files. `start` uploads one file, and `nameOf` returns the name that is added to
+ * the URL of the folder.
  *
  * @throws TypeError for a wrong option or URL.
  */
@@ -174,8 +177,8 @@ export function startUploads<F>(
     },
     add,
     pause: () => {
-      // A file that is paused gives its slot to the next one in the queue. In reverse order the next
-      // ones are already paused, so that none of them sends a request in between.
+      // A file that is paused gives its slot to the next one in the queue. In reverse order the
+      // next ones are already paused, so that none of them sends a request in between.
       for (const file of [...files].reverse()) file.pause()
     },
     resume: () => {

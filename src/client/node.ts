@@ -1,6 +1,6 @@
 /**
- * The client for Node, published as `partial-upload/client/node`. It works over `node:http`, and also
- * sends files of any size by path or handle.
+ * The client for Node, published as `partial-upload/client/node`. It works over `node:http`, and
+ * also sends files of any size by path or handle.
  */
 import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
@@ -34,8 +34,8 @@ export type * from './upload-all.ts'
 export type { Agent } from './transport/node.ts'
 
 /**
- * A source of bytes: those of the browser's client, and a file by its path (a string), its `file:` URL
- * or an open handle. A file is read while it is sent, and not held in memory.
+ * A source of bytes: those of the browser's client, and a file by its path (a string), its `file:`
+ * URL or an open handle. A file is read while it is sent, and not held in memory.
  */
 export type NodeSource = Source | string | URL | FileHandle
 
@@ -53,8 +53,8 @@ export interface NodePatchRange {
 /** Options that exist in Node only. */
 export interface NodeOptions {
   /**
-   * Agent of `node:http` or `node:https` that opens the connections, for example through a proxy, with
-   * a client certificate, or with a limit on their number.
+   * Agent of `node:http` or `node:https` that opens the connections, for example through a proxy,
+   * with a client certificate, or with a limit on their number.
    *
    * @default the global agent of Node, which keeps connections open
    */
@@ -62,8 +62,8 @@ export interface NodeOptions {
 }
 
 /**
- * Uploads a source to a URL, and resumes where an earlier call stopped with the same source and URL.
- * The client closes files that it has opened itself. A file handle of the caller stays open.
+ * Uploads a source to a URL, and resumes where an earlier call stopped with the same source and
+ * URL. The client closes files that it has opened itself. A file handle of the caller stays open.
  *
  * Returns at once. Failures of the upload, and of opening the file, reject `done`.
  *
@@ -80,8 +80,8 @@ export function upload(
 /**
  * Uploads files, four at a time unless `concurrency` is set. Each is uploaded as by `upload`.
  *
- * @throws TypeError for a wrong option, and for a URL that can't be built, for example because a stream
- * has no name.
+ * @throws TypeError for a wrong option, and for a URL that can't be built, for example because a
+ * stream has no name.
  */
 export function uploadAll<F extends NodeSource>(
   files: ArrayLike<F> | Iterable<F>,
@@ -92,13 +92,13 @@ export function uploadAll<F extends NodeSource>(
 }
 
 /**
- * Writes ranges into an existing resource. The server applies all of them or none. Resolves with the
- * server's answer. If that was lost, resolves with the answer to the `HEAD` that found the patch
- * applied.
+ * Writes ranges into an existing resource. The server applies all of them or none. Resolves with
+ * the server's answer. If that was lost, resolves with the answer to the `HEAD` that found the
+ * patch applied.
  *
  * @throws TypeError for a wrong URL or option, and without ranges and without `length`.
- * @throws ClientError for a refusal, for a failure after all `retries`, and for a file that can't be
- * read.
+ * @throws ClientError for a refusal, for a failure after all `retries`, and for a file that can't
+ * be read.
  */
 export async function patch(
   url: string | URL,
@@ -137,8 +137,8 @@ export async function status(
 }
 
 /**
- * Removes a resource, finished or not. Resolves with whether it existed. If the answer is lost and the
- * request is repeated, this is false, because the first request has removed the resource.
+ * Removes a resource, finished or not. Resolves with whether it existed. If the answer is lost and
+ * the request is repeated, this is false, because the first request has removed the resource.
  *
  * @throws TypeError for a wrong URL or option.
  * @throws ClientError for a refusal, and for a failure after all `retries`.

@@ -1,5 +1,6 @@
 /**
- * The public options of the calls, and the values that an upload reports. `settings.ts` checks them.
+ * The public options of the calls, and the values that an upload reports. `settings.ts` checks
+ * them.
  */
 import type { ClientError } from './error.ts'
 import type { Credentials } from './transport/transport.ts'
@@ -87,7 +88,8 @@ export interface RequestOptions {
    */
   readonly minDelay?: number
   /**
-   * Largest upper bound of a delay, in milliseconds. A longer `Retry-After` of the server is respected.
+   * Largest upper bound of a delay, in milliseconds. A longer `Retry-After` of the server is
+   * respected.
    *
    * @default 30000
    */
@@ -102,8 +104,8 @@ export interface RequestOptions {
   /**
    * Longest time without a byte of the answer after the content of a request was sent, in
    * milliseconds. It is longer than `stallTimeout`, because the server may have to read a whole
-   * large file to verify it. It also replaces `stallTimeout` for a request that asks the server for a
-   * digest. Beyond it the request fails with `ERR_STALL` and is retried. 0 sets no limit.
+   * large file to verify it. It also replaces `stallTimeout` for a request that asks the server for
+   * a digest. Beyond it the request fails with `ERR_STALL` and is retried. 0 sets no limit.
    *
    * @default 300000
    */
@@ -138,8 +140,9 @@ export interface UploadOptions extends RequestOptions {
    */
   readonly contentType?: string
   /**
-   * Replace a different file at the URL, finished or not. Without this option the upload rejects with
-   * `ERR_DIFFERENT`, or with `ERR_UNVERIFIED` if the server does not let the client compare the two.
+   * Replace a different file at the URL, finished or not. Without this option the upload rejects
+   * with `ERR_DIFFERENT`, or with `ERR_UNVERIFIED` if the server does not let the client compare
+   * the two.
    *
    * A finished file is replaced by one `PUT`, so that readers get the old file until the new one is
    * complete. After a broken connection the `PUT` starts over, and a stream has to fit into one
@@ -197,7 +200,8 @@ export interface UploadOptions extends RequestOptions {
 /** The state of an upload. */
 export type UploadStatus =
   /**
-   * The client asks for the state of the resource with `HEAD`, or compares its bytes with the source.
+   * The client asks for the state of the resource with `HEAD`, or compares its bytes with the
+   * source.
    */
   | { readonly state: 'checking' }
   /** The client sends a segment. */

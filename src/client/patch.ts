@@ -17,8 +17,8 @@ export const PATCH = { ...TRANSFER, ifMatch: '*', length: 0 }
 /** Bytes and their position in the resource. */
 export interface PatchRange {
   /**
-   * Position of the first byte, counted from 0, at most the size of the resource. Beyond it the server
-   * would have to invent the bytes in between, and refuses the patch with `ERR_GAP`.
+   * Position of the first byte, counted from 0, at most the size of the resource. Beyond it the
+   * server would have to invent the bytes in between, and refuses the patch with `ERR_GAP`.
    */
   readonly start: number
   /** The bytes. They may reach beyond the end of the resource, which then grows. */
@@ -35,8 +35,8 @@ export interface PatchOptions extends RequestOptions {
    */
   readonly ifMatch?: string
   /**
-   * Length of the resource after the patch, in bytes. A smaller one than the present length truncates
-   * the resource. Without ranges the patch only changes the length.
+   * Length of the resource after the patch, in bytes. A smaller one than the present length
+   * truncates the resource. Without ranges the patch only changes the length.
    *
    * @default the present length, or the end of the last range if that is greater
    */
@@ -48,14 +48,15 @@ export interface PatchOptions extends RequestOptions {
    */
   readonly contentType?: string
   /**
-   * Called as bytes move, at most every 50 ms. If it throws, the call ends and rejects with its error.
+   * Called as bytes move, at most every 50 ms. If it throws, the call ends and rejects with its
+   * error.
    */
   readonly onProgress?: (progress: Progress) => void
 }
 
 /**
- * A range in the form that the client works with. `data` is sent, and `source` reads parts of the same
- * bytes to compare them with those of the server.
+ * A range in the form that the client works with. `data` is sent, and `source` reads parts of the
+ * same bytes to compare them with those of the server.
  */
 export interface Part {
   readonly start: number
@@ -72,10 +73,10 @@ export function partOf({ start, data }: PatchRange): Part {
 /**
  * Returns a function that sends the patch, and that may be called again after a failure.
  *
- * If the connection breaks after the server has applied the patch, a retry under `If-Match` is refused
- * with 412, because the patch itself has changed the entity tag. The function then reads the ranges
- * back. If they hold the bytes of the patch, the call succeeds. It does the same after a success from a
- * server that does not identify itself as one of this protocol.
+ * If the connection breaks after the server has applied the patch, a retry under `If-Match` is
+ * refused with 412, because the patch itself has changed the entity tag. The function then reads
+ * the ranges back. If they hold the bytes of the patch, the call succeeds. It does the same after a
+ * success from a server that does not identify itself as one of this protocol.
  *
  * @throws TypeError without ranges and without `length`, and for a range without bytes.
  */
@@ -114,7 +115,9 @@ export function createPatch(
   }
 }
 
-/** Encodes the patch document: one part as `message/byteranges`, several as `multipart/byteranges`. */
+/**
+ * Encodes the patch document: one part as `message/byteranges`, several as `multipart/byteranges`.
+ */
 function encode(
   ranges: readonly Part[],
   { length, contentType }: PatchOptions,
@@ -136,8 +139,8 @@ function encode(
 }
 
 /**
- * Returns the answer to `HEAD` if the resource has the length, the type and in every range the bytes of
- * the patch; null otherwise.
+ * Returns the answer to `HEAD` if the resource has the length, the type and in every range the
+ * bytes of the patch; null otherwise.
  */
 async function findApplied(
   connection: Connection,

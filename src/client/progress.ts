@@ -10,13 +10,13 @@ const RATE_INTERVAL = 250
 const RATE_MEMORY = 3000
 
 /**
- * Measures one transfer. Its listener is called at most every 50 ms while bytes move, and in any case
- * at the start, after an interruption and at the end.
+ * Measures one transfer. Its listener is called at most every 50 ms while bytes move, and in any
+ * case at the start, after an interruption and at the end.
  */
 export interface ProgressMeter {
   /**
-   * Sets the position to `sent` and reports it, at the start and after an interruption. The time of the
-   * interruption does not count for the rate.
+   * Sets the position to `sent` and reports it, at the start and after an interruption. The time of
+   * the interruption does not count for the rate.
    */
   readonly start: (sent: number) => void
   /** Sets the position to `sent` after bytes have moved. */
@@ -24,8 +24,8 @@ export interface ProgressMeter {
 }
 
 /**
- * Creates a meter. `measured.size` is the number of bytes in all; it is read at each report, because
- * the size of a stream becomes known only at its end.
+ * Creates a meter. `measured.size` is the number of bytes in all; it is read at each report,
+ * because the size of a stream becomes known only at its end.
  */
 export function createProgressMeter(
   clock: Clock,

@@ -7,8 +7,8 @@ import { REQUEST } from './settings.ts'
 /** Options of `remove`. */
 export interface RemoveOptions extends RequestOptions {
   /**
-   * Entity tag of the version to remove, with its quotes. If another client has changed the resource
-   * since, the call rejects with a `ClientError` of status 412.
+   * Entity tag of the version to remove, with its quotes. If another client has changed the
+   * resource since, the call rejects with a `ClientError` of status 412.
    *
    * @default any version is removed
    */

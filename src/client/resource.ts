@@ -12,13 +12,13 @@ export interface ResourceStatus {
   /** Whether the resource is finished. */
   readonly complete: boolean
   /**
-   * Number of bytes of the finished resource: `size` if it is complete, and otherwise the length that a
-   * request has declared. Null if no request has declared it yet.
+   * Number of bytes of the finished resource: `size` if it is complete, and otherwise the length
+   * that a request has declared. Null if no request has declared it yet.
    */
   readonly length: number | null
   /**
-   * Strong entity tag of this version, with its quotes. Null if the server sends none, if it does not
-   * expose the field to a page of another origin (CORS), or if a proxy has weakened the tag.
+   * Strong entity tag of this version, with its quotes. Null if the server sends none, if it does
+   * not expose the field to a page of another origin (CORS), or if a proxy has weakened the tag.
    */
   readonly etag: string | null
   /** Media type; null if the server sends none. */
@@ -44,15 +44,16 @@ export const WANT_DIGEST = { 'Want-Repr-Digest': 'sha-256=10' } as const
  * Asks for the state of the resource with `HEAD`; null if it does not exist. `wanted` may be
  * `WANT_DIGEST`, for which the server may have to read the whole resource.
  *
- * @throws ClientError `ERR_RESPONSE` for a refusal, and for an answer that does not show the length.
+ * @throws ClientError `ERR_RESPONSE` for a refusal, and for an answer that does not show the
+ * length.
  */
 export async function find(connection: Connection, wanted?: Fields): Promise<Found | null> {
   const response = await exchange(connection, { method: 'HEAD', headers: wanted })
   const { status, ok, headers } = response
   if (isMissing(response)) return null
   if (!ok) throw await responseError('HEAD', response)
-  // Some revisions of the draft answer 200 instead of 299 while a resource is incomplete. The range of
-  // the stored bytes in `Content-Range` then shows that it is.
+  // Some revisions of the draft answer 200 instead of 299 while a resource is incomplete. The range
+  // of the stored bytes in `Content-Range` then shows that it is.
   const range = /^bytes (?:0-(\d+)|\*)\/(.+)$/.exec(headers.get('Content-Range') ?? '')
   const [, last = -1, total] = range ?? []
   const stored = headers.get('Content-Length') ?? (range && Number(last) + 1)
@@ -64,8 +65,9 @@ export async function find(connection: Connection, wanted?: Fields): Promise<Fou
 }
 
 /**
- * Returns the state that the problem document of a refusal reports; null if it reports none. It can be
- * newer than the answer to a later `HEAD`, because a cache may answer `HEAD` but never a `PATCH`.
+ * Returns the state that the problem document of a refusal reports; null if it reports none. It can
+ * be newer than the answer to a later `HEAD`, because a cache may answer `HEAD` but never a
+ * `PATCH`.
  */
 export function reportedState(response: Response, problem: Problem | null): Found | null {
   const { received, length, complete } = problem ?? {}
@@ -80,8 +82,8 @@ function describe(response: Response, size: number, complete: boolean, length: u
   return {
     size,
     complete,
-    // Without a declared length the value is `*` or missing, which is NaN as a number. A length of 0
-    // can be treated in the same way, because a resource of 0 bytes is never incomplete.
+    // Without a declared length the value is `*` or missing, which is NaN as a number. A length of
+    // 0 can be treated in the same way, because a resource of 0 bytes is never incomplete.
     length: complete ? size : Number(length) || null,
     etag: strongTag(headers),
     digest: sha256Of(headers.get('Repr-Digest')),
@@ -103,8 +105,9 @@ export async function getStatus(connection: Connection): Promise<ResourceStatus 
 }
 
 /**
- * Removes the resource, or with `ifMatch` only the version with that entity tag. Resolves with false if
- * the resource does not exist. A refusal with a status of `retriable` is a transient error.
+ * Removes the resource, or with `ifMatch` only the version with that entity tag. Resolves with
+ * false if the resource does not exist. A refusal with a status of `retriable` is a transient
+ * error.
  *
  * @throws ClientError `ERR_RESPONSE` for a refusal, such as 412 if the resource is another version.
  */
@@ -119,8 +122,8 @@ export async function removeResource(
   })
   if (isMissing(response)) return false
   await expectSuccess('DELETE', response, retriable)
-  // `fetch` follows a 303 with GET and does not report it, so that the success may be that of the GET
-  // (RFC 9110 §15.4.4). Only a `HEAD` shows whether the resource is gone.
+  // `fetch` follows a 303 with GET and does not report it, so that the success may be that of the
+  // GET (RFC 9110 §15.4.4). Only a `HEAD` shows whether the resource is gone.
   if (response.redirected && (await find(connection)) !== null) {
     throw answerError('DELETE', response, ', but the resource still exists')
   }

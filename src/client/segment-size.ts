@@ -22,8 +22,9 @@ const USUAL_SEGMENT = 8 * 1024 * 1024
 /** The sizes of the segments of one upload. They only ever become smaller. */
 export interface SegmentSizes {
   /**
-   * Returns the position after the last byte of the segment that begins at `start`. It may lie beyond
-   * the end of the source. `hasDigest` says whether the last segment carries a digest of the whole.
+   * Returns the position after the last byte of the segment that begins at `start`. It may lie
+   * beyond the end of the source. `hasDigest` says whether the last segment carries a digest of the
+   * whole.
    */
   readonly endAfter: (start: number, hasDigest: boolean) => number
   /** Limits the size of all further segments. */

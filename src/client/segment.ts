@@ -37,8 +37,9 @@ export interface SegmentMessage {
 }
 
 /**
- * Builds the request: a `PATCH` with a `message/byteranges` document, or a `PUT`. The fields about the
- * resource are part of the document in a `PATCH`, because those of the request describe the document.
+ * Builds the request: a `PATCH` with a `message/byteranges` document, or a `PUT`. The fields about
+ * the resource are part of the document in a `PATCH`, because those of the request describe the
+ * document.
  *
  * @throws ClientError `ERR_SOURCE` if the bytes have to be read for a digest and can't be.
  */
@@ -59,9 +60,9 @@ export async function encodeSegment(
   const headers = {
     ...(isPut ? about : { 'Content-Type': 'message/byteranges' }),
     ...(digest !== null && WANT_DIGEST),
-    // Without the precondition two clients that create or continue the same resource could mix their
-    // bytes. An empty string stands for a version without a tag, and fields without a value are not
-    // sent.
+    // Without the precondition two clients that create or continue the same resource could mix
+    // their bytes. An empty string stands for a version without a tag, and fields without a value
+    // are not sent.
     [before === null ? 'If-None-Match' : 'If-Match']: before ?? '*',
     'Content-Digest': contentDigest ? await digestContent(createHash(), body) : null,
   }

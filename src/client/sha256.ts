@@ -27,7 +27,9 @@ export function createSha256(): Hash {
   return createHash(fractions(1 / 2).slice(0, 8), new Uint8Array(BLOCK), 0)
 }
 
-/** Creates a hash that continues after `before` bytes. `block` holds those of an unfinished block. */
+/**
+ * Creates a hash that continues after `before` bytes. `block` holds those of an unfinished block.
+ */
 function createHash(state: Int32Array, block: Uint8Array<ArrayBuffer>, before: number): Hash {
   const words = new Int32Array(BLOCK)
   const view = new DataView(block.buffer)

@@ -1,9 +1,11 @@
 /**
- * A queue that lets a limited number of uploads run at the same time, in the order of their arrival.
+ * A queue that lets a limited number of uploads run at the same time, in the order of their
+ * arrival.
  */
 
 /**
- * Gives the slot back, or leaves the queue if there was no free slot yet. A second call has no effect.
+ * Gives the slot back, or leaves the queue if there was no free slot yet. A second call has no
+ * effect.
  */
 export type Leave = () => void
 

@@ -44,12 +44,14 @@ export interface Upload {
    */
   pause(): void
   /**
-   * Continues after a pause. While the upload waits for its next attempt, the attempt begins at once.
+   * Continues after a pause. While the upload waits for its next attempt, the attempt begins at
+   * once.
    */
   resume(): void
   /**
-   * Ends the upload and removes the incomplete resource that it has stored. Does not remove a finished
-   * resource, nor one that another client has written. Resolves with whether something was removed.
+   * Ends the upload and removes the incomplete resource that it has stored. Does not remove a
+   * finished resource, nor one that another client has written. Resolves with whether something was
+   * removed.
    *
    * @throws ClientError if the server refuses, or can't be reached after all `retries`.
    */
@@ -176,8 +178,8 @@ export function startUpload(
       return repeat({ ...connection, signal: new AbortController().signal }, async (own) => {
         const found = evidence && (await find(own))
         if (!found || !evidence.isOwn(found)) return false
-        // 412 means that the server was still storing bytes of the aborted request after `HEAD`. The
-        // retry reads the new entity tag.
+        // 412 means that the server was still storing bytes of the aborted request after `HEAD`.
+        // The retry reads the new entity tag.
         return removeResource(own, found.etag, [412])
       })
     },

@@ -8,8 +8,8 @@ import { createRetry } from './retry.ts'
 import type { Platform } from './transport/transport.ts'
 
 /**
- * Checks the options, and calls `work` until it succeeds, as `repeat` does. `table` lists the options
- * of the call.
+ * Checks the options, and calls `work` until it succeeds, as `repeat` does. `table` lists the
+ * options of the call.
  *
  * @throws TypeError for a wrong URL, an unknown option and a value out of range.
  * @throws ClientError for a refusal, and for a failure after all `retries`.
@@ -25,8 +25,8 @@ export async function withRetries<T>(
 }
 
 /**
- * Calls `work` until it succeeds. Gives up after an error that is not transient, after as many failures
- * as `retries` allows, and when the signal aborts. In every case it ends the connection.
+ * Calls `work` until it succeeds. Gives up after an error that is not transient, after as many
+ * failures as `retries` allows, and when the signal aborts. In every case it ends the connection.
  *
  * @throws ClientError for a refusal, and for a failure after all `retries`.
  */

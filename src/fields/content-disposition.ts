@@ -1,7 +1,7 @@
 /**
- * Parses `Content-Disposition` (RFC 6266), which has the name and the modification time of the client's file. A client
- * sends it with an upload, and the server stores it and sends it with a download. So everything that a browser could
- * misread has to be refused when it is received.
+ * Parses `Content-Disposition` (RFC 6266), which has the name and the modification time of the
+ * client's file. A client sends it with an upload, and the server stores it and sends it with a
+ * download. So everything that a browser could misread has to be refused when it is received.
  */
 import { UploadError } from '../errors.ts'
 import { parseParameters, TOKEN, trimWhitespace, unquote } from './syntax.ts'
@@ -14,9 +14,15 @@ interface ContentDisposition {
   readonly parameters: ReadonlyMap<string, string>
 }
 
-/** Largest length of a value, in bytes. The value is stored with each resource. Beyond it: 400 `ERR_FIELD`. */
+/**
+ * Largest length of a value, in bytes. The value is stored with each resource. Beyond it: 400
+ * `ERR_FIELD`.
+ */
 const MAX_LENGTH = 1024
-/** Allowed characters of a value: visible ASCII, space and tab. Others have no defined meaning in a response field. */
+/**
+ * Allowed characters of a value: visible ASCII, space and tab. Others have no defined meaning in a
+ * response field.
+ */
 const VISIBLE = /^[\t -~]*$/
 const TYPE = new RegExp(`^${TOKEN}`)
 
@@ -33,13 +39,18 @@ const DATE = new RegExp(
 const EXTENDED =
   /^(utf-8|iso-8859-1)'[A-Za-z0-9-]*'((?:[!#$&+.^_`|~0-9A-Za-z-]|%[0-9A-Fa-f]{2})*)$/i
 
-/** Characters that make a name look like another one: controls, line separators, marks that reorder text. */
+/**
+ * Characters that make a name look like another one: controls, line separators, marks that reorder
+ * text.
+ */
 const CONFUSING = /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu
 
 /**
- * Validates the field, and returns its value as it was sent; null if there is none. Several equal lines count as one.
+ * Validates the field, and returns its value as it was sent; null if there is none. Several equal
+ * lines count as one.
  *
- * @throws UploadError `ERR_FIELD` for a malformed value, one of more than 1 KiB, and lines that differ.
+ * @throws UploadError `ERR_FIELD` for a malformed value, one of more than 1 KiB, and lines that
+ * differ.
  */
 export function readContentDisposition(lines: readonly string[]): string | null {
   const [value, ...others] = lines.map(trimWhitespace)
@@ -57,7 +68,10 @@ export function readContentDisposition(lines: readonly string[]): string | null 
   return value
 }
 
-/** Returns whether two valid values are equal, whatever the order and the quoting of their parameters are. */
+/**
+ * Returns whether two valid values are equal, whatever the order and the quoting of their
+ * parameters are.
+ */
 export function isSameDisposition(first: string, second: string): boolean {
   if (first === second) return true
   const [one, other] = [parse(first), parse(second)]
@@ -72,9 +86,10 @@ export function isSameDisposition(first: string, second: string): boolean {
 }
 
 /**
- * Returns the file name of a valid value; null if it has none. `filename*` takes precedence over `filename`. Only the
- * last segment of a path is returned (RFC 6266 §4.3), and `.` and `..` count as no name. The name is safe to display,
- * because control characters and marks that reorder text are replaced by `_`.
+ * Returns the file name of a valid value; null if it has none. `filename*` takes precedence over
+ * `filename`. Only the last segment of a path is returned (RFC 6266 §4.3), and `.` and `..` count
+ * as no name. The name is safe to display, because control characters and marks that reorder text
+ * are replaced by `_`.
  */
 export function dispositionName(value: string | null): string | null {
   if (value === null) return null
@@ -86,7 +101,9 @@ export function dispositionName(value: string | null): string | null {
   return ['', '.', '..'].includes(name) ? null : name
 }
 
-/** Splits a value. A parameter must not repeat, because recipients would differ in which one counts. */
+/**
+ * Splits a value. A parameter must not repeat, because recipients would differ in which one counts.
+ */
 function parse(value: string): ContentDisposition {
   const type = TYPE.exec(value)?.[0]
   const parameters = type === undefined ? null : parseParameters(value, type.length)
@@ -104,7 +121,10 @@ function isDate(text: string): boolean {
   return day !== '' && date.getUTCDate() === Number(day)
 }
 
-/** Decodes a value of RFC 8187. ISO-8859-1 is decoded by hand, because `decodeURIComponent` knows only UTF-8. */
+/**
+ * Decodes a value of RFC 8187. ISO-8859-1 is decoded by hand, because `decodeURIComponent` knows
+ * only UTF-8.
+ */
 function decodeExtended(value: string): string {
   const [, charset = '', text] = EXTENDED.exec(value) ?? []
   if (text === undefined) throw malformed("its filename* does not read UTF-8''name (RFC 8187)")

@@ -1,6 +1,6 @@
 /**
- * Parses `Content-Offset` of the later draft: the position of a part whose length is not known when it begins, such as
- * the output of a program. The field is an integer with parameters (RFC 8941).
+ * Parses `Content-Offset` of the later draft: the position of a part whose length is not known when
+ * it begins, such as the output of a program. The field is an integer with parameters (RFC 8941).
  */
 import { UploadError } from '../errors.ts'
 import type { PartTarget } from '../media/part.ts'
@@ -14,10 +14,11 @@ const PARAMETER = new RegExp(`; *(${KEY})(?:=(${BARE_ITEM}))?`, 'y')
 const TOKEN = /^[A-Za-z*]/
 
 /**
- * Reads a `Content-Offset`: `200` or `200;complete-length=600`. The parameter `unit` may name bytes; parameters with
- * other names are ignored.
+ * Reads a `Content-Offset`: `200` or `200;complete-length=600`. The parameter `unit` may name
+ * bytes; parameters with other names are ignored.
  *
- * @throws UploadError `ERR_RANGE` for a malformed one, `ERR_RANGE_UNIT` for another `unit` than bytes.
+ * @throws UploadError `ERR_RANGE` for a malformed one, `ERR_RANGE_UNIT` for another `unit` than
+ * bytes.
  */
 export function parseContentOffset(value: string): PartTarget {
   const item = trimWhitespace(value)
@@ -36,14 +37,17 @@ export function parseContentOffset(value: string): PartTarget {
   return { kind: 'open', start, completeLength }
 }
 
-/** Returns the parameters from `start` to the end of an item, by name; null if they are malformed. */
+/**
+ * Returns the parameters from `start` to the end of an item, by name; null if they are malformed.
+ */
 function parseParameters(item: string, start: number): ReadonlyMap<string, string> | null {
   const values = new Map<string, string>()
   for (let at = start; at < item.length; at = PARAMETER.lastIndex) {
     PARAMETER.lastIndex = at
     const [parameter, key = '', value = '?1'] = PARAMETER.exec(item) ?? []
     if (parameter === undefined) return null
-    // The last of several parameters with one name counts (RFC 8941 §4.2.3.2). One without a value is `?1`, true.
+    // The last of several parameters with one name counts (RFC 8941 §4.2.3.2). One without a value
+    // is `?1`, true.
     values.set(key, value)
   }
   return values

@@ -1,6 +1,6 @@
 /**
- * Parses and formats `Content-Range` (RFC 9110 §14.4), and parses the `Range` that the first draft puts in the header
- * of a part instead.
+ * Parses and formats `Content-Range` (RFC 9110 §14.4), and parses the `Range` that the first draft
+ * puts in the header of a part instead.
  */
 import { UploadError } from '../errors.ts'
 import type { PartTarget } from '../media/part.ts'
@@ -17,11 +17,12 @@ const REQUEST_UNIT = new RegExp(`^(${TOKEN})=`)
 const REQUEST_RANGE = /^([0-9]+)-([0-9]+)$/
 
 /**
- * Reads a `Content-Range`: `bytes 5-9/20`, `bytes 5-9/*` or `bytes *\/20`. The unit may be missing, because the
- * clients of the draft's author omit it. The range may be empty, `bytes 20-19/20`, because such clients send one if no
- * byte is left.
+ * Reads a `Content-Range`: `bytes 5-9/20`, `bytes 5-9/*` or `bytes *\/20`. The unit may be missing,
+ * because the clients of the draft's author omit it. The range may be empty, `bytes 20-19/20`,
+ * because such clients send one if no byte is left.
  *
- * @throws UploadError `ERR_RANGE` for a malformed one, `ERR_RANGE_UNIT` for another unit than bytes.
+ * @throws UploadError `ERR_RANGE` for a malformed one, `ERR_RANGE_UNIT` for another unit than
+ * bytes.
  */
 export function parseContentRange(value: string): PartTarget {
   const field = trimWhitespace(value)
@@ -36,8 +37,8 @@ export function parseContentRange(value: string): PartTarget {
 }
 
 /**
- * Reads the `Range` that the first draft puts inside the message: in the grammar of `Content-Range`, or as one closed
- * range, `bytes=0-199`, without a complete length.
+ * Reads the `Range` that the first draft puts inside the message: in the grammar of
+ * `Content-Range`, or as one closed range, `bytes=0-199`, without a complete length.
  *
  * @throws UploadError as `parseContentRange`, and `ERR_RANGE` for suffix and open ranges and lists.
  */
@@ -46,13 +47,17 @@ export function parseRangeAlias(value: string): PartTarget {
   const unit = REQUEST_UNIT.exec(field)
   if (!unit) return parseContentRange(field)
   checkUnit(unit[1]!)
-  // range-parser does not fit: it clips a range to the size of the resource, and this range may extend it.
+  // range-parser does not fit: it clips a range to the size of the resource, and this range may
+  // extend it.
   const range = REQUEST_RANGE.exec(field.slice(unit[0].length))
   if (!range) throw malformed('the Range in the message is not a single "bytes=first-last"')
   return toTarget(range[1]!, range[2]!, undefined)
 }
 
-/** Formats the bytes `start` to `end` (exclusive) as a `Content-Range`. An unknown length, null, becomes `*`. */
+/**
+ * Formats the bytes `start` to `end` (exclusive) as a `Content-Range`. An unknown length, null,
+ * becomes `*`.
+ */
 export function formatContentRange(
   start: number,
   end: number,
@@ -61,7 +66,10 @@ export function formatContentRange(
   return `bytes ${start}-${end - 1}/${completeLength ?? '*'}`
 }
 
-/** Formats a `Content-Range` that names only the length, as a 416 has it (RFC 9110 §14.4): `bytes *\/20`. */
+/**
+ * Formats a `Content-Range` that names only the length, as a 416 has it (RFC 9110 §14.4): `bytes
+ * *\/20`.
+ */
 export function formatUnsatisfiedRange(completeLength: number): string {
   return `bytes */${completeLength}`
 }
@@ -71,7 +79,10 @@ function checkUnit(unit: string): void {
   throw new UploadError('ERR_RANGE_UNIT', { detail: 'the range unit is not "bytes"' })
 }
 
-/** Makes the target of a range whose last position is inclusive. All numbers have to be safe integers. */
+/**
+ * Makes the target of a range whose last position is inclusive. All numbers have to be safe
+ * integers.
+ */
 function toTarget(
   firstDigits: string,
   lastDigits: string,

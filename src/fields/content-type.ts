@@ -24,7 +24,10 @@ export function parseMediaType(value: string): MediaType | null {
   }
 }
 
-/** Returns whether two media types are equal, regardless of the order and the quoting of their parameters. */
+/**
+ * Returns whether two media types are equal, regardless of the order and the quoting of their
+ * parameters.
+ */
 export function isSameMediaType(first: MediaType, second: MediaType): boolean {
   return (
     first.type === second.type &&
@@ -34,19 +37,22 @@ export function isSameMediaType(first: MediaType, second: MediaType): boolean {
 }
 
 /**
- * Returns whether a media type can be stored and sent as a response field: at most 255 bytes, and only ASCII, even in
- * a quoted-string. Node throws for other characters when the field is set, which would make each later GET fail.
+ * Returns whether a media type can be stored and sent as a response field: at most 255 bytes, and
+ * only ASCII, even in a quoted-string. Node throws for other characters when the field is set,
+ * which would make each later GET fail.
  */
 export function isServable(value: string): boolean {
   return value.length <= 255 && /^[\t -~]*$/.test(value)
 }
 
 /**
- * Returns the media type for the extension of a file name; null for an unknown one. Text gets the charset UTF-8, as in
- * express.static, because browsers read text without a charset as windows-1252.
+ * Returns the media type for the extension of a file name; null for an unknown one. Text gets the
+ * charset UTF-8, as in express.static, because browsers read text without a charset as
+ * windows-1252.
  */
 export function mediaTypeOfName(path: string): string | null {
-  // `mime` treats a name without a dot, such as `png`, as an extension. A slash before it prevents that.
+  // `mime` treats a name without a dot, such as `png`, as an extension. A slash before it prevents
+  // that.
   const type = mime.getType(`/${path}`)
   return type?.startsWith('text/') ? `${type}; charset=utf-8` : type
 }

@@ -1,6 +1,6 @@
 /**
- * Parses and formats `Content-Digest`, `Repr-Digest` and `Want-Repr-Digest` (RFC 9530). Hashes are computed elsewhere,
- * because this folder also runs outside Node.
+ * Parses and formats `Content-Digest`, `Repr-Digest` and `Want-Repr-Digest` (RFC 9530). Hashes are
+ * computed elsewhere, because this folder also runs outside Node.
  */
 import { UploadError } from '../errors.ts'
 import { KEY, PARAMETERS } from './structured-field.ts'
@@ -14,7 +14,9 @@ export interface Digest {
   readonly value: Uint8Array
 }
 
-/** The algorithms that are verified. Others, such as `md5`, are ignored, because they prove nothing. */
+/**
+ * The algorithms that are verified. Others, such as `md5`, are ignored, because they prove nothing.
+ */
 export const ALGORITHMS: readonly Digest['algorithm'][] = ['sha-256', 'sha-512']
 
 /** Length of each digest in bytes. */
@@ -27,8 +29,9 @@ const PREFERENCE = new RegExp(`^(${KEY})=(10|[0-9])${PARAMETERS}$`)
 const SEPARATOR = /[ \t]*,[ \t]*(?!$)/y
 
 /**
- * Reads the digests of a `Content-Digest` or a `Repr-Digest`. Members with other algorithms than `ALGORITHMS` are
- * ignored. A malformed field is an error and not ignored, because the client relies on the verification.
+ * Reads the digests of a `Content-Digest` or a `Repr-Digest`. Members with other algorithms than
+ * `ALGORITHMS` are ignored. A malformed field is an error and not ignored, because the client
+ * relies on the verification.
  *
  * @throws UploadError `ERR_FIELD` for a malformed field or a digest of the wrong length.
  */
@@ -47,8 +50,8 @@ export function parseDigest(field: string): readonly Digest[] {
 }
 
 /**
- * Returns the digests of a `Repr-Digest` that can be verified, as the value of one field; null if there are none. This
- * value is stored with the resource.
+ * Returns the digests of a `Repr-Digest` that can be verified, as the value of one field; null if
+ * there are none. This value is stored with the resource.
  *
  * @throws UploadError `ERR_FIELD`
  */
@@ -58,8 +61,9 @@ export function verifiableDigest(field: string | null): string | null {
 }
 
 /**
- * Returns the algorithm of `ALGORITHMS` that a `Want-Repr-Digest` prefers (RFC 9530 §4); null if it accepts neither.
- * If both are preferred equally, sha-256 wins. A malformed field is ignored, because the field is only a preference.
+ * Returns the algorithm of `ALGORITHMS` that a `Want-Repr-Digest` prefers (RFC 9530 §4); null if it
+ * accepts neither. If both are preferred equally, sha-256 wins. A malformed field is ignored,
+ * because the field is only a preference.
  */
 export function wantedAlgorithm(field: string | null): Digest['algorithm'] | null {
   const preferences = new Map<string, number>()

@@ -1,20 +1,25 @@
 /**
- * Parses lists of entity tags, as in `If-Match`, and compares their members with the tag of a version (RFC 9110
- * §8.8.3.2).
+ * Parses lists of entity tags, as in `If-Match`, and compares their members with the tag of a
+ * version (RFC 9110 §8.8.3.2).
  */
 
-// One element of a list, which may be empty. A list can't be split at commas, because an opaque-tag may have some.
+// One element of a list, which may be empty. A list can't be split at commas, because an opaque-tag
+// may have some.
 const ELEMENT = /[ \t]*(?:(W\/)?("[\x21\x23-\x7e\x80-\xff]*")[ \t]*)?(?=,|$)/y
 
 /**
- * Returns whether the field lists `etag` by strong comparison: equal, and neither of the two is weak. Malformed
- * elements match nothing, so that a broken `If-Match` refuses a write. The caller handles `*`.
+ * Returns whether the field lists `etag` by strong comparison: equal, and neither of the two is
+ * weak. Malformed elements match nothing, so that a broken `If-Match` refuses a write. The caller
+ * handles `*`.
  */
 export function matchesStrongly(field: string, etag: string): boolean {
   return !etag.startsWith('W/') && parseList(field).some((tag) => !tag.weak && tag.opaque === etag)
 }
 
-/** Returns whether the field lists `etag` by weak comparison, which ignores `W/`. Malformed elements match nothing. */
+/**
+ * Returns whether the field lists `etag` by weak comparison, which ignores `W/`. Malformed elements
+ * match nothing.
+ */
 export function matchesWeakly(field: string, etag: string): boolean {
   const opaque = etag.startsWith('W/') ? etag.slice(2) : etag
   return parseList(field).some((tag) => tag.opaque === opaque)

@@ -1,6 +1,6 @@
 /**
- * Parses and formats HTTP dates (RFC 9110 §5.6.7). `Date.parse` does not suffice: it accepts many other formats, and a
- * precondition must not depend on a guess.
+ * Parses and formats HTTP dates (RFC 9110 §5.6.7). `Date.parse` does not suffice: it accepts many
+ * other formats, and a precondition must not depend on a guess.
  */
 
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec']
@@ -20,12 +20,12 @@ const FORMATS = [
 ]
 
 /**
- * Reads a date in one of the three formats. Returns null for anything else, and for a date that does not exist. A
- * wrong day of the week is accepted, because a precondition without a valid date is ignored, and the write could
- * overwrite the changes of another client.
+ * Reads a date in one of the three formats. Returns null for anything else, and for a date that
+ * does not exist. A wrong day of the week is accepted, because a precondition without a valid date
+ * is ignored, and the write could overwrite the changes of another client.
  *
- * @param now Decides the century of a two-digit year: the latest one for which the date is at most 50 years after `now`
- * (RFC 9110 §5.6.7).
+ * @param now Decides the century of a two-digit year: the latest one for which the date is at most
+ * 50 years after `now` (RFC 9110 §5.6.7).
  */
 export function parseHttpDate(value: string, now: Date = new Date()): Date | null {
   for (const format of FORMATS) {

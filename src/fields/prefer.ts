@@ -1,6 +1,6 @@
 /**
- * Reads the preference `transaction` of the draft from `Prefer` (RFC 7240). `atomic` asks that an interrupted request
- * changes nothing, `persist` that the bytes which have arrived are kept.
+ * Reads the preference `transaction` of the draft from `Prefer` (RFC 7240). `atomic` asks that an
+ * interrupted request changes nothing, `persist` that the bytes which have arrived are kept.
  */
 import type { Transaction } from '../storage/adapter.ts'
 import { QUOTED_STRING, TOKEN, unquote } from './syntax.ts'
@@ -13,9 +13,9 @@ const PARAMETER = new RegExp(`[ \\t]*;(?:[ \\t]*${TOKEN}${ASSIGNED})?`, 'y')
 const SEPARATOR = /[ \t]*(?:,|$)/y
 
 /**
- * Returns the transaction that the client prefers; null if it prefers none. The first of several `transaction`
- * preferences counts (RFC 7240 §2). An unknown value, and everything after a malformed element, is ignored, because a
- * preference must not make a request fail.
+ * Returns the transaction that the client prefers; null if it prefers none. The first of several
+ * `transaction` preferences counts (RFC 7240 §2). An unknown value, and everything after a
+ * malformed element, is ignored, because a preference must not make a request fail.
  */
 export function preferredTransaction(prefer: string | null): Transaction | null {
   const field = prefer ?? ''

@@ -19,9 +19,9 @@ const UNIT = /^bytes=/i
 const RANGE = /^([0-9]*)-([0-9]*)$/
 
 /**
- * Selects the ranges in a representation of `size` bytes. The field is ignored if it is malformed, has another unit or
- * more than `maxRanges` ranges, or if the representation is empty. Many small ranges are an attack, because each one
- * costs a header in the answer (RFC 9110 §17.15).
+ * Selects the ranges in a representation of `size` bytes. The field is ignored if it is malformed,
+ * has another unit or more than `maxRanges` ranges, or if the representation is empty. Many small
+ * ranges are an attack, because each one costs a header in the answer (RFC 9110 §17.15).
  */
 export function selectRanges(range: string, size: number, maxRanges: number): RangeSelection {
   const unit = UNIT.exec(range)
@@ -44,8 +44,9 @@ export function selectRanges(range: string, size: number, maxRanges: number): Ra
 }
 
 /**
- * Returns one range of the field in a form that the package range-parser reads correctly; null if it is malformed. The
- * package reads `1x-2` as `1-2`, and treats a suffix longer than the representation as unsatisfiable.
+ * Returns one range of the field in a form that the package range-parser reads correctly; null if
+ * it is malformed. The package reads `1x-2` as `1-2`, and treats a suffix longer than the
+ * representation as unsatisfiable.
  */
 function clip(spec: string, size: number): string | null {
   const [, first = '', last = ''] = RANGE.exec(spec) ?? []
@@ -56,8 +57,9 @@ function clip(spec: string, size: number): string | null {
 }
 
 /**
- * Returns whether the first number is less than the second. The digits are compared as text, because two numbers above
- * 2^53 may differ only in digits that a double loses, and parsing a BigInt takes more than linear time.
+ * Returns whether the first number is less than the second. The digits are compared as text,
+ * because two numbers above 2^53 may differ only in digits that a double loses, and parsing a
+ * BigInt takes more than linear time.
  */
 function isBelow(first: string, second: string): boolean {
   const [one, other] = [first, second].map((digits) => digits.replace(/^0+/, ''))

@@ -1,6 +1,6 @@
 /**
- * The grammar of structured fields (RFC 8941), as sources of regular expressions. No alternatives of a pattern begin
- * with the same character, so that matching takes linear time for any input.
+ * The grammar of structured fields (RFC 8941), as sources of regular expressions. No alternatives
+ * of a pattern begin with the same character, so that matching takes linear time for any input.
  */
 
 /** A key (RFC 8941 §3.1.2). */

@@ -1,6 +1,7 @@
 /**
- * The grammar that several fields share (RFC 9110 §5.6). All patterns are sticky or anchored and match in linear time,
- * because a client chooses their input, and a slow pattern would block the server for all clients.
+ * The grammar that several fields share (RFC 9110 §5.6). All patterns are sticky or anchored and
+ * match in linear time, because a client chooses their input, and a slow pattern would block the
+ * server for all clients.
  */
 
 /** A token (RFC 9110 §5.6.2), as the source of a regular expression. */
@@ -19,7 +20,10 @@ export function isToken(text: string): boolean {
   return WHOLE_TOKEN.test(text)
 }
 
-/** Removes SP and HTAB (RFC 9110 §5.6.3) from both ends. `String.trim` would also remove other characters. */
+/**
+ * Removes SP and HTAB (RFC 9110 §5.6.3) from both ends. `String.trim` would also remove other
+ * characters.
+ */
 export function trimWhitespace(text: string): string {
   let start = 0
   let end = text.length
@@ -33,15 +37,18 @@ export function isIdentity(contentEncoding: string): boolean {
   return /^(?:[ \t,]|identity(?=[ \t,]|$))*$/i.test(contentEncoding)
 }
 
-/** Returns the value of a token or a quoted-string, without the quotation marks and escapes of the latter. */
+/**
+ * Returns the value of a token or a quoted-string, without the quotation marks and escapes of the
+ * latter.
+ */
 export function unquote(text: string): string {
   return text.startsWith('"') ? text.slice(1, -1).replace(/\\(.)/g, '$1') : text
 }
 
 /**
- * Reads the parameters from `start` to the end of a value (RFC 9110 §5.6.6). Returns their values by name in lower
- * case, as they were sent, with the quotation marks. Returns null if they are malformed or two have the same name,
- * because recipients differ in which of the two counts.
+ * Reads the parameters from `start` to the end of a value (RFC 9110 §5.6.6). Returns their values
+ * by name in lower case, as they were sent, with the quotation marks. Returns null if they are
+ * malformed or two have the same name, because recipients differ in which of the two counts.
  */
 export function parseParameters(value: string, start: number): ReadonlyMap<string, string> | null {
   const parameters = new Map<string, string>()
@@ -60,10 +67,13 @@ export function parseParameters(value: string, start: number): ReadonlyMap<strin
   return REST.test(value) ? parameters : null
 }
 
-/** Returns the value of decimal digits; null if it is above 2^53 - 1, where a double loses digits. */
+/**
+ * Returns the value of decimal digits; null if it is above 2^53 - 1, where a double loses digits.
+ */
 export function parseSafeInteger(digits: string): number | null {
   const value = Number(digits)
-  // A larger number may be rounded, but never below 2^53, so that it does not become a safe integer.
+  // A larger number may be rounded, but never below 2^53, so that it does not become a safe
+  // integer.
   return Number.isSafeInteger(value) ? value : null
 }
 

@@ -1,6 +1,7 @@
 /**
- * Checks that the parts of one patch agree. The type, the name and the complete length in the header of a part belong
- * to the whole resource, so that two different values would leave open which one the client wants.
+ * Checks that the parts of one patch agree. The type, the name and the complete length in the
+ * header of a part belong to the whole resource, so that two different values would leave open
+ * which one the client wants.
  */
 import { UploadError } from '../errors.ts'
 import { isSameDisposition } from '../fields/content-disposition.ts'
@@ -8,16 +9,21 @@ import { isSameMediaType, parseMediaType } from '../fields/content-type.ts'
 import type { Part } from './part.ts'
 import { inPart } from './part-length.ts'
 
-/** Collects the properties of the resource from the parts of one patch. A part may leave each of them out. */
+/**
+ * Collects the properties of the resource from the parts of one patch. A part may leave each of
+ * them out.
+ */
 export class Agreement {
   #contentType: string | null = null
   #contentDisposition: string | null = null
   #completeLength: number | null = null
 
   /**
-   * Compares a part with the earlier parts of the patch. Two spellings of one media type or name count as the same.
+   * Compares a part with the earlier parts of the patch. Two spellings of one media type or name
+   * count as the same.
    *
-   * @throws UploadError `ERR_SYNTAX` for another type or name, `ERR_RANGE` for another complete length.
+   * @throws UploadError `ERR_SYNTAX` for another type or name, `ERR_RANGE` for another complete
+   * length.
    */
   check({ index, target, contentType, contentDisposition }: Part): void {
     if (!isSameType(contentType, this.#contentType)) throw differs(index, 'Content-Type')

@@ -62,7 +62,8 @@ export class ApplicationByterangesParser implements PartParser {
   }
 
   end(): readonly PartEvent[] {
-    // A message ends where the next framing indicator would begin. Anywhere else the content was cut.
+    // A message ends where the next framing indicator would begin. Anywhere else the content was
+    // cut.
     if (this.#count === 0 && !this.#varint.isInside) throw malformed('the content is empty')
     if (this.#state === 'framing' && !this.#varint.isInside) return []
     throw malformed(`part ${Math.max(1, this.#count)}: the content ends inside the message`)
@@ -129,7 +130,9 @@ export class ApplicationByterangesParser implements PartParser {
     events.push({ type: 'part', part })
   }
 
-  /** Expects `length` bytes of content, or of a chunk of it. A chunk of 0 bytes ends the content. */
+  /**
+   * Expects `length` bytes of content, or of a chunk of it. A chunk of 0 bytes ends the content.
+   */
   #expectData(length: number): void {
     this.#left = length
     if (length > 0) this.#state = 'data'

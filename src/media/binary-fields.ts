@@ -1,20 +1,24 @@
 /**
- * Parses field lines in the binary form of RFC 9292 §3.6: the length of the name, the name, the length of the value,
- * the value. Chunks may be cut anywhere.
+ * Parses field lines in the binary form of RFC 9292 §3.6: the length of the name, the name, the
+ * length of the value, the value. Chunks may be cut anywhere.
  */
 import { UploadError } from '../errors.ts'
 import { FieldLinesBuilder, type FieldLines } from './field-lines.ts'
 import { VarintReader } from './varint.ts'
 
-/** Characters that a field value must not contain (RFC 9110 §5.5). Unlike text, binary lines could carry them. */
+/**
+ * Characters that a field value must not contain (RFC 9110 §5.5). Unlike text, binary lines could
+ * carry them.
+ */
 // oxlint-disable-next-line no-control-regex
 const CONTROL = /[\0-\x08\n-\x1f\x7f]/
 const LATIN1 = new TextDecoder('latin1')
 const NOTHING = new Uint8Array(0)
 
 /**
- * Parses one field section, of a known length or up to a name of length 0. The size of the section is checked before
- * memory for a line is allocated, because a few bytes can announce a line of gigabytes.
+ * Parses one field section, of a known length or up to a name of length 0. The size of the section
+ * is checked before memory for a line is allocated, because a few bytes can announce a line of
+ * gigabytes.
  */
 export class BinaryFields {
   readonly #maxSize: number
@@ -44,10 +48,11 @@ export class BinaryFields {
   }
 
   /**
-   * Reads the chunk from `start` on. Returns the fields and the position in the chunk after them; null if the section
-   * does not end in the chunk.
+   * Reads the chunk from `start` on. Returns the fields and the position in the chunk after them;
+   * null if the section does not end in the chunk.
    *
-   * @throws UploadError `ERR_SYNTAX` for a malformed section, `ERR_PATCH_LIMIT` for one beyond its largest size.
+   * @throws UploadError `ERR_SYNTAX` for a malformed section, `ERR_PATCH_LIMIT` for one beyond its
+   * largest size.
    */
   read(
     chunk: Uint8Array,
@@ -112,7 +117,10 @@ export class BinaryFields {
     if (this.#left !== null) this.#left -= bytes
   }
 
-  /** Called when a section has been read to its length. Returns true at the end of a line; inside one it throws. */
+  /**
+   * Called when a section has been read to its length. Returns true at the end of a line; inside
+   * one it throws.
+   */
   #isBetweenLines(): boolean {
     if (this.#name === null && this.#text === null && !this.#varint.isInside) return true
     throw malformed('the last field exceeds its section')

@@ -1,4 +1,7 @@
-/** Checks the boundary of a multipart (RFC 2046 §5.1.1), and finds one that the `Content-Type` lacks. */
+/**
+ * Checks the boundary of a multipart (RFC 2046 §5.1.1), and finds one that the `Content-Type`
+ * lacks.
+ */
 import { UploadError } from '../errors.ts'
 import { MultipartByterangesParser } from './multipart-byteranges.ts'
 import type { PartEvent, PartLimits, PartParser } from './part.ts'
@@ -17,9 +20,9 @@ export function isBoundary(text: string): boolean {
 }
 
 /**
- * Parses a multipart whose media type lacks the boundary, because the browser demo of the draft's author sends it so.
- * The content then has to begin with a delimiter, from which the boundary is read; CRLFs before it are skipped. The
- * rest is parsed as if the boundary had been named.
+ * Parses a multipart whose media type lacks the boundary, because the browser demo of the draft's
+ * author sends it so. The content then has to begin with a delimiter, from which the boundary is
+ * read; CRLFs before it are skipped. The rest is parsed as if the boundary had been named.
  */
 export class UnnamedBoundaryParser implements PartParser {
   readonly #limits: PartLimits
@@ -61,7 +64,10 @@ export class UnnamedBoundaryParser implements PartParser {
   }
 }
 
-/** Reads the boundary from a delimiter line with its CRLF. Spaces at the end are padding (RFC 2046 §5.1.1). */
+/**
+ * Reads the boundary from a delimiter line with its CRLF. Spaces at the end are padding (RFC 2046
+ * §5.1.1).
+ */
 function toBoundary(line: Uint8Array): string {
   const text = LATIN1.decode(line)
   const boundary = text.slice(2, -2).replace(/ +$/, '')

@@ -1,24 +1,31 @@
 /**
- * Finds the delimiter lines of a multipart (RFC 2046 §5.1.1) among its octets. A delimiter may be cut anywhere between
- * two chunks, so the scanner remembers how much of one has matched, and returns those bytes as octets if the next
- * chunk continues in another way.
+ * Finds the delimiter lines of a multipart (RFC 2046 §5.1.1) among its octets. A delimiter may be
+ * cut anywhere between two chunks, so the scanner remembers how much of one has matched, and
+ * returns those bytes as octets if the next chunk continues in another way.
  */
 import { UploadError } from '../errors.ts'
 import { createNeedle, indexOf, matchLength, type Needle, partialLength } from './search.ts'
 
 /** What a scan has found: a run of octets, or a delimiter line. */
 export interface Finding {
-  /** `octets` outside delimiter lines; the `delimiter` before a part; the `close-delimiter` after the last part. */
+  /**
+   * `octets` outside delimiter lines; the `delimiter` before a part; the `close-delimiter` after
+   * the last part.
+   */
   readonly kind: 'octets' | 'delimiter' | 'close-delimiter'
-  /** The octets, as a view of the chunk, or a copy of bytes from earlier chunks that were held back. May be empty. */
+  /**
+   * The octets, as a view of the chunk, or a copy of bytes from earlier chunks that were held back.
+   * May be empty.
+   */
   readonly bytes: Uint8Array
   /** Position in the chunk at which the next scan starts. */
   readonly end: number
 }
 
 /**
- * Largest number of bytes between a boundary and the LF of its line: the dashes of a close-delimiter, transport
- * padding (spaces and tabs), CR. Beyond it: 400 `ERR_PATCH_LIMIT`, because these bytes are held in memory.
+ * Largest number of bytes between a boundary and the LF of its line: the dashes of a
+ * close-delimiter, transport padding (spaces and tabs), CR. Beyond it: 400 `ERR_PATCH_LIMIT`,
+ * because these bytes are held in memory.
  */
 export const MAX_LINE_REST = 256
 
@@ -35,16 +42,18 @@ type LineState = 'boundary' | 'padding' | 'cr' | 'dash' | 'close' | 'close-paddi
 /**
  * Divides chunks into octets and delimiter lines.
  *
- * A line that begins with the boundary and continues with other text counts as octets. RFC 2046 treats it as a
- * delimiter, but senders only make sure that no whole line of their data equals the delimiter.
+ * A line that begins with the boundary and continues with other text counts as octets. RFC 2046
+ * treats it as a delimiter, but senders only make sure that no whole line of their data equals the
+ * delimiter.
  */
 export class DelimiterScanner {
   readonly #needle: Needle
   /** Number of bytes of `CRLF--boundary` that match at the current position. */
   #matched = 0
   /**
-   * Number of these bytes that are not octets. A part without data has one CRLF that ends its header and also begins
-   * the next delimiter, so that the CRLF before a run counts as matched, but is not returned as octets.
+   * Number of these bytes that are not octets. A part without data has one CRLF that ends its
+   * header and also begins the next delimiter, so that the CRLF before a run counts as matched, but
+   * is not returned as octets.
    */
   #borrowed = 0
   /** The state of the line after a boundary that has matched. */
@@ -58,13 +67,17 @@ export class DelimiterScanner {
     this.begin()
   }
 
-  /** Begins a run of octets, at the start of the content or after the CRLF of the blank line that ends a header. */
+  /**
+   * Begins a run of octets, at the start of the content or after the CRLF of the blank line that
+   * ends a header.
+   */
   begin(): void {
     this.#reset(2, 2)
   }
 
   /**
-   * Scans the chunk from `start` on, and returns the first finding. The caller scans on from its `end`.
+   * Scans the chunk from `start` on, and returns the first finding. The caller scans on from its
+   * `end`.
    *
    * @throws UploadError `ERR_PATCH_LIMIT` for too much padding.
    */
@@ -77,7 +90,10 @@ export class DelimiterScanner {
     return end === chunk.length ? octets(EMPTY, end) : this.#release(end)
   }
 
-  /** Returns whether the content so far ends in a close-delimiter without CRLF, which is allowed at its end. */
+  /**
+   * Returns whether the content so far ends in a close-delimiter without CRLF, which is allowed at
+   * its end.
+   */
   endsClosed(): boolean {
     return this.#line === 'close' || this.#line === 'close-padding'
   }
@@ -95,8 +111,9 @@ export class DelimiterScanner {
   }
 
   /**
-   * Finds the next boundary whose line is a delimiter, as far as the chunk shows. Without the check of the line,
-   * hostile data with a boundary in each line would be split into millions of pieces, each with a fixed cost.
+   * Finds the next boundary whose line is a delimiter, as far as the chunk shows. Without the check
+   * of the line, hostile data with a boundary in each line would be split into millions of pieces,
+   * each with a fixed cost.
    */
   #find(chunk: Uint8Array, start: number): number {
     let from = start
@@ -107,7 +124,10 @@ export class DelimiterScanner {
     }
   }
 
-  /** Reads the line after a boundary. If it is not a delimiter, the boundary and the line were octets. */
+  /**
+   * Reads the line after a boundary. If it is not a delimiter, the boundary and the line were
+   * octets.
+   */
   #readLine(chunk: Uint8Array, start: number): Finding {
     for (let at = start; at < chunk.length; at++) {
       const byte = chunk[at]!
@@ -136,7 +156,10 @@ export class DelimiterScanner {
     this.#rest[this.#restLength++] = byte
   }
 
-  /** Returns the bytes that were held back as octets, except a CR at their end, which may begin the next delimiter. */
+  /**
+   * Returns the bytes that were held back as octets, except a CR at their end, which may begin the
+   * next delimiter.
+   */
   #release(end: number): Finding {
     const kept = this.#line === 'cr' || this.#line === 'close-cr' ? 1 : 0
     const bytes = concat(
@@ -155,7 +178,10 @@ export class DelimiterScanner {
   }
 }
 
-/** Whether the line that continues at `start` is a delimiter, or may be one because the chunk ends inside it. */
+/**
+ * Whether the line that continues at `start` is a delimiter, or may be one because the chunk ends
+ * inside it.
+ */
 function mayBeDelimiter(chunk: Uint8Array, start: number): boolean {
   const stop = Math.min(chunk.length, start + MAX_LINE_REST)
   let line: LineState = 'boundary'
@@ -167,7 +193,10 @@ function mayBeDelimiter(chunk: Uint8Array, start: number): boolean {
   return true
 }
 
-/** Returns the state after the next byte of the line; `end` after a delimiter, null if the line is not a delimiter. */
+/**
+ * Returns the state after the next byte of the line; `end` after a delimiter, null if the line is
+ * not a delimiter.
+ */
 function advance(state: LineState, byte: number): LineState | 'end' | null {
   switch (state) {
     case 'boundary':

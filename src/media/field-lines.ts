@@ -1,17 +1,23 @@
 /**
- * Parses the field lines of a header block inside content: the grammar of RFC 9112 §5, with obs-fold, which a
- * `message/http` may have and a recipient has to unfold (§5.2).
+ * Parses the field lines of a header block inside content: the grammar of RFC 9112 §5, with
+ * obs-fold, which a `message/http` may have and a recipient has to unfold (§5.2).
  */
 import { UploadError } from '../errors.ts'
 import { isToken, trimWhitespace } from '../fields/syntax.ts'
 
-/** The fields of a block. The key is a field name in lower case; the values are those of its lines, in order. */
+/**
+ * The fields of a block. The key is a field name in lower case; the values are those of its lines,
+ * in order.
+ */
 export type FieldLines = ReadonlyMap<string, readonly string[]>
 
 /** Largest number of field lines of one part. Beyond it: 400 `ERR_PATCH_LIMIT`. */
 const MAX_FIELDS = 64
 
-/** A status line or a request line, sent by a client that treats `message/byteranges` as `message/http`. */
+/**
+ * A status line or a request line, sent by a client that treats `message/byteranges` as
+ * `message/http`.
+ */
 const START_LINE = /^(?:HTTP\/[0-9]|[^ :]+ [^ ]+ HTTP\/[0-9])/
 
 /** Collects the fields of one header, with the rules that all patch formats share. */
@@ -27,7 +33,8 @@ export class FieldLinesBuilder {
   /**
    * Adds a line. White space around the value is removed (RFC 9110 §5.5).
    *
-   * @throws UploadError `ERR_SYNTAX` for a name that is not a token, `ERR_PATCH_LIMIT` for too many lines.
+   * @throws UploadError `ERR_SYNTAX` for a name that is not a token, `ERR_PATCH_LIMIT` for too many
+   * lines.
    */
   add(name: string, value: string): void {
     this.#count += 1
@@ -54,7 +61,9 @@ export function parseFieldLines(block: string): FieldLines {
   return fields.lines
 }
 
-/** Splits a block, which ends in CRLF, into lines, and replaces each obs-fold by SP (RFC 9112 §5.2). */
+/**
+ * Splits a block, which ends in CRLF, into lines, and replaces each obs-fold by SP (RFC 9112 §5.2).
+ */
 function unfold(block: string): readonly string[] {
   if (block === '') return []
   if (/^[ \t]/.test(block)) throw malformed('the first line begins with white space')
@@ -64,7 +73,10 @@ function unfold(block: string): readonly string[] {
     .split('\r\n')
 }
 
-/** Splits a line into name and value. White space before the colon is refused, as RFC 9112 §5.1 demands. */
+/**
+ * Splits a line into name and value. White space before the colon is refused, as RFC 9112 §5.1
+ * demands.
+ */
 function splitLine(line: string, number: number): readonly [name: string, value: string] {
   if (number === 1 && START_LINE.test(line)) {
     throw malformed('it begins with a start-line instead of its fields')

@@ -1,6 +1,6 @@
 /**
- * Collects the header block of a part, which ends with a blank line. Bare CR and LF are refused: a proxy or scanner
- * that treats them as line ends would see other fields than this server.
+ * Collects the header block of a part, which ends with a blank line. Bare CR and LF are refused: a
+ * proxy or scanner that treats them as line ends would see other fields than this server.
  */
 import { UploadError } from '../errors.ts'
 
@@ -15,7 +15,10 @@ const LATIN1 = new TextDecoder('latin1')
 /** One header block, gathered from chunks. */
 export class HeaderBlock {
   readonly #maxSize: number
-  /** The bytes of earlier chunks. The buffer grows by doubling, so that a byte at a time costs linear time. */
+  /**
+   * The bytes of earlier chunks. The buffer grows by doubling, so that a byte at a time costs
+   * linear time.
+   */
   #held = EMPTY
   /** Number of bytes read so far. */
   #size = 0
@@ -35,10 +38,11 @@ export class HeaderBlock {
   }
 
   /**
-   * Reads the chunk from `start` on. Returns the block as text, without its blank line, and the position in the chunk
-   * after it; null if the block does not end in the chunk.
+   * Reads the chunk from `start` on. Returns the block as text, without its blank line, and the
+   * position in the chunk after it; null if the block does not end in the chunk.
    *
-   * @throws UploadError `ERR_SYNTAX` for a bare CR, a bare LF or a NUL; `ERR_PATCH_LIMIT` for a block beyond `maxSize`.
+   * @throws UploadError `ERR_SYNTAX` for a bare CR, a bare LF or a NUL; `ERR_PATCH_LIMIT` for a
+   * block beyond `maxSize`.
    */
   read(chunk: Uint8Array, start: number): { readonly text: string; readonly end: number } | null {
     for (let at = start; at < chunk.length; at++) {

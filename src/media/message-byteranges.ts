@@ -1,6 +1,7 @@
 /**
- * Parses `message/byteranges` of the first draft: field lines, a blank line, and the data of one range, which ends with
- * the content. The data needs no delimiter, so it is passed on without being searched.
+ * Parses `message/byteranges` of the first draft: field lines, a blank line, and the data of one
+ * range, which ends with the content. The data needs no delimiter, so it is passed on without being
+ * searched.
  */
 import { UploadError } from '../errors.ts'
 import { HeaderBlock } from './header-block.ts'
@@ -11,8 +12,8 @@ import { closePart, PartData } from './part-length.ts'
 /** The limits of a message, and the length that the request announced for it. */
 export interface MessageOptions extends PartLimits {
   /**
-   * Length of the whole message in bytes; null if unknown. With it, data that does not fit its range is refused before
-   * any of it is stored.
+   * Length of the whole message in bytes; null if unknown. With it, data that does not fit its
+   * range is refused before any of it is stored.
    */
   readonly contentLength: number | null
 }

@@ -1,6 +1,7 @@
 /**
- * Parses `multipart/byteranges` (RFC 9110 §14.6) as a patch: one or more ranges between delimiters. The preamble
- * before the first delimiter and the epilogue after the last one are ignored (RFC 2046 §5.1.1).
+ * Parses `multipart/byteranges` (RFC 9110 §14.6) as a patch: one or more ranges between delimiters.
+ * The preamble before the first delimiter and the epilogue after the last one are ignored (RFC 2046
+ * §5.1.1).
  */
 import { UploadError } from '../errors.ts'
 import { Agreement } from './agreement.ts'
@@ -21,7 +22,10 @@ export class MultipartByterangesParser implements PartParser {
   #count = 0
   /** The header of the current part. */
   #header: HeaderBlock
-  /** The data of the current part, or of the part before while a header is read; null in the preamble. */
+  /**
+   * The data of the current part, or of the part before while a header is read; null in the
+   * preamble.
+   */
   #data: PartData | null = null
   readonly #agreement = new Agreement()
   /** Whether no byte has arrived. */
@@ -48,13 +52,16 @@ export class MultipartByterangesParser implements PartParser {
   }
 
   end(): readonly PartEvent[] {
-    // The last line may lack its CRLF, as many senders leave it out (RFC 2046 §5.1.1 does not require it).
+    // The last line may lack its CRLF, as many senders leave it out (RFC 2046 §5.1.1 does not
+    // require it).
     if (this.#state !== 'epilogue' && this.#scanner.endsClosed()) this.#close()
     if (this.#state !== 'epilogue') throw malformed(this.#unfinished())
     return []
   }
 
-  /** Reads more of the header. Returns the position in the chunk at which the next section begins. */
+  /**
+   * Reads more of the header. Returns the position in the chunk at which the next section begins.
+   */
   #readHeader(chunk: Uint8Array, start: number, events: PartEvent[]): number {
     const header = readPart(this.#header, chunk, start, this.#count - 1, this.#limits)
     if (!header) return chunk.length
@@ -66,7 +73,10 @@ export class MultipartByterangesParser implements PartParser {
     return header.end
   }
 
-  /** Reads octets up to the next delimiter: data of a part, or the preamble. Returns the position after them. */
+  /**
+   * Reads octets up to the next delimiter: data of a part, or the preamble. Returns the position
+   * after them.
+   */
   #scan(chunk: Uint8Array, start: number, events: PartEvent[]): number {
     const { kind, bytes, end } = this.#scanner.next(chunk, start)
     if (kind === 'delimiter') this.#beginPart()

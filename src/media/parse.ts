@@ -1,4 +1,7 @@
-/** Chooses the parser of a patch by the `Content-Type` of the request, and has the table of the patch formats. */
+/**
+ * Chooses the parser of a patch by the `Content-Type` of the request, and has the table of the
+ * patch formats.
+ */
 import { UploadError } from '../errors.ts'
 import { parseMediaType } from '../fields/content-type.ts'
 import { trimWhitespace } from '../fields/syntax.ts'
@@ -12,9 +15,14 @@ import type { PartParser } from './part.ts'
 interface Format {
   /** Creates the parser of one document, given its `Content-Type`. */
   readonly createParser: (contentType: string, options: MessageOptions) => PartParser
-  /** Whether a document is applied completely or not at all. If not, an interrupted request keeps its bytes. */
+  /**
+   * Whether a document is applied completely or not at all. If not, an interrupted request keeps
+   * its bytes.
+   */
   readonly isAtomic: boolean
-  /** Whether a part may begin beyond the end of the resource, because a later part may fill the gap. */
+  /**
+   * Whether a part may begin beyond the end of the resource, because a later part may fill the gap.
+   */
   readonly fillsGaps: boolean
 }
 
@@ -24,7 +32,10 @@ const MESSAGE: Format = {
   fillsGaps: false,
 }
 
-/** The formats by media type. `Accept-Patch` lists them in this order: first those of the first draft. */
+/**
+ * The formats by media type. `Accept-Patch` lists them in this order: first those of the first
+ * draft.
+ */
 const FORMATS: ReadonlyMap<string, Format> = new Map([
   ['message/byteranges', MESSAGE],
   [
@@ -57,9 +68,10 @@ export interface PatchFormat extends Pick<Format, 'isAtomic' | 'fillsGaps'> {
 /**
  * Creates the parser for a request.
  *
- * @param contentType The values of the `Content-Type` lines of the request. Several equal ones count as one.
- * @throws UploadError `ERR_MEDIA_TYPE` for a missing or an unsupported type, `ERR_FIELD` for two different values and
- * for a malformed boundary.
+ * @param contentType The values of the `Content-Type` lines of the request. Several equal ones
+ * count as one.
+ * @throws UploadError `ERR_MEDIA_TYPE` for a missing or an unsupported type, `ERR_FIELD` for two
+ * different values and for a malformed boundary.
  */
 export function createPartParser(
   contentType: readonly string[],
@@ -75,7 +87,10 @@ export function createPartParser(
   return { isAtomic, fillsGaps, parser: createParser(value, options) }
 }
 
-/** Creates the parser of a multipart. Without the parameter `boundary` the parser reads it from the content. */
+/**
+ * Creates the parser of a multipart. Without the parameter `boundary` the parser reads it from the
+ * content.
+ */
 function createMultipartParser(value: string, options: MessageOptions): PartParser {
   const mediaType = parseMediaType(value)
   if (!mediaType) throw malformed('expected parameters of the form name=value in Content-Type')

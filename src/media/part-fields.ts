@@ -17,10 +17,11 @@ import type { Part, PartLimits, PartTarget } from './part.ts'
 import { checkSize, closeTarget, dataLength, describeTarget, inPart } from './part-length.ts'
 
 /**
- * Reads more of the header of a part from the chunk. Returns the part and the position of its data in the chunk; null
- * if the header does not end in the chunk.
+ * Reads more of the header of a part from the chunk. Returns the part and the position of its data
+ * in the chunk; null if the header does not end in the chunk.
  *
- * @throws UploadError for a malformed header. The detail begins with the number of the part, if `index` is not null.
+ * @throws UploadError for a malformed header. The detail begins with the number of the part, if
+ * `index` is not null.
  */
 export function readPart(
   block: HeaderBlock,
@@ -59,7 +60,9 @@ function digestField(fields: FieldLines, name: string): string | null {
   return fields.get(name)?.join(', ') ?? null
 }
 
-/** Refuses data in a coding, because the coded bytes would be stored as the bytes of the resource. */
+/**
+ * Refuses data in a coding, because the coded bytes would be stored as the bytes of the resource.
+ */
 function checkCodings(fields: FieldLines): void {
   if (fields.has('transfer-encoding')) throw malformed('Transfer-Encoding is not allowed here')
   if (isIdentity(fields.get('content-encoding')?.join(',') ?? '')) return
@@ -92,8 +95,8 @@ function parseSingle(
 }
 
 /**
- * Combines `Content-Range` with the `Range` of the first draft. Both have to name the same range, and the same complete
- * length, which one of them may leave out.
+ * Combines `Content-Range` with the `Range` of the first draft. Both have to name the same range,
+ * and the same complete length, which one of them may leave out.
  */
 function agree(contentRange: PartTarget, range: PartTarget): PartTarget {
   const completeLength = contentRange.completeLength ?? range.completeLength
@@ -106,8 +109,8 @@ function agree(contentRange: PartTarget, range: PartTarget): PartTarget {
 }
 
 /**
- * Returns the values of `Content-Length`, one for each line. A number above 2^53 - 1 loses digits here, but no range is
- * that long, so that the comparison with the range refuses it.
+ * Returns the values of `Content-Length`, one for each line. A number above 2^53 - 1 loses digits
+ * here, but no range is that long, so that the comparison with the range refuses it.
  */
 function contentLengths(fields: FieldLines): readonly number[] {
   return (fields.get('content-length') ?? []).map((value) => {
@@ -116,7 +119,10 @@ function contentLengths(fields: FieldLines): readonly number[] {
   })
 }
 
-/** Compares the target with the `Content-Length` of the part. A target of unknown length gets its length from it. */
+/**
+ * Compares the target with the `Content-Length` of the part. A target of unknown length gets its
+ * length from it.
+ */
 function withLength(target: PartTarget, contentLength: number): PartTarget {
   if (target.kind === 'open') return closeTarget(target, contentLength)
   const length = dataLength(target)
@@ -126,7 +132,10 @@ function withLength(target: PartTarget, contentLength: number): PartTarget {
   })
 }
 
-/** Returns the `Content-Type` as it was sent; null if absent. Several lines have to name the same type. */
+/**
+ * Returns the `Content-Type` as it was sent; null if absent. Several lines have to name the same
+ * type.
+ */
 function parseContentType(fields: FieldLines): string | null {
   const [value, ...others] = fields.get('content-type') ?? []
   if (value === undefined) return null
@@ -135,7 +144,10 @@ function parseContentType(fields: FieldLines): string | null {
   throw malformed('expected one Content-Type, found different ones')
 }
 
-/** Parses a type that will be sent as a response field, which must not have characters that Node refuses to send. */
+/**
+ * Parses a type that will be sent as a response field, which must not have characters that Node
+ * refuses to send.
+ */
 function toMediaType(value: string): MediaType {
   const mediaType = parseMediaType(value)
   if (mediaType && isServable(value)) return mediaType

@@ -1,15 +1,23 @@
-/** Compares the data of a part with the length of its range, and the size of the resource with its limit. */
+/**
+ * Compares the data of a part with the length of its range, and the size of the resource with its
+ * limit.
+ */
 import { UploadError } from '../errors.ts'
 import type { Part, PartEvent, PartTarget } from './part.ts'
 
 type OpenTarget = Extract<PartTarget, { kind: 'open' }>
 
-/** Begins the detail of an error with the number of its part, from 1, unless the format has a single part. */
+/**
+ * Begins the detail of an error with the number of its part, from 1, unless the format has a single
+ * part.
+ */
 export function inPart(index: number | null, detail: string): string {
   return index === null ? detail : `part ${index + 1}: ${detail}`
 }
 
-/** Formats the target for an error, in the syntax of its field; a range without its complete length. */
+/**
+ * Formats the target for an error, in the syntax of its field; a range without its complete length.
+ */
 export function describeTarget(target: PartTarget): string {
   switch (target.kind) {
     case 'range':
@@ -21,7 +29,10 @@ export function describeTarget(target: PartTarget): string {
   }
 }
 
-/** Returns the number of data bytes of a target; if its length is unknown, the largest number that it may have. */
+/**
+ * Returns the number of data bytes of a target; if its length is unknown, the largest number that
+ * it may have.
+ */
 export function dataLength(target: PartTarget): number {
   switch (target.kind) {
     case 'range':
@@ -34,7 +45,8 @@ export function dataLength(target: PartTarget): number {
 }
 
 /**
- * Checks that the resource will not be larger than `limit` bytes, as far as the header of the part shows it.
+ * Checks that the resource will not be larger than `limit` bytes, as far as the header of the part
+ * shows it.
  *
  * @throws UploadError `ERR_SIZE_LIMIT`
  */
@@ -45,8 +57,8 @@ export function checkSize(target: PartTarget, limit: number): void {
 }
 
 /**
- * Returns the target of a part of unknown length once the length of its data is known, in bytes. Without data the part
- * only confirms the size of the resource, or declares its complete length.
+ * Returns the target of a part of unknown length once the length of its data is known, in bytes.
+ * Without data the part only confirms the size of the resource, or declares its complete length.
  *
  * @throws UploadError `ERR_RANGE` if the data exceeds the complete length, or ends beyond 2^53 - 1.
  */
@@ -63,8 +75,8 @@ export function closeTarget({ start, completeLength }: OpenTarget, length: numbe
 }
 
 /**
- * Compares the range of a part with the length of its data, if that is known before the data arrives, and returns the
- * part. A part of unknown length is returned with its range.
+ * Compares the range of a part with the length of its data, if that is known before the data
+ * arrives, and returns the part. A part of unknown length is returned with its range.
  *
  * @throws UploadError `ERR_LENGTH`, `ERR_RANGE` or `ERR_SIZE_LIMIT`.
  */
@@ -80,7 +92,10 @@ export function closePart(part: Part, length: number, maxSize: number): Part {
   return { ...part, target: closed }
 }
 
-/** Counts the data of one part while it arrives, and throws as soon as it can't fit the range any more. */
+/**
+ * Counts the data of one part while it arrives, and throws as soon as it can't fit the range any
+ * more.
+ */
 export class PartData {
   readonly #part: Part
   readonly #maxSize: number
@@ -98,8 +113,8 @@ export class PartData {
   /**
    * Takes the next bytes of data. Returns their event; none for an empty chunk.
    *
-   * @throws UploadError `ERR_LENGTH` for data that exceeds the range, `ERR_SIZE_LIMIT` for data of unknown
-   * length that exceeds the largest size of a resource.
+   * @throws UploadError `ERR_LENGTH` for data that exceeds the range, `ERR_SIZE_LIMIT` for data of
+   * unknown length that exceeds the largest size of a resource.
    */
   take(bytes: Uint8Array): readonly PartEvent[] {
     if (bytes.length === 0) return []

@@ -1,8 +1,11 @@
-/** Defines the events that the parsers of all patch formats produce, so that the protocol does not know the formats. */
+/**
+ * Defines the events that the parsers of all patch formats produce, so that the protocol does not
+ * know the formats.
+ */
 
 /**
- * The range of a part in the resource. Positions count bytes from the start of the resource; `end` is exclusive. All
- * numbers are safe integers.
+ * The range of a part in the resource. Positions count bytes from the start of the resource; `end`
+ * is exclusive. All numbers are safe integers.
  */
 export type PartTarget =
   | {
@@ -10,7 +13,10 @@ export type PartTarget =
       readonly kind: 'range'
       /** First position written, ≥ 0. */
       readonly start: number
-      /** One past the last position written, ≥ `start`. Equal to `start` for `bytes 20-19/20`, which has no data. */
+      /**
+       * One past the last position written, ≥ `start`. Equal to `start` for `bytes 20-19/20`, which
+       * has no data.
+       */
       readonly end: number
       /** Length that the finished resource will have; null for `*`. Never less than `end`. */
       readonly completeLength: number | null
@@ -20,7 +26,9 @@ export type PartTarget =
       readonly kind: 'size'
       /** Length that the finished resource will have, ≥ 0. */
       readonly completeLength: number
-      /** Size that the resource must have, in bytes. Only a `Content-Offset` without data names it. */
+      /**
+       * Size that the resource must have, in bytes. Only a `Content-Offset` without data names it.
+       */
       readonly start?: number
     }
   | {
@@ -28,7 +36,10 @@ export type PartTarget =
       readonly kind: 'open'
       /** First position written, ≥ 0. */
       readonly start: number
-      /** Length that the finished resource will have; null if it is not given. Never less than `start`. */
+      /**
+       * Length that the finished resource will have; null if it is not given. Never less than
+       * `start`.
+       */
       readonly completeLength: number | null
     }
 
@@ -38,20 +49,29 @@ export interface Part {
   readonly index: number | null
   /** The range to which the data is written. */
   readonly target: PartTarget
-  /** The `Content-Type` in the header of the part, as it was sent; null if absent. It describes the whole resource. */
+  /**
+   * The `Content-Type` in the header of the part, as it was sent; null if absent. It describes the
+   * whole resource.
+   */
   readonly contentType: string | null
   /** The `Content-Disposition`, as it was sent; null if absent. It names the whole resource. */
   readonly contentDisposition: string | null
-  /** The `Content-Digest` (RFC 9530), as it was sent; null if absent. It covers the data of this part. */
+  /**
+   * The `Content-Digest` (RFC 9530), as it was sent; null if absent. It covers the data of this
+   * part.
+   */
   readonly contentDigest: string | null
-  /** The verifiable digests of `Repr-Digest` (RFC 9530), as one field; null if none. They cover the whole resource. */
+  /**
+   * The verifiable digests of `Repr-Digest` (RFC 9530), as one field; null if none. They cover the
+   * whole resource.
+   */
   readonly reprDigest: string | null
 }
 
 /**
- * One step of a patch document: the header of a part, or some of its data. The `data` of a part follows its `part`; an
- * empty part has none. When the next `part` or the end is reached, the parser has checked that the data had the
- * length of the range.
+ * One step of a patch document: the header of a part, or some of its data. The `data` of a part
+ * follows its `part`; an empty part has none. When the next `part` or the end is reached, the
+ * parser has checked that the data had the length of the range.
  */
 export type PartEvent =
   | { readonly type: 'part'; readonly part: Part }
@@ -70,9 +90,10 @@ export interface PartLimits {
 /**
  * A state machine without I/O that turns the bytes of a patch document into events.
  *
- * The parts, their data and the error do not depend on how the document is cut into chunks. The bytes of a `data` event
- * are a view of the chunk, valid until the caller reuses it, or a copy of a few bytes that were held back at the end of
- * an earlier chunk because they could have begun a delimiter.
+ * The parts, their data and the error do not depend on how the document is cut into chunks. The
+ * bytes of a `data` event are a view of the chunk, valid until the caller reuses it, or a copy of a
+ * few bytes that were held back at the end of an earlier chunk because they could have begun a
+ * delimiter.
  */
 export interface PartParser {
   /**

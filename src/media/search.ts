@@ -1,10 +1,18 @@
-/** Searches bytes for a multipart delimiter: Horspool's algorithm with a bound on its worst case. */
+/**
+ * Searches bytes for a multipart delimiter: Horspool's algorithm with a bound on its worst case.
+ */
 
-/** A delimiter, prepared for searching. It begins with CR and has no other CR, on which the search relies. */
+/**
+ * A delimiter, prepared for searching. It begins with CR and has no other CR, on which the search
+ * relies.
+ */
 export interface Needle {
   /** The bytes to search for, at most 255. */
   readonly bytes: Uint8Array
-  /** For each byte value, the distance that a window ending in it may move; 0 for the last byte of the needle. */
+  /**
+   * For each byte value, the distance that a window ending in it may move; 0 for the last byte of
+   * the needle.
+   */
   readonly skips: Uint8Array
   /** Distance that a window ending in the last byte of the needle may move if it does not match. */
   readonly lastSkip: number
@@ -24,11 +32,13 @@ export function createNeedle(boundary: string): Needle {
 }
 
 /**
- * Returns the first position from `start` on at which the whole needle is in the chunk; -1 if there is none.
+ * Returns the first position from `start` on at which the whole needle is in the chunk; -1 if there
+ * is none.
  *
- * A candidate is compared from its first byte on. That byte has to be CR, and no other byte of a needle is one, so
- * that no byte of the chunk is compared for two candidates: the time is linear for any input. Horspool's algorithm
- * compares from the last byte, and takes quadratic time for some inputs.
+ * A candidate is compared from its first byte on. That byte has to be CR, and no other byte of a
+ * needle is one, so that no byte of the chunk is compared for two candidates: the time is linear
+ * for any input. Horspool's algorithm compares from the last byte, and takes quadratic time for
+ * some inputs.
  */
 export function indexOf(chunk: Uint8Array, needle: Needle, start: number): number {
   const { bytes, skips, lastSkip } = needle
@@ -49,8 +59,9 @@ export function indexOf(chunk: Uint8Array, needle: Needle, start: number): numbe
 }
 
 /**
- * Returns the number of bytes at the end of the chunk, from `start` on, with which the needle begins; 0 if none. The
- * caller holds them back, because the next chunk decides whether they are data.
+ * Returns the number of bytes at the end of the chunk, from `start` on, with which the needle
+ * begins; 0 if none. The caller holds them back, because the next chunk decides whether they are
+ * data.
  */
 export function partialLength(chunk: Uint8Array, needle: Needle, start: number): number {
   const stop = Math.max(start, chunk.length - needle.bytes.length + 1)
@@ -60,7 +71,9 @@ export function partialLength(chunk: Uint8Array, needle: Needle, start: number):
   return first >= stop && matchLength(chunk, needle, first) === length ? length : 0
 }
 
-/** Returns the number of bytes of the needle, from its byte `from` on, that match the chunk at `at`. */
+/**
+ * Returns the number of bytes of the needle, from its byte `from` on, that match the chunk at `at`.
+ */
 export function matchLength(chunk: Uint8Array, needle: Needle, at: number, from = 0): number {
   const { bytes } = needle
   const limit = Math.min(bytes.length - from, chunk.length - at)

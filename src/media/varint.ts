@@ -1,7 +1,13 @@
-/** Reads variable-length integers (RFC 9000 §16) of 1, 2, 4 or 8 bytes, which may be split between chunks. */
+/**
+ * Reads variable-length integers (RFC 9000 §16) of 1, 2, 4 or 8 bytes, which may be split between
+ * chunks.
+ */
 import { UploadError } from '../errors.ts'
 
-/** Reads integers one after the other, a byte at a time, so that a cut between two bytes needs no special case. */
+/**
+ * Reads integers one after the other, a byte at a time, so that a cut between two bytes needs no
+ * special case.
+ */
 export class VarintReader {
   #value = 0
   /** Number of bytes of the current integer that are still to come; 0 between integers. */

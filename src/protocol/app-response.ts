@@ -1,6 +1,7 @@
 /**
- * Checks the response that `onComplete` returns. The check runs before the commit, because a mistake of the app that
- * was noticed later, when the response is sent, would leave a published file whose client got an error.
+ * Checks the response that `onComplete` returns. The check runs before the commit, because a
+ * mistake of the app that was noticed later, when the response is sent, would leave a published
+ * file whose client got an error.
  */
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import type { FinalResponse } from '../hooks.ts'
@@ -15,7 +16,9 @@ export interface PreparedResponse {
   readonly body?: string | Uint8Array
 }
 
-/** Fields that frame the message. A wrong one would make the client misread this or the next answer. */
+/**
+ * Fields that frame the message. A wrong one would make the client misread this or the next answer.
+ */
 const FRAMING = ['connection', 'content-length', 'trailer', 'transfer-encoding', 'upgrade']
 
 /**
@@ -54,7 +57,10 @@ function checkStatus(status: unknown): void {
   )
 }
 
-/** Checks the fields by the rules of Node, which would throw for a wrong one only when the response is sent. */
+/**
+ * Checks the fields by the rules of Node, which would throw for a wrong one only when the response
+ * is sent.
+ */
 function checkHeaders(headers: Readonly<Record<string, unknown>>): void {
   for (const [name, value] of Object.entries(headers)) {
     validateHeaderName(name)

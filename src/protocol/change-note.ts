@@ -1,12 +1,12 @@
 /**
- * Formats and parses the notes of `events.ts`, and keeps them in memory if the storage can't store them. Without stored
- * notes the app is notified again after a failing hook, but not after a crash.
+ * Formats and parses the notes of `events.ts`, and keeps them in memory if the storage can't store
+ * them. Without stored notes the app is notified again after a failing hook, but not after a crash.
  */
 import type { ChangeNotes, ResourceInfo } from '../storage/adapter.ts'
 
 /**
- * A change that the app may not have been notified of. It may not have been made either, because the note is written
- * before the change.
+ * A change that the app may not have been notified of. It may not have been made either, because
+ * the note is written before the change.
  */
 export interface ChangeNote {
   /** The last version before the change that the app was notified of; null if there is none. */
@@ -21,8 +21,8 @@ export function formatNote({ known, removed }: ChangeNote): string {
 }
 
 /**
- * Parses a note. A version that can't be parsed becomes null: the app then counts as not knowing any version, and is
- * notified, if need be a second time.
+ * Parses a note. A version that can't be parsed becomes null: the app then counts as not knowing
+ * any version, and is notified, if need be a second time.
  */
 export function parseNote(text: string): ChangeNote {
   const value = parseJson(text)

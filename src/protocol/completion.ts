@@ -1,6 +1,6 @@
 /**
- * Ends a write in the order that keeps a wrong file from being published: verifies the digest of the whole resource,
- * calls `onComplete`, commits, and calls `onPublished`.
+ * Ends a write in the order that keeps a wrong file from being published: verifies the digest of
+ * the whole resource, calls `onComplete`, commits, and calls `onPublished`.
  */
 import { UploadError, hasEffect } from '../errors.ts'
 import { dispositionName } from '../fields/content-disposition.ts'
@@ -22,7 +22,10 @@ export interface PendingWrite {
   readonly size: number
   /** Whether any byte differs from the base, the version that the write started from. */
   readonly changed: boolean
-  /** The digests that `state.reprDigest` names, if they were computed while the data arrived; otherwise null. */
+  /**
+   * The digests that `state.reprDigest` names, if they were computed while the data arrived;
+   * otherwise null.
+   */
   readonly digests: readonly Digest[] | null
 }
 
@@ -40,22 +43,28 @@ export interface FinishOptions {
 export interface Outcome {
   /** The current version. */
   readonly info: ResourceInfo
-  /** Whether the resource is complete for the first time, for which the answer is `createdStatus`. */
+  /**
+   * Whether the resource is complete for the first time, for which the answer is `createdStatus`.
+   */
   readonly created: boolean
   /** The response that `onComplete` returned; null if the app leaves it to the server. */
   readonly final: PreparedResponse | null
 }
 
 /**
- * Commits a write. Before a completion it verifies the `Repr-Digest` and calls `onComplete`. A write that changes
- * nothing is rolled back instead, so that the resource keeps its entity tag and the app is not called again.
+ * Commits a write. Before a completion it verifies the `Repr-Digest` and calls `onComplete`. A
+ * write that changes nothing is rolled back instead, so that the resource keeps its entity tag and
+ * the app is not called again.
  *
- * @throws UploadError `ERR_REPR_DIGEST` when the digest does not match. If a persist write continued an upload,
- * the upload is removed; after an atomic write the resource is as it was before.
- * @throws RefusedError from `onComplete`. The bytes are removed likewise, unless the app keeps them.
- * @throws UploadError `ERR_BUSY` when too many digests are being computed. The bytes stay as after any other error.
- * @throws Error of any other kind from the app or the storage. The bytes of a persist write stay stored, and the
- * next PATCH that completes the resource, even one without data, tries again.
+ * @throws UploadError `ERR_REPR_DIGEST` when the digest does not match. If a persist write
+ * continued an upload, the upload is removed; after an atomic write the resource is as it was
+ * before.
+ * @throws RefusedError from `onComplete`. The bytes are removed likewise, unless the app keeps
+ * them.
+ * @throws UploadError `ERR_BUSY` when too many digests are being computed. The bytes stay as after
+ * any other error.
+ * @throws Error of any other kind from the app or the storage. The bytes of a persist write stay
+ * stored, and the next PATCH that completes the resource, even one without data, tries again.
  */
 export async function finishWrite(write: PendingWrite, options: FinishOptions): Promise<Outcome> {
   const { key, writer, state, changed } = write
@@ -70,7 +79,10 @@ export async function finishWrite(write: PendingWrite, options: FinishOptions): 
   return { info, created: base?.everComplete !== true, final }
 }
 
-/** Whether two states are the same for clients. Owner and history are not compared, because clients see neither. */
+/**
+ * Whether two states are the same for clients. Owner and history are not compared, because clients
+ * see neither.
+ */
 function isSameState(a: ResourceState, b: ResourceState): boolean {
   return (
     a.complete === b.complete &&
@@ -81,7 +93,9 @@ function isSameState(a: ResourceState, b: ResourceState): boolean {
   )
 }
 
-/** Verifies a completion, and decides what happens to the bytes if the digest or the app rejects it. */
+/**
+ * Verifies a completion, and decides what happens to the bytes if the digest or the app rejects it.
+ */
 async function verify(
   write: PendingWrite,
   options: FinishOptions,
@@ -92,22 +106,27 @@ async function verify(
     return prepareFinalResponse(final)
   } catch (error) {
     if (isRejection(error)) await discard(write, options)
-    // If this fails too, the first error is reported. The caller's `keep` stores the bytes of a persist write anyway.
+    // If this fails too, the first error is reported. The caller's `keep` stores the bytes of a
+    // persist write anyway.
     else if (keepsBytes(error, write)) await leaveIncomplete(write).catch(() => {})
     throw error
   }
 }
 
 /**
- * Whether the error rejects the bytes: a refusal by the app or a digest mismatch. Any other `UploadError` says nothing
- * about the bytes, because a hook may use the storage itself and rethrow, for example, its `ERR_STORAGE_FULL`.
+ * Whether the error rejects the bytes: a refusal by the app or a digest mismatch. Any other
+ * `UploadError` says nothing about the bytes, because a hook may use the storage itself and
+ * rethrow, for example, its `ERR_STORAGE_FULL`.
  */
 function isRejection(error: unknown): boolean {
   if (error instanceof RefusedError && error.keep) return false
   return hasEffect(error, 'reject')
 }
 
-/** Makes the argument of `onComplete`. `read` reads from the writer, because no reader can see the version yet. */
+/**
+ * Makes the argument of `onComplete`. `read` reads from the writer, because no reader can see the
+ * version yet.
+ */
 function finishedResource({ key, writer, state, size }: PendingWrite) {
   return {
     key,
@@ -132,9 +151,9 @@ async function leaveIncomplete({ writer, state }: PendingWrite): Promise<void> {
 }
 
 /**
- * Undoes a rejected write. After an atomic write the resource is as it was: finished, or an upload that a PUT would
- * have replaced. A persist write has continued the rejected upload, so the upload is removed with its earlier
- * segments.
+ * Undoes a rejected write. After an atomic write the resource is as it was: finished, or an upload
+ * that a PUT would have replaced. A persist write has continued the rejected upload, so the upload
+ * is removed with its earlier segments.
  */
 async function discard(
   { key, writer }: PendingWrite,
@@ -146,7 +165,10 @@ async function discard(
   }
 }
 
-/** Compares the resource with its `Repr-Digest`. Reads it again, unless it was hashed while it arrived. */
+/**
+ * Compares the resource with its `Repr-Digest`. Reads it again, unless it was hashed while it
+ * arrived.
+ */
 async function checkReprDigest(
   { writer, state, size, digests }: PendingWrite,
   { hashing }: FinishOptions,

@@ -1,4 +1,7 @@
-/** Compares digests that a client has announced (RFC 9530) with those of the bytes that have arrived. */
+/**
+ * Compares digests that a client has announced (RFC 9530) with those of the bytes that have
+ * arrived.
+ */
 import { UploadError } from '../errors.ts'
 import { parseDigest, verifiableDigest, type Digest } from '../fields/digest.ts'
 import { createRunningDigest } from './hashing.ts'
@@ -7,7 +10,10 @@ import { createRunningDigest } from './hashing.ts'
 export interface DigestCheck {
   /** Hashes further bytes. */
   update(bytes: Uint8Array): void
-  /** Returns the first algorithm whose digest differs; null if all match. Called once, after the last byte. */
+  /**
+   * Returns the first algorithm whose digest differs; null if all match. Called once, after the
+   * last byte.
+   */
   mismatch(): Digest['algorithm'] | null
 }
 
@@ -20,7 +26,10 @@ export function createDigestCheck(announced: readonly Digest[]): DigestCheck {
   }
 }
 
-/** Returns the first algorithm whose digest is not in `actual`; null if `actual` has all digests of `announced`. */
+/**
+ * Returns the first algorithm whose digest is not in `actual`; null if `actual` has all digests of
+ * `announced`.
+ */
 export function findMismatch(
   announced: readonly Digest[],
   actual: readonly Digest[],
@@ -31,11 +40,12 @@ export function findMismatch(
 }
 
 /**
- * Joins the `Repr-Digest` values of one request, from header, parts and trailer, because the resource has to match all
- * of them; null if there are none. The values are those that `verifiableDigest` returns.
+ * Joins the `Repr-Digest` values of one request, from header, parts and trailer, because the
+ * resource has to match all of them; null if there are none. The values are those that
+ * `verifiableDigest` returns.
  *
- * @throws UploadError `ERR_REPR_DIGEST` if two digests of one algorithm differ. The parser keeps the last one, so that
- * the other one would be ignored.
+ * @throws UploadError `ERR_REPR_DIGEST` if two digests of one algorithm differ. The parser keeps
+ * the last one, so that the other one would be ignored.
  */
 export function joinReprDigests(values: readonly (string | null)[]): string | null {
   const given = values.filter((value) => value !== null)

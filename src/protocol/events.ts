@@ -1,10 +1,11 @@
 /**
- * Notifies the app of published and removed resources, at least once, even if the process crashes in between.
+ * Notifies the app of published and removed resources, at least once, even if the process crashes
+ * in between.
  *
- * Before a change is made, a note about it is written to the storage, and it is removed when the hook has resolved. If
- * a crash or a failing hook leaves a note behind, it is resolved later: the version that the app knows, from the note,
- * is compared with the current one, and the hook is called if they differ. A version that was replaced in the meantime
- * is therefore skipped.
+ * Before a change is made, a note about it is written to the storage, and it is removed when the
+ * hook has resolved. If a crash or a failing hook leaves a note behind, it is resolved later: the
+ * version that the app knows, from the note, is compared with the current one, and the hook is
+ * called if they differ. A version that was replaced in the meantime is therefore skipped.
  */
 import { dispositionName } from '../fields/content-disposition.ts'
 import type { Notifications } from '../hooks.ts'
@@ -49,8 +50,9 @@ export class Events {
   }
 
   /**
-   * Begins to resolve the notes that an earlier process has left. An error of the listing goes to `onError`. Returns a
-   * function that stops all later deliveries, and resolves when the one in progress has ended.
+   * Begins to resolve the notes that an earlier process has left. An error of the listing goes to
+   * `onError`. Returns a function that stops all later deliveries, and resolves when the one in
+   * progress has ended.
    */
   start(onError: (error: unknown) => void): () => Promise<void> {
     if (this.#hooks.onPublished !== null || this.#hooks.onRemoved !== null) {
@@ -60,8 +62,9 @@ export class Events {
   }
 
   /**
-   * Commits a finished version with `commit`, and calls `onPublished`. Rejects only if the note can't be written or the
-   * commit fails. A failing hook is called again later, because the version is published already.
+   * Commits a finished version with `commit`, and calls `onPublished`. Rejects only if the note
+   * can't be written or the commit fails. A failing hook is called again later, because the version
+   * is published already.
    */
   async publish(
     change: Change<ResourceInfo | null>,
@@ -80,7 +83,9 @@ export class Events {
     return info
   }
 
-  /** Removes the resource with `remove`, and calls `onRemoved`. Rejects only if the removal fails. */
+  /**
+   * Removes the resource with `remove`, and calls `onRemoved`. Rejects only if the removal fails.
+   */
   async remove(change: Change<ResourceInfo>, remove: () => Promise<void>): Promise<void> {
     const { key, base, hooks } = change
     const { onRemoved } = hooks
@@ -93,8 +98,8 @@ export class Events {
   }
 
   /**
-   * Writes a note about a change from `base`. If an earlier note still exists, the app does not know `base` either, so
-   * the version that the app knows is taken from that note.
+   * Writes a note about a change from `base`. If an earlier note still exists, the app does not
+   * know `base` either, so the version that the app knows is taken from that note.
    */
   async #note(key: string, base: ResourceInfo | null, removed: ResourceInfo | null): Promise<void> {
     const earlier = await this.#notes.read(key)
@@ -107,15 +112,16 @@ export class Events {
     try {
       return await change()
     } catch (error) {
-      // Keep the note, because a failed commit may have been made: the storage may fail after it has published.
+      // Keep the note, because a failed commit may have been made: the storage may fail after it
+      // has published.
       if (isNoted) this.#retries.add(key)
       throw error
     }
   }
 
   /**
-   * Calls a hook, and removes the note once the hook has resolved. An error becomes a process warning, because the
-   * request has succeeded, and the hook is called again later.
+   * Calls a hook, and removes the note once the hook has resolved. An error becomes a process
+   * warning, because the request has succeeded, and the hook is called again later.
    */
   async #deliver(
     { key, isLost }: Pick<Change<unknown>, 'key' | 'isLost'>,
@@ -136,8 +142,8 @@ export class Events {
   }
 
   /**
-   * Resolves a note under the lock: notifies the app of the change since the version that it knows, if there is any.
-   * Returns false if the hook has failed.
+   * Resolves a note under the lock: notifies the app of the change since the version that it knows,
+   * if there is any. Returns false if the hook has failed.
    */
   async #resolve(key: string, isLost: () => boolean): Promise<boolean> {
     const text = await this.#notes.read(key)
@@ -187,17 +193,18 @@ function removedResource(key: string, info: ResourceInfo) {
 }
 
 /**
- * Whether the noted removal was made: the resource does not exist, or a new upload has begun since then. An upload that
- * has never been complete, in the place of a finished version, can only have begun after the removal. In the place of
- * an upload it may be that upload, so the removal counts as not made.
+ * Whether the noted removal was made: the resource does not exist, or a new upload has begun since
+ * then. An upload that has never been complete, in the place of a finished version, can only have
+ * begun after the removal. In the place of an upload it may be that upload, so the removal counts
+ * as not made.
  */
 function isGone(removed: ResourceInfo, now: ResourceInfo | null): boolean {
   return now === null || (removed.complete && !now.everComplete)
 }
 
 /**
- * Makes the storage complete a commit that a crash has interrupted, so that the file has its path. Each opened writer
- * does that, so one is opened and rolled back.
+ * Makes the storage complete a commit that a crash has interrupted, so that the file has its path.
+ * Each opened writer does that, so one is opened and rolled back.
  */
 async function repair(
   storage: StorageAdapter,
@@ -210,7 +217,10 @@ async function repair(
   await (await storage.openWriter(key, options)).rollback()
 }
 
-/** Emits the error of a hook as a process warning, because the answer of a request that succeeded can't report it. */
+/**
+ * Emits the error of a hook as a process warning, because the answer of a request that succeeded
+ * can't report it.
+ */
 function warn(hook: keyof Notifications, key: string, cause: unknown): void {
   const reason = cause instanceof Error ? cause.message : String(cause)
   process.emitWarning(

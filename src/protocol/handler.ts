@@ -8,7 +8,10 @@ import { allowedMethods, options } from './methods/options.ts'
 import { patch } from './methods/patch.ts'
 import { put } from './methods/put.ts'
 
-/** Answers a request. Rejects with an `UploadError` if the client can correct the cause, else with any other error. */
+/**
+ * Answers a request. Rejects with an `UploadError` if the client can correct the cause, else with
+ * any other error.
+ */
 export type Handler = (request: HandlerRequest) => Promise<HandlerResponse>
 
 const METHODS: ReadonlyMap<string, Method> = new Map([
@@ -21,8 +24,8 @@ const METHODS: ReadonlyMap<string, Method> = new Map([
 ])
 
 /**
- * Creates a handler for the resources of one middleware. It rejects with `ERR_METHOD` (405) for a method that is not
- * implemented, or that the options of the app disable.
+ * Creates a handler for the resources of one middleware. It rejects with `ERR_METHOD` (405) for a
+ * method that is not implemented, or that the options of the app disable.
  */
 export function createHandler(context: MethodContext): Handler {
   const allowed = allowedMethods(context.settings)

@@ -1,6 +1,7 @@
 /**
- * Computes digests of stored content. Small content is hashed in slices in the thread of the event loop, large content
- * in a thread of its own, because a gigabyte takes a second or more, which all other requests would have to share.
+ * Computes digests of stored content. Small content is hashed in slices in the thread of the event
+ * loop, large content in a thread of its own, because a gigabyte takes a second or more, which all
+ * other requests would have to share.
  */
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
@@ -10,8 +11,8 @@ import { WorkLimit } from './work-limit.ts'
 import { inSlices } from './yielding.ts'
 
 /**
- * Largest content that is hashed in the event loop's thread, in bytes. Starting a thread takes about as
- * long as hashing this much.
+ * Largest content that is hashed in the event loop's thread, in bytes. Starting a thread takes
+ * about as long as hashing this much.
  */
 const INLINE_SIZE = 8 * 1024 * 1024
 
@@ -38,7 +39,8 @@ export class HashingService {
   }
 
   /**
-   * Reads `content` to its end, and returns its digests. No chunk is used after the next one is read.
+   * Reads `content` to its end, and returns its digests. No chunk is used after the next one is
+   * read.
    *
    * @throws UploadError 503 `ERR_BUSY` when the limit is reached; `content` has not been read.
    * @throws The reason of the signal, or the error of `content`.
@@ -60,7 +62,10 @@ export interface RunningDigest {
   digest(): readonly Digest[]
 }
 
-/** Creates a running digest that hashes in the calling thread, so that long content has to be passed in slices. */
+/**
+ * Creates a running digest that hashes in the calling thread, so that long content has to be passed
+ * in slices.
+ */
 export function createRunningDigest(algorithms: readonly Digest['algorithm'][]): RunningDigest {
   const hashes = algorithms.map((algorithm) => createHash(nodeName(algorithm)))
   return {
@@ -101,9 +106,9 @@ async function hashInThread(
 }
 
 /**
- * Source of the thread. It is a string and not a file, because the path of a file would differ between `dist`, the
- * TypeScript sources, and the output of each bundler. For each message the thread hashes a block and answers: null, or
- * the digests after the last block.
+ * Source of the thread. It is a string and not a file, because the path of a file would differ
+ * between `dist`, the TypeScript sources, and the output of each bundler. For each message the
+ * thread hashes a block and answers: null, or the digests after the last block.
  */
 const THREAD = `
 const { createHash } = require('node:crypto')
@@ -118,8 +123,8 @@ parentPort.on('message', ({ index, length, isLast }) => {
 `
 
 /**
- * Hashes in a thread of its own. The bytes are in two blocks of shared memory: while the thread hashes one of them, the
- * caller fills the other one.
+ * Hashes in a thread of its own. The bytes are in two blocks of shared memory: while the thread
+ * hashes one of them, the caller fills the other one.
  */
 class HashThread {
   readonly #algorithms: readonly Digest['algorithm'][]
@@ -129,20 +134,27 @@ class HashThread {
   #index: 0 | 1 = 0
   /** Number of bytes in it. */
   #length = 0
-  /** Resolves when the thread has hashed the last block that was sent to it; rejects if the thread has failed. */
+  /**
+   * Resolves when the thread has hashed the last block that was sent to it; rejects if the thread
+   * has failed.
+   */
   #answer: Promise<unknown> = Promise.resolve()
 
   constructor(algorithms: readonly Digest['algorithm'][]) {
     this.#algorithms = algorithms
     this.#worker = new Worker(THREAD, {
       eval: true,
-      // Don't inherit the options of the process, with which the thread would also start loaders such as tsx.
+      // Don't inherit the options of the process, with which the thread would also start loaders
+      // such as tsx.
       execArgv: [],
       workerData: { names: algorithms.map(nodeName), blocks: this.#blocks },
     })
   }
 
-  /** Copies a chunk to the block, because the storage may reuse its memory. Waits while both blocks are full. */
+  /**
+   * Copies a chunk to the block, because the storage may reuse its memory. Waits while both blocks
+   * are full.
+   */
   async update(chunk: Uint8Array): Promise<void> {
     let rest = chunk
     while (rest.byteLength > 0) {
@@ -169,8 +181,9 @@ class HashThread {
   async #send(isLast: boolean): Promise<void> {
     await this.#answer
     this.#answer = this.#nextMessage()
-    // An error of the thread is thrown where this promise is awaited, which may be much later. Until then it would be
-    // an unhandled rejection, which ends the process, so it is handled here as well.
+    // An error of the thread is thrown where this promise is awaited, which may be much later.
+    // Until then it would be an unhandled rejection, which ends the process, so it is handled here
+    // as well.
     this.#answer.catch(() => undefined)
     this.#worker.postMessage({ index: this.#index, length: this.#length, isLast }, [])
     this.#index = this.#index === 0 ? 1 : 0

@@ -1,6 +1,6 @@
 /**
- * Compares the data of each part with the `Content-Digest` in the header of that part (RFC 9530 §2). It wraps the
- * parser, because only there the data of the parts is separated in every format.
+ * Compares the data of each part with the `Content-Digest` in the header of that part (RFC 9530
+ * §2). It wraps the parser, because only there the data of the parts is separated in every format.
  */
 import { UploadError } from '../errors.ts'
 import { parseDigest } from '../fields/digest.ts'
@@ -9,8 +9,9 @@ import { inPart } from '../media/part-length.ts'
 import { createDigestCheck, type DigestCheck } from './digest-check.ts'
 
 /**
- * Returns a parser that yields the events of `parser`, and hashes their data. At the end of a part whose data does not
- * match its digest it throws `ERR_CONTENT_DIGEST`. A patch with such a part is atomic, so that nothing of it is kept.
+ * Returns a parser that yields the events of `parser`, and hashes their data. At the end of a part
+ * whose data does not match its digest it throws `ERR_CONTENT_DIGEST`. A patch with such a part is
+ * atomic, so that nothing of it is kept.
  */
 export function withPartDigests(parser: PartParser): PartParser {
   // The part whose data is being hashed; null if it has no digest that can be verified.

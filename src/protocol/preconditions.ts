@@ -1,6 +1,6 @@
 /**
- * Evaluates the preconditions of RFC 9110 §13, as pure functions of the fields and one version. An incomplete resource
- * counts as existing, because GET and HEAD serve it.
+ * Evaluates the preconditions of RFC 9110 §13, as pure functions of the fields and one version. An
+ * incomplete resource counts as existing, because GET and HEAD serve it.
  */
 import { UploadError } from '../errors.ts'
 import { matchesStrongly, matchesWeakly } from '../fields/entity-tag.ts'
@@ -10,8 +10,9 @@ import type { RequestHeaders } from './http.ts'
 import type { ResourceInfo } from '../storage/adapter.ts'
 
 /**
- * Returns whether a request has a precondition that protects a change of the resource. An `If-Unmodified-Since` that
- * is not one valid date does not count, because it is ignored (RFC 9110 §13.1.4).
+ * Returns whether a request has a precondition that protects a change of the resource. An
+ * `If-Unmodified-Since` that is not one valid date does not count, because it is ignored (RFC 9110
+ * §13.1.4).
  */
 export function hasWriteCondition(headers: RequestHeaders): boolean {
   return (
@@ -22,10 +23,11 @@ export function hasWriteCondition(headers: RequestHeaders): boolean {
 }
 
 /**
- * Evaluates the conditions of a request that changes the resource, in the order of RFC 9110 §13.2.2. `info` is the
- * current version; null if the resource does not exist.
+ * Evaluates the conditions of a request that changes the resource, in the order of RFC 9110
+ * §13.2.2. `info` is the current version; null if the resource does not exist.
  *
- * @throws UploadError `ERR_PRECONDITION` with the entity tag and the progress, which saves the client a HEAD.
+ * @throws UploadError `ERR_PRECONDITION` with the entity tag and the progress, which saves the
+ * client a HEAD.
  */
 export function checkWriteConditions(headers: RequestHeaders, info: ResourceInfo | null): void {
   checkUnchanged(headers, info)
@@ -36,7 +38,8 @@ export function checkWriteConditions(headers: RequestHeaders, info: ResourceInfo
 }
 
 /**
- * Evaluates the conditions of GET and HEAD, in the order of RFC 9110 §13.2.2. Returns whether the answer is 304.
+ * Evaluates the conditions of GET and HEAD, in the order of RFC 9110 §13.2.2. Returns whether the
+ * answer is 304.
  *
  * @throws UploadError `ERR_PRECONDITION` when `If-Match` or `If-Unmodified-Since` is false.
  */
@@ -49,11 +52,11 @@ export function isNotModified(headers: RequestHeaders, info: ResourceInfo): bool
 }
 
 /**
- * Evaluates `If-Range` (RFC 9110 §13.1.5). Returns whether `Range` may be honoured for this version: the client has
- * other bytes of exactly this version and wants the rest.
+ * Evaluates `If-Range` (RFC 9110 §13.1.5). Returns whether `Range` may be honoured for this
+ * version: the client has other bytes of exactly this version and wants the rest.
  *
- * A date counts only if it is a strong validator (§8.8.2.2). It must be at least one second before `now`, because a
- * second version within the same second would have the same date.
+ * A date counts only if it is a strong validator (§8.8.2.2). It must be at least one second before
+ * `now`, because a second version within the same second would have the same date.
  */
 export function allowsRange(headers: RequestHeaders, info: ResourceInfo, now: Date): boolean {
   const [ifRange, ...more] = headers.all('if-range')
@@ -92,7 +95,10 @@ function matchesAny(
   return field.trim() === '*' || matches(field, info.etag)
 }
 
-/** Returns the date of a field; null if it is not exactly one valid date. The field is then ignored (§13.1.4). */
+/**
+ * Returns the date of a field; null if it is not exactly one valid date. The field is then ignored
+ * (§13.1.4).
+ */
 function singleDate(headers: RequestHeaders, name: string): Date | null {
   const [value, ...more] = headers.all(name)
   return value === undefined || more.length > 0 ? null : parseHttpDate(value)
@@ -104,7 +110,8 @@ function wholeSeconds(date: Date): number {
 }
 
 /**
- * Makes the error 412. It has the current entity tag and the progress, so that the client can decide without a HEAD.
+ * Makes the error 412. It has the current entity tag and the progress, so that the client can
+ * decide without a HEAD.
  */
 function preconditionFailed(field: string, info: ResourceInfo | null): UploadError {
   if (info === null) {

@@ -1,10 +1,19 @@
-/** Computes the state of a resource after a write, and the fields and members of answers that report it. */
+/**
+ * Computes the state of a resource after a write, and the fields and members of answers that report
+ * it.
+ */
 import type { ResourceInfo, ResourceState } from '../storage/adapter.ts'
 
-/** The properties that a request gives to the resource, whether it creates the resource or changes it. */
+/**
+ * The properties that a request gives to the resource, whether it creates the resource or changes
+ * it.
+ */
 type NewState = Omit<ResourceState, 'complete' | 'everComplete'>
 
-/** Returns the state of a resource that a write creates, which holds until the write has ended. It is incomplete. */
+/**
+ * Returns the state of a resource that a write creates, which holds until the write has ended. It
+ * is incomplete.
+ */
 export function newState(given: NewState): ResourceState {
   return { complete: false, everComplete: false, ...given }
 }
@@ -28,8 +37,8 @@ export interface PatchOutcome extends NewState {
 /** Returns the state after a patch. A field that the patch does not have keeps its value. */
 export function patchedState(base: ResourceInfo | null, patch: PatchOutcome): ResourceState {
   const { complete, completeLength, changed } = patch
-  // The digest of a finished resource covers its bytes, and is outdated by a change. The digest of an upload covers
-  // the finished resource, and stays valid.
+  // The digest of a finished resource covers its bytes, and is outdated by a change. The digest of
+  // an upload covers the finished resource, and stays valid.
   const isOutdated = base?.complete && (changed || completeLength !== base.completeLength)
   const earlier = base === null || isOutdated ? null : base.reprDigest
   return {
@@ -39,7 +48,8 @@ export function patchedState(base: ResourceInfo | null, patch: PatchOutcome): Re
     contentType: patch.contentType ?? base?.contentType ?? null,
     contentDisposition: patch.contentDisposition ?? base?.contentDisposition ?? null,
     reprDigest: patch.reprDigest ?? earlier,
-    // An upload keeps its owner until it is complete. A change of a finished resource counts as a new upload.
+    // An upload keeps its owner until it is complete. A change of a finished resource counts as a
+    // new upload.
     owner: base === null || base.complete ? patch.owner : base.owner,
   }
 }
@@ -59,8 +69,9 @@ export function progressMembers(info: ResourceInfo | null): ProgressMembers {
 }
 
 /**
- * Returns the declared length of an incomplete resource as `Upload-Length`, a field of "Resumable Uploads for HTTP".
- * On a 299, `Content-Range` has the same length, but some caches refuse that field outside 206 and 416.
+ * Returns the declared length of an incomplete resource as `Upload-Length`, a field of "Resumable
+ * Uploads for HTTP". On a 299, `Content-Range` has the same length, but some caches refuse that
+ * field outside 206 and 416.
  */
 export function uploadLength(info: ResourceInfo | null): Readonly<Record<string, string>> {
   if (info === null || info.complete || info.completeLength === null) return {}

@@ -1,12 +1,15 @@
 /**
- * Retries failed work in the background until it succeeds, with exponential backoff. Each key has its own work and its
- * own backoff.
+ * Retries failed work in the background until it succeeds, with exponential backoff. Each key has
+ * its own work and its own backoff.
  */
 
 import { delayAfter, type Backoff } from '../delays.ts'
 
 const BACKOFF: Backoff = { first: 1000, longest: 600_000 }
-/** Largest number of keys that wait, to limit the memory. The next process finds the others by their notes. */
+/**
+ * Largest number of keys that wait, to limit the memory. The next process finds the others by their
+ * notes.
+ */
 const MOST_WAITING = 100_000
 
 /** When a key is tried again. */
@@ -25,12 +28,18 @@ export class Retries {
   #running: Promise<void> | null = null
   #isStopped = false
 
-  /** @param attempt Does the work of a key, and resolves to whether it has succeeded. A rejection counts as false. */
+  /**
+   * @param attempt Does the work of a key, and resolves to whether it has succeeded. A rejection
+   * counts as false.
+   */
   constructor(attempt: (key: string) => Promise<boolean>) {
     this.#attempt = attempt
   }
 
-  /** Adds a key whose work has just failed. If the key waits already, the time of its next attempt does not change. */
+  /**
+   * Adds a key whose work has just failed. If the key waits already, the time of its next attempt
+   * does not change.
+   */
   add(key: string): void {
     if (this.#waiting.has(key)) return
     this.#set(key, delayAfter(1, BACKOFF), 1)
@@ -56,7 +65,10 @@ export class Retries {
     this.#waiting.set(key, { at: performance.now() + delay, failures })
   }
 
-  /** Sets the timer for the next attempt. Does nothing while attempts are running, because their end calls it again. */
+  /**
+   * Sets the timer for the next attempt. Does nothing while attempts are running, because their end
+   * calls it again.
+   */
   #plan(): void {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
@@ -72,7 +84,10 @@ export class Retries {
     }, delay).unref()
   }
 
-  /** Tries all keys that are due, one at a time, because a start with many notes must not overload the app. */
+  /**
+   * Tries all keys that are due, one at a time, because a start with many notes must not overload
+   * the app.
+   */
   async #run(): Promise<void> {
     const now = performance.now()
     for (const [key, { at, failures }] of [...this.#waiting]) {

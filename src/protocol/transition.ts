@@ -1,10 +1,11 @@
 /**
- * The state table of the protocol, as two pure functions: `advance` returns the state of a resource after a part, and
- * `checkWhole` checks the state after the whole patch.
+ * The state table of the protocol, as two pure functions: `advance` returns the state of a resource
+ * after a part, and `checkWhole` checks the state after the whole patch.
  *
- * A resource is absent, incomplete or complete. An incomplete one has bytes from 0 to its size without a gap, and a
- * complete length that may be unknown; it becomes complete when its size reaches that length. Positions and sizes are
- * numbers of bytes, and the end of a range is exclusive.
+ * A resource is absent, incomplete or complete. An incomplete one has bytes from 0 to its size
+ * without a gap, and a complete length that may be unknown; it becomes complete when its size
+ * reaches that length. Positions and sizes are numbers of bytes, and the end of a range is
+ * exclusive.
  */
 import { UploadError } from '../errors.ts'
 import type { Part, PartTarget } from '../media/part.ts'
@@ -19,11 +20,13 @@ export interface Progress {
   /** Length of the finished resource in bytes; null while no client has declared it. */
   readonly completeLength: number | null
   /**
-   * Whether the resource was finished before the patch, and no part has declared a length. A part beyond the end then
-   * extends the length with it. Otherwise the declared length is a limit.
+   * Whether the resource was finished before the patch, and no part has declared a length. A part
+   * beyond the end then extends the length with it. Otherwise the declared length is a limit.
    */
   readonly lengthIsImplied: boolean
-  /** Ranges beyond `size`, by position. A later part of the patch has to fill the gaps before them. */
+  /**
+   * Ranges beyond `size`, by position. A later part of the patch has to fill the gaps before them.
+   */
   readonly detachedRanges: readonly Range[]
 }
 
@@ -38,7 +41,9 @@ type OpenTarget = Extract<PartTarget, { kind: 'open' }>
 
 /** The changes of the length that the options of the app allow. */
 export interface TransitionRules {
-  /** Changes of a finished resource. If `mutable`, it can become shorter (`bytes *\/t`) or longer. */
+  /**
+   * Changes of a finished resource. If `mutable`, it can become shorter (`bytes *\/t`) or longer.
+   */
   readonly finished: 'mutable' | 'same-length' | 'immutable'
   /** Status of `ERR_GAP`, the error for a range that begins beyond the end. */
   readonly gapStatus: number
@@ -53,7 +58,10 @@ const ABSENT: Progress = {
   detachedRanges: [],
 }
 
-/** Returns the progress before the first part. `base` is the stored version; null if the resource does not exist. */
+/**
+ * Returns the progress before the first part. `base` is the stored version; null if the resource
+ * does not exist.
+ */
 export function progressOf(base: ResourceInfo | null): Progress {
   if (base === null) return ABSENT
   const { size, complete } = base
@@ -62,10 +70,11 @@ export function progressOf(base: ResourceInfo | null): Progress {
 }
 
 /**
- * Returns the progress after one part. A gap before the part is not an error here, because a later part may fill it.
+ * Returns the progress after one part. A gap before the part is not an error here, because a later
+ * part may fill it.
  *
- * @throws UploadError `ERR_COMPLETE_LENGTH` if the part contradicts the length of the resource, `ERR_RANGE` if it has
- * no bytes and does not begin at the end.
+ * @throws UploadError `ERR_COMPLETE_LENGTH` if the part contradicts the length of the resource,
+ * `ERR_RANGE` if it has no bytes and does not begin at the end.
  */
 export function advance(progress: Progress, part: Part, rules: TransitionRules): Progress {
   const { target } = part
@@ -88,11 +97,12 @@ export function advance(progress: Progress, part: Part, rules: TransitionRules):
 }
 
 /**
- * Checks the patch as a whole. Called after the header of its only part, so that the data of a refused part is not
- * stored, or after the last of several parts.
+ * Checks the patch as a whole. Called after the header of its only part, so that the data of a
+ * refused part is not stored, or after the last of several parts.
  *
- * @throws UploadError `ERR_NOT_FOUND` for a gap in an absent resource, because the client has to begin at 0, `ERR_GAP`
- * for any other gap, `ERR_COMPLETE_LENGTH` for a change of length that the app does not allow.
+ * @throws UploadError `ERR_NOT_FOUND` for a gap in an absent resource, because the client has to
+ * begin at 0, `ERR_GAP` for any other gap, `ERR_COMPLETE_LENGTH` for a change of length that the
+ * app does not allow.
  */
 export function checkWhole(
   base: ResourceInfo | null,
@@ -120,10 +130,11 @@ export function checkWhole(
 }
 
 /**
- * Returns the complete length after a part that declares `announced`; null if it is still unknown. A part may repeat
- * the declared length or leave it out (`*`).
+ * Returns the complete length after a part that declares `announced`; null if it is still unknown.
+ * A part may repeat the declared length or leave it out (`*`).
  *
- * @throws UploadError `ERR_COMPLETE_LENGTH` for another length, or one below the bytes that are present.
+ * @throws UploadError `ERR_COMPLETE_LENGTH` for another length, or one below the bytes that are
+ * present.
  */
 function agreedLength(progress: Progress, announced: number | null): number | null {
   const { lengthIsImplied, completeLength } = progress
@@ -144,8 +155,8 @@ function endOfAll({ size, detachedRanges }: Progress): number {
 }
 
 /**
- * Applies the header of a part of unknown length: its start and the length that it declares. Its data is applied as a
- * range when it has arrived.
+ * Applies the header of a part of unknown length: its start and the length that it declares. Its
+ * data is applied as a range when it has arrived.
  */
 function begin(progress: Progress, { start, completeLength: announced }: OpenTarget): Progress {
   const completeLength = agreedLength(progress, announced)
@@ -155,7 +166,10 @@ function begin(progress: Progress, { start, completeLength: announced }: OpenTar
   return { size, complete, completeLength, lengthIsImplied, detachedRanges }
 }
 
-/** Applies `bytes *\/t`, which has no data: declares or confirms the length, or changes that of a finished resource. */
+/**
+ * Applies `bytes *\/t`, which has no data: declares or confirms the length, or changes that of a
+ * finished resource.
+ */
 function resize(progress: Progress, target: SizeTarget, rules: TransitionRules): Progress {
   const { size, detachedRanges } = progress
   const { completeLength, start = size } = target
@@ -186,9 +200,9 @@ function resize(progress: Progress, target: SizeTarget, rules: TransitionRules):
 }
 
 /**
- * Applies a range without bytes, such as `bytes 4-3/10`. A client sends it if no byte is left to send, for example
- * because a request whose answer was lost has stored all of them. The range has to begin at the end of the resource
- * and to agree with its length. It can't create a resource.
+ * Applies a range without bytes, such as `bytes 4-3/10`. A client sends it if no byte is left to
+ * send, for example because a request whose answer was lost has stored all of them. The range has
+ * to begin at the end of the resource and to agree with its length. It can't create a resource.
  */
 function confirm(progress: Progress, start: number, announced: number | null): Progress {
   if (progress === ABSENT) throw notAtEnd(start, 0)

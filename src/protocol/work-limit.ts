@@ -1,16 +1,23 @@
 /**
- * Limits the number of expensive operations that run at the same time, such as digests and copies. A small request can
- * start one, so that without a limit a client could occupy all threads and the disk.
+ * Limits the number of expensive operations that run at the same time, such as digests and copies.
+ * A small request can start one, so that without a limit a client could occupy all threads and the
+ * disk.
  */
 import { UploadError } from '../errors.ts'
 
-/** Runs at most `limit` operations at the same time, and refuses further ones instead of queuing them. */
+/**
+ * Runs at most `limit` operations at the same time, and refuses further ones instead of queuing
+ * them.
+ */
 export class WorkLimit {
   readonly #limit: number
   readonly #name: string
   #running = 0
 
-  /** @param name Plural of the operation for the detail of the error, such as `digests of large content`. */
+  /**
+   * @param name Plural of the operation for the detail of the error, such as `digests of large
+   * content`.
+   */
   constructor(limit: number, name: string) {
     this.#limit = limit
     this.#name = name

@@ -1,4 +1,7 @@
-/** Divides long work on bytes into slices, so that the event loop can serve other clients in between. */
+/**
+ * Divides long work on bytes into slices, so that the event loop can serve other clients in
+ * between.
+ */
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 
 /** Longest time that work may block the event loop, in milliseconds. */
@@ -8,8 +11,9 @@ const LONGEST_BLOCK = 10
 const SLICE_SIZE = 512 * 1024
 
 /**
- * Calls `work` with the bytes of all chunks in slices of at most 512 KiB, and yields to the event loop after each
- * 10 ms of work. Yielding after each slice would cost a plain upload a third of its speed.
+ * Calls `work` with the bytes of all chunks in slices of at most 512 KiB, and yields to the event
+ * loop after each 10 ms of work. Yielding after each slice would cost a plain upload a third of its
+ * speed.
  */
 export async function inSlices(
   chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
@@ -33,7 +37,8 @@ export async function inSlices(
     return
   }
   for (const chunk of chunks) {
-    // Small chunks skip `workOn`, because a promise and a view for each chunk would cost as much as parsing it.
+    // Small chunks skip `workOn`, because a promise and a view for each chunk would cost as much as
+    // parsing it.
     if (chunk.byteLength > SLICE_SIZE || isLong()) await workOn(chunk)
     else work(chunk)
   }

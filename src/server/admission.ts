@@ -1,6 +1,6 @@
 /**
- * Limits the number of uploads that run at the same time, and refuses all once the app closes. The counts are those
- * of this process, so that N processes of an app admit N times as many uploads.
+ * Limits the number of uploads that run at the same time, and refuses all once the app closes. The
+ * counts are those of this process, so that N processes of an app admit N times as many uploads.
  */
 import { UploadError } from '../errors.ts'
 
@@ -17,8 +17,8 @@ export interface RunningUpload {
   /** The owner that the app named; null if it named none. */
   readonly owner: string | null
   /**
-   * Ends its content with `reason`. The bytes that have arrived are kept as after a lost connection, so that
-   * the client can resume from them.
+   * Ends its content with `reason`. The bytes that have arrived are kept as after a lost
+   * connection, so that the client can resume from them.
    */
   readonly stop: (reason: Error) => void
 }
@@ -37,9 +37,10 @@ export class AdmissionControl {
   }
 
   /**
-   * Admits an upload, and returns a function that ends it. The caller calls that function once, when the work of the
-   * upload has ended and its answer is sent. The end of the connection alone is too early, because a hook or a digest
-   * may still run, and clients that disconnect at once could start any number of them.
+   * Admits an upload, and returns a function that ends it. The caller calls that function once,
+   * when the work of the upload has ended and its answer is sent. The end of the connection alone
+   * is too early, because a hook or a digest may still run, and clients that disconnect at once
+   * could start any number of them.
    *
    * @throws UploadError `ERR_CLOSING`, `ERR_BUSY`, `ERR_TOO_MANY_UPLOADS`
    */
@@ -60,8 +61,9 @@ export class AdmissionControl {
   }
 
   /**
-   * Refuses later uploads with 503 `ERR_CLOSING`, stops the running ones, and resolves when all have ended or after
-   * `timeout` milliseconds. Several calls may overlap, for example after two signals. Each of them resolves.
+   * Refuses later uploads with 503 `ERR_CLOSING`, stops the running ones, and resolves when all
+   * have ended or after `timeout` milliseconds. Several calls may overlap, for example after two
+   * signals. Each of them resolves.
    */
   async close(timeout: number): Promise<void> {
     this.#isClosed = true

@@ -1,6 +1,6 @@
 /**
- * Gives the hooks of the app the request that they are called for. The protocol knows no Node objects, so it calls
- * hooks that have one argument, the resource.
+ * Gives the hooks of the app the request that they are called for. The protocol knows no Node
+ * objects, so it calls hooks that have one argument, the resource.
  */
 import { channel, type Channel } from 'node:diagnostics_channel'
 import type { Hooks, Notifications } from '../hooks.ts'
@@ -8,15 +8,15 @@ import type { PartialUploadOptions } from '../options.ts'
 import type { HttpRequest } from './transport.ts'
 
 /**
- * Channels of `node:diagnostics_channel` for tracing. A message is `{ req, resource }`, and `resource` is what the
- * hook `onPublished` or `onRemoved` gets.
+ * Channels of `node:diagnostics_channel` for tracing. A message is `{ req, resource }`, and
+ * `resource` is what the hook `onPublished` or `onRemoved` gets.
  */
 const PUBLISHED = channel('partial-upload:published')
 const REMOVED = channel('partial-upload:removed')
 
 /**
- * Binds the hooks to `req`. `onPublished` and `onRemoved` are null if nothing would happen, because the protocol then
- * skips the system calls that prepare the resource.
+ * Binds the hooks to `req`. `onPublished` and `onRemoved` are null if nothing would happen, because
+ * the protocol then skips the system calls that prepare the resource.
  */
 export function bindHooks<Request extends HttpRequest>(
   req: Request,
@@ -32,7 +32,10 @@ export function bindHooks<Request extends HttpRequest>(
   }
 }
 
-/** Returns the hooks for events of a request that an earlier process has answered. Their request is null. */
+/**
+ * Returns the hooks for events of a request that an earlier process has answered. Their request is
+ * null.
+ */
 export function bindNotifications<Request extends HttpRequest>({
   onPublished,
   onRemoved,
@@ -44,8 +47,8 @@ export function bindNotifications<Request extends HttpRequest>({
 }
 
 /**
- * Returns a function that notifies the subscribers of the channel and then the hook. In this order a hook that fails
- * can't hide the event from the subscribers.
+ * Returns a function that notifies the subscribers of the channel and then the hook. In this order
+ * a hook that fails can't hide the event from the subscribers.
  */
 function notify<Request, Resource>(
   events: Channel,

@@ -1,7 +1,7 @@
 /**
- * Limits the copies of large resources. To change one byte of a finished resource, a storage copies the whole
- * resource, because readers keep the old version. A request of 142 bytes can therefore cause 3 GiB of writes, and a
- * few such requests could occupy the disk.
+ * Limits the copies of large resources. To change one byte of a finished resource, a storage copies
+ * the whole resource, because readers keep the old version. A request of 142 bytes can therefore
+ * cause 3 GiB of writes, and a few such requests could occupy the disk.
  */
 import { WorkLimit } from '../protocol/work-limit.ts'
 import type { OpenWriterOptions, StorageAdapter, Writer } from '../storage/adapter.ts'
@@ -11,8 +11,8 @@ import { override } from './override.ts'
 const SMALL_SIZE = 8 * 1024 * 1024
 
 /**
- * Returns the storage with a limit on copies: a write that would start one more than `maxCopies` at the same time
- * fails with 503 `ERR_BUSY`.
+ * Returns the storage with a limit on copies: a write that would start one more than `maxCopies` at
+ * the same time fails with 503 `ERR_BUSY`.
  */
 export function withCopyLimit(storage: StorageAdapter, maxCopies: number): StorageAdapter {
   const limit = new WorkLimit(maxCopies, 'copies of large resources')
@@ -25,16 +25,17 @@ export function withCopyLimit(storage: StorageAdapter, maxCopies: number): Stora
 }
 
 /**
- * Whether a writer copies a large resource. A write that replaces the resource needs none of its bytes, and a persist
- * write changes an upload in place.
+ * Whether a writer copies a large resource. A write that replaces the resource needs none of its
+ * bytes, and a persist write changes an upload in place.
  */
 function isLargeCopy({ base, transaction }: Writer, { replace }: OpenWriterOptions): boolean {
   return transaction === 'atomic' && !replace && base !== null && base.size > SMALL_SIZE
 }
 
 /**
- * Returns a writer whose first change counts against the limit while it runs, because the storage makes the copy
- * during that change. Later changes write to the copy. If the first change is refused, the next one counts instead.
+ * Returns a writer whose first change counts against the limit while it runs, because the storage
+ * makes the copy during that change. Later changes write to the copy. If the first change is
+ * refused, the next one counts instead.
  */
 function limited(writer: Writer, limit: WorkLimit): Writer {
   let isCopied = false

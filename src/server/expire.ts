@@ -7,8 +7,8 @@ import type { ResourceInfo, StorageAdapter } from '../storage/adapter.ts'
 /** Options of `expireIncomplete`. */
 export interface ExpireOptions {
   /**
-   * The storage with the uploads. Pass the object that `partialUpload` has, because locks within a process belong to
-   * the storage object, and an upload that is being written must not be removed.
+   * The storage with the uploads. Pass the object that `partialUpload` has, because locks within a
+   * process belong to the storage object, and an upload that is being written must not be removed.
    */
   readonly storage: StorageAdapter
   /**
@@ -18,8 +18,8 @@ export interface ExpireOptions {
    */
   readonly locker?: Locker
   /**
-   * Age beyond which an upload is removed, in milliseconds since its last byte or other change; 0 or more. 0 removes
-   * each upload that no request is writing to.
+   * Age beyond which an upload is removed, in milliseconds since its last byte or other change; 0
+   * or more. 0 removes each upload that no request is writing to.
    */
   readonly expireAfter: number
   /**
@@ -31,12 +31,12 @@ export interface ExpireOptions {
 }
 
 /**
- * Removes incomplete resources that are older than `expireAfter`, and returns their keys. Finished resources, and
- * uploads that a request is writing to, stay. The option `expireAfter` of `partialUpload` calls it regularly; an app
- * calls it from a job of its own.
+ * Removes incomplete resources that are older than `expireAfter`, and returns their keys. Finished
+ * resources, and uploads that a request is writing to, stay. The option `expireAfter` of
+ * `partialUpload` calls it regularly; an app calls it from a job of its own.
  *
- * @throws TypeError when the storage can't list incomplete resources, or for a wrong option. Errors of the storage
- * pass; the next call tries again.
+ * @throws TypeError when the storage can't list incomplete resources, or for a wrong option. Errors
+ * of the storage pass; the next call tries again.
  */
 export async function expireIncomplete(options: ExpireOptions): Promise<readonly string[]> {
   const { storage, expireAfter } = options
@@ -55,12 +55,15 @@ export async function expireIncomplete(options: ExpireOptions): Promise<readonly
   return expired
 }
 
-/** Removes one upload if it is old enough and no request is writing to it. Returns whether it has. */
+/**
+ * Removes one upload if it is old enough and no request is writing to it. Returns whether it has.
+ */
 async function expire(key: string, options: ExpireOptions): Promise<boolean> {
   const { storage, locker = lockerOf(storage), expireAfter, dryRun = false } = options
   if (!isExpired(await storage.head(key), expireAfter)) return false
   if (dryRun) return true
-  // If a request holds the lock, the upload is in use: don't wait for the lock, and don't take it over.
+  // If a request holds the lock, the upload is in use: don't wait for the lock, and don't take it
+  // over.
   const isRemoved = await withFreeLock(locker)(
     key,
     // Check again under the lock: a request may have stored a segment since the first check.
@@ -72,8 +75,8 @@ async function expire(key: string, options: ExpireOptions): Promise<boolean> {
 }
 
 /**
- * Returns false for `ERR_CONFLICT`: another server on the same store, whose locks this process does not see, has resumed
- * or removed the upload. The other uploads still have to expire.
+ * Returns false for `ERR_CONFLICT`: another server on the same store, whose locks this process does
+ * not see, has resumed or removed the upload. The other uploads still have to expire.
  */
 function falseIfChanged(error: unknown): boolean {
   if (error instanceof UploadError && error.code === 'ERR_CONFLICT') return false
@@ -89,9 +92,9 @@ function isExpired(info: ResourceInfo | null, expireAfter: number): boolean {
 const HOUR = 60 * 60 * 1000
 
 /**
- * Expires uploads and sweeps the storage regularly: every tenth of `expireAfter`, so that an upload lives at most 10 %
- * longer than promised, and at least once an hour. An error goes to `onError`, and the next run tries again. Returns a
- * function that stops it.
+ * Expires uploads and sweeps the storage regularly: every tenth of `expireAfter`, so that an upload
+ * lives at most 10 % longer than promised, and at least once an hour. An error goes to `onError`,
+ * and the next run tries again. Returns a function that stops it.
  */
 export function expireRegularly(
   options: ExpireOptions,

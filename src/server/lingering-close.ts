@@ -1,8 +1,9 @@
 /**
- * Discards content that is not read, while the client still sends it. If the server closed the connection at once,
- * the operating system would reset it, and a client or proxy that is still sending could lose the answer (RFC 9112
- * §9.6). The same holds for an HTTP/2 stream: curl 7.88 drops an answer that arrives together with a reset, although
- * RFC 9113 §8.1 forbids that, and Node's client never closes such a stream.
+ * Discards content that is not read, while the client still sends it. If the server closed the
+ * connection at once, the operating system would reset it, and a client or proxy that is still
+ * sending could lose the answer (RFC 9112 §9.6). The same holds for an HTTP/2 stream: curl 7.88
+ * drops an answer that arrives together with a reset, although RFC 9113 §8.1 forbids that, and
+ * Node's client never closes such a stream.
  */
 import { isAwaitingContinue } from './expect-continue.ts'
 import type { ServerHttp2Stream } from 'node:http2'
@@ -16,8 +17,8 @@ import {
 } from './transport.ts'
 
 /**
- * Largest content, in bytes, that is read to its end so that the connection can be used again. For more, a new
- * connection costs less than the transfer.
+ * Largest content, in bytes, that is read to its end so that the connection can be used again. For
+ * more, a new connection costs less than the transfer.
  */
 const REUSE_SIZE = 1024 * 1024
 
@@ -32,15 +33,19 @@ export interface LingerLimits {
 /** The defaults of nginx for `lingering_time` and `lingering_timeout`. */
 const LIMITS: LingerLimits = { time: 30_000, silence: 5000 }
 
-/** Whether the rest of the content is small enough to keep the connection. True if no length is announced. */
+/**
+ * Whether the rest of the content is small enough to keep the connection. True if no length is
+ * announced.
+ */
 export function canReuse(req: HttpRequest): boolean {
   return !(Number(req.headers['content-length']) > REUSE_SIZE)
 }
 
 /**
- * Discards the rest of the content after the answer was written. Resolves when the content has ended or the connection
- * is closed. A connection that is not kept is half-closed first, because some clients read the answer only when they
- * see its end. The size of the content is not limited, because discarding needs no memory.
+ * Discards the rest of the content after the answer was written. Resolves when the content has
+ * ended or the connection is closed. A connection that is not kept is half-closed first, because
+ * some clients read the answer only when they see its end. The size of the content is not limited,
+ * because discarding needs no memory.
  */
 export function linger(req: HttpRequest, limits: LingerLimits = LIMITS): Promise<void> {
   if (!canReuse(req)) halfClose(req)
@@ -53,8 +58,8 @@ export function linger(req: HttpRequest, limits: LingerLimits = LIMITS): Promise
 }
 
 /**
- * Discards the rest of the content of an HTTP/2 stream whose answer has been ended. If the client sends for too long,
- * only this stream is reset, because other streams use the connection.
+ * Discards the rest of the content of an HTTP/2 stream whose answer has been ended. If the client
+ * sends for too long, only this stream is reset, because other streams use the connection.
  */
 export async function lingerOnStream(
   req: HttpRequest,
@@ -78,8 +83,9 @@ export function discardUnread(req: HttpRequest, res: HttpResponse): void {
 }
 
 /**
- * Discards what the client still sends while the app answers an error. The error handler of Express answers only after
- * the end of the content, so that a client could delay it without limit: after the time limit the content is cut.
+ * Discards what the client still sends while the app answers an error. The error handler of Express
+ * answers only after the end of the content, so that a client could delay it without limit: after
+ * the time limit the content is cut.
  */
 export function discardContent(req: HttpRequest, res: HttpResponse): void {
   if (hasEnded(req) || isAwaitingContinue(req)) return
@@ -94,14 +100,17 @@ export function discardContent(req: HttpRequest, res: HttpResponse): void {
   })
 }
 
-/** Sends FIN, the end of the answers. The client can still send, and its content is discarded until it stops. */
+/**
+ * Sends FIN, the end of the answers. The client can still send, and its content is discarded until
+ * it stops.
+ */
 function halfClose({ socket }: HttpRequest): void {
   if (socket.writable) socket.end()
 }
 
 /**
- * Discards content until it ends or the connection is closed, or calls `onTimeout` when a limit is reached. Resolves
- * in each case. `onLength` is called with the size of each chunk, in bytes.
+ * Discards content until it ends or the connection is closed, or calls `onTimeout` when a limit is
+ * reached. Resolves in each case. `onLength` is called with the size of each chunk, in bytes.
  */
 function discard(
   req: HttpRequest,

@@ -1,9 +1,12 @@
-/** Wraps a storage or a writer to change some of its methods, such as those that a limit applies to. */
+/**
+ * Wraps a storage or a writer to change some of its methods, such as those that a limit applies to.
+ */
 
 /**
- * Returns an object that has the given `methods`, and all other members of `target`. They are read from `target` at
- * each access: a wrapper that copied each method by hand would lose the optional ones that it does not know, such as
- * `flush`, and those that a later version of the interface adds.
+ * Returns an object that has the given `methods`, and all other members of `target`. They are read
+ * from `target` at each access: a wrapper that copied each method by hand would lose the optional
+ * ones that it does not know, such as `flush`, and those that a later version of the interface
+ * adds.
  */
 export function override<T extends object>(target: T, methods: Partial<T>): T {
   return new Proxy(target, {

@@ -1,15 +1,17 @@
 /**
- * Answers one request at a time on each HTTP/1.1 connection. Node emits a pipelined request while an earlier one of
- * the connection is still being answered. A `HEAD` would then report the state before the `PATCH` that it follows.
- * RFC 9112 §9.3.2 allows a server to process safe methods at the same time, but other middlewares of the app may
- * answer earlier requests, and this file can't know whether those are safe.
+ * Answers one request at a time on each HTTP/1.1 connection. Node emits a pipelined request while
+ * an earlier one of the connection is still being answered. A `HEAD` would then report the state
+ * before the `PATCH` that it follows. RFC 9112 §9.3.2 allows a server to process safe methods at
+ * the same time, but other middlewares of the app may answer earlier requests, and this file can't
+ * know whether those are safe.
  */
 import type { Socket } from 'node:net'
 import type { HttpRequest, HttpResponse } from './transport.ts'
 
 /**
- * Largest number of requests that wait on one connection before the socket is paused, which limits the memory that
- * one client can use. The requests in the last read of up to 64 KiB, which Node parses at once, may exceed it.
+ * Largest number of requests that wait on one connection before the socket is paused, which limits
+ * the memory that one client can use. The requests in the last read of up to 64 KiB, which Node
+ * parses at once, may exceed it.
  */
 const MOST_WAITING = 16
 
@@ -19,18 +21,25 @@ interface RequestQueue {
   end: Promise<void>
   /** Requests that wait for the answers to earlier ones. */
   waiting: number
-  /** Whether an answer has announced, with `Connection: close`, that it is the last one of the connection. */
+  /**
+   * Whether an answer has announced, with `Connection: close`, that it is the last one of the
+   * connection.
+   */
   isClosing: boolean
 }
 
 /** The queue of each connection. */
 const QUEUES = new WeakMap<Socket, RequestQueue>()
-/** Requests in a queue. An app may pass one request to several middlewares, and it must not wait for itself. */
+/**
+ * Requests in a queue. An app may pass one request to several middlewares, and it must not wait for
+ * itself.
+ */
 const SEEN = new WeakSet<HttpRequest>()
 
 /**
- * Waits until the requests before this one on its connection have been answered (RFC 9112 §9.3.2). Returns false if
- * one of the answers has closed the connection, because this request must then not be processed (§9.6).
+ * Waits until the requests before this one on its connection have been answered (RFC 9112 §9.3.2).
+ * Returns false if one of the answers has closed the connection, because this request must then not
+ * be processed (§9.6).
  */
 export async function waitForEarlierRequests(
   req: HttpRequest,
@@ -59,8 +68,9 @@ export async function waitForEarlierRequests(
 }
 
 /**
- * Waits for `before`, and pauses the socket while too many requests wait. The pause can't stop the content of the
- * request that is being answered: later requests come after that content, so it has been read when they are queued.
+ * Waits for `before`, and pauses the socket while too many requests wait. The pause can't stop the
+ * content of the request that is being answered: later requests come after that content, so it has
+ * been read when they are queued.
  */
 async function waitInQueue(
   before: Promise<void>,
@@ -80,7 +90,10 @@ async function waitInQueue(
   }
 }
 
-/** Pauses the socket again, because Node resumes it whenever the content of any of its requests is read. */
+/**
+ * Pauses the socket again, because Node resumes it whenever the content of any of its requests is
+ * read.
+ */
 function keepPaused(this: Socket): void {
   this.pause()
 }
@@ -89,7 +102,8 @@ function keepPaused(this: Socket): void {
 function onceAnswered(res: HttpResponse, done: (isClosing: boolean) => void): void {
   function end(): void {
     res.off('finish', end).off('close', end)
-    // Wait for the next iteration of the event loop, so that thousands of pipelined requests don't block it.
+    // Wait for the next iteration of the event loop, so that thousands of pipelined requests don't
+    // block it.
     setImmediate(done, res.getHeader('connection') === 'close')
   }
   if (res.writableFinished || res.destroyed) {

@@ -4,8 +4,9 @@ import { ERRORS, traitsOf, type UploadError } from '../errors.ts'
 import type { HandlerResponse } from '../protocol/http.ts'
 
 /**
- * Returns the answer to a request that failed. The document has the members of RFC 9457 §3.1, the stable `code`, and
- * what the error adds, such as `received`. The answer is `no-store`, because the next attempt may succeed.
+ * Returns the answer to a request that failed. The document has the members of RFC 9457 §3.1, the
+ * stable `code`, and what the error adds, such as `received`. The answer is `no-store`, because the
+ * next attempt may succeed.
  */
 export function problemResponse(error: UploadError): HandlerResponse {
   const { status, code, members, headers } = error
@@ -25,8 +26,8 @@ export function problemResponse(error: UploadError): HandlerResponse {
 }
 
 /**
- * Returns the detail of the problem: the meaning of the code, then what was found and expected. The text of a refusal
- * by the app is sent alone, because the client may show it to its user.
+ * Returns the detail of the problem: the meaning of the code, then what was found and expected. The
+ * text of a refusal by the app is sent alone, because the client may show it to its user.
  */
 function detailOf({ code, message }: UploadError): string {
   return code === 'ERR_REFUSED' ? message : `${ERRORS[code][1]}: ${message}`

@@ -1,10 +1,12 @@
 /**
- * Counts what each owner has in incomplete uploads. The account is kept in memory, because listing the storage for
- * each request would cost more than the request. It starts from one listing and follows the changes of this process.
+ * Counts what each owner has in incomplete uploads. The account is kept in memory, because listing
+ * the storage for each request would cost more than the request. It starts from one listing and
+ * follows the changes of this process.
  *
- * Other processes may finish, remove or begin uploads without notice. Before an owner is refused, the uploads of this
- * owner are therefore read again, and the storage is listed again every ten minutes. Several processes together may
- * admit slightly more than the limit, but don't refuse an owner that has room.
+ * Other processes may finish, remove or begin uploads without notice. Before an owner is refused,
+ * the uploads of this owner are therefore read again, and the storage is listed again every ten
+ * minutes. Several processes together may admit slightly more than the limit, but don't refuse an
+ * owner that has room.
  */
 import { UploadError } from '../errors.ts'
 import type { ResourceInfo, StorageAdapter } from '../storage/adapter.ts'
@@ -14,8 +16,8 @@ export interface QuotaLimits {
   /** Largest number of incomplete resources. Beyond it: 429 `ERR_TOO_MANY_UPLOADS`. */
   readonly maxIncompletePerOwner: number
   /**
-   * Largest sum of the lengths of all incomplete resources, in bytes. The length is the declared one, or the number of
-   * stored bytes if the client has declared none. Beyond it: 507 `ERR_QUOTA`.
+   * Largest sum of the lengths of all incomplete resources, in bytes. The length is the declared
+   * one, or the number of stored bytes if the client has declared none. Beyond it: 507 `ERR_QUOTA`.
    */
   readonly maxIncompleteBytesPerOwner: number
 }
@@ -24,11 +26,14 @@ export interface QuotaLimits {
 export type ListableStorage = StorageAdapter & Required<Pick<StorageAdapter, 'listIncomplete'>>
 
 /**
- * Shortest time between two readings of the uploads of one owner, in milliseconds. An owner that has reached the
- * limit can send any number of requests, and each of them must stay cheap.
+ * Shortest time between two readings of the uploads of one owner, in milliseconds. An owner that
+ * has reached the limit can send any number of requests, and each of them must stay cheap.
  */
 const REFRESH_INTERVAL = 1000
-/** Time after which the storage is listed again, in milliseconds, to find uploads of other processes. */
+/**
+ * Time after which the storage is listed again, in milliseconds, to find uploads of other
+ * processes.
+ */
 const LIST_INTERVAL = 10 * 60 * 1000
 
 /** What one incomplete upload counts for. */
@@ -36,7 +41,10 @@ interface Claim {
   readonly owner: string
   /** The declared length, or the number of bytes that are stored or about to be. */
   readonly bytes: number
-  /** Whether a writer of this process is open. The storage may not show its changes yet, so it must not be read. */
+  /**
+   * Whether a writer of this process is open. The storage may not show its changes yet, so it must
+   * not be read.
+   */
   readonly isOpen: boolean
 }
 
@@ -69,8 +77,8 @@ export class QuotaAccount {
   }
 
   /**
-   * Reserves `bytes` in all for the upload of `key`, before they are stored. A later call with more bytes extends the
-   * reservation, and `update` or `release` ends it.
+   * Reserves `bytes` in all for the upload of `key`, before they are stored. A later call with more
+   * bytes extends the reservation, and `update` or `release` ends it.
    *
    * @throws UploadError `ERR_QUOTA`, `ERR_TOO_MANY_UPLOADS`
    */
@@ -84,25 +92,31 @@ export class QuotaAccount {
     this.#enter(key, { owner, bytes, isOpen: true })
   }
 
-  /** Enters the state of `key` after its writer has ended; `info` is null if the resource was removed. */
+  /**
+   * Enters the state of `key` after its writer has ended; `info` is null if the resource was
+   * removed.
+   */
   update(key: string, info: ResourceInfo | null): void {
     const isCounted = info !== null && !info.complete && info.owner !== null
     this.#enter(key, isCounted ? { owner: info.owner, bytes: bytesOf(info), isOpen: false } : null)
   }
 
   /**
-   * Reads the state of `key` after its writer has ended without a commit. Only the storage knows which bytes it has
-   * kept.
+   * Reads the state of `key` after its writer has ended without a commit. Only the storage knows
+   * which bytes it has kept.
    */
   async release(key: string): Promise<void> {
     const claim = this.#claims.get(key)
     if (claim === undefined) return
-    // Mark the claim as closed before the read, because a refresh can only then retry a read that fails here.
+    // Mark the claim as closed before the read, because a refresh can only then retry a read that
+    // fails here.
     this.#enter(key, { ...claim, isOpen: false })
     await this.#read(key).catch(() => undefined)
   }
 
-  /** Lists the storage: the first time the request waits for it, later it happens in the background. */
+  /**
+   * Lists the storage: the first time the request waits for it, later it happens in the background.
+   */
   async #list(): Promise<void> {
     const isFirst = this.#listedAt === -Infinity
     if (performance.now() - this.#listedAt > LIST_INTERVAL) {
@@ -110,19 +124,24 @@ export class QuotaAccount {
         this.#listing = null
       })
     }
-    // An error of a later listing leaves the account as it is. The next request starts a new listing.
+    // An error of a later listing leaves the account as it is. The next request starts a new
+    // listing.
     if (isFirst) await this.#listing
     else this.#listing?.catch(() => undefined)
   }
 
-  /** Reads the state of each upload in the storage, and of each claim that the listing does not have. */
+  /**
+   * Reads the state of each upload in the storage, and of each claim that the listing does not
+   * have.
+   */
   async #listAll(): Promise<void> {
     const unseen = new Set(this.#claims.keys())
     for await (const key of this.#storage.listIncomplete()) {
       unseen.delete(key)
       await this.#read(key)
     }
-    // What the listing did not have may be finished or removed by another process: read it to free its quota.
+    // What the listing did not have may be finished or removed by another process: read it to free
+    // its quota.
     for (const key of unseen) await this.#read(key)
     this.#listedAt = performance.now()
   }
@@ -147,7 +166,8 @@ export class QuotaAccount {
     const before = this.#claims.get(key)
     if (before?.isOpen) return
     const info = await this.#storage.head(key)
-    // A writer may have been opened or have ended during `head`. It has then entered a newer claim, which must stay.
+    // A writer may have been opened or have ended during `head`. It has then entered a newer claim,
+    // which must stay.
     if (this.#claims.get(key) === before) this.update(key, info)
   }
 
@@ -173,8 +193,9 @@ export class QuotaAccount {
   }
 
   /**
-   * Returns the error if `owner` may not have `bytes` in the upload of `key`; null if it may. An upload that does not
-   * grow is always allowed, so that a lowered limit does not block the uploads that exist.
+   * Returns the error if `owner` may not have `bytes` in the upload of `key`; null if it may. An
+   * upload that does not grow is always allowed, so that a lowered limit does not block the uploads
+   * that exist.
    */
   #excess(owner: string, key: string, bytes: number): UploadError | null {
     const { maxIncompletePerOwner, maxIncompleteBytesPerOwner } = this.#limits

@@ -1,4 +1,7 @@
-/** Limits the number of incomplete resources of each owner, and the bytes that are stored or declared in them. */
+/**
+ * Limits the number of incomplete resources of each owner, and the bytes that are stored or
+ * declared in them.
+ */
 import type {
   OpenWriterOptions,
   ResourceInfo,
@@ -10,9 +13,9 @@ import { override } from './override.ts'
 import { QuotaAccount, type ListableStorage, type QuotaLimits } from './quota-account.ts'
 
 /**
- * Returns the storage with a quota: a write that would exceed the quota of its owner fails with `ERR_QUOTA` or
- * `ERR_TOO_MANY_UPLOADS`. The check is in a wrapper of the writer and not in the protocol, because only there each
- * change of the size of a resource passes, for all methods.
+ * Returns the storage with a quota: a write that would exceed the quota of its owner fails with
+ * `ERR_QUOTA` or `ERR_TOO_MANY_UPLOADS`. The check is in a wrapper of the writer and not in the
+ * protocol, because only there each change of the size of a resource passes, for all methods.
  */
 export function withQuota(storage: ListableStorage, limits: QuotaLimits): StorageAdapter {
   const account = new QuotaAccount(storage, limits)
@@ -28,11 +31,11 @@ export function withQuota(storage: ListableStorage, limits: QuotaLimits): Storag
 }
 
 /**
- * Returns a writer that reserves bytes before it stores them. If it stored them first, two requests of one owner could
- * both see room for the last bytes, and together exceed the quota.
+ * Returns a writer that reserves bytes before it stores them. If it stored them first, two requests
+ * of one owner could both see room for the last bytes, and together exceed the quota.
  *
- * An upload without an owner is not counted. A patch of a finished resource is counted only if it makes the resource
- * incomplete again, because the quota covers incomplete resources only.
+ * An upload without an owner is not counted. A patch of a finished resource is counted only if it
+ * makes the resource incomplete again, because the quota covers incomplete resources only.
  */
 function withAccounting(
   writer: Writer,
@@ -45,7 +48,10 @@ function withAccounting(
   /** Size of the resource after the changes so far, in bytes. */
   let size = before
 
-  /** Ends the reservation even if the storage fails. `release` then reads from the storage how many bytes it kept. */
+  /**
+   * Ends the reservation even if the storage fails. `release` then reads from the storage how many
+   * bytes it kept.
+   */
   async function end(ended: Promise<void>): Promise<void> {
     try {
       await ended
@@ -78,7 +84,10 @@ function withAccounting(
 
 /** The upload that a write continues or starts, as far as the quota counts it. */
 interface CountedUpload extends Pick<ResourceState, 'owner' | 'completeLength'> {
-  /** Whether the resource is incomplete during the write. A patch of a finished one is not an upload. */
+  /**
+   * Whether the resource is incomplete during the write. A patch of a finished one is not an
+   * upload.
+   */
   readonly isUpload: boolean
   /** Size of the resource before the write, in bytes. */
   readonly before: number

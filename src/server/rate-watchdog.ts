@@ -1,7 +1,8 @@
 /**
- * Detects a client that is silent for too long or sends too slowly. Such a client would otherwise hold a connection,
- * a lock and memory without limit (the attack "slow loris"). Node's own `requestTimeout` does not help, because it
- * limits the total time of a request, and a large upload may take hours.
+ * Detects a client that is silent for too long or sends too slowly. Such a client would otherwise
+ * hold a connection, a lock and memory without limit (the attack "slow loris"). Node's own
+ * `requestTimeout` does not help, because it limits the total time of a request, and a large upload
+ * may take hours.
  */
 import { UploadError } from '../errors.ts'
 
@@ -9,16 +10,23 @@ import { UploadError } from '../errors.ts'
 export interface RateLimits {
   /** Longest silence in milliseconds; 0 means no limit. Beyond it: 408 `ERR_IDLE`. */
   readonly idleTimeout: number
-  /** Least rate in bytes per second, averaged over a minute; 0 means no limit. Below it: 408 `ERR_TOO_SLOW`. */
+  /**
+   * Least rate in bytes per second, averaged over a minute; 0 means no limit. Below it: 408
+   * `ERR_TOO_SLOW`.
+   */
   readonly minRate: number
 }
 
-/** Time over which the rate is averaged, in milliseconds. A minute lets a mobile client pause in a tunnel. */
+/**
+ * Time over which the rate is averaged, in milliseconds. A minute lets a mobile client pause in a
+ * tunnel.
+ */
 const RATE_TIME = 60_000
 
 /**
- * Measures one client. Only the time in which the server waits for the client counts. While the storage writes, the
- * socket is paused, so that even a fast client can't send, and its rate would look too low.
+ * Measures one client. Only the time in which the server waits for the client counts. While the
+ * storage writes, the socket is paused, so that even a fast client can't send, and its rate would
+ * look too low.
  */
 export class RateWatchdog {
   readonly #limits: RateLimits
@@ -56,7 +64,10 @@ export class RateWatchdog {
     if (this.#time >= RATE_TIME) this.#judge()
   }
 
-  /** Compares the average with the limit, and starts a new one, so that an early burst does not excuse a slow rest. */
+  /**
+   * Compares the average with the limit, and starts a new one, so that an early burst does not
+   * excuse a slow rest.
+   */
   #judge(): void {
     const { minRate } = this.#limits
     const rate = (this.#size / this.#time) * 1000

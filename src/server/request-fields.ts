@@ -4,15 +4,15 @@ import type { RequestHeaders } from '../protocol/http.ts'
 import type { HttpRequest } from './transport.ts'
 
 /**
- * Length of `rawHeaders` at Node's default limit: the names and values of 1,000 field lines. Node drops later lines
- * silently, and one of them may be the `If-Match` that would have refused the request. `prepareServer` lifts the
- * limit.
+ * Length of `rawHeaders` at Node's default limit: the names and values of 1,000 field lines. Node
+ * drops later lines silently, and one of them may be the `If-Match` that would have refused the
+ * request. `prepareServer` lifts the limit.
  */
 const MAX_LISTED_HEADERS = 2000
 
 /**
- * Refuses field lines that Node has read only in part, or that a proxy may have read differently: of two `Host`
- * lines (RFC 9112 §3.2) a proxy may route by one and the app decide by the other.
+ * Refuses field lines that Node has read only in part, or that a proxy may have read differently:
+ * of two `Host` lines (RFC 9112 §3.2) a proxy may route by one and the app decide by the other.
  *
  * @throws UploadError `ERR_HEADER_LIMIT` or `ERR_FIELD`.
  */
@@ -45,8 +45,9 @@ export function requestHeaders(req: HttpRequest): RequestHeaders {
 }
 
 /**
- * Returns the fields of the trailer section, which Node fills in when it has read the content; null if the message
- * can't have any. Over HTTP/1.1 only chunked content ends in a trailer section (RFC 9112 §7.1.2).
+ * Returns the fields of the trailer section, which Node fills in when it has read the content; null
+ * if the message can't have any. Over HTTP/1.1 only chunked content ends in a trailer section (RFC
+ * 9112 §7.1.2).
  */
 export function requestTrailers(req: HttpRequest): RequestHeaders | null {
   if (req.httpVersionMajor === 1 && req.headers['transfer-encoding'] === undefined) return null
@@ -59,8 +60,8 @@ export function requestTrailers(req: HttpRequest): RequestHeaders | null {
 }
 
 /**
- * Returns the values of a field, one for each line. They come from `rawHeaders`, because Node's `req.headers` keeps
- * only the first line of some fields, such as `If-Modified-Since`.
+ * Returns the values of a field, one for each line. They come from `rawHeaders`, because Node's
+ * `req.headers` keeps only the first line of some fields, such as `If-Modified-Since`.
  */
 function fieldLines({ rawHeaders, headers }: HttpRequest, name: string): readonly string[] {
   if (rawHeaders.length > 0) return valuesOf(name, rawHeaders)

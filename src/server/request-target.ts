@@ -1,4 +1,7 @@
-/** Reads the target of a request: the path below the mount, and whether the app answers the request itself. */
+/**
+ * Reads the target of a request: the path below the mount, and whether the app answers the request
+ * itself.
+ */
 import { invalidKey, keyOfPath, keySegments } from '../storage/key.ts'
 import type { HttpRequest } from './transport.ts'
 
@@ -9,17 +12,19 @@ type MountedRequest = HttpRequest & {
 }
 
 /**
- * Whether a request is a CORS preflight. It is passed on to the `cors` middleware of the app, which may be mounted
- * after this one, because only the app knows which origins it trusts.
+ * Whether a request is a CORS preflight. It is passed on to the `cors` middleware of the app, which
+ * may be mounted after this one, because only the app knows which origins it trusts.
  */
 export function isPreflight(req: HttpRequest): boolean {
   return req.method === 'OPTIONS' && 'access-control-request-method' in req.headers
 }
 
 /**
- * Returns the decoded path below the mount; null for the mount itself, which names a folder and not a resource.
+ * Returns the decoded path below the mount; null for the mount itself, which names a folder and not
+ * a resource.
  *
- * @throws UploadError `ERR_KEY` for a path that can't be a storage key, such as one with `..` or a control character.
+ * @throws UploadError `ERR_KEY` for a path that can't be a storage key, such as one with `..` or a
+ * control character.
  */
 export function pathBelowMount(req: MountedRequest): string | null {
   const target = req.url ?? ''
@@ -34,8 +39,9 @@ export function pathBelowMount(req: MountedRequest): string | null {
 }
 
 /**
- * Whether a second slash follows the mount, as in `/files//a`. Express 4 removes it with the mount, so that `/files//a`
- * would be another name of `/files/a`, past a check of the app that is mounted at `/files/a`. Express 5 leaves it.
+ * Whether a second slash follows the mount, as in `/files//a`. Express 4 removes it with the mount,
+ * so that `/files//a` would be another name of `/files/a`, past a check of the app that is mounted
+ * at `/files/a`. Express 5 leaves it.
  */
 function hasHiddenSlash(req: MountedRequest): boolean {
   const { baseUrl = '', originalUrl = '' } = req
@@ -43,8 +49,8 @@ function hasHiddenSlash(req: MountedRequest): boolean {
 }
 
 /**
- * Returns the path of the target, still encoded and without the query. A client may send the target in absolute form,
- * `http://host/path`, which each server has to accept (RFC 9112 §3.2.2).
+ * Returns the path of the target, still encoded and without the query. A client may send the target
+ * in absolute form, `http://host/path`, which each server has to accept (RFC 9112 §3.2.2).
  */
 function pathOf(target = ''): string {
   const [path = ''] = target.replace(/^https?:\/\/[^/?]*/i, '').split('?', 1)
@@ -52,8 +58,8 @@ function pathOf(target = ''): string {
 }
 
 /**
- * Whether a request is passed on to the app: GET and HEAD of a folder, because the app may list it, and `OPTIONS *`,
- * which asks about the whole server (RFC 9110 §9.3.7).
+ * Whether a request is passed on to the app: GET and HEAD of a folder, because the app may list it,
+ * and `OPTIONS *`, which asks about the whole server (RFC 9110 §9.3.7).
  */
 export function isPassedOn(req: HttpRequest): boolean {
   const { method = '' } = req

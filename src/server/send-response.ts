@@ -1,6 +1,6 @@
 /**
- * Sends a response over HTTP/1.1 or HTTP/2, and leaves the connection either usable for the next request or closed,
- * even if the client has not sent all of its content.
+ * Sends a response over HTTP/1.1 or HTTP/2, and leaves the connection either usable for the next
+ * request or closed, even if the client has not sent all of its content.
  */
 import type { Writable } from 'node:stream'
 import { formatHttpDate } from '../fields/http-date.ts'
@@ -18,9 +18,9 @@ import {
 } from './transport.ts'
 
 /**
- * Sends the response to its end. The connection of a client that receives nothing for `idleTimeout` milliseconds is
- * aborted, because the response would otherwise keep a version of the resource and its file open for ever. 0 means no
- * limit.
+ * Sends the response to its end. The connection of a client that receives nothing for `idleTimeout`
+ * milliseconds is aborted, because the response would otherwise keep a version of the resource and
+ * its file open for ever. 0 means no limit.
  *
  * @throws Error of the storage if the content can't be read to its end.
  */
@@ -43,8 +43,8 @@ export async function sendResponse(
 }
 
 /**
- * Ends an answer whose head is set, and discards the unread content of the request. The answer is sent first, because
- * many clients stop sending only when they have received it.
+ * Ends an answer whose head is set, and discards the unread content of the request. The answer is
+ * sent first, because many clients stop sending only when they have received it.
  */
 async function endResponse(
   req: HttpRequest,
@@ -59,7 +59,8 @@ async function endResponse(
     return
   }
   if (body) content.write(body)
-  // A client that still waits for 100 Continue has sent nothing to discard, and Node closes its connection.
+  // A client that still waits for 100 Continue has sent nothing to discard, and Node closes its
+  // connection.
   if (!isAwaitingContinue(req)) {
     if ('flushHeaders' in res) res.flushHeaders()
     await linger(req)
@@ -68,8 +69,9 @@ async function endResponse(
 }
 
 /**
- * Sends content piece by piece. The head is sent with the first piece and not before, so that a storage that fails at
- * the first read is still answered with 500. After the head, a failure can only abort the answer.
+ * Sends content piece by piece. The head is sent with the first piece and not before, so that a
+ * storage that fails at the first read is still answered with 500. After the head, a failure can
+ * only abort the answer.
  */
 async function sendAll(
   req: HttpRequest,
@@ -82,7 +84,8 @@ async function sendAll(
   let size = 0
   let isBegun = false
   for await (const piece of response.body) {
-    // Check inside the loop: leaving it closes the reader of the storage, which happens only once iteration has begun.
+    // Check inside the loop: leaving it closes the reader of the storage, which happens only once
+    // iteration has begun.
     if (!isOpen(res)) return
     size += piece.byteLength
     if (size > length) throw wrongSize(`more than ${length}`, length)
@@ -98,14 +101,17 @@ async function sendAll(
 }
 
 /**
- * Makes the error for content of another size than its `Content-Length`. A client would wait for missing bytes, and
- * treat surplus bytes as the next answer.
+ * Makes the error for content of another size than its `Content-Length`. A client would wait for
+ * missing bytes, and treat surplus bytes as the next answer.
  */
 function wrongSize(found: string, announced: number): Error {
   return new Error(`the storage gave ${found} bytes of content; expected ${announced}`)
 }
 
-/** Sets the status and the fields. Node sends them with the first bytes of content, or with the end of the answer. */
+/**
+ * Sets the status and the fields. Node sends them with the first bytes of content, or with the end
+ * of the answer.
+ */
 function sendHead(
   req: HttpRequest,
   res: HttpResponse,
@@ -115,7 +121,8 @@ function sendHead(
   const isHttp2 = streamOf(res) !== null
   // HTTP/2 has no reason phrases (RFC 9113 §8.3.2).
   if (isUnassigned(status) && !isHttp2) res.statusMessage = 'Incomplete Content'
-  // Node caches its own Date for up to a second, so that Last-Modified could be later (RFC 9110 §8.8.2.1).
+  // Node caches its own Date for up to a second, so that Last-Modified could be later (RFC 9110
+  // §8.8.2.1).
   res.setHeader('Date', formatHttpDate(new Date()))
   for (const [name, value] of Object.entries(headers)) {
     // HTTP/2 has no `Connection` field, because other streams use the connection (RFC 9113 §8.2.2).
@@ -129,9 +136,9 @@ function sendHead(
 }
 
 /**
- * Sets a field. If an earlier middleware of the app has set `Cache-Control`, `Content-Security-Policy` or
- * `Content-Disposition`, its value is kept, because the app has decided it on purpose. To the first two, `value` is
- * added. Any other field is replaced.
+ * Sets a field. If an earlier middleware of the app has set `Cache-Control`,
+ * `Content-Security-Policy` or `Content-Disposition`, its value is kept, because the app has
+ * decided it on purpose. To the first two, `value` is added. Any other field is replaced.
  */
 function setField(res: HttpResponse, name: string, value: string): void {
   const earlier = res.getHeader(name)
@@ -143,17 +150,17 @@ function setField(res: HttpResponse, name: string, value: string): void {
 }
 
 /**
- * Returns what is added to the `Cache-Control` of the app. The app may let caches store a finished resource, so only
- * `no-transform` is added. An upload in progress and an error stay `no-store`, because a cached HEAD would report an
- * old offset.
+ * Returns what is added to the `Cache-Control` of the app. The app may let caches store a finished
+ * resource, so only `no-transform` is added. An upload in progress and an error stay `no-store`,
+ * because a cached HEAD would report an old offset.
  */
 function unlessSaid(value: string): string {
   return value.includes('no-store') ? value : 'no-transform'
 }
 
 /**
- * Resolves when more can be written, or when the connection is closed. Aborts the answer if the client receives
- * nothing for `idleTimeout` milliseconds.
+ * Resolves when more can be written, or when the connection is closed. Aborts the answer if the
+ * client receives nothing for `idleTimeout` milliseconds.
  */
 function untilDrained(res: HttpResponse, idleTimeout: number): Promise<void> {
   return new Promise((resolve) => {
@@ -168,9 +175,9 @@ function untilDrained(res: HttpResponse, idleTimeout: number): Promise<void> {
 }
 
 /**
- * Aborts an HTTP/2 stream that is not sent within `idleTimeout` milliseconds. A client may give the stream no flow
- * control window, and the stream would hold its answer, however small, for ever. Over HTTP/1.1 the buffers of the
- * kernel take a small answer.
+ * Aborts an HTTP/2 stream that is not sent within `idleTimeout` milliseconds. A client may give the
+ * stream no flow control window, and the stream would hold its answer, however small, for ever.
+ * Over HTTP/1.1 the buffers of the kernel take a small answer.
  */
 function abortIfStuck(res: HttpResponse, idleTimeout: number): void {
   const stream = streamOf(res)

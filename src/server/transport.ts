@@ -1,7 +1,8 @@
 /**
- * Hides the differences between HTTP/1.1 and HTTP/2 in Node. The objects of an HTTP/2 request look like those of
- * `node:http`, but some properties have another meaning (`complete` is also true for a stream that was reset), and
- * some are missing (a response has no `destroyed`). Other files therefore use these functions and not the properties.
+ * Hides the differences between HTTP/1.1 and HTTP/2 in Node. The objects of an HTTP/2 request look
+ * like those of `node:http`, but some properties have another meaning (`complete` is also true for
+ * a stream that was reset), and some are missing (a response has no `destroyed`). Other files
+ * therefore use these functions and not the properties.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import {
@@ -25,11 +26,12 @@ export function streamOf(message: HttpRequest | HttpResponse): ServerHttp2Stream
 }
 
 /**
- * Returns the length of the content in bytes, as the client announces it; 0 without content. Null if only the end of
- * the message shows it: chunked content, or HTTP/2 without Content-Length (RFC 9113 §8.1.1).
+ * Returns the length of the content in bytes, as the client announces it; 0 without content. Null
+ * if only the end of the message shows it: chunked content, or HTTP/2 without Content-Length (RFC
+ * 9113 §8.1.1).
  *
- * @throws UploadError `ERR_FIELD` for a malformed Content-Length. Node's parsers refuse one themselves, but an adapter
- * may not.
+ * @throws UploadError `ERR_FIELD` for a malformed Content-Length. Node's parsers refuse one
+ * themselves, but an adapter may not.
  */
 export function announcedLength(req: HttpRequest): number | null {
   const field = req.headers['content-length']
@@ -41,8 +43,9 @@ export function announcedLength(req: HttpRequest): number | null {
 }
 
 /**
- * Whether the client has ended the content. Over HTTP/2 only END_STREAM ends it. A stream that is reset, or whose
- * session is lost, emits `end` as well, but only after it was aborted, which `isReset` detects.
+ * Whether the client has ended the content. Over HTTP/2 only END_STREAM ends it. A stream that is
+ * reset, or whose session is lost, emits `end` as well, but only after it was aborted, which
+ * `isReset` detects.
  */
 export function hasEnded(req: HttpRequest): boolean {
   const stream = streamOf(req)
@@ -56,7 +59,9 @@ export function isCut(req: HttpRequest): boolean {
   return stream === null ? req.destroyed : stream.destroyed || isReset(stream)
 }
 
-/** Whether the client can still get an answer: its connection is open, and no answer has been ended. */
+/**
+ * Whether the client can still get an answer: its connection is open, and no answer has been ended.
+ */
 export function isOpen(res: HttpResponse): boolean {
   const stream = streamOf(res)
   const isClosed = stream === null ? res.destroyed : stream.destroyed || stream.closed
@@ -76,7 +81,10 @@ export function abort(res: HttpResponse): void {
   else stream.close(constants.NGHTTP2_INTERNAL_ERROR)
 }
 
-/** Resets the stream with NO_ERROR after the whole answer, which asks the client to stop sending (RFC 9113 §8.1). */
+/**
+ * Resets the stream with NO_ERROR after the whole answer, which asks the client to stop sending
+ * (RFC 9113 §8.1).
+ */
 export function refuseRest(stream: ServerHttp2Stream): void {
   const reset = (): void => stream.close(constants.NGHTTP2_NO_ERROR)
   // A reset before the answer has ended would cut the rest of the answer.

@@ -175,7 +175,9 @@ async function openReader({ paths, leases, assertThere }: FsResource): Promise<R
   return reader
 }
 
-/** Returns the path of a finished file; null if the bytes at the path are not those of the version. */
+/**
+ * Returns the path of a finished file; null if the bytes at the path are not those of the version.
+ */
 async function filePath({ paths }: FsResource): Promise<string | null> {
   const found = await find(paths)
   const isFile = found.kind === 'complete' && found.overlay === null

@@ -41,8 +41,8 @@ export interface PartialUploadOptions<M extends Meta, B extends Body>
     Omit<UploadOptions, 'contentType' | 'headers' | 'onProgress' | 'onState' | 'signal'> {
   /**
    * URL of the folder that files are uploaded into, to which the name of each file is added; or a
-   * function that returns the URL of a file. A relative URL is resolved against that of the page. The
-   * folder's URL has to end in a slash.
+   * function that returns the URL of a file. A relative URL is resolved against that of the page.
+   * The folder's URL has to end in a slash.
    */
   readonly endpoint: string | ((file: UppyFile<M, B>) => string)
   /** Fields of every request, or a function that is called before each request of a file. */
@@ -90,8 +90,8 @@ export class PartialUpload<M extends Meta, B extends Body> extends BasePlugin<
   }
 
   readonly #uploadAll = async (ids: string[]): Promise<void> => {
-    // A plugin that prepares the files may have failed for some of them, and Golden Retriever restores
-    // the complete ones of an earlier session, too.
+    // A plugin that prepares the files may have failed for some of them, and Golden Retriever
+    // restores the complete ones of an earlier session, too.
     const files = this.uppy
       .getFilesByIds(ids)
       .filter(({ error, progress }) => !error && progress.uploadComplete !== true)
@@ -101,8 +101,8 @@ export class PartialUpload<M extends Meta, B extends Body> extends BasePlugin<
   }
 
   /**
-   * Uploads one file. Resolves after its success or failure was reported, or the file was removed from
-   * Uppy.
+   * Uploads one file. Resolves after its success or failure was reported, or the file was removed
+   * from Uppy.
    */
   async #uploadOne(file: UppyFile<M, B>): Promise<void> {
     const events = new EventManager(this.uppy)
@@ -123,8 +123,8 @@ export class PartialUpload<M extends Meta, B extends Body> extends BasePlugin<
   }
 
   /**
-   * Returns the absolute URL of a file. Its name is percent-encoded, so that it is one segment of the
-   * path.
+   * Returns the absolute URL of a file. Its name is percent-encoded, so that it is one segment of
+   * the path.
    *
    * @throws Error for a name that can't be encoded. Uppy shows the message at the file.
    */
@@ -132,8 +132,8 @@ export class PartialUpload<M extends Meta, B extends Body> extends BasePlugin<
     const { endpoint } = this.opts
     const base = scope.location?.href
     if (typeof endpoint === 'function') return new URL(endpoint(file), base).href
-    // Some systems allow half of a surrogate pair in a name. It has no UTF-8 form to percent-encode, and
-    // a replacement would store two files with such names under the same URL.
+    // Some systems allow half of a surrogate pair in a name. It has no UTF-8 form to
+    // percent-encode, and a replacement would store two files with such names under the same URL.
     if (/\p{Surrogate}/u.test(file.meta.name)) throw new Error(UNNAMEABLE)
     return new URL(encodeURIComponent(file.meta.name), new URL(endpoint, base)).href
   }
@@ -157,16 +157,16 @@ export class PartialUpload<M extends Meta, B extends Body> extends BasePlugin<
       },
     })
     signal.addEventListener('abort', () => {
-      // The user has removed the file from Uppy. The incomplete upload is removed from the server, but
-      // a finished file is not.
+      // The user has removed the file from Uppy. The incomplete upload is removed from the server,
+      // but a finished file is not.
       running.discard().catch((error: unknown) => this.uppy.log(error, 'warning'))
     })
     return running
   }
 
   /**
-   * Queues the upload for a slot, and connects it with Uppy's buttons. A paused upload gives its slot
-   * to another one. The returned function gives the slot back.
+   * Queues the upload for a slot, and connects it with Uppy's buttons. A paused upload gives its
+   * slot to another one. The returned function gives the slot back.
    */
   #queue(running: Upload, file: UppyFile<M, B>, events: EventManager<M, B>): Leave {
     let leave: Leave | null = null
@@ -205,8 +205,8 @@ export class PartialUpload<M extends Meta, B extends Body> extends BasePlugin<
   }
 
   /**
-   * Reports that the server holds the whole file. Listeners get the object that the app has answered
-   * with, if it is JSON.
+   * Reports that the server holds the whole file. Listeners get the object that the app has
+   * answered with, if it is JSON.
    */
   async #reportSuccess({ id }: UppyFile<M, B>, uploadURL: string, answer: Response): Promise<void> {
     const content: unknown = await answer.json().catch(() => null)
@@ -228,14 +228,17 @@ export class PartialUpload<M extends Meta, B extends Body> extends BasePlugin<
     return this.#isBody(content) ? { status, body: content } : { status }
   }
 
-  /** Whether the content of an answer is an object. The app declares its properties by the type `B`. */
+  /**
+   * Whether the content of an answer is an object. The app declares its properties by the type `B`.
+   */
   #isBody(content: unknown): content is B {
     return typeof content === 'object' && content !== null
   }
 }
 
 /**
- * Returns the options of the client's `upload`, which refuses unknown ones such as those of the plugin.
+ * Returns the options of the client's `upload`, which refuses unknown ones such as those of the
+ * plugin.
  */
 function clientOptions<M extends Meta, B extends Body>(
   options: PartialUploadOptions<M, B>,
@@ -252,7 +255,8 @@ function clientOptions<M extends Meta, B extends Body>(
 }
 
 /**
- * Returns the text that Uppy shows to the user: that of the server's problem document, if there is one.
+ * Returns the text that Uppy shows to the user: that of the server's problem document, if there is
+ * one.
  */
 function describe(message: string, problem: Problem | null): string {
   return problem?.detail ?? problem?.title ?? message

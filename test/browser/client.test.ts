@@ -270,8 +270,9 @@ async function newFolder(): Promise<string> {
 }
 
 /**
- * Drops the bytes that the gate holds, and lets new connections pass. Chromium closes the connection of an aborted
- * request some time later. Until then an opened gate would let the rest of the upload pass.
+ * Drops the bytes that the gate holds, and lets new connections pass. Chromium closes the
+ * connection of an aborted request some time later. Until then an opened gate would let the rest of
+ * the upload pass.
  */
 function dropHeld(gate: Gate): void {
   gate.cut()

@@ -266,7 +266,10 @@ async function focused(page: Page): Promise<unknown> {
   )
 }
 
-/** Presses Tab until `name` has the focus. Cycles through the page many times, because it may still load its list. */
+/**
+ * Presses Tab until `name` has the focus. Cycles through the page many times, because it may still
+ * load its list.
+ */
 async function tabTo(page: Page, name: string): Promise<void> {
   for (let presses = 0; presses < 2000; presses += 1) {
     if ((await focused(page)) === name) return

@@ -1,6 +1,6 @@
 /**
- * One upload through kills, an outage and a reload. `BROWSER_BYTES=500000000 OUTAGE=60000` repeat the run
- * that the README describes, and print its time and bytes.
+ * One upload through kills, an outage and a reload. `BROWSER_BYTES=500000000 OUTAGE=60000` repeat
+ * the run that the README describes, and print its time and bytes.
  */
 import { setTimeout as wait } from 'node:timers/promises'
 

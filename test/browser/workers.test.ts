@@ -1,4 +1,7 @@
-/** The client in a web worker, which has `XMLHttpRequest`, and in a service worker, which has only `fetch`. */
+/**
+ * The client in a web worker, which has `XMLHttpRequest`, and in a service worker, which has only
+ * `fetch`.
+ */
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -21,7 +24,10 @@ const BLOCK = Array.from({ length: 65_537 }, (_, index) => (index * index) % 251
 // A browser, a server and a test share the processor with the other tests.
 vi.setConfig({ testTimeout: 120_000 })
 
-/** Uploads the file of a message, and posts the state at the end. `waitUntil` keeps a service worker running. */
+/**
+ * Uploads the file of a message, and posts the state at the end. `waitUntil` keeps a service worker
+ * running.
+ */
 const WORKER = `
   import { upload } from 'partial-upload/client'
   self.addEventListener('message', (event) => {
@@ -60,7 +66,8 @@ describeInChromium('in Chromium, the client', () => {
       const count = patches.length
       const again = await send(page)
 
-      // Chromium itself repeats a request whose connection breaks; the server refuses that one with 412.
+      // Chromium itself repeats a request whose connection breaks; the server refuses that one with
+      // 412.
       const large = patches.filter((size) => size > MiB)
       expect(sent).toEqual({ state: 'done', isUnchanged: false })
       expect(large.some((size) => size < Math.max(...large) - 2 * MiB)).toBe(true)

@@ -1,6 +1,7 @@
 /**
  * One upload that everything happens to. The whole of it, with 2 GiB and a minute without network:
- * `LONG_RUN_MIB=2048 LONG_RUN_CUT=60 npx vitest run --config test/vitest.config.ts test/cli/long-run.test.ts`.
+ * `LONG_RUN_MIB=2048 LONG_RUN_CUT=60 npx vitest run --config test/vitest.config.ts
+ * test/cli/long-run.test.ts`.
  */
 import { createCipheriv, createHash } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
@@ -18,7 +19,9 @@ import { useCommandLine } from '../support/cli/setup.ts'
 const SIZE = Number(process.env['LONG_RUN_MIB'] ?? 64) * MiB
 /** Milliseconds without network. */
 const CUT = Number(process.env['LONG_RUN_CUT'] ?? 2) * 1000
-/** Upper bound of the bytes lost in socket buffers, the proxy and the server at each interruption. */
+/**
+ * Upper bound of the bytes lost in socket buffers, the proxy and the server at each interruption.
+ */
 const IN_FLIGHT = 18 * MiB
 
 const line = useCommandLine()
@@ -72,15 +75,18 @@ test(
     expect(await digestOf(line.at('uploads', 'film.mp4'))).toBe(await digestOf(line.at('film.mp4')))
     expect(offsetsOf(proxy.seen)).toEqual(patches.slice(1).map(({ start }) => start))
     expect(lost.reduce((sum, size) => sum + size, 0)).toBe(proxy.sent - SIZE)
-    // The late bytes of a command that was stopped can change the version after the next one has asked for the
-    // offset. Its request is then refused, and the proxy reads all of it before it passes the answer on.
+    // The late bytes of a command that was stopped can change the version after the next one has
+    // asked for the offset. Its request is then refused, and the proxy reads all of it before it
+    // passes the answer on.
     const interrupted = lost.filter((_, index) => patches[index]?.status === null)
     expect(Math.max(...interrupted)).toBeLessThanOrEqual(IN_FLIGHT)
   },
   CUT + (SIZE / MiB) * 500 + 120_000,
 )
 
-/** What was on its way at the end of each request, and did not arrive: the next one began before it. */
+/**
+ * What was on its way at the end of each request, and did not arrive: the next one began before it.
+ */
 function lossesOf(patches: readonly SeenRequest[]): readonly number[] {
   return patches.slice(1).map(({ start }, index) => {
     const { start: before, data } = patches[index]!
@@ -88,7 +94,9 @@ function lossesOf(patches: readonly SeenRequest[]): readonly number[] {
   })
 }
 
-/** How much the server said it had, each time before something was sent again; 0 for nothing (404). */
+/**
+ * How much the server said it had, each time before something was sent again; 0 for nothing (404).
+ */
 function offsetsOf(seen: readonly SeenRequest[]): readonly number[] {
   const segments = seen.flatMap(({ method }, index) => (method === 'PATCH' ? [index] : []))
   return segments.slice(1).map((end) => {

@@ -136,7 +136,9 @@ describe('put FOLDER', () => {
   )
 })
 
-/** Whether another user can run the command: the clone may be in a folder that only root can enter. */
+/**
+ * Whether another user can run the command: the clone may be in a folder that only root can enter.
+ */
 function canRunAsNobody(): boolean {
   if (process.getuid?.() !== 0) return false
   const main = path.join(root, 'node_modules/mime/package.json')

@@ -20,9 +20,9 @@ const BUNDLES: Readonly<Record<string, string>> = {
 }
 
 /**
- * What a bundler makes of an app that only exports this of the client: one file, minified. Nothing is
- * loaded later, because service workers do not support `import()`, and because a chunk could not be
- * loaded while the connection is broken.
+ * What a bundler makes of an app that only exports this of the client: one file, minified. Nothing
+ * is loaded later, because service workers do not support `import()`, and because a chunk could not
+ * be loaded while the connection is broken.
  */
 async function bundle(contents: string) {
   const { outputFiles, metafile } = await build({

@@ -26,7 +26,8 @@ describeInChromium('upload in Chromium', () => {
     )
 
     expect(status).toBe(201)
-    // The answer may be one to the GET that follows a 303: a HEAD finds the resource and its digest.
+    // The answer may be one to the GET that follows a 303: a HEAD finds the resource and its
+    // digest.
     expect(story.slice(0, 4)).toEqual(['HEAD moved', 'HEAD', 'PATCH moved', 'PATCH'])
     expect(story.slice(4)).toEqual(['HEAD moved', 'HEAD', 'HEAD moved', 'HEAD'])
     expect(await (await fetch(`${url}/files/a`)).text()).toBe('a'.repeat(200_000))

@@ -21,7 +21,9 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     }
   })
 
-  /** Answers each method by its script, the last line again and again; returns the URL and a log. */
+  /**
+   * Answers each method by its script, the last line again and again; returns the URL and a log.
+   */
   async function serve(script: Readonly<Record<string, readonly Answer[]>>) {
     const log: http.IncomingMessage[] = []
     const counts: Record<string, number> = {}
@@ -251,7 +253,10 @@ describe('a server that was asked before the content', () => {
     server.close()
   })
 
-  /** Has `answer` meet the expectation; returns the URL, and what each request with content expected. */
+  /**
+   * Has `answer` meet the expectation; returns the URL, and what each request with content
+   * expected.
+   */
   async function serve(answer: (req: http.IncomingMessage, res: http.ServerResponse) => void) {
     const expectations: unknown[] = []
     const note = ({ method, headers }: http.IncomingMessage) =>

@@ -135,7 +135,10 @@ describe('a redirection over node:http', () => {
 describe('a redirection with 303 over fetch, which follows it with GET', () => {
   const fast = { ...timing({ random: () => 0 }), retries: 1 }
 
-  /** Redirects changes to another resource, which answers GET like a finished upload; HEAD by `status`. */
+  /**
+   * Redirects changes to another resource, which answers GET like a finished upload; HEAD by
+   * `status`.
+   */
   async function serve(code: number) {
     const fields = { ETag: '"other"', 'Upload-Length': FILE.length, 'Last-Modified': 'now' }
     const server = http.createServer((req, res) => {

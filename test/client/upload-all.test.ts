@@ -27,7 +27,9 @@ describe.each(CLIENTS)('uploads of many files over %s', (_name, { uploadAll }) =
     return `${bench.proxy.origin}/files/`
   }
 
-  /** Whether the server holds exactly these bytes, complete. A comparison by `expect` takes seconds. */
+  /**
+   * Whether the server holds exactly these bytes, complete. A comparison by `expect` takes seconds.
+   */
   async function holds(name: string, bytes: Buffer): Promise<boolean> {
     const response = await fetch(new URL(`/files/${name}`, bench.direct))
     return response.status === 200 && bytes.equals(Buffer.from(await response.arrayBuffer()))

@@ -286,8 +286,8 @@ describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
     const patches = bench.proxy.seen.filter(({ method }) => method === 'PATCH')
     expect(patches.length).toBeLessThanOrEqual(7)
     expect((await bench.stored()).equals(file)).toBe(true)
-    // The bytes that are sent twice: at each cut, those in the buffers of the proxy, of the server and
-    // of the sockets between them are lost.
+    // The bytes that are sent twice: at each cut, those in the buffers of the proxy, of the server
+    // and of the sockets between them are lost.
     expect(bench.proxy.sent - file.length).toBeLessThanOrEqual(5 * 256 * KiB)
   })
 })

@@ -6,7 +6,10 @@ import { title } from '../support/faults/server.ts'
 import { bucketContract, checkedWith } from '../support/s3/bucket-contract.ts'
 import { ENGINES, LONGEST_START } from '../support/s3/engines.ts'
 
-/** The checks that are skipped on moto 5.2, because it ignores `If-Match` of CompleteMultipartUpload. */
+/**
+ * The checks that are skipped on moto 5.2, because it ignores `If-Match` of
+ * CompleteMultipartUpload.
+ */
 const LACKING: Readonly<Record<string, readonly string[]>> = {
   moto: ['completes a multipart upload only if its condition holds'],
 }

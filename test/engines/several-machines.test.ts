@@ -1,5 +1,6 @@
 /**
- * Runs two servers on one bucket as `examples/s3.ts` opens it, behind nginx as the README configures it.
+ * Runs two servers on one bucket as `examples/s3.ts` opens it, behind nginx as the README
+ * configures it.
  */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'

@@ -1,4 +1,6 @@
-/** What the S3 storage does beyond the contract of storages, in the bucket of a real object store. */
+/**
+ * What the S3 storage does beyond the contract of storages, in the bucket of a real object store.
+ */
 import type { GetObjectCommand } from '@aws-sdk/client-s3'
 import express from 'express'
 import { partialUpload } from 'partial-upload'

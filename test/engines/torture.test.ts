@@ -1,4 +1,7 @@
-/** Kills and halts several servers on one bucket. `npm run torture -- --store s3` does the same for longer. */
+/**
+ * Kills and halts several servers on one bucket. `npm run torture -- --store s3` does the same for
+ * longer.
+ */
 import { afterAll, describe, expect, inject, test } from 'vitest'
 
 import { removeBundles } from '../support/faults/process.ts'

@@ -1,4 +1,7 @@
-/** The example of a whole app, as a process of its own, because its packages are not those of this one. */
+/**
+ * The example of a whole app, as a process of its own, because its packages are not those of this
+ * one.
+ */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, readdir, rm } from 'node:fs/promises'

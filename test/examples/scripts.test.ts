@@ -1,4 +1,6 @@
-/** The uploaders in other languages: what each makes of a fresh upload, a break, and another file. */
+/**
+ * The uploaders in other languages: what each makes of a fresh upload, a break, and another file.
+ */
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import type { Server } from 'node:http'

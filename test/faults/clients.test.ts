@@ -149,7 +149,8 @@ it.each(FAULTS.slice(0, 3))(
       await give(server, target, given)
       const connection = await server.connect()
       connection.send(bytes.toString('latin1').replace('/files/0', target))
-      // A reset discards bytes that the server has not read, so the test waits until the request is being processed.
+      // A reset discards bytes that the server has not read, so the test waits until the request is
+      // being processed.
       await server.send('OPTIONS', target)
       end(connection)
 

@@ -1,4 +1,7 @@
-/** Disks that take no more: full to the last block, read-only from now on, and files of a limited size. */
+/**
+ * Disks that take no more: full to the last block, read-only from now on, and files of a limited
+ * size.
+ */
 import { readdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
 

@@ -55,7 +55,10 @@ function ones(length: number): readonly Buffer[] {
   return [Buffer.alloc(length, 1)]
 }
 
-/** One way to make a resource `a` grow, and what it holds then; `next` is the storage of the next process. */
+/**
+ * One way to make a resource `a` grow, and what it holds then; `next` is the storage of the next
+ * process.
+ */
 interface Growth {
   readonly name: string
   readonly grow: (storage: StorageAdapter, next: () => Promise<StorageAdapter>) => Promise<unknown>

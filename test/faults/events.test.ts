@@ -1,4 +1,6 @@
-/** Events of a server that is killed between a change and its hook: the next process calls the hook. */
+/**
+ * Events of a server that is killed between a change and its hook: the next process calls the hook.
+ */
 import { existsSync, readFileSync, readdirSync, renameSync } from 'node:fs'
 import path from 'node:path'
 
@@ -52,7 +54,10 @@ class Setup {
     return names.filter((name) => name.endsWith('.note'))
   }
 
-  /** Moves the only file back into the staging directory, where a commit has it before its last step. */
+  /**
+   * Moves the only file back into the staging directory, where a commit has it before its last
+   * step.
+   */
   undoMove(key: string): void {
     const staging = path.join(this.directory, '.partial-upload')
     const name = readdirSync(staging).find((entry) => entry.endsWith('.json')) ?? ''

@@ -1,4 +1,6 @@
-/** Processes that are halted in the middle of a change until another process has taken their lock. */
+/**
+ * Processes that are halted in the middle of a change until another process has taken their lock.
+ */
 import { execFileSync } from 'node:child_process'
 import { readFileSync, readdirSync } from 'node:fs'
 
@@ -23,7 +25,9 @@ const CONTAINER = 'exec unshare --pid --fork --kill-child --mount-proc "$@"'
 const CALLS = 'rename,renameat,renameat2,unlink,unlinkat,rmdir'
 /** The calls that change the bytes of a file at a position. */
 const WRITES = 'pwrite64,pwritev,pwritev2'
-/** Their numbers within a change. A change that makes fewer has ended before its process is halted. */
+/**
+ * Their numbers within a change. A change that makes fewer has ended before its process is halted.
+ */
 const NUMBERS = [1, 2, 3, 4]
 const TYPE = 'text/x-successor'
 
@@ -49,8 +53,9 @@ const CHANGES: Readonly<Record<string, Change>> = {
       await server.send('PUT', target, [], 'old')
       return server.patch(target, 'bytes 0-0/*', 'x')
     },
-    // A rebuild may be halted instead. Then the patch begins after the successor's change, and If-Match
-    // keeps it from being applied to that one, which would look like a write of a process without its lock.
+    // A rebuild may be halted instead. Then the patch begins after the successor's change, and
+    // If-Match keeps it from being applied to that one, which would look like a write of a process
+    // without its lock.
     begin: (connection, target, prepared) => {
       const fields = [MESSAGE, `If-Match: ${field(prepared, 'etag')}`]
       connection.send(request('PATCH', target, fields, message('bytes 1-1/*', 'y')))
@@ -86,7 +91,9 @@ class Halted {
     this.#detach = detach
   }
 
-  /** Starts a server, and has it begin a change that gets no further than the call of this number. */
+  /**
+   * Starts a server, and has it begin a change that gets no further than the call of this number.
+   */
   static async start(
     directory: string,
     change: Change,

@@ -1,4 +1,7 @@
-/** Large uploads, which are flushed while they arrive: what such a flush loses must not be acknowledged. */
+/**
+ * Large uploads, which are flushed while they arrive: what such a flush loses must not be
+ * acknowledged.
+ */
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 

@@ -1,4 +1,7 @@
-/** A file system that ignores the case of letters: NTFS here, and likewise exFAT, CIFS and ext4 with casefold. */
+/**
+ * A file system that ignores the case of letters: NTFS here, and likewise exFAT, CIFS and ext4 with
+ * casefold.
+ */
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync, truncateSync, writeFileSync } from 'node:fs'
 import path from 'node:path'

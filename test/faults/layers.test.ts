@@ -14,8 +14,8 @@ const CALLS = [
   'unlink,unlinkat,rmdir',
 ].join(',')
 /**
- * Which of these system calls kills the process, counted from the beginning. A patch makes about ten
- * of them, and the rebuild after it about as many.
+ * Which of these system calls kills the process, counted from the beginning. A patch makes about
+ * ten of them, and the rebuild after it about as many.
  */
 const NUMBERS = Array.from({ length: 16 }, (_, index) => index + 1)
 const AT_ONCE = 4

@@ -37,8 +37,8 @@ interface Fault {
   readonly steps: readonly Step[]
   readonly directory?: () => string
   /**
-   * Whether the fault may fail a background fsync of `/files/part`. The server then answers 409 with
-   * expected-offset 0, and the client sends the file from byte 0.
+   * Whether the fault may fail a background fsync of `/files/part`. The server then answers 409
+   * with expected-offset 0, and the client sends the file from byte 0.
    */
   readonly mayLoseUpload?: boolean
   /** Begins the fault; what it returns ends it. */

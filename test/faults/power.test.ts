@@ -109,7 +109,8 @@ describe.each(FILE_SYSTEMS)('after a power cut on %s', (fileSystem) => {
     ])(
       title('loses a file that was answered 201 without the fsync %s', NO_TRACE),
       async (_name, when, state) => {
-        // The system may write back before the cut, while other programs write a lot; not five times.
+        // The system may write back before the cut, while other programs write a lot; not five
+        // times.
         const states: string[] = []
         while (states.length < 5 && !states.includes(state)) {
           states.push(await stateWithoutFsync(fileSystem, when))
@@ -187,7 +188,9 @@ async function workUntilCut(
   await Promise.all([...atWork, ...readers])
 }
 
-/** The rest of a file whose PUT was answered 201 while the fsyncs that `when` names had no effect. */
+/**
+ * The rest of a file whose PUT was answered 201 while the fsyncs that `when` names had no effect.
+ */
 async function stateWithoutFsync(
   fileSystem: (typeof FILE_SYSTEMS)[number],
   when: string,

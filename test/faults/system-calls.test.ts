@@ -236,7 +236,8 @@ describe.skipIf(NO_TRACE !== null)(title('with system calls that fail', NO_TRACE
 
       for (const when of moments) await changeAndCheck(server, { calls, error, when })
 
-      // The handles that the first changes keep allocated count little beside a leak in each change.
+      // The handles that the first changes keep allocated count little beside a leak in each
+      // change.
       await server.waitForHandles(handles + 2)
     },
   )

@@ -31,8 +31,8 @@ const NO_DISK = reasonAgainst('needs mkfs.ext4 and loop mounts', () => {
 const STATE: ResourceState = { ...FINISHED, completeLength: 3, contentType: 'text/plain' }
 
 /**
- * Replaces a file several times, as another program does, within the second in which it was made. Stops
- * when its inode number and times are those of the first file, and returns whether they are.
+ * Replaces a file several times, as another program does, within the second in which it was made.
+ * Stops when its inode number and times are those of the first file, and returns whether they are.
  */
 function replaceWithinTheSecond(file: string): boolean {
   const first = statSync(file)

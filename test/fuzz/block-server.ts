@@ -1,7 +1,7 @@
 /**
- * A server that reports how long its event loop was blocked. A process of its own: what the client does
- * must not count. Started with the name of a store, or `express` for Express alone; each message resets, and is
- * answered.
+ * A server that reports how long its event loop was blocked. A process of its own: what the client
+ * does must not count. Started with the name of a store, or `express` for Express alone; each
+ * message resets, and is answered.
  */
 import { once } from 'node:events'
 import { closeSync, openSync, readSync } from 'node:fs'
@@ -33,7 +33,8 @@ const schedule = openSync('/proc/thread-self/schedstat', 'r')
 const text = Buffer.alloc(64)
 let before = sample()
 let worst: Block = { wall: 0, cpu: 0 }
-// Twice a millisecond would be too often to learn more: between two calls lies one turn of the loop.
+// Twice a millisecond would be too often to learn more: between two calls lies one turn of the
+// loop.
 const timer = setInterval(() => {
   const now = sample()
   worst = {

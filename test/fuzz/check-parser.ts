@@ -40,7 +40,9 @@ interface ParsedPart {
   readonly data: string
 }
 
-/** Longest boundary with what precedes it, and what may follow it before its line proves to be data. */
+/**
+ * Longest boundary with what precedes it, and what may follow it before its line proves to be data.
+ */
 const MOST_HELD = 2 + 2 + 70 + MAX_LINE_REST
 
 /**

@@ -199,8 +199,9 @@ function apply(model: Model, whole: readonly ReferenceData[], fillsGaps: boolean
 }
 
 /**
- * Applies the only part of a patch, which has no data. The header of an open part is judged before the server can
- * know that no data follows. If the format fills gaps, a later part might fill the one before it.
+ * Applies the only part of a patch, which has no data. The header of an open part is judged before
+ * the server can know that no data follows. If the format fills gaps, a later part might fill the
+ * one before it.
  */
 function applyEmpty(model: Model, part: ReferenceData, fillsGaps: boolean): Outcome {
   const { completeLength: total } = part

@@ -8,7 +8,10 @@ import type { StoreName } from '../support/storage/stores.ts'
 import type { Block } from './block-server.ts'
 import { WORST_INPUTS, type WorstInput } from './worst-inputs.ts'
 
-/** Longest block that is accepted, in milliseconds of processor time beyond what Express itself takes. */
+/**
+ * Longest block that is accepted, in milliseconds of processor time beyond what Express itself
+ * takes.
+ */
 export const LONGEST_BLOCK = 50
 
 /** One input, and what it cost. */

@@ -4,7 +4,9 @@ import { appendFileSync } from 'node:fs'
 /** Between two samples, in milliseconds. */
 const INTERVAL = 2000
 
-/** Wraps a target: samples go into the file that the environment names, one in each line, in bytes. */
+/**
+ * Wraps a target: samples go into the file that the environment names, one in each line, in bytes.
+ */
 export function watchHeap<T>(fuzz: (data: Buffer) => T): (data: Buffer) => T {
   const file = process.env.FUZZ_HEAP_FILE
   let next = Date.now() + INTERVAL

@@ -1,4 +1,6 @@
-/** How the bytes of a fuzzer become an input: two printable bytes of choices, then the bytes proper. */
+/**
+ * How the bytes of a fuzzer become an input: two printable bytes of choices, then the bytes proper.
+ */
 
 export interface FuzzInput {
   /** Picks among variants: 0 to 255. */

@@ -5,7 +5,10 @@
 
 /** A part as the reference reads it. */
 export interface ReferencePart {
-  /** First position and the one past the last; null for a part that gives only a length or an offset. */
+  /**
+   * First position and the one past the last; null for a part that gives only a length or an
+   * offset.
+   */
   readonly range: readonly [start: number, end: number] | null
   /** Where a part without a range begins; null if it gives only a length. */
   readonly offset: number | null
@@ -97,7 +100,9 @@ export function referencePart(lines: readonly FieldLine[], limits: Limits): Refe
   }
 }
 
-/** The digests of a valid field whose algorithms are known, in their canonical form; null if none. */
+/**
+ * The digests of a valid field whose algorithms are known, in their canonical form; null if none.
+ */
 function known(field: string): string | null {
   const digests = [...(referenceDigest(field) ?? [])]
     .filter(([key]) => key === 'sha-256' || key === 'sha-512')

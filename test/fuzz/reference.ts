@@ -1,4 +1,6 @@
-/** What a whole patch document means, as an oracle for the parsers: by searching the complete text. */
+/**
+ * What a whole patch document means, as an oracle for the parsers: by searching the complete text.
+ */
 import {
   referenceHeader,
   referenceMediaType,
@@ -38,7 +40,9 @@ export function referenceMessage(text: string, limits: ReferenceLimits): Referen
   return part && fits(part, data, limits) ? [{ ...part, data }] : null
 }
 
-/** Reads a `message/byteranges` whose length is known before its data, which places an open part. */
+/**
+ * Reads a `message/byteranges` whose length is known before its data, which places an open part.
+ */
 export function referenceKnownMessage(text: string, limits: ReferenceLimits): ReferenceDocument {
   const document = referenceMessage(text, limits)
   const [part] = document ?? []

@@ -1,6 +1,6 @@
 /**
- * Counts the steps of a pattern: V8 does not report how often it backtracks, so a matcher that does the
- * same in the open takes its place. It knows what the patterns of `src` use, and no more.
+ * Counts the steps of a pattern: V8 does not report how often it backtracks, so a matcher that does
+ * the same in the open takes its place. It knows what the patterns of `src` use, and no more.
  */
 
 /** What a match came to. */

@@ -3,8 +3,8 @@
  *
  *     npm run fuzz -- --seconds 60
  *
- * The targets under coverage guidance take two thirds of the time, and the properties take one third. The
- * measurement takes additional time. Failures are printed, and the exit code is 1 then.
+ * The targets under coverage guidance take two thirds of the time, and the properties take one
+ * third. The measurement takes additional time. Failures are printed, and the exit code is 1 then.
  */
 import { randomInt } from 'node:crypto'
 import { mkdir, mkdtemp } from 'node:fs/promises'
@@ -25,7 +25,10 @@ const { values: options } = parseArgs({
   options: {
     /** Time for the fuzzing, in seconds. */
     seconds: { type: 'string', default: '60' },
-    /** Seed of the random inputs. With the same seed a property gets the same inputs in the same order. */
+    /**
+     * Seed of the random inputs. With the same seed a property gets the same inputs in the same
+     * order.
+     */
     seed: { type: 'string', default: String(randomInt(1, 2 ** 31)) },
     /** Names of targets; all if not given. */
     target: { type: 'string', multiple: true, default: TARGETS.map(({ name }) => name) },

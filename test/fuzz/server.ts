@@ -49,7 +49,8 @@ export class FuzzServer {
     app.use('/files', (req, res, next) => server.#middleware?.(req, res, next))
     app.use((_req, res) => void res.status(404).end())
     app.use((error: unknown, _req: express.Request, res: ServerResponse, next: () => void) => {
-      // A GET that meets a write in place fails once it has sent bytes of the version, which is gone.
+      // A GET that meets a write in place fails once it has sent bytes of the version, which is
+      // gone.
       if (!(error instanceof UploadError && error.code === 'ERR_CONFLICT')) {
         server.failures.push(error)
       }
@@ -72,7 +73,9 @@ export class FuzzServer {
     return `/files/a/${this.#paths}`
   }
 
-  /** An empty store takes the place of a full one, which a late request may still use for a while. */
+  /**
+   * An empty store takes the place of a full one, which a late request may still use for a while.
+   */
   async #changeStore(): Promise<void> {
     await this.#removeOldest()
     const folder = await mkdtemp(path.join(tmpdir(), 'partial-upload-fuzz-store-'))

@@ -15,7 +15,9 @@ const counter = new WorkCounter()
 beforeAll(() => counter.start())
 afterAll(() => counter.stop())
 
-/** Work for the second size by that for the first; what is done once for a process does not count. */
+/**
+ * Work for the second size by that for the first; what is done once for a process does not count.
+ */
 async function growth(call: (size: number) => () => void, size: number): Promise<number> {
   const [first, second] = [call(size), call(2 * size)]
   await counter.measure(first)

@@ -1,6 +1,7 @@
 /**
  * Counts work instead of time: how often each block of `src` runs, the steps of patterns, and the
- * bytes and characters that built-in functions go over. The same call counts the same on any machine.
+ * bytes and characters that built-in functions go over. The same call counts the same on any
+ * machine.
  */
 import assert from 'node:assert/strict'
 
@@ -9,7 +10,10 @@ import { countSteps } from './regexp-steps.ts'
 
 type Method = (this: unknown, ...args: readonly unknown[]) => unknown
 
-/** How much a built-in goes over; beside it all others that `src` uses take the same time for any size. */
+/**
+ * How much a built-in goes over; beside it all others that `src` uses take the same time for any
+ * size.
+ */
 type Cost = (
   self: { readonly length: number; readonly size: number },
   args: readonly unknown[],

@@ -252,7 +252,9 @@ function checkWhole(model: Model, draft: Draft | number): ReturnType<typeof appl
   return { status: ever ? 204 : 201, next }
 }
 
-/** The bytes that arrived stay unless they change a finished resource. The client gets no answer. */
+/**
+ * The bytes that arrived stay unless they change a finished resource. The client gets no answer.
+ */
 function afterCut(
   model: Model,
   part: Range | undefined,

@@ -1,4 +1,7 @@
-/** `prepareServer`: when 100 Continue is said, on every route of the app, and how long a request may take. */
+/**
+ * `prepareServer`: when 100 Continue is said, on every route of the app, and how long a request may
+ * take.
+ */
 import { once } from 'node:events'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'

@@ -1,4 +1,7 @@
-/** The middleware in an app: what it takes from Express, what it leaves to it, and what it lets go of. */
+/**
+ * The middleware in an app: what it takes from Express, what it leaves to it, and what it lets go
+ * of.
+ */
 import { once } from 'node:events'
 import http, { type IncomingMessage } from 'node:http'
 import { createRequire } from 'node:module'

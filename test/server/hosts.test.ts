@@ -1,4 +1,7 @@
-/** Every kind of server that the README names, plain and over TLS, with one upload from start to end. */
+/**
+ * Every kind of server that the README names, plain and over TLS, with one upload from start to
+ * end.
+ */
 import { once } from 'node:events'
 import http from 'node:http'
 import http2 from 'node:http2'

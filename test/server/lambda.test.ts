@@ -1,4 +1,6 @@
-/** The middleware in AWS Lambda, where an adapter makes requests of events and has no connection. */
+/**
+ * The middleware in AWS Lambda, where an adapter makes requests of events and has no connection.
+ */
 import serverlessExpress from '@codegenie/serverless-express'
 import express from 'express'
 import { partialUpload } from 'partial-upload'

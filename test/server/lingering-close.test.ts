@@ -18,7 +18,9 @@ const LONG = `Content-Length: ${64 * MIB}`
 /** Less than 1 MiB: the connection could be used again. */
 const SHORT = 'Content-Length: 1000'
 
-/** Sends the head of a request to a server that answers at once; `lingered` settles with the wait. */
+/**
+ * Sends the head of a request to a server that answers at once; `lingered` settles with the wait.
+ */
 async function refused(fields: readonly string[], limits: LingerLimits) {
   const server = http.createServer()
   servers.push(server.listen(0, '127.0.0.1'))

@@ -275,7 +275,10 @@ function letTimePass(): void {
   vi.spyOn(performance, 'now').mockImplementation(() => (now += 2000))
 }
 
-/** A storage whose writers end and report a failure. The first read of the state after that fails as well. */
+/**
+ * A storage whose writers end and report a failure. The first read of the state after that fails as
+ * well.
+ */
 function failingAfter(
   storage: ListableStorage,
   step: 'keep' | 'rollback',

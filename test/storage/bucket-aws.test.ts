@@ -1,4 +1,6 @@
-/** The binding to the AWS SDK against scripted answers: one attempt each, and every failure sorted. */
+/**
+ * The binding to the AWS SDK against scripted answers: one attempt each, and every failure sorted.
+ */
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { IncomingMessage, RequestListener, Server } from 'node:http'

@@ -10,8 +10,8 @@ const DEFAULTS = STORES.flatMap(({ variants }) => Object.entries(variants).slice
 const CHECKS = storageContract.map((check) => [check.name, check] as const)
 const MISTAKES = BROKEN_ADAPTERS.map((adapter) => [adapter.name, adapter] as const)
 
-// The checks run on a real disk, which reuses inode numbers and stores blocks late. They wait for it most of the
-// time, each on a store of its own, so that several run at once.
+// The checks run on a real disk, which reuses inode numbers and stores blocks late. They wait for
+// it most of the time, each on a store of its own, so that several run at once.
 describe.concurrent.each(DEFAULTS)('%s', (_name, open) => {
   test.each(CHECKS)('%s', { timeout: 120_000 }, async (_name, { run }) => {
     await withDirectory(tmpdir(), (directory) =>

@@ -110,7 +110,9 @@ async function run(world: World, { key, steps, end, ...session }: Session): Prom
   }
 }
 
-/** Does not call `head`, because its entity tag has no meaning while bytes are overwritten in place. */
+/**
+ * Does not call `head`, because its entity tag has no meaning while bytes are overwritten in place.
+ */
 async function expectBytes({ storage, stored }: World, key: string): Promise<void> {
   const reader = await storage.openReader(key)
   const bytes = reader && (await buffer(reader.read(0, reader.info.size)))
@@ -128,7 +130,10 @@ async function expectModel(sessions: readonly Session[], reopen: () => StorageAd
   for (const writer of world.abandoned) await writer.keep()
 }
 
-/** Stores of one process share their state of a directory, unless each comes from a module instance of its own. */
+/**
+ * Stores of one process share their state of a directory, unless each comes from a module instance
+ * of its own.
+ */
 async function freshModules(): Promise<readonly (typeof openStore)[]> {
   const modules: (typeof openStore)[] = []
   while (modules.length < 9) {

@@ -28,7 +28,8 @@ beforeEach(async () => {
     prefix: '',
     internalPrefix: '.partial-upload/',
     memoryBudget: 256 * MIB,
-    // The limits of `s3Storage`, without its timer, so that the counts do not depend on the machine.
+    // The limits of `s3Storage`, without its timer, so that the counts do not depend on the
+    // machine.
     limits: {
       partSize: 8 * MIB,
       minPartSize: 5 * MIB,

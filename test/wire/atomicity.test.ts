@@ -78,7 +78,8 @@ describe.each(BOTH)('over $name', (combination) => {
       const half = document.length - 3
       writer.send(request('PATCH', path, [...fields, CHUNKED]), chunk(document.subarray(0, half)))
 
-      // This request waits for the writer until it times out; the writer has reached its data by then.
+      // This request waits for the writer until it times out; the writer has reached its data by
+      // then.
       await server.patch(path, 'bytes 99-99/*', 'x')
       const meanwhile = await server.snapshot(path)
       writer.send(chunk(document.subarray(half)), '0\r\n\r\n')

@@ -1,4 +1,6 @@
-/** The exact requests of clients that exist: the draft author's browser demo and his Node client. */
+/**
+ * The exact requests of clients that exist: the draft author's browser demo and his Node client.
+ */
 import { describe, expect, it } from 'vitest'
 
 import { field, request } from '../support/wire/client.ts'

@@ -1,4 +1,6 @@
-/** A connection after an early answer: the next request on it works, or it is closed. Never hung. */
+/**
+ * A connection after an early answer: the next request on it works, or it is closed. Never hung.
+ */
 import express from 'express'
 import { describe, expect, it } from 'vitest'
 

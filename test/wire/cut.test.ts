@@ -1,4 +1,6 @@
-/** Connections that are cut in the middle of a request, and the state that HEAD reports afterwards. */
+/**
+ * Connections that are cut in the middle of a request, and the state that HEAD reports afterwards.
+ */
 import { describe, expect, it } from 'vitest'
 
 import {

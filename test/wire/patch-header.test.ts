@@ -1,4 +1,6 @@
-/** The header of a patch, whatever the state of the resource: what is accepted and what is refused. */
+/**
+ * The header of a patch, whatever the state of the resource: what is accepted and what is refused.
+ */
 import { describe, expect, it } from 'vitest'
 
 import { CHUNKED, MESSAGE, MULTIPART, chunked, field, json } from '../support/wire/client.ts'

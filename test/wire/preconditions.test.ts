@@ -8,7 +8,10 @@ import type { TestServer } from '../support/wire/server.ts'
 const PAST = 'Sun, 06 Nov 1994 08:49:37 GMT'
 const FUTURE = 'Tue, 01 Jan 2099 00:00:00 GMT'
 
-/** `ETAG` stands for the current entity tag with its quotes, `TAG` for it without, `DATE` for Last-Modified. */
+/**
+ * `ETAG` stands for the current entity tag with its quotes, `TAG` for it without, `DATE` for
+ * Last-Modified.
+ */
 const FIELDS: readonly (readonly [
   fields: readonly string[],
   onNothing: boolean,

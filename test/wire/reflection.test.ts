@@ -83,7 +83,9 @@ const ROWS: readonly Row[] = [
   ['ERR_UNSATISFIABLE', 'GET', 'C(10)', ['Range: bytes=99-']],
 ]
 
-/** Codes that need another set-up, below, or a state in which no byte of the request is looked at. */
+/**
+ * Codes that need another set-up, below, or a state in which no byte of the request is looked at.
+ */
 const ELSEWHERE = ['ERR_KEY', 'ERR_KEY_CONFLICT', 'ERR_PRECONDITION_REQUIRED', 'ERR_REFUSED']
 const BEFORE_READING = [
   'ERR_HEADER_LIMIT',

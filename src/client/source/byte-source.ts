@@ -3,8 +3,8 @@ import { ClientError } from '../error.ts'
 import type { BlobLike } from '../transport/transport.ts'
 
 /**
- * The bytes of a source by position. The properties are named as those of `File`, so that a `Blob` or a
- * `File` can be used as it is.
+ * The bytes of a source by position. The properties are named as those of `File`, so that a `Blob`
+ * or a `File` can be used as it is.
  */
 export interface ByteSource {
   /** Length in bytes; null for a stream whose end was not read yet. */
@@ -56,8 +56,8 @@ export async function readRange(
 /**
  * Reads a piece of a source into memory.
  *
- * @throws ClientError `ERR_SOURCE` if the piece can't be read, or yields more or fewer bytes than its
- * size.
+ * @throws ClientError `ERR_SOURCE` if the piece can't be read, or yields more or fewer bytes than
+ * its size.
  */
 export async function readPiece(piece: BlobLike): Promise<Uint8Array> {
   const bytes = new Uint8Array(await piece.arrayBuffer().catch(failToRead))
@@ -66,10 +66,10 @@ export async function readPiece(piece: BlobLike): Promise<Uint8Array> {
 }
 
 /**
- * Reads pieces one after the other, and checks that each yields as many bytes as its size. The size is
- * not always right: a Blob that `fs.openAsBlob` has made from a file of 4 GiB or more yields only its
- * size modulo 2^32 (Node 20 to 24). Without the check the server would get a truncated file and accept
- * it as complete.
+ * Reads pieces one after the other, and checks that each yields as many bytes as its size. The size
+ * is not always right: a Blob that `fs.openAsBlob` has made from a file of 4 GiB or more yields
+ * only its size modulo 2^32 (Node 20 to 24). Without the check the server would get a truncated
+ * file and accept it as complete.
  *
  * @throws ClientError `ERR_SOURCE` if a piece can't be read, after too few bytes of a piece, and
  * instead of the first chunk that would be too much.
@@ -94,8 +94,8 @@ function checkSize(size: number, announced: number): void {
 }
 
 /**
- * Throws the error for a failed read, for example of a file that was moved after the user had chosen
- * it. The error of the platform becomes its `cause`.
+ * Throws the error for a failed read, for example of a file that was moved after the user had
+ * chosen it. The error of the platform becomes its `cause`.
  */
 export function failToRead(cause: unknown): never {
   if (cause instanceof ClientError) throw cause

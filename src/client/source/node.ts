@@ -1,9 +1,9 @@
 /**
  * Files as sources in Node.
  *
- * `fs.openAsBlob` is not used, because it truncates files of 4 GiB and more (Node 20 to 24). A file is
- * read into two buffers in turn: one is filled while the other is sent, so that memory does not grow
- * with the size of the file.
+ * `fs.openAsBlob` is not used, because it truncates files of 4 GiB and more (Node 20 to 24). A file
+ * is read into two buffers in turn: one is filled while the other is sent, so that memory does not
+ * grow with the size of the file.
  */
 import type { Stats } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
@@ -35,10 +35,11 @@ export async function openPath(path: string | URL): Promise<ByteSource> {
 }
 
 /**
- * Makes a source of an open file, which belongs to the caller and stays open unless `close` closes it.
+ * Makes a source of an open file, which belongs to the caller and stays open unless `close` closes
+ * it.
  *
- * @throws ClientError `ERR_SOURCE` for a directory, a pipe or a device, and for a file that holds more
- * bytes than its size.
+ * @throws ClientError `ERR_SOURCE` for a directory, a pipe or a device, and for a file that holds
+ * more bytes than its size.
  */
 export async function openHandle(
   handle: FileHandle,
@@ -46,8 +47,8 @@ export async function openHandle(
 ): Promise<ByteSource> {
   const stats = await handle.stat()
   if (!stats.isFile()) throw sourceError('the source is not a regular file')
-  // Files in /proc report a size of 0 whatever they contain. Without this check an empty resource would
-  // be uploaded and reported as complete.
+  // Files in /proc report a size of 0 whatever they contain. Without this check an empty resource
+  // would be uploaded and reported as complete.
   const { bytesRead } = await handle.read(new Uint8Array(1), 0, 1, stats.size)
   if (bytesRead > 0)
     throw sourceError(`the file contains more bytes than its size of ${stats.size} bytes`)
@@ -71,17 +72,17 @@ export async function openHandle(
 }
 
 /**
- * Whether size and modification time are those of before. A program that only sets a new modification
- * time counts as a change, because the bytes may have changed as well.
+ * Whether size and modification time are those of before. A program that only sets a new
+ * modification time counts as a change, because the bytes may have changed as well.
  */
 function isSameVersion(before: Stats, now: Stats): boolean {
   return before.size === now.size && before.mtimeMs === now.mtimeMs
 }
 
 /**
- * Returns a range of a file, in the form of a Blob. Before its last chunk it checks that the file is
- * unchanged. Another program may have changed the file in between, and if the range ended normally, the
- * server would store a mixture of both versions as complete.
+ * Returns a range of a file, in the form of a Blob. Before its last chunk it checks that the file
+ * is unchanged. Another program may have changed the file in between, and if the range ended
+ * normally, the server would store a mixture of both versions as complete.
  */
 function fileRange(
   handle: FileHandle,
@@ -108,8 +109,8 @@ function fileRange(
         position += chunk.byteLength
         if (position < end) next = read(position, turn)
         else await checkUnchanged()
-        // The next iteration awaits this read. If the consumer stops before that, a failure of the read
-        // would be an unhandled rejection.
+        // The next iteration awaits this read. If the consumer stops before that, a failure of the
+        // read would be an unhandled rejection.
         next.catch(() => undefined)
         yield chunk
       }
@@ -118,7 +119,8 @@ function fileRange(
 }
 
 /**
- * Fills the buffer from `position` of the file on. Throws if the file ends before the buffer is full.
+ * Fills the buffer from `position` of the file on. Throws if the file ends before the buffer is
+ * full.
  */
 async function fill(handle: FileHandle, buffer: Uint8Array, position: number): Promise<Uint8Array> {
   for (let filled = 0; filled < buffer.byteLength;) {

@@ -4,8 +4,8 @@ import { openStream } from './stream.ts'
 
 /**
  * The bytes that `upload` sends. A `Blob` or `File` is read while it is sent. One segment of a
- * stream at a time is held in memory (8 MiB unless `segmentSize` is set), because the client has to send it
- * again if the connection breaks.
+ * stream at a time is held in memory (8 MiB unless `segmentSize` is set), because the client has to
+ * send it again if the connection breaks.
  */
 export type Source = Blob | Uint8Array | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>
 

@@ -1,15 +1,15 @@
 /**
- * Streams as sources. Bytes are held in memory until the server has acknowledged them, because a stream
- * can't be read again after a broken connection.
+ * Streams as sources. Bytes are held in memory until the server has acknowledged them, because a
+ * stream can't be read again after a broken connection.
  */
 import { blobOf, failToRead, sourceError, type ByteSource } from './byte-source.ts'
 
 type ByteStream = ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>
 
 /**
- * Iterates a ReadableStream, because not every browser implements its async iteration. `return` cancels
- * the stream even while a call of `next` is pending; that of a generator would wait for the pending
- * call.
+ * Iterates a ReadableStream, because not every browser implements its async iteration. `return`
+ * cancels the stream even while a call of `next` is pending; that of a generator would wait for the
+ * pending call.
  */
 export function iterate(stream: ReadableStream<Uint8Array>): AsyncIterableIterator<Uint8Array> {
   const reader = stream.getReader()
@@ -37,7 +37,8 @@ export function openStream(stream: ByteStream): ByteSource {
     if (isEnded) return
     const { value } = step
     if (!(value instanceof Uint8Array)) failToRead(value)
-    // The bytes have to be copied, because the stream may reuse the memory of a chunk for the next one.
+    // The bytes have to be copied, because the stream may reuse the memory of a chunk for the next
+    // one.
     held.push(blobOf(value))
     end += value.byteLength
   }
@@ -50,7 +51,8 @@ export function openStream(stream: ByteStream): ByteSource {
     slice: async (from, to) => {
       if (from < start) throw sourceError('the source can not be read again')
       for (;;) {
-        // The server has acknowledged the bytes before `from`, so that their chunks can be released.
+        // The server has acknowledged the bytes before `from`, so that their chunks can be
+        // released.
         while (held[0] !== undefined && start + held[0].size <= from) start += held.shift()!.size
         // Reads one byte beyond the range. Only then it is known whether the stream ends with the
         // range, so that the segment can declare the complete length.
@@ -59,8 +61,8 @@ export function openStream(stream: ByteStream): ByteSource {
       }
     },
     close: async () => {
-      // Not awaited: a generator that is itself waiting for data handles `return` only after the data
-      // has come, which may be never.
+      // Not awaited: a generator that is itself waiting for data handles `return` only after the
+      // data has come, which may be never.
       if (!isEnded) void chunks.return?.().catch(() => undefined)
     },
   }

@@ -6,8 +6,8 @@ import { readPiece } from '../source/byte-source.ts'
 import type { BlobLike, TransportRequest } from './transport.ts'
 
 /**
- * Sends a request. `fetch` does not report the progress of a Blob, so that all content counts as sent
- * at the start, and only the time limit for the answer applies.
+ * Sends a request. `fetch` does not report the progress of a Blob, so that all content counts as
+ * sent at the start, and only the time limit for the answer applies.
  *
  * @throws ClientError `ERR_SOURCE` if the content can't be read.
  */
@@ -27,8 +27,8 @@ export async function fetchWithBody(request: TransportRequest): Promise<Response
  */
 export async function toBlob(pieces: readonly BlobLike[]): Promise<Blob> {
   const blob = new Blob(pieces.filter((piece) => piece instanceof Blob))
-  // If a file was moved or changed after the user had chosen it, `fetch` and `XMLHttpRequest` fail as
-  // they do after a network error. Reading the last byte first makes the difference.
+  // If a file was moved or changed after the user had chosen it, `fetch` and `XMLHttpRequest` fail
+  // as they do after a network error. Reading the last byte first makes the difference.
   await readPiece(blob.slice(-1))
   return blob
 }

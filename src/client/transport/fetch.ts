@@ -13,8 +13,8 @@ export const fetchTransport: Transport = async (request) => {
 }
 
 /**
- * Reads the content of an answer, and stops after the chunk that exceeds `MAX_ANSWER` bytes. A server
- * that ignores `Range` could otherwise fill the memory with a whole file.
+ * Reads the content of an answer, and stops after the chunk that exceeds `MAX_ANSWER` bytes. A
+ * server that ignores `Range` could otherwise fill the memory with a whole file.
  */
 async function readAnswer({ body }: Response, onMove: () => void): Promise<Blob> {
   const chunks: Blob[] = []

@@ -1,7 +1,7 @@
 /**
- * The transport over `node:http`. A chunk counts as sent when the operating system has taken it, and
- * only then the next one is read. So the progress shows what was sent rather than buffered, and the
- * memory does not grow with the size of the file.
+ * The transport over `node:http`. A chunk counts as sent when the operating system has taken it,
+ * and only then the next one is read. So the progress shows what was sent rather than buffered, and
+ * the memory does not grow with the size of the file.
  */
 import http from 'node:http'
 import https from 'node:https'
@@ -17,14 +17,14 @@ import {
 } from './transport.ts'
 
 /**
- * Number of bytes of one write. Progress is reported after each write, so that a larger one could look
- * like a stall on a slow connection.
+ * Number of bytes of one write. Progress is reported after each write, so that a larger one could
+ * look like a stall on a slow connection.
  */
 const WRITE_SIZE = 64 * 1024
 /**
- * Least number of content bytes with which a request has `Expect: 100-continue`. The client then sends
- * the content only after the server has accepted the header fields, so that a refusal costs no bytes
- * (RFC 9110 §10.1.1). For less content the round trip would cost more.
+ * Least number of content bytes with which a request has `Expect: 100-continue`. The client then
+ * sends the content only after the server has accepted the header fields, so that a refusal costs
+ * no bytes (RFC 9110 §10.1.1). For less content the round trip would cost more.
  */
 const EXPECT_SIZE = 64 * 1024
 /**
@@ -36,10 +36,12 @@ const EXPECT_TIMEOUT = 1000
 /** An agent of `node:http` or `node:https`, for proxies, certificates and limits on connections. */
 export type Agent = http.Agent | https.Agent
 
-/** Creates a transport over the agent, or over the global one of Node, which keeps connections open. */
+/**
+ * Creates a transport over the agent, or over the global one of Node, which keeps connections open.
+ */
 export function nodeTransport(agent?: Agent): Transport {
-  // Becomes infinite after the server has ignored or refused an expectation, so that no later request
-  // of the call waits for a 100 again.
+  // Becomes infinite after the server has ignored or refused an expectation, so that no later
+  // request of the call waits for a 100 again.
   let leastExpectSize = EXPECT_SIZE
   const stopAsking = (): void => {
     leastExpectSize = Infinity
@@ -67,8 +69,8 @@ export function nodeTransport(agent?: Agent): Transport {
 }
 
 /**
- * Sends one request. Calls `onSilence` if the server answers an expectation neither with 100 nor with
- * another status in time.
+ * Sends one request. Calls `onSilence` if the server answers an expectation neither with 100 nor
+ * with another status in time.
  */
 function send(
   request: TransportRequest,
@@ -142,8 +144,8 @@ async function sendContent(
 }
 
 /**
- * Resolves after a 100, after the longest wait for it, after a final answer and after the end of the
- * connection. The caller handles the last two.
+ * Resolves after a 100, after the longest wait for it, after a final answer and after the end of
+ * the connection. The caller handles the last two.
  */
 function untilContinue(req: http.ClientRequest, onSilence: () => void): Promise<void> {
   return new Promise((resolve) => {
@@ -169,8 +171,8 @@ function untilContinue(req: http.ClientRequest, onSilence: () => void): Promise<
 }
 
 /**
- * Writes chunks with backpressure. When the answer comes or the connection ends, it stops waiting: Node
- * may never call back for a write that is pending then.
+ * Writes chunks with backpressure. When the answer comes or the connection ends, it stops waiting:
+ * Node may never call back for a write that is pending then.
  */
 class ContentWriter {
   readonly #req: http.ClientRequest
@@ -187,8 +189,8 @@ class ContentWriter {
   }
 
   /**
-   * Resolves with true when the operating system has taken the chunk, so that its memory may be reused.
-   * False after an answer or the end of the connection.
+   * Resolves with true when the operating system has taken the chunk, so that its memory may be
+   * reused. False after an answer or the end of the connection.
    */
   async write(chunk: Uint8Array): Promise<boolean> {
     if (this.#isOver) return false

@@ -7,8 +7,8 @@
 export const MAX_REDIRECTIONS = 20
 
 /**
- * Returns the URL that a redirection leads to. Null if the answer is not a redirection to follow, or if
- * its URL is invalid or has another scheme than HTTP.
+ * Returns the URL that a redirection leads to. Null if the answer is not a redirection to follow,
+ * or if its URL is invalid or has another scheme than HTTP.
  *
  * A 303 to a request that changes something is not followed. It leads to another resource, and the
  * answer of that resource says nothing about the change (RFC 9110 §15.4.4).
@@ -27,8 +27,8 @@ export function redirectionOf(
 }
 
 /**
- * Returns the fields for the next request. To another origin the fields with credentials are removed,
- * so that a redirection can't send a token to a server that it was not issued for.
+ * Returns the fields for the next request. To another origin the fields with credentials are
+ * removed, so that a redirection can't send a token to a server that it was not issued for.
  */
 export function fieldsFor(from: string | URL, to: URL, headers: Headers): Headers {
   const fields = new Headers(headers)

@@ -1,9 +1,9 @@
 /**
- * Requests with `fetch` whose content is a stream, for platforms other than browsers. With a stream the
- * client sees when the network takes each chunk, which gives progress and backpressure.
+ * Requests with `fetch` whose content is a stream, for platforms other than browsers. With a stream
+ * the client sees when the network takes each chunk, which gives progress and backpressure.
  *
- * Browsers stream request content over HTTP/2 only, so that it would fail with many servers. The field
- * `browser` in package.json makes bundlers replace this file by `blob-body.ts`.
+ * Browsers stream request content over HTTP/2 only, so that it would fail with many servers. The
+ * field `browser` in package.json makes bundlers replace this file by `blob-body.ts`.
  */
 import { streamPieces } from '../source/byte-source.ts'
 import { scope } from '../scope.ts'
@@ -17,15 +17,15 @@ import type { BlobLike, TransportRequest } from './transport.ts'
  */
 export async function fetchWithBody(request: TransportRequest): Promise<Response> {
   const { url, body, onMove } = request
-  // Without a bundler this file may run in a service worker, which can't stream over HTTP/1.1 either.
-  // Service workers are the only platform with a `location` and without `XMLHttpRequest`.
+  // Without a bundler this file may run in a service worker, which can't stream over HTTP/1.1
+  // either. Service workers are the only platform with a `location` and without `XMLHttpRequest`.
   if (body.length === 0 || scope.location) return blobBody.fetchWithBody(request)
   let failure: unknown
   const stream = streamOf(body, onMove, (error) => (failure = error))
   const init: object = { ...request, duplex: 'half', body: stream }
   return fetch(url, init).catch((error: unknown) => {
-    // `fetch` rejects with a TypeError both if the network fails and if the stream fails. The error of
-    // the stream must not be retried like one of the network.
+    // `fetch` rejects with a TypeError both if the network fails and if the stream fails. The error
+    // of the stream must not be retried like one of the network.
     throw failure ?? error
   })
 }
@@ -45,8 +45,8 @@ function streamOf(
   return new ReadableStream(
     {
       pull: async (controller) => {
-        // The high-water mark is 0, so that `pull` is called only after the network has taken the chunk
-        // before.
+        // The high-water mark is 0, so that `pull` is called only after the network has taken the
+        // chunk before.
         onMove(size)
         try {
           const { done, value } = await chunks.next()

@@ -4,7 +4,9 @@
 export interface BlobLike {
   /** Length in bytes. */
   readonly size: number
-  /** Reads all bytes. A chunk is valid until the next one is read, because its memory may be reused. */
+  /**
+   * Reads all bytes. A chunk is valid until the next one is read, because its memory may be reused.
+   */
   stream(): AsyncIterable<Uint8Array>
   /** Reads all bytes into memory. */
   arrayBuffer(): Promise<ArrayBuffer>
@@ -28,16 +30,17 @@ export interface TransportRequest {
   /** Aborts the request. */
   readonly signal: AbortSignal
   /**
-   * Called whenever bytes move, so that the caller can detect a stall: with the number of content bytes
-   * that the network has taken so far, or without an argument when bytes of the answer arrive.
+   * Called whenever bytes move, so that the caller can detect a stall: with the number of content
+   * bytes that the network has taken so far, or without an argument when bytes of the answer
+   * arrive.
    */
   readonly onMove: (sent?: number) => void
 }
 
 /**
- * Sends one request. Resolves with the answer, whatever its status, after its content has arrived, of
- * which a transport may discard everything beyond `MAX_ANSWER` bytes. Rejects if no answer comes, and
- * if the signal aborts.
+ * Sends one request. Resolves with the answer, whatever its status, after its content has arrived,
+ * of which a transport may discard everything beyond `MAX_ANSWER` bytes. Rejects if no answer
+ * comes, and if the signal aborts.
  */
 export type Transport = (request: TransportRequest) => Promise<Response>
 
@@ -72,9 +75,9 @@ export function contentSize(body: readonly BlobLike[]): number {
 }
 
 /**
- * Makes a Response of an answer. Empty content is left out, because the constructor throws for content
- * with a status that can't have any, such as 204. `redirected` is true if the platform has followed a
- * redirection, perhaps with another method: `fetch` follows a 303 with `GET`.
+ * Makes a Response of an answer. Empty content is left out, because the constructor throws for
+ * content with a status that can't have any, such as 204. `redirected` is true if the platform has
+ * followed a redirection, perhaps with another method: `fetch` follows a 303 with `GET`.
  */
 export function toResponse(
   init: { readonly status: number; readonly headers: Headers },

@@ -1,14 +1,15 @@
 /**
- * The transport over `XMLHttpRequest`, which reports upload progress in browsers; `fetch` does not. The
- * content is one Blob that is composed of others, so that the browser reads a file from the disk while
- * it sends it.
+ * The transport over `XMLHttpRequest`, which reports upload progress in browsers; `fetch` does not.
+ * The content is one Blob that is composed of others, so that the browser reads a file from the
+ * disk while it sends it.
  */
 import { toBlob } from './blob-body.ts'
 import { fetchTransport } from './fetch.ts'
 import { toResponse, type Transport } from './transport.ts'
 
 /**
- * The part of the DOM's interface that is used. The client is compiled without the types of the DOM.
+ * The part of the DOM's interface that is used. The client is compiled without the types of the
+ * DOM.
  */
 interface Xhr {
   readonly status: number
@@ -54,8 +55,8 @@ export const xhrTransport: Transport = async (request) => {
   const fields = xhr.getAllResponseHeaders().matchAll(/^(.+?): (.*)$/gm)
   const answered = new Headers()
   for (const [, name = '', value = ''] of fields) answered.set(name, value)
-  // If no answer came, the status is 0, and the constructor of Response throws a RangeError. The caller
-  // treats it as a failed network.
+  // If no answer came, the status is 0, and the constructor of Response throws a RangeError. The
+  // caller treats it as a failed network.
   const isRedirected = xhr.responseURL !== url.split('#', 1)[0]
   return toResponse({ status: xhr.status, headers: answered }, xhr.response, isRedirected)
 }

@@ -68,8 +68,9 @@ export async function applyPatch(
   const patch = await readFirstPart(request, header, settings)
   try {
     // The writer is opened under the lock, so that its base stays the current version until the
-    // commit. If A and B both opened a writer at 10 bytes, A committed 5 more, and B then committed 7
-    // from position 10 on, the storage would refuse B, and its client would have sent them in vain.
+    // commit. If A and B both opened a writer at 10 bytes, A committed 5 more, and B then committed
+    // 7 from position 10 on, the storage would refuse B, and its client would have sent them in
+    // vain.
     const written = withLock(request, context, settings.lockTimeout, async (isLost) => {
       const { transaction, initial } = patch
       const options = { transaction, replace: false, initial, isLost } as const
@@ -202,8 +203,8 @@ async function receive(
   writer: Writer,
 ): Promise<void> {
   try {
-    // These events are in memory already. They are applied before more content is awaited, so that a
-    // part that does not fit is refused as soon as its header has arrived.
+    // These events are in memory already. They are applied before more content is awaited, so that
+    // a part that does not fit is refused as soon as its header has arrived.
     await session.apply(incoming.head)
     for (;;) {
       const events = await incoming.next()

@@ -66,7 +66,8 @@ export async function readPatch(
       readBack: (writer) => reader.readBack(writer, first),
     }
   } catch (error) {
-    // The caller gets nothing that it could close, and content that stays open holds the connection.
+    // The caller gets nothing that it could close, and content that stays open holds the
+    // connection.
     await reader.close()
     throw error
   }

@@ -17,8 +17,8 @@ import {
 import type { StorageCheck } from './check.ts'
 
 /**
- * The checks of persist writers, a part of `storageContract`. A storage that makes all writes atomic
- * passes them without an effect.
+ * The checks of persist writers, a part of `storageContract`. A storage that makes all writes
+ * atomic passes them without an effect.
  */
 export const persistChecks: readonly StorageCheck[] = [
   // The protocol writes a segment while it arrives, and cuts it off if it is refused at its end,

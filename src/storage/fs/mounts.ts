@@ -66,7 +66,9 @@ export async function noteMount(staging: string, mount: string): Promise<void> {
   }
 }
 
-/** Returns the mount points that `noteMount` has noted, including those that are not mounted now. */
+/**
+ * Returns the mount points that `noteMount` has noted, including those that are not mounted now.
+ */
 export async function notedMounts(staging: string): Promise<readonly string[]> {
   const directory = join(staging, 'mounts')
   const names = (await ifThere(readdir(directory))) ?? []

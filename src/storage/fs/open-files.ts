@@ -108,7 +108,9 @@ export class OpenFileCache {
   }
 }
 
-/** Returns whether the metadata of an open file are those of the file at its path, if there is one. */
+/**
+ * Returns whether the metadata of an open file are those of the file at its path, if there is one.
+ */
 function isSameFile({ dev, ino }: Stats, atPath: Stats | null): boolean {
   return atPath !== null && atPath.dev === dev && atPath.ino === ino
 }

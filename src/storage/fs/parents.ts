@@ -79,8 +79,9 @@ async function removeDirectories(directories: readonly string[]): Promise<void> 
   let isLinkFree = false
   for (const directory of directories.toReversed()) {
     try {
-      // The answer holds for the directories above as well. To ask for each of hundreds of nested directories would
-      // take seconds, because the kernel walks the whole path for each of its components.
+      // The answer holds for the directories above as well. To ask for each of hundreds of nested
+      // directories would take seconds, because the kernel walks the whole path for each of its
+      // components.
       isLinkFree ||= (await realpath(directory)) === directory
       if (!isLinkFree) return
       await rmdir(directory)

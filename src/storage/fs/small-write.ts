@@ -6,7 +6,9 @@ import { totalLength, withoutStart, writeAll } from './io.ts'
 import { SMALL_WRITES } from './synchronous-calls.ts'
 import type { OnFileSystem } from './synchronous-calls.ts'
 
-/** Largest number of bytes of a synchronous write. The system copies them in about 50 microseconds. */
+/**
+ * Largest number of bytes of a synchronous write. The system copies them in about 50 microseconds.
+ */
 const SMALL = 128 * 1024
 
 /**

@@ -105,8 +105,8 @@ export class Merges {
   }
 
   /**
-   * Waits for the merge in progress if the list is several times too long, which makes a client wait
-   * that sends faster than the store copies.
+   * Waits for the merge in progress if the list is several times too long, which makes a client
+   * wait that sends faster than the store copies.
    */
   async room(list: readonly Piece[]): Promise<void> {
     if (list.length > LONGEST * maxExtents(this.#context.limits)) await this.#running

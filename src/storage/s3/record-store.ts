@@ -104,7 +104,9 @@ export class RecordHandle {
     await bucket.delete(layout.record(this.#key), { ifMatch: etag }).catch(() => undefined)
   }
 
-  /** Writes the record only if the store still has `#current`, or, if that is null, no record yet. */
+  /**
+   * Writes the record only if the store still has `#current`, or, if that is null, no record yet.
+   */
   #put(body: readonly Uint8Array[]): Promise<string> {
     const { bucket, layout } = this.#context
     const condition =

@@ -81,8 +81,8 @@ export class WrittenContent {
   }
 
   /**
-   * Returns the merged pieces whose data objects can be deleted, because `current`, the version that
-   * readers see now, does not refer to them.
+   * Returns the merged pieces whose data objects can be deleted, because `current`, the version
+   * that readers see now, does not refer to them.
    */
   takeReplaced(current: readonly Piece[]): readonly Piece[] {
     return this.#merges.takeReplaced(current)

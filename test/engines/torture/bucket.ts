@@ -1,4 +1,6 @@
-/** Servers on one bucket, behind a proxy that loses, repeats and delays their requests to the store. */
+/**
+ * Servers on one bucket, behind a proxy that loses, repeats and delays their requests to the store.
+ */
 import { randomBytes } from 'node:crypto'
 
 import { CreateBucketCommand } from '@aws-sdk/client-s3'

@@ -1,4 +1,7 @@
-/** The changes that the clients of a torture run make one after the other. Each one starts from the version before. */
+/**
+ * The changes that the clients of a torture run make one after the other. Each one starts from the
+ * version before.
+ */
 import { message, request } from '../../support/wire/client.ts'
 import { pattern } from '../../support/faults/pattern.ts'
 import { ABSENT } from './model.ts'
@@ -132,7 +135,10 @@ function begin(random: Random): Change {
   return { ...patchOf('segment', [part], next, []), persists: true }
 }
 
-/** The next segment, or a patch without data if all bytes are stored and the resource is not complete yet. */
+/**
+ * The next segment, or a patch without data if all bytes are stored and the resource is not
+ * complete yet.
+ */
 function continueUpload(current: Version, random: Random): Change {
   const { bytes, length, type } = current
   const stored = bytes ?? Buffer.alloc(0)
@@ -150,7 +156,10 @@ function continueUpload(current: Version, random: Random): Change {
   return { ...patchOf('segment', [part], next, fields), persists: !isAtomic }
 }
 
-/** A change of a finished file: its bytes, its length or its type. A longer declared length reopens it. */
+/**
+ * A change of a finished file: its bytes, its length or its type. A longer declared length reopens
+ * it.
+ */
 function patch(bytes: Buffer, { type }: Version, random: Random): Change {
   const [length, action] = [bytes.length, random(8)]
   if (action === 0 && length > 1) {
@@ -191,7 +200,9 @@ function overlay(bytes: Buffer, current: Version, random: Random): Change {
   return { ...patchOf('multipart', parts, next, []), persists: false }
 }
 
-/** A multipart patch with its parts out of order, which creates a resource or overwrites all of it. */
+/**
+ * A multipart patch with its parts out of order, which creates a resource or overwrites all of it.
+ */
 function rebuild(current: Version, random: Random): Change {
   const type = newType(random)
   const length = Math.max(current.length, 100_000 + random(300_000))

@@ -1,6 +1,6 @@
 /**
- * A server of a torture run: two stores, and the expiry of one of them on request. It does without Express, which
- * takes a third of the time of a start.
+ * A server of a torture run: two stores, and the expiry of one of them on request. It does without
+ * Express, which takes a third of the time of a start.
  */
 import { createServer } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'

@@ -1,4 +1,7 @@
-/** A client that changes one resource until the server is killed, and checks the version that is served afterwards. */
+/**
+ * A client that changes one resource until the server is killed, and checks the version that is
+ * served afterwards.
+ */
 import { createHash } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
 
@@ -30,7 +33,10 @@ export interface Way {
 export interface Patience {
   /** Pause before a change is sent again, in milliseconds. */
   readonly pause: number
-  /** Whether the outcome of the request is unknown after this answer, as it is after the end of the server. */
+  /**
+   * Whether the outcome of the request is unknown after this answer, as it is after the end of the
+   * server.
+   */
   readonly isUnsure: (answer: Answer) => boolean
 }
 
@@ -178,7 +184,10 @@ export class TortureClient {
     this.#steps = []
   }
 
-  /** Checks the version while the pending change may still take effect, because a halted server may have read it. */
+  /**
+   * Checks the version while the pending change may still take effect, because a halted server may
+   * have read it.
+   */
   async peek(connection: Connection, score: Score): Promise<void> {
     await this.#compare(connection, score)
   }
@@ -227,7 +236,10 @@ export class TortureClient {
   }
 }
 
-/** Sends some requests in several pieces, so that the server stores the first ones before the others arrive. */
+/**
+ * Sends some requests in several pieces, so that the server stores the first ones before the others
+ * arrive.
+ */
 async function sendInPieces(connection: Connection, bytes: Buffer, round: Round): Promise<void> {
   const pieces = round.random(3) === 0 ? 1 + round.random(5) : 1
   for (let piece = 0; piece < pieces; piece += 1) {

@@ -9,7 +9,10 @@ import type { Way } from './client.ts'
 import { startsWith } from './model.ts'
 import type { Round, Score } from './round.ts'
 
-/** Number of bytes of an upload that is written while others expire. One more byte is announced and never sent. */
+/**
+ * Number of bytes of an upload that is written while others expire. One more byte is announced and
+ * never sent.
+ */
 const SIZE = 200_000
 const LENGTH = SIZE + 1
 

@@ -1,4 +1,7 @@
-/** Servers on one directory: besides the work of all runs, uploads expire, and starts remove leftover files. */
+/**
+ * Servers on one directory: besides the work of all runs, uploads expire, and starts remove
+ * leftover files.
+ */
 import path from 'node:path'
 
 import { Connection, request } from '../../support/wire/client.ts'
@@ -29,7 +32,10 @@ export interface FileTortureOptions extends RunOptions {
 
 /** Number of old files that a start has to remove: enough that a kill comes in between. */
 const PLANTED = 120
-/** Longest clean-up of a start, in milliseconds: after 16 s it returns to keys that were written meanwhile. */
+/**
+ * Longest clean-up of a start, in milliseconds: after 16 s it returns to keys that were written
+ * meanwhile.
+ */
 const LONGEST_SWEEP = 25_000
 
 /** Runs rounds on a directory. */
@@ -70,7 +76,10 @@ class FileSubject implements Subject {
     return this.#expiry.check(connection, score)
   }
 
-  /** Starts a server. As long as kills of a clean-up are missing, kills it in its clean-up and starts another one. */
+  /**
+   * Starts a server. As long as kills of a clean-up are missing, kills it in its clean-up and
+   * starts another one.
+   */
   async replace(run: Run, victim: ServerProcess): Promise<void> {
     this.#makeOld(run, this.servers === 1)
     const planted = this.#files.plant(PLANTED)
@@ -153,7 +162,9 @@ function wayTo(connections: readonly Connection[], server: number): Way {
   return { connection, server }
 }
 
-/** Polls until the list is empty, at most as long as a start may clean up. Returns the last list. */
+/**
+ * Polls until the list is empty, at most as long as a start may clean up. Returns the last list.
+ */
 async function untilEmpty(list: () => readonly string[]): Promise<readonly string[]> {
   const end = performance.now() + LONGEST_SWEEP
   for (;;) {

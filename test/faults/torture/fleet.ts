@@ -3,7 +3,10 @@ import { Connection } from '../../support/wire/client.ts'
 import { kill } from '../../support/faults/process.ts'
 import type { ServerProcess } from '../../support/faults/process.ts'
 
-/** Longer than every timeout of a server, in milliseconds, because an expiry may take long on a busy machine. */
+/**
+ * Longer than every timeout of a server, in milliseconds, because an expiry may take long on a busy
+ * machine.
+ */
 const LONGEST_WAIT = 120_000
 
 /** Running servers, and a spare one that replaces the next victim. */
@@ -11,7 +14,9 @@ export class Fleet {
   readonly #size: number
   readonly #startOne: () => Promise<ServerProcess>
   #servers: readonly ServerProcess[] = []
-  /** Started in advance while the others work. It does not touch the data before its first request. */
+  /**
+   * Started in advance while the others work. It does not touch the data before its first request.
+   */
   #spare: Promise<ServerProcess> | null = null
 
   constructor(size: number, startOne: () => Promise<ServerProcess>) {

@@ -1,6 +1,7 @@
 /**
- * `npm run torture`: kills servers until each kind of work was hit often enough, and prints a table. With `--store s3`
- * the servers share a bucket of Ceph RGW, or of the S3 engine at `--endpoint`, behind a proxy with faults.
+ * `npm run torture`: kills servers until each kind of work was hit often enough, and prints a
+ * table. With `--store s3` the servers share a bucket of Ceph RGW, or of the S3 engine at
+ * `--endpoint`, behind a proxy with faults.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,6 @@
-/** The versions that a resource of a torture run may have, and the outcome of a change that was cut. */
+/**
+ * The versions that a resource of a torture run may have, and the outcome of a change that was cut.
+ */
 import { createHash } from 'node:crypto'
 
 import type { Bytes } from '../../support/wire/client.ts'
@@ -43,7 +45,10 @@ export interface Change {
 /** How much of a change a kill has left. */
 export type Remains = 'before' | 'part' | 'after'
 
-/** Returns the outcome of a change of `old` that was cut; null if the protocol does not allow the version `found`. */
+/**
+ * Returns the outcome of a change of `old` that was cut; null if the protocol does not allow the
+ * version `found`.
+ */
 export function remainsOf(found: Version, old: Version, change: Change | null): Remains | null {
   if (isSame(found, old)) return 'before'
   if (change === null) return null

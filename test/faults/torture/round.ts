@@ -1,4 +1,7 @@
-/** One round of a torture run, from the start of the work to the kill of a server, and the score of all rounds. */
+/**
+ * One round of a torture run, from the start of the work to the kill of a server, and the score of
+ * all rounds.
+ */
 import { performance } from 'node:perf_hooks'
 
 import { KINDS } from './model.ts'

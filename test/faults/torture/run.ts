@@ -1,7 +1,7 @@
 /**
- * Kills or halts servers in the middle of their work, over and over, and compares the content that is served
- * afterwards with the content that the protocol allows. The seed repeats the requests and the aims; the moments
- * depend on the machine.
+ * Kills or halts servers in the middle of their work, over and over, and compares the content that
+ * is served afterwards with the content that the protocol allows. The seed repeats the requests and
+ * the aims; the moments depend on the machine.
  */
 import { Connection, request } from '../../support/wire/client.ts'
 import { kill } from '../../support/faults/process.ts'
@@ -14,7 +14,10 @@ import { createRandom, pick } from './model.ts'
 import type { Kind, Random } from './model.ts'
 import { Round, Score, elapse } from './round.ts'
 
-/** The servers of a run and their storage, with the work and the checks that only this storage needs. */
+/**
+ * The servers of a run and their storage, with the work and the checks that only this storage
+ * needs.
+ */
 export interface Subject {
   /** Number of servers on the same data. */
   readonly servers: number
@@ -35,7 +38,9 @@ export interface Subject {
     connections: readonly (readonly Connection[])[],
     round: Round,
   ) => readonly Promise<void>[]
-  /** Ends the own work of a round: the requests to the storage from before have taken effect then. */
+  /**
+   * Ends the own work of a round: the requests to the storage from before have taken effect then.
+   */
   readonly endWork?: () => Promise<void>
   /** Checks the own work on one server. */
   readonly check?: (connection: Connection, score: Score) => Promise<void>
@@ -111,7 +116,10 @@ export class Run {
     await this.#subject.stop?.()
   }
 
-  /** Lets all clients work, kills or halts one server in the middle, and checks the content that is served. */
+  /**
+   * Lets all clients work, kills or halts one server in the middle, and checks the content that is
+   * served.
+   */
   async round(): Promise<void> {
     // A sweep is hit by a kill of its own.
     const [aim = 'segment'] = this.#missing().filter((kind) => kind !== 'sweep')
@@ -163,8 +171,8 @@ export class Run {
   }
 
   /**
-   * Lets the others write before the halted server resumes, so that its writes from before the halt must fail. Only
-   * a request that it has not read yet may take effect.
+   * Lets the others write before the halted server resumes, so that its writes from before the halt
+   * must fail. Only a request that it has not read yet may take effect.
    */
   async #resume(
     victim: ServerProcess,
@@ -188,7 +196,10 @@ export class Run {
     await this.check(this.fleet.servers)
   }
 
-  /** Checks servers. The first one shows the outcome of the cut requests, and the others must show the same. */
+  /**
+   * Checks servers. The first one shows the outcome of the cut requests, and the others must show
+   * the same.
+   */
   async check(servers: readonly ServerProcess[]): Promise<void> {
     for (const { port } of servers) {
       const connection = await Connection.open(port)

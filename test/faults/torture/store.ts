@@ -1,4 +1,7 @@
-/** The staging directory of a store in a torture run: the files that a crash may leave, and those that must stay. */
+/**
+ * The staging directory of a store in a torture run: the files that a crash may leave, and those
+ * that must stay.
+ */
 import { createHash, randomBytes } from 'node:crypto'
 import {
   existsSync,
@@ -27,8 +30,9 @@ export class TortureStore {
   }
 
   /**
-   * Makes all staged files old enough that the next start may remove them. The data of a finished resource that has
-   * yet to be renamed keeps its time, because the time is part of the file's fingerprint.
+   * Makes all staged files old enough that the next start may remove them. The data of a finished
+   * resource that has yet to be renamed keeps its time, because the time is part of the file's
+   * fingerprint.
    */
   ageAll(): void {
     const moving = new Set(this.#records().flatMap(({ data, complete }) => (complete ? data : [])))
@@ -36,8 +40,8 @@ export class TortureStore {
   }
 
   /**
-   * Makes the files old that neither the resources of `keys` nor a running server need. A rebuild of that server must
-   * keep the time of its file, which becomes part of the version's fingerprint.
+   * Makes the files old that neither the resources of `keys` nor a running server need. A rebuild
+   * of that server must keep the time of its file, which becomes part of the version's fingerprint.
    */
   ageLeftovers(keys: ReadonlySet<string>): void {
     for (const name of this.leftovers(keys)) if (!this.#isInUse(name)) this.#makeOld(name)
@@ -54,7 +58,9 @@ export class TortureStore {
     }
   }
 
-  /** Creates old files of resources that do not exist, as crashes leave them. Returns their names. */
+  /**
+   * Creates old files of resources that do not exist, as crashes leave them. Returns their names.
+   */
   plant(count: number): readonly string[] {
     const names = Array.from({ length: count }, (_, index) => {
       const hash = randomBytes(32).toString('base64url')
@@ -86,7 +92,10 @@ export class TortureStore {
     return this.#names().filter((name) => !needed.includes(name))
   }
 
-  /** Returns the leftovers without layers that were merged in the last hour, which a running server keeps. */
+  /**
+   * Returns the leftovers without layers that were merged in the last hour, which a running server
+   * keeps.
+   */
   garbage(keys: ReadonlySet<string>): readonly string[] {
     const isKept = (name: string): boolean => {
       const file = path.join(this.#hidden, name)
@@ -111,7 +120,9 @@ export class TortureStore {
     return existsSync(folder) ? readdirSync(folder) : []
   }
 
-  /** Returns the staged files without the locks and the leases, of which a running server has some. */
+  /**
+   * Returns the staged files without the locks and the leases, of which a running server has some.
+   */
   #names(): readonly string[] {
     return readdirSync(this.#hidden).filter(
       (name) => !['locks', 'calls'].includes(name) && !name.endsWith('.owner'),

@@ -1,4 +1,7 @@
-/** A request that loses a race to a writer in another process, which the lock of this process does not see. */
+/**
+ * A request that loses a race to a writer in another process, which the lock of this process does
+ * not see.
+ */
 import { describe, expect, it } from 'vitest'
 
 import type { HandlerResponse } from '../../../src/protocol/http.ts'

@@ -1,4 +1,6 @@
-/** How content is read: in turns, so that one client with much of it does not hold up the others. */
+/**
+ * How content is read: in turns, so that one client with much of it does not hold up the others.
+ */
 import { afterEach, expect, it, vi } from 'vitest'
 
 import { handlerFor, request } from '../../support/plain.ts'

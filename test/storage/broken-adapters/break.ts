@@ -36,7 +36,10 @@ export interface BrokenAdapter {
   readonly create: () => StorageAdapter
 }
 
-/** Makes a row; `plant` is called once for each storage, so that its variables are the storage's own. */
+/**
+ * Makes a row; `plant` is called once for each storage, so that its variables are the storage's
+ * own.
+ */
 export function broken(name: string, caughtBy: string, plant: () => Mistake): BrokenAdapter {
   return { name, caughtBy, create: () => adapterWith(plant()) }
 }

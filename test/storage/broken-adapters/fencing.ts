@@ -7,7 +7,9 @@ const NOTHING = 'changes nothing through a writer whose lock is lost'
 const NEXT = 'changes nothing of the next owner of the lock'
 const REMOVE = 'removes nothing for a caller whose lock is lost'
 
-/** A row whose writers get the methods that `change` makes of a writer that does not know of locks. */
+/**
+ * A row whose writers get the methods that `change` makes of a writer that does not know of locks.
+ */
 function unfenced(
   name: string,
   caughtBy: string,

@@ -1,4 +1,6 @@
-/** What a file system keeps beside the bytes: permissions, owners, times, and directories of others. */
+/**
+ * What a file system keeps beside the bytes: permissions, owners, times, and directories of others.
+ */
 import { spawnSync } from 'node:child_process'
 import {
   chmod,

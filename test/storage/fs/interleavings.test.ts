@@ -1,4 +1,7 @@
-/** Opens a resource while a writer changes it, in every order of the reader's calls and the writer's. */
+/**
+ * Opens a resource while a writer changes it, in every order of the reader's calls and the
+ * writer's.
+ */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'

@@ -14,7 +14,9 @@ import type { Step } from '../../support/storage/fs-kill-child.ts'
 
 const CHILD = path.join(import.meta.dirname, '../../support/storage/fs-kill-child.ts')
 
-/** Kills the child at some moment after its first steps, and returns the lines that it has printed. */
+/**
+ * Kills the child at some moment after its first steps, and returns the lines that it has printed.
+ */
 async function runAndKill(directory: string, options: object): Promise<readonly (Step | 'done')[]> {
   const argv = ['--import', 'tsx', CHILD, directory, JSON.stringify(options)]
   const child = spawn(process.execPath, argv, {

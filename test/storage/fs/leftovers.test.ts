@@ -1,4 +1,6 @@
-/** What a process that died has left in the staging directory, and what a living one needs there. */
+/**
+ * What a process that died has left in the staging directory, and what a living one needs there.
+ */
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'

@@ -1,4 +1,7 @@
-/** Which files the store treats as its own: it removes no others, and serves no others as its version. */
+/**
+ * Which files the store treats as its own: it removes no others, and serves no others as its
+ * version.
+ */
 import { execFileSync } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, readdir, rename, rm, unlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

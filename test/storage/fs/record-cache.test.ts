@@ -1,4 +1,6 @@
-/** Records that are read once and looked up from then on, and changes by others that must be seen. */
+/**
+ * Records that are read once and looked up from then on, and changes by others that must be seen.
+ */
 import { spawnSync } from 'node:child_process'
 import { mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'

@@ -28,7 +28,10 @@ afterEach(async () => {
   await rm(directory, { recursive: true })
 })
 
-/** Makes a change in every turn of the event loop, of which each call to the system takes at least one. */
+/**
+ * Makes a change in every turn of the event loop, of which each call to the system takes at least
+ * one.
+ */
 async function whileChanging<T>(change: () => void, work: () => Promise<T>): Promise<T> {
   const deadline = performance.now() + LONGEST_LOOK
   let timer: NodeJS.Immediate | undefined

@@ -5,7 +5,10 @@ import { FakeBucket } from '../../support/s3/fake-bucket.ts'
 import { SMALL_STORES, smallStore } from '../../support/s3/small-store.ts'
 
 const CHECKS = storageContract.map((check) => [check.name, check] as const)
-/** Small limits are reached by a few kilobytes; `contract-variants.test.ts` stores megabytes with them. */
+/**
+ * Small limits are reached by a few kilobytes; `contract-variants.test.ts` stores megabytes with
+ * them.
+ */
 const SMALL_CHECKS = CHECKS.filter(([name]) => !name.includes('megabytes'))
 const LARGE = 8 * 1024 ** 2
 

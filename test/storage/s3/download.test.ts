@@ -1,4 +1,7 @@
-/** Downloads through a server whose files are in a bucket: redirects to the store, and clients that leave. */
+/**
+ * Downloads through a server whose files are in a bucket: redirects to the store, and clients that
+ * leave.
+ */
 import type { Server } from 'node:http'
 
 import express from 'express'

@@ -1,4 +1,6 @@
-/** Checks the S3 storage while answers of the object store are lost and requests take effect late. */
+/**
+ * Checks the S3 storage while answers of the object store are lost and requests take effect late.
+ */
 import { describe, expect, it } from 'vitest'
 
 import type { ResourceState, StorageAdapter } from '../../../src/storage/adapter.ts'

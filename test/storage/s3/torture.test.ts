@@ -1,4 +1,7 @@
-/** Changes one resource at random from several processes while requests fail, hang, arrive late or arrive twice. */
+/**
+ * Changes one resource at random from several processes while requests fail, hang, arrive late or
+ * arrive twice.
+ */
 import { setTimeout as pause } from 'node:timers/promises'
 
 import { describe, expect, it } from 'vitest'

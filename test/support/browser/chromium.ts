@@ -98,8 +98,9 @@ function isExecutable(file: string): boolean {
 }
 
 /**
- * Unpacks the browser of the package, once. The package unpacks into the directory for temporary files, and
- * treats a file that another process still writes as complete. Each process therefore gets its own directory.
+ * Unpacks the browser of the package, once. The package unpacks into the directory for temporary
+ * files, and treats a file that another process still writes as complete. Each process therefore
+ * gets its own directory.
  */
 async function unpack(): Promise<string> {
   const cache = path.join(

@@ -27,7 +27,9 @@ export async function serveApp(app: Express): Promise<{ server: Server; url: str
   return { server, url: `http://127.0.0.1:${portOf(server)}` }
 }
 
-/** An app with a page that has a file input, and runs `script`. `worker` is the script of a worker. */
+/**
+ * An app with a page that has a file input, and runs `script`. `worker` is the script of a worker.
+ */
 export async function pageApp(script: string = GLOBALS, worker?: string): Promise<Express> {
   const code = await bundle(script)
   const workerCode = worker === undefined ? null : await bundle(worker)

@@ -1,4 +1,6 @@
-/** A proxy in front of a server that counts bytes, holds uploads at a chosen byte, and can be cut. */
+/**
+ * A proxy in front of a server that counts bytes, holds uploads at a chosen byte, and can be cut.
+ */
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 

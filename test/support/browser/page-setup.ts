@@ -1,4 +1,7 @@
-/** The page of `npm start` in Chromium: its server in a process of its own, and the actions of a person. */
+/**
+ * The page of `npm start` in Chromium: its server in a process of its own, and the actions of a
+ * person.
+ */
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createHash, randomFillSync } from 'node:crypto'
 import { once } from 'node:events'
@@ -129,7 +132,8 @@ export async function hashOf(file: string): Promise<string> {
 export async function openPage(origin: string, context?: BrowserContext): Promise<Page> {
   const page = await (context ?? (await newContext())).newPage()
   page.on('dialog', (dialog) => void dialog.accept())
-  // From now on file choosers arrive as events. A first listener beside the press of the button is too late.
+  // From now on file choosers arrive as events. A first listener beside the press of the button is
+  // too late.
   page.on('filechooser', () => undefined)
   await page.goto(`${origin}/`)
   return page
@@ -144,7 +148,9 @@ export async function openByGate({ port }: PageServer): Promise<{
   return { gate, page: await openPage(gate.origin) }
 }
 
-/** Records the announcements of the page for a screen reader. The returned function returns them. */
+/**
+ * Records the announcements of the page for a screen reader. The returned function returns them.
+ */
 export async function listen(page: Page): Promise<() => Promise<readonly string[]>> {
   await page.evaluate(`
     self.spoken = []
@@ -172,8 +178,8 @@ export async function chooseAndHold(
 }
 
 /**
- * Reloads the page while a gate holds its upload, and opens the gate afterwards. An upload that was let go
- * first could be complete before the reload has stopped it.
+ * Reloads the page while a gate holds its upload, and opens the gate afterwards. An upload that was
+ * let go first could be complete before the reload has stopped it.
  */
 export async function reloadWhileHeld(page: Page, gate: Gate): Promise<void> {
   await page.reload()

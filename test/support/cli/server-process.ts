@@ -17,7 +17,9 @@ export interface ServerProcess {
   readonly end: (signal: NodeJS.Signals) => Promise<void>
 }
 
-/** Starts a server over a folder, on a free port unless one is given. The end of the test ends it. */
+/**
+ * Starts a server over a folder, on a free port unless one is given. The end of the test ends it.
+ */
 export async function startServer(directory: string, port = 0): Promise<ServerProcess> {
   const args = [...FLAGS, PROGRAM, directory, String(port)]
   const child = spawn('node', args, { cwd: root, stdio: ['ignore', 'pipe', 'inherit'] })

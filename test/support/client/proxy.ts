@@ -18,7 +18,8 @@ export type Fault =
   | { readonly kind: 'lose' }
   /**
    * Forwards `after` bytes, and discards the rest, until the client gives up or the server answers.
-   * It continues to read, because only a connection that is read reports that the client has closed it.
+   * It continues to read, because only a connection that is read reports that the client has closed
+   * it.
    */
   | { readonly kind: 'stall'; readonly after: number }
   /** Holds the content back, and after `after` bytes closes the connection of the client. */
@@ -81,8 +82,8 @@ export class Proxy {
   }
 
   /**
-   * From now on holds content back until it is complete, and answers 413 to more than `limit` bytes, with
-   * a problem document that has the members of `problem`, if it is given.
+   * From now on holds content back until it is complete, and answers 413 to more than `limit`
+   * bytes, with a problem document that has the members of `problem`, if it is given.
    */
   limit(limit: number, problem: object | null = null): void {
     this.#limit = limit

@@ -1,6 +1,7 @@
 /**
- * Uploads a file with `fetch` in another runtime than Node: `bun program.mjs KIND FILE URL`. Prints, as JSON, whether
- * the server had the file already, and the largest number of bytes that progress has reported.
+ * Uploads a file with `fetch` in another runtime than Node: `bun program.mjs KIND FILE URL`.
+ * Prints, as JSON, whether the server had the file already, and the largest number of bytes that
+ * progress has reported.
  */
 import { readFile } from 'node:fs/promises'
 import process from 'node:process'
@@ -21,7 +22,10 @@ const { status } = running
 const isUnchanged = status.state === 'done' && status.isUnchanged
 process.stdout.write(JSON.stringify({ isUnchanged, sent }))
 
-/** Makes a `File`, which has a name and a date, so that a later process resumes it, or a stream of unknown length. */
+/**
+ * Makes a `File`, which has a name and a date, so that a later process resumes it, or a stream of
+ * unknown length.
+ */
 function sourceOf(name: string | undefined): Source {
   if (name === 'stream') return new Blob([bytes]).stream()
   return new File([bytes], 'film.mp4', { lastModified: 1_700_000_000_000 })

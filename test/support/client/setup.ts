@@ -22,7 +22,9 @@ export const CLIENTS = [
   ['fetch', web],
 ] as const
 
-/** A clock whose waits for a retry end at once, and whose watches end when the test calls `expire`. */
+/**
+ * A clock whose waits for a retry end at once, and whose watches end when the test calls `expire`.
+ */
 export class TestClock {
   /** The waits before retries, in milliseconds. */
   readonly waits: number[] = []
@@ -108,7 +110,9 @@ export class Bench {
     await once(this.#server, 'listening')
   }
 
-  /** Restarts the server. Clients see what they see when its process is killed and started again. */
+  /**
+   * Restarts the server. Clients see what they see when its process is killed and started again.
+   */
   async restart(): Promise<void> {
     const { port } = this
     await this.kill()

@@ -1,4 +1,6 @@
-/** nginx in front of a server: its own configuration and folder, started and stopped by the test. */
+/**
+ * nginx in front of a server: its own configuration and folder, started and stopped by the test.
+ */
 import { execFileSync, spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -96,7 +98,9 @@ function wholeConfiguration(folder: string, block: string): string {
   `
 }
 
-/** Resolves with the process once it listens; null if another process has taken its port meanwhile. */
+/**
+ * Resolves with the process once it listens; null if another process has taken its port meanwhile.
+ */
 async function start(folder: string, log: string[]): Promise<ChildProcess | null> {
   const file = path.join(folder, 'nginx.conf')
   const child = spawn('nginx', ['-e', 'stderr', '-p', folder, '-c', file], {

@@ -18,8 +18,8 @@ export const FILE_SYSTEMS = ['ext4', 'xfs'] as const
 export type FileSystem = (typeof FILE_SYSTEMS)[number]
 
 /**
- * What is lost: `all` that was not flushed, or all data that was not, while names, sizes and renames
- * have reached the disk just in time.
+ * What is lost: `all` that was not flushed, or all data that was not, while names, sizes and
+ * renames have reached the disk just in time.
  */
 export type Loss = 'all' | 'data'
 
@@ -88,9 +88,9 @@ export class Disk {
   }
 
   /**
-   * Mounts the disk anew. The commands of the shell let the next server see it. With a `boot` the next
-   * server sees a new boot of the system too; without one, as after the loss of a volume, it sees the
-   * same boot, device number and mount id as the last one.
+   * Mounts the disk anew. The commands of the shell let the next server see it. With a `boot` the
+   * next server sees a new boot of the system too; without one, as after the loss of a volume, it
+   * sees the same boot, device number and mount id as the last one.
    */
   restart(loss: Restart = 'boot'): string {
     this.remount()
@@ -125,7 +125,8 @@ export class Disk {
   }
 
   #mount(): void {
-    // The loop device is detached with the mount. Without `commit` ext4 would flush everything every few seconds.
+    // The loop device is detached with the mount. Without `commit` ext4 would flush everything
+    // every few seconds.
     const options = this.#fileSystem === 'ext4' ? 'loop,commit=300' : 'loop'
     const command = ['mount', '-o', options, this.#image, this.directory]
     execFileSync('nsenter', [...this.#inside(), ...command])
@@ -157,7 +158,8 @@ function makeFileSystem(fileSystem: FileSystem, image: string, size: number): vo
 
 /**
  * Creates a mount namespace, and returns the process that holds it: no other process of the system
- * can keep a disk from being unmounted, and every mount in it disappears when this process has ended.
+ * can keep a disk from being unmounted, and every mount in it disappears when this process has
+ * ended.
  */
 async function newNamespace(): Promise<number> {
   const script = ['-m', '--propagation', 'private', 'sh', '-c', 'echo ready; read line']

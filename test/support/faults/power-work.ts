@@ -1,4 +1,7 @@
-/** Clients that change resources until the server is killed, and check the versions that may be stored then. */
+/**
+ * Clients that change resources until the server is killed, and check the versions that may be
+ * stored then.
+ */
 import { createHash } from 'node:crypto'
 
 import { expect } from 'vitest'
@@ -157,8 +160,9 @@ export class Worker {
   }
 
   /**
-   * Sends requests until an answer is missing, or arrives after the power cut. A real power cut ends the server
-   * too; here it runs for a moment longer, and xfs lets the fsync of a directory succeed in that time.
+   * Sends requests until an answer is missing, or arrives after the power cut. A real power cut
+   * ends the server too; here it runs for a moment longer, and xfs lets the fsync of a directory
+   * succeed in that time.
    */
   async work(connection: Connection, isOver: () => boolean, onChange: () => void): Promise<void> {
     for (;;) {
@@ -218,7 +222,8 @@ export class Worker {
     if ([safe, ...later].some((version) => isSame(version, found))) return true
     if (found.bytes === null || found.complete) return false
     if (found.bytes.length < (safe.complete ? 0 : (safe.bytes?.length ?? 0))) return false
-    // Bytes that are not durable may be stored in part, and a write in place may have left a mixture.
+    // Bytes that are not durable may be stored in part, and a write in place may have left a
+    // mixture.
     const parts = pending?.way === 'whole' ? later.slice(0, -1) : later
     if (this.kind === 'over') return isMixed(found.bytes, [safe, ...parts])
     return parts.some(({ bytes }) => bytes !== null && isPrefix(found.bytes, bytes))

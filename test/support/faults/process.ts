@@ -1,4 +1,7 @@
-/** Server processes that can be killed. Does not import the test runner, so that scripts can start them, too. */
+/**
+ * Server processes that can be killed. Does not import the test runner, so that scripts can start
+ * them, too.
+ */
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'

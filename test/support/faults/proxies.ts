@@ -1,4 +1,6 @@
-/** Proxies and caches in front of a server: each with its own configuration, started by the test. */
+/**
+ * Proxies and caches in front of a server: each with its own configuration, started by the test.
+ */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -50,7 +52,10 @@ export const VARNISH: Proxy = {
   }),
 }
 
-/** With a cache that keeps cacheable answers, and answers of 200 and 404 without a lifetime for a minute. */
+/**
+ * With a cache that keeps cacheable answers, and answers of 200 and 404 without a lifetime for a
+ * minute.
+ */
 export const NGINX_CACHE: Proxy = {
   name: 'nginx with a cache',
   missing: missing('nginx', '-v'),

@@ -69,7 +69,10 @@ export class FaultServer {
     return connection
   }
 
-  /** Sends a request on a connection that further calls use; opens another one if a fault has closed it. */
+  /**
+   * Sends a request on a connection that further calls use; opens another one if a fault has closed
+   * it.
+   */
   async send(
     method: string,
     target: string,
@@ -195,8 +198,8 @@ export function title(text: string, ...reasons: readonly (string | null)[]): str
 }
 
 /**
- * Makes system calls of a process fail until the returned function is called; with `file`, only those that
- * name this file.
+ * Makes system calls of a process fail until the returned function is called; with `file`, only
+ * those that name this file.
  */
 export async function inject(
   pid: number,
@@ -209,7 +212,10 @@ export async function inject(
   return attach(pid, options)
 }
 
-/** The number of system calls per second of a process with its threads, counted for `duration` milliseconds. */
+/**
+ * The number of system calls per second of a process with its threads, counted for `duration`
+ * milliseconds.
+ */
 export async function systemCallRate(pid: number, duration: number): Promise<number> {
   const summary = path.join(newDirectory(), 'summary')
   const detach = await attach(pid, ['-f', '-c', '-o', summary])

@@ -1,4 +1,6 @@
-/** A server that shares its directory with other processes; with `workers` it is a cluster of them. */
+/**
+ * A server that shares its directory with other processes; with `workers` it is a cluster of them.
+ */
 import cluster from 'node:cluster'
 import { once } from 'node:events'
 import { createServer } from 'node:http'

@@ -1,6 +1,6 @@
 /**
- * Runs the part of the storage contract in which files are replaced or removed while they are open, because
- * Windows differs there, and tries names that it reserves. Prints the failures as JSON.
+ * Runs the part of the storage contract in which files are replaced or removed while they are open,
+ * because Windows differs there, and tries names that it reserves. Prints the failures as JSON.
  */
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,6 @@
-/** The server of `npm start` with a folder of its own, and requests to it as the READMEs write them. */
+/**
+ * The server of `npm start` with a folder of its own, and requests to it as the READMEs write them.
+ */
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -30,7 +32,9 @@ export interface ExampleServer {
   /** Its own folder, in which scripts run. */
   directory: string
   origin: string
-  /** Compiles a program of this repository into the folder, and returns the command that runs it. */
+  /**
+   * Compiles a program of this repository into the folder, and returns the command that runs it.
+   */
   compile(entry: string): Promise<string>
   /** Runs a script of a README in the folder, and returns all that it prints. */
   run(shell: string, script: string): Promise<string>

@@ -1,6 +1,6 @@
 /**
- * Checks of a `Bucket` for everything that the S3 storage relies on. They run on the bucket in memory, on real
- * engines, and on the bucket that `S3_BUCKET` names.
+ * Checks of a `Bucket` for everything that the S3 storage relies on. They run on the bucket in
+ * memory, on real engines, and on the bucket that `S3_BUCKET` names.
  */
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'

@@ -1,4 +1,7 @@
-/** Starts a real S3 engine, which lives as long as this process. Knows no test runner, so that scripts can use it. */
+/**
+ * Starts a real S3 engine, which lives as long as this process. Knows no test runner, so that
+ * scripts can use it.
+ */
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
@@ -49,7 +52,9 @@ export interface EngineProcess {
   stop(): Promise<void>
 }
 
-/** Starts an engine on a port, by default a free one. It ends with this process, however that ends. */
+/**
+ * Starts an engine on a port, by default a free one. It ends with this process, however that ends.
+ */
 export async function startEngine(name: EngineName, port?: number): Promise<EngineProcess> {
   const chosen = port ?? (await freePort())
   const child = spawn('bash', [SCRIPT, 'run', name, FOLDER, String(chosen)], {

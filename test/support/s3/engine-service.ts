@@ -1,6 +1,6 @@
 /**
- * Starts each engine at most once in a run of the tests, when the first test asks for it: a service of the test
- * runner's main process, because the processes of the test files come and go.
+ * Starts each engine at most once in a run of the tests, when the first test asks for it: a service
+ * of the test runner's main process, because the processes of the test files come and go.
  */
 import { once } from 'node:events'
 import { createServer } from 'node:http'

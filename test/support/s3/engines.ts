@@ -1,6 +1,7 @@
 /**
- * The engines that tests of the S3 storage run on. `S3_ENGINES=rgw npm run test:long` chooses some of them, and
- * `S3_BUCKET=NAME S3_ENDPOINT=URL` adds a bucket of any store, with the usual variables for its credentials.
+ * The engines that tests of the S3 storage run on. `S3_ENGINES=rgw npm run test:long` chooses some
+ * of them, and `S3_BUCKET=NAME S3_ENDPOINT=URL` adds a bucket of any store, with the usual
+ * variables for its credentials.
  */
 import { randomBytes } from 'node:crypto'
 
@@ -20,7 +21,9 @@ export interface Engine {
   readonly missing: string | null
   /** Smallest part of a multipart upload, in bytes. */
   readonly partSize: number
-  /** Starts the engine unless it runs already, and creates a bucket unless `S3_BUCKET` names one. */
+  /**
+   * Starts the engine unless it runs already, and creates a bucket unless `S3_BUCKET` names one.
+   */
   readonly open: (options?: { readonly versioned?: boolean }) => Promise<OpenEngine>
 }
 

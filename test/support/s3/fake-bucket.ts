@@ -1,6 +1,7 @@
 /**
- * A bucket in memory with the exact conditional semantics of Amazon S3, for tests that need no engine. Where
- * engines differ, it takes the strictest behaviour that Amazon documents. Faults make it fail as a network does.
+ * A bucket in memory with the exact conditional semantics of Amazon S3, for tests that need no
+ * engine. Where engines differ, it takes the strictest behaviour that Amazon documents. Faults make
+ * it fail as a network does.
  */
 import { createHash, randomUUID } from 'node:crypto'
 
@@ -52,7 +53,10 @@ interface Multipart {
   readonly parts: Map<number, { readonly etag: string; readonly bytes: Buffer }>
 }
 
-/** A bucket in memory. Each effect is atomic, and comes at least one turn of the event loop after the call. */
+/**
+ * A bucket in memory. Each effect is atomic, and comes at least one turn of the event loop after
+ * the call.
+ */
 export class FakeBucket implements Bucket {
   readonly scope = this
   /** What fails next, and what was requested. */

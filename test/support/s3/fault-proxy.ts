@@ -1,4 +1,7 @@
-/** A proxy between a server and its object store that loses, delays, cuts and repeats requests and answers. */
+/**
+ * A proxy between a server and its object store that loses, delays, cuts and repeats requests and
+ * answers.
+ */
 import { once } from 'node:events'
 import http from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'

@@ -1,4 +1,7 @@
-/** Faults of the bucket in memory, as a network or an overloaded store causes them for single requests. */
+/**
+ * Faults of the bucket in memory, as a network or an overloaded store causes them for single
+ * requests.
+ */
 import { BucketError } from '../../../src/storage/s3/bucket.ts'
 import type { Bucket } from '../../../src/storage/s3/bucket.ts'
 

@@ -1,6 +1,6 @@
 /**
- * `npm run s3 -- unpack` makes the engines ready, and `npm run s3 -- rgw` or `moto` starts one until Ctrl-C. It prints
- * the variables that the AWS tools, `npm start -- --s3` and the tests read.
+ * `npm run s3 -- unpack` makes the engines ready, and `npm run s3 -- rgw` or `moto` starts one
+ * until Ctrl-C. It prints the variables that the AWS tools, `npm start -- --s3` and the tests read.
  */
 import { spawnSync } from 'node:child_process'
 import path from 'node:path'

@@ -1,4 +1,7 @@
-/** Presigns a URL as `getSignedUrl` of `@aws-sdk/s3-request-presigner` does (Signature Version 4), for path-style buckets. */
+/**
+ * Presigns a URL as `getSignedUrl` of `@aws-sdk/s3-request-presigner` does (Signature Version 4),
+ * for path-style buckets.
+ */
 import { createHash, createHmac } from 'node:crypto'
 
 import type { GetObjectCommand } from '@aws-sdk/client-s3'

@@ -1,4 +1,7 @@
-/** Creates storages over a bucket with small limits, so that a few kilobytes reach every code path for large files. */
+/**
+ * Creates storages over a bucket with small limits, so that a few kilobytes reach every code path
+ * for large files.
+ */
 import type { StorageAdapter } from '../../../src/storage/adapter.ts'
 import type { Bucket } from '../../../src/storage/s3/bucket.ts'
 import type { Limits } from '../../../src/storage/s3/context.ts'
@@ -35,7 +38,10 @@ export function smallStore(
   })
 }
 
-/** A storage whose methods run in turn on each of two instances, as requests do behind a load balancer. */
+/**
+ * A storage whose methods run in turn on each of two instances, as requests do behind a load
+ * balancer.
+ */
 function alternating(first: StorageAdapter, second: StorageAdapter): StorageAdapter {
   let count = 0
   const next = (): StorageAdapter => {
@@ -53,11 +59,15 @@ function alternating(first: StorageAdapter, second: StorageAdapter): StorageAdap
 
 async function* none(): AsyncGenerator<string> {}
 
-/** Storages with small limits, by the bucket that they are on. Each function begins with new buckets. */
+/**
+ * Storages with small limits, by the bucket that they are on. Each function begins with new
+ * buckets.
+ */
 export const SMALL_STORES: Readonly<Record<string, () => () => StorageAdapter>> = {
   'a bucket in memory': () => () => smallStore(smallBucket()),
   'a bucket with versions': () => () => smallStore(smallBucket(true)),
-  // A reader in another process loses the bytes of an object that is replaced, unless the bucket has versions.
+  // A reader in another process loses the bytes of an object that is replaced, unless the bucket
+  // has versions.
   'two storages on one bucket with versions': () => {
     const shared = smallBucket(true)
     return () => alternating(smallStore(shared), smallStore(shared))

@@ -1,4 +1,7 @@
-/** Starts a store, and with it a sweep, in a process whose clock is two hours ahead; then waits to be killed. */
+/**
+ * Starts a store, and with it a sweep, in a process whose clock is two hours ahead; then waits to
+ * be killed.
+ */
 const AHEAD = 2 * 3_600_000
 const now = Date.now
 Date.now = () => now() + AHEAD

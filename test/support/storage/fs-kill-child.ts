@@ -1,6 +1,6 @@
 /**
- * Changes resources until it is killed. Each step is announced before it begins and again when it is
- * done, so that the test that kills the process knows the stored bytes: a `Step`, then `"done"`.
+ * Changes resources until it is killed. Each step is announced before it begins and again when it
+ * is done, so that the test that kills the process knows the stored bytes: a `Step`, then `"done"`.
  */
 
 import { text } from 'node:stream/consumers'

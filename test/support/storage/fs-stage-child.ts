@@ -1,4 +1,7 @@
-/** Stages a file for a resource, prints a line, and waits until the test kills it or lets it finish the file. */
+/**
+ * Stages a file for a resource, prints a line, and waits until the test kills it or lets it finish
+ * the file.
+ */
 import { FINISHED, REPLACE } from '../../../src/storage/contract/check.ts'
 import { fsStorage } from '../../../src/storage/fs.ts'
 

@@ -1,4 +1,7 @@
-/** Runs steps of another task before chosen calls to the file system, so that a test can try every order. */
+/**
+ * Runs steps of another task before chosen calls to the file system, so that a test can try every
+ * order.
+ */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import fsPromises from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module'
@@ -39,8 +42,9 @@ export async function hookCalls(): Promise<{ readonly restore: () => void }> {
 }
 
 /**
- * Runs `task`, and each of `steps` before the call of its number (from 1) begins. Returns the result of
- * the task and the number of calls that it made. A step whose number was not reached runs at the end.
+ * Runs `task`, and each of `steps` before the call of its number (from 1) begins. Returns the
+ * result of the task and the number of calls that it made. A step whose number was not reached runs
+ * at the end.
  */
 export async function interleave<T>(
   task: () => Promise<T>,

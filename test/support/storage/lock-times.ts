@@ -7,7 +7,9 @@ export interface LockTimes {
   readonly stall: number
 }
 
-/** Replaces the times of PATCH and PUT, which `lockTimeout` makes equal. DELETE takes over at once. */
+/**
+ * Replaces the times of PATCH and PUT, which `lockTimeout` makes equal. DELETE takes over at once.
+ */
 export function withTimes(locker: Locker, { wait, stall }: LockTimes): Locker {
   return {
     acquire: (key, given) => locker.acquire(key, { wait, stall: given.stall === 0 ? 0 : stall }),

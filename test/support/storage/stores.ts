@@ -14,7 +14,10 @@ type Open = (directory: string) => StorageAdapter
 
 export interface Store {
   readonly name: StoreName
-  /** Opens the store without fsyncs. A file store keeps its files in `directory`, where a later one finds them. */
+  /**
+   * Opens the store without fsyncs. A file store keeps its files in `directory`, where a later one
+   * finds them.
+   */
   readonly open: Open
   /** The settings that the contract is checked with; the first one is the default. */
   readonly variants: Readonly<Record<string, Open>>

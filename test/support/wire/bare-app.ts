@@ -4,7 +4,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 type Next = (error?: unknown) => void
 type Handler = (req: IncomingMessage, res: ServerResponse, next: Next) => unknown
 
-/** Returns a handler that runs `handlers` for targets below `mount`, and passes their errors to `onError`. */
+/**
+ * Returns a handler that runs `handlers` for targets below `mount`, and passes their errors to
+ * `onError`.
+ */
 export function bareApp(
   mount: string,
   handlers: readonly Handler[],

@@ -1,7 +1,7 @@
 /**
- * The client of the wire tests over HTTP/2. It takes requests as HTTP/1.1 text, so that one test shows
- * one text for both transports, and sends each as a stream: with the same fields, and without a
- * Content-Length where the text is chunked.
+ * The client of the wire tests over HTTP/2. It takes requests as HTTP/1.1 text, so that one test
+ * shows one text for both transports, and sends each as a stream: with the same fields, and without
+ * a Content-Length where the text is chunked.
  */
 import { once } from 'node:events'
 import { connect } from 'node:http2'
@@ -26,7 +26,10 @@ type Expected =
   | { readonly kind: 'content'; readonly stream: ClientHttp2Stream; left: number }
   | { readonly kind: 'chunk'; readonly stream: ClientHttp2Stream }
 
-/** One session. The server may answer its requests in any order; the test reads the answers in the order of sending. */
+/**
+ * One session. The server may answer its requests in any order; the test reads the answers in the
+ * order of sending.
+ */
 export class Http2Peer implements Peer {
   readonly interim: Answer[] = []
   readonly session: ClientHttp2Session

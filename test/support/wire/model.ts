@@ -1,6 +1,11 @@
-/** A resource as a plain string, and the effect of a request on it: a second, short form of the state table. */
+/**
+ * A resource as a plain string, and the effect of a request on it: a second, short form of the
+ * state table.
+ */
 
-/** The visible state of a resource, and whether it was complete before. Null if it does not exist. */
+/**
+ * The visible state of a resource, and whether it was complete before. Null if it does not exist.
+ */
 export type Model = {
   readonly bytes: string
   /** The declared length; null if no request has declared it. */
@@ -75,7 +80,9 @@ export function cut(model: Model, part: ModelPart, received: string): Model {
   return write(model, { ...part, data: received })
 }
 
-/** The connection of a PUT with `Prefer: transaction=persist` was cut: only a new resource keeps it. */
+/**
+ * The connection of a PUT with `Prefer: transaction=persist` was cut: only a new resource keeps it.
+ */
 export function cutPut(model: Model, received: string): Model {
   if (model !== null) return model
   return { bytes: received, length: null, isComplete: false, wasComplete: false }

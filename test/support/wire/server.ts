@@ -22,7 +22,9 @@ import { parseState } from './state.ts'
 
 const express4 = createRequire(import.meta.url)('express4') as typeof express
 
-/** A store, and the shell of the middleware: a version of Express, or HTTP/2 without a framework. */
+/**
+ * A store, and the shell of the middleware: a version of Express, or HTTP/2 without a framework.
+ */
 export interface Combination {
   readonly name: string
   readonly store: StoreName
@@ -260,7 +262,10 @@ export class TestServer {
     }
   }
 
-  /** Resolves when earlier requests have released the lock: sends a request that waits for the lock and then fails. */
+  /**
+   * Resolves when earlier requests have released the lock: sends a request that waits for the lock
+   * and then fails.
+   */
   async idle(path: string): Promise<void> {
     const { status } = await this.patch(path, 'bytes 9999999-9999999/*', 'x')
     expect([404, 409]).toContain(status)

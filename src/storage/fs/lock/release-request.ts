@@ -36,8 +36,8 @@ export async function endReleaseRequest(path: string): Promise<void> {
 }
 
 /**
- * Reads all requests, including those for locks of other processes, and calls `answer` for each with the
- * name of the lock and the newcomer's `stall`. Removes requests that are too old.
+ * Reads all requests, including those for locks of other processes, and calls `answer` for each
+ * with the name of the lock and the newcomer's `stall`. Removes requests that are too old.
  */
 export async function answerReleaseRequests(
   folder: string,

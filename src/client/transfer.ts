@@ -72,7 +72,7 @@ export function createTransfer(
   const { overwrite, reprDigest = false } = options
   /** Whether a small file is about to be sent without knowing whether the URL is free. */
   let isGuess = (source.size ?? Infinity) <= SMALL
-  /** Whether the state of the resource is known, so that a segment is next. Otherwise it is `HEAD`. */
+  /** Whether the state of the resource is known, so that a segment is next instead of `HEAD`. */
   let isSending = isGuess
   /** Whether no segment was acknowledged since the last failure: the next one may be refused. */
   let isFirst = true
@@ -80,7 +80,7 @@ export function createTransfer(
   let lost = 0
   /** Whether the resource does not have the name, the date and the type of the source yet. */
   let isUnlabelled = true
-  /** Whether the server does not support `PATCH`, so that the whole source is sent with one `PUT`. */
+  /** Whether the server does not support `PATCH`, so that one `PUT` sends the whole source. */
   let isPut = false
   /** Whether a finished file is to be replaced. Only `PUT` does that without removing it first. */
   let isReplacing = false
@@ -101,7 +101,7 @@ export function createTransfer(
   /** Asks for the state of the resource, and decides from where to send. */
   async function refresh(connection: Connection): Promise<Response | null> {
     const answer = await find(connection)
-    // A cache may have answered `HEAD` with an older state than the one that the last refusal reported.
+    // A cache may have answered `HEAD` with an older state than that of the last refusal.
     const found = reported !== null && (answer?.size ?? 0) < reported.size ? reported : answer
     reported = null
     // If nothing of a long segment has arrived, a proxy probably buffers requests and forwards only
@@ -205,7 +205,7 @@ export function createTransfer(
     const start = isWhole ? 0 : evidence.received()
     // Bytes that are not proven to be those of the source need the digest of the whole as a proof.
     const hasDigest = reprDigest || !(isWhole || evidence.isProven())
-    // A stream that replaces a file is held in memory, so that it must not be longer than one segment.
+    // A stream that replaces a file is held in memory, so that it must fit into one segment.
     const isUnbounded = isWhole && !(isReplacing && source.once)
     // A browser shows a refusal only after it has sent all content. The server may refuse the
     // upload for lack of rights or space, or because another client sends the same file. After a

@@ -1,6 +1,6 @@
 /**
- * The Express middleware. It turns `req` into a plain `HandlerRequest` for the protocol, sends the plain
- * `HandlerResponse` over `res`, and decides which requests and errors belong to the app.
+ * The Express middleware. It turns `req` into a plain `HandlerRequest` for the protocol, sends the
+ * plain `HandlerResponse` over `res`, and decides which requests and errors belong to the app.
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Request as ExpressRequest } from 'express'
@@ -43,11 +43,13 @@ export interface Middleware<Request> {
   /** Answers a request, or calls `next()` for one that belongs to the app. */
   (req: Request, res: HttpResponse, next: Next): void
   /**
-   * Stops gracefully before the process ends. Running uploads store the bytes that have arrived, are answered with 503
-   * `ERR_CLOSING`, and release their locks. Later uploads are refused with the same error; GET and HEAD still work.
+   * Stops gracefully before the process ends. Running uploads store the bytes that have arrived,
+   * are answered with 503 `ERR_CLOSING`, and release their locks. Later uploads are refused with
+   * the same error; GET and HEAD still work.
    *
-   * Resolves when the work of all uploads has ended, including those whose client has disconnected, or after `timeout`
-   * milliseconds (default 10000). A hook or a storage that is still working then is abandoned.
+   * Resolves when the work of all uploads has ended, including those whose client has disconnected,
+   * or after `timeout` milliseconds (default 10000). A hook or a storage that is still working then
+   * is abandoned.
    */
   close(timeout?: number): Promise<void>
 }
@@ -63,18 +65,22 @@ const UPLOADS: readonly unknown[] = ['PATCH', 'PUT']
 /**
  * Creates the middleware that answers every request below its mount.
  *
- * An error that the client can correct is answered with a problem document (RFC 9457); any other error goes to
- * `next(error)`. A request for the mount itself and a CORS preflight are passed on with `next()`.
+ * An error that the client can correct is answered with a problem document (RFC 9457); any other
+ * error goes to `next(error)`. A request for the mount itself and a CORS preflight are passed on
+ * with `next()`.
  *
- * Without a type argument, `key` and the hooks get the `Request` of Express, with the properties that the app has
- * declared on it, such as `req.user`.
+ * Without a type argument, `key` and the hooks get the `Request` of Express, with the properties
+ * that the app has declared on it, such as `req.user`.
  *
  * @throws TypeError for a wrong option. The message names the option and its value.
  */
 export function partialUpload(
   options: PartialUploadOptions<ExpressRequest>,
 ): Middleware<HttpRequest>
-/** Creates the middleware for `key` and hooks that name another type of request, such as `http2.Http2ServerRequest`. */
+/**
+ * Creates the middleware for `key` and hooks that name another type of request, such as
+ * `http2.Http2ServerRequest`.
+ */
 export function partialUpload<Request extends HttpRequest>(
   options: PartialUploadOptions<Request>,
 ): Middleware<Request>
@@ -82,7 +88,8 @@ export function partialUpload<Request extends HttpRequest>(
   options: PartialUploadOptions<Request>,
 ): Middleware<Request> {
   const settings = resolveSettings(options)
-  // By default the locks belong to the storage object, so that two middlewares over one storage exclude each other.
+  // By default the locks belong to the storage object, so that two middlewares over one storage
+  // exclude each other.
   const { storage, locker = lockerOf(storage) } = options
   const events = new Events({
     storage,
@@ -94,7 +101,8 @@ export function partialUpload<Request extends HttpRequest>(
     storage: withLimits(storage, settings),
     locker,
     settings,
-    // With either option one URL may be a different file for each user, which a shared cache must not store.
+    // With either option one URL may be a different file for each user, which a shared cache must
+    // not store.
     isPrivate: options.owner !== undefined || options.key !== undefined,
     hashing: new HashingService(settings.maxHashings),
   })
@@ -109,7 +117,8 @@ export function partialUpload<Request extends HttpRequest>(
   async function close(timeout = CLOSE_TIMEOUT): Promise<void> {
     const end = performance.now() + timeout
     await admission.close(timeout)
-    // In the rest of the time the background work ends, and the storage writes the bytes that it has in memory.
+    // In the rest of the time the background work ends, and the storage writes the bytes that it
+    // has in memory.
     await Promise.race([
       Promise.all([stopWork(), storage.flush?.()]),
       pause(Math.max(0, end - performance.now()), null, { ref: false }),
@@ -128,8 +137,9 @@ interface Service<Request> {
 }
 
 /**
- * Answers one request, or passes it on. The order matters: earlier requests of the same connection are answered
- * first, and a request that belongs to the app is passed on before any rule of this package can refuse it.
+ * Answers one request, or passes it on. The order matters: earlier requests of the same connection
+ * are answered first, and a request that belongs to the app is passed on before any rule of this
+ * package can refuse it.
  */
 async function respond<Request extends HttpRequest>(
   req: Request,
@@ -147,7 +157,8 @@ async function respond<Request extends HttpRequest>(
 /**
  * Returns the answer to a request; null for one that is passed on to the app.
  *
- * @throws UploadError for an error that the client can correct, and any other error of the app or the storage.
+ * @throws UploadError for an error that the client can correct, and any other error of the app or
+ * the storage.
  */
 async function answer<Request extends HttpRequest>(
   req: Request,
@@ -158,7 +169,8 @@ async function answer<Request extends HttpRequest>(
   const path = pathBelowMount(req)
   const key = path === null ? null : keyOf(req, path, options)
   if (key === null) return null
-  // Checks the key again, because the option `key` may have added a name that the user chose, such as `..`.
+  // Checks the key again, because the option `key` may have added a name that the user chose, such
+  // as `..`.
   keySegments(key)
   const body = new IncomingBody(req, settings)
   const owner = stringOrNull('owner', options.owner?.(req) ?? null)
@@ -180,7 +192,8 @@ async function answer<Request extends HttpRequest>(
   })
   if (leave !== null) {
     exemptFromRequestTimeout(req)
-    // The upload counts until its work has ended, because its hook or digest may run longer than the connection.
+    // The upload counts until its work has ended, because its hook or digest may run longer than
+    // the connection.
     void Promise.allSettled([work, closeOf(res)]).then(leave)
   }
   return work
@@ -201,15 +214,15 @@ function withLimits(storage: StorageAdapter, settings: Settings): StorageAdapter
   return withCopyLimit(limited, settings.maxCopies)
 }
 
-/** Whether a quota is set. `resolveSettings` has refused a quota over a storage that can't list its uploads. */
+/** Whether a quota is set. `resolveSettings` refuses one over a storage that can't list uploads. */
 function hasQuota(storage: StorageAdapter, limits: QuotaLimits): storage is ListableStorage {
   const isLimited = limits.maxIncompletePerOwner > 0 || limits.maxIncompleteBytesPerOwner > 0
   return isLimited && storage.listIncomplete !== undefined
 }
 
 /**
- * Starts the background work: the expiry of uploads and the maintenance of the storage. Returns a function that stops
- * it, and that resolves when no work is running any more.
+ * Starts the background work: the expiry of uploads and the maintenance of the storage. Returns a
+ * function that stops it, and that resolves when no work is running any more.
  */
 function startWork(
   { expireAfter }: Settings,
@@ -227,14 +240,17 @@ function startWork(
   }
 }
 
-/** Reports an error of the background work as a process warning, because no request waits for an answer. */
+/**
+ * Reports an error of the background work as a process warning, because no request waits for an
+ * answer.
+ */
 function warn(error: unknown): void {
   process.emitWarning(error instanceof Error ? error : String(error))
 }
 
 /**
- * Checks what the option `key` or `owner` has returned, because an app in plain JavaScript can return anything. An
- * `async` function is the usual mistake.
+ * Checks what the option `key` or `owner` has returned, because an app in plain JavaScript can
+ * return anything. An `async` function is the usual mistake.
  */
 function stringOrNull(option: string, value: unknown): string | null {
   if (value === null || typeof value === 'string') return value
@@ -268,8 +284,8 @@ function toProblem(error: unknown): HandlerResponse {
 }
 
 /**
- * Ends a request that failed. A lost connection has no client to answer, and a response whose head was sent can only
- * be aborted. Any other error goes to the error handler of the app.
+ * Ends a request that failed. A lost connection has no client to answer, and a response whose head
+ * was sent can only be aborted. Any other error goes to the error handler of the app.
  */
 function fail(error: unknown, req: HttpRequest, res: HttpResponse, next: Next): void {
   if (error instanceof ConnectionLostError || res.headersSent || !isOpen(res)) {
@@ -277,6 +293,7 @@ function fail(error: unknown, req: HttpRequest, res: HttpResponse, next: Next): 
     return
   }
   discardContent(req, res)
-  // Wrap a thrown value that is not an object: Express ignores an error `undefined`, and treats 'route' as a command.
+  // Wrap a thrown value that is not an object: Express ignores an error `undefined`, and treats
+  // 'route' as a command.
   next(error instanceof Object ? error : new Error(`the request failed: ${String(error)}`))
 }

@@ -1,33 +1,41 @@
 /**
- * Reads the content of a Node request in batches, with limits on memory and on the silence of the client.
+ * Reads the content of a Node request in batches, with limits on memory and on the silence of the
+ * client.
  *
- * `for await (… of req)` does not suffice: it yields one chunk of at most 64 KiB per step, destroys the stream when
- * the loop is left early, and has no time limit.
+ * `for await (… of req)` does not suffice: it yields one chunk of at most 64 KiB per step, destroys
+ * the stream when the loop is left early, and has no time limit.
  */
 import type { Readable } from 'node:stream'
 import getRawBody from 'raw-body'
-import { UploadError } from '../errors.ts'
-import { ConnectionLostError, type Body } from '../protocol/http.ts'
+import type { Body } from '../protocol/http.ts'
+import { checkEnd, parsedEarlier, readError, readRest, restOfCut } from './body-end.ts'
 import { RateWatchdog, type RateLimits } from './rate-watchdog.ts'
-import { announcedLength, hasEnded, isCut, type HttpRequest } from './transport.ts'
+import { announcedLength, isCut, type HttpRequest } from './transport.ts'
 
 /**
- * Largest number of bytes of all uploads together that wait for the storage. Each upload has an equal share of it
- * within the bounds below, and may exceed its share by one chunk. The same number again may be being written.
+ * Largest number of bytes of all uploads together that wait for the storage. Each upload has an
+ * equal share of it within the bounds below, and may exceed its share by one chunk. The same number
+ * again may be being written.
  */
 const ALL_WAITING = 64 * 1024 * 1024
-/** Smallest share of one upload, in bytes. With more than 256 uploads the sum may exceed `ALL_WAITING`. */
+/**
+ * Smallest share of one upload, in bytes. With more than 256 uploads the sum may exceed
+ * `ALL_WAITING`.
+ */
 const LEAST_SHARE = 256 * 1024
 /**
- * Largest share of one upload, and so the size of a large write. Large writes are few, which reduces the contention
- * between the threads of libuv.
+ * Largest share of one upload, and so the size of a large write. Large writes are few, which
+ * reduces the contention between the threads of libuv.
  */
 const LARGEST_SHARE = 4 * 1024 * 1024
-/** Memory that a chunk takes besides its bytes, roughly. It counts, because a client may send chunks of one byte. */
+/**
+ * Memory that a chunk takes besides its bytes, roughly. It counts, because a client may send chunks
+ * of one byte.
+ */
 const CHUNK_COST = 256
 /**
- * A batch of more than `FEW_CHUNKS` chunks whose average size is below `SMALL_CHUNK` is copied into one chunk,
- * because each chunk has a fixed cost in the parser, the hash and the write.
+ * A batch of more than `FEW_CHUNKS` chunks whose average size is below `SMALL_CHUNK` is copied into
+ * one chunk, because each chunk has a fixed cost in the parser, the hash and the write.
  */
 const SMALL_CHUNK = 1024
 const FEW_CHUNKS = 16
@@ -43,9 +51,10 @@ function share(): number {
 }
 
 /**
- * Reads the content of a request once, either step by step or with `readAll`. Reading begins with the first step,
- * because a read makes the server send 100 Continue, and content that is refused should not be sent at all. While the
- * storage writes one batch, the next one is gathered, so that network and disk work at the same time.
+ * Reads the content of a request once, either step by step or with `readAll`. Reading begins with
+ * the first step, because a read makes the server send 100 Continue, and content that is refused
+ * should not be sent at all. While the storage writes one batch, the next one is gathered, so that
+ * network and disk work at the same time.
  */
 export class IncomingBody implements Body {
   readonly #req: HttpRequest
@@ -70,15 +79,19 @@ export class IncomingBody implements Body {
     this.#watchdog = new RateWatchdog(limits, (reason) => this.stop(reason))
   }
 
-  /** Sets the functions that are called when a step begins to wait for the client, and when that wait ends. */
+  /**
+   * Sets the functions that are called when a step begins to wait for the client, and when that
+   * wait ends.
+   */
   onWait(begin: () => void, end: () => void): void {
     this.#beginWait = begin
     this.#endWait = end
   }
 
   /**
-   * Ends the content. The chunks that have arrived are still returned, because storing them saves the client from
-   * sending them again. After them, the pending step or the next one throws `reason`.
+   * Ends the content. The chunks that have arrived are still returned, because storing them saves
+   * the client from sending them again. After them, the pending step or the next one throws
+   * `reason`.
    */
   stop(reason: Error): void {
     this.#failure ??= reason
@@ -86,9 +99,11 @@ export class IncomingBody implements Body {
   }
 
   /**
-   * Reads content whose length was announced to its end. It holds all of it in memory, so it is for small content.
+   * Reads content whose length was announced to its end. It holds all of it in memory, so it is for
+   * small content.
    *
-   * @throws ConnectionLostError if the client disconnects, the reason of `stop`, or UploadError `ERR_LENGTH`.
+   * @throws ConnectionLostError if the client disconnects, the reason of `stop`, or UploadError
+   * `ERR_LENGTH`.
    */
   async readAll(): Promise<Uint8Array> {
     const req = this.#req
@@ -147,7 +162,10 @@ export class IncomingBody implements Body {
     }
   }
 
-  /** Adds the listeners. A stream that has ended or was closed before emits no event, so its state is read. */
+  /**
+   * Adds the listeners. A stream that has ended or was closed before emits no event, so its state
+   * is read.
+   */
   #listen(): void {
     const req = this.#req
     if (req.readableEnded) this.#onEnd()
@@ -157,7 +175,10 @@ export class IncomingBody implements Body {
     resumeIfPaused(req)
   }
 
-  /** Waits until the client has sent something, or the content has ended. Only this time counts as its silence. */
+  /**
+   * Waits until the client has sent something, or the content has ended. Only this time counts as
+   * its silence.
+   */
   #arrival(): Promise<void> {
     this.#watchdog.startWait()
     this.#beginWait()
@@ -186,7 +207,8 @@ export class IncomingBody implements Body {
     if (this.#size + this.#chunks.length * CHUNK_COST >= share()) this.#req.pause()
     if (this.#isWaking) return
     this.#isWaking = true
-    // Wait for the end of the poll phase, in which Node reads all that the socket has, so that one write gets it.
+    // Wait for the end of the poll phase, in which Node reads all that the socket has, so that one
+    // write gets it.
     setImmediate(this.#wakeNow)
   }
 
@@ -209,7 +231,10 @@ export class IncomingBody implements Body {
     this.#wake()
   }
 
-  /** Takes the chunks that the stream of a closed connection still holds, because it emits no `data` any more. */
+  /**
+   * Takes the chunks that the stream of a closed connection still holds, because it emits no `data`
+   * any more.
+   */
   readonly #onClose = (): void => {
     if (this.#isEnded || this.#failure !== null) return
     for (const chunk of readRest(this.#req)) this.#gather(chunk)
@@ -217,75 +242,10 @@ export class IncomingBody implements Body {
   }
 }
 
-/** Returns the reason why content that has ended is not complete; null if it is complete. */
-function checkEnd(req: HttpRequest, received: number): Error | null {
-  if (!hasEnded(req)) return connectionLost(undefined)
-  const announced = announcedLength(req)
-  return announced === null || announced === received ? null : wrongLength(received, announced)
-}
-
 /**
- * Returns the content if a body parser before this middleware, such as `express.raw()`, has read it; null if the
- * stream is untouched.
- *
- * @throws Error if a parser has read the stream and left no bytes, as `express.json()` does.
+ * Resumes a stream that was paused. One that was never read stays untouched, because its bytes
+ * would be lost.
  */
-function parsedEarlier(req: HttpRequest & { readonly body?: unknown }): Uint8Array | null {
-  const isUntouched = !req.readableDidRead && req.readableEncoding === null
-  const announced = announcedLength(req)
-  // An adapter, such as one for AWS Lambda, may give the content in `body`, beside a stream that can't be read.
-  const isGiven = !req.readable && req.body instanceof Uint8Array
-  if ((isUntouched && !isGiven) || announced === 0) return null
-  if (!(req.body instanceof Uint8Array)) {
-    throw new Error(
-      'The request body was read before partialUpload() could read it: mount it before body parsers',
-    )
-  }
-  const { byteLength } = req.body
-  if (announced !== null && announced !== byteLength) throw wrongLength(byteLength, announced)
-  return req.body
-}
-
-/** Returns the content of a request that is closed already, for which raw-body would wait for ever. */
-function restOfCut(req: HttpRequest): Uint8Array {
-  const content = Buffer.concat(readRest(req))
-  const failure = checkEnd(req, content.byteLength)
-  if (failure !== null) throw failure
-  return content
-}
-
-/** Returns the chunks that a closed stream still holds. Only `read` returns them. */
-function readRest(req: HttpRequest): Uint8Array[] {
-  const chunks: Uint8Array[] = []
-  while (true) {
-    const chunk: unknown = req.read()
-    if (!(chunk instanceof Uint8Array)) return chunks
-    chunks.push(chunk)
-  }
-}
-
-/** Resumes a stream that was paused. One that was never read stays untouched, because its bytes would be lost. */
 function resumeIfPaused(req: HttpRequest): void {
   if (req.isPaused()) req.resume()
-}
-
-/** The `type` of the errors with which raw-body reports content of another length than was announced. */
-const LENGTH_ERRORS: readonly unknown[] = ['request.size.invalid', 'entity.too.large']
-
-/** Translates an error of raw-body: a wrong number of bytes, or a lost connection. */
-function readError(error: unknown, announced: number): Error {
-  const hasLength = error instanceof Error && 'type' in error && 'received' in error
-  if (!hasLength || !LENGTH_ERRORS.includes(error.type)) return connectionLost(error)
-  return wrongLength(Number(error.received), announced)
-}
-
-/** Makes the error for a wrong length. Node's parsers enforce Content-Length, but an adapter may not. */
-function wrongLength(received: number, announced: number): UploadError {
-  return new UploadError('ERR_LENGTH', {
-    detail: `${received} bytes of content arrived; Content-Length announced ${announced}`,
-  })
-}
-
-function connectionLost(cause: unknown): ConnectionLostError {
-  return new ConnectionLostError('the client closed the connection', { cause })
 }

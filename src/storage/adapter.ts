@@ -29,9 +29,7 @@ export interface ResourceState {
   readonly completeLength: number | null
   /** Media type of the finished resource; null if no client named one. */
   readonly contentType: string | null
-  /**
-   * `Content-Disposition` field (RFC 6266) to serve the resource with; null if no client gave one.
-   */
+  /** `Content-Disposition` field (RFC 6266) of the resource; null if no client gave one. */
   readonly contentDisposition: string | null
   /** The `Repr-Digest` field (RFC 9530) that the finished resource must match; null if none. */
   readonly reprDigest: string | null
@@ -69,14 +67,9 @@ export interface OpenWriterOptions {
    * granted.
    */
   readonly transaction: Transaction
-  /**
-   * Whether the write begins with an empty resource. The bytes of `base` are removed when the write
-   * is committed.
-   */
+  /** Whether the write begins with an empty resource. Its commit removes the bytes of `base`. */
   readonly replace: boolean
-  /**
-   * The state of a resource that this write creates, as long as no `commit` has set another one.
-   */
+  /** The state of a resource that this write creates, until a `commit` sets another one. */
   readonly initial: ResourceState
   /**
    * Returns whether the caller has lost the lock of the key to another process. From then on the
@@ -133,8 +126,8 @@ export interface Writer {
    * - Readers see nothing of an atomic write before `commit`. Bytes between the current size and a
    *   `position` beyond it are zeros.
    *
-   * @throws UploadError `ERR_STORAGE_FULL` when the storage is full. A persist writer keeps the bytes
-   * of earlier writes, and may keep the first bytes of the failed one.
+   * @throws UploadError `ERR_STORAGE_FULL` when the storage is full. A persist writer keeps the
+   * bytes of earlier writes, and may keep the first bytes of the failed one.
    * @throws UploadError `ERR_CONFLICT` when another writer has changed the resource and no byte of
    * this write was visible. The caller then checks the preconditions again.
    * @throws UploadError `ERR_INTERRUPTED` in the same case, when bytes of this write were visible.
@@ -247,10 +240,7 @@ export interface ChangeNotes {
  * distinguish from others.
  */
 export interface StorageAdapter {
-  /**
-   * The same object for all storages of this process on the same data. Storages with the same
-   * object share locks.
-   */
+  /** The same object for all storages of this process on the same data, which share their locks. */
   readonly lockScope?: object
   /**
    * Returns the current version; null if the resource is absent. Takes no lock, and has no effect

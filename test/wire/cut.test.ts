@@ -255,6 +255,8 @@ describe.each(ROWS)('a PUT over $name', (combination, ends) => {
   describe.each(ends)('whose connection is %s', (_name, end) => {
     it.each([
       ['half of the announced length', ['Content-Length: 10'], whole.slice(0, 5)],
+      // Over HTTP/2 most of it is still in the buffers of the client when the stream is reset.
+      ['half of 6 MB', ['Content-Length: 6000000'], Buffer.alloc(3_000_000, 'x')],
       ['half of the chunks', [CHUNKED], chunk(whole.slice(0, 5))],
       ['all but the last chunk', [CHUNKED], chunk(whole)],
       ['a byte less than announced', ['Content-Length: 11'], whole],

@@ -84,7 +84,9 @@ export type FoundEvent =
   | { readonly event: 'removed'; readonly url: string; readonly existed: boolean }
   | {
       readonly event: 'file'
-      /** Path below the listed folder, not percent-encoded. */
+      /**
+       * Path below the base of the list, in the form that `get` and `rm` take; not percent-encoded.
+       */
       readonly name: string
       readonly url: string
       readonly size: number
@@ -221,7 +223,8 @@ function fileLine({
   complete,
   modified,
 }: FoundEvent & { event: 'file' }): string {
-  // Bytes and not kilobytes: two files whose sizes differ by a byte are different files.
+  // Print bytes and not kilobytes, because files whose sizes differ by one byte are different
+  // files.
   const time = (modified ?? '').slice(0, 19).replace('T', ' ').padEnd(19)
   const total = length === null ? '' : ` of ${length}`
   return `${time} ${String(size).padStart(12)} ${name}${complete ? '' : ` (incomplete${total})`}`

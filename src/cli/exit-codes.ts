@@ -4,9 +4,8 @@ import { ClientError } from '../client/node.ts'
 import { causesOf, reasonFor } from './reasons.ts'
 
 /**
- * Exit codes. A script can tell apart a failure, after which another attempt can succeed, and a
- * file that was left alone because it can be a different one. 130 is what shells report for a
- * process that Ctrl-C has ended.
+ * Exit codes. With 1 another attempt can succeed. With 3 a file was left unchanged, because it can
+ * be a different one. 130 is what shells report for a process that Ctrl-C has ended.
  */
 export const DONE = 0
 export const FAILED = 1

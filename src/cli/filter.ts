@@ -2,8 +2,8 @@
 import { toSource } from './glob.ts'
 
 /**
- * The patterns. A file is chosen if one of `include` matches, or there are none, and none of
- * `exclude`.
+ * The patterns. A file is chosen if `include` is empty or one of its patterns matches, and no
+ * pattern of `exclude` matches.
  */
 export interface Filter {
   readonly include: readonly string[]

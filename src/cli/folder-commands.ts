@@ -17,7 +17,8 @@ export async function runList(
   log: Log,
   signal: AbortSignal,
 ): Promise<number> {
-  // The full path, and not the one below the URL, because `get` and `rm` take it as it is printed.
+  // Print the full path, and not the one below the URL, because `get` and `rm` take it as it is
+  // printed.
   for (const { key, path: _path, ...file } of await listFiles(command, signal)) {
     log.add({ event: 'file', name: key, ...file })
   }
@@ -51,8 +52,8 @@ export async function runGetFolder(
   async function fetchOne(file: RemoteFile): Promise<number> {
     const name = path.join(root, file.path)
     try {
-      // Before anything is written: the name comes from the server, and may be chosen by a stranger
-      // who was allowed to upload.
+      // Check the name before anything is written, because it comes from the server, and any user
+      // that can upload may have chosen it.
       checkName(file.path, names)
       if (!command.dryRun) await makeFolders(root, file.path)
       // `get URL FOLDER` would write into the folder under the name from the URL.

@@ -36,9 +36,9 @@ export interface FileToGet {
 }
 
 /**
- * Downloads a file, unless the same one is already there. Resolves with the exit code.
+ * Downloads a file, unless the target already has the same bytes. Resolves with the exit code.
  *
- * @throws DifferentError if another file is there that must not be replaced.
+ * @throws DifferentError if the target is another file, which must not be replaced.
  */
 export async function getFile(
   { url, file, pace }: FileToGet,
@@ -49,8 +49,8 @@ export async function getFile(
   const { overwrite, dryRun } = command
   const target = await findTarget(file, url)
   const name = target.path
-  // Also without `--overwrite`: the same command must succeed again after it has succeeded once, so
-  // that a script can repeat it after a failure of another file.
+  // An equal file is a success even without `--overwrite`, because a script repeats the whole
+  // command after a failure of one of its files.
   if (await isSame(target, url, command, signal)) {
     const place = { name, url: url.href }
     if (dryRun) log.add({ event: 'plan', action: 'skip', ...place, size: target.size, position: 0 })
@@ -66,8 +66,8 @@ export async function getFile(
     const job = { url, name, pace, destination: part, finish: async () => part.finish() }
     return await fetchInto(job, command, log, signal)
   } finally {
-    // Also after a success: `close` removes the bytes only if a later command could not continue
-    // them.
+    // Close after a success and after a failure. `close` removes the bytes only if a later command
+    // could not continue them.
     await part.close()
   }
 }
@@ -151,7 +151,8 @@ async function fetchInto(
         transfer.add({ event: 'retry', name, delay: seconds, message: summarize(error) })
       },
     })
-    // Before the report: without its final name and `fsync` the file could still be lost.
+    // Finish before the report, because a file without its final name and `fsync` could still be
+    // lost.
     await finish?.()
     transfer.end({
       event: 'complete',

@@ -126,7 +126,8 @@ function toFile(entry: unknown, base: URL, prefix: string): RemoteFile | null {
     url: below(base, key),
     size,
     length: typeof length === 'number' ? length : null,
-    // A list without the member has only finished files, as one from a table of an app.
+    // The list of an app may lack the member, for example if it comes from a table of finished
+    // files.
     complete: read('complete') !== false,
     modified: typeof modified === 'string' ? modified : null,
   }

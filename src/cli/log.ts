@@ -58,16 +58,16 @@ function linesOf(
 ): readonly { readonly text: string; readonly isError: boolean }[] {
   const words = wordsOf(event)
   switch (event.event) {
-    // A person sees the end by the prompt of the shell.
+    // Print nothing, because the prompt of the shell shows the end.
     case 'end':
       return []
-    // With the name of the program, because the standard error of several programs may be one file.
+    // Print the name of the program, because several programs may share one standard error.
     case 'error':
     case 'skipped': {
       const name = event.name === null ? '' : `${event.name}: `
       return [{ text: `partial-upload: ${name}${words}`, isError: true }]
     }
-    // Not to the standard output, where they would mix with results that a script reads.
+    // Print to the standard error, because a script reads the results from the standard output.
     case 'request':
     case 'response':
       return [{ text: words, isError: true }]
@@ -87,9 +87,9 @@ function linesOf(
 }
 
 /**
- * Creates a log with one JSON object per line, all of them in `out`: a script that reads two
- * streams could not know the order of their lines. The progress of a transfer is reported once per
- * second.
+ * Creates a log with one JSON object per line, all of them in `out`, because a script that reads
+ * two streams can't know the order of their lines. The progress of a transfer is reported once
+ * per second.
  */
 export function createJsonLog(out: Output, isQuiet: boolean): Log {
   // JSON leaves some characters as they are that a terminal obeys, for example C1 controls.

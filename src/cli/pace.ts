@@ -53,7 +53,7 @@ export function createPace(rate: number, transfers: number, clock = SYSTEM_CLOCK
     slice: Math.min(slice, MAX_SLICE),
     take: async (size, signal) => {
       const now = clock.now()
-      // The bytes are sent after the wait for the time that those before them take.
+      // Wait until these bytes and all bytes before them can have been sent at the rate.
       const start = Math.max(sentAt, now - MAX_CREDIT)
       sentAt = start + (size / rate) * 1000
       if (sentAt - now >= 1) await clock.wait(sentAt - now, signal)

@@ -32,12 +32,11 @@ export async function planUpload(
   // To compare the standard input means to read it, and the user would have to produce it again.
   if (path === null) throw new UsageError('--dry-run can not read the standard input')
   try {
-    // The comparison is that of the client. One of this file alone could differ from what `put`
-    // does later.
+    // Compare with the functions of the client, because a comparison of its own could decide
+    // otherwise than `put` does later.
     const options = requestOptions(command, signal)
     const plan = await withRetries(url, options, platformOf(), async (connection) => {
-      // Opened for each attempt, so that a file that has changed since the last one is seen as it
-      // is.
+      // Open the file for each attempt, because it may have changed since the last one.
       const source = await openPath(path)
       try {
         return await decide(connection, source, command.overwrite)

@@ -65,9 +65,10 @@ async function send(
   } catch (error) {
     transfer.end(null)
     const exitCode = exitCodeOf(error)
-    // With the option given, a different file at the URL has another cause, such as a race.
+    // If the option was given already, a different file at the URL has another cause, such as a
+    // race, and the advice would be wrong.
     const remedy = command.overwrite ? null : '--overwrite replaces it'
-    // After Ctrl-C every running file fails. One line about the command is enough.
+    // After Ctrl-C every running transfer fails. One line about the whole command is enough.
     if (!signal.aborted) {
       log.add({ event: 'error', name, message: describe(error, remedy), exitCode })
     }
@@ -110,7 +111,7 @@ async function* hashing(
   hash: { update(bytes: Uint8Array): unknown },
 ): AsyncGenerator<Uint8Array, void> {
   for await (const chunk of chunks) {
-    // Before the yield, because the consumer may reuse the memory of the chunk after it.
+    // Hash before the yield, because the consumer may reuse the memory of the chunk after it.
     hash.update(chunk)
     yield chunk
   }
@@ -170,7 +171,7 @@ function follow(
       transfer.add({ event: 'retry', name, delay, message: summarize(status.error) })
     },
     outcome: (url, sha256) => {
-      // The client says so only after it has compared all bytes or digests.
+      // The client sets `isUnchanged` only after it has compared all bytes or digests.
       if (isUnchanged) return { event: 'skipped', name, url, reason: 'same' }
       const size = progress.last?.size ?? progress.last?.sent ?? 0
       const seconds = (Date.now() - startedAt) / 1000

@@ -78,8 +78,8 @@ function createReport(out: NodeJS.WriteStream, isQuiet: boolean): Report {
  * the caller, because it is shown with a hint at the help and not as an event.
  */
 async function perform(command: RemoteCommand, log: Log, signal: AbortSignal): Promise<number> {
-  // Before the first request. The channels are not closed again, because the process ends with the
-  // command.
+  // Subscribe before the first request. The command never unsubscribes, because the process ends
+  // with it.
   if (command.verbose) watchRequests((event) => log.add(event))
   const exitCode = await attempt(command, log, signal)
   log.add({ event: 'end', exitCode })

@@ -62,13 +62,15 @@ export async function runRemove(
   signal: AbortSignal,
 ): Promise<number> {
   let code = DONE
-  // One at a time: a removal is quick, and the order of the lines is that of the arguments.
+  // Remove one resource at a time, so that the lines have the order of the arguments. A removal is
+  // quick.
   for (const target of [command, ...command.more]) {
     try {
       await removeOne(target, command.dryRun, log, signal)
     } catch (error) {
       signal.throwIfAborted()
-      // The only resource is the whole command, whose failure the caller reports.
+      // If the command has one resource, the caller reports the failure as that of the whole
+      // command.
       if (command.more.length === 0) throw error
       const exitCode = exitCodeOf(error)
       log.add({ event: 'error', name: target.url.href, message: describe(error), exitCode })

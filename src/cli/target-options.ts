@@ -61,7 +61,8 @@ export function readTarget(
   const base = readBase(environment)
   const url = readUrl(word, base)
   const headers = parseHeaders(values.header ?? [])
-  // Before user and password are removed. They must not reach a message, a log or a redirection.
+  // Read user and password, and then remove them, because they must not reach a message, a log or a
+  // redirection.
   authorize(headers, url, base, environment['PARTIAL_UPLOAD_TOKEN'] ?? '')
   url.username = ''
   url.password = ''

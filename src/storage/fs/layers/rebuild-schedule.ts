@@ -42,7 +42,8 @@ export class Rebuilds implements RebuildSchedule {
 
   schedule(resource: FsResource, isDue: boolean): void {
     const waiting = this.#waiting.get(resource.paths.record)
-    // A patch does not bring the next attempt forward after a failure, which would repeat.
+    // After a failure a patch does not bring the next attempt forward, because that attempt would
+    // fail in the same way.
     if (waiting !== undefined && waiting.failures > 0) return
     this.#wait(resource, isDue ? 0 : resource.policy.rebuildAfter, 0)
   }

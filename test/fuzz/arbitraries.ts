@@ -1,9 +1,12 @@
-/** Documents and fields that are almost right: made of the words of the grammar, then damaged. */
+/**
+ * Random documents and fields that are almost valid: made of the words of the grammar, then
+ * damaged.
+ */
 import * as fc from 'fast-check'
 
 import { indeterminate, known, varint } from '../support/binary.ts'
 
-/** What stands between words, where white space may. */
+/** White space between words. */
 const gap = fc.constantFrom('', ' ', '\t', '  ', ' \t')
 const number = fc.oneof(
   fc.nat(12).map(String),
@@ -21,7 +24,7 @@ const number = fc.oneof(
 const token = fc.constantFrom('a', 'b', 'bytes', 'BYTES', 'x-y', '*', 'ä', '"', 'a b', '')
 const quoted = fc.constantFrom('""', '"a"', '"a;b"', '"\\""', '"\\a"', '"a\\"', '"ä"', '"', '"a"b')
 const word = fc.oneof(token, quoted)
-/** Right for the data `a`. */
+/** The digest of the data `a`. */
 const DIGEST_OF_A = 'sha-256=:ypeBEsobvcr6wjGzmiPcTaeG7/gUfE5yuYB3ha/uSLs=:'
 const digests = fc.constantFrom(
   DIGEST_OF_A,
@@ -178,7 +181,7 @@ export const urlPath: fc.Arbitrary<string> = list(
   fc.constant(''),
 ).map((path) => `/${path}`)
 
-/** The value of a field that means nothing here, or what looks like the start of a message. */
+/** The value of a field that the server ignores, or text that looks like the start of a message. */
 const unknownValue = fc.constantFrom(
   'a',
   'a HTTP/1.1',
@@ -266,7 +269,7 @@ export const multipartText: fc.Arbitrary<string> = text(
   ),
 )
 
-/** A field of a binary message, and data of which most fits the range. */
+/** A part of a binary message. Most of its data fits the range. */
 const binaryPart = fc
   .tuple(
     fc.nat(10),
@@ -298,7 +301,7 @@ export const binaryText: fc.Arbitrary<string> = fc
   .array(binaryPart, { minLength: 1, maxLength: 3 })
   .map((parts) => parts.join(''))
 
-/** Some bytes of the text changed, left out, doubled or added. */
+/** Changes, removes, doubles or adds some bytes of the text. */
 export function damaged(source: fc.Arbitrary<string>): fc.Arbitrary<Uint8Array> {
   const damage = fc.record({
     at: fc.nat(400),

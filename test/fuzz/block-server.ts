@@ -1,7 +1,8 @@
 /**
- * A server that reports how long its event loop was blocked. A process of its own: what the client
- * does must not count. Started with the name of a store, or `express` for Express alone; each
- * message resets, and is answered.
+ * A server that reports how long its event loop was blocked. It has a process of its own, so that
+ * the work of the client does not count. The argument is the name of a store, or `express` for
+ * Express alone. Each message of the parent resets the measurement, and is answered with the
+ * result.
  */
 import { once } from 'node:events'
 import { closeSync, openSync, readSync } from 'node:fs'
@@ -16,11 +17,11 @@ import { partialUpload } from '../../src/server/express.ts'
 import { prepareServer } from '../../src/server/prepare-server.ts'
 import { openStore } from '../support/storage/stores.ts'
 
-/** The longest stretches of the event loop since the last message, in milliseconds. */
+/** Longest time between two turns of the event loop since the last message, in milliseconds. */
 export interface Block {
-  /** By the clock: other processes count, too. */
+  /** By the clock, so that the time of other processes counts too. */
   readonly wall: number
-  /** Time that this thread had the processor. */
+  /** Processor time of this thread. */
   readonly cpu: number
 }
 
@@ -33,8 +34,8 @@ const schedule = openSync('/proc/thread-self/schedstat', 'r')
 const text = Buffer.alloc(64)
 let before = sample()
 let worst: Block = { wall: 0, cpu: 0 }
-// Twice a millisecond would be too often to learn more: between two calls lies one turn of the
-// loop.
+// A shorter interval would show no more, because the timer fires at most once in a turn of the
+// event loop.
 const timer = setInterval(() => {
   const now = sample()
   worst = {
@@ -67,7 +68,10 @@ function createApp(kind: string | undefined): http.RequestListener {
   return express().use('/files', partialUpload({ storage }))
 }
 
-/** Times so far, in milliseconds; the first number of the file is nanoseconds on the processor. */
+/**
+ * Returns both times, in milliseconds. The first number of the file is the processor time in
+ * nanoseconds.
+ */
 function sample(): Block {
   const size = readSync(schedule, text, 0, text.length, 0)
   const cpu = Number(text.toString('latin1', 0, size).split(' ')[0]) / 1e6

@@ -1,4 +1,7 @@
-/** What must hold for each parser of a field: against the reference, a naive reading, or itself. */
+/**
+ * Checks the parser of each field: against the reference, a simple implementation, or its own
+ * result.
+ */
 import assert from 'node:assert/strict'
 
 import { UploadError } from '../../src/errors.ts'
@@ -115,7 +118,7 @@ function checkDigest(value: string): void {
   }
 }
 
-/** The base64 without padding, and without bits that no byte needs. */
+/** Returns the base64 without padding, and with unused bits set to 0. */
 function significant(base64: string): string {
   return Buffer.from(base64, 'base64').toString('base64').replace(/=+$/, '')
 }
@@ -157,7 +160,7 @@ function checkPrefer(value: string): void {
   assert.equal(transaction, word === 'atomic' || word === 'persist' ? word : null)
 }
 
-/** Holds the selection to a set of positions, on small representations. */
+/** Compares the selection with a set of positions, on small representations. */
 function checkRange(value: string): void {
   for (const size of [0, 1, 10, 64]) {
     const selection = selectRanges(value, size, 4)
@@ -214,7 +217,7 @@ function checkSyntax(value: string): void {
   assert.equal(number === null ? null : BigInt(number), isSafe ? BigInt(value) : null)
 }
 
-/** Null for an `UploadError`; no other error may come. */
+/** Returns the result; null after an `UploadError`. Every other error fails the check. */
 function attempt<T>(parse: () => T): T | null {
   try {
     return parse()

@@ -1,21 +1,27 @@
-/** What must hold when a connection brings any bytes at all: answers or a close, and no harm. */
+/**
+ * Checks a connection that brings any bytes: the server sends well-formed answers or closes it, and
+ * works afterwards.
+ */
 import assert from 'node:assert/strict'
 
 import { field, message, request, type Answer, type Connection } from '../support/wire/client.ts'
 import type { FuzzServer } from './server.ts'
 
-/** What the server may say to nonsense; 501 is an unknown transfer coding, 505 a version. */
+/**
+ * Statuses that the server may answer to malformed requests. 501 is for an unknown transfer coding,
+ * 505 for another version of HTTP.
+ */
 const STATUSES = [
   200, 201, 202, 204, 206, 299, 304, 400, 404, 405, 408, 409, 411, 412, 413, 414, 415, 416, 417,
   422, 428, 431, 501, 505,
 ]
-/** How long nothing may come before the client ends its side, in milliseconds. */
+/** Time until the client ends its side of the connection, in milliseconds. */
 const QUIET = 25
-/** How long the server may then take to close, in milliseconds. */
+/** Longest time until the server closes the connection, in milliseconds. */
 const LONGEST_CLOSE = 3000
 const SENTINEL = request('GET', '/sentinel', ['Connection: close'])
 
-/** Sends the bytes and a last, sound request; whatever becomes of it, the connection must end. */
+/** Sends the bytes and then a valid request, and checks that the connection ends in any case. */
 export async function checkHead(server: FuzzServer, bytes: Uint8Array): Promise<void> {
   const path = await server.path()
   const connection = await server.connect()
@@ -26,7 +32,7 @@ export async function checkHead(server: FuzzServer, bytes: Uint8Array): Promise<
   clearTimeout(hung)
   clearInterval(quiet)
   const isHung = connection.socket.errored?.message === 'hung'
-  // This side stays open else, and in memory.
+  // Otherwise the client would keep its side of the connection open, and use memory.
   connection.socket.destroy()
   assert(!isHung, 'the server does not close the connection')
 
@@ -42,7 +48,7 @@ async function readToEnd({ socket }: Connection): Promise<string> {
   return received
 }
 
-/** Each answer is well-formed, and none is a failure of the server. */
+/** Checks that each answer is well-formed, and that none reports a failure of the server. */
 function checkAnswers(received: string): void {
   for (const [head] of received.matchAll(/^HTTP\/1\.1 [^]*?\r\n\r\n/gm)) {
     const [statusLine = '', ...lines] = head.slice(0, -4).split('\r\n')
@@ -52,7 +58,7 @@ function checkAnswers(received: string): void {
   }
 }
 
-/** The server still takes an upload in two segments, and gives it back. */
+/** Checks that the server still accepts an upload in two segments, and serves it. */
 async function checkHealth(server: FuzzServer, path: string): Promise<void> {
   const send = async (method: string, body: Uint8Array = Buffer.alloc(0)): Promise<Answer> => {
     const lines = method === 'PATCH' ? ['Content-Type: message/byteranges'] : []

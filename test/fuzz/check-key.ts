@@ -1,4 +1,4 @@
-/** What must hold for a key that a path gives: it names one thing, below the root. */
+/** Checks the key that a path is mapped to: it names one resource, and stays below the root. */
 import assert from 'node:assert/strict'
 import path from 'node:path'
 
@@ -24,7 +24,8 @@ export function checkKey(urlPath: string): string | null {
     assert(!/[^ -~\x80-\u{10ffff}]/u.test(segment), 'no control character')
     assert.equal(Buffer.from(segment).toString(), segment, 'the name has one form in UTF-8')
   }
-  // Encoded anew, the key gives the same key: two resources never share one.
+  // The key is encoded and decoded again, and must stay the same, so that two resources never share
+  // a key.
   assert.equal(keyOfPath(`/${segments.map(encodeURIComponent).join('/')}`), key)
   return key
 }

@@ -1,4 +1,6 @@
-/** What must hold when a parser of patches reads any bytes, however they are cut. */
+/**
+ * Checks that a parser of patches gives the same result however its input is divided into chunks.
+ */
 import assert from 'node:assert/strict'
 
 import { UploadError } from '../../src/errors.ts'
@@ -22,7 +24,7 @@ export interface ParserInput {
   readonly boundary: string | null
   readonly options: MessageOptions
   readonly bytes: Uint8Array
-  /** Picks the cuts: any integer. */
+  /** Seed of the random positions at which the document is cut; any integer. */
   readonly seed: number
 }
 

@@ -29,10 +29,12 @@ import { MAX_SIZE, type FuzzServer } from './server.ts'
 export interface PatchInput {
   readonly given: keyof typeof GIVEN
   readonly format: keyof typeof FORMATS
-  /** How the content is delimited; a cut one has less than it announces. */
+  /**
+   * How the content is delimited. With `cut-…` the connection is closed before the announced end.
+   */
   readonly framing: 'length' | 'chunked' | 'cut-length' | 'cut-chunked'
   readonly bytes: Uint8Array
-  /** Picks the chunks. */
+  /** Seed of the random sizes of the chunks. */
   readonly seed: number
 }
 
@@ -44,7 +46,7 @@ const incomplete = (size: number, length: number | null): Model => ({
   wasComplete: false,
 })
 
-/** States of a resource, and the patch that leads there. */
+/** States of a resource, and the patch that makes each of them; null for none. */
 export const GIVEN = {
   '∅': { model: null, range: null },
   'I(4/10)': { model: incomplete(4, 10), range: 'bytes 0-3/10' },
@@ -64,12 +66,12 @@ export const FORMATS = {
 } as const
 
 const LIMITS = { maxParts: 4, maxPartHeaderSize: 300, maxSize: MAX_SIZE }
-/** Bytes that a cut content announces but does not send. */
+/** Number of bytes that the content of `cut-length` announces and does not send. */
 const MISSING = 2
-/** For the server to notice that a client is gone, in milliseconds. */
+/** Longest time until the server has handled a lost connection, in milliseconds. */
 const LONGEST_WAIT = 3000
 
-/** Sends the patch, and holds answer and resource to the reference and the model. */
+/** Sends the patch, and compares the answer and the resource with the reference and the model. */
 export async function checkPatch(server: FuzzServer, input: PatchInput): Promise<void> {
   const { model, range } = GIVEN[input.given]
   const path = await server.path()
@@ -100,12 +102,13 @@ async function checkWhole(
     return
   }
   assert(status >= 400 && status < 500, `${status} for a malformed document`)
-  // What came of data that turned out too short in the end may stay, as after a cut.
+  // A persist write may have stored data before the end showed that too few bytes had arrived. They
+  // stay as after a lost connection.
   const rest = input.framing === 'chunked' ? afterCut(model, input) : model
   assert.deepEqual(found, seen(rest), 'after a refused document')
 }
 
-/** Sends what there is, and goes. */
+/** Sends the incomplete content, closes the connection, and checks the resource. */
 async function checkCut(
   server: FuzzServer,
   path: string,
@@ -129,7 +132,10 @@ function create(range: string, data: string): string {
   return `Content-Range: ${range}\r\n\r\n${data}`
 }
 
-/** What the document says if it is whole, and the data of each part has the digest of the part. */
+/**
+ * Returns the parts of the document as the reference reads them; null if it is malformed or if a
+ * part does not match its digest.
+ */
 function read(input: PatchInput): ReferenceDocument {
   const text = Buffer.from(input.bytes).toString('latin1')
   const document = readDocument(input, text)
@@ -171,14 +177,18 @@ function expectPatched(
     assert.deepEqual([status, ...found], [expected.status, ...seen(expected.model)])
     return
   }
-  // A part without data has to begin at the end of the resource.
+  // Only a part without data can be refused by 400 in a well-formed document, because it has to
+  // begin at the end of the resource.
   const isWrong = status === 415 || (status === 400 && document.every(({ data }) => data !== ''))
   assert(status < 500 && !isWrong, `${status} for a well-formed document`)
   if (status >= 400) assert.deepEqual(found, seen(model), 'a refused patch changes nothing')
   else assert.equal(found[1], overwrite(model?.bytes ?? '', document, found[1]!.length))
 }
 
-/** What the model makes of it; null where the model has no rule, for parts in no order. */
+/**
+ * Returns what the model expects; null if the model has no rule, because the parts are not in the
+ * order of their positions.
+ */
 function apply(model: Model, whole: readonly ReferenceData[], fillsGaps: boolean): Outcome | null {
   const [first] = whole
   if (whole.length === 1 && first?.data === '') return applyEmpty(model, first, fillsGaps)
@@ -228,7 +238,10 @@ function overwrite(old: string, document: readonly ReferenceData[], size: number
   return bytes.toString('latin1', 0, size)
 }
 
-/** Only a message with one range leaves something; where no byte of it is missing, all. */
+/**
+ * Returns the resource after a lost connection. Only a message with one range is a persist write,
+ * whose bytes stay.
+ */
 function afterCut(model: Model, { format, framing, bytes }: PatchInput): Model {
   if (format !== 'message') return model
   const text = Buffer.from(bytes).toString('latin1')
@@ -247,16 +260,17 @@ function afterCut(model: Model, { format, framing, bytes }: PatchInput): Model {
 function keep(model: Model, [part]: readonly ReferenceData[], missing: number): Model {
   const { data, completeLength, contentDigest } = part!
   const { range } = placed(part!)
-  // The digest of a part stages its data.
+  // A digest in the part makes the write atomic, so that nothing stays.
   if (contentDigest !== null) return model
   const whole = apply(model, [part!], false)
-  // Of an open part only its arrival at the end of the resource shows that no data is missing.
+  // An open part has no announced length, so that only its arrival at the end of the resource shows
+  // that no data is missing.
   const end = range?.[1] ?? placed(part!).offset
   const isAtEnd = whole!.model?.isComplete === true && end === whole!.model.length
   const isWhole = missing === 0 && (!part!.isOpen || isAtEnd)
   if (isWhole && model?.isComplete !== true) return whole!.model
   if (range === null || whole!.status >= 400) return model
-  // A length that is news comes with the end of the part, unless the part creates the resource.
+  // A new length is declared at the end of the part, unless the part creates the resource.
   const total = model === null ? completeLength : model.length
   return cutModel(model, { first: range[0], data, total }, data.slice(0, data.length - missing))
 }
@@ -280,7 +294,7 @@ async function send(server: FuzzServer, path: string, method: string, body = '')
   return connection.send(request(method, path, lines, body)).answer(method)
 }
 
-/** State and bytes, which GET and HEAD must report alike. */
+/** Returns the state and the bytes, and checks that GET and HEAD report the same. */
 async function look(server: FuzzServer, path: string): Promise<readonly string[]> {
   const head = await send(server, path, 'HEAD')
   const get = await send(server, path, 'GET')

@@ -13,7 +13,7 @@ export async function readCorpus(name: string): Promise<readonly Buffer[]> {
     .map((line) => Buffer.from(JSON.parse(line) as string, 'latin1'))
 }
 
-/** Puts the inputs into a folder, one file for each, as libFuzzer takes them. */
+/** Writes the inputs to a folder, one file for each, because libFuzzer reads them in this form. */
 export async function unpackCorpus(name: string, folder: string): Promise<void> {
   await mkdir(folder, { recursive: true })
   for (const [index, input] of (await readCorpus(name)).entries()) {
@@ -21,11 +21,11 @@ export async function unpackCorpus(name: string, folder: string): Promise<void> 
   }
 }
 
-/** Makes these inputs the corpus. */
+/** Replaces the corpus by these inputs. */
 export async function writeCorpus(name: string, inputs: readonly Buffer[]): Promise<void> {
   const lines = inputs.map((input) => {
     const line = JSON.stringify(input.toString('latin1'))
-    // What an editor might change, or not show, is written as an escape.
+    // Escape characters that an editor might change or hide.
     return line.replace(/[\x7f-\xff]/g, (character) => {
       return `\\u00${character.charCodeAt(0).toString(16)}`
     })

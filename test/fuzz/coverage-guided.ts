@@ -22,17 +22,19 @@ export interface FuzzRun {
   readonly seed: number
 }
 
-/** What a run came to. */
+/** The result of a run. */
 export interface FuzzResult {
   readonly executions: number
-  /** Edges that were reached, counters of them, and inputs that reached something new. */
+  /** Number of edges that were reached. */
   readonly edges: number
+  /** Number of features, which are edges with the range of their counters. */
   readonly features: number
+  /** Number of inputs that have reached something new. */
   readonly inputs: number
   /** Bytes of the heap after a full collection: at the first sample and at the last. */
   readonly heap: readonly [first: number, last: number] | null
   readonly peakMiB: number
-  /** What was printed, and the files of inputs, if an input failed. */
+  /** The output and the files of the failed inputs; null if no input failed. */
   readonly failure: string | null
 }
 
@@ -80,7 +82,10 @@ export async function fuzzByCoverage(target: Target, run: FuzzRun): Promise<Fuzz
   }
 }
 
-/** One file of CommonJS, the only kind that can be instrumented while it loads. */
+/**
+ * Bundles the target into one CommonJS file, because Jazzer.js can only instrument CommonJS while
+ * it loads.
+ */
 async function bundleTarget(name: string, folder: string): Promise<string> {
   const outfile = path.join(folder, BUNDLES, `${name}.cjs`)
   await build({
@@ -97,7 +102,7 @@ async function bundleTarget(name: string, folder: string): Promise<string> {
     target: 'node20',
     format: 'cjs',
     packages: 'external',
-    // An ES module, whose default export a bundle in CommonJS does not find.
+    // `mime` is an ES module, whose default export a CommonJS bundle would not find.
     alias: { mime: fileURLToPath(import.meta.resolve('mime')) },
     sourcemap: 'inline',
     logLevel: 'warning',

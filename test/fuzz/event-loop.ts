@@ -14,24 +14,29 @@ import { WORST_INPUTS, type WorstInput } from './worst-inputs.ts'
  */
 export const LONGEST_BLOCK = 50
 
-/** One input, and what it cost. */
+/** One input and its measurement. */
 export interface Measured extends Block {
   readonly name: string
   readonly statuses: readonly number[]
-  /** What Express alone takes for the same bytes; 0 where the whole is short already. */
+  /**
+   * Processor time of Express alone for the same bytes, in milliseconds; 0 if it was not measured,
+   * because the whole block is short.
+   */
   readonly express: number
 }
 
-/** What `request` writes into every head. */
+/** The line that `request` writes into every head. */
 const HOST = 'Host: test\r\n'
-/** Further measurements of a long block. */
+/** Number of further measurements of a long block. */
 const ROUNDS = 4
-/** For an answer on a busy machine, in milliseconds. */
+/** Longest wait for an answer on a busy machine, in milliseconds. */
 const LONGEST_SILENCE = 60_000
 
 type Kind = StoreName | 'express'
 
-/** Sends every input to a server of its own process; worst first. */
+/**
+ * Sends every input to a server in a process of its own. Returns the measurements, the worst first.
+ */
 export async function measureBlocks(
   store: StoreName,
   inputs: readonly WorstInput[] = WORST_INPUTS,
@@ -49,12 +54,15 @@ export async function measureBlocks(
   return measured.sort((a, b) => ownBlock(b) - ownBlock(a))
 }
 
-/** What the middleware adds, in milliseconds of processor time. */
+/** Returns the part of the block that the middleware causes, in milliseconds of processor time. */
 export function ownBlock({ cpu, express }: Measured): number {
   return cpu - express
 }
 
-/** A long block is measured anew: on a busy machine the same work takes longer at times. */
+/**
+ * Measures one input. A long block is measured again, because the same work can take longer on a
+ * busy machine.
+ */
 async function measureInput(
   name: string,
   requests: readonly Buffer[],
@@ -79,7 +87,10 @@ class BlockServer {
     this.#process = fork(script, [kind], { execArgv: process.execArgv })
   }
 
-  /** Starts one, and lets it see each method once: what is compiled then must not count. */
+  /**
+   * Starts a server, and sends it some requests of each method, so that the compilation of its code
+   * is not measured.
+   */
   static async start(kind: Kind): Promise<BlockServer> {
     const server = new BlockServer(kind)
     await once(server.#process, 'message')
@@ -118,7 +129,7 @@ async function send(port: number, bytes: Buffer): Promise<number> {
   socket.write('Connection: close\r\n')
   socket.write(bytes.subarray(last))
   socket.setTimeout(LONGEST_SILENCE, () => socket.destroy(new Error('hung: no answer')))
-  // An answer may come, and the connection end, before all is sent.
+  // The server may answer and close the connection before all is sent.
   socket.on('error', () => undefined)
   let start = ''
   for await (const chunk of socket as AsyncIterable<Buffer>)

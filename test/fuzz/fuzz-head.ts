@@ -1,10 +1,10 @@
-/** Bytes → requests: a choice of a sound beginning, and the bytes in its place or after it. */
+/** Turns bytes into requests: one of several beginnings, and then the bytes. */
 import { checkHead } from './check-head.ts'
 import { splitInput } from './input.ts'
 import type { StoreName } from '../support/storage/stores.ts'
 import { FuzzServer } from './server.ts'
 
-/** What precedes the bytes; the choices beyond them are of bytes alone. */
+/** Texts that precede the bytes. */
 const BEGINNINGS = [
   '',
   'GET /files/',

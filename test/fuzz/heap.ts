@@ -1,11 +1,12 @@
 /** Reports, while a target is fuzzed, how much of the heap remains after a full collection. */
 import { appendFileSync } from 'node:fs'
 
-/** Between two samples, in milliseconds. */
+/** Time between two samples, in milliseconds. */
 const INTERVAL = 2000
 
 /**
- * Wraps a target: samples go into the file that the environment names, one in each line, in bytes.
+ * Wraps a target. Appends samples of the heap, in bytes and one per line, to the file that
+ * `FUZZ_HEAP_FILE` names.
  */
 export function watchHeap<T>(fuzz: (data: Buffer) => T): (data: Buffer) => T {
   const file = process.env.FUZZ_HEAP_FILE

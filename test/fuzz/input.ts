@@ -1,13 +1,14 @@
 /**
- * How the bytes of a fuzzer become an input: two printable bytes of choices, then the bytes proper.
+ * Divides the bytes of a fuzzer into two printable bytes that choose variants, and the input
+ * itself.
  */
 
 export interface FuzzInput {
-  /** Picks among variants: 0 to 255. */
+  /** Chooses among variants: 0 to 255. */
   readonly choice: number
-  /** Picks the cuts: 0 to 255. */
+  /** Seed of the cuts: 0 to 255. */
   readonly seed: number
-  /** The rest. */
+  /** The bytes of the input. */
   readonly bytes: Uint8Array
 }
 

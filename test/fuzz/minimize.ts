@@ -12,7 +12,7 @@ import { readCorpus, writeCorpus } from './corpus.ts'
 import { BlockCounters } from './precise-coverage.ts'
 import { TARGETS, type Target } from './targets.ts'
 
-/** Two inputs differ if a block is entered never, once, or more often. */
+/** Largest count of a block when two inputs are compared: never, once, and more often. */
 const MANY = 2
 
 const [folder = ''] = process.argv.slice(2)

@@ -1,8 +1,8 @@
 /**
- * How to start Node so that the native part of the fuzzer loads.
+ * Finds a command that starts Node so that it can load the native part of the fuzzer.
  *
- * It is built against glibc 2.38; Debian 12 has 2.36. There Node runs under the dynamic loader of
- * Debian 13, unpacked from its packages into a folder, which changes nothing of the system.
+ * That part needs glibc 2.38, and Debian 12 has 2.36. On Debian 12, Node therefore runs under the
+ * dynamic loader of Debian 13, which is unpacked into a folder. The system is not changed.
  */
 import { execFile } from 'node:child_process'
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
@@ -10,7 +10,7 @@ import { createRequire } from 'node:module'
 import path from 'node:path'
 import { promisify } from 'node:util'
 
-/** The command before the name of a script, or why there is none. */
+/** The command before the name of a script, or the reason why Node can't load the fuzzer. */
 export type NativeNode =
   { readonly command: readonly string[] } | { readonly command: null; readonly reason: string }
 
@@ -21,7 +21,7 @@ const CACHE = path.join(import.meta.dirname, '../../node_modules/.cache/partial-
 const PACKAGES = ['libc6', 'libstdc++6', 'libgcc-s1']
 const SUITE = 'trixie'
 
-/** Finds a way, with as little as it takes: plain Node first. */
+/** Returns the simplest command that works. Plain Node is tried first. */
 export async function findNativeNode(): Promise<NativeNode> {
   const plain = [process.execPath]
   const failure = await tryToLoad(plain)
@@ -50,7 +50,10 @@ async function tryToLoad([program = '', ...args]: readonly string[]): Promise<st
   }
 }
 
-/** Fetches the packages with apt's own means, signatures checked; once. Returns the folder. */
+/**
+ * Downloads and unpacks the packages with apt, which checks their signatures, unless an earlier run
+ * has done so. Returns the folder.
+ */
 async function unpackLibraries(): Promise<string> {
   const root = path.join(CACHE, SUITE)
   const libraries = path.join(root, 'usr/lib', `${machine()}-linux-gnu`)
@@ -78,7 +81,7 @@ async function unpackLibraries(): Promise<string> {
   return libraries
 }
 
-/** The newer suite on the mirror that this system uses. */
+/** Returns the source line for the newer suite on the mirror that this system uses. */
 async function sourceLine(): Promise<string> {
   const { stdout } = await run('apt-get', ['indextargets', '--format', '$(SITE) $(RELEASE)'])
   const mirror = stdout

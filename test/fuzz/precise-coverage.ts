@@ -2,7 +2,7 @@
 import { Session } from 'node:inspector'
 import type { Profiler } from 'node:inspector'
 
-/** Executions by block. */
+/** Number of executions of each block, by its name. */
 export type Counts = ReadonlyMap<string, number>
 
 /** The counters of this process; they cost time while they are on. */

@@ -1,4 +1,4 @@
-/** What is checked for inputs of any kind, once for each subject; fast-check makes the inputs. */
+/** The properties that are checked with random inputs of fast-check, one for each subject. */
 import * as fc from 'fast-check'
 
 import {
@@ -104,7 +104,7 @@ function options() {
   )
 }
 
-/** A request of any method with fields that mean something, in one or several copies. */
+/** A request of any method, with one or several copies of fields that the server knows. */
 function head(): fc.Arbitrary<string> {
   const line = fc.oneof(
     FIELD_VALUES.range.map((value) => `Range: ${value}`),

@@ -1,6 +1,6 @@
 /**
- * What the header of a part means, read from the RFCs a second time and in another way: whole texts
- * and large patterns instead of a machine. Slow, and the oracle of the fuzz targets.
+ * Reads the header of a part, as a second implementation of the RFCs that searches whole texts with
+ * large patterns. It is slow, and the fuzz targets compare the parsers with it.
  */
 
 /** A part as the reference reads it. */
@@ -10,9 +10,9 @@ export interface ReferencePart {
    * offset.
    */
   readonly range: readonly [start: number, end: number] | null
-  /** Where a part without a range begins; null if it gives only a length. */
+  /** Position at which a part without a range begins; null if it gives only a length. */
   readonly offset: number | null
-  /** The length of the part shows only at its end. */
+  /** Whether the length of the part is known only at its end. */
   readonly isOpen: boolean
   readonly completeLength: number | null
   readonly contentType: string | null
@@ -49,7 +49,7 @@ const MEDIA_TYPE = new RegExp(
 )
 const TOKEN = new RegExp(`^${TCHAR}+$`)
 
-/** Reads a header block, whose last line end is part of it; null if it is to be refused. */
+/** Reads a header block, whose last line end is part of it; null if the server has to refuse it. */
 export function referenceHeader(block: string, limits: Limits): ReferencePart | null {
   if (block.length > limits.maxPartHeaderSize) return null
   if (/\0|\r(?!\n)|(?<!\r)\n/.test(block)) return null
@@ -57,7 +57,7 @@ export function referenceHeader(block: string, limits: Limits): ReferencePart | 
   return fields && referencePart(fields, limits)
 }
 
-/** Reads the fields of a part; null if they are to be refused. */
+/** Reads the fields of a part; null if the server has to refuse them. */
 export function referencePart(lines: readonly FieldLine[], limits: Limits): ReferencePart | null {
   if (lines.length > MAX_FIELDS || !lines.every(([name]) => TOKEN.test(name))) return null
   const all = (name: string) =>
@@ -142,7 +142,10 @@ export function referenceDigest(field: string): ReadonlyMap<string, string> | nu
   return digests
 }
 
-/** Where a `Content-Range` or the seed's `Range` points to; null if it is to be refused. */
+/**
+ * Reads the range of a `Content-Range` or of the seed's `Range`; null if the server has to refuse
+ * it.
+ */
 export function referenceRange(value: string, isRange: boolean): Position | null {
   const text = trim(value)
   const closed = isRange ? /^bytes=([0-9]+)-([0-9]+)$/i.exec(text) : null
@@ -160,7 +163,7 @@ export function referenceRange(value: string, isRange: boolean): Position | null
   return completeLength < range[1] || completeLength > MAX_SAFE ? null : { range, completeLength }
 }
 
-/** Start and complete length of a `Content-Offset`; null if it is to be refused. */
+/** Reads start and complete length of a `Content-Offset`; null if the server has to refuse it. */
 export function referenceOffset(
   value: string,
 ): readonly [start: number, completeLength: number | null] | null {
@@ -248,7 +251,7 @@ function unquoted(text: string): string {
   return text.startsWith('"') ? text.slice(1, -1).replace(/\\([\s\S])/g, '$1') : text
 }
 
-/** How many bytes the base64 stands for; null if it is malformed. */
+/** Returns the number of bytes that the base64 encodes; null if it is malformed. */
 function decoded(base64: string): number | null {
   const digits = base64.replace(/=+$/, '').length
   const isPadded = digits < base64.length

@@ -1,5 +1,6 @@
 /**
- * What a whole patch document means, as an oracle for the parsers: by searching the complete text.
+ * Reads whole patch documents by searching the complete text. The results of the parsers are
+ * compared with it.
  */
 import {
   referenceHeader,
@@ -19,7 +20,7 @@ export interface ReferenceLimits {
   readonly maxSize: number
 }
 
-/** The parts of a document; null if it is to be refused. */
+/** The parts of a document; null if the server has to refuse it. */
 export type ReferenceDocument = readonly ReferenceData[] | null
 
 interface Line {
@@ -49,7 +50,7 @@ export function referenceKnownMessage(text: string, limits: ReferenceLimits): Re
   return part?.isOpen === true ? [{ ...part, ...placed(part), isOpen: false }] : document
 }
 
-/** The range of an open part with its data. */
+/** Returns the range or the offset of a part. That of an open part follows from its data. */
 export function placed(part: ReferenceData): Pick<ReferenceData, 'range' | 'offset'> {
   const { offset, data, completeLength } = part
   if (!part.isOpen || offset === null) return part
@@ -167,7 +168,7 @@ function readParts(text: string, needle: string, limits: ReferenceLimits): Refer
     const header = splitHeader(text, line.end)
     if (header === null) return null
     const part = referenceHeader(text.slice(line.end, header.end), limits)
-    // The line end of the blank line may be that of the delimiter, too.
+    // The line end of the blank line may also be that of the delimiter, if the part has no data.
     line = findLine(text, needle, header.end)
     if (part === null || line === null) return null
     const data = text.slice(header.end + 2, Math.max(line.start, header.end + 2))
@@ -191,14 +192,20 @@ function findLine(text: string, needle: string, from: number): Line | null {
   return null
 }
 
-/** Where the blank line after a header begins; null if there is none, or no header. */
+/**
+ * Returns the position of the blank line after a header; null if the blank line or the header is
+ * missing.
+ */
 function splitHeader(text: string, start: number): { readonly end: number } | null {
   if (text.startsWith('\r\n', start)) return null
   const end = text.indexOf('\r\n\r\n', start)
   return end === -1 ? null : { end: end + 2 }
 }
 
-/** Type and complete length belong to the resource, so the parts may not name different ones. */
+/**
+ * Whether the parts agree. Type and complete length belong to the resource, so that two parts must
+ * not name different ones.
+ */
 function agree(parts: readonly ReferenceData[]): boolean {
   const lengths = parts.flatMap(({ completeLength }) => completeLength ?? [])
   const types = parts.flatMap(({ contentType }) => contentType ?? [])

@@ -1,14 +1,15 @@
 /**
- * Counts the steps of a pattern: V8 does not report how often it backtracks, so a matcher that does
- * the same in the open takes its place. It knows what the patterns of `src` use, and no more.
+ * Counts the steps of a pattern. V8 does not report how often it backtracks, so this matcher
+ * backtracks in the same order and counts. It supports only the syntax that the patterns of `src`
+ * use.
  */
 
-/** What a match came to. */
+/** The result of a match. */
 export interface CountedMatch {
-  /** Where it begins; -1 if there is none. */
+  /** Position of the match; -1 if there was no match. */
   readonly index: number
   readonly end: number
-  /** Characters, positions and repetitions that were tried. */
+  /** Number of characters, positions and repetitions that were tried. */
   readonly steps: number
 }
 
@@ -19,7 +20,7 @@ type Node =
   | { readonly kind: 'sequence' | 'choice'; readonly nodes: readonly Node[] }
   | { readonly kind: 'repetition'; readonly body: Node; readonly min: number; readonly max: number }
 
-/** One character of a source that stands for itself, a class, or an escape. */
+/** One atom of a pattern: a literal character, a class, or an escape. */
 const ATOM =
   /\[(?:\\.|[^\]\\])*\]|\\(?:u\{[^}]*\}|u[0-9a-fA-F]{4}|[pP]\{[^}]*\}|x[0-9a-fA-F]{2}|.)|[^()|*+?{}[\]^$]/uy
 const QUANTIFIER = /(?:([*+?])|\{(\d+)(,(\d*))?\})(?!\?)/y
@@ -34,7 +35,7 @@ export function countSteps(pattern: RegExp, text: string, from: number): Counted
   const root = compiled.get(key) ?? new Compiler(source, flags).compile()
   compiled.set(key, root)
   const matcher = new Matcher(text)
-  // Like V8, no other start is tried where the pattern can't match but at the start of the text.
+  // Like V8, try no other start if the pattern can match only at the start of the text.
   const isAnchored = root.kind === 'sequence' && root.nodes[0]?.kind === 'start'
   const last = sticky || isAnchored ? from : text.length
   for (let index = from; index <= last; index++) {
@@ -123,7 +124,10 @@ class Compiler {
   }
 }
 
-/** Backtracks by calls: each node is given what has to match after it. */
+/**
+ * A matcher that backtracks by recursive calls: each node gets a function that matches the rest of
+ * the pattern.
+ */
 class Matcher {
   steps = 0
   readonly #text: string
@@ -132,7 +136,7 @@ class Matcher {
     this.#text = text
   }
 
-  /** Where a match from `at` on ends; -1 if there is none. */
+  /** Returns the end of a match that begins at `at`; -1 if there is none. */
   match(root: Node, at: number): number {
     let end = -1
     this.#run(root, at, (position) => {
@@ -181,7 +185,10 @@ class Matcher {
     return count >= node.min && next(at)
   }
 
-  /** Without a call for each character: a long run of them would be too deep. */
+  /**
+   * Repeats one character in a loop, because a call for each character of a long run would overflow
+   * the stack.
+   */
   #repeatCharacter(
     { body, min, max }: Node & { readonly kind: 'repetition' },
     start: number,
@@ -209,7 +216,10 @@ class Matcher {
     return fits
   }
 
-  /** Only patterns that take code points see more than ASCII here, so a pair is one character. */
+  /**
+   * Returns the length of a character. Only patterns that match code points get text beyond ASCII
+   * here, so that a surrogate pair is one character.
+   */
   #size(at: number): number {
     return this.#text.codePointAt(at)! > 0xffff ? 2 : 1
   }

@@ -1,4 +1,7 @@
-/** A server that is fuzzed: a real one on loopback, whose store can be swapped for an empty one. */
+/**
+ * A real server on loopback that is fuzzed. Its store is replaced by an empty one from time to
+ * time.
+ */
 import { once } from 'node:events'
 import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import http, { type ServerResponse } from 'node:http'
@@ -28,7 +31,7 @@ const SETTINGS = {
   maxPartHeaderSize: 300,
 }
 
-/** One server for as long as the process lives. */
+/** The server of the process. It runs until the process ends. */
 export class FuzzServer {
   /** Errors that reached `next` or were not handled. There must not be any. */
   readonly failures: unknown[] = []
@@ -49,8 +52,7 @@ export class FuzzServer {
     app.use('/files', (req, res, next) => server.#middleware?.(req, res, next))
     app.use((_req, res) => void res.status(404).end())
     app.use((error: unknown, _req: express.Request, res: ServerResponse, next: () => void) => {
-      // A GET that meets a write in place fails once it has sent bytes of the version, which is
-      // gone.
+      // A write in place destroys the version that a GET is sending, so that the GET fails.
       if (!(error instanceof UploadError && error.code === 'ERR_CONFLICT')) {
         server.failures.push(error)
       }
@@ -66,16 +68,14 @@ export class FuzzServer {
     return server
   }
 
-  /** A path that nothing is at. */
+  /** Returns the path of a resource that does not exist. */
   async path(): Promise<string> {
     this.#paths += 1
     if (this.#paths % PATHS_PER_STORE === 0) await this.#changeStore()
     return `/files/a/${this.#paths}`
   }
 
-  /**
-   * An empty store takes the place of a full one, which a late request may still use for a while.
-   */
+  /** Replaces the store by an empty one. A late request may still use the old one for a while. */
   async #changeStore(): Promise<void> {
     await this.#removeOldest()
     const folder = await mkdtemp(path.join(tmpdir(), 'partial-upload-fuzz-store-'))
@@ -90,18 +90,20 @@ export class FuzzServer {
     })
   }
 
-  /** A connection of its own. */
+  /** Opens a connection. */
   connect(): Promise<Connection> {
     return Connection.open(this.#port)
   }
 
-  /** A connection that one request after the other may use, as long as the server keeps it. */
+  /**
+   * Returns the connection that all requests share, one after the other, while the server keeps it.
+   */
   async connection(): Promise<Connection> {
     if (this.#connection?.isOpen !== true) this.#connection = await this.connect()
     return this.#connection
   }
 
-  /** Nothing may be outside the directory of a store. */
+  /** Removes the oldest store, and checks that no file was written outside its directory. */
   async #removeOldest(): Promise<void> {
     if (this.#folders.length < 2) return
     const folder = this.#folders.shift()!

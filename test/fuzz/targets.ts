@@ -1,4 +1,4 @@
-/** What is fuzzed with the coverage as guide. */
+/** The targets that are fuzzed with the coverage as guide. */
 
 /** A module of `targets/`, which exports `fuzz(data)`. */
 export interface Target {
@@ -8,9 +8,9 @@ export interface Target {
   readonly corpus: string
   /** Longest input, in bytes. */
   readonly maxLength: number
-  /** Its share of the time. */
+  /** Weight of the target when the time is divided among the targets. */
   readonly weight: number
-  /** It returns a promise. */
+  /** Whether `fuzz` returns a promise. */
   readonly isAsync: boolean
 }
 

@@ -1,4 +1,4 @@
-/** What input costs grows with its size and not with the square of it. */
+/** The work for an input grows linearly with its size, and not with the square of it. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 import type { PartLimits } from '../../src/media/part.ts'
@@ -6,7 +6,7 @@ import { WorkCounter } from './work.ts'
 import { largeHeaders, longMessage, lookAlikes, manyParts } from './worst-documents.ts'
 import { worstFields, worstParameters, worstPaths } from './worst-fields.ts'
 
-/** What twice the size may cost: twice the work, and a tenth more. */
+/** Largest factor of the work for twice the size: 2, with a tolerance of a tenth. */
 const MOST = 2.2
 const LIMITS: PartLimits = { maxParts: 128, maxPartHeaderSize: 8192, maxSize: 2 ** 40 }
 
@@ -16,7 +16,8 @@ beforeAll(() => counter.start())
 afterAll(() => counter.stop())
 
 /**
- * Work for the second size by that for the first; what is done once for a process does not count.
+ * Returns the work for twice the size, divided by the work for the size. The first call is not
+ * counted, because it has work that a process does once.
  */
 async function growth(call: (size: number) => () => void, size: number): Promise<number> {
   const [first, second] = [call(size), call(2 * size)]
@@ -125,7 +126,7 @@ function fields() {
   )
 }
 
-/** What reads a field; loaded when the counters are on. */
+/** Functions that read a field. They are loaded after the counters have started. */
 async function readers(): Promise<Readonly<Record<string, (value: string) => unknown>>> {
   const { parseContentOffset } = await import('../../src/fields/content-offset.ts')
   const { parseContentRange, parseRangeAlias } = await import('../../src/fields/content-range.ts')

@@ -11,8 +11,8 @@ import { countSteps } from './regexp-steps.ts'
 type Method = (this: unknown, ...args: readonly unknown[]) => unknown
 
 /**
- * How much a built-in goes over; beside it all others that `src` uses take the same time for any
- * size.
+ * Number of bytes, characters or elements that a built-in function reads. All other functions that
+ * `src` uses take the same time for any size.
  */
 type Cost = (
   self: { readonly length: number; readonly size: number },
@@ -71,16 +71,19 @@ const COSTS: readonly (readonly [holder: object, costs: Readonly<Record<Property
   ],
 ]
 
-/** Counts what calls cost. One for a process: it switches V8's counters on. */
+/**
+ * Counts the work of calls. A process can have one counter only, because it switches V8's counters
+ * on.
+ */
 export class WorkCounter {
   readonly #blocks = new BlockCounters()
 
-  /** Call it before the code that is counted is loaded. */
+  /** Starts the counters. Must be called before the counted code is loaded. */
   async start(): Promise<void> {
     await this.#blocks.start()
   }
 
-  /** The work of one call. What it throws is part of it. */
+  /** Returns the work of one call. An error of the protocol counts as a result of the call. */
   async measure(call: () => void): Promise<number> {
     const native = countNative(call)
     const blocks = await this.#blocks.take()
@@ -92,7 +95,7 @@ export class WorkCounter {
   }
 }
 
-/** Runs the call while everything in the table, and each pattern, is counted. */
+/** Runs the call, and counts the calls of the methods in `COSTS` and the steps of each pattern. */
 function countNative(call: () => void): number {
   const counter = { work: 0, isOn: false }
   const restore = COSTS.flatMap(([holder, costs]) =>
@@ -103,7 +106,7 @@ function countNative(call: () => void): number {
     counter.isOn = true
     call()
   } catch (error) {
-    // A refusal is an answer, too.
+    // A refusal of the input is a valid result.
     if (!(error instanceof Error && 'code' in error && 'status' in error)) throw error
   } finally {
     counter.isOn = false
@@ -114,7 +117,7 @@ function countNative(call: () => void): number {
 
 interface Counter {
   work: number
-  /** Off while the counting itself runs. */
+  /** Whether calls are counted. False while the counter itself calls such methods. */
   isOn: boolean
 }
 
@@ -133,7 +136,9 @@ function replaceMethod(
   })
 }
 
-/** All that takes a pattern calls its `exec`, once that is not the built-in one. */
+/**
+ * Replaces `exec`. All methods that take a pattern call its `exec` if that is not the built-in one.
+ */
 function replaceExec(counter: Counter): () => void {
   return replace(RegExp.prototype, 'exec', (original) => {
     return function (...args) {

@@ -12,7 +12,7 @@ export interface WorstDocument {
 const LONG = '-'.repeat(70)
 const RANGE = 'Content-Range: bytes 0-0/1\r\n'
 
-/** Data, a preamble and an epilogue of `size` bytes, full of what begins as a delimiter does. */
+/** Data, a preamble and an epilogue of `size` bytes, full of text that begins like a delimiter. */
 export function lookAlikes(size: number): readonly WorstDocument[] {
   const cases: readonly (readonly [name: string, boundary: string, piece: string])[] = [
     ['one dash too few', 'B', '\r\n--B-x'],

@@ -43,7 +43,7 @@ export function worstFields(size: number): readonly WorstField[] {
   ]
 }
 
-/** What follows the type in a Content-Type of about `size` characters. */
+/** Parameters of a Content-Type of about `size` characters. */
 export function worstParameters(size: number): readonly string[] {
   return [
     typeParameters(size),
@@ -54,7 +54,7 @@ export function worstParameters(size: number): readonly string[] {
   ]
 }
 
-/** Paths of about `size` characters, below the place where uploads live. */
+/** Paths of about `size` characters below the mount. */
 export function worstPaths(
   size: number,
 ): readonly { readonly name: string; readonly path: string }[] {
@@ -84,7 +84,7 @@ export function typeParameters(size: number): string {
     .replace(/;[^;]*$/, '')
 }
 
-/** As many pieces as fit into the size. */
+/** Repeats the piece as often as it fits into `size` characters. */
 export function repeat(piece: string, size: number): string {
   return piece.repeat(Math.floor(size / piece.length))
 }

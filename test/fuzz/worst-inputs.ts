@@ -6,13 +6,16 @@ import { worstFields, worstParameters, worstPaths } from './worst-fields.ts'
 /** Requests for one path, in order, each after the answer to the one before. */
 export interface WorstInput {
   readonly name: string
-  /** Not for the memory store, which copies a resource whole and is for small ones. */
+  /**
+   * Whether the input is skipped for the memory store, which copies whole resources and is meant
+   * for small ones.
+   */
   readonly isLarge?: boolean
   readonly requests: (path: string) => readonly Buffer[]
 }
 
 const MIB = 1024 * 1024
-/** What Node takes in a head is 16 KiB; the rest of the head needs some. */
+/** Length of a field, in characters. Node accepts 16 KiB for the whole head. */
 const FIELD_SIZE = 15_000
 
 export const WORST_INPUTS: readonly WorstInput[] = [
@@ -58,7 +61,7 @@ function chunks(): readonly WorstInput[] {
   ])
 }
 
-/** Fields as long as Node takes them. */
+/** Fields of about the greatest length that Node accepts. */
 function fields(): readonly WorstInput[] {
   return worstFields(FIELD_SIZE).map(({ name, value }) => {
     const line = `${name}: ${value}`
@@ -92,7 +95,7 @@ function paths(): readonly WorstInput[] {
   }))
 }
 
-/** Much data over what is stored, and many requests at once. */
+/** Megabytes of data over stored bytes, and many requests at once. */
 function overlaps(): readonly WorstInput[] {
   const data = Buffer.alloc(16 * MIB, 'x')
   const range = `bytes 0-${data.length - 1}`

@@ -103,7 +103,7 @@ export const transactionChecks: readonly StorageCheck[] = [
       [ATOMIC, ''],
     ] as const) {
       for (const end of ['commit', 'keep', 'rollback'] as const) {
-        const key = `${options.transaction} ${end} ${content}`
+        const key = `${options.transaction}-${end}-${content.length}`
         if (content !== '') await begin(storage, key, content)
         const ended = await storage.openWriter(key, options)
         await write(ended, content.length, 'def')

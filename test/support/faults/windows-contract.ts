@@ -1,15 +1,12 @@
 /**
- * Runs the part of the storage contract in which files are replaced or removed while they are open,
- * because Windows differs there, and tries names that it reserves. Prints the failures as JSON.
+ * Runs the storage contract on the file store, and tries names that Windows reserves. Prints the
+ * failures as JSON.
  */
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 
-import { readChecks } from '../../../src/storage/contract/read.ts'
-import { replaceChecks } from '../../../src/storage/contract/replace.ts'
-import { versionChecks } from '../../../src/storage/contract/versions.ts'
-import { visibleChecks } from '../../../src/storage/contract/visible.ts'
+import { storageContract } from '../../../src/storage/contract.ts'
 import { fsStorage } from '../../../src/storage/fs.ts'
 
 const RESERVED = ['CON', 'nul.txt', 'a/COM1', 'lpt¹.log', 'a.', 'a ', 'a:stream', 'a*', 'a?', 'a"']
@@ -19,7 +16,7 @@ function newStorage() {
 }
 
 const failures: string[] = []
-for (const { name, run } of [...replaceChecks, ...readChecks, ...versionChecks, ...visibleChecks]) {
+for (const { name, run } of storageContract) {
   await run(newStorage).catch((error: unknown) => {
     failures.push(`${name}: ${error instanceof Error ? error.message : String(error)}`)
   })

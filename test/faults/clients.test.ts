@@ -110,7 +110,7 @@ describe.each(FAULTS)('a client that %s', (name, end) => {
       }),
     )
 
-    // All data was there: only the end of the message is missing.
+    // If all data has arrived and only the end of the message is missing, the upload is complete.
     const wanted = PLACES.map(([, given, , then]) =>
       given !== then && then === 'C(10)' ? 201 : 408,
     )
@@ -131,7 +131,7 @@ describe.each(FAULTS)('a client that %s', (name, end) => {
   })
 })
 
-/** What each of the requests has to do, and its answer. */
+/** The requests, each with the state before it, the stored bytes after it, and its status. */
 const WHOLE = [
   [UPLOAD, 'I(4/10)', 'abcdefghij', 201],
   [CHUNKS, 'I(4/10)', 'abcdefghij', 201],
@@ -176,7 +176,7 @@ describe('a client that is slow', () => {
       const start = text.indexOf('\r\n\r\n') + 4
       connection.send(text.slice(0, start))
       for (const byte of text.slice(start)) {
-        // Waiting is the subject: together it is twice the silence that is allowed.
+        // Each pause is shorter than the allowed silence, and all together are twice as long.
         const pause = (2 * idleTimeout) / (text.length - start)
         await new Promise((resolve) => setTimeout(resolve, pause))
         connection.send(byte)
@@ -248,7 +248,7 @@ it.skipIf(NO_TRACE !== null).each([
     }
     await other.send('HEAD', '/files/0')
 
-    // Waiting is the subject. A busy machine makes the rate lower, never higher.
+    // Measures for three seconds. A busy machine makes the rate lower, never higher.
     const rate = await systemCallRate(other.pid, 3000)
 
     expect(rate / 100).toBeLessThan(limit)

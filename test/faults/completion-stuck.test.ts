@@ -1,4 +1,4 @@
-/** Hooks and calls of the storage that never return: they keep their lock, and nothing else. */
+/** Hooks and storage calls that never return: they hold their lock, and block nothing else. */
 import { describe, expect, it } from 'vitest'
 
 import { field } from '../support/wire/client.ts'

@@ -1,4 +1,4 @@
-/** The end of an upload, when the server dies or fails between its last byte and its answer. */
+/** The completion of an upload whose server dies or fails between the last byte and the answer. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -43,7 +43,7 @@ async function expectFinished(server: FaultServer): Promise<void> {
   expect([status, body.toString()]).toEqual([200, DATA])
 }
 
-/** A directory with an upload whose bytes have all arrived, and which was not completed. */
+/** Makes a directory with an upload whose bytes have all arrived, and which was not completed. */
 async function interrupted(end: Step, isBegun = true): Promise<string> {
   const directory = newDirectory()
   const server = await start(directory, ['onComplete'])
@@ -118,7 +118,7 @@ describe('a server that dies while onComplete runs', () => {
     const folder = mkdtempSync(path.join(tmpdir(), 'partial-upload-completion-'))
     onTestFinished(() => rmSync(folder, { recursive: true }))
     const file = path.join(folder, 'file')
-    // A small file would be sent first, and then asked about.
+    // Large enough that the client sends HEAD first. It sends a small file without asking.
     const bytes = pattern(100_000)
     writeFileSync(file, bytes)
     const whole = message(`bytes 0-${bytes.length - 1}/${bytes.length}`, bytes)

@@ -1,6 +1,7 @@
 /**
- * Requests that two parsers could read differently. Whatever comes after one on its connection is
- * answered for what it is, or not at all: never is content taken for a request.
+ * Requests that two parsers could read differently (request smuggling). The content of such a
+ * request must never be treated as another request, and each later request gets its own answer or
+ * none.
  */
 import type express from 'express'
 import { partialUpload } from 'partial-upload'
@@ -12,20 +13,23 @@ import { MEMORY, useServer } from '../support/wire/server.ts'
 import { NO_NGINX, shown, useNginx } from '../support/faults/nginx.ts'
 import { title } from '../support/faults/server.ts'
 
-/** What a misled parser would take for a request. */
+/** Content that a wrong parser would treat as a request. */
 const SMUGGLED = 'DELETE /files/victim HTTP/1.1\r\nHost: test\r\n\r\n'
 const DOCUMENT = text(message(`bytes 0-${SMUGGLED.length - 1}/${SMUGGLED.length}`, SMUGGLED))
 const SIZE = DOCUMENT.length.toString(16)
 const LENGTH = `Content-Length: ${DOCUMENT.length}`
 const PROBE = text(request('HEAD', '/files/probe'))
 
-/** The answers on the connection: the one to the probe is 299, unless it closes before. */
+/**
+ * The statuses of the answers on the connection. The last one is the 299 to the probe, unless the
+ * connection is closed before.
+ */
 type Statuses = readonly number[]
 type Row = readonly [what: string, bytes: string, direct: readonly Statuses[], proxied: Statuses]
 
 const REFUSED: Statuses = [400]
 const DONE: Statuses = [201, 299]
-/** Node reports at once a fault that it finds behind a request that is still being answered. */
+/** Node reports a fault behind a request immediately, even while that request is being answered. */
 const ENDED: readonly Statuses[] = [[201], [201, 400], [400]]
 
 const LENGTHS: readonly Row[] = [
@@ -145,7 +149,10 @@ describe('a request', () => {
     await server.patch('/files/probe', 'bytes 0-3/10', 'abcd')
   })
 
-  /** Sends it and the probe, and returns the statuses that arrive before the connection closes. */
+  /**
+   * Sends the bytes and the probe, and returns the statuses that arrive before the connection
+   * closes.
+   */
   async function exchange(port: number, bytes: string, size: number): Promise<number[]> {
     const path = server.path()
     seen.length = 0
@@ -299,7 +306,7 @@ describe('a request that passes several middlewares', () => {
   })
 })
 
-/** The statuses that arrive before the connection closes or the probe is answered. */
+/** Returns the statuses that arrive before the connection closes or the probe is answered. */
 async function statusesOf(connection: Connection, method: string): Promise<number[]> {
   const statuses: number[] = []
   while (statuses.at(-1) !== 299) {
@@ -319,7 +326,7 @@ function old(bytes: string): string {
   return bytes.replace('HTTP/1.1', 'HTTP/1.0')
 }
 
-/** The document as one chunk, with this for its size, and the last chunk. */
+/** Formats the document as one chunk, whose size line is `size`, and the last chunk. */
 function chunks(size = SIZE, trailers = ''): string {
   return `${size}\r\n${DOCUMENT}\r\n0\r\n${trailers}\r\n`
 }

@@ -1,7 +1,4 @@
-/**
- * Disks that take no more: full to the last block, read-only from now on, and files of a limited
- * size.
- */
+/** Disks that accept no further bytes: full, remounted read-only, or with a limited file size. */
 import { readdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
 
@@ -20,7 +17,7 @@ import {
 
 const MIB = 1024 * 1024
 
-/** Uploads until not even a file of one byte fits. */
+/** Uploads until the disk has no room for a file of one byte. */
 async function fill(server: FaultServer): Promise<void> {
   for (let size = 16 * MIB, index = 0; size >= 1; index += 1) {
     const { status } = await server.send('PUT', `/files/fill/${index}`, [], pattern(size))
@@ -73,7 +70,8 @@ describe.skipIf(NO_MOUNT !== null)(title('in a tmpfs', NO_MOUNT), () => {
 })
 
 describe.skipIf(NO_MOUNT !== null)(title('two processes', NO_MOUNT), () => {
-  // A PUT takes three files while it runs, and leaves two: either may be the last that there is.
+  // A PUT creates three files while it runs, and leaves two of them. Any of these can be the last
+  // one that the disk has room for.
   it.each([12, 13, 14, 15])(
     'acquire and release locks without room for another file: of %s',
     async (files) => {
@@ -135,7 +133,7 @@ it.skipIf(missing !== null)(
   { timeout: 60_000 },
   async () => {
     const disk = await Disk.make('ext4', { size: 32 })
-    // With each segment flushed: after a new mount, no other bytes count.
+    // Each segment is flushed, because only flushed bytes count after a new mount.
     const storage = { fsync: 'segment' } as const
     const options = { directory: disk.directory, shell: disk.shell, storage }
     const server = await FaultServer.start(options)

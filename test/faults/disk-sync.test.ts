@@ -1,4 +1,7 @@
-/** A disk that has taken bytes which it can't keep: one fsync fails, and the next one succeeds. */
+/**
+ * A disk that has accepted bytes and then can't store them: one fsync fails, and the next one
+ * succeeds.
+ */
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 
@@ -26,7 +29,7 @@ it.skipIf(missing !== null)(
   title('takes back the bytes that a failed fsync may have lost, and requests them again', missing),
   { timeout: 120_000, retry: TRIES },
   async ({ skip, task }) => {
-    // The file with the disk can't grow as far as the disk promises.
+    // The disk is a sparse file on a file system that is too small for it.
     const backing = newMount('size=6m')
     const disk = await Disk.make('ext4', { size: 20, parent: backing })
     const server = await FaultServer.start({ directory: disk.directory, shell: disk.shell })
@@ -44,7 +47,7 @@ it.skipIf(missing !== null)(
     remount(backing, 'size=40m')
     const end = await server.patch('/files/a', `bytes ${last}-${last}/*`, data.subarray(last))
     const whole = await server.patch('/files/a', `bytes 0-${last}/${data.length}`, data)
-    // Then it was ext4's own journal that found no room: no such disk.
+    // Try again if the journal of ext4 got no room, because the whole file system has failed then.
     if (disk.isReadOnly) {
       const broken = 'the file system broke as a whole'
       skip(task.result?.retryCount === TRIES, broken)
@@ -75,7 +78,7 @@ it.skipIf(NO_TRACE !== null)(
     await server.patch('/files/a', `bytes 0-${MIB - 1}/${length}`, data.subarray(0, MIB))
     const repair = await inject(server.pid, 'fdatasync:error=EIO')
 
-    // So large that it is flushed while it arrives.
+    // Large enough that it is flushed while it arrives.
     const more = await server.patch(
       '/files/a',
       `bytes ${MIB}-${length - 2}/*`,

@@ -1,4 +1,6 @@
-/** Bytes that were not written read as zeros or not at all, whatever the disk held before. */
+/**
+ * Bytes that were never written must read as zeros or not at all, whatever the disk held before.
+ */
 import { writeFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { buffer } from 'node:stream/consumers'
@@ -19,12 +21,12 @@ import { FaultServer, NO_MOUNT, newMount, title } from '../support/faults/server
 
 const KIB = 1024
 const SIZE = 300 * KIB
-/** What other resources had where these will be. */
+/** Bytes of earlier resources, on the disk or in memory that later resources use again. */
 const OLD = Buffer.alloc(SIZE, 0xaa)
 
 const REOPENED: ResourceState = { ...BEGUN, everComplete: true }
 
-/** Fills what there is of a disk, or some memory, and gives it back. */
+/** Fills the disk, or some memory, with old bytes, and frees it again. */
 function prime(directory: string | null): void {
   if (directory === null) {
     const buffers = Array.from({ length: 40 }, () => Buffer.alloc(SIZE, 0xaa))
@@ -56,8 +58,8 @@ function ones(length: number): readonly Buffer[] {
 }
 
 /**
- * One way to make a resource `a` grow, and what it holds then; `next` is the storage of the next
- * process.
+ * One way to make the resource `a` grow, and its bytes afterwards. `next` makes the storage of the
+ * next process.
  */
 interface Growth {
   readonly name: string
@@ -77,14 +79,14 @@ async function write(
   await writer.commit(state)
 }
 
-/** A finished resource of old data. */
+/** Stores a finished resource of old bytes. */
 async function finishOld(storage: StorageAdapter): Promise<void> {
   const writer = await storage.openWriter('a', PERSIST)
   await writer.write(0, [OLD])
   await writer.commit(FINISHED)
 }
 
-/** Old data in the resource's own file, and a cut to `size`. */
+/** Writes old bytes to the resource's own file, and truncates it to `size`. */
 async function cut(storage: StorageAdapter, size: number, state: ResourceState): Promise<void> {
   const writer = await storage.openWriter('a', ATOMIC)
   await writer.write(0, [OLD])
@@ -190,7 +192,7 @@ const GROWTHS: readonly Growth[] = [
   },
 ]
 
-/** Where a process dies in an atomic write, which the next one finds half done. */
+/** Atomic writes in which a process dies, and which the next process finds incomplete. */
 const CRASHES: readonly Growth[] = [
   {
     name: 'an atomic append that a crash has cut, then a write beyond the end',
@@ -212,7 +214,9 @@ const CRASHES: readonly Growth[] = [
   },
 ]
 
-/** Held, so that nothing of them is closed as long as the others work. */
+/**
+ * Writers that are never ended. The reference keeps the garbage collector from closing their files.
+ */
 const abandoned: Writer[] = []
 
 async function abandon(writer: Writer, position: number): Promise<void> {
@@ -228,7 +232,7 @@ async function load(storage: StorageAdapter): Promise<Buffer> {
   return bytes
 }
 
-/** A storage as the next process has it. */
+/** Makes a storage that shares nothing with the others but the files, as in another process. */
 async function elsewhere(directory: string): Promise<StorageAdapter> {
   vi.resetModules()
   const { fsStorage } = await import('../../src/storage/fs.ts')
@@ -238,7 +242,7 @@ async function elsewhere(directory: string): Promise<StorageAdapter> {
 interface Ground {
   readonly name: string
   readonly missing: string | null
-  /** Null for the memory of the process. */
+  /** Makes the directory of the storage; null for memoryStorage. */
   readonly create: () => string | null
   readonly growths: readonly Growth[]
 }

@@ -12,7 +12,7 @@ import { FaultServer, newDirectory } from '../support/faults/server.ts'
 
 const TARGET = '/files/folder/a'
 
-/** Kills while three files are written. */
+/** Number of kills while three files are written. */
 const ROUNDS = 6
 
 /** The servers of one directory, one after the other. */
@@ -28,7 +28,7 @@ class Setup {
     return FaultServer.start({ entry: 'events-child.ts', directory, ...own })
   }
 
-  /** Kills the server once a change stands at its moment. */
+  /** Kills the server when the change has reached the chosen moment. */
   async killAtMoment(server: FaultServer): Promise<void> {
     await expect.poll(() => existsSync(this.#signal)).toBe(true)
     await server.kill()
@@ -41,7 +41,7 @@ class Setup {
     return lines.map((line) => JSON.parse(line) as EventLine)
   }
 
-  /** What the last event of each file says; null if it was removed. */
+  /** Returns the etag in the last event of each file; null if it was removed. */
   knownEtags(targets: readonly string[]): readonly (string | null)[] {
     return targets.map((target) => {
       const event = this.events().findLast(({ key }) => `/files/${key}` === target)
@@ -55,8 +55,8 @@ class Setup {
   }
 
   /**
-   * Moves the only file back into the staging directory, where a commit has it before its last
-   * step.
+   * Moves the only file back to its place in the staging directory, which it leaves in the last
+   * step of a commit.
    */
   undoMove(key: string): void {
     const staging = path.join(this.directory, '.partial-upload')
@@ -185,7 +185,7 @@ it(
   },
 )
 
-/** What HEAD shows of each file; null if it does not exist. */
+/** Returns the etag of each file that HEAD reports; null if the file does not exist. */
 async function storedEtags(server: FaultServer, targets: readonly string[]) {
   const etags: (string | null)[] = []
   for (const target of targets) etags.push(field(await server.send('HEAD', target), 'etag') ?? null)

@@ -26,7 +26,8 @@ const CALLS = 'rename,renameat,renameat2,unlink,unlinkat,rmdir'
 /** The calls that change the bytes of a file at a position. */
 const WRITES = 'pwrite64,pwritev,pwritev2'
 /**
- * Their numbers within a change. A change that makes fewer has ended before its process is halted.
+ * The call of a change before which the process is halted, counted from 1. A change with fewer
+ * calls ends before that.
  */
 const NUMBERS = [1, 2, 3, 4]
 const TYPE = 'text/x-successor'
@@ -34,7 +35,7 @@ const TYPE = 'text/x-successor'
 interface Change {
   /** Makes the resource that is to be changed. */
   readonly prepare: (server: FaultServer, target: string) => Promise<Answer>
-  /** Begins the change of what `prepared` is the answer to. */
+  /** Begins the change of the resource. `prepared` is the answer of `prepare`. */
   readonly begin: (connection: Connection, target: string, prepared: Answer) => void
 }
 
@@ -53,9 +54,9 @@ const CHANGES: Readonly<Record<string, Change>> = {
       await server.send('PUT', target, [], 'old')
       return server.patch(target, 'bytes 0-0/*', 'x')
     },
-    // A rebuild may be halted instead. Then the patch begins after the successor's change, and
-    // If-Match keeps it from being applied to that one, which would look like a write of a process
-    // without its lock.
+    // The process may be halted in a rebuild instead. The patch then begins after the change of the
+    // successor. `If-Match` makes the server refuse it, because it would otherwise look like a
+    // write without the lock.
     begin: (connection, target, prepared) => {
       const fields = [MESSAGE, `If-Match: ${field(prepared, 'etag')}`]
       connection.send(request('PATCH', target, fields, message('bytes 1-1/*', 'y')))
@@ -91,9 +92,7 @@ class Halted {
     this.#detach = detach
   }
 
-  /**
-   * Starts a server, and has it begin a change that gets no further than the call of this number.
-   */
+  /** Starts a server, and begins a change that is halted before the call of this number. */
   static async start(
     directory: string,
     change: Change,
@@ -123,7 +122,7 @@ class Halted {
     await this.#end
   }
 
-  /** Resolves once a thread stays in a call that the tracer does not let begin. */
+  /** Resolves when a thread waits in a call that the tracer delays. */
   async #untilHalted(): Promise<void> {
     const tasks = `/proc/${this.#pid}/task`
     let times = 0

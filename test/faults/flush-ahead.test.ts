@@ -1,5 +1,5 @@
 /**
- * Large uploads, which are flushed while they arrive: what such a flush loses must not be
+ * Large uploads, which are flushed while they arrive. If such a flush fails, the bytes must not be
  * acknowledged.
  */
 import { readFileSync } from 'node:fs'
@@ -26,7 +26,7 @@ const UPLOADS = {
   'a PUT': ['PUT', [], DATA, '∅'],
 } as const
 
-/** Only `fdatasync` fails, once: the flush at the end is an `fsync`, and succeeds. */
+/** One `fdatasync` fails. The flush at the end is an `fsync`, and succeeds. */
 const FAULTS = {
   'fails at once': 'fdatasync:error=EIO:when=1',
   'fails when all has arrived': 'fdatasync:error=EIO:delay_exit=2000000:when=1',

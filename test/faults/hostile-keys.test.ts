@@ -1,4 +1,4 @@
-/** Paths that are made to reach out of the directory, or into what is hidden in it. */
+/** Paths that try to lead out of the directory, or into its hidden files. */
 import { execFileSync } from 'node:child_process'
 import {
   existsSync,
@@ -19,7 +19,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 
 import { FaultServer, newDirectory, reasonAgainst, title } from '../support/faults/server.ts'
 
-/** The statuses of a GET before and of a PUT, and the name of the file that it makes. */
+/** The status of a GET, then that of a PUT, and the name of the file that the PUT creates. */
 type Row = readonly [target: string, get: number, put: number, file: string | null]
 
 const refused = (target: string): Row => [target, 400, 400, null]
@@ -183,7 +183,7 @@ async function prepare(): Promise<Ground> {
   return { outer, directory, server }
 }
 
-/** All that is in a directory: names, kinds, times and contents, but for what `without` holds. */
+/** Returns the names, kinds, times and contents in a directory, without the entry `without`. */
 function tree(directory: string, without: string): readonly string[] {
   return readdirSync(directory)
     .toSorted()

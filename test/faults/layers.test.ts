@@ -14,8 +14,8 @@ const CALLS = [
   'unlink,unlinkat,rmdir',
 ].join(',')
 /**
- * Which of these system calls kills the process, counted from the beginning. A patch makes about
- * ten of them, and the rebuild after it about as many.
+ * The system call that kills the process, counted from 1. A patch makes about ten of these calls,
+ * and the rebuild after it about ten more.
  */
 const NUMBERS = Array.from({ length: 16 }, (_, index) => index + 1)
 const AT_ONCE = 4
@@ -75,7 +75,7 @@ function isAlive({ pid }: FaultServer): boolean {
   }
 }
 
-/** Throws until the server is dead or has no layer left. */
+/** Throws unless the server is dead or has no layer left. */
 function isOver(server: FaultServer, directory: string): void {
   const names = readdirSync(path.join(directory, '.partial-upload'))
   expect(isAlive(server) && names.some((name) => /\.(patch|data)$/.test(name))).toBe(false)

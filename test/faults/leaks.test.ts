@@ -1,4 +1,4 @@
-/** A thousand failures of each kind: no handle, no lock and no memory is lost over them. */
+/** Many failures of each kind: none of them may leak a handle, a lock or memory. */
 import { execFileSync } from 'node:child_process'
 import { existsSync, renameSync } from 'node:fs'
 import path from 'node:path'
@@ -22,9 +22,9 @@ import {
   title,
 } from '../support/faults/server.ts'
 
-/** Failures of each kind, at least. */
+/** Least number of failures of each kind. */
 const FAILURES = Number(process.env['FAULT_FAILURES'] ?? 100)
-/** What the first failures keep allocated, in handles and in bytes of the heap. */
+/** Largest growth that the first failures may cause, in handles and in bytes of the heap. */
 const [MOST_HANDLES, MOST_HEAP] = [2, 1024 * 1024]
 
 type Step = readonly [method: string, target: string, fields: readonly string[], body: Bytes]
@@ -41,7 +41,7 @@ interface Fault {
    * with expected-offset 0, and the client sends the file from byte 0.
    */
   readonly mayLoseUpload?: boolean
-  /** Begins the fault; what it returns ends it. */
+  /** Begins the fault. The returned function ends it. */
   readonly begin: (server: FaultServer, directory: string) => Promise<() => Promise<void>>
 }
 
@@ -77,7 +77,7 @@ const WRITE = 'pwrite64,pwritev,pwritev2'
 
 const NO_LIMIT = reasonAgainst('needs prlimit', () => execFileSync('prlimit', ['--version']))
 
-/** Numbers of handles from here on are refused to a process. */
+/** Refuses handles from the number `limit` on to a process. */
 function limitHandles(pid: number, limit: number): void {
   execFileSync('prlimit', ['--pid', String(pid), `--nofile=${limit}:`])
 }
@@ -112,7 +112,8 @@ const FAULTS: readonly Fault[] = [
     status: 500,
     steps: [PUT_NEW, PUT_OVER, PATCH, PARTS],
     async begin(server) {
-      // An upload may keep its file for the next segment, and let it go in the middle.
+      // An upload may keep its file open for the next segment, and close it during the fault. Wait
+      // until all are closed.
       const kept = (): readonly string[] => server.files().filter((file) => file.endsWith('.data'))
       await vi.waitFor(() => expect(kept()).toEqual([]), 20_000)
       limitHandles(server.pid, firstFree(server.pid))
@@ -200,7 +201,7 @@ interface Memory {
   readonly rss: number | null
 }
 
-/** What is in use once nothing is left to collect. */
+/** Returns the memory in use after a garbage collection. */
 async function memoryOf(server: FaultServer): Promise<Memory> {
   return json(await server.send('GET', '/memory')) as unknown as Memory
 }

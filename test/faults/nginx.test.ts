@@ -22,10 +22,10 @@ import { pattern, title } from '../support/faults/server.ts'
 
 const MIB = 1024 * 1024
 const PNG = 'Content-Type: image/png'
-/** What a proxy may change. */
+/** Fields that a proxy may change. */
 const ITS_OWN = /^(?:connection|keep-alive|date|server)$/i
 
-/** How a client goes. */
+/** The ways in which a client ends its connection. */
 const ENDS: readonly (readonly [name: string, end: (connection: Connection) => void])[] = [
   ['closed', (connection) => connection.close()],
   ['half-closed', (connection) => connection.socket.end()],
@@ -220,7 +220,7 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx with short times', NO_NGI
   const server = useServer(MEMORY, {
     lockTimeout: 300,
     onComplete: async (_req, { contentType }) => {
-      // Waiting is the subject: longer than nginx does.
+      // Wait for longer than the timeout of nginx.
       if (contentType === 'x/slow') await new Promise((resolve) => setTimeout(resolve, 1500))
       return null
     },
@@ -257,7 +257,7 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx with short times', NO_NGI
     connection.send(request('PATCH', path, [MESSAGE, CHUNKED]))
     connection.send(chunk(message('bytes 0-9/10')))
     for (const letter of 'abcdefghij') {
-      // Waiting is the subject: together it is longer than any time of nginx.
+      // All pauses together are longer than each timeout of nginx.
       await new Promise((resolve) => setTimeout(resolve, 200))
       connection.send(chunk(letter))
     }
@@ -285,7 +285,7 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx with short times', NO_NGI
 
     connection.socket.removeAllListeners('data').pause()
     connection.send(request('GET', path))
-    // Waiting is the subject: nginx sees no progress for longer than it allows.
+    // Read nothing for longer than the timeout of nginx.
     await new Promise((resolve) => setTimeout(resolve, 2500))
     for await (const part of connection.socket) chunks.push(part as Buffer)
 
@@ -476,7 +476,7 @@ async function write(connection: Connection, bytes: Bytes): Promise<void> {
   })
 }
 
-/** What a proxy has to leave alone. */
+/** Returns the parts of an answer that a proxy must not change. */
 function essence({ status, reason, fields, body }: Answer) {
   const kept = fields.filter(([name]) => !ITS_OWN.test(name))
   const sorted = kept.map(([name, value]) => `${name}: ${value}`).toSorted()

@@ -1,4 +1,4 @@
-/** Power cuts: what was answered as safe is there, and without the fsyncs it is not. */
+/** Power cuts: acknowledged bytes survive, and without the fsyncs they are lost. */
 import { readFileSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 
@@ -10,9 +10,9 @@ import { KINDS, Tags, Worker, random } from '../support/faults/power-work.ts'
 import { FaultServer, NO_TRACE, inject, pattern, title } from '../support/faults/server.ts'
 
 const SIZE = 300_000
-/** Of each file system and mode. */
+/** Number of power cuts for each file system and mode. */
 const CUTS = Number(process.env['FAULT_CUTS'] ?? 3)
-/** One of this number of resources is read while it changes. */
+/** One in this number of resources is read while it changes. */
 const READ = 5
 
 describe.each(FILE_SYSTEMS)('after a power cut on %s', (fileSystem) => {
@@ -57,7 +57,7 @@ describe.each(FILE_SYSTEMS)('after a power cut on %s', (fileSystem) => {
         const body = message('bytes 100-199/300', pattern(200).subarray(100))
         connection.send(request('PATCH', '/files/a', [MESSAGE], body).subarray(0, -1))
         await server.becomes('/files/a', 'I(199/300)')
-        // Its fsync takes the length of the other file along to the disk, but not the bytes.
+        // The fsync of this file also stores the length of the other file, but not its bytes.
         await server.send('PUT', '/files/b', [], 'abc')
         await disk.cutPower()
         await server.kill()
@@ -84,14 +84,14 @@ describe.each(FILE_SYSTEMS)('after a power cut on %s', (fileSystem) => {
           () => {
             const mark = readdirSync(hidden).find((name) => name.endsWith('.safe')) ?? 'none'
             expect(readFileSync(path.join(hidden, mark), 'latin1')).toContain(' 100000 ')
-            // It is closed once it is flushed.
+            // The watermark file is closed when it is flushed.
             expect(server.files().filter((file) => file.endsWith('.safe'))).toEqual([])
           },
           { timeout: 60_000, interval: 100 },
         )
         const more = pattern(300_000).subarray(100_000, 200_000)
         await server.patch('/files/a', 'bytes 100000-199999/*', more)
-        // The directory entry of the watermark reaches the disk last; this PUT waits until it has.
+        // The directory entry of the watermark is stored last. This PUT returns after that.
         await server.send('PUT', '/files/b', [], 'abc')
         await disk.cutPower()
         await server.kill()
@@ -102,15 +102,16 @@ describe.each(FILE_SYSTEMS)('after a power cut on %s', (fileSystem) => {
       },
     )
 
-    // Each of the later ones alone is made good by the next: the log goes to the disk in its order.
+    // A single missing fsync later in the write has no effect, because the next fsync stores the
+    // journal up to its own entry.
     it.skipIf(NO_TRACE !== null).each([
       ['of the data', '1', 'C(0)'],
       ['of anything', '1+', '∅'],
     ])(
       title('loses a file that was answered 201 without the fsync %s', NO_TRACE),
       async (_name, when, state) => {
-        // The system may write back before the cut, while other programs write a lot; not five
-        // times.
+        // The system may write back by itself before the cut, if other programs write much. It does
+        // not do so five times in a row.
         const states: string[] = []
         while (states.length < 5 && !states.includes(state)) {
           states.push(await stateWithoutFsync(fileSystem, when))
@@ -135,7 +136,8 @@ describe.each(FILE_SYSTEMS)('after a power cut on %s', (fileSystem) => {
         let server = await FaultServer.start({ ...options, shell: disk.shell })
         for (let cuts = 0; cuts < CUTS; cuts += 1) {
           await workUntilCut(disk, server, workers)
-          // Alternately, and begun by the one that a boot id does not show.
+          // Alternate between the kinds of restart. The first one is the kind that a boot id does
+          // not show.
           const restart = RESTARTS[(cuts + 1) % RESTARTS.length]
           server = await FaultServer.start({ ...options, shell: disk.restart(restart) })
           for (const worker of workers) await worker.check(server)
@@ -148,7 +150,9 @@ describe.each(FILE_SYSTEMS)('after a power cut on %s', (fileSystem) => {
   })
 })
 
-/** What is stored of an upload, none of which may differ from what was sent. */
+/**
+ * Returns the stored bytes of an upload, after a check that they are a prefix of the sent bytes.
+ */
 async function prefixOf(whole: Buffer, server: FaultServer, target: string): Promise<Buffer> {
   const state = await server.state(target)
   const { body } = await server.send('GET', target)
@@ -176,7 +180,8 @@ async function workUntilCut(
     }
     await worker.work(await server.connect(), () => isOver, onChange)
   })
-  // Each round others: with all of them the server would do little else.
+  // Read other resources in each round. If all were read, the server would have little time to
+  // write.
   const first = random(READ)
   const read = workers.filter((_worker, index) => index % READ === first)
   const readers = read.map((worker) => worker.read(server, () => isOver).catch(() => {}))
@@ -189,7 +194,8 @@ async function workUntilCut(
 }
 
 /**
- * The rest of a file whose PUT was answered 201 while the fsyncs that `when` names had no effect.
+ * Returns the state after a power cut of a file whose PUT was answered 201, while the fsyncs that
+ * `when` names had no effect.
  */
 async function stateWithoutFsync(
   fileSystem: (typeof FILE_SYSTEMS)[number],

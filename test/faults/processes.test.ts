@@ -103,7 +103,7 @@ describe.each([
     await servers[0].patch('/files/a', 'bytes 0-0/*', '-')
     const acknowledged: (readonly [start: number, bytes: string])[] = []
 
-    /** Appends its letter until it has done so ten times. */
+    /** Appends the letter until it has done so ten times. */
     async function append(letter: string, index: number): Promise<void> {
       const server = servers[index % 2] ?? servers[0]
       for (let done = 0; done < 10;) {
@@ -153,7 +153,8 @@ describe('a process that is killed while it writes', () => {
     await server.becomes('/files/a', 'I(4/10)')
 
     process.kill(pid, 'SIGKILL')
-    // A connection that the primary gives to a process that it takes for alive is lost.
+    // Wait until the process has ended. The primary could pass a connection to it otherwise, which
+    // would be lost.
     await vi.waitFor(() => expect(() => process.kill(pid, 0)).toThrow('ESRCH'), 20_000)
     const body = message('bytes 4-9/10', 'efghij')
     const answer = await ask(server, 'PATCH', '/files/a', [MESSAGE], body)
@@ -215,7 +216,7 @@ describe('a writer in another process', () => {
     const [one, other] = await pair({ lockTimeout: 100 })
     const writer = await startWriting(one, '/files/a')
     await one.patch('/files/b', 'bytes 0-3/10', 'abcd')
-    // Waiting is the subject: an upload expires when it is older than 0 ms.
+    // Wait until the upload is older than 0 ms, because only older ones expire.
     await new Promise((resolve) => setTimeout(resolve, 50))
 
     const expired = await other.send('POST', '/expire')

@@ -10,7 +10,7 @@ import type { Answer } from '../support/wire/client.ts'
 import { FaultServer, NO_TRACE, inject, newDirectory, title } from '../support/faults/server.ts'
 
 const TYPE = 'text/x-known'
-/** How long each call of a slow reader takes, in milliseconds. */
+/** Time by which each call of a slow reader is delayed, in milliseconds. */
 const DELAY = 30
 
 async function share(directory: string): Promise<FaultServer> {
@@ -21,7 +21,7 @@ function put(server: FaultServer): Promise<Answer> {
   return server.send('PUT', '/files/a', [`Content-Type: ${TYPE}`], 'abc')
 }
 
-/** The answer to a HEAD that began this number of milliseconds before `change`. */
+/** Returns the answer to a HEAD that is sent `pause` milliseconds before `change`. */
 async function lookDuring(
   pause: number,
   reader: FaultServer,
@@ -40,7 +40,7 @@ describe.skipIf(NO_TRACE !== null)(title('two processes', NO_TRACE), { timeout: 
     const directory = newDirectory()
     const [writer, reader] = [await share(directory), await share(directory)]
     await reader.state('/files/a')
-    // The record is opened, and the file is looked at, a moment after they could have been.
+    // Delay each call with which the reader opens the record and stats the file.
     const repair = await inject(reader.pid, `openat,statx:delay_enter=${DELAY * 1000}`)
 
     const types = new Set<string | null>()

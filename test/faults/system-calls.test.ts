@@ -170,7 +170,7 @@ const OPERATIONS: readonly Operation[] = [
   },
 ]
 
-/** The calls that libuv makes for one operation go by different names. */
+/** libuv uses one of several system calls for the same operation. */
 const WRITE = 'pwrite64,pwritev,pwritev2'
 const SYNC = 'fsync,fdatasync'
 const RENAME = 'rename,renameat,renameat2'
@@ -179,7 +179,9 @@ const MKDIR = 'mkdir,mkdirat'
 const COPY = 'copy_file_range,sendfile'
 const ALL = [WRITE, SYNC, RENAME, UNLINK, MKDIR, 'ftruncate', 'utimensat'].join(',')
 
-/** Which calls fail with what, and when: `2+3` is the second and every third after it. */
+/**
+ * The calls that fail, their error, and when: `2+3` is the second call and each third one after it.
+ */
 const FAULTS = [
   [WRITE, 'EIO', ['1+', '1+2']],
   [WRITE, 'EDQUOT', ['1+']],
@@ -228,7 +230,7 @@ describe.skipIf(NO_TRACE !== null)(title('with system calls that fail', NO_TRACE
   ])(
     'makes each change completely or not at all: %s with %s at %j, %j',
     async (calls, error, moments, storage) => {
-      // In memory if possible: what an fsync costs says nothing about one that fails.
+      // In memory if possible, because the time of an fsync does not matter here.
       const directory = newDirectory(MEMORY)
       const server = await FaultServer.start({ directory, threads: 1, storage })
       await changeAndCheck(server, { calls: 'utimensat', error: 'EIO', when: '1000' })
@@ -236,8 +238,7 @@ describe.skipIf(NO_TRACE !== null)(title('with system calls that fail', NO_TRACE
 
       for (const when of moments) await changeAndCheck(server, { calls, error, when })
 
-      // The handles that the first changes keep allocated count little beside a leak in each
-      // change.
+      // The first changes may keep two handles open. A leak in each change would be far more.
       await server.waitForHandles(handles + 2)
     },
   )
@@ -249,7 +250,7 @@ interface Fault {
   readonly when: string
 }
 
-/** Makes every change while calls fail, and then again while they don't. */
+/** Makes every change while calls fail, and then again while none fails. */
 async function changeAndCheck(server: FaultServer, fault: Fault): Promise<void> {
   for (const operation of OPERATIONS) await prepare(server, operation)
   const answers: Answer[] = []
@@ -299,12 +300,15 @@ function isSame(a: Seen, b: Seen): boolean {
   return a[0] === b[0] && a[1].equals(b[1])
 }
 
-/** After a failure: as before, or a longer upload. Only a removal may be done for all that. */
+/**
+ * Whether a resource may have this state after a failure: the state before, a longer upload, or for
+ * a removal that of a removed resource.
+ */
 function isPossible(seen: Seen, operation: Operation, { calls }: Fault): boolean {
   const { step, before, after, persists } = operation
   if (isSame(seen, before)) return true
   if (step[0] === 'DELETE') return isSame(seen, after)
-  // The client has to send the bytes of an upload again that a failed fsync may have lost.
+  // A failed fsync may have lost the bytes of an upload, which the client then sends again.
   const least = calls === SYNC || calls === ALL ? 0 : before[1].length
   const mayDiffer = persists || (least === 0 && before[0] === 299)
   const size = seen[1].length

@@ -181,7 +181,7 @@ function layerOf(name: string): string {
   return name.split('/')[0] ?? name
 }
 
-/** Leaves strings alone, in which `//` may stand. */
+/** Removes comments. Strings are kept, because they may contain `//`. */
 function withoutComments(code: string): string {
   return code.replace(
     /('(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`)|\/\*[^]*?\*\/|\/\/.*/g,

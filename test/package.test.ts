@@ -61,7 +61,7 @@ const server = prepareServer(app.listen(0, '127.0.0.1', async () => {
 }))
 `
 
-/** The same for both module systems: typed options, and the requests of every host. */
+/** The source for both module systems: typed options, and the requests of every framework. */
 const TYPED_USE = `
 declare global {
   namespace Express {
@@ -338,7 +338,7 @@ describe('the packed package', () => {
   }, 60_000)
 })
 
-/** What a compiler says of a project, one error a line. */
+/** Returns the errors that a compiler reports for a project, one per line. */
 function checkTypes(compiler: string, config: object, directory = consumer): string {
   writeFileSync(path.join(directory, 'tsconfig.json'), JSON.stringify(config))
   const tsc = path.join(root, 'node_modules', compiler, 'bin/tsc')

@@ -231,7 +231,7 @@ function filesOf(folder: string): readonly string[] {
     .map((name) => path.join(ROOT, folder, name))
 }
 
-/** What is wrong with a command for a clone of this repository; null if nothing is. */
+/** Returns the fault of a command for a clone of this repository; null for none. */
 function faultOf(command: string): string | null {
   const { scripts, name, peerDependencies, peerDependenciesMeta } = manifest
   const install = /^npm install (?:--no-save )?(.*)$/.exec(command)?.[1]

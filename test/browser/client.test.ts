@@ -19,7 +19,7 @@ import { openPage, pageApp, serveApp } from '../support/browser/client-page.ts'
 import { Gate } from '../support/browser/gate.ts'
 
 const MiB = 1024 * 1024
-/** Of a length that no segment is a multiple of. */
+/** A file whose length is not a multiple of the size of a segment. */
 const BLOCK = Array.from({ length: 65_537 }, (_, index) => (index * index) % 251)
 const root = fileURLToPath(new URL('../..', import.meta.url))
 

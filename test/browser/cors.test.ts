@@ -14,7 +14,7 @@ import { describeInChromium } from '../support/browser/chromium.ts'
 import { serveApp, sharedPage } from '../support/browser/client-page.ts'
 
 const MiB = 1024 * 1024
-/** The least that an app has to say which allows nothing that is not needed. */
+/** The smallest CORS configuration of an app. */
 const LEAST = {
   methods: ['PATCH', 'DELETE'],
   allowedHeaders: [

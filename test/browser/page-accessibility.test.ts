@@ -25,7 +25,7 @@ import {
 
 const AXE = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
-/** All rules of WCAG 2.2 AA that a program can check, and what is good practice beyond. */
+/** All rules of WCAG 2.2 AA that a program can check, and the best practices of axe. */
 const RULES: RunOptions = {
   runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
   resultTypes: ['violations', 'incomplete'],
@@ -56,7 +56,7 @@ describeInChromium('the page, for everybody', () => {
     return file
   }
 
-  /** Chooses a file, and holds it in the middle. */
+  /** Chooses a file, and stops its upload in the middle. */
   async function begin(page: Page, gate: Gate, name: string): Promise<void> {
     const file = await writeRandom(await newFolder(), name, 2 * IN_FLIGHT)
     await chooseAndHold(page, file, gate, 5_000_000)
@@ -202,7 +202,9 @@ describeInChromium('the page, for everybody', () => {
   })
 })
 
-/** What a screen reader finds. The text of the label is that of its button, once more. */
+/**
+ * The page as a screen reader announces it. The text of a label is that of its button, repeated.
+ */
 const OUTLINE = `\
 - main:
   - heading "partial-upload" [level=1]
@@ -236,7 +238,7 @@ const OUTLINE = `\
         - paragraph: 5 bytes · …
 - status: 1 file added.`
 
-/** What axe has to say about the page as it is. */
+/** Returns the violations that axe finds on the page as it is now. */
 async function check(page: Page): Promise<readonly string[]> {
   const run = `axe.run(document, ${JSON.stringify(RULES)})`
   const { violations, incomplete } = await page.evaluate<AxeResults>(run)

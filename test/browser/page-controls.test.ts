@@ -46,7 +46,7 @@ describeInChromium('a person at the page', () => {
     await page.keyboard.press('Enter')
     await says(uploadRow(page, 'film.mp4'), 'Paused')
     gate.open()
-    // The same button has become another one, and has kept the focus.
+    // The focused element has become another button, and has kept the focus.
     await page.keyboard.press('Enter')
     await says(uploadRow(page, 'film.mp4'), 'Complete · 30 MB')
     const sent = await hashOf(server.pathOf('film.mp4'))
@@ -162,7 +162,7 @@ describeInChromium('a person at the page', () => {
     const { page } = await openByGate(server)
     const file = await writeRandom(await newFolder(), 'trip', 900_000)
     const row = uploadRow(page, 'trip')
-    // Where the file shall be is a folder.
+    // A folder has the path of the file.
     await fetch(`${server.origin}/files/trip/1.jpg`, { method: 'PUT', body: '1' })
 
     await choose(page, file)
@@ -174,7 +174,7 @@ describeInChromium('a person at the page', () => {
     await press(row, 'Try again')
     await says(row, 'Complete')
 
-    // Nothing of it has arrived that could be kept or removed.
+    // No byte of it has arrived that could be kept or removed.
     expect(offered).toEqual(['Try again', 'Dismiss'])
     expect(await hashOf(server.pathOf('trip'))).toBe(await hashOf(file))
   })

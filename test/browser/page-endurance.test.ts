@@ -23,7 +23,7 @@ import {
 } from '../support/browser/page-setup.ts'
 
 const SIZE = Number(process.env['BROWSER_BYTES'] ?? 100_000_000)
-/** How long the network is away, in milliseconds. */
+/** Time without a network, in milliseconds. */
 const OUTAGE = Number(process.env['OUTAGE'] ?? 1000)
 
 describeInChromium('one upload', () => {

@@ -21,7 +21,7 @@ vi.setConfig({ testTimeout: 60_000 })
 describeInChromium('the Content-Security-Policy', () => {
   const server = sharedServer()
 
-  /** Opens the page, and takes note of what the browser complains about. */
+  /** Opens the page, and records the complaints of the browser. */
   async function start(): Promise<{ readonly page: Page; readonly problems: readonly string[] }> {
     const context = await newContext()
     const problems: string[] = []

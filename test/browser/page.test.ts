@@ -25,7 +25,7 @@ import {
 
 /** Several times what may be under way. */
 const SIZE = 80_000_000
-/** Where an upload is held. */
+/** Position at which an upload is stopped, in bytes. */
 const MIDDLE = 32_000_000
 
 // A browser, a server and a test share the processor with the other tests.

@@ -18,7 +18,7 @@ import { portOf } from '../support/examples/serve.ts'
 
 const MiB = 1024 * 1024
 const SIZE = 16 * MiB
-/** Of a length that no segment is a multiple of. */
+/** A file whose length is not a multiple of the size of a segment. */
 const BLOCK = Array.from({ length: 65_537 }, (_, index) => (index * index) % 251)
 
 // A browser, a server and a test share the processor with the other tests.

@@ -8,7 +8,9 @@ import { useCommandLine } from '../support/cli/setup.ts'
 
 const line = useCommandLine()
 
-/** What a real bash offers after these words, the last of which is being typed. */
+/**
+ * Returns the words that a real bash offers after these words, the last of which is being typed.
+ */
 async function complete(...words: readonly string[]): Promise<readonly string[]> {
   const { code, out } = await line.run('completion', 'bash')
   expect(code).toBe(0)

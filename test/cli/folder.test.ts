@@ -93,7 +93,7 @@ describe('with a real server', () => {
 
   test('get -r replaces a different file only with --overwrite, and gets the others', async () => {
     mkdirSync(line.at('copy'))
-    // Of the same size, so that only the digests differ.
+    // The other file has the same size, so that only the digests differ.
     writeFileSync(line.at('copy/a.jpg'), 'b')
     line.environment = { PARTIAL_UPLOAD_URL: url }
 

@@ -1,4 +1,4 @@
-/** What `get` does to the files that it finds at its names. */
+/** `get` in a folder that already has files with its names. */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import {
@@ -84,7 +84,7 @@ describe('FILE', () => {
   test.skipIf(process.platform !== 'linux' || process.getuid?.() !== 0)(
     'that is a device is refused (needs root)',
     async ({ skip }) => {
-      // A twin of /dev/null: a failure must not cost the machine its own.
+      // A copy of the device /dev/null, so that a failure of the test does not remove the real one.
       const made = spawnSync('mknod', [line.at('null'), 'c', '1', '3'])
       skip(made.status !== 0, 'no device can be made here')
 

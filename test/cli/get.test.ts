@@ -16,7 +16,7 @@ const FILE = pattern(8 * MiB + 7)
 
 const line = useCommandLine()
 const faults = new EventEmitter()
-/** `short` ends the answer properly, but before its end. */
+/** `short` ends the answer in the right form, but before all bytes. */
 let fault: { readonly kind: 'cut' | 'stall' | 'short'; readonly after: number } | null
 let ranges: (string | undefined)[]
 let refusal: { readonly status: number; readonly retryAfter?: string } | null
@@ -85,14 +85,17 @@ const breakDownloads: RequestHandler = (req, res, next) => {
   next()
 }
 
-/** Without Content-Length the answer is chunked, and a premature end looks like the right one. */
+/** Without Content-Length the answer is chunked, and a premature end looks like the real one. */
 function withoutLength(setHeader: Response['setHeader']) {
   return function (this: Response, name: string, value: string): Response {
     return name.toLowerCase() === 'content-length' ? this : setHeader(name, value)
   }
 }
 
-/** Starts a download and waits until it has stored bytes that the next one does not fetch. */
+/**
+ * Starts a download, and waits until it has stored bytes that the next download does not fetch
+ * again.
+ */
 async function interrupt(signal: NodeJS.Signals): Promise<ReturnType<typeof line.run>> {
   fault = { kind: 'stall', after: 4 * MiB }
   const stalled = once(faults, 'stalled')
@@ -362,7 +365,7 @@ describe('get', () => {
 
   const PAGE = '<!doctype html><title>Log in</title>'
 
-  /** The next download is redirected; resolves with where it went. */
+  /** Redirects the next download. Resolves with the URL of the redirected request. */
   function redirect(status: number, location: string, type: string, tag?: string) {
     answer = (req, res) => {
       if (req.path !== `/${location}`) res.redirect(status, location)

@@ -1,4 +1,4 @@
-/** The limit of the rate: it holds, and it does not make a transfer look stalled. */
+/** The limit of the rate holds, and does not make a transfer look stalled. */
 import { readFileSync, writeFileSync } from 'node:fs'
 
 import { describe, expect, test, vi } from 'vitest'

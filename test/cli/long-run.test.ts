@@ -1,5 +1,5 @@
 /**
- * One upload that everything happens to. The whole of it, with 2 GiB and a minute without network:
+ * One upload through all kinds of interruptions. With 2 GiB and a minute without network:
  * `LONG_RUN_MIB=2048 LONG_RUN_CUT=60 npx vitest run --config test/vitest.config.ts
  * test/cli/long-run.test.ts`.
  */
@@ -85,7 +85,7 @@ test(
 )
 
 /**
- * What was on its way at the end of each request, and did not arrive: the next one began before it.
+ * Number of bytes of each request that were sent and lost: the next request began before its end.
  */
 function lossesOf(patches: readonly SeenRequest[]): readonly number[] {
   return patches.slice(1).map(({ start }, index) => {
@@ -94,19 +94,17 @@ function lossesOf(patches: readonly SeenRequest[]): readonly number[] {
   })
 }
 
-/**
- * How much the server said it had, each time before something was sent again; 0 for nothing (404).
- */
+/** The offset that the server reported before each request; 0 for a 404. */
 function offsetsOf(seen: readonly SeenRequest[]): readonly number[] {
   const segments = seen.flatMap(({ method }, index) => (method === 'PATCH' ? [index] : []))
   return segments.slice(1).map((end) => {
     const answer = seen.slice(0, end).findLast(({ status }) => status === 299 || status === 202)
-    // A 202 acknowledges the segment: the last MiB, with the digest of the whole, follows it.
+    // A 202 acknowledges the segment. The last MiB follows it with the digest of the whole.
     return answer?.status === 202 ? (answer.start ?? 0) + answer.data : (answer?.length ?? 0)
   })
 }
 
-/** Bytes that no two files have in common, and no two parts of one. */
+/** Makes bytes that differ between all files, and between all parts of one file. */
 async function writeNoise(file: string, size: number): Promise<void> {
   const cipher = createCipheriv('aes-128-ctr', Buffer.alloc(16, 1), Buffer.alloc(16))
   const zeros = Readable.from(

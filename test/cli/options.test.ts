@@ -31,7 +31,7 @@ describe('put --checksum', () => {
 
   test('fails if the server does not report a SHA-256', async () => {
     writeFileSync(line.at('a'), 'abc')
-    // Accepts everything, as a server of this protocol would, and computes no digests.
+    // Accepts every upload like a server of this protocol, and computes no digests.
     let size: number | null = null
     const server = createServer((req, res) => {
       const fields = { ETag: '"a"', 'Upload-Length': 3 }
@@ -76,7 +76,7 @@ test.each([
   ['get', (url: string) => ['get', url, 'copy']],
   ['status', (url: string) => ['status', url]],
 ])('%s --timeout 1 gives up on a server that is silent for a second', async (_name, args) => {
-  // More than the buffers of the system hold, so that the content itself stalls.
+  // More bytes than the buffers of the system hold, so that the content itself stalls.
   writeFileSync(line.at('a'), pattern(20 * MiB))
   const server = createServer(() => undefined).listen(0, '127.0.0.1')
   await once(server, 'listening')

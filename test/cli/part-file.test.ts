@@ -1,4 +1,4 @@
-/** What a command that was killed leaves of a download. */
+/** The files of a download whose command was killed. */
 import { mkdtemp, open, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'

@@ -1,4 +1,4 @@
-/** Which entries of a folder `put` sends, and what it says of the others. */
+/** The entries of a folder that `put` sends, and its remarks about the others. */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import {
@@ -137,7 +137,7 @@ describe('put FOLDER', () => {
 })
 
 /**
- * Whether another user can run the command: the clone may be in a folder that only root can enter.
+ * Whether another user can run the command. The clone may be in a folder that only root can enter.
  */
 function canRunAsNobody(): boolean {
   if (process.getuid?.() !== 0) return false

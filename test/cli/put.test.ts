@@ -27,7 +27,7 @@ beforeEach(async () => {
   writeFileSync(line.at('film.mp4'), FILE)
 })
 
-/** What the server has kept under a name. */
+/** Returns the stored bytes of a name. */
 function uploaded(name = 'a.bin'): Buffer {
   return readFileSync(line.at('uploads', name))
 }

@@ -151,7 +151,7 @@ function terminal({ columns = 80, rows = 24 } = {}) {
   const out = Object.assign(new PassThrough(), { isTTY: true, columns, rows })
   out.on('data', (data: Buffer) => emulator.write(data))
 
-  /** The lines, as far up as one can scroll, without the empty ones. */
+  /** The lines of the screen and of its scrollback, without the empty ones. */
   async function screen(): Promise<string[]> {
     await new Promise((resolve) => setImmediate(resolve))
     await new Promise<void>((resolve) => emulator.write('', resolve))

@@ -14,7 +14,7 @@ const line = useCommandLine()
 let server: Server
 let origin: string
 
-/** Answers everything with text that would steer a terminal. */
+/** Answers every request with text that would control a terminal. */
 beforeEach(async () => {
   server = createServer((req, res) => {
     req.resume()
@@ -31,7 +31,7 @@ afterEach(async () => {
   await once(server, 'close')
 })
 
-/** All that a process has printed but for the line ends. */
+/** The output of a process without its line ends. */
 function printed({ out, err }: Outcome): string {
   return `${out}${err}`.replaceAll('\n', '')
 }

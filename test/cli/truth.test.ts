@@ -32,7 +32,7 @@ beforeEach(async () => {
   writeFileSync(line.at('film.mp4'), FILE)
 })
 
-/** Changes seven bytes in the middle, and leaves size and times as they were. */
+/** Changes seven bytes in the middle of a file, and keeps its size and times. */
 function edit(): Buffer {
   const { atime, mtime } = statSync(line.at('film.mp4'))
   const file = openSync(line.at('film.mp4'), 'r+')
@@ -132,7 +132,7 @@ test('a patch of more than 4 GiB does not send its size modulo 2^32', async () =
     let received = 0
     req.on('data', (chunk: Buffer) => {
       received += chunk.byteLength
-      // Enough to distinguish the two sizes. All bytes would take minutes.
+      // One MiB is enough to distinguish the two sizes. Reading all bytes would take minutes.
       if (received < MiB || res.headersSent) return
       res.writeHead(413, { 'Content-Type': 'application/problem+json' })
       res.end('{"title":"A MiB has arrived"}')

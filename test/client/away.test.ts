@@ -1,6 +1,6 @@
 /**
- * A server that goes away in the middle of an upload. For half a minute:
- * `AWAY_SECONDS=30 npx vitest run --config test/vitest.config.ts test/client/away.test.ts`.
+ * A server that is unreachable in the middle of an upload. For half a minute: `AWAY_SECONDS=30 npx
+ * vitest run --config test/vitest.config.ts test/client/away.test.ts`.
  */
 import { createHash } from 'node:crypto'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
@@ -16,12 +16,12 @@ import { expect, onTestFinished, test } from 'vitest'
 import { startServer, type ServerProcess } from '../support/cli/server-process.ts'
 import { CLIENTS, KiB, MiB, pattern } from '../support/client/setup.ts'
 
-/** How long the server is away, in milliseconds. */
+/** Time for which the server is unreachable, in milliseconds. */
 const AWAY = Number(process.env['AWAY_SECONDS'] ?? 3) * 1000
 const FILE = pattern(128 * MiB)
 /** Upper bound of the bytes lost in socket buffers and server memory when the server is killed. */
 const IN_FLIGHT = 18 * MiB
-/** More than the headers of a few requests, and what frames the chunks of one. */
+/** Upper bound of the headers of some requests and of the framing of their chunks, in bytes. */
 const FRAMING = 32 * KiB
 
 test.each(CLIENTS)(

@@ -10,7 +10,7 @@ import { table } from '../support/readme/documents.ts'
 
 const SOURCE = fileURLToPath(new URL('../../src', import.meta.url))
 
-/** What each row of the README's table stands for. */
+/** The source of the bundle for each row of the table in the README. */
 const BUNDLES: Readonly<Record<string, string>> = {
   upload: `export { upload } from './client/index.ts'`,
   'all of partial-upload/client': `export * from './client/index.ts'`,
@@ -20,9 +20,9 @@ const BUNDLES: Readonly<Record<string, string>> = {
 }
 
 /**
- * What a bundler makes of an app that only exports this of the client: one file, minified. Nothing
- * is loaded later, because service workers do not support `import()`, and because a chunk could not
- * be loaded while the connection is broken.
+ * Bundles an app that only exports this of the client, into one minified file. It loads nothing
+ * later, because service workers do not support `import()`, and because a chunk can't be loaded
+ * while the connection is broken.
  */
 async function bundle(contents: string) {
   const { outputFiles, metafile } = await build({

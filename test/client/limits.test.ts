@@ -12,7 +12,7 @@ describe.each(CLIENTS)('upload over %s to a server that is at a limit', (_name, 
 
   afterEach(() => vi.restoreAllMocks())
 
-  /** Uploads, and makes room when it has to wait. Resolves with the reason of each wait. */
+  /** Uploads, and calls `makeRoom` at each wait. Resolves with the reasons of the waits. */
   async function uploadAgainst(makeRoom: (refusals: readonly unknown[]) => unknown) {
     const refusals: unknown[] = []
     await upload(bench.url, FILE, {
@@ -119,7 +119,7 @@ describe.each(CLIENTS)('upload over %s to a server that is at a limit', (_name, 
     await bench.configure({ minRate: 1000 })
     bench.proxy.fail('PATCH', { kind: 'stall', after: 10 * KiB })
     const now = performance.now.bind(performance)
-    // Each wait for bytes takes longer than the minute that the rate is an average of.
+    // Each wait for bytes is longer than the minute over which the server averages the rate.
     vi.spyOn(performance, 'now').mockImplementation(() => now() * 1e9)
 
     const refusals = await uploadAgainst(() => vi.restoreAllMocks())
@@ -129,7 +129,10 @@ describe.each(CLIENTS)('upload over %s to a server that is at a limit', (_name, 
     expect((await bench.stored()).equals(FILE)).toBe(true)
   })
 
-  /** The last segment begins where the first one stood still, of which the header is a part. */
+  /**
+   * Checks that the last segment begins where the first one has stopped. `passed` also counts the
+   * header of the part.
+   */
   function expectNothingTwice(passed: number): void {
     const start = bench.proxy.seen.at(-1)?.start ?? 0
     expect(start).toBeGreaterThan(passed - 200)

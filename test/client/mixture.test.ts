@@ -6,7 +6,7 @@ import type { Fault } from '../support/client/proxy.ts'
 
 const SIZE = 200 * KiB
 const HEAD = pattern(4 * KiB)
-/** Two files of the same length and with the same beginning. */
+/** Two files of the same length that begin with the same bytes. */
 const FILES = [1, 3].map((seed) => Buffer.concat([HEAD, pattern(SIZE, seed)]).subarray(0, SIZE))
 
 const busy = { 'Retry-After': '1' }
@@ -23,7 +23,7 @@ const fault: fc.Arbitrary<Fault> = fc.oneof(
 const client = fc.record({
   index: fc.constantFrom(0, 1),
   over: fc.constantFrom(0, 1),
-  /** Whether the file has a name and a date, the same for both. */
+  /** Whether the files have a name and a date, which are then the same for both. */
   isNamed: fc.boolean(),
   isStream: fc.boolean(),
   segmentSize: fc.constantFrom(0, 30 * KiB, 100 * KiB),
@@ -36,7 +36,7 @@ describe('two clients with different files at one URL', () => {
   const bench = useBench()
   let runs = 0
 
-  /** Uploads; resolves with whether the client says that its file is complete. */
+  /** Uploads a file. Resolves with whether the client reports it as complete. */
   async function run(url: string, direct: string, plan: Plan): Promise<boolean> {
     const file = FILES[plan.index]!
     const named = new File([file], 'a.bin', { lastModified: 1_700_000_000_000 })
@@ -49,7 +49,7 @@ describe('two clients with different files at one URL', () => {
     } catch {
       return false
     }
-    // Nobody overwrites, so that what is complete stays.
+    // No client overwrites, so that a complete file stays as it is.
     const response = await fetch(direct)
     expect(response.status).toBe(200)
     expect(Buffer.from(await response.arrayBuffer()).equals(file)).toBe(true)
@@ -76,7 +76,7 @@ describe('two clients with different files at one URL', () => {
       },
     )
     await fc.assert(property, { numRuns: 25, endOnFailure: true })
-    // The run would show nothing if nothing was ever complete.
+    // At least one file has to be complete, because the run would show nothing otherwise.
     expect(completed).toBeGreaterThan(5)
   }, 240_000)
 })

@@ -22,7 +22,8 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
   })
 
   /**
-   * Answers each method by its script, the last line again and again; returns the URL and a log.
+   * Answers the requests of each method with the lines of its script in order, and repeats the last
+   * line. Returns the URL and a log.
    */
   async function serve(script: Readonly<Record<string, readonly Answer[]>>) {
     const log: http.IncomingMessage[] = []
@@ -95,7 +96,7 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     ['a changed copy', { overwrite: true }],
     ['a changed copy with its digest', { overwrite: true, reprDigest: true }],
   ])('and stores nothing of a PUT is not believed: %s', async (_case, options) => {
-    // nginx answers so for a folder of files, with `error_page 405 =200 $uri`.
+    // nginx gives this answer for a folder of files with `error_page 405 =200 $uri`.
     const old = Buffer.from(FILE).fill('x', 1000, 1007)
     const version = { ...finished, ETag: '"6b0afe8a-19000"', 'Accept-Ranges': 'bytes' }
     const { url } = await serve({
@@ -254,8 +255,8 @@ describe('a server that was asked before the content', () => {
   })
 
   /**
-   * Has `answer` meet the expectation; returns the URL, and what each request with content
-   * expected.
+   * Calls `answer` for each `Expect`. Returns the URL, and the expectations of the requests with
+   * content.
    */
   async function serve(answer: (req: http.IncomingMessage, res: http.ServerResponse) => void) {
     const expectations: unknown[] = []

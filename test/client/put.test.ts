@@ -8,9 +8,9 @@ import { CLIENTS, KiB, MiB, pattern, timing } from '../support/client/setup.ts'
 
 const FILE = pattern(3 * MiB)
 
-/** A server of which `PATCH` is not to be had: `PUT`, `HEAD` and `GET` with a range of one file. */
+/** A server without `PATCH`. It has `PUT`, `HEAD` and `GET` with a range for one file. */
 class PlainServer {
-  /** What was answered: `PATCH 405`, for instance. */
+  /** The requests and their statuses, such as `PATCH 405`. */
   readonly story: string[] = []
   stored: Buffer | null = null
   type = ''
@@ -98,7 +98,8 @@ describe.each(CLIENTS)('upload over %s to a server without PATCH', (_name, { upl
       'HEAD 404',
       'PUT 201',
     ])
-    // Without an entity tag in the answer, HEAD has to confirm it; this server gives no digest.
+    // The answer has no entity tag, so that the client asks with HEAD. This server reports no
+    // digest.
     expect(server.story.slice(4, 7)).toEqual(['HEAD 200', 'HEAD 200', 'GET 206'])
     expect(server.fields).toMatchObject({ 'content-type': 'video/mp4', 'if-none-match': '*' })
   })

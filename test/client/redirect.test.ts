@@ -25,7 +25,7 @@ describe('a redirection over node:http', () => {
   async function redirect(code: number, location: string) {
     const got = { requests: 0, bytes: 0 }
     const server = http.createServer((req, res) => answer(req, res))
-    // Without this, Node asks for the content by itself.
+    // With this listener Node does not send 100 Continue by itself.
     server.on('checkContinue', (req, res) => answer(req, res))
     servers.push(server.listen(0, '127.0.0.1'))
     await once(server, 'listening')
@@ -136,8 +136,8 @@ describe('a redirection with 303 over fetch, which follows it with GET', () => {
   const fast = { ...timing({ random: () => 0 }), retries: 1 }
 
   /**
-   * Redirects changes to another resource, which answers GET like a finished upload; HEAD by
-   * `status`.
+   * Redirects each change to another resource. That answers GET like a finished upload, and HEAD
+   * with `status`.
    */
   async function serve(code: number) {
     const fields = { ETag: '"other"', 'Upload-Length': FILE.length, 'Last-Modified': 'now' }

@@ -14,7 +14,7 @@ import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { MiB, pattern, useBench } from '../support/client/setup.ts'
 
 const PROGRAM = fileURLToPath(new URL('../support/client/runtime-program.ts', import.meta.url))
-/** Where `.ci/run` installs the runtimes: nothing is downloaded by a test. */
+/** Folder in which `.ci/run` installs the runtimes. The test downloads nothing. */
 const PACKAGES = fileURLToPath(
   new URL('../../node_modules/.cache/runtimes/node_modules', import.meta.url),
 )
@@ -27,7 +27,9 @@ const RUNTIMES = [
   },
 ]
 const FILE = pattern(8 * MiB)
-/** Most bytes that can be sent again after a cut: those in the buffers of both sockets. */
+/**
+ * Largest number of bytes that are sent again after a cut: those in the buffers of both sockets.
+ */
 const IN_FLIGHT = 4 * MiB
 
 describe.each(RUNTIMES)('in $name', ({ name, command, flags }) => {

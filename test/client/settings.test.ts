@@ -73,7 +73,7 @@ describe.each(CLIENTS)('the options over %s', (_name, { patch, remove, status, u
   test('have a failure reported once: by onState, or by done', async () => {
     bench.proxy.fail('HEAD', { kind: 'answer', status: 403 })
 
-    // Nobody handles `done`, which fails the whole run if that is an unhandled rejection.
+    // The test does not handle `done`. An unhandled rejection would fail the whole run.
     const seen = await new Promise((resolve) => {
       upload(bench.url, FILE, {
         onState: (status) => {

@@ -28,7 +28,8 @@ describe.each(CLIENTS)('uploads of many files over %s', (_name, { uploadAll }) =
   }
 
   /**
-   * Whether the server holds exactly these bytes, complete. A comparison by `expect` takes seconds.
+   * Whether the server holds a complete resource with exactly these bytes. `expect` would take
+   * seconds to compare them.
    */
   async function holds(name: string, bytes: Buffer): Promise<boolean> {
     const response = await fetch(new URL(`/files/${name}`, bench.direct))

@@ -46,7 +46,7 @@ describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
     expect((await bench.stored()).equals(FILE)).toBe(true)
     expect(first?.status).toBeNull()
     expect(rest[0]?.start).toBeGreaterThan(2 * MiB - 200)
-    // The last segment is a short one, since it waits for the digest of the whole.
+    // The last segment is short, because it waits for the digest of the whole.
     expect(rest.reduce((sum, { data }) => sum + data, 0)).toBe(FILE.length - (rest[0]?.start ?? 0))
     expect(rest.map(({ headers }) => headers['if-match'])).toEqual(
       rest.map((): unknown => expect.stringMatching(/^"/)),
@@ -58,7 +58,7 @@ describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
     const running = upload(bench.url, FILE, { ...bench.options, retries: Infinity })
 
     await bench.proxy.stalled()
-    // A server that is killed before it has stored a byte is sent the first byte again.
+    // If the server is killed before it has stored a byte, the client sends the first byte again.
     await expect.poll(() => bench.state()).toMatch(/^I/)
     await bench.restart()
     await running.done
@@ -286,8 +286,8 @@ describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
     const patches = bench.proxy.seen.filter(({ method }) => method === 'PATCH')
     expect(patches.length).toBeLessThanOrEqual(7)
     expect((await bench.stored()).equals(file)).toBe(true)
-    // The bytes that are sent twice: at each cut, those in the buffers of the proxy, of the server
-    // and of the sockets between them are lost.
+    // At each cut the client sends the bytes again that were in the buffers of the proxy, of the
+    // server and of the sockets between them.
     expect(bench.proxy.sent - file.length).toBeLessThanOrEqual(5 * 256 * KiB)
   })
 })

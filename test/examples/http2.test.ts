@@ -72,7 +72,7 @@ describe.skipIf(!hasCurlWithHttp2())('curl over HTTP/2', () => {
   )
 })
 
-/** A server of the example, its URL, and what curl needs to speak HTTP/2 to it. */
+/** Starts a server of the example. Returns its URL, and the options with which curl uses HTTP/2. */
 async function serve(tls: typeof certificate) {
   const server = createUploadServer(memoryStorage(), tls)
   server.listen(0, '127.0.0.1')

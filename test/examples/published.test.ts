@@ -1,4 +1,6 @@
-/** The example that keeps a row for each file: after an error of the database, after a removal. */
+/**
+ * The example that keeps a row for each file: after an error of the database, and after a removal.
+ */
 import { once } from 'node:events'
 import type { Server } from 'node:http'
 

@@ -141,7 +141,9 @@ interface Proxy {
   bytes: number
 }
 
-/** Passes bytes on to the server; each of `limits` is what is let through before the next cut. */
+/**
+ * Passes bytes on to the server, and cuts the connection after each number of bytes in `limits`.
+ */
 async function cuttingProxy(
   limits: readonly number[],
   onCut: () => Promise<void> = async () => undefined,

@@ -1,5 +1,6 @@
 /**
- * The uploaders in other languages: what each makes of a fresh upload, a break, and another file.
+ * The uploaders in other languages: a new upload, a broken connection, and a different file at the
+ * URL.
  */
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'

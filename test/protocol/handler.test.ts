@@ -25,7 +25,7 @@ describe('random requests', () => {
           const answer = await handle(requestFor(one)).catch(() => ({ status: 0 }))
           const state = await observe(handle)
 
-          // Not vitest's expect, which takes longer than the request.
+          // Compare without vitest's `expect`, which takes longer than the request.
           assert.deepEqual(
             [answer.status, state.model, storage.openWriters, storage.openReaders],
             [expected.status, shown(model), 0, 0],

@@ -28,7 +28,7 @@ const NOW = new Date('2019-06-28T12:05:00Z')
 
 type Fields = readonly (readonly [name: string, value: string])[]
 
-/** What each condition says of an absent resource and of a present one. */
+/** The results of each condition for an absent and for an existing resource. */
 const WRITE: readonly (readonly [fields: Fields, absent: boolean, present: boolean])[] = [
   [[], true, true],
   [[['if-match', '*']], false, true],
@@ -63,7 +63,7 @@ const WRITE: readonly (readonly [fields: Fields, absent: boolean, present: boole
   [[['if-unmodified-since', 'Fri Jun 28 12:00:29 2019']], true, false],
   [[['if-unmodified-since', 'Friday, 28-Jun-19 12:00:30 GMT']], true, true],
   [[['if-unmodified-since', 'Fri Jun 28 12:00:30 2019']], true, true],
-  // Not one valid date: ignored.
+  // The field does not have exactly one valid date, and is ignored.
   [[['if-unmodified-since', 'yesterday']], true, true],
   [
     [

@@ -9,7 +9,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-/** Work that fails as often as `failures` says; `times` are the seconds of the attempts. */
+/** Work that fails `failures` times. `times` are the seconds of its attempts. */
 function work(failures: number) {
   const begin = performance.now()
   const times: [key: string, seconds: number][] = []

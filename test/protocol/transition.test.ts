@@ -95,7 +95,8 @@ describe('one part', () => {
     ['C(10)', '*/4', 'C(4)'],
     ['C(10)', '*/0', 'C(0)'],
     ['C(10)', '*/20', 'I(10/20)'],
-    // All bytes are there, but the resource is not finished: the app failed or kept it so.
+    // All bytes are stored, but the resource is incomplete, because the app has failed or has kept
+    // it so.
     ['I(4/4)', '2-3/4', 'C(4)'],
     ['I(4/4)', '*/4', 'C(4)'],
   ])('changes %s with %s to %s', (given, part, then) => {
@@ -137,7 +138,7 @@ describe('several parts', () => {
     ['C(10)', '0-1/20 2-3/20', 'I(10/20)'],
     ['C(32)', '2-2/34 32-33/34', 'C(34)'],
     ['C(10)', '*/4 0-1/4', 'C(4)'],
-    // The range of one part must fit the length that another gives, wherever it lies.
+    // The range of each part must fit the length that any other part declares.
     ['∅', '2-3/* 0-1/2', 'ERR_COMPLETE_LENGTH'],
     ['∅', '2-3/* 0-0/3', 'ERR_COMPLETE_LENGTH'],
     ['∅', '2-3/* */3', 'ERR_COMPLETE_LENGTH'],
@@ -146,7 +147,7 @@ describe('several parts', () => {
     ['C(10)', '12-13/* 10-11/12', 'ERR_COMPLETE_LENGTH'],
     ['C(10)', '12-13/* */12', 'ERR_COMPLETE_LENGTH'],
     ['C(10)', '12-13/* */4', 'ERR_COMPLETE_LENGTH'],
-    // A length that is reached in the middle of the patch still holds for the rest of it.
+    // A length that is reached in the middle of the patch also limits the rest of it.
     ['∅', '0-3/4 4-4/*', 'ERR_COMPLETE_LENGTH'],
     ['I(4/10)', '4-9/* 10-10/*', 'ERR_COMPLETE_LENGTH'],
     ['I(4/10)', '4-9/* 10-11/12', 'ERR_COMPLETE_LENGTH'],
@@ -271,7 +272,7 @@ function partText(): fc.Arbitrary<string> {
   )
 }
 
-/** The same over bytes that are there or not, one by one. */
+/** A second implementation: an array with one flag per byte, which says whether the byte exists. */
 function modelOutcome(given: string, parts: readonly string[]): string {
   const base = resource(given)
   const isThere: boolean[] = Array.from({ length: base?.size ?? 0 }, () => true)

@@ -1,4 +1,4 @@
-/** How many uploads may run at a time, and how they are stopped, over HTTP. */
+/** The number of uploads at a time, and the end of running uploads, over HTTP. */
 import express from 'express'
 import http from 'node:http'
 import { once } from 'node:events'

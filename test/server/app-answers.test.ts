@@ -41,7 +41,7 @@ const fail = (): never => {
   throw new Error('the database is down')
 }
 
-/** What makes the app answer, and the status that it gives. */
+/** The ways in which the app itself answers, and their statuses. */
 const REASONS: readonly (readonly [name: string, status: number, options: Options | null])[] = [
   ['a hook throws', 500, { onCreate: fail }],
   ['a hook rejects', 500, { onCreate: () => Promise.reject(new Error('no')) }],

@@ -1,6 +1,6 @@
 /**
- * `prepareServer`: when 100 Continue is said, on every route of the app, and how long a request may
- * take.
+ * `prepareServer`: when the server sends 100 Continue on each route of the app, and the longest
+ * time of a request.
  */
 import { once } from 'node:events'
 import http from 'node:http'

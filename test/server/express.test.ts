@@ -1,6 +1,6 @@
 /**
- * The middleware in an app: what it takes from Express, what it leaves to it, and what it lets go
- * of.
+ * The middleware in an app: its use of Express, the requests that it passes on, and the resources
+ * that it releases.
  */
 import { once } from 'node:events'
 import http, { type IncomingMessage } from 'node:http'

@@ -46,7 +46,7 @@ const bridge = require('http2-express-bridge') as (framework: typeof express) =>
 
 const uploads = () => partialUpload({ storage: memoryStorage() })
 
-/** As Connect and the README have it. */
+/** The form that Connect and the README use. */
 function bare(): Listener {
   const middleware = uploads()
   return (req, res) => middleware(req, res, () => res.writeHead(404).end())

@@ -1,4 +1,7 @@
-/** What the streams of one HTTP/2 session do to each other, and what a client leaves behind. */
+/**
+ * The streams of one HTTP/2 session: their effects on each other, and the state after a client has
+ * left.
+ */
 import { once } from 'node:events'
 import { constants } from 'node:http2'
 

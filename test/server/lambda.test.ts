@@ -10,7 +10,7 @@ import { describe, expect, it } from 'vitest'
 
 import { message } from '../support/wire/client.ts'
 
-/** What API Gateway gets from a function. */
+/** The result of a function, as API Gateway reads it. */
 interface Result {
   readonly statusCode: number
   readonly headers?: Record<string, string>

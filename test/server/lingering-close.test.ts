@@ -15,7 +15,7 @@ const { servers, connections } = closedAfterEach()
 const MIB = 1024 * 1024
 const NEVER: LingerLimits = { time: 3_600_000, silence: 3_600_000 }
 const LONG = `Content-Length: ${64 * MIB}`
-/** Less than 1 MiB: the connection could be used again. */
+/** Less than 1 MiB, so that the server keeps the connection. */
 const SHORT = 'Content-Length: 1000'
 
 /**

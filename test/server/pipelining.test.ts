@@ -13,9 +13,9 @@ import { Connection, MESSAGE, message, request } from '../support/wire/client.ts
 
 const { servers, connections } = closedAfterEach()
 
-/** Long, so that few of them fill a read. */
+/** A long request, so that one read of the parser has only a few. */
 const HEAD = request('HEAD', '/files/a', [`X-Padding: ${'x'.repeat(600)}`])
-/** What the parser is given in one read, in bytes. */
+/** Size of one read of the parser, in bytes. */
 const READ_SIZE = 64 * 1024
 
 describe('a client that pipelines requests behind a slow one', () => {

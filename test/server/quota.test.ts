@@ -1,4 +1,4 @@
-/** What each owner may have under way, in every store. */
+/** The limits for incomplete uploads of one owner, in every store. */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'

@@ -302,7 +302,7 @@ describe('the silence of a client', () => {
     await Promise.all([expect(body.readAll()).rejects.toMatchObject(idle), silence(60)])
   })
 
-  /** So much of the client's turn passes. */
+  /** Lets this time pass while the body waits for the client. */
   async function silence(milliseconds: number): Promise<void> {
     await expect.poll(() => vi.getTimerCount()).toBe(1)
     vi.advanceTimersByTime(milliseconds)

@@ -280,7 +280,7 @@ async function exchange(
   }
 }
 
-/** So many pieces of 1 KiB. */
+/** Yields this number of pieces of 1 KiB. */
 function pieces(count: number) {
   let given = 0
   let closed = false

@@ -69,7 +69,7 @@ async function load(key: string, from = storage): Promise<string | null> {
   return stored
 }
 
-/** A storage as another process has it, with nothing in common but the files. */
+/** Makes a storage that shares only the files with the others, as in another process. */
 async function elsewhere(): Promise<StorageAdapter> {
   vi.resetModules()
   const module = await import('../../src/storage/fs.ts')
@@ -459,7 +459,7 @@ describe('a file that another program', () => {
 })
 
 describe('a process that died', () => {
-  /** Nothing of the process is left but the files. */
+  /** Only the files of the process remain. */
   const restart = async () => {
     storage = await elsewhere()
   }

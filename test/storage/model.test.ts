@@ -6,7 +6,7 @@ import { describe, expect, test, vi } from 'vitest'
 import type { ResourceState, StorageAdapter, Writer } from '../../src/storage/adapter.ts'
 import { FAST_DIRECTORY, STORES, openStore, withDirectory } from '../support/storage/stores.ts'
 
-/** What a storage has to agree with. */
+/** A resource in the model that a storage must agree with. */
 interface Stored {
   readonly bytes: Buffer
   readonly state: ResourceState

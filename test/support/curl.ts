@@ -1,4 +1,4 @@
-/** Which curl the machine has. */
+/** Finds out which curl the machine has. */
 import { execFileSync } from 'node:child_process'
 
 /** Whether a curl with HTTP/2 is installed. */

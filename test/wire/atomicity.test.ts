@@ -1,4 +1,4 @@
-/** What a reader sees of a patch that is under way, and `Prefer: transaction`. */
+/** The versions that a reader sees while a patch arrives, and `Prefer: transaction`. */
 import { memoryLocker } from 'partial-upload'
 import { describe, expect, it } from 'vitest'
 

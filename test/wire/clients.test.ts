@@ -7,7 +7,7 @@ import { field, request } from '../support/wire/client.ts'
 import { EXPRESSES, letters, useServer } from '../support/wire/server.ts'
 import type { TestServer } from '../support/wire/server.ts'
 
-/** What a browser adds to `fetch`. */
+/** The fields that a browser adds to `fetch`. */
 const BROWSER = [
   'Connection: keep-alive',
   'Origin: http://127.0.0.1:18999',

@@ -1,6 +1,4 @@
-/**
- * A connection after an early answer: the next request on it works, or it is closed. Never hung.
- */
+/** A connection after an early answer: it serves the next request or is closed, and never hangs. */
 import express from 'express'
 import { describe, expect, it } from 'vitest'
 

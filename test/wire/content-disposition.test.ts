@@ -1,4 +1,4 @@
-/** Content-Disposition (RFC 6266): a file keeps its name and its time. */
+/** Content-Disposition (RFC 6266): GET and HEAD return the name and the time of the file. */
 import { describe, expect, it } from 'vitest'
 
 import { MESSAGE, MULTIPART, field, json, message } from '../support/wire/client.ts'

@@ -13,7 +13,7 @@ import type { TestServer } from '../support/wire/server.ts'
 
 const SIZE = 3_000_000
 const NO_CURL = !hasCurlWithHttp2()
-/** curl ends with it, without a request, when the server has the whole file. */
+/** The exit code with which curl ends, without a request, if the server has the whole file. */
 const NOTHING_LEFT = 18
 
 describe.skipIf(NO_CURL).each(CORNERS)('curl over $name', (combination) => {

@@ -19,7 +19,7 @@ import { Http2Peer } from '../support/wire/http2-client.ts'
 import { FS, HTTP2, MEMORY, letters, useServer } from '../support/wire/server.ts'
 import type { Combination } from '../support/wire/server.ts'
 
-/** What a client may do to its connection. */
+/** The ways in which a client can end its connection. */
 type End = readonly [name: string, end: (peer: Peer) => void]
 
 const CLOSED: End = ['closed', (peer) => peer.close()]
@@ -43,7 +43,7 @@ const STREAM_ENDS: readonly End[] = [
   ],
 ]
 
-/** Each store, and what may happen to a request over its transport. */
+/** Each store, with the ways in which a request over its transport can end. */
 const ROWS: readonly (readonly [on: Combination, ends: readonly End[]])[] = [
   [MEMORY, [CLOSED]],
   [FS, SOCKET_ENDS],
@@ -52,7 +52,7 @@ const ROWS: readonly (readonly [on: Combination, ends: readonly End[]])[] = [
 
 type Cut = readonly [given: string, contentRange: string, data: string, then: string, bytes: string]
 
-/** The data is what arrived before the cut. */
+/** The data that arrived before the cut. */
 const KEPT: readonly Cut[] = [
   ['∅', 'bytes 0-9/10', 'ABC', 'I(3/10)', 'ABC'],
   ['∅', 'bytes 0-9/*', 'ABC', 'I(3/*)', 'ABC'],
@@ -76,7 +76,7 @@ const NOT_KEPT: readonly (readonly [given: string, contentRange: string, data: s
 
 describe.each(ROWS)('over $name', (combination, ends) => {
   const server = useServer(combination)
-  /** A stream that is reset at once may lose what the server has not begun to read. */
+  /** A stream that is reset at once can lose the bytes that the server has not begun to read. */
   const arrives = (path: string, state: string) =>
     combination.framework === 'http2' ? server.becomes(path, state) : undefined
 
@@ -357,7 +357,7 @@ describe.each([MEMORY, HTTP2])('a client that stalls over $name', (combination) 
   })
 })
 
-/** To reset a stream discards what still waits to be sent; a ping follows it. */
+/** A reset discards the bytes that still wait to be sent, so a ping is sent and awaited first. */
 function onceArrived(end: (peer: Http2Peer) => void): (peer: Peer) => void {
   return (peer) => peer instanceof Http2Peer && peer.session.ping(() => end(peer))
 }

@@ -1,4 +1,7 @@
-/** Content-Digest and Repr-Digest (RFC 9530): good ones pass, wrong ones leave nothing behind. */
+/**
+ * Content-Digest and Repr-Digest (RFC 9530): a right digest is accepted, and a wrong one leaves no
+ * bytes.
+ */
 import { describe, expect, it } from 'vitest'
 
 import { digest } from '../support/digest.ts'

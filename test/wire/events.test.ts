@@ -1,4 +1,4 @@
-/** onPublished, onRemoved and the diagnostics channels: what an app learns of its files. */
+/** onPublished, onRemoved and the diagnostics channels: the changes that an app is notified of. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'

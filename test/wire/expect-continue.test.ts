@@ -1,4 +1,7 @@
-/** `Expect: 100-continue`: the content is asked for only after all checks that do not need it. */
+/**
+ * `Expect: 100-continue`: the server asks for the content only after all checks that do not need
+ * it.
+ */
 import { describe, expect, it } from 'vitest'
 
 import {

@@ -4,7 +4,10 @@ import { describe, expect, it } from 'vitest'
 import { CHUNKED, MESSAGE, chunk, field, message, request } from '../support/wire/client.ts'
 import { CORNERS, HTTP2, MEMORY, SHELLS, letters, useServer } from '../support/wire/server.ts'
 
-/** What GET of a range of `letters` gives. `null` for the whole, as if the field were not there. */
+/**
+ * The bytes that GET returns for a range of `letters`. `null` stands for the whole, as without the
+ * field.
+ */
 const RANGES: readonly (readonly [given: string, range: string, part: string | null])[] = [
   ['C(10)', 'bytes=0-3', 'bytes 0-3/10 abcd'],
   ['C(10)', 'bytes=4-4', 'bytes 4-4/10 e'],

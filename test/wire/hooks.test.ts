@@ -1,4 +1,4 @@
-/** The app's own say, as a client sees it. */
+/** The hooks of the app, and their effect on the answers. */
 import { RefusedError, UploadError } from 'partial-upload'
 import { describe, expect, it } from 'vitest'
 

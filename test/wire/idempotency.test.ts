@@ -1,4 +1,4 @@
-/** Requests that are sent again because their answer was lost. */
+/** Requests that a client repeats because their answer was lost. */
 import { describe, expect, it } from 'vitest'
 
 import { field } from '../support/wire/client.ts'

@@ -1,4 +1,4 @@
-/** A malformed digest is refused wherever it stands, and is never ignored (RFC 9530 §2). */
+/** A malformed digest is refused in every place, and is never ignored (RFC 9530 §2). */
 import { describe, expect, it } from 'vitest'
 
 import {

@@ -1,4 +1,4 @@
-/** What the options change of the state rules and the statuses. */
+/** The options that change the state rules and the statuses. */
 import { describe, expect, it } from 'vitest'
 
 import { MESSAGE, MULTIPART, field, json, message, multipart } from '../support/wire/client.ts'

@@ -1,4 +1,4 @@
-/** Requests with two faults: the earlier check answers. */
+/** Requests with two faults, which are answered by the earlier check. */
 import { describe, expect, it } from 'vitest'
 
 import {
@@ -89,7 +89,7 @@ describe.each(EXPRESSES)('over $name', (combination) => {
 
     const answer = await connection.send(head, chunked(GOOD)).answerOrClose()
 
-    // Node's own parser refuses what does not end in chunked, and may be faster.
+    // Node's parser also refuses a last transfer coding other than chunked, and may answer first.
     expect(coding === 'gzip, chunked' ? [501] : [400, 501]).toContain(answer?.status)
     await connection.closed()
     expect(await server.state(path)).toBe('I(4/10)')

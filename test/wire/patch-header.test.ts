@@ -1,6 +1,4 @@
-/**
- * The header of a patch, whatever the state of the resource: what is accepted and what is refused.
- */
+/** The headers of a patch that are accepted or refused in every state of the resource. */
 import { describe, expect, it } from 'vitest'
 
 import { CHUNKED, MESSAGE, MULTIPART, chunked, field, json } from '../support/wire/client.ts'
@@ -9,7 +7,7 @@ import { MEMORY, useServer } from '../support/wire/server.ts'
 const RANGE = 'Content-Range: bytes 0-3/10\r\n'
 const LONG_DIGITS = '9'.repeat(40)
 
-/** Why → the patch document and its status. All that is not 422 is 400. */
+/** Fault → the patch document and its status. All statuses but 422 are 400. */
 const REFUSED: readonly (readonly [why: string, document: string, status?: number])[] = [
   ['nothing at all', ''],
   ['no blank line', 'Content-Range: bytes 0-3/10\r\n'],

@@ -1,4 +1,4 @@
-/** Which resource a path names, and paths that name none. */
+/** The resource that a path names, and paths that name none. */
 import { readdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 

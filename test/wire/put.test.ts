@@ -1,4 +1,4 @@
-/** PUT: a whole resource in one request, and what is left of one that was cut. */
+/** PUT: a whole resource in one request, and the resource after a cut. */
 import { describe, expect, it } from 'vitest'
 
 import { CHUNKED, chunk, chunked, field, request } from '../support/wire/client.ts'

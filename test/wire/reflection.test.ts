@@ -84,7 +84,8 @@ const ROWS: readonly Row[] = [
 ]
 
 /**
- * Codes that need another set-up, below, or a state in which no byte of the request is looked at.
+ * Codes that need another set-up (see below), or whose check comes before any byte of the request
+ * is read.
  */
 const ELSEWHERE = ['ERR_KEY', 'ERR_KEY_CONFLICT', 'ERR_PRECONDITION_REQUIRED', 'ERR_REFUSED']
 const BEFORE_READING = [
@@ -199,7 +200,7 @@ describe.each(BOTH)('over $name, a stored type', (combination) => {
       const stored = await server.send('GET', path)
       const ranges = await server.send('GET', path, ['Range: bytes=0-0,2-2'])
 
-      // Only a line end without a fold ends the field soundly: the rest is a field of the request.
+      // Only a line end without a fold ends the field, so that the rest is a field of the request.
       const expected = type === INJECTIONS[0] ? 'text/plain' : null
       expect(field(stored, 'content-type')).toBe(expected)
       for (const sent of [answer, stored, ranges]) {

@@ -117,7 +117,7 @@ describe('upload over XMLHttpRequest', () => {
   })
 })
 
-/** Ends before it has reported anything: browsers do so every 50 ms. */
+/** Ends before the first report of progress, because browsers report only every 50 ms. */
 class QuietXhr extends FakeXhr {
   override readonly upload = Object.assign(new EventTarget(), { dispatchEvent: () => true })
 }

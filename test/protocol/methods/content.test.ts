@@ -1,6 +1,4 @@
-/**
- * How content is read: in turns, so that one client with much of it does not hold up the others.
- */
+/** Content is read in slices, so that one client with much content does not block the others. */
 import { afterEach, expect, it, vi } from 'vitest'
 
 import { handlerFor, request } from '../../support/plain.ts'

@@ -1,4 +1,4 @@
-/** What every method does around a change: the lock, and when it counts a client as idle. */
+/** The lock around every change, and when a method counts its client as idle. */
 import { describe, expect, it } from 'vitest'
 
 import { UploadError } from '../../../src/errors.ts'

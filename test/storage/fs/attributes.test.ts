@@ -1,6 +1,4 @@
-/**
- * What a file system keeps beside the bytes: permissions, owners, times, and directories of others.
- */
+/** The attributes of files: permissions, owners and times, and directories of other users. */
 import { spawnSync } from 'node:child_process'
 import {
   chmod,
@@ -164,7 +162,8 @@ describe('a finished resource', () => {
     const { mtimeMs } = await stat(at('a'))
     await rm(at('a'))
     await writeFile(at('a'), 'abc')
-    // What `tar` does hours later: the file is as old as the archive says, to the second.
+    // Set the time of the file hours later, in whole seconds, as `tar` does with the time in the
+    // archive.
     const seconds = Math.floor(mtimeMs / 1000)
     await expect
       .poll(
@@ -234,7 +233,7 @@ describe('an empty directory of another program', () => {
       initial: BEGUN,
     })
     await writer.write(0, [Buffer.from('abc')])
-    // What makes the commit fail after the directories were made.
+    // Make the commit fail after the directories were created.
     await mkdir(at('x/y/a'))
     await writeFile(at('x/y/a/file'), '')
     await expect(writer.commit(FINISHED)).rejects.toMatchObject({ code: 'ERR_KEY_CONFLICT' })

@@ -9,7 +9,7 @@ import { ATOMIC, BEGUN, PERSIST } from '../../../src/storage/contract/check.ts'
 import { fsStorage } from '../../../src/storage/fs.ts'
 
 const ENDS = ['keep', 'rollback'] as const
-/** What the system answers where a directory or a file is in the way. */
+/** The error of the system if a directory or a file is in the way. */
 const BLOCKED = { code: expect.stringMatching(/^(EISDIR|ENOTDIR|EPERM)$/) as unknown }
 
 let parent: string

@@ -23,7 +23,7 @@ interface Change {
   readonly replace?: boolean
   readonly position: number
   readonly end: (writer: Writer) => Promise<unknown>
-  /** What a reader may find. */
+  /** The results that a reader may get. */
   readonly versions: readonly string[]
 }
 

@@ -1,5 +1,5 @@
 /**
- * What a process that died has left in the staging directory, and what a living one needs there.
+ * The files of a dead process in the staging directory are removed, and those of a living one stay.
  */
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -50,7 +50,7 @@ async function startChild(entry = CHILD): Promise<ChildProcess> {
   return child
 }
 
-/** A store as a process that begins now would have it: it sweeps once it is used. */
+/** Makes a store as in a new process. It sweeps when it is used. */
 async function openStore(): Promise<StorageAdapter> {
   // A path of its own, since the stores of one process on one path are one.
   const link = await mkdtemp(path.join(tmpdir(), 'leftovers-link-'))

@@ -450,7 +450,7 @@ async function pathOfLock(): Promise<string> {
   return path.join(locks(), name)
 }
 
-/** Every file below a folder, and what it holds. */
+/** Returns every file below a folder with its content. */
 function contentOf(folder: string): readonly (readonly [name: string, bytes: string])[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())

@@ -1,4 +1,4 @@
-/** What the file store believes of an upload after its bytes may have been lost. */
+/** The size of an upload that the file store reports after its bytes may have been lost. */
 import { mkdtemp, readFile, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -27,7 +27,7 @@ afterEach(async () => {
   await rm(directory, { recursive: true })
 })
 
-/** A storage as the next process has it, with nothing in common but the files. */
+/** Makes a storage that shares only the files with the others, as in the next process. */
 async function start(fsync: FsStorageOptions['fsync']): Promise<StorageAdapter> {
   vi.resetModules()
   const module = await import('../../../src/storage/fs.ts')

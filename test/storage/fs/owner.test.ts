@@ -1,4 +1,4 @@
-/** What can be known of a process where /proc does not show it. */
+/** The checks of a lock owner that /proc does not show. */
 import { execFile } from 'node:child_process'
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -36,7 +36,7 @@ const CAN_UNSHARE = await run('unshare', ['-pfm', '--mount-proc', 'true']).then(
 )
 const REASON = CAN_UNSHARE ? '' : ' (skipped: needs unshare as root)'
 
-/** What the program prints in a PID namespace of its own, after `prepare`. */
+/** Returns the output of the program in a PID namespace of its own, after `prepare`. */
 async function inNamespace(options: readonly string[], script: string): Promise<string> {
   const { stdout } = await run('unshare', [
     ...options,

@@ -1,7 +1,4 @@
-/**
- * Which files the store treats as its own: it removes no others, and serves no others as its
- * version.
- */
+/** The store removes only its own files, and serves no other file as its version. */
 import { execFileSync } from 'node:child_process'
 import { mkdir, mkdtemp, readFile, readdir, rename, rm, unlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -45,7 +42,7 @@ async function load(): Promise<string | null> {
   return stored
 }
 
-/** What another program does that puts whole files into the folder. */
+/** Puts whole files into the folder, as another program does. */
 async function putFile(bytes: string): Promise<void> {
   await writeFile(path.join(parent, 'prepared'), bytes)
   await rename(path.join(parent, 'prepared'), path.join(directory, 'a'))

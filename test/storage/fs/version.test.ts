@@ -1,4 +1,4 @@
-/** Looks at a resource that changes under every one of them. */
+/** Reads the state of a resource that changes during each read. */
 import { createHash } from 'node:crypto'
 import { appendFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'

@@ -165,7 +165,7 @@ export async function choose(page: Page, ...files: readonly string[]): Promise<v
   await page.getByLabel('Choose files').setInputFiles([...files])
 }
 
-/** Chooses a file, and holds its upload when `size` bytes have passed a gate. */
+/** Chooses a file, and stops its upload when `size` bytes have passed a gate. */
 export async function chooseAndHold(
   page: Page,
   file: string,

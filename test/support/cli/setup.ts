@@ -12,7 +12,7 @@ import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest'
 
 export const root = fileURLToPath(new URL('../../..', import.meta.url))
 
-/** What a process has printed, and its exit code. */
+/** The output of a process, and its exit code. */
 export interface Outcome {
   readonly code: number | null
   readonly out: string

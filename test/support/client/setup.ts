@@ -157,7 +157,7 @@ export class Bench {
     return { ...timing({ clock: this.clock, random: () => 1 }), ...times }
   }
 
-  /** What is stored: `∅`, `I(4/10)` or `C(10)`. */
+  /** The state of the resource: `∅`, `I(4/10)` or `C(10)`. */
   async state(): Promise<string> {
     const response = await fetch(this.direct, { method: 'HEAD' })
     const size = response.headers.get('content-length')

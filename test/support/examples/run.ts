@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 
 const EXAMPLES = fileURLToPath(new URL('../../../examples', import.meta.url))
 
-/** How a program ended. */
+/** The end of a program. */
 export interface Result {
   readonly code: number
   /** Its whole output. */

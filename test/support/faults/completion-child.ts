@@ -7,13 +7,13 @@ import { RefusedError, UploadError, partialUpload, prepareServer } from 'partial
 import type { PartialUploadOptions, StorageAdapter, Writer } from 'partial-upload'
 import { fsStorage } from 'partial-upload/storage/fs'
 
-/** Where a request can be stopped: in the hook, or around a call of the storage. */
+/** The points at which a request can be stopped: in the hook, or around a call of the storage. */
 export type Moment = 'onComplete' | 'openWriter' | 'write' | 'commit' | 'committed'
 
 /** Options that a test passes as JSON. */
 export interface CompletionOptions {
   readonly directory: string
-  /** Where requests stop. */
+  /** The points at which requests stop. */
   readonly stops: readonly Moment[]
   readonly middleware?: Partial<PartialUploadOptions<express.Request>>
 }

@@ -18,7 +18,10 @@ import { reasonAgainst } from './server.ts'
 /** Debian installs it in a directory that is only in the PATH of root. */
 const ENV = { ...process.env, PATH: `${process.env['PATH']}:/usr/sbin:/usr/local/sbin` }
 
-/** Why nothing can be tested behind nginx here, for the title of a test; null if it can. */
+/**
+ * The reason why tests behind nginx are skipped on this machine, for their titles; null if they can
+ * run.
+ */
 export const NO_NGINX = reasonAgainst('needs nginx', () =>
   execFileSync('nginx', ['-v'], { stdio: 'ignore', env: ENV }),
 )
@@ -50,7 +53,7 @@ export function usual(inLocation = '', inHttp = ''): Configuration {
 
 /** A running nginx. */
 export interface Nginx {
-  /** Where it listens on 127.0.0.1. */
+  /** Port on 127.0.0.1. */
   port: number
   /** Its log. */
   readonly log: string[]

@@ -18,12 +18,12 @@ export const FILE_SYSTEMS = ['ext4', 'xfs'] as const
 export type FileSystem = (typeof FILE_SYSTEMS)[number]
 
 /**
- * What is lost: `all` that was not flushed, or all data that was not, while names, sizes and
- * renames have reached the disk just in time.
+ * The bytes that are lost: `all` that were not flushed, or only the data of files, while names,
+ * sizes and renames are stored.
  */
 export type Loss = 'all' | 'data'
 
-/** What is new after the loss: the boot of the system, or only the mount of the disk. */
+/** The restart after the loss: of the system, or only a new mount of the disk. */
 export type Restart = (typeof RESTARTS)[number]
 
 export const RESTARTS = ['boot', 'mount'] as const

@@ -91,7 +91,7 @@ export const NGINX_CACHE: Proxy = {
   }),
 }
 
-/** As Debian builds it, with a disk cache that may keep everything for a minute. */
+/** As in the package of Debian, with a disk cache that keeps everything for a minute. */
 export const APACHE_CACHE: Proxy = {
   name: 'Apache with a cache',
   missing: missing('apache2', '-v'),

@@ -136,7 +136,7 @@ export class FaultServer {
   }
 }
 
-/** A directory in memory where there is one, or else the one for temporary files. */
+/** A directory in memory if the system has one, and otherwise that for temporary files. */
 export const MEMORY = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
 
 /** A new directory, which the end of the test removes. */

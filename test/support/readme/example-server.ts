@@ -17,7 +17,7 @@ import { afterAll, beforeAll } from 'vitest'
 
 import { ROOT } from './documents.ts'
 
-/** Where the READMEs expect the server. */
+/** The address at which the READMEs expect the server. */
 const SHOWN_ORIGIN = 'http://127.0.0.1:3000'
 
 /** The answer to a request. */

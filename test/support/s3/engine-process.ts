@@ -15,7 +15,7 @@ import { freePort } from '../free-port.ts'
 /** An engine that `engine.sh` starts. */
 export type EngineName = 'rgw' | 'moto'
 
-/** What every engine accepts. */
+/** The credentials that every engine accepts. */
 export const CREDENTIALS = { accessKeyId: 'testkey', secretAccessKey: 'testsecret' }
 
 /** A client of an engine, or of a proxy in front of it. */

@@ -26,7 +26,7 @@ import { Faults } from './faults.ts'
 import { FakeVersions, checkKey, checkMetadata } from './fake-versions.ts'
 import type { FakeObject } from './fake-versions.ts'
 
-/** How the bucket behaves. */
+/** The behaviour of the bucket. */
 export interface FakeBucketOptions {
   /**
    * Smallest part but the last, in bytes. Only sources larger than this can be copied by range.
@@ -59,7 +59,7 @@ interface Multipart {
  */
 export class FakeBucket implements Bucket {
   readonly scope = this
-  /** What fails next, and what was requested. */
+  /** The faults of the next requests, and the requests so far. */
   readonly faults = new Faults()
   readonly #options: Required<FakeBucketOptions>
   readonly #versions: FakeVersions

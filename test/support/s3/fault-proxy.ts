@@ -43,7 +43,7 @@ export interface WireRequest {
 /** Decides what happens to a request; null lets it pass. */
 export type Decide = (request: WireRequest) => WireFault | null
 
-/** How long a late request takes, in milliseconds. */
+/** Delay of a late request, in milliseconds. */
 export type Delay = () => number
 
 /** The proxy of one engine. */

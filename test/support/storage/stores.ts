@@ -57,7 +57,7 @@ export function openStore(name: StoreName, directory: string): StorageAdapter {
   return store.open(directory)
 }
 
-/** A file system in memory where there is one, for tests that do not need a disk. */
+/** A file system in memory if the system has one, for tests that do not need a disk. */
 export const FAST_DIRECTORY = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
 
 /** Runs `work` with an empty directory below `parent`, and removes that afterwards. */

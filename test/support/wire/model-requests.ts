@@ -59,7 +59,7 @@ async function change({ server, path, before, etag }: Subject, next: Change): Pr
   const { condition, isAtomic } = next
   const lines = [...fields, ...(isAtomic ? [ATOMIC] : []), ...conditionLine(condition, etag)]
   const { status } = await server.send(method, path, lines, body)
-  // What would be 404 without a condition is 404 with one (RFC 9110 §13.2.1).
+  // A request that gets 404 without a condition also gets 404 with one (RFC 9110 §13.2.1).
   const isAbsent = next.type === 'delete' && before === null
   const isRefused = condition !== null && !isAbsent && !model.holds(before, condition)
   const expected = isRefused ? { status: 412, model: before } : outcome
@@ -109,7 +109,7 @@ async function expectRead(
   const { status, content } = model.get(before, condition, range)
   expect(answer.status).toBe(status)
   if (content !== null) expect(answer.body.toString('latin1')).toBe(content)
-  // RFC 9110 §14.2: Range means nothing to HEAD.
+  // HEAD ignores `Range` (RFC 9110 §14.2).
   expect(head.status).toBe(model.get(before, condition, null).status)
 }
 

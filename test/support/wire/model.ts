@@ -100,7 +100,7 @@ export function holds(model: Model, { field, tag }: Condition): boolean {
   return isMatch === (field === 'If-Match')
 }
 
-/** What a GET answers: its status and content; a range is half-open. */
+/** The status and the content of the answer to a GET. The end of a range is exclusive. */
 export function get(
   model: Model,
   condition: Condition | null,

@@ -74,7 +74,7 @@ export function letters(length: number): string {
   return 'abcdefghijklmnopqrstuvwxyz'.repeat(Math.ceil(length / 26)).slice(0, length)
 }
 
-/** All that a client can see of a resource. */
+/** The properties of a resource that a client can see. */
 export interface Snapshot {
   readonly state: string
   readonly etag: string | null

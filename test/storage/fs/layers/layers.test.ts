@@ -56,7 +56,7 @@ function open(options: Partial<FsStorageOptions> = {}): StorageAdapter {
   return fsStorage({ directory, patch: 'layers', layersAbove: 0, rebuildAfter: 0, ...options })
 }
 
-/** A storage as another process has it, with nothing in common but the files. */
+/** Makes a storage that shares only the files with the others, as in another process. */
 async function elsewhere(options: Partial<FsStorageOptions> = {}): Promise<StorageAdapter> {
   vi.resetModules()
   const module = await import('../../../../src/storage/fs.ts')

@@ -92,7 +92,7 @@ async function start(script: string) {
   const { server } = await serveApp(app)
   const gate = await Gate.to(portOf(server))
   const page = await openPage(gate.origin)
-  await page.waitForFunction(() => worker !== undefined)
+  await page.waitForFunction(() => 'worker' in globalThis)
   return { page, gate, directory, patches }
 }
 

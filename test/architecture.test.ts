@@ -109,7 +109,7 @@ describe('the layers of src', () => {
     expect([...layers].toSorted()).toEqual(Object.keys(LAYERS).toSorted())
   })
 
-  test('import only what the table allows', () => {
+  test('import only the layers that the table allows', () => {
     const strangers = files.flatMap(({ name, layer, imports }) =>
       localImports(name, imports)
         .filter((target) => layerOf(target) !== layer)
@@ -120,7 +120,7 @@ describe('the layers of src', () => {
     expect(strangers).toEqual([])
   })
 
-  test('import packages only where the table says so', () => {
+  test('import only the packages that the table allows', () => {
     const strangers = files.flatMap(({ name, layer, imports }) =>
       imports
         .filter((specifier) => !specifier.startsWith('.') && !specifier.startsWith('node:'))
@@ -131,7 +131,7 @@ describe('the layers of src', () => {
     expect(strangers).toEqual([])
   })
 
-  test('know Node only around the parsers and the rules', () => {
+  test('use Node only around the parsers and the rules', () => {
     const users = files
       .filter(({ layer }) => !NODE_LAYERS.includes(layer))
       .filter(

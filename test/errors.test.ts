@@ -101,7 +101,7 @@ describe('a problem document', () => {
     },
   )
 
-  it('of a refusal has only the words of the app', () => {
+  it('of a refusal has only the text of the app', () => {
     expect(documentOf(new RefusedError(403, 'sign in'))).toMatchObject({
       title: 'Forbidden',
       detail: 'sign in',

@@ -169,7 +169,7 @@ describeInChromium('the client in Chromium', () => {
     expect((await stored(directory)).toString()).toBe('a'.repeat(2 * 65_536))
   })
 
-  test('says that a file has changed since it was chosen', async () => {
+  test('fails if a file has changed since it was chosen', async () => {
     const { page, directory } = await start()
     const file = path.join(directory, 'file.bin')
     await writeFile(file, pattern(MiB))

@@ -41,7 +41,7 @@ const LOOKS = [
 // A browser, a server and a test share the processor with the other tests.
 vi.setConfig({ testTimeout: 120_000 })
 
-describeInChromium('the page, for everybody', () => {
+describeInChromium('the page with assistive technology', () => {
   const server = sharedServer()
 
   /** Writes what is on the server, and another file of the same name. */
@@ -142,7 +142,7 @@ describeInChromium('the page, for everybody', () => {
     ],
   ]
 
-  test.each(states)('breaks no rule when %s, in both themes, wide and narrow', async (_, reach) => {
+  test.each(states)('meets WCAG 2.2 when %s, in both themes, wide and narrow', async (_, reach) => {
     const { page, gate } = await openByGate(server)
     await page.evaluate(AXE)
 

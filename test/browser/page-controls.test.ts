@@ -25,7 +25,7 @@ import {
 // A browser, a server and a test share the processor with the other tests.
 vi.setConfig({ testTimeout: 120_000 })
 
-describeInChromium('a person at the page', () => {
+describeInChromium('a user of the page', () => {
   const server = sharedServer()
 
   async function contents(...keys: readonly string[]): Promise<readonly string[]> {
@@ -88,7 +88,7 @@ describeInChromium('a person at the page', () => {
     ])
   })
 
-  test('shows on a narrow screen what a name clashes with', async () => {
+  test('sees on a narrow screen which file a name clashes with', async () => {
     const { page } = await openByGate(server)
     const file = path.join(await newFolder(), 'a.txt')
     await writeFile(file, 'new')
@@ -244,7 +244,7 @@ describeInChromium('a person at the page', () => {
     expect(spoken.length).toBeLessThan(20)
   })
 
-  test.each(['Choose a folder', 'a drop'])('brings a folder by %s', async (way) => {
+  test.each(['Choose a folder', 'a drop'])('adds a folder by %s', async (way) => {
     const { page } = await openByGate(server)
     const folder = path.join(await newFolder(), 'trip')
     await mkdir(path.join(folder, 'day 1'), { recursive: true })

@@ -91,7 +91,7 @@ describeInChromium('several files on the server', () => {
     await bar.getByText('2 files selected').waitFor()
   })
 
-  test('fit into a narrow page with all tools', async () => {
+  test('fit into a narrow page together with all buttons', async () => {
     await store({ 'a.txt': 'a', 'b.txt': 'b' })
     const page = await openPage(server.origin)
     await page.setViewportSize({ width: 320, height: 640 })
@@ -102,7 +102,7 @@ describeInChromium('several files on the server', () => {
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(320)
   })
 
-  test('give their links to the clipboard', async () => {
+  test('have their links copied to the clipboard', async () => {
     await store({ 'a b.txt': 'a', 'c.txt': 'c' })
     const context = await newContext({ permissions: ['clipboard-read', 'clipboard-write'] })
     const page = await openPage(server.origin, context)

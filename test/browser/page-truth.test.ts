@@ -34,10 +34,10 @@ async function edit(file: string, position: number): Promise<void> {
   await utimes(file, atime, mtime)
 }
 
-describeInChromium('the words of the page about a file', () => {
+describeInChromium('the state of a file on the page', () => {
   const server = sharedServer()
 
-  test('with seven other bytes in the middle say that it is different, and Replace sends it', async () => {
+  test('is "different" after seven bytes in the middle have changed, and Replace sends it', async () => {
     const { page } = await openByGate(server)
     const film = await writeRandom(await newFolder(), 'film.mp4', 5_000_000)
     await choose(page, film)
@@ -53,7 +53,7 @@ describeInChromium('the words of the page about a file', () => {
     expect(await hashOf(server.pathOf('film.mp4'))).toBe(await hashOf(film))
   })
 
-  test('that was edited while half of it was on the server are true', async () => {
+  test('is right after an edit while half of the file was on the server', async () => {
     const { page, gate } = await openByGate(server)
     const film = await writeRandom(await newFolder(), 'film.mp4', 2 * IN_FLIGHT)
     await chooseAndHold(page, film, gate, 5_000_000)
@@ -74,7 +74,7 @@ describeInChromium('the words of the page about a file', () => {
     expect(await hashOf(server.pathOf('film.mp4'))).toBe(await hashOf(film))
   })
 
-  test('in a folder with the name of a file name that file, and the number of failures', async () => {
+  test('names the file that has the name of its folder, and the number of failures', async () => {
     await fetch(`${server.origin}/files/trip`, { method: 'PUT', body: '1' })
     const { page } = await openByGate(server)
     const folder = path.join(await newFolder(), 'trip')
@@ -91,7 +91,7 @@ describeInChromium('the words of the page about a file', () => {
       .waitFor()
   })
 
-  test('at a server that fails say when the next attempt is', async () => {
+  test('has the time of the next attempt while the server fails', async () => {
     const page = await openPage(server.origin)
     await page.route('**/files/a.txt', async (route) => route.fulfill({ status: 500 }))
 

@@ -132,7 +132,7 @@ describeInChromium('an upload by the page', () => {
     return { gate, first, second }
   }
 
-  test('is left to one of two tabs that send the same file', async () => {
+  test('runs in only one of two tabs that send the same file', async () => {
     const { gate, first, second } = await meetInTwoTabs()
 
     gate.open()

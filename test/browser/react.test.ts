@@ -115,7 +115,7 @@ describeInChromium("React's hook", () => {
     expect([...new Set(seen)]).toEqual(['/files/first/a first', '/files/second/b second'])
   })
 
-  test('ends its uploads with the component, and the server keeps what it has', async () => {
+  test('ends its uploads with the component, and the server keeps the stored bytes', async () => {
     const { page, proxy, url } = await start()
     proxy.fail('PATCH', { kind: 'stall', after: 100 * KiB })
     const stalled = proxy.stalled()

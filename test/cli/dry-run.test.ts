@@ -73,7 +73,7 @@ describe('put --dry-run', () => {
 })
 
 describe('get --dry-run', () => {
-  test('writes no file, and says what it would do with the one that is there', async () => {
+  test('writes no file, and prints what it would do with the existing one', async () => {
     await store(FILE)
     writeFileSync(line.at('b'), 'other')
 

@@ -38,12 +38,12 @@ describe('a refusal without a problem document', () => {
     expect(describeError(refused(status))).toContain(words)
   })
 
-  test('of another status names it', () => {
+  test('with another status names the status', () => {
     expect(describeError(refused(418))).toBe('PATCH was answered with 418')
   })
 })
 
-test('the words of the server replace the explanation, and the advice stays', () => {
+test('the text of the server replaces the explanation, and the advice stays', () => {
   expect(describeError(refused(401, { title: 'Token expired' }))).toMatch(
     /^Token expired \(401\); send valid credentials/,
   )
@@ -59,7 +59,7 @@ test.each([
   expect(describeError(refused(status, problem))).toBe(`${problem.detail} (${status})`)
 })
 
-test('a refusal for lack of credentials is explained with how to send them', () => {
+test('a refusal for lack of credentials says how to send them', () => {
   const problem = { code: 'ERR_REFUSED', detail: 'your token has expired' }
 
   expect(describeError(refused(401, problem))).toContain('a token in PARTIAL_UPLOAD_TOKEN')

@@ -29,7 +29,7 @@ describe('a pattern', () => {
     expect(isChosen({ include: [], exclude: [pattern] }, file)).toBe(!expected)
   })
 
-  test('of --exclude wins over one of --include', () => {
+  test('in --exclude takes precedence over one in --include', () => {
     expect(isChosen({ include: ['*.jpg'], exclude: ['a.*'] }, 'a.jpg')).toBe(false)
   })
 })

@@ -136,7 +136,7 @@ describe('FILE.part', () => {
     expect(readdirSync(line.folder).toSorted()).toEqual(['a.part', 'victim'])
   })
 
-  test('of another command that has fetched another version meanwhile is not completed', async () => {
+  test('is not completed if another command has fetched another version meanwhile', async () => {
     let version = 0
     const waiting: ServerResponse[] = []
     answer = (_req, res) => {

@@ -203,7 +203,7 @@ describe('get', () => {
     expect(Date.now() - startedAt).toBeGreaterThan(1000)
   })
 
-  test('fails with the words of the server', async () => {
+  test('fails with the text of the server', async () => {
     refusal = { status: 403 }
 
     expect(await line.run('get', url, 'got.mp4')).toEqual({

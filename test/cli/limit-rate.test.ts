@@ -83,7 +83,7 @@ describe('--limit-rate', () => {
   // Less than a piece of 64 KiB takes at the rate of the first test.
   const bench = useBench({ idleTimeout: 3000, lockTimeout: 60_000 })
 
-  test('holds for put, without a silence that the server takes for a stall', async () => {
+  test('holds for put, without a silence that the server treats as a stall', async () => {
     const bytes = pattern(80 * KiB)
     writeFileSync(line.at('a'), bytes)
     const startedAt = performance.now()

@@ -79,7 +79,7 @@ describe('put FOLDER', () => {
     expect(uploaded()).toEqual(['album/a.jpg', 'album/inner/b.jpg', 'cover.jpg'])
   })
 
-  test('says which names are not UTF-8, and sends the others', async () => {
+  test('reports names that are not UTF-8, and sends the others', async () => {
     const name = Buffer.concat([Buffer.from(`${line.at('photos')}/caf`), Buffer.from([0xe9])])
     writeFileSync(name, 'c')
     mkdirSync(Buffer.concat([name, Buffer.from('s')]))
@@ -94,7 +94,7 @@ describe('put FOLDER', () => {
     expect(uploaded()).toEqual(['photos/a.jpg', 'photos/inner/b.jpg'])
   })
 
-  test('says that a device or a named pipe is not a file', async () => {
+  test('reports that a device or a named pipe is not a file', async () => {
     execFileSync('mkfifo', [line.at('pipe')])
 
     const { code, err } = await put('pipe', '/dev/null', 'photos/a.jpg')

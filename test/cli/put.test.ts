@@ -64,7 +64,7 @@ describe('put', () => {
     expect(bench.proxy.sent).toBe(sent)
   })
 
-  test('says nothing with --quiet', async () => {
+  test('prints nothing with --quiet', async () => {
     expect(await line.run('put', '--quiet', 'film.mp4', bench.url)).toEqual({
       code: 0,
       out: '',

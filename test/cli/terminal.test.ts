@@ -36,7 +36,7 @@ function printed({ out, err }: Outcome): string {
   return `${out}${err}`.replaceAll('\n', '')
 }
 
-describe('no control character reaches the terminal', () => {
+describe('no control character reaches the terminal from', () => {
   test.each([
     ['a command', [ESCAPE]],
     ['an option', ['put', `--${ESCAPE}`, 'a', 'http://127.0.0.1/']],
@@ -44,7 +44,7 @@ describe('no control character reaches the terminal', () => {
     ['a number', ['put', '--retries', ESCAPE, 'a', 'http://127.0.0.1/']],
     ['a field', ['put', '-H', `${ESCAPE}: a`, 'a', 'http://127.0.0.1/']],
     ['a missing file', ['put', ESCAPE, 'http://127.0.0.1/']],
-  ])('of %s', async (_what, args) => {
+  ])('%s', async (_what, args) => {
     const outcome = await line.run(...args)
 
     expect(outcome.code).not.toBe(0)
@@ -52,7 +52,7 @@ describe('no control character reaches the terminal', () => {
     expect(printed(outcome)).not.toMatch(/\p{Cc}/u)
   })
 
-  test('of a folder that needs another URL', async () => {
+  test('the name of a folder that needs another URL', async () => {
     mkdirSync(line.at(ESCAPE))
 
     const outcome = await line.run('put', ESCAPE, 'http://127.0.0.1/a')
@@ -61,7 +61,7 @@ describe('no control character reaches the terminal', () => {
     expect(printed(outcome)).not.toMatch(/\p{Cc}/u)
   })
 
-  test('of the words of a server and of file names', async () => {
+  test('the text of a server and the names of files', async () => {
     mkdirSync(line.at('photos'))
     writeFileSync(line.at('photos', `${ESCAPE}.jpg`), 'a')
 

@@ -11,7 +11,7 @@ const FILE = pattern(100 * KiB)
 
 type Answer = readonly [status: number, headers?: http.OutgoingHttpHeaders, body?: string | Buffer]
 
-describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { upload, status }) => {
+describe.each(CLIENTS)('a server without this package, over %s', (_name, { upload, status }) => {
   const servers: http.Server[] = []
 
   afterEach(() => {
@@ -47,7 +47,7 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
   const finished = { 'Content-Length': FILE.length }
   const fast = { random: () => 0, retries: 2 }
 
-  test('and ignores Range is not read to its end', async () => {
+  test('that ignores Range is not read to its end', async () => {
     const { url } = await serve({
       HEAD: [[200, { 'Content-Length': FILE.length }]],
       GET: [[200, {}, Buffer.alloc(3 * MiB)]],
@@ -56,7 +56,7 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     await expect(upload(url, FILE, fast).done).rejects.toMatchObject({ code: 'ERR_DIFFERENT' })
   })
 
-  test('and sends more than was asked for is a different file', async () => {
+  test('that sends more than was asked for is a different file', async () => {
     const { url } = await serve({
       HEAD: [[200, { 'Content-Length': FILE.length }]],
       GET: [[206, {}, Buffer.concat([FILE, Buffer.from('a')])]],
@@ -65,7 +65,7 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     await expect(upload(url, FILE, fast).done).rejects.toMatchObject({ code: 'ERR_DIFFERENT' })
   })
 
-  test('and changes the resource during a comparison is asked again', async () => {
+  test('that changes the resource during a comparison is asked again', async () => {
     const { url, log } = await serve({
       HEAD: [[200, { 'Content-Length': FILE.length, ETag: '"a"' }]],
       GET: [[412], [503], [206, {}, FILE]],
@@ -77,7 +77,7 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     )
   })
 
-  test('and whose proxy weakens entity tags gets none back', async () => {
+  test('whose proxy weakens entity tags gets none back', async () => {
     const { url, log } = await serve({
       HEAD: [
         [299, { ...incomplete, ETag: 'W/"a"' }],
@@ -113,7 +113,7 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     await expect(done).rejects.toMatchObject({ code: 'ERR_DIFFERENT' })
   })
 
-  test('and loses an upload between two requests gets it from the beginning', async () => {
+  test('that loses an upload between two requests gets it from the beginning', async () => {
     const { url, log } = await serve({
       HEAD: [[404], [404], [200, { ...finished, ETag: '"c"' }]],
       PATCH: [[200, { ETag: '"a"' }], [404], [200, { ETag: '"b"' }], [204, { ETag: '"c"' }]],
@@ -123,7 +123,7 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     expect(log.map(({ method }) => method).join(' ')).toBe('HEAD PATCH PATCH HEAD PATCH PATCH HEAD')
   })
 
-  test('and reports a gap is asked for the offset, and gets the rest', async () => {
+  test('that reports a gap is asked for the offset, and gets the rest', async () => {
     const gap = JSON.stringify({ code: 'ERR_GAP', 'expected-offset': 1000 })
     const { url, log } = await serve({
       HEAD: [
@@ -146,7 +146,7 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     expect(log.at(-2)?.headers['if-match']).toBe('"b"')
   })
 
-  test('and reports a gap again and again is given up', async () => {
+  test('that reports a gap again and again is given up', async () => {
     const gap = JSON.stringify({ code: 'ERR_GAP', 'expected-offset': 500 })
     const { url, log } = await serve({
       HEAD: [[404], [299, incomplete]],
@@ -160,7 +160,7 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     expect(log.filter(({ method }) => method === 'PATCH')).toHaveLength(4)
   })
 
-  test('and sends a 409 without an offset is given up at once', async () => {
+  test('that sends a 409 without an offset is given up at once', async () => {
     const { url, log } = await serve({
       HEAD: [[404]],
       PATCH: [[202], [409, {}, JSON.stringify({ code: 'ERR_GAP' })]],
@@ -172,7 +172,7 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     expect(log.map(({ method }) => method).join(' ')).toBe('HEAD PATCH PATCH')
   })
 
-  test('and hides its lengths can not be resumed', async () => {
+  test('that hides its lengths can not be resumed', async () => {
     const { url } = await serve({ HEAD: [[299, { 'Transfer-Encoding': 'chunked' }]] })
 
     await expect(status(url)).rejects.toMatchObject({
@@ -181,7 +181,7 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     })
   })
 
-  test('and sends the length only in the range is understood', async () => {
+  test('that sends the length only in the range is understood', async () => {
     const chunked = { 'Transfer-Encoding': 'chunked' }
     const { url } = await serve({
       HEAD: [
@@ -194,7 +194,7 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     expect(await status(url)).toMatchObject({ size: 0, length: 7, complete: false })
   })
 
-  test('and takes all bytes, but never finishes, is given up', async () => {
+  test('that takes all bytes, but never finishes, is given up', async () => {
     const all = { 'Content-Length': FILE.length, 'Content-Range': `bytes 0-99/*` }
     const { url, log } = await serve({
       HEAD: [[404], [299, all]],
@@ -207,7 +207,7 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     expect(log.filter(({ method }) => method === 'PATCH')).toHaveLength(3)
   })
 
-  test('and finds every segment too long makes the upload fail', async () => {
+  test('that finds every segment too long makes the upload fail', async () => {
     const limit = JSON.stringify({ limit: 10 * MiB })
     const { url, log } = await serve({ HEAD: [[404]], PATCH: [[413, {}, limit]] })
 
@@ -215,7 +215,7 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     expect(log.filter(({ method }) => method === 'PATCH')).toHaveLength(17)
   })
 
-  test('and refuses the removal makes an overwrite fail', async () => {
+  test('that refuses the removal makes an overwrite fail', async () => {
     const { url } = await serve({
       HEAD: [[299, { ...incomplete, 'Content-Range': 'bytes 0-999/1001', ETag: '"a"' }]],
       DELETE: [[403]],
@@ -226,7 +226,7 @@ describe.each(CLIENTS)('a server that is not this one, over %s', (_name, { uploa
     })
   })
 
-  test('and never answers is left alone after a while', async () => {
+  test('that never answers is left alone after a while', async () => {
     const server = http.createServer(() => undefined)
     servers.push(server.listen(0, '127.0.0.1'))
     await once(server, 'listening')

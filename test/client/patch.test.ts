@@ -71,7 +71,7 @@ describe.each(CLIENTS)('patch over %s', (_name, { patch, remove, status }) => {
     await expectStored([])
   })
 
-  test('does not create', async () => {
+  test('does not create a resource', async () => {
     await expect(patch(bench.url, [{ start: 0, data: FILE }])).rejects.toMatchObject({
       status: 412,
     })
@@ -101,7 +101,7 @@ describe.each(CLIENTS)('patch over %s', (_name, { patch, remove, status }) => {
     ])
   })
 
-  test('is refused when the answer was lost and another has written', async () => {
+  test('is refused when the answer was lost and another client has written', async () => {
     await bench.storePrefix(FILE, FILE.length)
     const etag = (await status(bench.url))?.etag ?? ''
     bench.proxy.fail('PATCH', { kind: 'swallow', after: 1 })
@@ -120,7 +120,7 @@ describe.each(CLIENTS)('patch over %s', (_name, { patch, remove, status }) => {
     await expect(failed).rejects.toMatchObject({ status: 412 })
   })
 
-  test('compares all bytes of a range when the answer was lost and another has written', async () => {
+  test('compares all bytes of a range when the answer was lost and another client has written', async () => {
     await bench.storePrefix(FILE, FILE.length)
     const etag = (await status(bench.url))?.etag ?? ''
     const data = Buffer.from(FILE)

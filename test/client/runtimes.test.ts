@@ -79,7 +79,7 @@ describe.each(RUNTIMES)('in $name', ({ name, command, flags }) => {
       expect(bench.proxy.sent).toBeLessThan(FILE.length + IN_FLIGHT)
     })
 
-    test('resumes the file of a killed process, and sends a finished one not again', async () => {
+    test('resumes the file of a killed process, and does not send a finished one again', async () => {
       bench.proxy.fail('PATCH', { kind: 'stall', after: 5 * MiB })
       const stalled = bench.proxy.stalled()
       const killed = start('file')

@@ -276,7 +276,7 @@ describe.each(CLIENTS)('uploads of many files over %s', (_name, { uploadAll }) =
     )
   })
 
-  test('of no files are done', async () => {
+  test('without files are done at once', async () => {
     await expect(
       uploadAll(NO_FILES, { ...bench.options, url: folder() }).done,
     ).resolves.toBeUndefined()

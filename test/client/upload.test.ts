@@ -257,7 +257,7 @@ describe.each(CLIENTS)('upload over %s', (_name, { upload }) => {
     expect(running.status).toEqual({ state: 'done', isUnchanged: false })
   })
 
-  test('rejects with the reason of the signal, and keeps what has arrived', async () => {
+  test('rejects with the reason of the signal, and keeps the bytes that have arrived', async () => {
     bench.proxy.fail('PATCH', { kind: 'stall', after: MiB })
     const controller = new AbortController()
     const reason = new Error('enough')

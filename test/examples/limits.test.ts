@@ -15,7 +15,7 @@ import { portOf, serve, stop } from '../support/examples/serve.ts'
 
 const example = fileURLToPath(new URL('../../examples/limits.ts', import.meta.url))
 
-test('holds an address to its limits, and reports when an upload expires', async () => {
+test('enforces the limits of an address, and reports when an upload expires', async () => {
   const server = await serve(express().use('/files', createUploads(memoryStorage())))
   const origin = `http://127.0.0.1:${portOf(server)}`
 

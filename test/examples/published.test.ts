@@ -48,7 +48,7 @@ test('has a row for each file, and none after its removal', async () => {
   expect([second?.size, table.rows.size]).toEqual([4, 0])
 })
 
-test('saves the row later if the database is away', async () => {
+test('saves the row later if the database is unavailable', async () => {
   table.isAway = true
   const warned = once(process, 'warning')
   const answer = await put('abc')

@@ -232,7 +232,7 @@ describe('a client that lost the last answer', () => {
     expect(field(later, 'etag')).toBe(field(again, 'etag'))
   })
 
-  it('and another one that sends the same make the app be called once', async () => {
+  it('and another client that sends the same cause one call of the app', async () => {
     const directory = await interrupted(ENDS[0]!)
     const server = await start(directory, ['onComplete'], { lockTimeout: 10_000 })
 

@@ -205,7 +205,7 @@ describe.skipIf(NO_NGINX !== null)(title('an app behind nginx', NO_NGINX), () =>
   const server = useServer(MEMORY, {}, [watch])
   const nginx = useNginx(() => server.port, shown())
 
-  it('learns the client from X-Forwarded-For and X-Forwarded-Proto', async () => {
+  it('reads the client from X-Forwarded-For and X-Forwarded-Proto', async () => {
     await ask(nginx, 'HEAD', '/files/a', ['X-Forwarded-For: 203.0.113.9'])
     await ask(nginx, 'HEAD', '/files/a')
 
@@ -250,7 +250,7 @@ describe.skipIf(NO_NGINX !== null)(title('behind nginx with short times', NO_NGI
     expect(await server.snapshot(path)).toMatchObject({ state: 'I(4/10)', bytes: 'abcd' })
   })
 
-  it('a client that sends a little at a time may take as long as it likes', async () => {
+  it('a client that sends a little at a time is not limited in time', async () => {
     const path = server.path()
     const connection = await Connection.open(nginx.port)
 

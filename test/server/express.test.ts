@@ -366,7 +366,7 @@ describe.each(FRAMEWORKS)('in $name', ({ framework }) => {
       },
     )
 
-    it('that is full is reported to the client', async () => {
+    it('with ERR_STORAGE_FULL is reported to the client', async () => {
       const { storage, port, failures } = await serve(framework)
       storage.fail('write', new UploadError('ERR_STORAGE_FULL', { detail: 'no room' }))
 

@@ -176,7 +176,7 @@ describe('a body', () => {
     expect(listeners(req)).toEqual(before)
   })
 
-  it('of a connection that was closed before it was read has what arrived', async () => {
+  it('whose connection was closed before the first step has the bytes that arrived', async () => {
     const { connection, req, body } = await receive(
       request('PUT', '/', ['Content-Length: 4'], 'abc'),
     )
@@ -189,7 +189,7 @@ describe('a body', () => {
     await expect(steps.next()).rejects.toBeInstanceOf(ConnectionLostError)
   })
 
-  it('of a connection that was closed after the last byte is complete', async () => {
+  it('whose connection was closed after the last byte is complete', async () => {
     const { connection, req, body } = await receive(request('PUT', '/', [], 'abc'))
     await expect.poll(() => req.complete).toBe(true)
     connection.socket.destroy()
@@ -333,7 +333,7 @@ describe('the rate of a client', () => {
     await expect(steps.next()).rejects.toMatchObject(slow)
   })
 
-  it('that is high enough keeps a body going', async () => {
+  it('that is high enough lets a body continue', async () => {
     const { connection, body } = await receive(request('PUT', '/', [CHUNKED]), 0, next, 100)
     const steps = body[Symbol.asyncIterator]()
 

@@ -217,7 +217,7 @@ describe('a request with unread content', () => {
     expect((await connection.answer()).body.toString()).toBe('no')
   })
 
-  it('ends the connection when it is large', async () => {
+  it('closes the connection when its content is large', async () => {
     const { connection } = await exchange(
       { status: 409, headers: {}, body: Buffer.from('no') },
       { method: 'PUT', fields: ['Content-Length: 10000000'] },
@@ -229,7 +229,7 @@ describe('a request with unread content', () => {
     await connection.closed()
   })
 
-  it('ends the connection when it does not end', async () => {
+  it('closes the connection when its content does not end', async () => {
     const { connection } = await exchange(
       { status: 409, headers: {}, body: Buffer.from('no') },
       { method: 'PUT', fields: ['Transfer-Encoding: chunked'] },

@@ -46,7 +46,7 @@ const REQUESTS: readonly (readonly [string, (bucket: Bucket) => Promise<unknown>
 ]
 
 describe.each(REQUESTS)('%s', (_name, request) => {
-  test('makes one attempt, and calls a lost answer unavailable', async () => {
+  test('makes one attempt, and treats a lost answer as unavailable', async () => {
     const bucket = await serve((_req, res) => res.destroy())
 
     expect(await failureOf(request(bucket))).toEqual(['unavailable', null])
@@ -74,7 +74,7 @@ describe.each(REQUESTS)('%s', (_name, request) => {
     expect(seen).toHaveLength(1)
   })
 
-  test('calls an answer that is no XML unavailable', async () => {
+  test('treats an answer that is not XML as unavailable', async () => {
     const bucket = await serve((_req, res) => res.writeHead(502).end('<html>bad gateway'))
 
     const [kind] = await failureOf(request(bucket))

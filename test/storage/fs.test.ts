@@ -165,7 +165,7 @@ describe('the directory', () => {
     expect(await readdir(hidden)).toEqual([])
   })
 
-  test('has one data file per upload, whatever replaces it', async () => {
+  test('has one data file per upload, even after replacements and patches', async () => {
     await change('a', PERSIST, 'abc', BEGUN)
     await change('a', REPLACE, 'def', BEGUN)
     const writer = await storage.openWriter('a', ATOMIC)

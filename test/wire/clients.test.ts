@@ -122,7 +122,7 @@ describe.each(EXPRESSES)('the browser demo over $name', (combination) => {
     expect((await server.snapshot(path)).bytes).toBe(`abX${letters(32).slice(3)}YZ`)
   })
 
-  it('learns from OPTIONS what it may send', async () => {
+  it('reads from OPTIONS which formats it can send', async () => {
     const answer = await server.send('OPTIONS', server.path(), BROWSER)
 
     expect(field(answer, 'allow')).toContain('PATCH')

@@ -101,7 +101,7 @@ describe.each(SHELLS)('GET over $name', (combination) => {
     },
   )
 
-  it('of nothing with a range is answered 404', async () => {
+  it('of an absent resource with a range is answered 404', async () => {
     const answer = await server.send('GET', server.path(), ['Range: bytes=0-3'])
 
     expect([answer.status, field(answer, 'content-length')]).toEqual([404, '0'])

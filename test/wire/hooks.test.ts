@@ -24,7 +24,7 @@ describe('onComplete', () => {
     expect(finished.filter((url) => url.includes('once'))).toHaveLength(1)
   })
 
-  it('removes what it refuses', async () => {
+  it('removes the upload that it refuses', async () => {
     await server.patch('/files/refused', 'bytes 0-3/6', 'abcd')
 
     const answer = await server.patch('/files/refused', 'bytes 4-5/6', 'ef')
@@ -61,7 +61,7 @@ describe('onCreate', () => {
   })
 })
 
-describe('an onComplete that changes its mind', () => {
+describe('an onComplete that refuses once', () => {
   let refusals = 1
   const server = useServer(MEMORY, {
     onComplete: () => {
@@ -70,7 +70,7 @@ describe('an onComplete that changes its mind', () => {
     },
   })
 
-  it('may keep the bytes, and is asked again when the client comes back', async () => {
+  it('can keep the bytes, and is called again when the client resumes', async () => {
     const path = await server.given('I(4/6)')
 
     const refused = await server.patch(path, 'bytes 4-5/6', 'ef')

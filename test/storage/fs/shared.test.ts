@@ -20,7 +20,7 @@ afterEach(async () => {
   await rm(parent, { recursive: true })
 })
 
-test('share their locks, whatever the path and the options', async () => {
+test('share their locks for every form of the path and all options', async () => {
   await mkdir(path.join(parent, 'there'))
   await symlink('there', path.join(parent, 'link'))
   const one = fsStorage({ directory: path.join(parent, 'there/uploads') })

@@ -393,7 +393,7 @@ describe('a rebuild', () => {
     await reader?.close()
   })
 
-  test('finds the layers that an earlier process has left, whatever the option says', async () => {
+  test('finds the layers that an earlier process has left, even with patch: copy', async () => {
     await patch(0, '0123456789')
     await patch(4, 'xy')
     const next = await elsewhere({ patch: 'copy' })

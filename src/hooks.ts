@@ -128,7 +128,7 @@ export interface Notifications {
 export interface Hooks extends Notifications {
   /** Called under the lock before anything of a new resource is stored. */
   onCreate(resource: NewResource): Promise<void>
-  /** Called under the lock when all bytes are there, before the version is published. */
+  /** Called under the lock when all bytes have arrived, before the version is published. */
   onComplete(resource: FinishedResource): Promise<FinalResponse | null>
 }
 

@@ -210,8 +210,9 @@ export interface Rules {
    */
   readonly exposeIncomplete: boolean
   /**
-   * The `Content-Security-Policy` of what is served; empty: none. The default keeps an uploaded
-   * page from running scripts and from acting as the site that serves it.
+   * The `Content-Security-Policy` of answers with a stored file. With an empty string none is sent.
+   * The default keeps an uploaded page from running scripts and from acting as the site that serves
+   * it.
    *
    * @default 'sandbox'
    */
@@ -227,7 +228,8 @@ export interface PartialUploadOptions<Request> extends Partial<Statuses & Limits
   readonly storage: StorageAdapter
   /**
    * The locks that let one request at a time write to a resource. Needed only if several processes
-   * write to one storage.
+   * write to one storage that does not decide between writers itself, such as `fsStorage`; see
+   * `fsLocker`.
    *
    * @default locks within this process, which all middlewares over the same storage object share
    */
@@ -236,27 +238,32 @@ export interface PartialUploadOptions<Request> extends Partial<Statuses & Limits
    * Returns the storage key of a request; null passes the request on (`next()`). `path` is the
    * decoded path below the mount, without dot segments. A request for the mount itself, `/files/`,
    * is passed on without a call. A single resource at a fixed URL is mounted with
-   * `app.all('/avatar', …)`.
+   * `app.all('/avatar', …)`. A key that no storage accepts, such as one with `..`: 400 `ERR_KEY`.
+   * An error, and a value that is neither a string nor null, goes to `next(error)`.
    *
    * @default `path`
    */
   readonly key?: (req: Request, path: string) => string | null
   /**
    * Returns the owner of an upload for the limits per owner, such as the id of a user or an
-   * address. It is stored with the upload. With null no such limit applies to the request.
+   * address. It is stored with the upload. With null no such limit applies to the request. An
+   * error, and a value that is neither a string nor null, goes to `next(error)`.
    *
    * @default null
    */
   readonly owner?: (req: Request) => string | null
   /**
    * Called before a resource is created, and before any byte is stored. It may throw `RefusedError`
-   * to refuse.
+   * to refuse. An error that is not meant for the client goes to `next(error)`, and nothing is
+   * stored.
    */
   readonly onCreate?: (req: Request, resource: NewResource) => void | Promise<void>
   /**
    * Called when all bytes have arrived, before the version is published. It may throw
    * `RefusedError` to refuse, and may return the status, the fields and the content of the final
-   * response. It may be called again for the same bytes, for example after a crash.
+   * response. An error that is not meant for the client goes to `next(error)`; a persist write then
+   * keeps its bytes, and the next request that completes the upload calls the hook again. It may
+   * also be called again for the same bytes after a crash.
    */
   readonly onComplete?: (
     req: Request,

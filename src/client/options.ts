@@ -47,7 +47,8 @@ export interface RequestOptions {
   readonly onBeforeRequest?: (request: OutgoingRequest) => void | Promise<void>
   /**
    * Returns whether a failed request is repeated, at most as often as `retries` allows. `failures`
-   * is the number of failures in a row before this one.
+   * is the number of failures in a row before this one. If it throws, the call rejects with its
+   * error.
    *
    * @default returns `error.transient`
    */

@@ -255,8 +255,8 @@ export function createTransfer(
     // A server that refuses a request stores nothing of it. Only a timeout or a failure of the
     // server may come after it has stored some bytes.
     if (status < 500 && status !== 408) evidence.refuse()
-    // After an error that is not transient no `HEAD` may follow that would correct the progress. It
-    // goes back to what the server has acknowledged.
+    // After an error that is not transient, no `HEAD` may follow that would correct the progress.
+    // The progress therefore goes back to the bytes that the server has acknowledged.
     if (!error.transient) meter.start(evidence.received())
     if ([409, 412].includes(status)) reported = reportedState(response, error.problem)
     if (canSendOtherwise(error, segment, headerSize)) return null

@@ -62,7 +62,7 @@ function dateOf(
   [hour, minute, second]: readonly [hour: number, minute: number, second: number],
 ): Date | null {
   const date = new Date(0)
-  // Not `Date.UTC`, which treats the years 0 to 99 as 1900 to 1999.
+  // Don't use `Date.UTC`, because it treats the years 0 to 99 as 1900 to 1999.
   date.setUTCFullYear(year, month, day)
   if (date.getUTCMonth() !== month || date.getUTCDate() !== day) return null
   date.setUTCHours(hour, minute, second)

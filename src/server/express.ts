@@ -169,7 +169,7 @@ async function answer<Request extends HttpRequest>(
   const path = pathBelowMount(req)
   const key = path === null ? null : keyOf(req, path, options)
   if (key === null) return null
-  // Checks the key again, because the option `key` may have added a name that the user chose, such
+  // Check the key again, because the option `key` may have added a name that the user chose, such
   // as `..`.
   keySegments(key)
   const body = new IncomingBody(req, settings)

@@ -140,8 +140,8 @@ export class QuotaAccount {
       unseen.delete(key)
       await this.#read(key)
     }
-    // What the listing did not have may be finished or removed by another process: read it to free
-    // its quota.
+    // Another process may have finished or removed the uploads that the listing does not have. Read
+    // their state, to free their quota.
     for (const key of unseen) await this.#read(key)
     this.#listedAt = performance.now()
   }

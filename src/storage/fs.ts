@@ -73,8 +73,8 @@ export interface FsStorageOptions {
    */
   readonly layersAbove?: number
   /**
-   * Milliseconds without a patch after which a file with layers is rebuilt. A file whose layers
-   * have a quarter of its size is rebuilt without a delay.
+   * Time without a patch after which a file with layers is rebuilt, in milliseconds. A file whose
+   * layers have a quarter of its size is rebuilt without a delay.
    *
    * @default 5000
    */

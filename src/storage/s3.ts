@@ -20,30 +20,31 @@ export interface S3StorageOptions extends AwsBucketOptions {
   /**
    * Prefix of the names of all other objects: the records, and the bytes of unfinished uploads. A
    * client that may read these objects can read all uploads. A key that would lead below the prefix
-   * is refused: 400 `ERR_KEY`.
+   * is refused: 400 `ERR_KEY`. An empty string throws a TypeError.
    *
    * @default '.partial-upload/'
    */
   readonly internalPrefix?: string
   /**
-   * Bytes of an unfinished upload that are stored in one object, which later is one part of the
-   * finished object. More than 5 MiB. In an upload of more than 1,000 of these objects the store
-   * merges them into larger ones, because S3 allows 10,000 parts.
+   * Number of bytes of an unfinished upload that are stored in one object, which later is one part
+   * of the finished object; more than 5 MiB. In an upload of more than 1,000 of these objects the
+   * store merges them into larger ones, because S3 allows 10,000 parts.
    *
    * @default 8 MiB
    */
   readonly partSize?: number
   /**
-   * Bytes that all uploads of this storage together keep in memory, about. Beyond it, uploads are
-   * stored in smaller objects, earlier than they would be otherwise.
+   * Approximate number of bytes that all uploads of this storage together keep in memory; more than
+   * 0. Beyond it, uploads are stored earlier and in smaller objects, and their clients wait for the
+   * store.
    *
    * @default 256 MiB
    */
   readonly memoryBudget?: number
   /**
-   * Milliseconds after which the bytes that a client has sent are recorded. A process that is
-   * killed loses at most the bytes of this time and the parts that were being sent. A cut
-   * connection loses no byte.
+   * Time after which the bytes that a client has sent are recorded, in milliseconds; more than 0. A
+   * process that is killed loses at most the bytes of this time and the parts that were being sent.
+   * A cut connection loses no byte.
    *
    * @default 1000
    */

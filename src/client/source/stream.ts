@@ -61,8 +61,8 @@ export function openStream(stream: ByteStream): ByteSource {
       }
     },
     close: async () => {
-      // Not awaited: a generator that is itself waiting for data handles `return` only after the
-      // data has come, which may be never.
+      // Don't await `return`, because a generator that is itself waiting for data handles it only
+      // after the data has come, which may be never.
       if (!isEnded) void chunks.return?.().catch(() => undefined)
     },
   }

@@ -144,7 +144,8 @@ function responseFrom(
   headers: RequestHeaders,
   context: RepresentationContext,
 ): VersionResponse {
-  // Before the conditions and the range, because a 304 or a 416 would show that an upload exists.
+  // Check this before the conditions and the range, because a 304 or a 416 would show that an
+  // upload exists.
   if (!info.complete && !context.settings.exposeIncomplete) return NOT_FOUND
   if (isNotModified(headers, info)) return notModified(info, context)
 

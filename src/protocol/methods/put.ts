@@ -135,7 +135,8 @@ async function replace(
 ): Promise<Outcome> {
   try {
     checkWriteConditions(request.headers, writer.base)
-    // Before the first byte is stored, so that a creation that the app refuses leaves nothing.
+    // Call the hook before the first byte is stored, so that a creation that the app refuses leaves
+    // nothing.
     await callOnCreate(writer, initial, request)
     const { size, digests } = await receive(body, writer, initial.reprDigest)
     const reprDigest = await checkTrailer(request.trailers, writer, {

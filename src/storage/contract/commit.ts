@@ -166,7 +166,7 @@ export const commitChecks: readonly StorageCheck[] = [
           await fill?.(storage, 'a', 'abc')
           const stale = await storage.openWriter('a', options)
           await change(storage, REPLACE, 0, 'new', FINISHED)
-          // The storage may refuse the write already, which is as good as refusing the commit.
+          // The storage may refuse the write already, which satisfies the check as well.
           await write(stale, stale.base?.size ?? 0, 'late').catch(() => {})
           await expectConflict(stale.commit(late), 'the commit of a stale writer')
           await stale.rollback()

@@ -117,7 +117,7 @@ export const keyChecks: readonly StorageCheck[] = [
           const expected = key === removed ? null : `content of ${key}`
           equal(await load(storage, key), expected, `the content of ${key} without ${removed}`)
         }
-        // Stored again, so that each removal begins with all keys.
+        // Store the removed key again, because each removal begins with all keys.
         await fill(storage, removed, `content of ${removed}`)
       }
       // None of these is a resource, although some are the beginning of the key of one.
@@ -193,8 +193,8 @@ export const keyChecks: readonly StorageCheck[] = [
   }),
 
   // `remove` must return true if it has removed a resource, and false if none existed. The protocol
-  // answers 204 or 404 by it. A storage that always returns true tells two clients at the same time
-  // that each of them has removed the file.
+  // answers 204 or 404 by it. A storage that always returns true makes the server report to two
+  // clients at the same time that each of them has removed the file.
   check('removes a resource once', async (storage) => {
     for (const fill of [begin, store]) {
       await fill(storage, 'a', 'abc')

@@ -80,8 +80,8 @@ export const stateChecks: readonly StorageCheck[] = [
     await begin(storage, 'a', 'abc')
     for (const options of [PERSIST, ATOMIC]) {
       for (const state of STATES) {
-        // There and back, so that each member changes from null to a value and from a value to
-        // null.
+        // Commit the states in both directions, so that each member changes from null to a value
+        // and from a value to null.
         for (const next of [state, BEGUN]) {
           const before = await storage.head('a')
           const writer = await storage.openWriter('a', options)

@@ -62,8 +62,10 @@ export interface AwsBucketOptions {
   /** Name of the bucket. */
   readonly bucket: string
   /**
-   * Milliseconds that one attempt may wait for its answer, and a download for its next bytes.
-   * Requests that assemble or copy inside the store may take five times as long.
+   * Longest wait of one attempt for its answer, and of a download for its next bytes, in
+   * milliseconds; more than 0. Beyond it the request is repeated; if the store still does not
+   * answer: 503 `ERR_STORAGE_UNAVAILABLE` with `Retry-After`. Requests that assemble or copy inside
+   * the store may take five times as long.
    *
    * @default 30_000
    */
@@ -77,7 +79,7 @@ export interface AwsBucketOptions {
   /**
    * Returns a presigned URL for a request, for example by `getSignedUrl(client, command)` of
    * `@aws-sdk/s3-request-presigner`. GET of a finished file then answers 307 to this URL, so that
-   * the client loads the file from the store itself.
+   * the client loads the file from the store itself. An error goes to `next(error)`.
    *
    * @default none: the server sends all files
    */

@@ -78,7 +78,7 @@ class S3Reader implements Reader {
         }
         return
       } catch (error) {
-        // The client that wanted the bytes has gone, so that nobody needs an error either.
+        // The client has disconnected, so that no answer could report an error.
         if (isBucketError(error, 'aborted')) return
         moves += 1
         if (!(error instanceof VanishedError) || moves > MAX_MOVES) throw error

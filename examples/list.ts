@@ -1,7 +1,7 @@
 /**
- * Lists the finished and the incomplete files of a store, or of one folder in it. The middleware has no
- * route for this, because each app decides who may see which files. authorize.ts and server.ts use
- * these functions in a route.
+ * Lists the finished and the incomplete files of a store, or of one folder in it. The middleware
+ * has no route for this, because each app decides which files a user may see. authorize.ts and
+ * server.ts use these functions in a route.
  */
 
 import type { Dirent } from 'node:fs'

@@ -250,8 +250,9 @@ function readRate(values: Values): number | null {
 }
 
 /**
- * Finds the list of the files. The middleware has no route for it, because each app decides who may
- * see which files. The examples of this package have it beside the files: `/list` for `/files/`.
+ * Finds the list of the files. The middleware has no route for it, because each app decides which
+ * files a user may see. The examples of this package have it beside the files: `/list` for
+ * `/files/`.
  */
 function readList({ url }: Target, values: Values, environment: Environment): Listed {
   const base = readBase(environment)

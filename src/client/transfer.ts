@@ -27,8 +27,8 @@ import { sourceError, type ByteSource } from './source/byte-source.ts'
  */
 const SMALL = 64 * 1024
 /**
- * Least number of bytes that vanish if a proxy discards an unfinished request, in bytes. Fewer may
- * as well have been in the buffers of the broken connection.
+ * Least loss of an unfinished request, in bytes, after which the client assumes that a proxy has
+ * discarded it. A smaller loss may come from the buffers of the broken connection.
  */
 const LEAST_LOSS = 64 * 1024
 /**

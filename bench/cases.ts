@@ -4,12 +4,12 @@ import type { Work } from './measure.ts'
 /** One table of the report. */
 export interface Case {
   readonly name: string
-  /** What is sent, above the table. */
+  /** A description of the requests, printed above the table. */
   readonly title: string
   readonly work: Work
   /** Done before, without being measured; null: a new process counts as well. */
   readonly warmUp: Work | null
-  /** What a rate counts. */
+  /** The unit of a rate. */
   readonly unit: 'MB' | 'requests'
   readonly contestants: readonly Contestant[]
 }

@@ -3,7 +3,7 @@
 import { Connection } from './connection.ts'
 import { oneByte, PROTOCOLS, type ProtocolName, type Resumable } from './protocols.ts'
 
-/** What the client is to send. */
+/** The requests that the client sends. */
 export interface Job {
   /**
    * - `upload`: `connections` at a time, each with `count` bodies of `size` bytes, one after the
@@ -27,11 +27,11 @@ export interface Job {
   readonly range: number | null
 }
 
-/** What a job took. */
+/** The result of a job. */
 export interface Timing {
-  /** Of the whole job, in seconds. */
+  /** Time of the whole job, in seconds. */
   readonly seconds: number
-  /** Of which 1 % of the requests took longer, in milliseconds. */
+  /** Time that 1 % of the requests exceed, in milliseconds. */
   readonly p99: number
 }
 

@@ -21,7 +21,7 @@ export interface Content {
   readonly chunks: Iterable<Uint8Array>
 }
 
-/** What is kept of a response. */
+/** The parts of a response that a measurement needs. */
 export interface Response {
   readonly status: number
   /** The head, as it came. */
@@ -119,8 +119,8 @@ class ResponseReader {
       if (this.#head === null) return null
     } else {
       this.#size += chunk.byteLength
-      // The end of chunked content is looked for in the last chunk alone: its terminator is sent
-      // whole.
+      // Search for the end of chunked content in the last chunk only, because the servers send the
+      // terminator whole.
       this.#text = chunk.byteLength < 4096 ? chunk.toString('latin1') : ''
     }
     return this.#isWhole(this.#head) ? this.#response(this.#head) : null

@@ -15,7 +15,7 @@ export interface Contestant {
 export const BARE = 'bare server'
 /** The label that ratios "× tus" divide by. */
 export const TUS = '@tus/server'
-/** Stores nothing, so that nothing is checked. */
+/** Stores nothing, so that the stored bytes are not checked. */
 export const DISCARD = 'read and discard'
 
 /** All contestants by a short name. */

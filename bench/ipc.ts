@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url'
 
 /**
  * Without this flag V8 collects the whole heap of a small server once per 32 MB that it receives;
- * the README beside this file says why. It holds for all processes, so that the size of a
- * contestant's heap does not decide.
+ * the README beside this file says why. All processes get the flag, so that the size of the heap of
+ * a contestant has no effect.
  */
 const NODE_FLAGS = ['--initial-old-space-size=64']
 

@@ -10,7 +10,7 @@ import { ask, nextMessage, numberOf, start } from './ipc.ts'
 /** The work of one measurement. */
 export type Work = Pick<Job, 'kind' | 'count' | 'size' | 'connections' | 'range'>
 
-/** What one measurement found. */
+/** The result of one measurement. */
 export interface Sample {
   /** Time that the work took, in seconds. */
   readonly seconds: number
@@ -52,7 +52,8 @@ export async function measure(
   } finally {
     await stop(server)
     await rm(directory, { recursive: true })
-    // What one contestant leaves to be written back must not burden the next.
+    // Write back the data of one contestant before the next one starts, which it would slow down
+    // otherwise.
     spawnSync('sync')
   }
 }

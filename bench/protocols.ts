@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto'
 
 import type { Connection, Content } from './connection.ts'
 
-/** How a contestant is spoken to. */
+/** The protocol of a contestant. */
 export interface Protocol {
   /** Uploads `size` bytes in one body. */
   upload(connection: Connection, name: string, size: number): Promise<void>
-  /** What a protocol with segments has besides. */
+  /** The further requests of a protocol with segments. */
   readonly resumable?: Resumable
 }
 

@@ -21,7 +21,7 @@ const { values: options } = parseArgs({
     /** Bytes of a large file. */
     size: { type: 'string', default: '512M' },
     rounds: { type: 'string', default: '3' },
-    /** Where the servers store: the file system that is measured. */
+    /** Directory in which the servers store. Its file system is measured. */
     directory: { type: 'string', default: tmpdir() },
     /** Names of cases to measure; all if not given. */
     case: { type: 'string', multiple: true, default: [] },

@@ -1,4 +1,4 @@
-/** Holds the READMEs to the code: their tables, links, names and excerpts. */
+/** Compares the READMEs with the code: their tables, links, names and excerpts. */
 
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import path from 'node:path'

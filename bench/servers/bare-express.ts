@@ -8,8 +8,9 @@ import express from 'express'
 import { serve, storageDirectory } from './serve.ts'
 
 /**
- * What an app writes by hand: PUT writes a file, PATCH writes content that fits into memory at
- * `Upload-Offset` with `pwrite`, HEAD answers the size by `stat`, GET is Express's own `send`.
+ * A server that an app could have without a package: PUT writes a file, PATCH writes content that
+ * fits into memory at `Upload-Offset` with `pwrite`, HEAD answers the size by `stat`, GET is
+ * Express's own `send`.
  */
 const directory = storageDirectory()
 const app = express()

@@ -6,8 +6,8 @@ import path from 'node:path'
 import { serve, storageDirectory } from './serve.ts'
 
 /**
- * The least that a server which stores can do: PUT writes a file with `writev`, as many chunks as
- * have arrived while the call before was under way.
+ * The smallest server that stores: PUT writes a file with `writev`. Each call writes the chunks
+ * that have arrived during the call before.
  */
 const directory = storageDirectory()
 const isDurable = process.argv[3] === 'complete'

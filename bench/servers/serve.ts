@@ -3,7 +3,7 @@ import type { Server } from 'node:http'
 
 import { portOf } from '../ipc.ts'
 
-/** Where a contestant stores what it receives: the first argument of its process. */
+/** Directory in which a contestant stores: the first argument of its process. */
 export function storageDirectory(): string {
   const [, , directory] = process.argv
   if (directory === undefined) throw new TypeError('usage: SERVER DIRECTORY')

@@ -1,4 +1,4 @@
-/** Adapters with exactly one mistake each: what the storage contract has to catch. */
+/** Adapters with exactly one mistake each, which the storage contract has to detect. */
 import type { BrokenAdapter } from './broken-adapters/break.ts'
 import { commitMistakes } from './broken-adapters/commit.ts'
 import { endMistakes } from './broken-adapters/end.ts'

@@ -1,5 +1,6 @@
 /**
- * The binding to the AWS SDK against scripted answers: one attempt each, and every failure sorted.
+ * The binding to the AWS SDK with scripted answers: it makes one attempt, and classifies each
+ * failure.
  */
 import { once } from 'node:events'
 import { createServer } from 'node:http'

@@ -76,7 +76,7 @@ async function elsewhere(): Promise<StorageAdapter> {
   return module.fsStorage({ directory })
 }
 
-/** The names in the hidden folder, by what they end in. */
+/** Returns the names in the staging directory with this ending. */
 async function hiddenNames(end: '.json' | '.data' | '.tmp'): Promise<string[]> {
   return (await readdir(hidden)).filter((name) => name.endsWith(end))
 }
@@ -384,7 +384,8 @@ describe('a file that another program', () => {
       etag: info?.etag,
       lastModified: info?.lastModified,
     })
-    // Node rounds the time of a file to whole milliseconds, and the store lets none lie ahead.
+    // Node rounds the time of a file to whole milliseconds, and the store returns no time in the
+    // future.
     const { mtimeMs } = await stat(at('a'))
     expect(Math.abs(Number(info?.lastModified) - mtimeMs)).toBeLessThan(2)
     expect(await load('a')).toBe('abc')

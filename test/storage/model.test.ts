@@ -156,7 +156,7 @@ describe('any sequence of writes leaves what a plain array of bytes would hold',
             const memory = openStore('memory', directory)
             const reopen = (): StorageAdapter => {
               processes += 1
-              // What is in memory is lost with its process, which must not be expected here.
+              // Bytes in memory are lost with the process, so that the test does not expect them.
               return name === 'memory' ? memory : modules[processes - 1]!(name, directory)
             }
             await expectModel(sessions, reopen)

@@ -1,4 +1,4 @@
-/** Bytes → whatever a connection brings, on the file store. */
+/** Bytes → all bytes of a connection, on the file store. */
 import { fuzzHead } from '../fuzz-head.ts'
 
 export const fuzz = fuzzHead('fs')

@@ -1,4 +1,4 @@
-/** Bytes → whatever a connection brings, on the memory store. */
+/** Bytes → all bytes of a connection, on the memory store. */
 import { fuzzHead } from '../fuzz-head.ts'
 
 export const fuzz = fuzzHead('memory')

@@ -1,4 +1,4 @@
-/** Bytes → the path of a URL, as Node takes it from a request line. */
+/** Bytes → the path of a URL, as Node reads it from a request line. */
 import { checkKey } from '../check-key.ts'
 
 export function fuzz(data: Uint8Array): void {

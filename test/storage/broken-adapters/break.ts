@@ -8,14 +8,14 @@ import type {
 } from '../../../src/storage/adapter.ts'
 import { memoryStorage } from '../../../src/storage/memory.ts'
 
-/** What a mistake knows of the adapter that it is planted in. */
+/** The parts of an adapter that a mistake can use. */
 export interface Site {
   /** The storage without the mistake. */
   readonly storage: StorageAdapter
   readonly key: string
 }
 
-/** Replacements for methods; the rest stays. */
+/** The methods that the mistake replaces. */
 export interface Mistake {
   readonly storage?: (storage: StorageAdapter) => Partial<StorageAdapter>
   readonly reader?: (reader: Reader, site: Site) => Partial<Reader>
@@ -23,15 +23,15 @@ export interface Mistake {
     writer: Writer,
     site: Site & { readonly options: OpenWriterOptions },
   ) => Partial<Writer>
-  /** Changes every info that comes out. */
+  /** Changes every info that the storage returns. */
   readonly info?: (info: ResourceInfo, key: string) => ResourceInfo
 }
 
-/** One row of the table. */
+/** A row of the table: an adapter with one mistake. */
 export interface BrokenAdapter {
-  /** How it breaks. */
+  /** Description of the mistake. */
   readonly name: string
-  /** The check that has to fail. */
+  /** Title of the check that has to fail. */
   readonly caughtBy: string
   readonly create: () => StorageAdapter
 }
@@ -77,12 +77,12 @@ function adapterWith({ storage, reader, writer, info = (same) => same }: Mistake
 
 async function* nothing(): AsyncIterable<string> {}
 
-/** One array of all chunks. */
+/** Returns all chunks as one array. */
 export function joined(chunks: readonly Uint8Array[]): Uint8Array {
   return Uint8Array.from(Buffer.concat(chunks))
 }
 
-/** The chunks of an iterable that `change` has changed. */
+/** Yields the chunks of an iterable after `change` has changed them. */
 export async function* mapped(
   chunks: AsyncIterable<Uint8Array>,
   change: (chunk: Uint8Array, index: number) => Uint8Array,
@@ -94,7 +94,7 @@ export async function* mapped(
   }
 }
 
-/** Lets everything that is ready run. */
+/** Resolves in the next turn of the event loop. */
 export function aMoment(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }

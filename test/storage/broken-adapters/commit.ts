@@ -1,4 +1,4 @@
-/** Mistakes in `commit`: state, base, what is seen meanwhile. */
+/** Mistakes in `commit`: the state, the base, and the versions that readers see meanwhile. */
 import { UploadError } from '../../../src/errors.ts'
 import type { ResourceInfo, ResourceState } from '../../../src/storage/adapter.ts'
 import { aMoment, broken } from './break.ts'

@@ -8,7 +8,8 @@ const NEXT = 'changes nothing of the next owner of the lock'
 const REMOVE = 'removes nothing for a caller whose lock is lost'
 
 /**
- * A row whose writers get the methods that `change` makes of a writer that does not know of locks.
+ * Makes a mistake whose writers have the methods that `change` makes from a writer that ignores
+ * locks.
  */
 function unfenced(
   name: string,

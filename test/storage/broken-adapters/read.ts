@@ -1,4 +1,4 @@
-/** Mistakes in what readers and writers read. */
+/** Mistakes in the bytes that readers and writers return. */
 import type { Reader } from '../../../src/storage/adapter.ts'
 import { broken, mapped } from './break.ts'
 import type { BrokenAdapter } from './break.ts'

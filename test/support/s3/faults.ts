@@ -8,37 +8,37 @@ import type { Bucket } from '../../../src/storage/s3/bucket.ts'
 /** A request of the interface. */
 export type Operation = Exclude<keyof Bucket, 'scope' | 'presign'>
 
-/** What happens to one request. */
+/** A fault of one request. */
 export type BucketFault =
-  /** 503 before the effect: nothing has changed. */
+  /** The store answers 503 and changes nothing. */
   | { readonly kind: 'refuse' }
-  /** The effect comes, and its answer is lost. */
+  /** The request takes effect, and its answer is lost. */
   | { readonly kind: 'lose' }
-  /** The caller sees a failure at once, and the effect comes with `deliver`. */
+  /** The caller gets a failure at once, and the request takes effect with `deliver`. */
   | { readonly kind: 'late' }
-  /** The effect comes now, and a second time with `deliver`, as when a proxy repeats a request. */
+  /** The request takes effect now, and again with `deliver`, as when a proxy repeats it. */
   | { readonly kind: 'duplicate' }
-  /** Neither an effect nor an answer, until the signal of the caller aborts the request. */
+  /** The request has no effect and no answer until the signal of the caller aborts it. */
   | { readonly kind: 'hang' }
-  /** The effect comes, but no answer, until the signal of the caller aborts the request. */
+  /** The request takes effect, and is not answered until the signal of the caller aborts it. */
   | { readonly kind: 'silence' }
   /** The body of a `get` ends with a failure after `after` bytes. */
   | { readonly kind: 'cut'; readonly after: number }
   /** Rejects with this error, without an effect. */
   | { readonly kind: 'error'; readonly error: BucketError }
-  /** Runs before the effect: another process that comes in between. */
+  /** Calls `act` before the effect, as if another process came in between. */
   | { readonly kind: 'before'; readonly act: () => unknown }
-  /** Runs after the effect and before the answer. */
+  /** Calls `act` after the effect and before the answer. */
   | { readonly kind: 'after'; readonly act: () => unknown }
 
-/** Which requests a fault hits. */
+/** The requests that a fault applies to. */
 export interface Aim {
   readonly operation: Operation
-  /** Only a key or prefix that contains this text. */
+  /** Text that the key or the prefix must contain. */
   readonly key?: string | undefined
-  /** Matching requests that pass before one is hit. @default 0 */
+  /** Number of matching requests without the fault before the first one that has it. @default 0 */
   readonly skip?: number | undefined
-  /** Requests that are hit. @default 1 */
+  /** Number of requests that have the fault. @default 1 */
   readonly times?: number | undefined
 }
 
@@ -75,7 +75,7 @@ export class Faults {
     this.#plans.length = 0
   }
 
-  /** Lets the late effects come, in their order. Their answers are lost. */
+  /** Applies the late effects in their order. Their answers are lost. */
   deliver(): void {
     for (const effect of this.#late.splice(0)) {
       try {

@@ -101,7 +101,7 @@ describe('a request that expects 100 Continue', () => {
     expect(connection.interim).toEqual([])
   })
 
-  it('gets it once, however the content arrives', async () => {
+  it('gets it once, even if the content arrives in pieces', async () => {
     const connection = await serve(addRoutes)
     connection.send(request('PATCH', '/files/a', [MESSAGE, CHUNKED, EXPECT]))
     await connection.continue()

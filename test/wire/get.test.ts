@@ -163,7 +163,7 @@ describe.each(CORNERS)('GET over $name while a writer appends', (combination) =>
     expect(written.status).toBe(201)
   })
 
-  it('gives every moment its own entity tag', async () => {
+  it('gives each state of the upload its own entity tag', async () => {
     const path = await server.given('I(4/10)')
     const tags = [await server.etag(path)]
     const writer = await server.connect()

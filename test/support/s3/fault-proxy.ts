@@ -16,17 +16,17 @@ export const WIRE_FAULTS = [
   'cut-before',
   /** The effect, and the connection ends instead of the answer. */
   'lose',
-  /** The store sees half of the request. */
+  /** The store receives half of the request. */
   'half-request',
   /** The effect, and half of the answer. */
   'half-answer',
-  /** No effect and no answer, until the server gives up. */
+  /** The request has no effect and no answer, until the server gives up. */
   'hang-before',
-  /** The effect, but no answer, until the server gives up. */
+  /** The request takes effect, and is not answered until the server gives up. */
   'hang-after',
-  /** The effect and its answer, and later the same request once more. */
+  /** The request takes effect and is answered, and the proxy repeats it later. */
   'duplicate',
-  /** The connection ends, and the effect comes later. */
+  /** The connection is closed, and the request takes effect later. */
   'late',
 ] as const
 
@@ -40,7 +40,7 @@ export interface WireRequest {
   readonly url: string
 }
 
-/** Decides what happens to a request; null lets it pass. */
+/** Returns the fault of a request; null to let it pass. */
 export type Decide = (request: WireRequest) => WireFault | null
 
 /** Delay of a late request, in milliseconds. */
@@ -78,7 +78,7 @@ export class FaultProxy {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
   }
 
-  /** Resolves once no request that has arrived is still to take effect. */
+  /** Resolves when no request that has arrived can still take effect. */
   async idle(): Promise<void> {
     while (this.#active.size > 0) await Promise.all(this.#active)
   }
@@ -97,7 +97,7 @@ export class FaultProxy {
     const request = { method: req.method ?? '', url: req.url ?? '' }
     this.seen.push(request)
     const body = await bodyOf(req)
-    // The server has given up, so that the store never sees the whole request.
+    // The server has given up, so that the store never receives the whole request.
     if (body === null) return
     const fault = this.decide(request)
     if (fault !== null) this.counts.set(fault, (this.counts.get(fault) ?? 0) + 1)

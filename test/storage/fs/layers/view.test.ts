@@ -57,7 +57,7 @@ function write(
   return { index: ranges.toIndex(data.length), data }
 }
 
-/** Reads through the layers what a reader would. */
+/** Reads the version through its layers, as a reader does. */
 function read(
   base: readonly number[],
   layers: readonly Layer[],

@@ -1,6 +1,12 @@
 /** Formats and parses values in the requests and answers of the S3 API. */
 import { BucketError } from './bucket.ts'
-import type { CopySource, ListedMultipart, ObjectHeaders, PresignedAnswer } from './bucket.ts'
+import type {
+  CopySource,
+  ListedMultipart,
+  ObjectHeaders,
+  ObjectInfo,
+  PresignedAnswer,
+} from './bucket.ts'
 
 /** The members of a request that describe a new object. */
 interface ObjectFields {
@@ -15,6 +21,17 @@ interface AnswerFields {
   readonly ResponseContentType: string
   readonly ResponseContentDisposition: string | undefined
   readonly ResponseCacheControl: string
+}
+
+/** The members of an answer about one object. An answer to HEAD has no `ContentRange`. */
+interface ObjectOutput {
+  readonly ETag?: string | undefined
+  readonly ContentRange?: string | undefined
+  readonly ContentLength?: number | undefined
+  readonly LastModified?: Date | undefined
+  readonly ContentType?: string | undefined
+  readonly Metadata?: Record<string, string> | undefined
+  readonly VersionId?: string | undefined
 }
 
 /**
@@ -92,4 +109,20 @@ export function pageAfter({ upload, key }: ListedMultipart): string {
 export function markersOf(page: string): { UploadIdMarker: string; KeyMarker: string } {
   const space = page.indexOf(' ')
   return { UploadIdMarker: page.slice(0, space), KeyMarker: page.slice(space + 1) }
+}
+
+/**
+ * Returns the properties of an object. In the answer to a range, the size of the whole object is in
+ * `Content-Range`.
+ */
+export function infoOf(output: ObjectOutput): ObjectInfo {
+  const total = /\/(\d+)$/.exec(output.ContentRange ?? '')?.[1]
+  return {
+    etag: present(output.ETag),
+    size: total === undefined ? present(output.ContentLength) : Number(total),
+    lastModified: present(output.LastModified),
+    contentType: output.ContentType ?? null,
+    metadata: output.Metadata ?? {},
+    versionId: output.VersionId ?? null,
+  }
 }

@@ -1,6 +1,4 @@
-/**
- * Binds the app's own client from `@aws-sdk/client-s3` to the operations that the storage needs.
- */
+/** Binds the app's own client from `@aws-sdk/client-s3` to the operations of the storage. */
 
 import {
   AbortMultipartUploadCommand,
@@ -15,19 +13,14 @@ import {
   UploadPartCommand,
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3'
-import type {
-  GetObjectCommandOutput,
-  HeadObjectCommandOutput,
-  PutObjectCommandInput,
-  S3Client,
-} from '@aws-sdk/client-s3'
-
+import type { PutObjectCommandInput, S3Client } from '@aws-sdk/client-s3'
 import { scopeOf, singleAttempts } from './aws-client.ts'
 import {
   answerFields,
   copySource,
   decodeKey,
   fieldsOf,
+  infoOf,
   joined,
   markersOf,
   pageAfter,
@@ -303,22 +296,5 @@ class AwsBucket implements Bucket {
    */
   #below(prefix: string) {
     return { Bucket: this.#bucket, Prefix: prefix, EncodingType: 'url' } as const
-  }
-}
-
-/**
- * Returns the properties of an object. In the answer to a range, the size of the whole object is in
- * `Content-Range`.
- */
-function infoOf(output: GetObjectCommandOutput | HeadObjectCommandOutput): ObjectInfo {
-  const total =
-    'ContentRange' in output ? /\/(\d+)$/.exec(output.ContentRange ?? '')?.[1] : undefined
-  return {
-    etag: present(output.ETag),
-    size: total === undefined ? present(output.ContentLength) : Number(total),
-    lastModified: present(output.LastModified),
-    contentType: output.ContentType ?? null,
-    metadata: output.Metadata ?? {},
-    versionId: output.VersionId ?? null,
   }
 }

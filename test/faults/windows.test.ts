@@ -21,7 +21,8 @@ import {
   request,
 } from '../support/wire/client.ts'
 
-const PROGRAMS = fileURLToPath(new URL('../support/faults', import.meta.url))
+const CONTRACT = new URL('../support/faults/windows-contract.ts', import.meta.url)
+const SERVER = new URL('../support/faults/windows-server.ts', import.meta.url)
 /** Where `.ci/run` installs it: nothing is downloaded by a test. */
 const NODE = fileURLToPath(
   new URL(
@@ -43,10 +44,11 @@ function reasonAgainstWine(): string | null {
 }
 
 /** Bundles a program of `test/support/faults`, because Wine's Node can't load TypeScript. */
-async function bundle(name: string, directory: string): Promise<string> {
-  const outfile = path.join(directory, `${name}.mjs`)
+async function bundle(program: URL, directory: string): Promise<string> {
+  const entry = fileURLToPath(program)
+  const outfile = path.join(directory, `${path.basename(entry, '.ts')}.mjs`)
   await build({
-    entryPoints: [path.join(PROGRAMS, `${name}.ts`)],
+    entryPoints: [entry],
     outfile,
     bundle: true,
     platform: 'node',
@@ -94,7 +96,7 @@ describe.skipIf(NO_WINE !== null)(title('on Windows', NO_WINE), () => {
     directory = mkdtempSync(path.join(tmpdir(), 'partial-upload-windows-'))
     uploads = path.join(directory, 'uploads')
     mkdirSync(uploads)
-    program = await bundle('windows-server', directory)
+    program = await bundle(SERVER, directory)
   })
   afterAll(() => {
     const env = { ...process.env, WINEPREFIX: path.join(directory, 'prefix') }
@@ -120,7 +122,7 @@ describe.skipIf(NO_WINE !== null)(title('on Windows', NO_WINE), () => {
     'the file store keeps its contract, and refuses reserved names',
     { timeout: 600_000 },
     async () => {
-      const contract = await bundle('windows-contract', directory)
+      const contract = await bundle(CONTRACT, directory)
       const { child, output } = startOnWindows(directory, [contract])
       await once(child, 'exit')
 
